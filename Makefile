@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+# tlsgate: kernel module, handshake daemon, tools, tests. Everything is built under build/.
+# `make help` lists the targets.
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+BUILD := build
+V ?= 0
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-8s%s\n' '$(1)' '$(2)'
+else
+Q :=
+say = @:
+endif
+
+.PHONY: all module userspace demo check check-all style clean help
+
+all: userspace module
+
+include userspace/userspace.mk
+include selftests/selftests.mk
+
+# ---- kernel module -------------------------------------------------------------------------
+# The sources are linked into a folder per kernel, so that kbuild leaves nothing in the source
+# tree and modules for several kernels stand side by side.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KRELEASE = $(shell cut -s -d'"' -f2 '$(KDIR)/include/generated/utsrelease.h' 2>/dev/null)
+KOUT = $(CURDIR)/$(BUILD)/kmod/$(KRELEASE)
+KARGS ?=
+
+module:
+	$(Q)test -n '$(KRELEASE)' || { \
+		echo "make module: no kernel headers in $(KDIR): install linux-headers-$$(uname -r)," \
+			"or name some with KDIR=/usr/src/linux-headers-RELEASE" >&2; exit 1; }
+	$(Q)mkdir -p '$(KOUT)'
+	$(Q)cp -rsf '$(CURDIR)/Kbuild' '$(CURDIR)/kmod' '$(KOUT)/'
+	$(Q)find '$(KOUT)' -xtype l -delete
+	$(Q)$(MAKE) -C '$(KDIR)' M='$(KOUT)' $(KARGS) modules
+	$(call say,MODULE,$(BUILD)/kmod/$(KRELEASE)/tlsgate.ko)
+
+# ---- what a user runs ----------------------------------------------------------------------
+
+demo:
+	$(Q)HOST='$(HOST)' INTERACTIVE='$(INTERACTIVE)' selftests/demo.sh
+
+check:
+	$(Q)selftests/check.sh
+
+check-all:
+	$(Q)selftests/check.sh --all
+
+style:
+	$(Q)selftests/style.sh
+
+clean:
+	$(Q)rm -rf '$(BUILD)'
+
+help:
+	@echo 'make              userspace programs and the module for the running kernel'
+	@echo 'make userspace    build/tlsgated, build/tlsgate and their libraries'
+	@echo 'make module       build/kmod/RELEASE/tlsgate.ko; KDIR=DIR for another kernel'"'"'s headers'
+	@echo 'make demo         TLS through the kernel in a guest, with real clients, step by step'
+	@echo '                  INTERACTIVE=1 leaves it up; HOST=1 uses the running kernel'
+	@echo 'make check        every test; ends with one line: N passed, M failed, K skipped'
+	@echo 'make check-all    make check, and the kselftests with the clock counting instructions'
+	@echo 'make style        checkpatch --strict, sparse and W=1 over kmod/'
+	@echo 'make clean        removes build/'
+	@echo 'V=1 shows the commands. check and demo install the Debian packages they need.'
