@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libtlsgate: talk to the tlsgate kernel module over generic netlink.
+ *
+ * A handle is two sockets: one for questions and answers, one (opened by
+ * tlsgate_subscribe()) for events.  It belongs to one thread and one process
+ * at a time: open a new one after fork().  Every call blocks until the kernel
+ * has answered that very call; the kernel answers in the caller's context, so
+ * that is as long as the call itself takes.  A call is counted as a success
+ * only when the kernel's reply with the call's sequence number says so.
+ *
+ *	const char *why;
+ *	struct tlsgate *tg;
+ *	struct tlsgate_session_params params = TLSGATE_SESSION_PARAMS_INIT;
+ *	uint32_t id;
+ *
+ *	if (tlsgate_open(&tg, &why))
+ *		die("%s", why);
+ *	params.fd = socket; params.version = TLSGATE_TLS_1_3; ... keys ...
+ *	if (tlsgate_session_new(tg, &params, &id))
+ *		die("%s", tlsgate_error(tg));
+ *	tlsgate_wipe(&params, sizeof(params));
+ *
+ * Results: 0, or a negative errno:
+ *	-ENOENT		no such session (tlsgate_open(): module not loaded)
+ *	-EPERM		needs CAP_NET_ADMIN in this network namespace
+ *	-EINVAL, -ERANGE, -EBADF, -ENOTSOCK, -ENOTCONN, -EEXIST, -EOPNOTSUPP,
+ *	-ENOMEM, -ENOSPC...  as the kernel says; tlsgate_error() has its sentence
+ *	-EPROTO		the kernel's answer cannot be understood
+ *	-ENODEV		the module went away, or was loaded anew: open again
+ */
+#ifndef LIBTLSGATE_H
+#define LIBTLSGATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <netinet/in.h>
+
+#include "tlsgate.h"		/* kmod/uapi: the netlink ABI */
+
+struct tlsgate;
+
+/*
+ * Finds the family.  On failure *out is NULL and *why (if why is not NULL) a
+ * static sentence.  -ENOENT: the module is not loaded.
+ */
+int tlsgate_open(struct tlsgate **out, const char **why);
+void tlsgate_close(struct tlsgate *tg);		/* NULL is fine */
+
+/* Version of the family as the loaded module announces it. */
+unsigned int tlsgate_family_version(const struct tlsgate *tg);
+
+/*
+ * Why the last call on this handle failed, in one line: the kernel's own
+ * sentence with the attribute it named in front ("rx: key: wrong length..."),
+ * or strerror().  "" after a success.  Valid until the next call.
+ */
+const char *tlsgate_error(const struct tlsgate *tg);
+
+/* ---- sessions ----------------------------------------------------------- */
+
+/* One direction's keys; lengths as CIPHER_GET tells (see tlsgate.h). */
+struct tlsgate_keys {
+	uint8_t key[TLSGATE_KEY_MAX], iv[TLSGATE_IV_MAX], secret[TLSGATE_SECRET_MAX];
+	uint8_t key_len, iv_len, secret_len;	/* secret_len 0 in TLS 1.2 */
+	uint64_t seq;				/* of the next record */
+};
+
+/* Only what "set" names is sent; the rest keeps its value, or its default. */
+#define TLSGATE_SET_RECORD_SIZE		1u
+#define TLSGATE_SET_PADDING		2u
+#define TLSGATE_SET_IDLE_TIMEOUT	4u
+struct tlsgate_options {
+	unsigned int set;
+	uint16_t record_size;			/* bytes, 64..16384; 0 = 16384 */
+	uint16_t padding;			/* bytes, 0..4096 */
+	uint32_t idle_timeout;			/* ms, relay only; 0 = none */
+};
+
+struct tlsgate_session_params {
+	int fd;					/* the TLS peer's TCP socket */
+	uint16_t version, suite;		/* TLSGATE_TLS_1_3, IANA number */
+	enum tlsgate_role role;
+	struct tlsgate_keys tx, rx;
+	const void *rx_pending;			/* TLS bytes read beyond the handshake */
+	size_t rx_pending_len;			/* 0..TLSGATE_RX_PENDING_MAX */
+	int relay_fd;				/* plain socket to join, or -1 */
+	struct tlsgate_options options;
+};
+#define TLSGATE_SESSION_PARAMS_INIT	{ .fd = -1, .relay_fd = -1 }
+
+/*
+ * Makes params->fd a TLS socket, and with relay_fd joins the two, atomically,
+ * in two system calls.  The fds stay the caller's; with a relay both can be
+ * closed at once, the kernel holds the sockets.  On failure the socket is as
+ * it was.  The message with the keys is wiped before this returns; params is
+ * the caller's to wipe (tlsgate_wipe()).
+ */
+int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params *params,
+			uint32_t *id);
+
+/* Which session is meant: by id (CAP_NET_ADMIN) or by a socket one holds. */
+struct tlsgate_target {
+	uint32_t id;				/* 0: by fd */
+	int fd;
+};
+
+static inline struct tlsgate_target tlsgate_by_id(uint32_t id)
+{
+	return (struct tlsgate_target){ .id = id, .fd = -1 };
+}
+
+static inline struct tlsgate_target tlsgate_by_fd(int fd)
+{
+	return (struct tlsgate_target){ .id = 0, .fd = fd };
+}
+
+/* An address as the kernel gave it; len 0: not reported (e.g. no relay). */
+struct tlsgate_address {
+	socklen_t len;
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+		struct sockaddr_un un;
+	};
+};
+
+struct tlsgate_session {
+	uint32_t id;
+	uint16_t version, suite;
+	uint8_t role;				/* enum tlsgate_role */
+	uint8_t state;				/* enum tlsgate_state */
+	uint16_t reason;			/* enum tlsgate_reason */
+	int alert;				/* last sent or received, -1: none */
+	struct tlsgate_address local, peer, relay_local, relay_peer;
+	uint64_t tx_bytes, rx_bytes, tx_records, rx_records;
+	uint32_t tx_epoch, rx_epoch;
+	uint64_t age, idle;			/* ms */
+	uint32_t idle_timeout;			/* ms, 0: none */
+	uint16_t record_size, padding;
+	uint32_t uid;
+	uint64_t cookie;
+};
+
+int tlsgate_session_get(struct tlsgate *tg, struct tlsgate_target target,
+			struct tlsgate_session *session);
+
+/*
+ * Calls each() for every session of this network namespace; a result other
+ * than 0 from it ends the calls and becomes the result.  -EINTR: sessions
+ * came and went so that some may be missing or seen twice; ask again.
+ * each() must not call on tg.
+ */
+int tlsgate_session_dump(struct tlsgate *tg,
+			 int (*each)(void *arg, const struct tlsgate_session *session), void *arg);
+
+int tlsgate_session_set(struct tlsgate *tg, struct tlsgate_target target,
+			const struct tlsgate_options *options);
+/* KeyUpdate for what we send; TLS 1.3 only. */
+int tlsgate_session_rekey(struct tlsgate *tg, struct tlsgate_target target);
+int tlsgate_session_del(struct tlsgate *tg, struct tlsgate_target target,
+			enum tlsgate_close_how how);
+
+/*
+ * Joins an established session with a plain stream socket.  options may be
+ * NULL; only its idle_timeout is looked at.
+ */
+int tlsgate_relay_new(struct tlsgate *tg, struct tlsgate_target target, int plain_fd,
+		      const struct tlsgate_options *options);
+
+/* ---- ciphers -------------------------------------------------------------- */
+
+struct tlsgate_cipher {
+	uint16_t version, suite;
+	char name[64];				/* IANA */
+	char driver[128];			/* crypto driver; "": the kernel has none */
+	uint8_t key_len, iv_len, tag_len, secret_len;
+};
+
+/* As tlsgate_session_dump(); for everyone. */
+int tlsgate_cipher_dump(struct tlsgate *tg,
+			int (*each)(void *arg, const struct tlsgate_cipher *cipher), void *arg);
+
+/* ---- events ---------------------------------------------------------------- */
+
+struct tlsgate_event {
+	enum tlsgate_cmd kind;			/* TLSGATE_CMD_NTF_... */
+	/*
+	 * session.id always.  OPENED, CLOSED: all of it.  REKEYED: the epochs.
+	 * AUTH_FAILED: rx_records is the number of the record that failed.
+	 */
+	struct tlsgate_session session;
+	const void *message;			/* NTF_MESSAGE, else NULL; valid in the call */
+	size_t message_len;
+};
+
+/* Joins the group "events" (CAP_NET_ADMIN); what happens from now on is queued. */
+int tlsgate_subscribe(struct tlsgate *tg);
+/* Readable when an event waits; -1 before tlsgate_subscribe().  Poll only. */
+int tlsgate_event_fd(const struct tlsgate *tg);
+/*
+ * Calls each() for every event that waits, without blocking.  A result other
+ * than 0 from it ends the calls and becomes the result (events read in the
+ * same datagram are lost).  -ENOBUFS: the kernel dropped events since the
+ * queue was full; list the sessions anew and go on.  each() must not call on tg.
+ */
+int tlsgate_event_receive(struct tlsgate *tg,
+			  int (*each)(void *arg, const struct tlsgate_event *event), void *arg);
+
+/* ---- names ------------------------------------------------------------------ */
+
+struct tlsgate_reason_info {
+	enum tlsgate_reason reason;
+	const char *name;			/* "bad_record_mac", as in /proc/net/tlsgate_stat */
+	const char *text;			/* one sentence: what happened, what to do */
+};
+
+/* One row for each enum tlsgate_reason, in its order; ends with name NULL. */
+const struct tlsgate_reason_info *tlsgate_reasons(void);
+/* Static; "unknown" for a number this library does not know. */
+const char *tlsgate_reason_name(uint16_t reason);
+const char *tlsgate_reason_text(uint16_t reason);
+const char *tlsgate_state_name(uint8_t state);		/* "established" */
+const char *tlsgate_role_name(uint8_t role);		/* "client" */
+const char *tlsgate_version_name(uint16_t version);	/* "TLS 1.3" */
+const char *tlsgate_event_name(enum tlsgate_cmd kind);	/* "opened" */
+
+#define TLSGATE_ADDRESS_TEXT_MAX	128
+/* "192.0.2.1:443", "[2001:db8::1]:443", "unix:/run/x", "unix:" (unnamed), "-" (none) */
+const char *tlsgate_address_text(const struct tlsgate_address *address,
+				 char text[TLSGATE_ADDRESS_TEXT_MAX]);
+
+/* Clears memory in a way the compiler keeps. */
+void tlsgate_wipe(void *p, size_t len);
+
+#endif /* LIBTLSGATE_H */
