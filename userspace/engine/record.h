@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The record layer while a connection is in user space: one object per
+ * direction, plaintext until it is given keys.
+ */
+#ifndef TLSGATE_RECORD_H
+#define TLSGATE_RECORD_H
+
+#include "suites.h"
+
+#define TLS_RECORD_CHANGE_CIPHER_SPEC	20
+#define TLS_RECORD_ALERT		21
+#define TLS_RECORD_HANDSHAKE		22
+#define TLS_RECORD_APPLICATION_DATA	23
+
+#define TLS_RECORD_HEADER		5
+
+struct tls_record_dir {
+	const struct tls_suite *suite;		/* NULL: plaintext */
+	struct tls_aead_ctx *aead;
+	struct tls_direction_keys keys;
+	/*
+	 * What the version field of headers has to be.  0: the version is not
+	 * negotiated yet (any 3.x is read; 3.1 is written, as RFC 9846 section
+	 * 5.1 has it for a first ClientHello).  TLS_1_2: exactly 3.3.
+	 * TLS_1_3: 3.3 is written, the field is ignored in reading.
+	 */
+	uint16_t version;
+};
+
+struct tls_record_header {
+	uint8_t type;			/* the outer one */
+	uint16_t version;
+	uint16_t len;			/* of the fragment after the header */
+};
+
+void tls_record_init(struct tls_record_dir *dir);
+/* Wipes it. All-zero and twice freed ones are fine. */
+void tls_record_free(struct tls_record_dir *dir);
+
+/* From the next record on, protects with these keys (copied), from keys->seq on; sets version. */
+TLS_MUST_CHECK int tls_record_set_keys(struct tls_record_dir *dir, const struct tls_suite *suite,
+				       bool seal, const struct tls_direction_keys *keys);
+/* What set_keys() was given, with the sequence number of the next record. The caller wipes it. */
+void tls_record_get_keys(const struct tls_record_dir *dir, struct tls_direction_keys *keys);
+
+/*
+ * Reads a header of TLS_RECORD_HEADER bytes.  TLS_ERR_ALERT + unexpected_message:
+ * unknown content type; + protocol_version: version field; + record_overflow:
+ * a length that no record may have.
+ */
+TLS_MUST_CHECK int tls_record_parse(const struct tls_record_dir *dir,
+				    const uint8_t header[TLS_RECORD_HEADER],
+				    struct tls_record_header *out);
+
+struct tls_record {
+	uint8_t type;			/* the inner one where there is one */
+	uint8_t *data;			/* inside the buffer given */
+	size_t len;			/* may be 0 */
+};
+
+/*
+ * Opens one whole record in place: len is header and fragment.  The header
+ * has been through tls_record_parse().  A change_cipher_spec to be dropped
+ * (RFC 9846 section 5) must not come here once keys are set.
+ * TLS_ERR_ALERT + bad_record_mac; + record_overflow: plaintext above 2^14;
+ * + unexpected_message: TLS 1.3 without an inner type, or an outer type other
+ * than application_data; + decode_error: no room for the tag.
+ */
+TLS_MUST_CHECK int tls_record_open(struct tls_record_dir *dir, uint8_t *record, size_t len,
+				   struct tls_record *out);
+
+/*
+ * Appends data as records of at most TLS_MAX_PLAINTEXT; len 0 gives one empty
+ * record.  TLS_ERR_SPACE: out's limit, TLS_ERR_STATE: sequence number used up;
+ * either way out is as before and no sequence number was used.
+ */
+TLS_MUST_CHECK int tls_record_seal(struct tls_record_dir *dir, uint8_t type,
+				   const uint8_t *data, size_t len, struct tls_buf *out);
+
+#endif /* TLSGATE_RECORD_H */
