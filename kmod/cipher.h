@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Cipher suites: one row each; keys, nonces and limits of one direction. */
+#ifndef TG_CIPHER_H
+#define TG_CIPHER_H
+
+#include <linux/scatterlist.h>
+#include <crypto/aead.h>
+
+#include "uapi/tlsgate.h"
+
+#define TG_TAG_LEN	16
+#define TG_NONCE_LEN	12
+#define TG_AAD_MAX	13
+
+struct tg_keys;
+struct tg_session;
+
+/**
+ * struct tg_cipher - a cipher suite in one protocol version
+ * @version: TLSGATE_TLS_1_2 or TLSGATE_TLS_1_3
+ * @suite: IANA number
+ * @name: IANA name
+ * @alg: AEAD name in the crypto layer
+ * @hash: hash of the key schedule, TLS 1.3 only
+ * @key_len: bytes
+ * @iv_len: bytes of static IV, or of salt where @explicit_len is not 0
+ * @explicit_len: nonce bytes carried in each record (RFC 5288)
+ * @secret_len: bytes of traffic secret; 0 in TLS 1.2
+ * @limit: records one key may seal (RFC 9846 section 5.5)
+ */
+struct tg_cipher {
+	u16 version;
+	u16 suite;
+	const char *name;
+	const char *alg;
+	const char *hash;
+	u8 key_len;
+	u8 iv_len;
+	u8 explicit_len;
+	u8 secret_len;
+	u64 limit;
+};
+
+/**
+ * struct tg_dir - protection of one direction; under lock_sock()
+ * @aead: keyed transform
+ * @iv: static IV or salt
+ * @secret: TLS 1.3 traffic secret of this epoch
+ * @seq: sequence number of the next record under this key (RFC 9846 section 5.3)
+ * @first_seq: @seq when this key was set; the limit counts from here
+ * @records: records since install
+ * @bytes: plaintext bytes since install
+ * @epoch: times the key was ratcheted
+ */
+struct tg_dir {
+	struct crypto_aead *aead;
+	u8 iv[TLSGATE_IV_MAX];
+	u8 secret[TLSGATE_SECRET_MAX];
+	u64 seq;
+	u64 first_seq;
+	u64 records;
+	u64 bytes;
+	u32 epoch;
+};
+
+int tg_cipher_init(void);
+void tg_cipher_exit(void);
+
+/* Row for (version, suite), or NULL. */
+const struct tg_cipher *tg_cipher_find(u16 version, u16 suite);
+/* Row by index from 0, or NULL behind the last. */
+const struct tg_cipher *tg_cipher_at(unsigned int i);
+
+/**
+ * tg_cipher_driver() - which driver serves a suite
+ * @c: row
+ * @buf: receives the name
+ * @len: its size, CRYPTO_MAX_ALG_NAME is enough
+ *
+ * Process context, may load a crypto module.
+ *
+ * Return: 0, or a negative errno if the kernel has none.
+ */
+int tg_cipher_driver(const struct tg_cipher *c, char *buf, size_t len);
+
+/**
+ * tg_dir_init() - allocate and key one direction
+ * @d: zeroed
+ * @c: row
+ * @keys: what to install
+ *
+ * Return: 0 or a negative errno of the crypto layer; then @d holds nothing.
+ */
+int tg_dir_init(struct tg_dir *d, const struct tg_cipher *c, const struct tg_keys *keys);
+/* Frees and wipes. */
+void tg_dir_free(struct tg_dir *d);
+
+/**
+ * tg_dir_ratchet() - next traffic secret, key and IV (RFC 9846 section 7.2)
+ * @d: direction, TLS 1.3
+ * @c: row
+ *
+ * Return: 0 or a negative errno; then the direction is unusable and the
+ * session must end.
+ */
+int tg_dir_ratchet(struct tg_dir *d, const struct tg_cipher *c);
+
+/* How many more records may be sealed with this key. */
+u64 tg_dir_left(const struct tg_dir *d, const struct tg_cipher *c);
+
+/**
+ * tg_cipher_crypt() - run the AEAD on one record
+ * @s: session, its socket locked, with sg_src, sg_dst and aad filled;
+ *	the first entry of each list is the additional data
+ * @d: direction
+ * @aad_len: bytes of additional data
+ * @len: bytes to seal, or to open including the tag
+ * @seal: which of the two
+ *
+ * Sets the nonce from the sequence number, which moves on whatever comes of it.
+ *
+ * Return: 0, %-EBADMSG if a record does not authenticate, or an errno of the
+ * crypto layer.
+ */
+int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, u32 aad_len, u32 len, bool seal);
+
+#endif /* TG_CIPHER_H */

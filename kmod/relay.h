@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A TLS socket joined with a plain one inside the kernel. */
+#ifndef TG_RELAY_H
+#define TG_RELAY_H
+
+#include <linux/net.h>
+
+#include "session.h"
+
+struct netlink_ext_ack;
+
+int tg_relay_init(void);
+void tg_relay_exit(void);
+
+/**
+ * tg_relay_start() - join a session's socket with a plain stream socket
+ * @tls: socket with a session
+ * @plain: connected TCP or UNIX stream socket, same namespace
+ * @idle_timeout: ms without a byte in either direction; 0 for none
+ * @extack: says what was refused and what to do
+ * @reason: set to the REFUSED_* reason on error
+ *
+ * Process context.  The relay takes references of its own on both files.
+ *
+ * Return: 0, %-EOPNOTSUPP: kind of socket; %-ENOTCONN: not connected or the
+ * session has ended; %-EBUSY: either is in a relay or otherwise in use;
+ * %-EDQUOT: the user's limit; %-ENOMEM.
+ */
+int tg_relay_start(struct socket *tls, struct socket *plain, u32 idle_timeout,
+		   struct netlink_ext_ack *extack, enum tlsgate_reason *reason);
+
+/**
+ * struct tg_relay_info - what a relay tells of itself
+ * @idle_timeout: ms, 0 for none
+ * @plain: the plain socket, with a reference to sock_put()
+ */
+struct tg_relay_info {
+	u32 idle_timeout;
+	struct sock *plain;
+};
+
+/* Fills @info and returns true if @s (its socket @sk unlocked) has a relay. */
+bool tg_relay_info(struct tg_session *s, struct sock *sk, struct tg_relay_info *info);
+/* 0, or -ENOENT if @s has no relay. Process context. */
+int tg_relay_set_timeout(struct tg_session *s, u32 idle_timeout);
+
+/* Called by ulp.c's callbacks, socket spinlock held: there is work for a direction. */
+void tg_relay_kick_open(struct tg_relay *r);
+void tg_relay_kick_seal(struct tg_relay *r);
+
+/**
+ * tg_relay_end() - tear a relay down on an operator's order
+ * @s: session; the caller holds a reference
+ * @reason: why; ADMIN_RESET resets both sides
+ *
+ * Process context, takes lock_sock() of both sockets in turn.
+ */
+void tg_relay_end(struct tg_session *s, enum tlsgate_reason reason);
+
+#endif /* TG_RELAY_H */

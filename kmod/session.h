@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Per-socket TLS state: struct tg_session, its life and its namespace.
+ *
+ * Locks, outermost first:
+ *	lock_sock() of the TLS socket	everything in struct tg_session that does
+ *					not say otherwise
+ *	lock_sock() of the plain socket	nested inside the former, relay only
+ *	tg_session.sk_lock (spin)	the pointer to the socket
+ * Callbacks that TCP makes (data_ready, write_space, state_change) run with the
+ * socket's spinlock held and no owner, or from the owner's backlog, and so
+ * exclude lock_sock() holders.
+ */
+#ifndef TG_SESSION_H
+#define TG_SESSION_H
+
+#include <linux/bvec.h>
+#include <linux/refcount.h>
+#include <linux/uidgid.h>
+#include <linux/xarray.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+#include <net/sock.h>
+#include <crypto/aead.h>
+
+#include "cipher.h"
+#include "record.h"
+#include "uapi/tlsgate.h"
+
+struct tg_relay;
+struct tg_stats;
+
+/**
+ * struct tg_keys - one direction's keys as userspace installs them
+ * @key: AEAD key, as long as the cipher's key_len
+ * @iv: static IV, or the salt, as long as the cipher's iv_len
+ * @secret: TLS 1.3 traffic secret, as long as the cipher's secret_len
+ * @seq: sequence number of the next record
+ */
+struct tg_keys {
+	u8 key[TLSGATE_KEY_MAX];
+	u8 iv[TLSGATE_IV_MAX];
+	u8 secret[TLSGATE_SECRET_MAX];
+	u64 seq;
+};
+
+/**
+ * struct tg_install - a checked SESSION_NEW request
+ * @cipher: row of the cipher table for the version and suite asked for
+ * @tx: what we seal with
+ * @rx: what we open with
+ * @rx_pending: TLS bytes that were read from the socket already
+ * @rx_pending_len: their number, at most TLSGATE_RX_PENDING_MAX
+ * @record_size: most plaintext bytes in a record; 0 for the protocol's maximum
+ * @padding: pad TLS 1.3 records to a multiple of this; 0 for none
+ * @role: enum tlsgate_role
+ */
+struct tg_install {
+	const struct tg_cipher *cipher;
+	struct tg_keys tx;
+	struct tg_keys rx;
+	const void *rx_pending;
+	u32 rx_pending_len;
+	u16 record_size;
+	u16 padding;
+	u8 role;
+};
+
+/* Pages on their way: sealed records to TCP, plaintext to a reader or a relay. */
+#define TG_FRAGS_MAX	24
+
+/**
+ * struct tg_frags - a queue of page fragments, each holding a page reference
+ * @bv: the fragments; @bv[@head] is the first
+ * @head: index of the first fragment
+ * @tail: index behind the last fragment
+ * @bytes: sum of the fragments' lengths
+ */
+struct tg_frags {
+	struct bio_vec bv[TG_FRAGS_MAX];
+	u8 head;
+	u8 tail;
+	u32 bytes;
+};
+
+/**
+ * struct tg_tx - sending half of a session; all under lock_sock()
+ * @dir: keys and counters
+ * @pending: sealed records that TCP did not take yet
+ * @record_size: most plaintext bytes in a record
+ * @padding: pad TLS 1.3 records to a multiple of this
+ * @closed: close_notify or a fatal alert was sealed: nothing may follow it
+ * @key_update_queued: a KeyUpdate of ours is still in @pending
+ */
+struct tg_tx {
+	struct tg_dir dir;
+	struct tg_frags pending;
+	u16 record_size;
+	u16 padding;
+	bool closed;
+	bool key_update_queued;
+};
+
+/**
+ * struct tg_rx - receiving half of a session; all under lock_sock()
+ * @dir: keys and counters
+ * @plain: opened application data that nobody read yet
+ * @stash: TLS bytes that come before those in TCP's queue: what userspace had
+ *	read at install, or what was copied out of a queue too small for a record
+ * @stash_off: bytes of @stash consumed
+ * @stash_len: bytes of @stash filled
+ * @message: a post-handshake message being put together, header included
+ * @message_len: bytes of it seen so far
+ * @empty_records: records without data since the last one with data
+ * @key_updates: KeyUpdates since the last application data
+ * @warnings: TLS 1.2 warning alerts received
+ * @messages: post-handshake messages since the last application data
+ * @closed: close_notify was received
+ */
+struct tg_rx {
+	struct tg_dir dir;
+	struct tg_frags plain;
+	struct sk_buff *stash;
+	u32 stash_off;
+	u32 stash_len;
+	u8 *message;
+	u32 message_len;
+	u16 empty_records;
+	u16 key_updates;
+	u16 warnings;
+	u16 messages;
+	bool closed;
+};
+
+/* Scatterlist entries for one record: header, data, inner type. */
+#define TG_SG_MAX	40
+
+/**
+ * struct tg_session - a TCP socket with keys
+ * @ref: one for the socket, one for each finder
+ * @rcu: frees after a grace period; icsk_ulp_data readers and finders rely on it
+ * @sk_lock: guards @sk
+ * @sk: the socket; NULL once it is closed
+ * @id: number in its namespace; never 0
+ * @cipher: version and suite
+ * @role: enum tlsgate_role
+ * @uid: who installed it
+ * @created: jiffies_64 at install
+ * @active: jiffies_64 when data moved last; racy readers are fine
+ * @reason: enum tlsgate_reason, why it ended; NONE while it lives
+ * @error: what every later call on the socket returns, negative; 0 while it lives
+ * @alert: last alert sent or received; TG_NO_ALERT if none
+ * @tx: sending half
+ * @rx: receiving half
+ * @req: AEAD request of both halves, sized for the cipher; lock_sock() is held
+ *	from set-up to completion, so one serves
+ * @sg_src: scatterlist of what is read, likewise shared
+ * @sg_dst: scatterlist of what is written
+ * @aad: additional data of the record at hand
+ * @nonce: nonce of the record at hand
+ * @relay: joined with a plain socket; NULL if not.  Callbacks read it as well
+ * @push_work: gives @tx.pending to TCP when it has room again
+ * @base: the socket's own struct proto
+ * @base_ops: the socket's own struct proto_ops
+ * @data_ready: the socket's own callback, as are the next two
+ * @write_space: see @data_ready
+ * @state_change: see @data_ready
+ */
+struct tg_session {
+	refcount_t ref;
+	struct rcu_head rcu;
+	spinlock_t sk_lock;
+	struct sock *sk;
+	u32 id;
+	const struct tg_cipher *cipher;
+	u8 role;
+	kuid_t uid;
+	u64 created;
+	u64 active;
+	u16 reason;
+	int error;
+	int alert;
+
+	struct tg_tx tx;
+	struct tg_rx rx;
+	struct aead_request *req;
+	struct scatterlist sg_src[TG_SG_MAX];
+	struct scatterlist sg_dst[TG_SG_MAX];
+	u8 aad[TG_AAD_MAX];
+	u8 nonce[TG_NONCE_LEN];
+
+	struct tg_relay *relay;
+	struct work_struct push_work;
+
+	struct proto *base;
+	const struct proto_ops *base_ops;
+	void (*data_ready)(struct sock *sk);
+	void (*write_space)(struct sock *sk);
+	void (*state_change)(struct sock *sk);
+};
+
+#define TG_NO_ALERT	(-1)
+
+/**
+ * struct tg_net - what a network namespace holds
+ * @sessions: live sessions by id
+ * @next_id: where the search for a free id begins; under xa_lock(@sessions)
+ * @count: live sessions
+ * @relay_users: relays per user: uid to xa_value; under xa_lock()
+ * @stats: counters, see stats.h
+ */
+struct tg_net {
+	struct xarray sessions;
+	u32 next_id;
+	atomic_t count;
+	struct xarray relay_users;
+	struct tg_stats __percpu *stats;
+};
+
+extern unsigned int tg_net_id;
+
+static inline struct tg_net *tg_net(const struct net *net)
+{
+	return net_generic(net, tg_net_id);
+}
+
+int tg_session_init(void);
+void tg_session_exit(void);
+
+/**
+ * tg_session_new() - allocate a session and its ciphers
+ * @in: a checked request
+ * @net: namespace of the socket
+ * @reason: set to the REFUSED_* reason on error
+ *
+ * Process context, may sleep.  The session is not yet visible to anyone.
+ *
+ * Return: the session with one reference, or ERR_PTR:
+ * %-ENOMEM, %-ENOSPC: the namespace has its fill of sessions,
+ * %-ENOENT: no crypto driver, or an error of the crypto layer.
+ */
+struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
+				  enum tlsgate_reason *reason);
+
+/**
+ * tg_session_publish() - give it an id and let it be found
+ * @s: session
+ * @sk: its socket, locked
+ *
+ * Return: 0 or %-ENOMEM, %-EBUSY (no id left).
+ */
+int tg_session_publish(struct tg_session *s, struct sock *sk);
+
+/**
+ * tg_session_unpublish() - let it be found no more
+ * @s: session
+ * @net: its namespace
+ *
+ * From then on nobody can reach the socket through it.  Announces the end.
+ */
+void tg_session_unpublish(struct tg_session *s, struct net *net);
+
+/**
+ * tg_session_find() - look up by id
+ * @net: namespace
+ * @id: number
+ *
+ * Return: the session with a reference, to be put; NULL if there is none.
+ */
+struct tg_session *tg_session_find(struct net *net, u32 id);
+
+/**
+ * tg_session_next() - iterate for a dump
+ * @net: namespace
+ * @id: in: where to start; out: id of the session found
+ *
+ * Return: the next session with a reference, or NULL at the end.
+ */
+struct tg_session *tg_session_next(struct net *net, u32 *id);
+
+/**
+ * tg_session_hold_sk() - get at a session's socket
+ * @s: session
+ *
+ * Return: the socket with a reference (sock_put() it), or NULL once it closed.
+ */
+struct sock *tg_session_hold_sk(struct tg_session *s);
+
+void tg_session_put(struct tg_session *s);
+
+/**
+ * tg_session_from_sk() - the session of a socket
+ * @sk: a socket; locked, or the caller is in a read-side critical section
+ *
+ * Return: the session, without a reference; NULL if the socket has none.
+ */
+struct tg_session *tg_session_from_sk(const struct sock *sk);
+
+/**
+ * tg_session_state() - where it is in its life
+ * @s: session; a racy answer if the socket is not locked
+ *
+ * Return: enum tlsgate_state
+ */
+u8 tg_session_state(const struct tg_session *s);
+
+/**
+ * tg_session_fail() - end a session because something is wrong
+ * @sk: its socket, locked
+ * @s: session
+ * @reason: what is wrong; its row in the table of reasons gives errno and alert
+ *
+ * The first failure counts, later ones change nothing.  Sends the alert the
+ * reason calls for if keys still allow, then FIN; wakes whoever waits.
+ *
+ * Return: the errno of the session's first failure, negative.
+ */
+int tg_session_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason reason);
+
+/**
+ * tg_session_close() - end a session on an operator's order
+ * @s: session; the caller holds a reference
+ * @how: enum tlsgate_close_how
+ *
+ * Process context, takes lock_sock().
+ *
+ * Return: 0, or %-ENOTCONN if it has ended already.
+ */
+int tg_session_close(struct tg_session *s, u8 how);
+
+/**
+ * tg_session_rekey() - send KeyUpdate and ratchet the send key
+ * @s: session; the caller holds a reference
+ *
+ * Process context, takes lock_sock().
+ *
+ * Return: 0, %-EOPNOTSUPP (TLS 1.2), %-ENOTCONN (ended or sending half closed),
+ * %-EAGAIN (an earlier KeyUpdate is still unsent), or what sealing returns.
+ */
+int tg_session_rekey(struct tg_session *s);
+
+/* A fragment more; the reference on the page is the queue's from then on. */
+static inline void tg_frags_add(struct tg_frags *f, struct page *page, u32 off, u32 len)
+{
+	f->bv[f->tail++] = (struct bio_vec) {
+		.bv_page = page, .bv_offset = off, .bv_len = len,
+	};
+	f->bytes += len;
+}
+
+static inline bool tg_frags_empty(const struct tg_frags *f)
+{
+	return f->head == f->tail;
+}
+
+static inline unsigned int tg_frags_room(const struct tg_frags *f)
+{
+	return TG_FRAGS_MAX - f->tail;
+}
+
+/* Drops @len bytes from the front, and the pages they filled. */
+void tg_frags_consume(struct tg_frags *f, u32 len);
+/* Drops fragments added since the queue was @mark long; for error paths. */
+void tg_frags_rewind(struct tg_frags *f, u8 mark);
+/* Drops all. */
+void tg_frags_purge(struct tg_frags *f);
+
+/**
+ * tg_frags_reserve() - add fresh memory at the end of the queue
+ * @sk: whose page fragment allocator to use, locked
+ * @f: queue
+ * @len: bytes
+ *
+ * Process context.  The memory is not initialised.
+ *
+ * Return: 0, %-ENOMEM, or %-ENOBUFS if the queue has no room; then nothing changed.
+ */
+int tg_frags_reserve(struct sock *sk, struct tg_frags *f, u32 len);
+
+#endif /* TG_SESSION_H */

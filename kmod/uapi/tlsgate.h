@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: ((GPL-2.0 WITH Linux-syscall-note) OR MIT) */
+/*
+ * tlsgate: generic netlink ABI between the tlsgate module and userspace.
+ *
+ * Family "tlsgate", version 1, multicast group "events".  kmod/tlsgate.yaml
+ * describes the same in the kernel's netlink spec format; a test holds both
+ * together.  All integers are in host byte order.  Every refusal carries an
+ * extended ack naming the attribute and a sentence saying what to do.
+ *
+ * Who may call: SESSION_NEW, RELAY_NEW, SESSION_GET by FD, SESSION_SET by FD,
+ * SESSION_REKEY by FD and SESSION_DEL by FD are for whoever holds the socket.
+ * By ID, and dumps, need CAP_NET_ADMIN in the user namespace that owns the
+ * caller's network namespace, as does joining the group "events".  CIPHER_GET
+ * is for everyone.  All is per network namespace: the caller's and the
+ * socket's must be the same.
+ *
+ * Commands and their attributes (! required, ? optional, | one of)
+ *
+ * SESSION_NEW   do: install keys on a connected TCP socket; one call makes it
+ *               a TLS socket, atomically: no byte can pass in between.
+ *   request:
+ *     TLSGATE_A_FD            ! u32  a TCP socket, ESTABLISHED or CLOSE_WAIT
+ *     TLSGATE_A_VERSION       ! u16  TLSGATE_TLS_1_2 | TLSGATE_TLS_1_3
+ *     TLSGATE_A_SUITE         ! u16  IANA cipher suite number
+ *     TLSGATE_A_ROLE          ! u8   enum tlsgate_role
+ *     TLSGATE_A_TX            ! nest enum tlsgate_keys_attr, what we seal with
+ *     TLSGATE_A_RX            ! nest enum tlsgate_keys_attr, what we open with
+ *     TLSGATE_A_RX_PENDING    ? binary <= TLSGATE_RX_PENDING_MAX: TLS records
+ *                                    already read from the socket but not
+ *                                    consumed; opened before what the socket
+ *                                    still holds
+ *     TLSGATE_A_RELAY_FD      ? u32  join with this plain socket, see RELAY_NEW
+ *     TLSGATE_A_IDLE_TIMEOUT  ? u32  ms, relay only; 0 = none
+ *     TLSGATE_A_RECORD_SIZE   ? u16  see SESSION_SET
+ *     TLSGATE_A_PADDING       ? u16  see SESSION_SET
+ *   reply:
+ *     TLSGATE_A_ID              u32  never 0
+ *
+ * SESSION_GET   do (ID | FD), dump: the whole of enum tlsgate_attr that says
+ *               "reported" below.  Never a key, an IV or a secret.
+ *
+ * SESSION_SET   do: (ID | FD) and any of
+ *     TLSGATE_A_RECORD_SIZE   ? u16  most plaintext bytes in a record we seal,
+ *                                    content type not counted; 64..16384
+ *                                    (RFC 8449); 0 = 16384
+ *     TLSGATE_A_PADDING       ? u16  pad TLS 1.3 records to a multiple of this
+ *                                    many bytes; 0 = none; <= 4096
+ *     TLSGATE_A_IDLE_TIMEOUT  ? u32  ms, relay only; 0 = none
+ *
+ * SESSION_REKEY do: (ID | FD).  Sends KeyUpdate and ratchets the send key
+ *               (TLS 1.3 only, RFC 9846 section 4.7.3).
+ *
+ * SESSION_DEL   do: (ID | FD)
+ *     TLSGATE_A_HOW           ? u8   enum tlsgate_close_how; 0 if absent
+ *
+ * RELAY_NEW     do: joins an established session with a plain stream socket.
+ *               Data moves in the kernel from then on; the relay holds both
+ *               sockets itself and outlives the fds and the process.
+ *     (TLSGATE_A_ID | TLSGATE_A_FD) !
+ *     TLSGATE_A_RELAY_FD      ! u32  connected TCP or UNIX stream socket
+ *     TLSGATE_A_IDLE_TIMEOUT  ? u32  ms; 0 = none
+ *
+ * CIPHER_GET    dump: one message per (VERSION, SUITE)
+ *     TLSGATE_A_VERSION, TLSGATE_A_SUITE, TLSGATE_A_CIPHER_NAME (string, IANA),
+ *     TLSGATE_A_KEY_LEN u8, TLSGATE_A_IV_LEN u8 (bytes wanted in KEYS_A_IV),
+ *     TLSGATE_A_TAG_LEN u8, TLSGATE_A_SECRET_LEN u8 (0 for TLS 1.2),
+ *     TLSGATE_A_DRIVER (string, the crypto driver that serves it; absent when
+ *     the kernel has none, and then SESSION_NEW refuses the suite)
+ *
+ * Events (multicast group "events"), each with TLSGATE_A_ID and what is named:
+ *     NTF_SESSION_OPENED   as SESSION_GET
+ *     NTF_SESSION_CLOSED   as SESSION_GET, REASON says why
+ *     NTF_REKEYED          TX_EPOCH, RX_EPOCH
+ *     NTF_AUTH_FAILED      RX_RECORDS: number of the record that failed
+ *     NTF_MESSAGE          MESSAGE: a post-handshake message (e.g. a
+ *                          NewSessionTicket), handshake header included
+ */
+#ifndef _UAPI_LINUX_TLSGATE_H
+#define _UAPI_LINUX_TLSGATE_H
+
+#define TLSGATE_GENL_NAME	"tlsgate"
+#define TLSGATE_GENL_VERSION	1
+#define TLSGATE_MCGRP_EVENTS	"events"
+
+#define TLSGATE_TLS_1_2		0x0303
+#define TLSGATE_TLS_1_3		0x0304
+
+#define TLSGATE_KEY_MAX		32	/* bytes, AES-256 and ChaCha20 */
+#define TLSGATE_IV_MAX		12	/* bytes */
+#define TLSGATE_SECRET_MAX	48	/* bytes, SHA-384 */
+#define TLSGATE_RX_PENDING_MAX	32768	/* bytes */
+#define TLSGATE_RECORD_SIZE_MIN	64
+#define TLSGATE_RECORD_SIZE_MAX	16384
+#define TLSGATE_PADDING_MAX	4096
+#define TLSGATE_IDLE_TIMEOUT_MAX	(24 * 3600 * 1000)	/* ms */
+#define TLSGATE_MESSAGE_MAX	4096	/* bytes of one post-handshake message */
+
+enum tlsgate_cmd {
+	TLSGATE_CMD_UNSPEC,
+	TLSGATE_CMD_SESSION_NEW,
+	TLSGATE_CMD_SESSION_GET,
+	TLSGATE_CMD_SESSION_SET,
+	TLSGATE_CMD_SESSION_REKEY,
+	TLSGATE_CMD_SESSION_DEL,
+	TLSGATE_CMD_RELAY_NEW,
+	TLSGATE_CMD_CIPHER_GET,
+	TLSGATE_CMD_NTF_SESSION_OPENED,
+	TLSGATE_CMD_NTF_SESSION_CLOSED,
+	TLSGATE_CMD_NTF_REKEYED,
+	TLSGATE_CMD_NTF_AUTH_FAILED,
+	TLSGATE_CMD_NTF_MESSAGE,
+
+	__TLSGATE_CMD_MAX,
+	TLSGATE_CMD_MAX = __TLSGATE_CMD_MAX - 1,
+};
+
+enum tlsgate_attr {
+	TLSGATE_A_UNSPEC,
+	TLSGATE_A_PAD,		/* alignment of 64-bit attributes */
+	TLSGATE_A_ID,		/* u32, reported */
+	TLSGATE_A_FD,		/* u32 */
+	TLSGATE_A_VERSION,	/* u16, reported */
+	TLSGATE_A_SUITE,	/* u16, reported */
+	TLSGATE_A_ROLE,		/* u8, enum tlsgate_role, reported */
+	TLSGATE_A_TX,		/* nest, enum tlsgate_keys_attr */
+	TLSGATE_A_RX,		/* nest, enum tlsgate_keys_attr */
+	TLSGATE_A_RX_PENDING,	/* binary */
+	TLSGATE_A_RELAY_FD,	/* u32 */
+	TLSGATE_A_IDLE_TIMEOUT,	/* u32 ms, reported */
+	TLSGATE_A_RECORD_SIZE,	/* u16, reported */
+	TLSGATE_A_PADDING,	/* u16, reported */
+	TLSGATE_A_HOW,		/* u8, enum tlsgate_close_how */
+	TLSGATE_A_STATE,	/* u8, enum tlsgate_state, reported */
+	TLSGATE_A_REASON,	/* u16, enum tlsgate_reason, reported */
+	TLSGATE_A_ALERT,	/* u8, last alert sent or received, reported if any */
+	TLSGATE_A_LOCAL,	/* binary, struct sockaddr_in or sockaddr_in6, reported */
+	TLSGATE_A_PEER,		/* the same, the TLS peer, reported */
+	TLSGATE_A_RELAY_LOCAL,	/* as LOCAL, plain socket (or sockaddr_un), reported */
+	TLSGATE_A_RELAY_PEER,	/* as PEER, plain socket (or sockaddr_un), reported */
+	TLSGATE_A_TX_BYTES,	/* u64 plaintext bytes sealed, reported */
+	TLSGATE_A_RX_BYTES,	/* u64 plaintext bytes opened, reported */
+	TLSGATE_A_TX_RECORDS,	/* u64 records sealed since install, reported */
+	TLSGATE_A_RX_RECORDS,	/* u64 records opened since install, reported */
+	TLSGATE_A_TX_EPOCH,	/* u32 times the send key was ratcheted, reported */
+	TLSGATE_A_RX_EPOCH,	/* u32 times the receive key was ratcheted, reported */
+	TLSGATE_A_AGE,		/* u64 ms since install, reported */
+	TLSGATE_A_IDLE,		/* u64 ms since a byte moved, reported */
+	TLSGATE_A_UID,		/* u32 who installed it, reported */
+	TLSGATE_A_COOKIE,	/* u64 socket cookie as in sock_diag, reported */
+	TLSGATE_A_CIPHER_NAME,	/* string */
+	TLSGATE_A_DRIVER,	/* string */
+	TLSGATE_A_KEY_LEN,	/* u8 */
+	TLSGATE_A_IV_LEN,	/* u8 */
+	TLSGATE_A_TAG_LEN,	/* u8 */
+	TLSGATE_A_SECRET_LEN,	/* u8 */
+	TLSGATE_A_MESSAGE,	/* binary */
+
+	__TLSGATE_A_MAX,
+	TLSGATE_A_MAX = __TLSGATE_A_MAX - 1,
+};
+
+/*
+ * One direction's keys.  IV is the whole static IV (12 bytes) for TLS 1.3 and
+ * for ChaCha20-Poly1305, and the 4-byte salt for AES-GCM in TLS 1.2 (RFC 5288;
+ * the explicit nonce is the record sequence number).  SECRET is the TLS 1.3
+ * traffic secret of the current epoch and absent in TLS 1.2.  SEQ is the
+ * sequence number of the next record in this direction.
+ */
+enum tlsgate_keys_attr {
+	TLSGATE_KEYS_A_UNSPEC,
+	TLSGATE_KEYS_A_PAD,
+	TLSGATE_KEYS_A_KEY,	/* binary, exact length */
+	TLSGATE_KEYS_A_IV,	/* binary, exact length */
+	TLSGATE_KEYS_A_SEQ,	/* u64 */
+	TLSGATE_KEYS_A_SECRET,	/* binary, exact length */
+
+	__TLSGATE_KEYS_A_MAX,
+	TLSGATE_KEYS_A_MAX = __TLSGATE_KEYS_A_MAX - 1,
+};
+
+enum tlsgate_role {
+	TLSGATE_ROLE_CLIENT,
+	TLSGATE_ROLE_SERVER,
+};
+
+enum tlsgate_close_how {
+	TLSGATE_CLOSE_NOTIFY,	/* close_notify, then FIN; data in flight arrives */
+	TLSGATE_CLOSE_RESET,	/* RST at once */
+};
+
+enum tlsgate_state {
+	TLSGATE_STATE_HANDSHAKING,	/* reserved: no keys yet */
+	TLSGATE_STATE_ESTABLISHED,
+	TLSGATE_STATE_TX_CLOSED,	/* we sent close_notify */
+	TLSGATE_STATE_RX_CLOSED,	/* the peer sent close_notify */
+	TLSGATE_STATE_CLOSED,		/* both, or failed: see REASON */
+};
+
+/* Why a session ended, or an offload was refused.  docs/reasons.md explains each. */
+enum tlsgate_reason {
+	TLSGATE_REASON_NONE,
+	/* ended in order */
+	TLSGATE_REASON_FINISHED,		/* close_notify both ways */
+	TLSGATE_REASON_LOCAL_CLOSE,		/* the owner closed the socket */
+	TLSGATE_REASON_ADMIN_CLOSE,		/* SESSION_DEL, close_notify */
+	TLSGATE_REASON_ADMIN_RESET,		/* SESSION_DEL, reset */
+	TLSGATE_REASON_IDLE_TIMEOUT,
+	TLSGATE_REASON_AEAD_LIMIT,		/* TLS 1.2 usage limit reached */
+	/* the peer's doing */
+	TLSGATE_REASON_TRUNCATED,		/* FIN without close_notify */
+	TLSGATE_REASON_PEER_RESET,		/* RST, or TCP timed out */
+	TLSGATE_REASON_PEER_ALERT,		/* fatal alert received */
+	TLSGATE_REASON_BAD_RECORD_MAC,
+	TLSGATE_REASON_RECORD_OVERFLOW,
+	TLSGATE_REASON_BAD_RECORD,		/* header or inner type malformed */
+	TLSGATE_REASON_UNEXPECTED_MESSAGE,
+	TLSGATE_REASON_BAD_KEY_UPDATE,
+	TLSGATE_REASON_KEY_UPDATE_FLOOD,
+	TLSGATE_REASON_EMPTY_RECORD_FLOOD,
+	TLSGATE_REASON_ALERT_FLOOD,
+	TLSGATE_REASON_MESSAGE_FLOOD,		/* post-handshake messages */
+	/* the plain side's doing */
+	TLSGATE_REASON_PLAIN_RESET,
+	TLSGATE_REASON_PLAIN_ERROR,
+	/* ours */
+	TLSGATE_REASON_NO_MEMORY,
+	TLSGATE_REASON_CRYPTO_ERROR,
+	TLSGATE_REASON_SEQ_EXHAUSTED,
+	/* why SESSION_NEW or RELAY_NEW refused */
+	TLSGATE_REASON_REFUSED_FD,		/* no socket, not TCP, listening... */
+	TLSGATE_REASON_REFUSED_STATE,		/* not connected */
+	TLSGATE_REASON_REFUSED_ULP,		/* has a ULP or is in use already */
+	TLSGATE_REASON_REFUSED_NETNS,
+	TLSGATE_REASON_REFUSED_SUITE,		/* unknown, or no crypto driver */
+	TLSGATE_REASON_REFUSED_KEYS,		/* lengths wrong */
+	TLSGATE_REASON_REFUSED_LIMIT,		/* sessions or memory per namespace */
+	TLSGATE_REASON_REFUSED_USER_LIMIT,	/* relays per user */
+	TLSGATE_REASON_REFUSED_PERM,
+
+	__TLSGATE_REASON_MAX,
+	TLSGATE_REASON_MAX = __TLSGATE_REASON_MAX - 1,
+};
+
+#endif /* _UAPI_LINUX_TLSGATE_H */
