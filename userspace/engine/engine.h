@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tlsgate handshake engine: TLS 1.2 (RFC 5246, 5288, 7627, 7905, 8422) and
+ * TLS 1.3 (RFC 9846), client and server.
+ *
+ * Sans-I/O: bytes go in, bytes come out.  The engine opens no file or socket,
+ * reads no clock (the configuration gives it one), keeps no global state, and
+ * never blocks: where it needs the private key, which may live in another
+ * process, it stops and says so.  A connection belongs to one thread at a
+ * time; a configuration may be shared by any number of threads once built.
+ *
+ * A connection's life:
+ *
+ *	conn = tls_conn_new(config, role);
+ *	tls_conn_start(conn);                   the client's first flight
+ *	for (;;) {
+ *		wants = tls_conn_wants(conn);
+ *		OUTPUT: send tls_conn_output(), then tls_conn_output_done()
+ *		PRIVATE_KEY: answer tls_conn_key_request() by tls_conn_key_reply()
+ *		INPUT: tls_conn_input() what the socket gave
+ *		none of them and tls_conn_established(): handshake over
+ *	}
+ *	either  tls_conn_export_keys() + tls_conn_pending(): to the kernel
+ *	or      tls_conn_read() / tls_conn_write(): user data path
+ *
+ * Whatever a call returns, pending output is sent first: an alert may be in it.
+ */
+#ifndef TLSGATE_ENGINE_H
+#define TLSGATE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TLS_1_2			0x0303
+#define TLS_1_3			0x0304
+
+#define TLS_MAX_PLAINTEXT	16384	/* RFC 9846 section 5.1 */
+#define TLS_MAX_KEY		32
+#define TLS_MAX_IV		12
+#define TLS_MAX_SECRET		48
+#define TLS_MAX_INPUT		32768	/* most unprocessed bytes a connection holds */
+#define TLS_MAX_SERVER_NAME	255
+#define TLS_MAX_ALPN		255
+
+enum tls_role {
+	TLS_CLIENT,
+	TLS_SERVER,
+};
+
+/*
+ * Results.  0 is success.  Otherwise one int in three classes, so that any
+ * parser may simply return the alert its RFC names:
+ *	TLS_ERR_ALERT + n	we failed and alert n is in the output
+ *	TLS_ERR_PEER  + n	the peer sent alert n
+ *	TLS_ERR_LOCAL + n	neither: enum tls_local_error
+ * A connection that returned one of these is dead: send its output, free it.
+ */
+#define TLS_ERR_ALERT		0x100
+#define TLS_ERR_PEER		0x200
+#define TLS_ERR_LOCAL		0x300
+#define TLS_ERR_CLASS(err)	((err) & 0x700)
+#define TLS_ERR_CODE(err)	((err) & 0xff)
+
+enum tls_local_error {
+	TLS_ERR_NO_MEMORY = TLS_ERR_LOCAL + 1,
+	TLS_ERR_LIBRARY,		/* libcrypto refused what it should not */
+	TLS_ERR_ARGUMENT,		/* the caller's: bad name, bad list, bad PEM... */
+	TLS_ERR_STATE,			/* the caller's: call not allowed now */
+	TLS_ERR_SPACE,			/* caller's buffer or our input limit too small */
+	TLS_ERR_TRUNCATED,		/* tls_conn_input_eof() without close_notify */
+	TLS_ERR_AGAIN,			/* tls_conn_read(): no whole record yet */
+	TLS_ERR_CLOSED,			/* tls_conn_read(): the peer's close_notify */
+	TLS_ERR_KEY_REFUSED,		/* tls_conn_key_reply() was told of a failure */
+};
+
+#define TLS_ALERT_CLOSE_NOTIFY			0
+#define TLS_ALERT_UNEXPECTED_MESSAGE		10
+#define TLS_ALERT_BAD_RECORD_MAC		20
+#define TLS_ALERT_RECORD_OVERFLOW		22
+#define TLS_ALERT_HANDSHAKE_FAILURE		40
+#define TLS_ALERT_BAD_CERTIFICATE		42
+#define TLS_ALERT_UNSUPPORTED_CERTIFICATE	43
+#define TLS_ALERT_CERTIFICATE_REVOKED		44
+#define TLS_ALERT_CERTIFICATE_EXPIRED		45
+#define TLS_ALERT_CERTIFICATE_UNKNOWN		46
+#define TLS_ALERT_ILLEGAL_PARAMETER		47
+#define TLS_ALERT_UNKNOWN_CA			48
+#define TLS_ALERT_ACCESS_DENIED			49
+#define TLS_ALERT_DECODE_ERROR			50
+#define TLS_ALERT_DECRYPT_ERROR			51
+#define TLS_ALERT_PROTOCOL_VERSION		70
+#define TLS_ALERT_INSUFFICIENT_SECURITY		71
+#define TLS_ALERT_INTERNAL_ERROR		80
+#define TLS_ALERT_INAPPROPRIATE_FALLBACK	86
+#define TLS_ALERT_USER_CANCELED			90
+#define TLS_ALERT_NO_RENEGOTIATION		100
+#define TLS_ALERT_MISSING_EXTENSION		109
+#define TLS_ALERT_UNSUPPORTED_EXTENSION		110
+#define TLS_ALERT_UNRECOGNIZED_NAME		112
+#define TLS_ALERT_BAD_CERTIFICATE_STATUS	113
+#define TLS_ALERT_UNKNOWN_PSK_IDENTITY		115
+#define TLS_ALERT_CERTIFICATE_REQUIRED		116
+#define TLS_ALERT_NO_APPLICATION_PROTOCOL	120
+
+/* "alert bad_record_mac sent", "alert unknown_ca received", "out of memory"... static */
+const char *tls_strerror(int err);
+/* "bad_record_mac"; "alert(n)" names are static, unknown numbers give "unknown" */
+const char *tls_alert_name(uint8_t alert);
+/* IANA names; NULL if the engine does not know the number */
+const char *tls_suite_name(uint16_t suite);
+const char *tls_group_name(uint16_t group);
+const char *tls_scheme_name(uint16_t scheme);
+const char *tls_message_name(uint8_t handshake_type);
+const char *tls_version_name(uint16_t version);		/* "TLS 1.3" */
+
+/* One row per suite the engine has, best first; ends with suite 0. */
+struct tls_suite_info {
+	uint16_t suite;
+	uint16_t version;		/* TLS_1_2 or TLS_1_3 */
+	const char *name;		/* IANA */
+	bool by_default;		/* false: only when named (RSA key exchange) */
+};
+const struct tls_suite_info *tls_suites(void);
+
+/* ---- certificates and private keys ------------------------------------ */
+
+struct tls_certificate;			/* chain, leaf first; reference counted */
+struct tls_private_key;
+
+/*
+ * Parses a PEM chain, leaf first.  On error *why (if not NULL) is a static
+ * sentence.  Only the types the engine can use are taken: RSA >= 2048, ECDSA
+ * P-256 or P-384, Ed25519.
+ */
+int tls_certificate_new(struct tls_certificate **out, const void *pem, size_t len, const char **why);
+void tls_certificate_free(struct tls_certificate *cert);	/* drops a reference */
+/* An opaque number of the caller's, handed back in struct tls_key_request. */
+void tls_certificate_set_key_id(struct tls_certificate *cert, uint32_t key_id);
+
+/* Parses an unencrypted PEM private key (PKCS#8, or the older forms). */
+int tls_private_key_new(struct tls_private_key **out, const void *pem, size_t len, const char **why);
+void tls_private_key_free(struct tls_private_key *key);
+bool tls_private_key_matches(const struct tls_private_key *key, const struct tls_certificate *cert);
+
+enum tls_key_op {
+	TLS_KEY_SIGN,			/* data: what to sign, not hashed */
+	TLS_KEY_DECRYPT,		/* data: RSA-encrypted premaster secret */
+	/* data: what to sign, hashed by the scheme's hash (TLS 1.2 CertificateVerify, which
+	 * covers every message so far; not for Ed25519) */
+	TLS_KEY_SIGN_DIGEST,
+};
+
+#define TLS_MAX_KEY_REQUEST	1024	/* bytes of data, any op */
+#define TLS_MAX_KEY_REPLY	1024
+
+struct tls_key_request {
+	enum tls_key_op op;
+	uint32_t key_id;		/* of the certificate chosen */
+	uint16_t scheme;		/* SIGN, SIGN_DIGEST: TLS SignatureScheme */
+	const uint8_t *data;		/* valid until the reply */
+	size_t len;
+};
+
+/*
+ * Does what a request asks, with constant time in RSA decryption: a ciphertext
+ * with wrong padding gives 48 bytes derived from key and ciphertext (implicit
+ * rejection), never an error.
+ * TLS_ERR_ARGUMENT: the key cannot do this scheme; TLS_ERR_SPACE: *out_len too
+ * small (TLS_MAX_KEY_REPLY always fits).
+ */
+int tls_private_key_perform(const struct tls_private_key *key, const struct tls_key_request *req,
+			    uint8_t *out, size_t *out_len);
+
+/* ---- configuration ----------------------------------------------------- */
+
+struct tls_config;
+
+enum tls_verify {
+	TLS_VERIFY_NONE,		/* client: take any certificate; server: ask for none */
+	TLS_VERIFY_REQUEST,		/* server: ask, verify what comes, accept none */
+	TLS_VERIFY_REQUIRE,		/* client: verify (the default); server: refuse without */
+};
+
+enum tls_event_kind {
+	TLS_EVENT_MESSAGE_SENT,		/* type, data: handshake message with its header */
+	TLS_EVENT_MESSAGE_RECEIVED,
+	TLS_EVENT_SECRET_DERIVED,	/* text: "client_handshake_traffic_secret"..., data: value */
+	TLS_EVENT_CERTIFICATE,		/* one per chain element: data: DER, text: verdict */
+	TLS_EVENT_SIGNATURE_CHECKED,	/* text: scheme name */
+	TLS_EVENT_FINISHED_CHECKED,
+	TLS_EVENT_ALERT_SENT,		/* type: alert number */
+	TLS_EVENT_ALERT_RECEIVED,
+	TLS_EVENT_REKEYED,		/* text: "send" or "receive" */
+};
+
+struct tls_event {
+	enum tls_event_kind kind;
+	uint8_t type;
+	const uint8_t *data;
+	size_t len;
+	const char *text;
+};
+
+/*
+ * What the engine asks of its surroundings.  Each may be NULL but now().
+ * They are called from within tls_conn_*() and must not call back into it.
+ */
+struct tls_hooks {
+	/* seconds since the epoch; for validity and ticket lifetimes */
+	int64_t (*now)(void *arg);
+	/* one NSS key log line without its newline; called only where keys are logged */
+	void (*keylog)(void *arg, const char *line);
+	/* what happens, step by step; conn_arg as given to tls_conn_set_arg() */
+	void (*event)(void *arg, void *conn_arg, const struct tls_event *event);
+	void *arg;
+};
+
+/* A new configuration with defaults: TLS 1.2-1.3, default suites and groups,
+ * clients verify against nothing until a CA is added (and so refuse all).
+ * NULL when out of memory. */
+struct tls_config *tls_config_new(enum tls_role role, const struct tls_hooks *hooks);
+struct tls_config *tls_config_ref(struct tls_config *config);
+void tls_config_unref(struct tls_config *config);
+
+/* The setters below are for before the first tls_conn_new(). They return 0,
+ * TLS_ERR_ARGUMENT (nothing changed) or TLS_ERR_NO_MEMORY. */
+int tls_config_set_versions(struct tls_config *config, uint16_t min, uint16_t max);
+/* Colon-separated IANA names, most wanted first.  On TLS_ERR_ARGUMENT *bad
+ * (if not NULL) points into list at the name that was not understood. */
+int tls_config_set_suites(struct tls_config *config, const char *list, const char **bad);
+int tls_config_set_groups(struct tls_config *config, const char *list, const char **bad);
+/* Comma-separated protocol names, most wanted first. */
+int tls_config_set_alpn(struct tls_config *config, const char *list);
+/* Takes a reference.  The first is the default; others are chosen by name and
+ * by the signature algorithms offered. */
+int tls_config_add_certificate(struct tls_config *config, struct tls_certificate *cert);
+/* Trust anchors: every certificate in the PEM text / the system's own store. */
+int tls_config_add_ca(struct tls_config *config, const void *pem, size_t len);
+int tls_config_use_system_ca(struct tls_config *config);
+int tls_config_set_verify(struct tls_config *config, enum tls_verify verify);
+
+/* ---- connections ------------------------------------------------------- */
+
+struct tls_conn;
+
+struct tls_conn *tls_conn_new(struct tls_config *config);	/* NULL: out of memory */
+void tls_conn_free(struct tls_conn *conn);			/* wipes every secret; NULL is fine */
+void tls_conn_set_arg(struct tls_conn *conn, void *conn_arg);	/* for the event hook */
+/* Client: the name (or IP address literal) to verify, and to send as SNI where
+ * RFC 6066 allows.  TLS_ERR_ARGUMENT: no DNS name and no address. */
+int tls_conn_set_server_name(struct tls_conn *conn, const char *name);
+
+/* Client: puts the ClientHello into the output.  Server: does nothing. */
+int tls_conn_start(struct tls_conn *conn);
+
+#define TLS_WANTS_OUTPUT	1u	/* there are bytes to send */
+#define TLS_WANTS_INPUT		2u	/* cannot go on without bytes from the peer */
+#define TLS_WANTS_PRIVATE_KEY	4u	/* cannot go on without tls_conn_key_reply() */
+unsigned int tls_conn_wants(const struct tls_conn *conn);
+
+/*
+ * Feeds bytes from the peer.  All of them are taken (copied) and, while the
+ * handshake lasts, processed as far as they go; once established they wait for
+ * tls_conn_read() or tls_conn_pending().  Give at most tls_conn_input_space().
+ * Errors: any class; TLS_ERR_SPACE when len is above the space.
+ */
+int tls_conn_input(struct tls_conn *conn, const uint8_t *data, size_t len);
+size_t tls_conn_input_space(const struct tls_conn *conn);
+/* The peer's FIN.  0 after close_notify, else TLS_ERR_TRUNCATED. */
+int tls_conn_input_eof(struct tls_conn *conn);
+
+/* Bytes to send; valid until the next call that changes conn. */
+const uint8_t *tls_conn_output(const struct tls_conn *conn, size_t *len);
+void tls_conn_output_done(struct tls_conn *conn, size_t len);
+
+/* NULL unless TLS_WANTS_PRIVATE_KEY. */
+const struct tls_key_request *tls_conn_key_request(const struct tls_conn *conn);
+/* The answer, or reply == NULL for "refused".  Goes on with the handshake. */
+int tls_conn_key_reply(struct tls_conn *conn, const uint8_t *reply, size_t len);
+
+/* Both Finished are checked: application data may flow. */
+bool tls_conn_established(const struct tls_conn *conn);
+
+struct tls_conn_info {
+	uint16_t version, suite, group, scheme;	/* 0: not (yet) known */
+	bool resumed, hello_retry, extended_master_secret;
+	const char *server_name;		/* NULL: none */
+	const char *alpn;			/* NULL: none */
+	const char *verify_error;		/* why the peer's chain was refused, or NULL */
+	const uint8_t *peer_certificate;	/* DER, or NULL */
+	size_t peer_certificate_len;
+};
+/* Pointers are valid until conn is freed. */
+void tls_conn_info(const struct tls_conn *conn, struct tls_conn_info *info);
+
+/* ---- handing over to the kernel ----------------------------------------- */
+
+struct tls_direction_keys {
+	uint8_t key[TLS_MAX_KEY], iv[TLS_MAX_IV], secret[TLS_MAX_SECRET];
+	uint8_t key_len, iv_len, secret_len;	/* iv_len 4 for TLS 1.2 AES-GCM; secret_len 0 in 1.2 */
+	uint64_t seq;				/* of the next record */
+};
+
+struct tls_session_keys {
+	uint16_t version, suite;
+	enum tls_role role;
+	struct tls_direction_keys tx, rx;
+};
+
+/*
+ * The keys of an established connection.  Refused with TLS_ERR_STATE unless
+ * established, with no output left and no part of a decrypted record unread.
+ * From then on only tls_conn_pending(), tls_conn_info() and tls_conn_free()
+ * may be called.  The caller wipes *keys (tls_wipe()).
+ */
+int tls_conn_export_keys(struct tls_conn *conn, struct tls_session_keys *keys);
+/* Bytes taken from the peer and not processed: whole or partial records. */
+const uint8_t *tls_conn_pending(const struct tls_conn *conn, size_t *len);
+
+/* ---- user data path ------------------------------------------------------ */
+
+/*
+ * Next plaintext: up to *len bytes into buf; *len is what came.  Answers
+ * post-handshake messages (KeyUpdate, tickets) on the way, so output may appear.
+ * TLS_ERR_AGAIN: feed more input.  TLS_ERR_CLOSED: close_notify.
+ */
+int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len);
+/* Seals len bytes (> 0) into the output as records of at most TLS_MAX_PLAINTEXT. */
+int tls_conn_write(struct tls_conn *conn, const uint8_t *data, size_t len);
+/* Puts close_notify into the output; no write after it. */
+int tls_conn_close(struct tls_conn *conn);
+/* TLS 1.3: puts a KeyUpdate into the output and ratchets the send key. */
+int tls_conn_rekey(struct tls_conn *conn, bool request_peer);
+
+/* Clears memory in a way the compiler keeps. */
+void tls_wipe(void *p, size_t len);
+
+#endif /* TLSGATE_ENGINE_H */
