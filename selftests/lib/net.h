@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* Sockets, bounded waits and position-dependent test data. */
+#ifndef TLSGATE_SELFTESTS_NET_H
+#define TLSGATE_SELFTESTS_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* No wait in these tests lasts longer: what has not come by then is a failure. */
+#define NET_DEADLINE	10000	/* ms */
+/* How long "nothing may happen" is watched. */
+#define NET_QUIET	60	/* ms */
+
+/*
+ * Two ends of a TCP connection over loopback, fd[0] connected, fd[1] accepted;
+ * send and receive time-outs of NET_DEADLINE, Nagle off.  0, or -1 and errno.
+ */
+int net_tcp_pair(int family, int fd[2]);
+/* As socketpair(AF_UNIX, SOCK_STREAM), with the same time-outs. */
+int net_unix_pair(int fd[2]);
+/* A TCP socket that listens on loopback, or -1. */
+int net_listener(int family);
+/* A TCP socket connected to the listener, or -1; NULL family from the listener. */
+int net_connect_to(int listener);
+void net_timeouts(int fd, int ms);
+
+/* The events of poll(2) that came within ms, 0: none. */
+int net_poll(int fd, int events, int ms);
+/* True if poll(2) gives none of the events for NET_QUIET. */
+bool net_quiet(int fd, int events);
+/* True once the function returns true, false after NET_DEADLINE. */
+bool net_until(bool (*cond)(void *arg), void *arg);
+uint64_t net_now(void);		/* ms, monotonic */
+
+/* All of len or -1 with errno; a read that ends before gives -1 and ENODATA. */
+int net_write(int fd, const void *data, size_t len);
+int net_read(int fd, void *data, size_t len);
+/* True if the whole of data went out in segments of at most seg bytes. */
+bool net_write_segments(int fd, const uint8_t *data, size_t len, size_t seg);
+/* Aborts the connection: RST, not FIN.  Closes fd. */
+void net_reset(int fd);
+
+/* A stream whose every byte depends on its place and on the seed. */
+void pat_fill(uint8_t *buf, uint64_t offset, size_t len, uint64_t seed);
+/* Length that agrees: len if all does. */
+size_t pat_check(const uint8_t *buf, uint64_t offset, size_t len, uint64_t seed);
+
+#endif
