@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
-# kselftests: selftests/X.c -> build/selftests/X, run inside guests by selftests/check.sh.
+# kselftests: selftests/X.c -> build/selftests/X, run inside guests by selftests/check.sh;
+# selftests/native/X.c -> build/selftests/native/X, run on the build machine. Each is one program,
+# linked with selftests/lib/.
 
 KST_SRC := $(sort $(wildcard selftests/*.c))
 KST_PROGS := $(KST_SRC:selftests/%.c=$(BUILD)/selftests/%)
+KST_NATIVE := $(patsubst selftests/%.c,$(BUILD)/selftests/%,$(sort $(wildcard selftests/native/*.c)))
 KST_LINUX := $(BUILD)/linux/.stamp
 KST_TARBALL := /usr/src/linux-source-6.12.tar.xz
 
@@ -11,7 +14,7 @@ KST_MEMBERS := tools/testing/selftests/kselftest.h tools/testing/selftests/kself
 	scripts/checkpatch.pl scripts/spelling.txt scripts/const_structs.checkpatch
 
 .PHONY: kselftests linux-tools
-kselftests: $(KST_PROGS) $(BUILD)/vm/init
+kselftests: $(KST_PROGS) $(KST_NATIVE) $(BUILD)/vm/init
 
 linux-tools: $(KST_LINUX)
 
@@ -24,16 +27,31 @@ $(KST_LINUX):
 		$(addprefix linux-source-6.12/,$(KST_MEMBERS))
 	@touch $@
 
-$(BUILD)/selftests/%: selftests/%.c $(KST_LINUX) $(GATE_LIB)
-	$(call say,CC,$@)
+KST_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers \
+	-Wno-sign-compare -MMD -MP
+KST_CPPFLAGS := $(US_CPPFLAGS) -Iselftests -I$(BUILD)/linux/tools/testing/selftests
+KST_LIB := $(BUILD)/selftests/lib.a
+
+$(BUILD)/selftests/obj/%.o: selftests/%.c $(KST_LINUX)
+	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(US_CPPFLAGS) -I$(BUILD)/linux/tools/testing/selftests $(PKG_CFLAGS) \
-		-std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers \
-		-Wno-sign-compare -MMD -MP $(CFLAGS) -o $@ $< $(GATE_LIB) $(LIBS_lib) $(LIBS_engine) -lpthread
+	$(Q)$(CC) $(KST_CPPFLAGS) $(PKG_CFLAGS) $(KST_CFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(eval $(call us_archive,$(KST_LIB),\
+	$(patsubst selftests/%.c,$(BUILD)/selftests/obj/%.o,$(sort $(wildcard selftests/lib/*.c)))))
+
+$(KST_PROGS): $(BUILD)/selftests/%: $(BUILD)/selftests/obj/%.o $(KST_LIB) $(GATE_LIB)
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(LIBS_lib) $(LIBS_engine) -lpthread
+
+$(KST_NATIVE): $(BUILD)/selftests/%: $(BUILD)/selftests/obj/%.o $(KST_LIB)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^ $(LIBS_lib) -lssl $(LIBS_engine) -lpthread
 
 $(BUILD)/vm/init: selftests/vm/init.c
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -Wall -Wextra -Werror $(CFLAGS) -static -o $@ $<
 
--include $(wildcard $(BUILD)/selftests/*.d)
+-include $(shell find $(BUILD)/selftests -name '*.d' 2>/dev/null)

@@ -1,0 +1,152 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Installs what a purpose needs and is missing: deps.sh [build|guest|check|demo|style]...
+# This is the one list of the packages tlsgate uses. Mirrors and suites come from the machine's
+# own apt configuration. Kernel images are unpacked under build/kernels/, never installed: they
+# must not touch /boot. A second run finds everything and does nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+declare -A PACKAGES=(
+	[build]="gcc libc6-dev make pkg-config libssl-dev libnl-3-dev libnl-genl-3-dev libev-dev
+		libconfuse-dev libseccomp-dev libcap-ng-dev libsystemd-dev libjson-c-dev"
+	[guest]="qemu-system-x86 qemu-system-common cpio kmod iproute2 procps xz-utils"
+	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 nodejs"
+	[demo]="openssl curl gnutls-bin nginx"
+	[style]="linux-source-6.12 perl sparse"
+)
+
+# Kernels by the version they are asked for with, and the package that follows the newest one.
+declare -A KERNELS=(
+	[6.1]=linux-image-cloud-amd64
+	[6.12]=linux-image-6.12-cloud-amd64
+)
+
+die() {
+	echo "deps.sh: $*" >&2
+	exit 1
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo "$@"
+	else
+		die "must install packages: run as root, or install sudo (wanted: $*)"
+	fi
+}
+
+updated=no
+apt_update() {
+	[ $updated = no ] || return 0
+	echo "deps: apt-get update"
+	# One unreachable third-party source must not end it: what is then missing says so itself.
+	as_root apt-get -qq -o DPkg::Lock::Timeout=300 update ||
+		echo "deps: apt-get update failed in part; going on with the package lists there are" >&2
+	updated=yes
+}
+
+missing_of() {
+	local name
+	for name in "$@"; do
+		dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed ||
+			echo "$name"
+	done
+}
+
+# The servers that tests start themselves must not also run as services of this machine.
+policy=/usr/sbin/policy-rc.d
+hold_services() {
+	[ ! -e $policy ] || return 0
+	printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+	as_root chmod 755 $policy
+	trap 'as_root rm -f $policy' EXIT
+}
+
+disable_services() {
+	local name
+	[ -d /run/systemd/system ] || return 0
+	for name in "$@"; do
+		case $name in
+		nginx|haproxy|hitch|stunnel4) as_root systemctl -q disable "$name" || true ;;
+		esac
+	done
+}
+
+install_missing() {
+	local -a missing
+	mapfile -t missing < <(missing_of "$@")
+	[ ${#missing[@]} -gt 0 ] || return 0
+	apt_update
+	echo "deps: installing ${missing[*]}"
+	hold_services
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 \
+		-o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}" >/dev/null ||
+		die "apt-get install failed; wanted: ${missing[*]}"
+	disable_services "${missing[@]}"
+}
+
+# A cached kernel is whole when its image, its modules and its headers are there.
+kernel_cached() {
+	local dir=build/kernels/$1 release
+	release=$(readlink "$dir") || return 1
+	[ -e "$dir/.complete" ] && [ -e "/usr/src/linux-headers-$release/Makefile" ]
+}
+
+newest_release() {
+	apt-cache depends "$1" 2>/dev/null |
+		sed -n 's/^ *Depends: linux-image-\([0-9].*\)$/\1/p' | head -1
+}
+
+# Called in a condition, where `set -e` is off: hence one chain.
+unpack_kernel() {
+	local release=$1 dir=build/kernels/$1
+	[ ! -e "$dir/.complete" ] || return 0
+	echo "deps: unpacking linux-image-$release into $dir"
+	rm -rf "$dir" && mkdir -p "$dir" &&
+		(cd "$dir" && apt-get -qq -o APT::Sandbox::User=root download "linux-image-$release") &&
+		dpkg-deb -x "$dir"/linux-image-*.deb "$dir" &&
+		rm -rf "$dir"/linux-image-*.deb "$dir/usr/share" &&
+		PATH=$PATH:/sbin:/usr/sbin depmod -b "$dir" "$release" &&
+		touch "$dir/.complete"
+}
+
+fetch_kernel() {
+	local version=$1 release
+	release=$(newest_release "${KERNELS[$version]}")
+	if [ -z "$release" ]; then
+		apt_update
+		release=$(newest_release "${KERNELS[$version]}")
+	fi
+	[ -n "$release" ] ||
+		die "no package ${KERNELS[$version]}: are bookworm and bookworm-security among the apt sources?"
+	install_missing "linux-headers-$release"
+	unpack_kernel "$release" && ln -sfn "$release" "build/kernels/$version"
+}
+
+# A mirror drops a release when the next one comes: a stale index is worth one more try.
+fetch_kernels() {
+	local version
+	for version in "${!KERNELS[@]}"; do
+		kernel_cached "$version" && continue
+		fetch_kernel "$version" && continue
+		apt_update
+		fetch_kernel "$version" || die "cannot fetch the image of ${KERNELS[$version]}"
+	done
+}
+
+mkdir -p build
+exec 9>build/.deps.lock
+flock 9
+
+packages=
+for purpose in "${@:-build}"; do
+	[ -n "${PACKAGES[$purpose]-}" ] || die "no purpose '$purpose': one of ${!PACKAGES[*]}"
+	packages+=" ${PACKAGES[$purpose]}"
+done
+# shellcheck disable=SC2086
+install_missing $(printf '%s\n' $packages | sort -u)
+case " $* " in
+*" guest "*) fetch_kernels ;;
+esac

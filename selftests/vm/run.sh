@@ -1,0 +1,271 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Boots one kernel in a guest whose root is this machine's own, under a writable overlay that is
+# thrown away; loads tlsgate.ko; runs a command; powers off.
+#
+# Passes (exit 0) only when the guest wrote the token with status 0, the module unloaded, nothing
+# leaked, and no warning of the kernel is in its log. A command's own failure is handed on as the
+# exit status; 124 is a guest that did not end in time, 125 any other failure, 2 bad usage.
+set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin
+
+usage() {
+	cat >&2 <<-'USAGE'
+	usage: run.sh [OPTION...] -- COMMAND [ARGUMENT...]
+	  --kernel 6.1|6.12|RELEASE|PATH  default 6.12; PATH: a bzImage, or a folder with boot/ and lib/
+	  --smp N  --mem SIZE             default 2 and 2G
+	  --timeout SECONDS               default 300
+	  --icount                        one CPU whose clock counts instructions
+	  --no-module                     do not load tlsgate.ko
+	  --forward HOSTPORT:GUESTPORT    of 127.0.0.1, may be repeated
+	  --interactive                   standard input goes to the command
+	  --out DIR                       what the command sees, writable, as $OUT (/mnt/out)
+	  --log FILE                      the command's output; the kernel's goes to FILE.kernel
+	USAGE
+	exit 2
+}
+
+die() {
+	echo "run.sh: $*" >&2
+	exit 125
+}
+
+tree=$(cd "$(dirname "$0")/../.." && pwd -P)
+kernel=6.12 smp=2 mem=2G limit=300 icount=no module=yes interactive=no out='' log=''
+forwards=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--kernel|--smp|--mem|--timeout|--forward|--out|--log) [ $# -gt 1 ] || usage ;;
+	esac
+	case $1 in
+	--kernel) kernel=$2; shift ;;
+	--smp) smp=$2; shift ;;
+	--mem) mem=$2; shift ;;
+	--timeout) limit=$2; shift ;;
+	--forward) forwards+=("$2"); shift ;;
+	--out) out=$2; shift ;;
+	--log) log=$2; shift ;;
+	--icount) icount=yes ;;
+	--no-module) module=no ;;
+	--interactive) interactive=yes ;;
+	--) shift; break ;;
+	*) echo "run.sh: unknown option '$1'" >&2; usage ;;
+	esac
+	shift
+done
+[ $# -gt 0 ] || { echo "run.sh: no command after --" >&2; usage; }
+
+# ---- the kernel: image, release, modules ------------------------------------------------------
+
+# The boot protocol keeps the offset of the version text, less 0x200, at 0x20e.
+image_release() {
+	local offset
+	offset=$(od -An -tu2 -j526 -N2 "$1")
+	dd if="$1" bs=1 skip=$((offset + 512)) count=128 2>/dev/null | tr '\0' ' ' | cut -d' ' -f1
+}
+
+find_kernel() {
+	local folder=$tree/build/kernels/$kernel
+	case $kernel in
+	*/*) folder=$kernel ;;
+	esac
+	if [ -f "$folder" ]; then
+		image=$(realpath "$folder")
+		folder=$(dirname "$image")
+	else
+		[ -d "$folder/boot" ] || die "no kernel $kernel: run selftests/deps.sh guest"
+		folder=$(realpath "$folder")
+		image=$(echo "$folder"/boot/vmlinuz-*)
+		[ -f "$image" ] || die "no image, or more than one, in $folder/boot"
+	fi
+	release=$(image_release "$image")
+	modules=$folder/lib/modules/$release
+	if [ -d "$modules" ]; then
+		modules_root=$folder
+	else
+		modules='' modules_root=''
+	fi
+}
+find_kernel
+
+ko=''
+if [ $module = yes ]; then
+	ko=$tree/build/kmod/$release/tlsgate.ko
+	[ -f "$ko" ] || die "no module for $release: run make module KDIR=/usr/src/linux-headers-$release"
+fi
+
+# ---- the run's folder --------------------------------------------------------------------------
+
+mkdir -p "$tree/build/vm"
+run=$(mktemp -d "$tree/build/vm/run.XXXXXX")
+[ -n "$out" ] || out=$run/out
+mkdir -p "$out"
+out=$(realpath "$out")
+rm -f "$out"/{token,problems,dmesg.log,kmemleak.log}
+[ -n "$log" ] || log=$run/output.log
+kernel_log=$log.kernel
+[ "$log" != "$run/output.log" ] || kernel_log=$run/kernel.log
+: > "$log"
+: > "$kernel_log"
+
+daemons=()
+finish() {
+	[ ${#daemons[@]} -eq 0 ] || kill "${daemons[@]}" 2>/dev/null || true
+	rm -f "$run"/*.sock "$run"/.*.pid "$run/initramfs"
+	rm -rf "$run/root"
+	[ "$1" -ne 0 ] || rm -rf "$run"
+}
+trap 'finish $?' EXIT
+
+# ---- initramfs: init, and the modules which the root file system and the card need -----------
+
+pack() {
+	(cd "$1" && find . | cpio -o -H newc --quiet | gzip -1) > "$2"
+}
+
+add_modules() {
+	local kind path number=10
+	[ -n "$modules" ] || return 0
+	modprobe -d "$modules_root" -S "$release" -a --show-depends virtio_pci virtiofs overlay virtio_net |
+	while read -r kind path _; do
+		[ "$kind" = insmod ] || continue
+		case $path in
+		*.xz) xz -dc "$path" ;;
+		*.zst) zstd -dc "$path" ;;
+		*) cat "$path" ;;
+		esac > "$run/root/modules/$number-$(basename "${path%.ko*}").ko"
+		number=$((number + 1))
+	done
+}
+
+[ -x "$tree/build/vm/init" ] || make -s -C "$tree" build/vm/init
+mkdir -p "$run"/root/{dev,host,rw,new,modules}
+cp "$tree/build/vm/init" "$run/root/init"
+add_modules
+echo "$tree/selftests/vm/guest.sh" > "$run/root/script"
+pack "$run/root" "$run/initramfs"
+
+# ---- the accelerator: KVM where it really runs a guest, asked once per machine ---------------
+
+probe_kvm() {
+	local answer=$tree/build/vm/accel
+	if [ ! -s "$answer" ]; then
+		echo tcg > "$answer.$$"
+		if [ -w /dev/kvm ] && timeout 20 qemu-system-x86_64 -machine q35 -accel kvm -cpu host \
+			-m 256M -nodefaults -display none -no-reboot -serial stdio -kernel "$image" \
+			-initrd "$run/initramfs" -append "console=ttyS0 quiet panic=-1 -- probe" \
+			< /dev/null 2>/dev/null | grep -q 'tlsgate-guest: probe ok'; then
+			echo kvm > "$answer.$$"
+		fi
+		mv "$answer.$$" "$answer"
+	fi
+	cat "$answer"
+}
+
+if [ $icount = yes ]; then
+	smp=1
+	accel=(-accel 'tcg,thread=single' -icount 'shift=0,sleep=off' -cpu 'max,-erms,-fsrm')
+elif [ "$(probe_kvm)" = kvm ]; then
+	accel=(-accel kvm -cpu host)
+else
+	accel=(-accel 'tcg,thread=multi' -cpu max)
+fi
+
+# ---- file systems ------------------------------------------------------------------------------
+
+share() {
+	local name=$1 source=$2 cache=$3 deadline=$((SECONDS + 10))
+	local -a as_root=()
+	[ "$(id -u)" = 0 ] || as_root=(sudo -n)
+	"${as_root[@]}" /usr/lib/qemu/virtiofsd --socket-path="$run/$name.sock" \
+		--socket-group="$(id -gn)" -o source="$source" -o cache="$cache" -o sandbox=chroot \
+		> "$run/virtiofsd-$name.log" 2>&1 &
+	daemons+=($!)
+	until [ -S "$run/$name.sock" ]; do
+		kill -0 $! 2>/dev/null && [ $SECONDS -lt $deadline ] ||
+			die "virtiofsd does not start (it needs root, or sudo): $(cat "$run/virtiofsd-$name.log")"
+		sleep 0.05
+	done
+	devices+=(-chardev "socket,id=$name,path=$run/$name.sock"
+		-device "vhost-user-fs-pci,chardev=$name,tag=$name")
+}
+
+devices=()
+share hostroot / always
+share hostout "$out" none
+
+# ---- the network card, only where a port is forwarded ------------------------------------------
+
+if [ ${#forwards[@]} -gt 0 ]; then
+	net=user,id=net
+	for pair in "${forwards[@]}"; do
+		net+=,hostfwd=tcp:127.0.0.1:${pair%:*}-10.0.2.15:${pair#*:}
+	done
+	devices+=(-netdev "$net" -device virtio-net-pci,netdev=net)
+fi
+
+# ---- run ---------------------------------------------------------------------------------------
+
+nonce=$(od -An -tx8 -N8 /dev/urandom | tr -d ' ')
+forward=$([ ${#forwards[@]} -gt 0 ] && echo yes || echo no)
+cwd=$PWD module=$ko command=("$@")
+declare -p nonce cwd modules module forward command > "$out/guest.conf"
+
+input=/dev/null foreground=()
+[ $interactive = no ] || input=/dev/stdin foreground=(--foreground)
+started=$SECONDS
+status=0
+timeout "${foreground[@]}" -k 5 "$limit" qemu-system-x86_64 \
+	-machine q35,memory-backend=mem "${accel[@]}" -smp "$smp" -m "$mem" \
+	-object memory-backend-memfd,id=mem,size="$mem",share=on \
+	-nodefaults -display none -no-reboot "${devices[@]}" \
+	-serial file:"$kernel_log" -chardev stdio,id=command -serial chardev:command \
+	-kernel "$image" -initrd "$run/initramfs" -append "console=ttyS0 loglevel=6 panic=-1 \
+oops=panic log_buf_len=8M net.ifnames=0 rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30" \
+	< $input 2> "$run/qemu.log" | tee "$log" | sed -u "s/^/[$kernel] /" || status=${PIPESTATUS[0]}
+
+# ---- the verdict -------------------------------------------------------------------------------
+
+# Where the guest got as far as writing its whole log, that one is complete; else the console's.
+[ ! -s "$out/dmesg.log" ] || [ ! -s "$out/token" ] || cp "$out/dmesg.log" "$kernel_log"
+
+# Lines of a kernel that is not well. Those before the mark belong to the boot.
+bad='WARNING:|BUG:|kernel BUG|Oops|[Gg]eneral protection fault|KASAN|UBSAN|KCSAN|Kernel panic'
+bad+='|Call Trace:|possible (circular|recursive|irq)|possible deadlock|inconsistent lock state'
+bad+='|suspicious RCU|scheduling while atomic|sleeping function called|refcount_t:|ODEBUG'
+bad+='|(rcu|RCU).*stall|soft lockup|hard LOCKUP|blocked for more than|list_(add|del) corruption'
+bad+='|bad page|Bad page|lock held when returning|bad unlock balance|unreferenced object|leaked'
+complaints() {
+	if grep -q 'tlsgate-guest: begin' "$kernel_log"; then
+		sed '1,/tlsgate-guest: begin/d' "$kernel_log" | grep -E "$bad"
+	else
+		grep -E 'Kernel panic|guest init:' "$kernel_log"
+	fi
+}
+
+verdict=125 reason=''
+if [ "$status" = 124 ] || [ "$status" = 137 ]; then
+	verdict=124 reason="hung: killed after $limit s"
+elif [ "$status" -ne 0 ]; then
+	reason="qemu ended with $status: $(tail -1 "$run/qemu.log")"
+elif [ ! -s "$out/token" ]; then
+	reason="the guest ended without its token"
+else
+	read -r token verdict < "$out/token"
+	[ "$token" = "$nonce" ] || { verdict=125 reason="the guest's token is not this run's"; }
+	[ "$verdict" = 0 ] || reason=${reason:-"the command ended with $verdict"}
+fi
+if [ -s "$out/problems" ]; then
+	reason+="${reason:+; }$(paste -sd';' "$out/problems")"
+	verdict=125
+fi
+if found=$(complaints); then
+	reason+="${reason:+; }the kernel complained: $(head -1 <<< "$found")"
+	verdict=125
+fi
+if [ "$verdict" -ne 0 ]; then
+	echo "[$kernel] FAILED in $((SECONDS - started)) s: $reason" | tee -a "$log" >&2
+	echo "[$kernel] the kernel's last lines ($kernel_log):" >&2
+	tail -n 25 "$kernel_log" | sed "s/^/[$kernel] | /" >&2
+fi
+exit "$verdict"
