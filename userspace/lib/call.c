@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+/* Sends one request and reads the kernel's answer to that very request. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <netlink/genl/genl.h>
+
+#include "handle.h"
+
+#define RECEIVE_MAX	32768	/* the kernel's largest dump datagram */
+
+struct call {
+	struct tlsgate *tg;
+	const struct nlmsghdr *request;
+	tgl_answer_fn *answer;
+	void *arg;
+	int result;		/* first non-zero result of answer() */
+	bool answered;		/* answer() was called */
+	bool torn;		/* the dump changed under the kernel's hands */
+};
+
+void tlsgate_wipe(void *p, size_t len)
+{
+	explicit_bzero(p, len);
+}
+
+int tgl_fail(struct tlsgate *tg, int err, const char *text)
+{
+	snprintf(tg->error, sizeof(tg->error), "%s", text);
+	return err;
+}
+
+struct nl_sock *tgl_socket(void)
+{
+	struct nl_sock *sk = nl_socket_alloc();
+	int on = 1;
+
+	if (!sk) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	/* Without peeking an answer is one system call; without auto-ack it is one message. */
+	nl_socket_disable_msg_peek(sk);
+	nl_socket_disable_auto_ack(sk);
+	/* CAP_ACK: the kernel must not send a refused request, keys and all, back. */
+	if (nl_socket_set_msg_buf_size(sk, RECEIVE_MAX) == 0 && nl_connect(sk, NETLINK_GENERIC) == 0 &&
+	    setsockopt(nl_socket_get_fd(sk), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on)) == 0 &&
+	    setsockopt(nl_socket_get_fd(sk), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on)) == 0)
+		return sk;
+	on = errno;
+	nl_socket_free(sk);
+	errno = on;
+	return NULL;
+}
+
+int tgl_receive(struct nl_sock *sk, unsigned char **buf)
+{
+	struct sockaddr_nl from = { 0 };
+	int len;
+
+	*buf = NULL;
+	errno = 0;
+	len = nl_recv(sk, &from, buf, NULL);
+	if (len == -NLE_MSG_TRUNC)
+		return -EPROTO;
+	if (len < 0)
+		return errno ? -errno : -EPROTO;
+	if (len > 0 && from.nl_pid != 0) {
+		free(*buf);
+		*buf = NULL;
+		return 0;
+	}
+	return len > 0 ? len : -EAGAIN;
+}
+
+/* ---- refusals --------------------------------------------------------------- */
+
+/* The attributes that follow an error, past what it echoes of the request. */
+static int error_attrs(struct nlmsghdr *hdr, struct nlattr *tb[NLMSGERR_ATTR_MAX + 1])
+{
+	static struct nla_policy policy[NLMSGERR_ATTR_MAX + 1] = {
+		[NLMSGERR_ATTR_MSG] = { .type = NLA_STRING },
+		[NLMSGERR_ATTR_OFFS] = { .type = NLA_U32 },
+		[NLMSGERR_ATTR_MISS_TYPE] = { .type = NLA_U32 },
+		[NLMSGERR_ATTR_MISS_NEST] = { .type = NLA_U32 },
+	};
+	const struct nlmsgerr *err = nlmsg_data(hdr);
+	size_t skip = sizeof(*err);
+
+	memset(tb, 0, (NLMSGERR_ATTR_MAX + 1) * sizeof(*tb));
+	if (!(hdr->nlmsg_flags & NLM_F_ACK_TLVS))
+		return 0;
+	if (!(hdr->nlmsg_flags & NLM_F_CAPPED))
+		skip += err->msg.nlmsg_len - sizeof(err->msg);
+	if (skip > (size_t)nlmsg_datalen(hdr))
+		return -EPROTO;
+	return nlmsg_parse(hdr, skip, tb, NLMSGERR_ATTR_MAX, policy) ? -EPROTO : 0;
+}
+
+/* "attribute: sentence", from whatever of the two the kernel gave. */
+static void refusal_text(const struct call *call, struct nlattr **tb, int err)
+{
+	const char *sentence = strerror(-err);
+	const char *missing = "";
+	char attr[64] = "";
+
+	if (tb[NLMSGERR_ATTR_OFFS])
+		tgl_attr_path(call->request, nla_get_u32(tb[NLMSGERR_ATTR_OFFS]), attr, sizeof(attr));
+	if (tb[NLMSGERR_ATTR_MISS_TYPE]) {
+		struct nlattr *nest = tb[NLMSGERR_ATTR_MISS_NEST];
+
+		tgl_attr_missing(call->request, nest ? nla_get_u32(nest) : 0,
+				 nla_get_u32(tb[NLMSGERR_ATTR_MISS_TYPE]), attr, sizeof(attr));
+		missing = " is missing";
+	}
+	if (tb[NLMSGERR_ATTR_MSG])
+		sentence = nla_get_string(tb[NLMSGERR_ATTR_MSG]);
+	snprintf(call->tg->error, sizeof(call->tg->error), "%s%s%s%s", attr, missing,
+		 *attr ? ": " : "", sentence);
+}
+
+/*
+ * The kernel's generic netlink core has no sentence for an unknown family
+ * number, and the module has one for each of its own refusals.
+ */
+static bool family_is_gone(const struct call *call, struct nlattr **tb, int err)
+{
+	return err == -ENOENT && !tb[NLMSGERR_ATTR_MSG] &&
+	       call->request->nlmsg_type == call->tg->family;
+}
+
+static int take_error(struct call *call, struct nlmsghdr *hdr)
+{
+	struct nlattr *tb[NLMSGERR_ATTR_MAX + 1];
+	const struct nlmsgerr *err = nlmsg_data(hdr);
+
+	if (nlmsg_datalen(hdr) < (int)sizeof(*err) || error_attrs(hdr, tb))
+		return tgl_fail(call->tg, -EPROTO, "the kernel's refusal cannot be understood");
+	if (!err->error)
+		return 0;
+	if (family_is_gone(call, tb, err->error))
+		return tgl_fail(call->tg, -ENODEV,
+				"the tlsgate module was unloaded: load it and open anew");
+	refusal_text(call, tb, err->error);
+	return err->error;
+}
+
+/* The end of a dump carries its result where there is one. */
+static int take_done(struct call *call, struct nlmsghdr *hdr)
+{
+	int err = 0;
+
+	if (nlmsg_datalen(hdr) >= (int)sizeof(err))
+		memcpy(&err, nlmsg_data(hdr), sizeof(err));
+	if (err < 0)
+		return tgl_fail(call->tg, err, strerror(-err));
+	if (call->torn && !call->result)
+		return tgl_fail(call->tg, -EINTR, "sessions came or went during the list: ask again");
+	return 0;
+}
+
+/* ---- answers ------------------------------------------------------------------ */
+
+/* True when the call is over: its result is in *result. */
+static bool take_message(struct call *call, struct nlmsghdr *hdr, int *result)
+{
+	if (hdr->nlmsg_seq != call->request->nlmsg_seq)
+		return false;		/* the rest of an answer that nobody waited for */
+	if (hdr->nlmsg_flags & NLM_F_DUMP_INTR)
+		call->torn = true;
+	if (hdr->nlmsg_type == NLMSG_ERROR) {
+		*result = take_error(call, hdr);
+		if (!*result && call->answer && !call->answered)
+			*result = tgl_fail(call->tg, -EPROTO, "the kernel's answer has no content");
+		return true;
+	}
+	if (hdr->nlmsg_type == NLMSG_DONE) {
+		*result = take_done(call, hdr);
+		return true;
+	}
+	if (hdr->nlmsg_type != call->request->nlmsg_type || !call->answer)
+		return false;
+	call->answered = true;
+	if (!call->result)
+		call->result = call->answer(call->tg, hdr, call->arg);
+	*result = 0;
+	return !(hdr->nlmsg_flags & NLM_F_MULTI);
+}
+
+static bool take_datagram(struct call *call, unsigned char *buf, int len, int *result)
+{
+	struct nlmsghdr *hdr = (struct nlmsghdr *)buf;
+
+	for (; nlmsg_ok(hdr, len); hdr = nlmsg_next(hdr, &len))
+		if (take_message(call, hdr, result))
+			return true;
+	return false;
+}
+
+static int receive_answer(struct call *call)
+{
+	unsigned char *buf;
+	bool over = false;
+	int result = -EPROTO;
+
+	while (!over) {
+		int len = tgl_receive(call->tg->sk, &buf);
+
+		if (len < 0)
+			return tgl_fail(call->tg, len, strerror(-len));
+		if (len > 0)
+			over = take_datagram(call, buf, len, &result);
+		free(buf);
+	}
+	return result ? result : call->result;
+}
+
+struct nl_msg *tgl_request(struct tlsgate *tg, uint8_t cmd, int flags, size_t payload)
+{
+	size_t size = NLMSG_HDRLEN + GENL_HDRLEN + payload + NLMSG_ALIGNTO;
+	struct nl_msg *msg = nlmsg_alloc_size(size);
+
+	if (msg && genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, tg->family, 0, flags, cmd,
+			       TLSGATE_GENL_VERSION))
+		return msg;
+	nlmsg_free(msg);
+	tgl_fail(tg, -ENOMEM, "out of memory");
+	return NULL;
+}
+
+int tgl_call(struct tlsgate *tg, struct nl_msg *msg, tgl_answer_fn *answer, void *arg)
+{
+	struct call call = { .tg = tg, .request = nlmsg_hdr(msg), .answer = answer, .arg = arg };
+	int err;
+
+	*tg->error = 0;
+	nl_complete_msg(tg->sk, msg);
+	errno = 0;
+	if (nl_send(tg->sk, msg) < 0) {
+		err = errno ? -errno : -EPROTO;
+		tgl_fail(tg, err, strerror(-err));
+	} else {
+		err = receive_answer(&call);
+	}
+	tlsgate_wipe(nlmsg_hdr(msg), nlmsg_hdr(msg)->nlmsg_len);
+	nlmsg_free(msg);
+	return err;
+}

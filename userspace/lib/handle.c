@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/* Opens and closes a handle: finds the family, its version and its group. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <netlink/genl/ctrl.h>
+#include <netlink/genl/genl.h>
+
+#include "handle.h"
+
+static uint32_t find_group(struct nlattr *groups)
+{
+	struct nlattr *tb[CTRL_ATTR_MCAST_GRP_MAX + 1];
+	struct nlattr *group;
+	int rem;
+
+	nla_for_each_nested(group, groups, rem) {
+		if (nla_parse_nested(tb, CTRL_ATTR_MCAST_GRP_MAX, group, NULL) == 0 &&
+		    tb[CTRL_ATTR_MCAST_GRP_NAME] && tb[CTRL_ATTR_MCAST_GRP_ID] &&
+		    nla_strcmp(tb[CTRL_ATTR_MCAST_GRP_NAME], TLSGATE_MCGRP_EVENTS) == 0)
+			return nla_get_u32(tb[CTRL_ATTR_MCAST_GRP_ID]);
+	}
+	return 0;
+}
+
+static int take_family(struct tlsgate *tg, struct nlmsghdr *hdr, void *arg)
+{
+	static struct nla_policy policy[CTRL_ATTR_MAX + 1] = {
+		[CTRL_ATTR_FAMILY_ID] = { .type = NLA_U16 },
+		[CTRL_ATTR_VERSION] = { .type = NLA_U32 },
+		[CTRL_ATTR_MCAST_GROUPS] = { .type = NLA_NESTED },
+	};
+	struct nlattr *tb[CTRL_ATTR_MAX + 1];
+	uint16_t *family = arg;
+
+	if (genlmsg_parse(hdr, 0, tb, CTRL_ATTR_MAX, policy) || !tb[CTRL_ATTR_FAMILY_ID] ||
+	    !tb[CTRL_ATTR_VERSION])
+		return tgl_fail(tg, -EPROTO, "the kernel's answer cannot be understood");
+	*family = nla_get_u16(tb[CTRL_ATTR_FAMILY_ID]);
+	tg->version = nla_get_u32(tb[CTRL_ATTR_VERSION]);
+	if (tb[CTRL_ATTR_MCAST_GROUPS])
+		tg->group = find_group(tb[CTRL_ATTR_MCAST_GROUPS]);
+	return 0;
+}
+
+/* The kernel loads the module by its alias here, where it can. */
+static int resolve(struct tlsgate *tg)
+{
+	struct nl_msg *msg;
+	uint16_t family = 0;
+	int err = -ENOMEM;
+
+	tg->family = GENL_ID_CTRL;
+	msg = tgl_request(tg, CTRL_CMD_GETFAMILY, 0, nla_total_size(sizeof(TLSGATE_GENL_NAME)));
+	if (msg && nla_put_string(msg, CTRL_ATTR_FAMILY_NAME, TLSGATE_GENL_NAME) == 0)
+		err = tgl_call(tg, msg, take_family, &family);
+	else
+		nlmsg_free(msg);
+	tg->family = family;
+	return err;
+}
+
+static const char *open_why(int err)
+{
+	static const struct {
+		int err;
+		const char *why;
+	} table[] = {
+		{ -ENODEV, "the tlsgate kernel module is not loaded: run modprobe tlsgate" },
+		{ -ENOENT, "the tlsgate kernel module is not loaded: run modprobe tlsgate" },
+		{ -ENOMEM, "out of memory" },
+		{ -EPROTO, "the kernel's answer about the family tlsgate cannot be understood" },
+		{ -EPROTONOSUPPORT, "this kernel has no generic netlink" },
+		{ -EMFILE, "too many open files" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(table) / sizeof(*table); i++)
+		if (table[i].err == err)
+			return table[i].why;
+	return "cannot open a generic netlink socket";
+}
+
+int tlsgate_open(struct tlsgate **out, const char **why)
+{
+	struct tlsgate *tg = calloc(1, sizeof(*tg));
+	int err = -ENOMEM;
+
+	*out = NULL;
+	if (tg) {
+		tg->sk = tgl_socket();
+		err = tg->sk ? resolve(tg) : -errno;
+	}
+	if (err) {
+		tlsgate_close(tg);
+		if (why)
+			*why = open_why(err);
+		return err == -ENODEV ? -ENOENT : err;
+	}
+	*out = tg;
+	return 0;
+}
+
+void tlsgate_close(struct tlsgate *tg)
+{
+	if (!tg)
+		return;
+	nl_socket_free(tg->events);
+	nl_socket_free(tg->sk);
+	free(tg);
+}
+
+unsigned int tlsgate_family_version(const struct tlsgate *tg)
+{
+	return tg->version;
+}
+
+const char *tlsgate_error(const struct tlsgate *tg)
+{
+	return tg->error;
+}

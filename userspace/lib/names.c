@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+/* What numbers of the ABI are called, for people. */
+#include <arpa/inet.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "libtlsgate.h"
+
+#define ROWS(table)	(sizeof(table) / sizeof(*(table)))
+#define REASON(id, name, text)	[TLSGATE_REASON_##id] = { TLSGATE_REASON_##id, name, text }
+
+/* docs/reasons.md is made from this list; kmod/stats.c counts under the same names. */
+static const struct tlsgate_reason_info reasons[] = {
+	REASON(NONE, "none", "the session is alive"),
+	REASON(FINISHED, "finished", "both sides closed in order, each with close_notify"),
+	REASON(LOCAL_CLOSE, "local_close", "the program that held the socket closed it"),
+	REASON(ADMIN_CLOSE, "admin_close", "an administrator closed the session in order"),
+	REASON(ADMIN_RESET, "admin_reset", "an administrator reset the session"),
+	REASON(IDLE_TIMEOUT, "idle_timeout",
+	       "no byte moved for the relay's idle timeout; raise it if such pauses are normal"),
+	REASON(AEAD_LIMIT, "aead_limit",
+	       "a TLS 1.2 key sealed as many records as is safe; TLS 1.3 would have rekeyed"),
+	REASON(TRUNCATED, "truncated",
+	       "the peer's TCP stream ended without close_notify: data may be missing"),
+	REASON(PEER_RESET, "peer_reset", "the peer reset the TCP connection, or it timed out"),
+	REASON(PEER_ALERT, "peer_alert", "the peer sent a fatal alert: its number says why"),
+	REASON(BAD_RECORD_MAC, "bad_record_mac",
+	       "a record did not authenticate: damaged or forged on the way, or wrong keys"),
+	REASON(RECORD_OVERFLOW, "record_overflow", "the peer sent a record longer than TLS allows"),
+	REASON(BAD_RECORD, "bad_record", "the peer sent a malformed record header or content type"),
+	REASON(UNEXPECTED_MESSAGE, "unexpected_message",
+	       "the peer sent a message that has no place here, such as a renegotiation"),
+	REASON(BAD_KEY_UPDATE, "bad_key_update", "the peer sent a malformed KeyUpdate"),
+	REASON(KEY_UPDATE_FLOOD, "key_update_flood",
+	       "the peer sent more KeyUpdates than its data warrants"),
+	REASON(EMPTY_RECORD_FLOOD, "empty_record_flood", "the peer sent too many empty records"),
+	REASON(ALERT_FLOOD, "alert_flood", "the peer sent too many warning alerts"),
+	REASON(MESSAGE_FLOOD, "message_flood", "the peer sent too many post-handshake messages"),
+	REASON(PLAIN_RESET, "plain_reset", "the plain side of the relay reset its connection"),
+	REASON(PLAIN_ERROR, "plain_error", "the plain side of the relay failed"),
+	REASON(NO_MEMORY, "no_memory", "the kernel ran out of memory"),
+	REASON(CRYPTO_ERROR, "crypto_error", "the kernel's cipher failed for a reason of its own"),
+	REASON(SEQ_EXHAUSTED, "seq_exhausted", "the record sequence number would have wrapped"),
+	REASON(REFUSED_FD, "refused_fd",
+	       "the file descriptor is no TCP socket (for a relay: no plain stream socket)"),
+	REASON(REFUSED_STATE, "refused_state", "the socket is not connected"),
+	REASON(REFUSED_ULP, "refused_ulp",
+	       "the socket has keys, a ULP or a relay already: use a fresh connection"),
+	REASON(REFUSED_NETNS, "refused_netns",
+	       "the socket belongs to another network namespace than the caller"),
+	REASON(REFUSED_SUITE, "refused_suite",
+	       "unknown version or suite, or no crypto module for it: see tlsgate ciphers"),
+	REASON(REFUSED_KEYS, "refused_keys", "a key, IV or secret has the wrong length"),
+	REASON(REFUSED_LIMIT, "refused_limit",
+	       "this network namespace has all the sessions or memory it may have"),
+	REASON(REFUSED_USER_LIMIT, "refused_user_limit", "this user has all the relays it may have"),
+	REASON(REFUSED_PERM, "refused_perm",
+	       "acting by id and listing need CAP_NET_ADMIN in the network namespace"),
+	[TLSGATE_REASON_MAX + 1] = { TLSGATE_REASON_NONE, NULL, NULL },
+};
+
+static const char * const states[] = {
+	[TLSGATE_STATE_HANDSHAKING] = "handshaking",
+	[TLSGATE_STATE_ESTABLISHED] = "established",
+	[TLSGATE_STATE_TX_CLOSED] = "tx-closed",
+	[TLSGATE_STATE_RX_CLOSED] = "rx-closed",
+	[TLSGATE_STATE_CLOSED] = "closed",
+};
+
+static const char * const roles[] = {
+	[TLSGATE_ROLE_CLIENT] = "client",
+	[TLSGATE_ROLE_SERVER] = "server",
+};
+
+static const char * const events[] = {
+	[TLSGATE_CMD_NTF_SESSION_OPENED] = "opened",
+	[TLSGATE_CMD_NTF_SESSION_CLOSED] = "closed",
+	[TLSGATE_CMD_NTF_REKEYED] = "rekeyed",
+	[TLSGATE_CMD_NTF_AUTH_FAILED] = "auth-failed",
+	[TLSGATE_CMD_NTF_MESSAGE] = "message",
+};
+
+static const char *name_in(const char * const *table, size_t rows, unsigned int row)
+{
+	return row < rows && table[row] ? table[row] : "unknown";
+}
+
+const struct tlsgate_reason_info *tlsgate_reasons(void)
+{
+	return reasons;
+}
+
+const char *tlsgate_reason_name(uint16_t reason)
+{
+	return reason <= TLSGATE_REASON_MAX ? reasons[reason].name : "unknown";
+}
+
+const char *tlsgate_reason_text(uint16_t reason)
+{
+	return reason <= TLSGATE_REASON_MAX ? reasons[reason].text :
+	       "a reason that this program is too old to know";
+}
+
+const char *tlsgate_state_name(uint8_t state)
+{
+	return name_in(states, ROWS(states), state);
+}
+
+const char *tlsgate_role_name(uint8_t role)
+{
+	return name_in(roles, ROWS(roles), role);
+}
+
+const char *tlsgate_event_name(enum tlsgate_cmd kind)
+{
+	return name_in(events, ROWS(events), kind);
+}
+
+const char *tlsgate_version_name(uint16_t version)
+{
+	return version == TLSGATE_TLS_1_3 ? "TLS 1.3" :
+	       version == TLSGATE_TLS_1_2 ? "TLS 1.2" : "unknown";
+}
+
+/* An abstract name starts with a NUL, written as @ everywhere. */
+static void unix_text(const struct tlsgate_address *address, char *text)
+{
+	int len = (int)address->len - (int)offsetof(struct sockaddr_un, sun_path);
+	const char *path = address->un.sun_path;
+	char *p = text + snprintf(text, TLSGATE_ADDRESS_TEXT_MAX, "unix:");
+	int i;
+
+	for (i = 0; i < len && (path[i] || i == 0); i++)
+		*p++ = path[i] ? path[i] : '@';
+	if (i == 1 && !path[0])
+		p--;
+	*p = 0;
+}
+
+const char *tlsgate_address_text(const struct tlsgate_address *address,
+				 char text[TLSGATE_ADDRESS_TEXT_MAX])
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	if (address->len >= sizeof(address->in) && address->sa.sa_family == AF_INET) {
+		inet_ntop(AF_INET, &address->in.sin_addr, host, sizeof(host));
+		snprintf(text, TLSGATE_ADDRESS_TEXT_MAX, "%s:%u", host,
+			 ntohs(address->in.sin_port));
+	} else if (address->len >= sizeof(address->in6) && address->sa.sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &address->in6.sin6_addr, host, sizeof(host));
+		snprintf(text, TLSGATE_ADDRESS_TEXT_MAX, "[%s]:%u", host,
+			 ntohs(address->in6.sin6_port));
+	} else if (address->len >= sizeof(sa_family_t) && address->sa.sa_family == AF_UNIX) {
+		unix_text(address, text);
+	} else {
+		snprintf(text, TLSGATE_ADDRESS_TEXT_MAX, "-");
+	}
+	return text;
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+/* Sessions: install, ask, change, rekey, end, relay. */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <netlink/genl/genl.h>
+
+#include "handle.h"
+
+#define FEW_ATTRS	256	/* bytes: more than every attribute that has no data of its own */
+
+/* Answers need an acknowledgement; a question that has an answer of its own does not. */
+#define CHANGE		(NLM_F_REQUEST | NLM_F_ACK)
+#define ASK		NLM_F_REQUEST
+
+/* Sends msg if it was built whole (err 0), else frees it with what it holds. */
+static int send_built(struct tlsgate *tg, struct nl_msg *msg, int err, tgl_answer_fn *answer,
+		      void *arg)
+{
+	if (!err)
+		return tgl_call(tg, msg, answer, arg);
+	tlsgate_wipe(nlmsg_hdr(msg), nlmsg_hdr(msg)->nlmsg_len);
+	nlmsg_free(msg);
+	return tgl_fail(tg, -EINVAL, "the request does not fit its message: lengths are wrong");
+}
+
+/* ---- what the kernel reports -------------------------------------------------- */
+
+struct field {
+	uint16_t attr;
+	uint16_t size;		/* of the attribute: 1, 2, 4 or 8 */
+	size_t offset;		/* in struct tlsgate_session, the same size there */
+};
+
+#define FIELD(attr, member) \
+	{ attr, sizeof(((struct tlsgate_session *)0)->member), \
+	  offsetof(struct tlsgate_session, member) }
+
+static const struct field fields[] = {
+	FIELD(TLSGATE_A_ID, id),
+	FIELD(TLSGATE_A_VERSION, version),
+	FIELD(TLSGATE_A_SUITE, suite),
+	FIELD(TLSGATE_A_ROLE, role),
+	FIELD(TLSGATE_A_STATE, state),
+	FIELD(TLSGATE_A_REASON, reason),
+	FIELD(TLSGATE_A_TX_BYTES, tx_bytes),
+	FIELD(TLSGATE_A_RX_BYTES, rx_bytes),
+	FIELD(TLSGATE_A_TX_RECORDS, tx_records),
+	FIELD(TLSGATE_A_RX_RECORDS, rx_records),
+	FIELD(TLSGATE_A_TX_EPOCH, tx_epoch),
+	FIELD(TLSGATE_A_RX_EPOCH, rx_epoch),
+	FIELD(TLSGATE_A_AGE, age),
+	FIELD(TLSGATE_A_IDLE, idle),
+	FIELD(TLSGATE_A_IDLE_TIMEOUT, idle_timeout),
+	FIELD(TLSGATE_A_RECORD_SIZE, record_size),
+	FIELD(TLSGATE_A_PADDING, padding),
+	FIELD(TLSGATE_A_UID, uid),
+	FIELD(TLSGATE_A_COOKIE, cookie),
+};
+
+#define ADDRESS(attr, member) \
+	{ attr, sizeof(struct sockaddr_un), offsetof(struct tlsgate_session, member) }
+
+static const struct field addresses[] = {
+	ADDRESS(TLSGATE_A_LOCAL, local),
+	ADDRESS(TLSGATE_A_PEER, peer),
+	ADDRESS(TLSGATE_A_RELAY_LOCAL, relay_local),
+	ADDRESS(TLSGATE_A_RELAY_PEER, relay_peer),
+};
+
+#define ROWS(table)	(sizeof(table) / sizeof(*(table)))
+
+static int parse_numbers(struct nlattr **tb, struct tlsgate_session *session)
+{
+	size_t i;
+
+	for (i = 0; i < ROWS(fields); i++) {
+		struct nlattr *attr = tb[fields[i].attr];
+
+		if (!attr)
+			continue;
+		if (nla_len(attr) != fields[i].size)
+			return -EPROTO;
+		memcpy((char *)session + fields[i].offset, nla_data(attr), fields[i].size);
+	}
+	session->alert = -1;
+	if (tb[TLSGATE_A_ALERT]) {
+		if (nla_len(tb[TLSGATE_A_ALERT]) != 1)
+			return -EPROTO;
+		session->alert = nla_get_u8(tb[TLSGATE_A_ALERT]);
+	}
+	return 0;
+}
+
+static int parse_addresses(struct nlattr **tb, struct tlsgate_session *session)
+{
+	size_t i;
+
+	for (i = 0; i < ROWS(addresses); i++) {
+		struct nlattr *attr = tb[addresses[i].attr];
+		struct tlsgate_address *address =
+			(struct tlsgate_address *)((char *)session + addresses[i].offset);
+
+		if (!attr)
+			continue;
+		if (nla_len(attr) < (int)sizeof(sa_family_t) || nla_len(attr) > addresses[i].size)
+			return -EPROTO;
+		address->len = nla_len(attr);
+		memcpy(&address->un, nla_data(attr), address->len);
+	}
+	return 0;
+}
+
+int tgl_session_parse(struct nlmsghdr *hdr, struct tlsgate_session *session,
+		      struct nlattr **message)
+{
+	struct nlattr *tb[TLSGATE_A_MAX + 1];
+	int err = -EPROTO;
+
+	memset(session, 0, sizeof(*session));
+	if (genlmsg_parse(hdr, 0, tb, TLSGATE_A_MAX, NULL) || !tb[TLSGATE_A_ID])
+		return err;
+	err = parse_numbers(tb, session);
+	if (!err)
+		err = parse_addresses(tb, session);
+	if (!err && message)
+		*message = tb[TLSGATE_A_MESSAGE];
+	return err;
+}
+
+/* ---- what we ask ------------------------------------------------------------------ */
+
+static int put_target(struct nl_msg *msg, struct tlsgate_target target)
+{
+	if (target.id)
+		return nla_put_u32(msg, TLSGATE_A_ID, target.id);
+	return nla_put_u32(msg, TLSGATE_A_FD, target.fd);
+}
+
+static int put_options(struct nl_msg *msg, const struct tlsgate_options *options)
+{
+	int err = 0;
+
+	if (options->set & TLSGATE_SET_RECORD_SIZE)
+		err = nla_put_u16(msg, TLSGATE_A_RECORD_SIZE, options->record_size);
+	if (!err && (options->set & TLSGATE_SET_PADDING))
+		err = nla_put_u16(msg, TLSGATE_A_PADDING, options->padding);
+	if (!err && (options->set & TLSGATE_SET_IDLE_TIMEOUT))
+		err = nla_put_u32(msg, TLSGATE_A_IDLE_TIMEOUT, options->idle_timeout);
+	return err;
+}
+
+static int put_keys(struct nl_msg *msg, int attr, const struct tlsgate_keys *keys)
+{
+	struct nlattr *nest = nla_nest_start(msg, attr | NLA_F_NESTED);
+
+	if (!nest || keys->key_len > sizeof(keys->key) || keys->iv_len > sizeof(keys->iv) ||
+	    keys->secret_len > sizeof(keys->secret) ||
+	    nla_put(msg, TLSGATE_KEYS_A_KEY, keys->key_len, keys->key) ||
+	    nla_put(msg, TLSGATE_KEYS_A_IV, keys->iv_len, keys->iv) ||
+	    nla_put_u64(msg, TLSGATE_KEYS_A_SEQ, keys->seq))
+		return -EINVAL;
+	if (keys->secret_len && nla_put(msg, TLSGATE_KEYS_A_SECRET, keys->secret_len, keys->secret))
+		return -EINVAL;
+	return nla_nest_end(msg, nest);
+}
+
+static int put_session(struct nl_msg *msg, const struct tlsgate_session_params *params)
+{
+	int err = -EINVAL;
+
+	if (nla_put_u32(msg, TLSGATE_A_FD, params->fd) ||
+	    nla_put_u16(msg, TLSGATE_A_VERSION, params->version) ||
+	    nla_put_u16(msg, TLSGATE_A_SUITE, params->suite) ||
+	    nla_put_u8(msg, TLSGATE_A_ROLE, params->role) ||
+	    put_keys(msg, TLSGATE_A_TX, &params->tx) ||
+	    put_keys(msg, TLSGATE_A_RX, &params->rx))
+		return err;
+	if (params->rx_pending_len &&
+	    nla_put(msg, TLSGATE_A_RX_PENDING, params->rx_pending_len, params->rx_pending))
+		return err;
+	if (params->relay_fd >= 0 && nla_put_u32(msg, TLSGATE_A_RELAY_FD, params->relay_fd))
+		return err;
+	return put_options(msg, &params->options);
+}
+
+static int take_id(struct tlsgate *tg, struct nlmsghdr *hdr, void *arg)
+{
+	struct tlsgate_session session;
+
+	if (tgl_session_parse(hdr, &session, NULL) || !session.id)
+		return tgl_fail(tg, -EPROTO, "the kernel's answer has no session id");
+	*(uint32_t *)arg = session.id;
+	return 0;
+}
+
+int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params *params,
+			uint32_t *id)
+{
+	size_t payload = FEW_ATTRS + 2 * sizeof(struct tlsgate_keys);
+	struct nl_msg *msg;
+
+	*id = 0;
+	if (params->rx_pending_len > TLSGATE_RX_PENDING_MAX)
+		return tgl_fail(tg, -EMSGSIZE, "rx-pending: more bytes than a handover can carry");
+	payload += nla_total_size(params->rx_pending_len);
+	msg = tgl_request(tg, TLSGATE_CMD_SESSION_NEW, ASK, payload);
+	if (!msg)
+		return -ENOMEM;
+	return send_built(tg, msg, put_session(msg, params), take_id, id);
+}
+
+static int take_session(struct tlsgate *tg, struct nlmsghdr *hdr, void *arg)
+{
+	if (tgl_session_parse(hdr, arg, NULL))
+		return tgl_fail(tg, -EPROTO, "the kernel's answer cannot be understood");
+	return 0;
+}
+
+int tlsgate_session_get(struct tlsgate *tg, struct tlsgate_target target,
+			struct tlsgate_session *session)
+{
+	struct nl_msg *msg = tgl_request(tg, TLSGATE_CMD_SESSION_GET, ASK, FEW_ATTRS);
+
+	memset(session, 0, sizeof(*session));
+	if (!msg)
+		return -ENOMEM;
+	return send_built(tg, msg, put_target(msg, target), take_session, session);
+}
+
+struct session_dump {
+	int (*each)(void *arg, const struct tlsgate_session *session);
+	void *arg;
+};
+
+static int take_dumped(struct tlsgate *tg, struct nlmsghdr *hdr, void *arg)
+{
+	const struct session_dump *dump = arg;
+	struct tlsgate_session session;
+	int err = take_session(tg, hdr, &session);
+
+	return err ? err : dump->each(dump->arg, &session);
+}
+
+int tlsgate_session_dump(struct tlsgate *tg,
+			 int (*each)(void *arg, const struct tlsgate_session *session), void *arg)
+{
+	struct session_dump dump = { each, arg };
+	struct nl_msg *msg = tgl_request(tg, TLSGATE_CMD_SESSION_GET, ASK | NLM_F_DUMP, 0);
+
+	return msg ? tgl_call(tg, msg, take_dumped, &dump) : -ENOMEM;
+}
+
+int tlsgate_session_set(struct tlsgate *tg, struct tlsgate_target target,
+			const struct tlsgate_options *options)
+{
+	struct nl_msg *msg = tgl_request(tg, TLSGATE_CMD_SESSION_SET, CHANGE, FEW_ATTRS);
+	int err;
+
+	if (!msg)
+		return -ENOMEM;
+	err = put_target(msg, target);
+	return send_built(tg, msg, err ? err : put_options(msg, options), NULL, NULL);
+}
+
+int tlsgate_session_rekey(struct tlsgate *tg, struct tlsgate_target target)
+{
+	struct nl_msg *msg = tgl_request(tg, TLSGATE_CMD_SESSION_REKEY, CHANGE, FEW_ATTRS);
+
+	if (!msg)
+		return -ENOMEM;
+	return send_built(tg, msg, put_target(msg, target), NULL, NULL);
+}
+
+int tlsgate_session_del(struct tlsgate *tg, struct tlsgate_target target,
+			enum tlsgate_close_how how)
+{
+	struct nl_msg *msg = tgl_request(tg, TLSGATE_CMD_SESSION_DEL, CHANGE, FEW_ATTRS);
+	int err;
+
+	if (!msg)
+		return -ENOMEM;
+	err = put_target(msg, target);
+	return send_built(tg, msg, err ? err : nla_put_u8(msg, TLSGATE_A_HOW, how), NULL, NULL);
+}
+
+int tlsgate_relay_new(struct tlsgate *tg, struct tlsgate_target target, int plain_fd,
+		      const struct tlsgate_options *options)
+{
+	struct nl_msg *msg = tgl_request(tg, TLSGATE_CMD_RELAY_NEW, CHANGE, FEW_ATTRS);
+	int err;
+
+	if (!msg)
+		return -ENOMEM;
+	err = put_target(msg, target);
+	if (!err)
+		err = nla_put_u32(msg, TLSGATE_A_RELAY_FD, plain_fd);
+	if (!err && options && (options->set & TLSGATE_SET_IDLE_TIMEOUT))
+		err = nla_put_u32(msg, TLSGATE_A_IDLE_TIMEOUT, options->idle_timeout);
+	return send_built(tg, msg, err, NULL, NULL);
+}
