@@ -17,15 +17,13 @@ enum tg_stat {
 	TG_STAT_SESSIONS_CLOSED,
 	TG_STAT_RELAYS_OPENED,
 	TG_STAT_RELAYS_CLOSED,
-	TG_STAT_RECORDS_SEALED,
-	TG_STAT_RECORDS_OPENED,
-	TG_STAT_BYTES_SEALED,		/* plaintext */
-	TG_STAT_BYTES_OPENED,		/* plaintext */
-	TG_STAT_KEY_UPDATES_SENT,
-	TG_STAT_KEY_UPDATES_RECEIVED,
-	TG_STAT_ALERTS_SENT,
-	TG_STAT_ALERTS_RECEIVED,
-	TG_STAT_MESSAGES_RECEIVED,	/* post-handshake, KeyUpdate not counted */
+	TG_STAT_TX_RECORDS,
+	TG_STAT_TX_BYTES,		/* plaintext */
+	TG_STAT_RX_RECORDS,
+	TG_STAT_RX_BYTES,		/* plaintext */
+	TG_STAT_TX_REKEYS,
+	TG_STAT_RX_REKEYS,
+	TG_STAT_RX_STASHED,		/* records copied out of TCP's queue to be opened */
 	TG_STAT_EVENTS_LOST,		/* no memory for one, or a listener's queue full */
 
 	__TG_STAT_MAX,
@@ -33,18 +31,18 @@ enum tg_stat {
 
 /**
  * struct tg_stats - one CPU's counters
- * @count: by enum tg_stat
+ * @stat: by enum tg_stat
  * @reason: by enum tlsgate_reason: sessions that ended so, requests refused so
  */
 struct tg_stats {
-	unsigned long count[__TG_STAT_MAX];
-	unsigned long reason[__TLSGATE_REASON_MAX];
+	u64 stat[__TG_STAT_MAX];
+	u64 reason[__TLSGATE_REASON_MAX];
 };
 
 /* Any context. */
-static inline void tg_stat_add(const struct net *net, enum tg_stat stat, unsigned long n)
+static inline void tg_stat_add(const struct net *net, enum tg_stat stat, u64 n)
 {
-	this_cpu_add(tg_net(net)->stats->count[stat], n);
+	this_cpu_add(tg_net(net)->stats->stat[stat], n);
 }
 
 static inline void tg_stat_inc(const struct net *net, enum tg_stat stat)
@@ -60,18 +58,20 @@ static inline void tg_stat_reason(const struct net *net, enum tlsgate_reason rea
 
 /**
  * tg_stats_net_init() - counters and proc file of a new namespace
- * @net: namespace; its struct tg_net is zeroed
+ * @net: namespace
+ * @tn: what the module holds in it, zeroed
  *
  * Called from the pernet operations, before anything can count.
  *
  * Return: 0 or %-ENOMEM; then nothing is left to undo.
  */
-int tg_stats_net_init(struct net *net);
+int tg_stats_net_init(struct net *net, struct tg_net *tn);
 
 /**
  * tg_stats_net_exit() - the reverse
  * @net: namespace; nothing counts in it any more
+ * @tn: what the module holds in it
  */
-void tg_stats_net_exit(struct net *net);
+void tg_stats_net_exit(struct net *net, struct tg_net *tn);
 
 #endif /* TG_STATS_H */
