@@ -42,12 +42,12 @@ $(eval $(call us_archive,$(KST_LIB),\
 
 $(KST_PROGS): $(BUILD)/selftests/%: $(BUILD)/selftests/obj/%.o $(KST_LIB) $(GATE_LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(LIBS_lib) $(LIBS_engine) -lpthread
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LIBS_lib) $(LIBS_engine) -lpthread
 
 $(KST_NATIVE): $(BUILD)/selftests/%: $(BUILD)/selftests/obj/%.o $(KST_LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -o $@ $^ $(LIBS_lib) -lssl $(LIBS_engine) -lpthread
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LIBS_lib) -lssl $(LIBS_engine) -lpthread
 
 $(BUILD)/vm/init: selftests/vm/init.c
 	$(call say,CC,$@)

@@ -63,11 +63,11 @@ $(foreach dir,engine lib common,$(eval \
 
 $(BUILD)/tlsgated: $(call us_obj,obj,daemon) $(call us_obj,obj,common) $(GATE_LIB) $(ENGINE_LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(US_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_daemon) $(LIBS_lib) $(LIBS_engine)
+	$(Q)$(CC) $(US_LDFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS_daemon) $(LIBS_lib) $(LIBS_engine)
 
 $(BUILD)/tlsgate: $(call us_obj,obj,ctl) $(call us_obj,obj,common) $(GATE_LIB) $(ENGINE_LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(US_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS_ctl) $(LIBS_lib) $(LIBS_engine)
+	$(Q)$(CC) $(US_LDFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^) $(LIBS_ctl) $(LIBS_lib) $(LIBS_engine)
 
 # A component without a source yet is left out.
 US_PROGS := $(if $(call us_src,daemon),$(BUILD)/tlsgated) $(if $(call us_src,ctl),$(BUILD)/tlsgate)
@@ -94,7 +94,7 @@ $(1): $(1:$(BUILD)/%=$(BUILD)/asan/%).o $(UT_HELPERS:userspace/%.c=$(BUILD)/asan
 		$(UT_LIBS_$(call ut_component,$(1))) $(BUILD)/asan/libengine.a
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(US_LDFLAGS) $$(SANITIZE) -o $$@ $$^ \
+	$$(Q)$$(CC) $$(US_LDFLAGS) $$(SANITIZE) -o $$@ $$(filter %.o %.a,$$^) \
 		$$(if $$(UT_LIBS_$(call ut_component,$(1))),$$(LIBS_$(call ut_component,$(1))) $$(LIBS_lib)) \
 		$$(LIBS_engine) -lpthread
 endef

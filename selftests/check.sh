@@ -1,0 +1,183 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Runs every test and ends with one line: N passed, M failed, K skipped. Called by `make check`;
+# --all adds the kselftests on a debug kernel (KASAN, lockdep, kmemleak), which it builds first.
+#
+# A suite is a function that leaves TAP in build/check/NAME.log and returns the exit status of what
+# it ran. Silence is no pass: a suite counts one failure more when it has no result, has no plan or
+# another number of results than planned, or exits non-zero without a `not ok` that explains it.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+kernels=(6.1 6.12)
+case ${1-} in
+'') all=no ;;
+--all) all=yes ;;
+*) echo "check.sh: unknown option '$1': only --all" >&2; exit 2 ;;
+esac
+
+logs=build/check
+started=$SECONDS
+selftests/deps.sh build guest check || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+rm -rf $logs
+mkdir -p $logs
+
+# ---- counting ----------------------------------------------------------------------------------
+
+# tap_count LOG STATUS: prints "PASSED FAILED SKIPPED" and, from the second line on, what failed.
+tap_count() {
+	awk -v status="$2" '
+		function bad(what) { failed++; why = why "\n\t" what }
+		{ sub(/\r$/, "") }
+		/^1\.\.0/ { planned = 1; none = 1; skipped++; if (status == 4) status = 0; next }
+		/^1\.\.[0-9]+/ { planned = 1; plan += substr($1, 4); next }
+		/^ok([ \t]|$)/ { results++; if (/# *[Ss][Kk][Ii][Pp]/) skipped++; else passed++; next }
+		/^not ok([ \t]|$)/ { results++; bad($0); next }
+		END {
+			if (!results && !none)
+				bad("no result at all (exit status " status ")")
+			else if (!planned)
+				bad("no plan (1..N): it may have ended early")
+			else if (plan + 0 != results + 0)
+				bad(plan + 0 " tests planned, " results + 0 " reported (exit status " status ")")
+			else if (status != 0 && !failed)
+				bad("exit status " status " though no test failed")
+			printf "%d %d %d%s\n", passed, failed, skipped, why
+		}' "$1"
+}
+
+# finish_suite NAME STATUS SECONDS [LOG]: counts, keeps the sums, prints one line and the failures.
+finish_suite() {
+	local name=$1 status=$2 seconds=$3 log=${4:-$logs/$1.log} counts line passed failed skipped
+	counts=$(tap_count "$log" "$status")
+	read -r passed failed skipped <<< "$counts"
+	echo "$passed $failed $skipped" > "$logs/$name.count"
+	printf -v line '%-30s %4d passed %4d failed %4d skipped %5d s' \
+		"$name" "$passed" "$failed" "$skipped" "$seconds"
+	[ "$failed" -eq 0 ] || line+="   see $log"$'\n'${counts#*$'\n'}
+	echo "$line"
+}
+
+# run_suite NAME FUNCTION [ARGUMENT...]
+run_suite() {
+	local name=$1 began=$SECONDS status=0
+	shift
+	"$@" > "$logs/$name.log" 2>&1 || status=$?
+	finish_suite "$name" $status $((SECONDS - began))
+}
+
+# At most two at once: the machine this must be quick on has two cores.
+suites=()
+start_suite() {
+	suites+=("$1")
+	[ "$(jobs -pr | wc -l)" -lt 2 ] || wait -n
+	run_suite "$@" &
+}
+
+# ---- suites ------------------------------------------------------------------------------------
+
+tap_case() {
+	local number=$1 name=$2
+	shift 2
+	if "$@"; then echo "ok $number - $name"; else echo "not ok $number - $name"; fi
+}
+
+# From nothing, since only a full build shows every warning; kbuild's remark that the compiler is
+# a later build of the same version is about the kernel, not the module.
+module_is_clean() {
+	local release=$1 log=$logs/module-$1.log
+	rm -rf "build/kmod/$release"
+	make -j2 module KDIR="/usr/src/linux-headers-$release" KARGS=W=1 > "$log" 2>&1 &&
+		! grep -i 'warning:' "$log" | grep -v 'compiler differs' ||
+		{ tail -n 20 "$log" | sed 's/^/# /'; return 1; }
+}
+
+suite_build() {
+	local number=3 kernel
+	echo "1..$((3 + ${#kernels[@]}))"
+	tap_case 1 'userspace builds' make -k -j2 userspace
+	tap_case 2 'unit tests build' make -k -j2 unit-tests
+	tap_case 3 'kselftests build' make -k -j2 kselftests
+	for kernel in "${kernels[@]}"; do
+		number=$((number + 1))
+		tap_case $number "module builds for $kernel at W=1 without a warning" \
+			module_is_clean "$(readlink "build/kernels/$kernel")"
+	done
+}
+
+# Made again first: after a source that does not compile, an old program must not stand in.
+suite_program() {
+	make -s "$1" && UBSAN_OPTIONS=print_stacktrace=1 timeout -k 5 180 "$1"
+}
+
+suite_guest() {
+	local kernel=$1 name=$2 limit=$3
+	shift 3
+	selftests/vm/run.sh --kernel "$kernel" --timeout "$limit" --mem 2G \
+		--out "$logs/$name.out" --log "$logs/$name.guest.log" -- "$@"
+}
+
+# The guest's own health is one test of its own; each program is a suite counted by itself.
+suite_kselftests() {
+	local kernel=$1 name=$2 status=0
+	shift 2
+	suite_guest "$kernel" "$name" 900 selftests/vm/kselftests.sh "$@" || status=$?
+	echo 1..1
+	tap_case 1 "guest $kernel ran to its end, the module unloaded, the kernel did not complain" \
+		[ $status -eq 0 ]
+}
+
+kselftest_counts() {
+	local name=$1 program log status
+	shift
+	for program in "$@"; do
+		log=$logs/$name.out/${program##*/}
+		status=$(cat "$log.status" 2>/dev/null || echo 'unknown: it did not end')
+		[ -e "$log.tap" ] || { mkdir -p "${log%/*}"; : > "$log.tap"; }
+		suites+=("$name.${program##*/}")
+		finish_suite "$name.${program##*/}" "$status" 0 "$log.tap"
+	done
+}
+
+suite_interop_kernel() {
+	local status=0
+	suite_guest 6.12 interop-kernel 900 selftests/interop.sh kernel || status=$?
+	cat "$logs/interop-kernel.guest.log"
+	return $status
+}
+
+# ---- run ---------------------------------------------------------------------------------------
+
+echo "check: logs are in $logs/"
+suites+=(build)
+run_suite build suite_build
+
+mapfile -t programs < <(for source in selftests/*.c; do
+	[ ! -e "$source" ] || echo "build/${source%.c}"; done)
+for kernel in "${kernels[@]}"; do
+	start_suite "kselftests-$kernel" suite_kselftests "$kernel" "kselftests-$kernel" "${programs[@]}"
+done
+start_suite interop-kernel suite_interop_kernel
+for source in userspace/tests/test_*.c; do
+	name=$(basename "$source" .c)
+	start_suite "unit-${name#test_}" suite_program "build/tests/$name"
+done
+for source in selftests/native/*.c; do
+	name=$(basename "$source" .c)
+	start_suite "native-$name" suite_program "build/selftests/native/$name"
+done
+start_suite interop-user selftests/interop.sh user
+wait
+for kernel in "${kernels[@]}"; do
+	kselftest_counts "kselftests-$kernel" "${programs[@]}"
+done
+
+passed=0 failed=0 skipped=0
+for name in "${suites[@]}"; do
+	p=0 f=1 s=0
+	[ ! -s "$logs/$name.count" ] || read -r p f s < "$logs/$name.count"
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+done
+echo "check: took $((SECONDS - started)) s"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ] && [ $passed -gt 0 ]
