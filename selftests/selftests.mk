@@ -28,7 +28,7 @@ $(KST_LINUX):
 	@touch $@
 
 KST_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers \
-	-Wno-sign-compare -MMD -MP
+	-Wno-sign-compare -Wno-clobbered -MMD -MP
 KST_CPPFLAGS := $(US_CPPFLAGS) -Iselftests -I$(BUILD)/linux/tools/testing/selftests
 KST_LIB := $(BUILD)/selftests/lib.a
 

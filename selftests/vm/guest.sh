@@ -39,7 +39,7 @@ if [ -n "$module" ]; then
 	depends=$(modinfo -F depends "$module" | tr , ' ')
 	# shellcheck disable=SC2086
 	[ -z "$depends" ] || modprobe -a $depends || problem "modules that tlsgate.ko needs do not load"
-	insmod "$module" || problem "tlsgate.ko does not load: $(dmesg | tail -1)"
+	error=$(insmod "$module" 2>&1) || problem "tlsgate.ko does not load: ${error##*: }"
 fi
 
 cd "$cwd" || problem "no folder $cwd in the guest"
@@ -56,14 +56,14 @@ unload() {
 	local deadline=$((SECONDS + 20)) error
 	while ! error=$(rmmod tlsgate 2>&1); do
 		[ $SECONDS -lt $deadline ] || { problem "tlsgate.ko does not unload: $error"; return; }
-		read -r -t 0.2 <> <(:)
+		sleep 0.2
 	done
 }
 [ -z "$module" ] || [ ! -d /sys/module/tlsgate ] || unload
 
 if [ -w $leaks ]; then
 	# kmemleak calls a block leaked only after five seconds and a second scan.
-	read -r -t 6 <> <(:)
+	sleep 6
 	echo scan > $leaks
 	echo scan > $leaks
 	cat $leaks > "$OUT/kmemleak.log"

@@ -66,6 +66,14 @@ static const struct mount_row inside[] = {
 	{ "tracefs", "tracefs", "/sys/kernel/tracing", 0, NULL, 1 },
 };
 
+/* What a distribution's udev adds to devtmpfs, and shells rely on. */
+static const char *const dev_links[][2] = {
+	{ "/proc/self/fd", "/dev/fd" },
+	{ "/proc/self/fd/0", "/dev/stdin" },
+	{ "/proc/self/fd/1", "/dev/stdout" },
+	{ "/proc/self/fd/2", "/dev/stderr" },
+};
+
 static void mount_rows(const struct mount_row *row, size_t count)
 {
 	for (; count; count--, row++) {
@@ -104,6 +112,15 @@ static void switch_root(void)
 		fail("mount", "/new");
 	if (chdir("/new") || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
 		fail("switch to", "/new");
+}
+
+static void link_devices(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(dev_links) / sizeof(dev_links[0]); i++)
+		if (symlink(dev_links[i][0], dev_links[i][1]))
+			fail("link", dev_links[i][1]);
 }
 
 static void read_line(const char *path, char *line, size_t size)
@@ -179,6 +196,7 @@ int main(int argc, char **argv)
 	read_line("/script", script, sizeof(script));
 	switch_root();
 	mount_rows(inside, sizeof(inside) / sizeof(inside[0]));
+	link_devices();
 	sethostname("guest", 5);
 	reap_until(start(script));
 	power_off();

@@ -265,6 +265,8 @@ if found=$(complaints); then
 fi
 if [ "$verdict" -ne 0 ]; then
 	echo "[$kernel] FAILED in $((SECONDS - started)) s: $reason" | tee -a "$log" >&2
+fi
+if [ "$verdict" = 124 ] || [ "$verdict" = 125 ]; then
 	echo "[$kernel] the kernel's last lines ($kernel_log):" >&2
 	tail -n 25 "$kernel_log" | sed "s/^/[$kernel] | /" >&2
 fi

@@ -1,0 +1,29 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# make style: checkpatch --strict over kmod/, then sparse and W=1 over the module built for 6.12.
+# Exits 0 only when none of them says anything.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+selftests/deps.sh build guest style && make -s linux-tools || exit 1
+release=$(readlink build/kernels/6.12)
+out=$PWD/build/style/$release
+log=build/style/sparse.log
+failed=0
+
+mapfile -t sources < <(find kmod -name '*.[ch]' | sort)
+echo "style: checkpatch --strict on ${#sources[@]} files of kmod/"
+perl build/linux/scripts/checkpatch.pl --no-tree --strict --quiet --terse --show-types -f \
+	"${sources[@]}" || failed=1
+
+echo "style: sparse and W=1 for $release"
+rm -rf "$out"
+mkdir -p "${log%/*}"
+make -j2 module KDIR="/usr/src/linux-headers-$release" KOUT="$out" KARGS='C=2 W=1' > $log 2>&1 || {
+	tail -n 20 $log
+	failed=1
+}
+# Remarks about the kernel's own headers are not ours to mend.
+! grep -E "kmod/.*(warning|error):" $log || failed=1
+
+[ $failed -eq 0 ] && echo "style: clean" || { echo "style: failed" >&2; exit 1; }
