@@ -27,6 +27,8 @@ enum tls_key_type tls_certificate_key_type(const struct tls_certificate *cert);
 uint32_t tls_certificate_key_id(const struct tls_certificate *cert);
 /* Does the leaf name this host (wildcards as in RFC 9525)?  For the choice by SNI. */
 bool tls_certificate_has_name(const struct tls_certificate *cert, const char *name);
+/* Does the leaf's key usage, if it has one, permit signing, or decryption of premasters? */
+bool tls_certificate_may(const struct tls_certificate *cert, enum tls_key_op op);
 /* tls_scheme_fits() with this certificate's key, and the RSA key is long enough for the scheme. */
 bool tls_certificate_can(const struct tls_certificate *cert, const struct tls_scheme *scheme,
 			 uint16_t version);

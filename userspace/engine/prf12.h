@@ -9,7 +9,7 @@
 #define TLS12_MASTER_LEN	48
 #define TLS12_VERIFY_LEN	12
 
-/* PRF(secret, label, seed); the seed is the count parts in their order. */
+/* PRF(secret, label, seed); the seed is the count (at most 4) parts in their order. */
 TLS_MUST_CHECK int tls_prf12(enum tls_hash hash, struct tls_slice secret, const char *label,
 			     const struct tls_slice *seed, size_t count,
 			     uint8_t *out, size_t out_len);

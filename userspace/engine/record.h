@@ -44,6 +44,10 @@ TLS_MUST_CHECK int tls_record_set_keys(struct tls_record_dir *dir, const struct 
 /* What set_keys() was given, with the sequence number of the next record. The caller wipes it. */
 void tls_record_get_keys(const struct tls_record_dir *dir, struct tls_direction_keys *keys);
 
+#define TLS_RECORD_LIMIT	(1u << 24)
+/* So many records under these AES keys that they must be replaced now (RFC 9846 section 5.5). */
+bool tls_record_worn_out(const struct tls_record_dir *dir);
+
 /*
  * Reads a header of TLS_RECORD_HEADER bytes.  TLS_ERR_ALERT + unexpected_message:
  * unknown content type; + protocol_version: version field; + record_overflow:
@@ -65,7 +69,7 @@ struct tls_record {
  * (RFC 9846 section 5) must not come here once keys are set.
  * TLS_ERR_ALERT + bad_record_mac; + record_overflow: plaintext above 2^14;
  * + unexpected_message: TLS 1.3 without an inner type, or an outer type other
- * than application_data; + decode_error: no room for the tag.
+ * than application_data.
  */
 TLS_MUST_CHECK int tls_record_open(struct tls_record_dir *dir, uint8_t *record, size_t len,
 				   struct tls_record *out);

@@ -69,6 +69,7 @@ struct tls_buf {
 	uint8_t *data;
 	size_t len, cap, limit;
 	bool failed;
+	bool no_memory;			/* and that is why */
 };
 
 void tls_buf_init(struct tls_buf *b, size_t limit);
