@@ -39,7 +39,7 @@ module:
 	$(Q)mkdir -p '$(KOUT)'
 	$(Q)cp -rsf '$(CURDIR)/Kbuild' '$(CURDIR)/kmod' '$(KOUT)/'
 	$(Q)find '$(KOUT)' -xtype l -delete
-	$(Q)$(MAKE) -C '$(KDIR)' M='$(KOUT)' $(KARGS) modules
+	$(Q)$(MAKE) -C '$(KDIR)' M='$(KOUT)' $(KARGS) modules || { rm -f '$(KOUT)/tlsgate.ko'; exit 1; }
 	$(call say,MODULE,$(BUILD)/kmod/$(KRELEASE)/tlsgate.ko)
 
 # ---- what a user runs ----------------------------------------------------------------------
@@ -66,7 +66,7 @@ help:
 	@echo 'make demo         TLS through the kernel in a guest, with real clients, step by step'
 	@echo '                  INTERACTIVE=1 leaves it up; HOST=1 uses the running kernel'
 	@echo 'make check        every test; ends with one line: N passed, M failed, K skipped'
-	@echo 'make check-all    make check, and the kselftests with the clock counting instructions'
+	@echo 'make check-all    make check, and again in a debug kernel (KASAN, lockdep, kmemleak), built first'
 	@echo 'make style        checkpatch --strict, sparse and W=1 over kmod/'
 	@echo 'make clean        removes build/'
 	@echo 'V=1 shows the commands. check and demo install the Debian packages they need.'

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Runs every test and ends with one line: N passed, M failed, K skipped. Called by `make check`;
-# --all adds the kselftests on a debug kernel (KASAN, lockdep, kmemleak), which it builds first.
+# --all adds the kselftests and the interop on a debug kernel (KASAN, lockdep, kmemleak), which it
+# builds the first time.
 #
 # A suite is a function that leaves TAP in build/check/NAME.log and returns the exit status of what
 # it ran. Silence is no pass: a suite counts one failure more when it has no result, has no plan or
@@ -18,7 +19,9 @@ esac
 
 logs=build/check
 started=$SECONDS
-selftests/deps.sh build guest check || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+purposes=(build guest check)
+[ $all = no ] || purposes+=(debug)
+selftests/deps.sh "${purposes[@]}" || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 rm -rf $logs
 mkdir -p $logs
 
@@ -140,10 +143,17 @@ kselftest_counts() {
 }
 
 suite_interop_kernel() {
-	local status=0
-	suite_guest 6.12 interop-kernel 900 selftests/interop.sh kernel || status=$?
-	cat "$logs/interop-kernel.guest.log"
+	local kernel=$1 name=$2 status=0
+	suite_guest "$kernel" "$name" 1200 selftests/interop.sh kernel || status=$?
+	cat "$logs/$name.guest.log"
 	return $status
+}
+
+# Sets debug_kernel. Not a guest suite's job: it takes minutes and both CPUs.
+suite_debug_kernel() {
+	echo 1..2
+	tap_case 1 'debug kernel builds' eval 'debug_kernel=$(selftests/vm/debug-kernel.sh)'
+	tap_case 2 'module builds for it' make -j2 module KDIR="$debug_kernel/build"
 }
 
 # ---- run ---------------------------------------------------------------------------------------
@@ -154,10 +164,12 @@ run_suite build suite_build
 
 mapfile -t programs < <(for source in selftests/*.c; do
 	[ ! -e "$source" ] || echo "build/${source%.c}"; done)
+guests=()
 for kernel in "${kernels[@]}"; do
+	guests+=("kselftests-$kernel")
 	start_suite "kselftests-$kernel" suite_kselftests "$kernel" "kselftests-$kernel" "${programs[@]}"
 done
-start_suite interop-kernel suite_interop_kernel
+start_suite interop-kernel suite_interop_kernel 6.12 interop-kernel
 for source in userspace/tests/test_*.c; do
 	name=$(basename "$source" .c)
 	start_suite "unit-${name#test_}" suite_program "build/tests/$name"
@@ -167,9 +179,18 @@ for source in selftests/native/*.c; do
 	start_suite "native-$name" suite_program "build/selftests/native/$name"
 done
 start_suite interop-user selftests/interop.sh user
+if [ $all = yes ]; then
+	wait
+	debug_kernel=
+	suites+=(debug-kernel)
+	run_suite debug-kernel suite_debug_kernel
+	guests+=(kselftests-debug)
+	start_suite kselftests-debug suite_kselftests "$debug_kernel" kselftests-debug "${programs[@]}"
+	start_suite interop-debug suite_interop_kernel "$debug_kernel" interop-debug
+fi
 wait
-for kernel in "${kernels[@]}"; do
-	kselftest_counts "kselftests-$kernel" "${programs[@]}"
+for name in "${guests[@]}"; do
+	kselftest_counts "$name" "${programs[@]}"
 done
 
 passed=0 failed=0 skipped=0

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Installs what a purpose needs and is missing: deps.sh [build|guest|check|demo|style]...
+# Installs what a purpose needs and is missing: deps.sh [build|guest|check|demo|style|debug]...
 # This is the one list of the packages tlsgate uses. Mirrors and suites come from the machine's
 # own apt configuration. Kernel images are unpacked under build/kernels/, never installed: they
 # must not touch /boot. A second run finds everything and does nothing.
@@ -14,6 +14,7 @@ declare -A PACKAGES=(
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 nodejs"
 	[demo]="openssl curl gnutls-bin nginx"
 	[style]="linux-source-6.12 perl sparse"
+	[debug]="linux-source-6.12 flex bison bc libelf-dev libssl-dev"
 )
 
 # Kernels by the version they are asked for with, and the package that follows the newest one.
