@@ -11,27 +11,86 @@
  * Command bodies, named in genl.c's table of operations.  All run in the
  * caller's context and may sleep; no genetlink lock is held (parallel_ops).
  */
+
+/* ---- install.c ---- */
+
 int tg_netlink_session_new(struct sk_buff *skb, struct genl_info *info);
+int tg_netlink_relay_new(struct sk_buff *skb, struct genl_info *info);
+
+/* ---- netlink.c ---- */
+
 int tg_netlink_session_get(struct sk_buff *skb, struct genl_info *info);
+int tg_netlink_session_dump_start(struct netlink_callback *cb);
 int tg_netlink_session_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int tg_netlink_session_set(struct sk_buff *skb, struct genl_info *info);
 int tg_netlink_session_rekey(struct sk_buff *skb, struct genl_info *info);
 int tg_netlink_session_del(struct sk_buff *skb, struct genl_info *info);
-int tg_netlink_relay_new(struct sk_buff *skb, struct genl_info *info);
 int tg_netlink_cipher_dump(struct sk_buff *skb, struct netlink_callback *cb);
 
 /*
- * Events.  Process context, may sleep; the session's socket is locked by the
- * caller.  They do nothing, and cheaply, when nobody listens in the socket's
- * namespace.  SESSION_OPENED has no sender here: netlink.c sends it when
- * session and relay both stand.
+ * What the bodies share.  Each sets the extended ack and counts the reason
+ * before it refuses.
  */
 
-/*
- * Once per session, when s->reason is final.  @sk is its socket, which s->sk
- * need not name any more.  The relay's addresses are told if it still stands.
+/* Counts a refusal whose sentence is set; returns @err. */
+int tg_netlink_refuse(struct genl_info *info, enum tlsgate_reason reason, int err);
+
+/**
+ * tg_netlink_socket() - the caller's socket behind a descriptor
+ * @info: message
+ * @attr: attribute with the descriptor, present
+ *
+ * Return: a socket of the caller's namespace, to sockfd_put(), or ERR_PTR:
+ * %-EBADF, %-ENOTSOCK, %-EXDEV.
  */
-void tg_event_closed(struct tg_session *s, struct sock *sk);
+struct socket *tg_netlink_socket(struct genl_info *info, int attr);
+
+/**
+ * tg_netlink_session() - the session a message is about, by id or by fd
+ * @skb: message, for the sender's capabilities
+ * @info: message
+ *
+ * Return: the session with a reference, or ERR_PTR: %-EINVAL, %-ENOENT,
+ * %-EPERM, or what tg_netlink_socket() returns.
+ */
+struct tg_session *tg_netlink_session(struct sk_buff *skb, struct genl_info *info);
+
+/**
+ * tg_netlink_options() - record size and padding of a message
+ * @info: message
+ * @c: cipher they are for
+ * @record_size: set if the message has it
+ * @padding: set if the message has it
+ *
+ * Return: 0, %-ERANGE or %-EOPNOTSUPP.
+ */
+int tg_netlink_options(struct genl_info *info, const struct tg_cipher *c, int *record_size,
+		       int *padding);
+
+/* ---- report.c ---- */
+
+/**
+ * tg_report_session() - everything that may be told of a session
+ * @skb: message to add the attributes to
+ * @s: session
+ * @sk: its socket, locked or not
+ *
+ * Return: 0 or %-EMSGSIZE.
+ */
+int tg_report_session(struct sk_buff *skb, struct tg_session *s, struct sock *sk);
+
+/* The same of a cipher suite.  Process context, may load a crypto module. */
+int tg_report_cipher(struct sk_buff *skb, const struct tg_cipher *c);
+
+/*
+ * Events.  Process context, may sleep; s->sk is the session's socket still.
+ * They do nothing, and cheaply, when nobody listens in the socket's namespace.
+ */
+
+/* Once per session, socket locked, before any other can find it. */
+void tg_event_opened(struct tg_session *s);
+/* Once per session, socket not locked, when s->reason is final. */
+void tg_event_closed(struct tg_session *s);
 /* A key was ratcheted, either direction's. */
 void tg_event_rekeyed(struct tg_session *s);
 /* A record did not authenticate; s->rx.dir.records is its number. */

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* SESSION_NEW and RELAY_NEW: keys into a socket, two sockets into a relay. */
+#include <linux/file.h>
+#include <linux/net.h>
+
+#include "genl.h"
+#include "netlink.h"
+#include "relay.h"
+#include "ulp.h"
+
+/* ---- SESSION_NEW ------------------------------------------------------------------ */
+
+/* A message taken apart.  The sockets are sockfd_put() at the end; plain NULL: no relay. */
+struct session_new {
+	struct tg_install in;
+	struct socket *tls;
+	struct socket *plain;
+	u32 idle_timeout;
+};
+
+static int keys_copy(struct genl_info *info, struct nlattr *nest, struct nlattr **tb, int type,
+		     u8 *to, unsigned int len)
+{
+	struct nlattr *nla = tb[type];
+
+	if (!nla && len) {
+		NL_SET_ERR_ATTR_MISS(info->extack, nest, type);
+		GENL_SET_ERR_MSG(info, "this suite needs it: CIPHER_GET tells its length");
+		return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_KEYS, -EINVAL);
+	}
+	if (nla && nla_len(nla) != len) {
+		NL_SET_ERR_MSG_ATTR(info->extack, nla,
+				    "wrong length for this suite: CIPHER_GET tells the right one");
+		return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_KEYS, -EINVAL);
+	}
+	if (nla)
+		memcpy(to, nla_data(nla), len);
+	return 0;
+}
+
+static int parse_keys(struct genl_info *info, int attr, const struct tg_cipher *c,
+		      struct tg_keys *keys)
+{
+	struct nlattr *nest = info->attrs[attr];
+	struct nlattr *tb[TLSGATE_KEYS_A_MAX + 1];
+	int err;
+
+	err = nla_parse_nested(tb, TLSGATE_KEYS_A_MAX, nest, tg_keys_policy, info->extack);
+	if (!err)
+		err = keys_copy(info, nest, tb, TLSGATE_KEYS_A_KEY, keys->key, c->key_len);
+	if (!err)
+		err = keys_copy(info, nest, tb, TLSGATE_KEYS_A_IV, keys->iv, c->iv_len);
+	if (!err)
+		err = keys_copy(info, nest, tb, TLSGATE_KEYS_A_SECRET, keys->secret,
+				c->secret_len);
+	if (err)
+		return err;
+	if (!tb[TLSGATE_KEYS_A_SEQ]) {
+		NL_SET_ERR_ATTR_MISS(info->extack, nest, TLSGATE_KEYS_A_SEQ);
+		GENL_SET_ERR_MSG(info, "give the sequence number of the next record");
+		return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_KEYS, -EINVAL);
+	}
+	keys->seq = nla_get_u64(tb[TLSGATE_KEYS_A_SEQ]);
+	return 0;
+}
+
+static int parse_cipher(struct genl_info *info, const struct tg_cipher **c)
+{
+	struct nlattr *version = info->attrs[TLSGATE_A_VERSION];
+	struct nlattr *suite = info->attrs[TLSGATE_A_SUITE];
+
+	*c = tg_cipher_find(nla_get_u16(version), nla_get_u16(suite));
+	if (*c)
+		return 0;
+	NL_SET_ERR_MSG_ATTR(info->extack, suite,
+			    "unknown with this TLS version: CIPHER_GET lists what there is");
+	return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_SUITE, -EOPNOTSUPP);
+}
+
+static int parse_required(struct genl_info *info)
+{
+	static const u8 required[] = {
+		TLSGATE_A_FD, TLSGATE_A_VERSION, TLSGATE_A_SUITE, TLSGATE_A_ROLE, TLSGATE_A_TX,
+		TLSGATE_A_RX,
+	};
+	unsigned int i;
+
+	if (info->genlhdr->reserved) {
+		GENL_SET_ERR_MSG(info, "the reserved field of the header is not 0");
+		return -EINVAL;
+	}
+	for (i = 0; i < ARRAY_SIZE(required); i++) {
+		if (GENL_REQ_ATTR_CHECK(info, required[i])) {
+			GENL_SET_ERR_MSG(info, "SESSION_NEW needs it");
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int parse_install(struct genl_info *info, struct tg_install *in)
+{
+	struct nlattr *pending = info->attrs[TLSGATE_A_RX_PENDING];
+	int record_size = 0, padding = 0;
+	int err;
+
+	err = parse_required(info);
+	if (!err)
+		err = parse_cipher(info, &in->cipher);
+	if (!err)
+		err = parse_keys(info, TLSGATE_A_TX, in->cipher, &in->tx);
+	if (!err)
+		err = parse_keys(info, TLSGATE_A_RX, in->cipher, &in->rx);
+	if (!err)
+		err = tg_netlink_options(info, in->cipher, &record_size, &padding);
+	if (err)
+		return err;
+	in->role = nla_get_u8(info->attrs[TLSGATE_A_ROLE]);
+	in->record_size = record_size;
+	in->padding = padding;
+	if (pending) {
+		in->rx_pending = nla_data(pending);
+		in->rx_pending_len = nla_len(pending);
+	}
+	return 0;
+}
+
+static u32 parse_idle_timeout(struct genl_info *info)
+{
+	struct nlattr *nla = info->attrs[TLSGATE_A_IDLE_TIMEOUT];
+
+	return nla ? nla_get_u32(nla) : 0;
+}
+
+/*
+ * The plain socket of a relay.  What can be seen from here is checked before
+ * any key is installed, for after that the TLS socket cannot be given back.
+ */
+static struct socket *plain_get(struct genl_info *info)
+{
+	struct socket *sock = tg_netlink_socket(info, TLSGATE_A_RELAY_FD);
+	int err;
+
+	if (IS_ERR(sock))
+		return sock;
+	if (sock->type != SOCK_STREAM ||
+	    (!sk_is_tcp(sock->sk) && sock->sk->sk_family != AF_UNIX)) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[TLSGATE_A_RELAY_FD],
+				    "neither a TCP nor a UNIX stream socket");
+		err = tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_FD, -EOPNOTSUPP);
+	} else if (READ_ONCE(sock->sk->sk_state) != TCP_ESTABLISHED &&
+		   READ_ONCE(sock->sk->sk_state) != TCP_CLOSE_WAIT) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[TLSGATE_A_RELAY_FD],
+				    "not connected: connect the plain side first");
+		err = tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN);
+	} else {
+		return sock;
+	}
+	sockfd_put(sock);
+	return ERR_PTR(err);
+}
+
+static int parse_session_new(struct genl_info *info, struct session_new *new)
+{
+	struct socket *sock;
+	int err;
+
+	err = __nlmsg_parse(info->nlhdr, GENL_HDRLEN, info->attrs, TLSGATE_A_MAX,
+			    tg_session_new_policy, NL_VALIDATE_STRICT, info->extack);
+	if (!err)
+		err = parse_install(info, &new->in);
+	if (err)
+		return err;
+	new->idle_timeout = parse_idle_timeout(info);
+	sock = tg_netlink_socket(info, TLSGATE_A_FD);
+	if (IS_ERR(sock))
+		return PTR_ERR(sock);
+	new->tls = sock;
+	if (!info->attrs[TLSGATE_A_RELAY_FD])
+		return 0;
+	sock = plain_get(info);
+	if (IS_ERR(sock))
+		return PTR_ERR(sock);
+	new->plain = sock;
+	if (new->plain != new->tls)
+		return 0;
+	NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[TLSGATE_A_RELAY_FD],
+			    "the same socket as fd: give the plain side");
+	return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_FD, -EINVAL);
+}
+
+/* The sentence is the core's; the attribute it is about, ours to name. */
+static int refuse_install(struct genl_info *info, enum tlsgate_reason reason, int err)
+{
+	static const u8 about[__TLSGATE_REASON_MAX] = {
+		[TLSGATE_REASON_REFUSED_FD]	= TLSGATE_A_FD,
+		[TLSGATE_REASON_REFUSED_STATE]	= TLSGATE_A_FD,
+		[TLSGATE_REASON_REFUSED_ULP]	= TLSGATE_A_FD,
+		[TLSGATE_REASON_REFUSED_SUITE]	= TLSGATE_A_SUITE,
+	};
+
+	if (about[reason])
+		NL_SET_BAD_ATTR(info->extack, info->attrs[about[reason]]);
+	return tg_netlink_refuse(info, reason, err);
+}
+
+static int refuse_relay(struct genl_info *info, enum tlsgate_reason reason, int err)
+{
+	NL_SET_BAD_ATTR(info->extack, info->attrs[TLSGATE_A_RELAY_FD]);
+	return tg_netlink_refuse(info, reason, err);
+}
+
+/* Both steps of SESSION_NEW.  On success the session comes with a reference. */
+static int install(struct genl_info *info, const struct session_new *new, struct tg_session **out)
+{
+	enum tlsgate_reason reason = TLSGATE_REASON_NONE;
+	int err;
+
+	err = tg_ulp_install(new->tls, &new->in, info->extack, &reason, out);
+	if (err)
+		return refuse_install(info, reason, err);
+	if (!new->plain)
+		return 0;
+	err = tg_relay_start(new->tls, new->plain, new->idle_timeout, info->extack, &reason);
+	if (!err)
+		return 0;
+	/* Nobody holds what is needed to go on: better no connection than half a gate. */
+	tg_session_close(*out, TLSGATE_CLOSE_RESET);
+	tg_session_put(*out);
+	return refuse_relay(info, reason, err);
+}
+
+static int install_and_reply(struct genl_info *info, const struct session_new *new)
+{
+	struct tg_session *s;
+	struct sk_buff *reply;
+	void *hdr;
+	int err;
+
+	/* Before any key is in, so that no session is left without a reply. */
+	reply = genlmsg_new(nla_total_size(sizeof(u32)), GFP_KERNEL);
+	if (!reply)
+		return -ENOMEM;
+	hdr = genlmsg_put_reply(reply, info, &tg_genl_family, 0, TLSGATE_CMD_SESSION_NEW);
+	err = hdr ? install(info, new, &s) : -EMSGSIZE;
+	if (err) {
+		nlmsg_free(reply);
+		return err;
+	}
+	err = nla_put_u32(reply, TLSGATE_A_ID, s->id);
+	tg_session_put(s);
+	genlmsg_end(reply, hdr);
+	return genlmsg_reply(reply, info) ?: err;
+}
+
+int tg_netlink_session_new(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *attrs[TLSGATE_A_MAX + 1];
+	struct session_new new = {};
+	int err;
+
+	info->attrs = attrs;
+	err = parse_session_new(info, &new);
+	if (!err)
+		err = install_and_reply(info, &new);
+	if (new.plain)
+		sockfd_put(new.plain);
+	if (new.tls)
+		sockfd_put(new.tls);
+	/* On every path: our copy of the keys, and the message that brought them. */
+	memzero_explicit(&new, sizeof(new));
+	memzero_explicit(genlmsg_data(info->genlhdr), genlmsg_len(info->genlhdr));
+	return err;
+}
+
+/* ---- RELAY_NEW ---------------------------------------------------------------------- */
+
+/*
+ * A session's socket with a reference on its file, to sockfd_put(); NULL if it
+ * has none any more.  Whoever takes the file from a socket does so under
+ * sk_callback_lock, so the file is there, if perhaps on its way out.
+ */
+static struct socket *session_socket(struct tg_session *s)
+{
+	struct sock *sk = tg_session_hold_sk(s);
+	struct socket *sock;
+
+	if (!sk)
+		return NULL;
+	read_lock_bh(&sk->sk_callback_lock);
+	sock = sk->sk_socket;
+	if (sock && !(sock->file && tg_file_tryget(sock->file)))
+		sock = NULL;
+	read_unlock_bh(&sk->sk_callback_lock);
+	sock_put(sk);
+	return sock;
+}
+
+static int relay_start(struct genl_info *info, struct tg_session *s, struct socket *plain)
+{
+	enum tlsgate_reason reason = TLSGATE_REASON_NONE;
+	struct socket *tls = session_socket(s);
+	int err;
+
+	if (!tls) {
+		GENL_SET_ERR_MSG(info, "the session has ended");
+		return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN);
+	}
+	err = tg_relay_start(tls, plain, parse_idle_timeout(info), info->extack, &reason);
+	sockfd_put(tls);
+	return err ? refuse_relay(info, reason, err) : 0;
+}
+
+int tg_netlink_relay_new(struct sk_buff *skb, struct genl_info *info)
+{
+	struct tg_session *s = tg_netlink_session(skb, info);
+	struct socket *plain;
+	int err = -EINVAL;
+
+	if (IS_ERR(s))
+		return PTR_ERR(s);
+	if (GENL_REQ_ATTR_CHECK(info, TLSGATE_A_RELAY_FD)) {
+		GENL_SET_ERR_MSG(info, "RELAY_NEW needs the plain socket");
+		goto out;
+	}
+	plain = plain_get(info);
+	if (IS_ERR(plain)) {
+		err = PTR_ERR(plain);
+		goto out;
+	}
+	err = relay_start(info, s, plain);
+	sockfd_put(plain);
+out:
+	tg_session_put(s);
+	return err;
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What each netlink command does; genl.c says who may call it with what. */
+#include <linux/module.h>
+#include <linux/net.h>
+#include <net/tcp.h>
+
+#include "genl.h"
+#include "netlink.h"
+#include "relay.h"
+#include "stats.h"
+#include "ulp.h"
+
+/* Counts a refusal whose sentence is set, and passes its errno on. */
+int tg_netlink_refuse(struct genl_info *info, enum tlsgate_reason reason, int err)
+{
+	tg_stat_reason(genl_info_net(info), reason);
+	return err;
+}
+
+/* ---- sockets and sessions that a message names ---------------------------------- */
+
+/* The caller's socket behind a descriptor; sockfd_put() it. */
+struct socket *tg_netlink_socket(struct genl_info *info, int attr)
+{
+	struct nlattr *nla = info->attrs[attr];
+	struct socket *sock;
+	int err = -EBADF;
+
+	sock = sockfd_lookup(nla_get_u32(nla), &err);
+	if (!sock) {
+		NL_SET_ERR_MSG_ATTR(info->extack, nla,
+				    "no socket of the calling process: give an open socket");
+		return ERR_PTR(tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_FD, err));
+	}
+	if (net_eq(sock_net(sock->sk), genl_info_net(info)))
+		return sock;
+	sockfd_put(sock);
+	NL_SET_ERR_MSG_ATTR(info->extack, nla,
+			    "socket of another network namespace: call from within that one");
+	return ERR_PTR(tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_NETNS, -EXDEV));
+}
+
+/* A session with a reference, or NULL: the socket may be of any kind, with any ULP. */
+static struct tg_session *session_of(const struct sock *sk)
+{
+	const struct tcp_ulp_ops *ulp;
+	struct tg_session *s = NULL;
+
+	if (!sk_is_tcp(sk))
+		return NULL;
+	rcu_read_lock();
+	ulp = READ_ONCE(inet_csk(sk)->icsk_ulp_ops);
+	if (ulp && ulp->owner == THIS_MODULE)
+		s = tg_session_from_sk(sk);
+	if (s && !refcount_inc_not_zero(&s->ref))
+		s = NULL;
+	rcu_read_unlock();
+	return s;
+}
+
+static struct tg_session *session_by_fd(struct genl_info *info)
+{
+	struct socket *sock = tg_netlink_socket(info, TLSGATE_A_FD);
+	struct tg_session *s;
+
+	if (IS_ERR(sock))
+		return ERR_CAST(sock);
+	s = session_of(sock->sk);
+	sockfd_put(sock);
+	if (s)
+		return s;
+	NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[TLSGATE_A_FD],
+			    "the socket has no session: install keys with SESSION_NEW first");
+	return ERR_PTR(-ENOENT);
+}
+
+static struct tg_session *session_by_id(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *nla = info->attrs[TLSGATE_A_ID];
+	struct net *net = genl_info_net(info);
+	struct tg_session *s;
+
+	if (!netlink_ns_capable(skb, net->user_ns, CAP_NET_ADMIN)) {
+		NL_SET_ERR_MSG_ATTR(info->extack, nla,
+				    "by id needs CAP_NET_ADMIN: name the session by its socket");
+		return ERR_PTR(tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_PERM, -EPERM));
+	}
+	s = tg_session_find(net, nla_get_u32(nla));
+	if (s)
+		return s;
+	NL_SET_ERR_MSG_ATTR(info->extack, nla, "no session has this id: list them");
+	return ERR_PTR(-ENOENT);
+}
+
+/* The session a message is about, with a reference. */
+struct tg_session *tg_netlink_session(struct sk_buff *skb, struct genl_info *info)
+{
+	bool by_id = info->attrs[TLSGATE_A_ID];
+	bool by_fd = info->attrs[TLSGATE_A_FD];
+
+	if (by_id == by_fd) {
+		GENL_SET_ERR_MSG(info, "name one session, either by id or by fd");
+		return ERR_PTR(-EINVAL);
+	}
+	return by_id ? session_by_id(skb, info) : session_by_fd(info);
+}
+
+/* Sets what the message names of the two and leaves the rest. */
+int tg_netlink_options(struct genl_info *info, const struct tg_cipher *c, int *record_size,
+		       int *padding)
+{
+	struct nlattr *size = info->attrs[TLSGATE_A_RECORD_SIZE];
+	struct nlattr *pad = info->attrs[TLSGATE_A_PADDING];
+
+	if (size && nla_get_u16(size) && nla_get_u16(size) < TLSGATE_RECORD_SIZE_MIN) {
+		NL_SET_ERR_MSG_ATTR(info->extack, size, "smallest is 64, 0 means 16384");
+		return -ERANGE;
+	}
+	if (pad && nla_get_u16(pad) && c->version != TLSGATE_TLS_1_3) {
+		NL_SET_ERR_MSG_ATTR(info->extack, pad, "only TLS 1.3 has padding");
+		return -EOPNOTSUPP;
+	}
+	if (size)
+		*record_size = nla_get_u16(size);
+	if (pad)
+		*padding = nla_get_u16(pad);
+	return 0;
+}
+
+/* ---- SESSION_GET ------------------------------------------------------------------ */
+
+static int report(struct sk_buff *skb, struct tg_session *s, u32 portid, u32 seq, int flags)
+{
+	struct sock *sk = tg_session_hold_sk(s);
+	void *hdr;
+	int err = -EMSGSIZE;
+
+	if (!sk)
+		return -ENOENT;
+	hdr = genlmsg_put(skb, portid, seq, &tg_genl_family, flags, TLSGATE_CMD_SESSION_GET);
+	if (hdr)
+		err = tg_report_session(skb, s, sk);
+	sock_put(sk);
+	if (err) {
+		if (hdr)
+			genlmsg_cancel(skb, hdr);
+		return err;
+	}
+	genlmsg_end(skb, hdr);
+	return 0;
+}
+
+int tg_netlink_session_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct tg_session *s = tg_netlink_session(skb, info);
+	struct sk_buff *reply;
+	int err = -ENOMEM;
+
+	if (IS_ERR(s))
+		return PTR_ERR(s);
+	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (reply)
+		err = report(reply, s, info->snd_portid, info->snd_seq, 0);
+	tg_session_put(s);
+	if (!err)
+		return genlmsg_reply(reply, info);
+	nlmsg_free(reply);
+	if (err == -ENOENT)
+		GENL_SET_ERR_MSG(info, "the session has just ended");
+	return err;
+}
+
+int tg_netlink_session_dump_start(struct netlink_callback *cb)
+{
+	struct net *net = sock_net(cb->skb->sk);
+
+	if (!netlink_ns_capable(cb->skb, net->user_ns, CAP_NET_ADMIN)) {
+		NL_SET_ERR_MSG(cb->extack, "listing sessions needs CAP_NET_ADMIN");
+		tg_stat_reason(net, TLSGATE_REASON_REFUSED_PERM);
+		return -EPERM;
+	}
+	if (nlmsg_attrlen(cb->nlh, GENL_HDRLEN)) {
+		NL_SET_ERR_MSG(cb->extack, "a dump takes no attributes");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* cb->args[0] is the id to go on with; ids go up, so no session comes twice. */
+int tg_netlink_session_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct net *net = sock_net(cb->skb->sk);
+	struct tg_session *s;
+	int err = 0;
+	u32 id;
+
+	for (;;) {
+		id = cb->args[0];
+		s = tg_session_next(net, &id);
+		if (!s)
+			break;
+		err = report(skb, s, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, NLM_F_MULTI);
+		tg_session_put(s);
+		if (err && err != -ENOENT)
+			break;
+		cb->args[0] = id + 1;
+		err = 0;
+	}
+	return skb->len ?: err;
+}
+
+/* ---- changing and ending sessions ---------------------------------------------------- */
+
+static int set_options(struct genl_info *info, struct tg_session *s)
+{
+	struct nlattr *idle = info->attrs[TLSGATE_A_IDLE_TIMEOUT];
+	int record_size = -1, padding = -1;
+	int err;
+
+	err = tg_netlink_options(info, s->cipher, &record_size, &padding);
+	if (!err && idle) {
+		err = tg_relay_set_timeout(s, nla_get_u32(idle));
+		if (err)
+			NL_SET_ERR_MSG_ATTR(info->extack, idle, "the session has no relay");
+	}
+	if (!err) {
+		err = tg_ulp_set(s, record_size, padding);
+		if (err)
+			GENL_SET_ERR_MSG(info, "the session has ended");
+	}
+	return err;
+}
+
+int tg_netlink_session_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct tg_session *s = tg_netlink_session(skb, info);
+	int err;
+
+	if (IS_ERR(s))
+		return PTR_ERR(s);
+	err = set_options(info, s);
+	tg_session_put(s);
+	return err;
+}
+
+int tg_netlink_session_rekey(struct sk_buff *skb, struct genl_info *info)
+{
+	struct tg_session *s = tg_netlink_session(skb, info);
+	int err;
+
+	if (IS_ERR(s))
+		return PTR_ERR(s);
+	err = tg_session_rekey(s);
+	tg_session_put(s);
+	switch (err) {
+	case -EOPNOTSUPP:
+		GENL_SET_ERR_MSG(info, "TLS 1.2 has no KeyUpdate: use TLS 1.3");
+		break;
+	case -EAGAIN:
+		GENL_SET_ERR_MSG(info, "an earlier KeyUpdate is unsent: wait for the peer to read");
+		break;
+	case -ENOTCONN:
+		GENL_SET_ERR_MSG(info, "the session has ended, or sends no more");
+		break;
+	}
+	return err;
+}
+
+int tg_netlink_session_del(struct sk_buff *skb, struct genl_info *info)
+{
+	struct tg_session *s = tg_netlink_session(skb, info);
+	struct nlattr *how = info->attrs[TLSGATE_A_HOW];
+	int err;
+
+	if (IS_ERR(s))
+		return PTR_ERR(s);
+	err = tg_session_close(s, how ? nla_get_u8(how) : TLSGATE_CLOSE_NOTIFY);
+	tg_session_put(s);
+	if (err)
+		GENL_SET_ERR_MSG(info, "the session has ended already");
+	return err;
+}
+
+/* ---- CIPHER_GET ----------------------------------------------------------------------- */
+
+/* cb->args[0] is the row to go on with. */
+int tg_netlink_cipher_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	const struct tg_cipher *c;
+	void *hdr;
+	int err = 0;
+
+	while ((c = tg_cipher_at(cb->args[0]))) {
+		hdr = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
+				  &tg_genl_family, NLM_F_MULTI, TLSGATE_CMD_CIPHER_GET);
+		err = hdr ? tg_report_cipher(skb, c) : -EMSGSIZE;
+		if (err) {
+			if (hdr)
+				genlmsg_cancel(skb, hdr);
+			break;
+		}
+		genlmsg_end(skb, hdr);
+		cb->args[0]++;
+	}
+	return skb->len ?: err;
+}
