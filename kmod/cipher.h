@@ -63,9 +63,6 @@ struct tg_dir {
 	u32 epoch;
 };
 
-int tg_cipher_init(void);
-void tg_cipher_exit(void);
-
 /* Row for (version, suite), or NULL. */
 const struct tg_cipher *tg_cipher_find(u16 version, u16 suite);
 /* Row by index from 0, or NULL behind the last. */
@@ -113,15 +110,18 @@ u64 tg_dir_left(const struct tg_dir *d, const struct tg_cipher *c);
  * @s: session, its socket locked, with sg_src, sg_dst and aad filled;
  *	the first entry of each list is the additional data
  * @d: direction
+ * @explicit: the record's explicit nonce, where the suite has one
  * @aad_len: bytes of additional data
  * @len: bytes to seal, or to open including the tag
  * @seal: which of the two
  *
- * Sets the nonce from the sequence number, which moves on whatever comes of it.
+ * The sequence number moves on whatever comes of it, so that no nonce is used
+ * twice even if the crypto layer fails half way.
  *
  * Return: 0, %-EBADMSG if a record does not authenticate, or an errno of the
  * crypto layer.
  */
-int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, u32 aad_len, u32 len, bool seal);
+int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,
+		    u32 aad_len, u32 len, bool seal);
 
 #endif /* TG_CIPHER_H */

@@ -247,6 +247,7 @@ static int install_and_reply(struct genl_info *info, const struct session_new *n
 		nlmsg_free(reply);
 		return err;
 	}
+	tg_event_opened(s);
 	err = nla_put_u32(reply, TLSGATE_A_ID, s->id);
 	tg_session_put(s);
 	genlmsg_end(reply, hdr);

@@ -39,8 +39,8 @@ struct tg_relay_info {
 	struct sock *plain;
 };
 
-/* Fills @info and returns true if @s (its socket @sk unlocked) has a relay. */
-bool tg_relay_info(struct tg_session *s, struct sock *sk, struct tg_relay_info *info);
+/* Fills @info and returns true if @s has a relay.  Its socket may be locked or not. */
+bool tg_relay_info(struct tg_session *s, struct tg_relay_info *info);
 /* 0, or -ENOENT if @s has no relay. Process context. */
 int tg_relay_set_timeout(struct tg_session *s, u32 idle_timeout);
 

@@ -91,6 +91,7 @@ struct tg_frags {
  * @padding: pad TLS 1.3 records to a multiple of this
  * @closed: close_notify or a fatal alert was sealed: nothing may follow it
  * @key_update_queued: a KeyUpdate of ours is still in @pending
+ * @shutdown: FIN is to follow once @pending is empty
  */
 struct tg_tx {
 	struct tg_dir dir;
@@ -99,6 +100,7 @@ struct tg_tx {
 	u16 padding;
 	bool closed;
 	bool key_update_queued;
+	bool shutdown;
 };
 
 /**
@@ -107,6 +109,7 @@ struct tg_tx {
  * @plain: opened application data that nobody read yet
  * @stash: TLS bytes that come before those in TCP's queue: what userspace had
  *	read at install, or what was copied out of a queue too small for a record
+ * @stash_size: bytes @stash can hold
  * @stash_off: bytes of @stash consumed
  * @stash_len: bytes of @stash filled
  * @message: a post-handshake message being put together, header included
@@ -116,11 +119,13 @@ struct tg_tx {
  * @warnings: TLS 1.2 warning alerts received
  * @messages: post-handshake messages since the last application data
  * @closed: close_notify was received
+ * @ready: a reader would not block; written under lock_sock(), read by poll
  */
 struct tg_rx {
 	struct tg_dir dir;
 	struct tg_frags plain;
-	struct sk_buff *stash;
+	u8 *stash;
+	u32 stash_size;
 	u32 stash_off;
 	u32 stash_len;
 	u8 *message;
@@ -130,6 +135,7 @@ struct tg_rx {
 	u16 warnings;
 	u16 messages;
 	bool closed;
+	bool ready;
 };
 
 /* Scatterlist entries for one record: header, data, inner type. */
@@ -169,7 +175,7 @@ struct tg_rx {
 struct tg_session {
 	refcount_t ref;
 	struct rcu_head rcu;
-	spinlock_t sk_lock;
+	spinlock_t sk_lock;	/* guards sk; and, with lock_sock(), writing relay */
 	struct sock *sk;
 	u32 id;
 	const struct tg_cipher *cipher;
@@ -190,7 +196,7 @@ struct tg_session {
 	u8 nonce[TG_NONCE_LEN];
 
 	struct tg_relay *relay;
-	struct work_struct push_work;
+	struct delayed_work push_work;
 
 	struct proto *base;
 	const struct proto_ops *base_ops;
@@ -242,6 +248,9 @@ void tg_session_exit(void);
 struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 				  enum tlsgate_reason *reason);
 
+/* Undoes tg_session_new() for a session that was never published. */
+void tg_session_discard(struct tg_session *s, struct net *net);
+
 /**
  * tg_session_publish() - give it an id and let it be found
  * @s: session
@@ -254,11 +263,11 @@ int tg_session_publish(struct tg_session *s, struct sock *sk);
 /**
  * tg_session_unpublish() - let it be found no more
  * @s: session
- * @net: its namespace
+ * @sk: its socket, not locked
  *
  * From then on nobody can reach the socket through it.  Announces the end.
  */
-void tg_session_unpublish(struct tg_session *s, struct net *net);
+void tg_session_unpublish(struct tg_session *s, struct sock *sk);
 
 /**
  * tg_session_find() - look up by id
@@ -339,15 +348,6 @@ int tg_session_close(struct tg_session *s, u8 how);
  */
 int tg_session_rekey(struct tg_session *s);
 
-/* A fragment more; the reference on the page is the queue's from then on. */
-static inline void tg_frags_add(struct tg_frags *f, struct page *page, u32 off, u32 len)
-{
-	f->bv[f->tail++] = (struct bio_vec) {
-		.bv_page = page, .bv_offset = off, .bv_len = len,
-	};
-	f->bytes += len;
-}
-
 static inline bool tg_frags_empty(const struct tg_frags *f)
 {
 	return f->head == f->tail;
@@ -360,10 +360,22 @@ static inline unsigned int tg_frags_room(const struct tg_frags *f)
 
 /* Drops @len bytes from the front, and the pages they filled. */
 void tg_frags_consume(struct tg_frags *f, u32 len);
-/* Drops fragments added since the queue was @mark long; for error paths. */
-void tg_frags_rewind(struct tg_frags *f, u8 mark);
+/* Drops bytes from the end until @len are left. */
+void tg_frags_trim(struct tg_frags *f, u32 len);
 /* Drops all. */
 void tg_frags_purge(struct tg_frags *f);
+/* Copies into, or out of, the queue; [@off, @off + @len) is inside it. */
+void tg_frags_write(struct tg_frags *f, u32 off, const void *from, u32 len);
+void tg_frags_read(const struct tg_frags *f, u32 off, void *to, u32 len);
+/*
+ * Page that holds byte *@off.  *@off becomes the offset in it, *@len shrinks to
+ * what lies in the fragment; the page may be a compound one.
+ */
+struct page *tg_frags_page(const struct tg_frags *f, u32 *off, u32 *len);
+/* Scatterlist of [@off, @off + @len): entries used, none marked as the end. */
+unsigned int tg_frags_sg(const struct tg_frags *f, u32 off, u32 len, struct scatterlist *sg);
+/* Moves all of @from to @to, which is empty. */
+void tg_frags_move(struct tg_frags *to, struct tg_frags *from);
 
 /**
  * tg_frags_reserve() - add fresh memory at the end of the queue

@@ -4,10 +4,18 @@
 #define TG_ULP_H
 
 #include <linux/net.h>
+#include <linux/netlink.h>
 
 #include "session.h"
 
-struct netlink_ext_ack;
+/* Says why a request is refused; @text lives as long as the module. Returns @err. */
+static inline int tg_refuse(struct netlink_ext_ack *extack, enum tlsgate_reason *reason,
+			    enum tlsgate_reason why, int err, const char *text)
+{
+	*reason = why;
+	extack->_msg = text;
+	return err;
+}
 
 int tg_ulp_init(void);
 void tg_ulp_exit(void);

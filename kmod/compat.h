@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Differences between the kernels we build on, newest first.  The only file
+ * that looks at LINUX_VERSION_CODE; the sources read as if for the newest.
+ */
+#ifndef TG_COMPAT_H
+#define TG_COMPAT_H
+
+#include <linux/version.h>
+#include <linux/bvec.h>
+#include <linux/net.h>
+#include <linux/socket.h>
+#include <linux/uio.h>
+#include <net/tcp.h>
+
+/* 7.2: proto.recvmsg has no addr_len any more. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
+#define TG_RECVMSG_ARGS struct sock *sk, struct msghdr *msg, size_t len, int flags
+#else
+#define TG_RECVMSG_ARGS struct sock *sk, struct msghdr *msg, size_t len, int flags, int *addr_len
+#endif
+
+/* 6.13: files are counted in f_ref. */
+#include <linux/fs.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#define tg_file_tryget(file) file_ref_get(&(file)->f_ref)
+#else
+#define tg_file_tryget(file) atomic_long_inc_not_zero(&(file)->f_count)
+#endif
+
+/* 6.12: linux/unaligned.h. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#include <linux/unaligned.h>
+#else
+#include <asm/unaligned.h>
+#endif
+
+/* 6.5: pages go to sockets by MSG_SPLICE_PAGES, and the sendpage calls are gone. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+
+#define MSG_SENDPAGE_NOTLAST 0
+#define TG_NO_SENDPAGE(proto) do { } while (0)
+
+static inline ssize_t tg_tcp_send_bvecs(struct sock *sk, struct bio_vec *bv, unsigned int nr,
+					size_t len, int flags)
+{
+	struct msghdr msg = { .msg_flags = flags | MSG_SPLICE_PAGES };
+
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bv, nr, len);
+	return tcp_sendmsg_locked(sk, &msg, len);
+}
+
+static inline ssize_t tg_sock_send_bvecs(struct socket *sock, struct bio_vec *bv, unsigned int nr,
+					 size_t len, int flags)
+{
+	struct msghdr msg = { .msg_flags = flags | MSG_SPLICE_PAGES };
+
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bv, nr, len);
+	return sock_sendmsg(sock, &msg);
+}
+
+#else
+
+#ifndef MSG_SPLICE_PAGES
+#define MSG_SPLICE_PAGES 0
+#endif
+
+#define TG_NO_SENDPAGE(proto) ((proto)->sendpage = NULL)
+
+static inline ssize_t tg_tcp_send_bvecs(struct sock *sk, struct bio_vec *bv, unsigned int nr,
+					size_t len, int flags)
+{
+	ssize_t sent = 0, ret;
+
+	for (; nr; nr--, bv++) {
+		ret = do_tcp_sendpages(sk, bv->bv_page, bv->bv_offset, bv->bv_len,
+				       nr > 1 ? flags | MSG_MORE | MSG_SENDPAGE_NOTLAST : flags);
+		if (ret < 0)
+			return sent ?: ret;
+		sent += ret;
+		if (ret < bv->bv_len)
+			break;
+	}
+	return sent;
+}
+
+static inline ssize_t tg_sock_send_bvecs(struct socket *sock, struct bio_vec *bv, unsigned int nr,
+					 size_t len, int flags)
+{
+	ssize_t sent = 0, ret;
+
+	for (; nr; nr--, bv++) {
+		ret = kernel_sendpage(sock, bv->bv_page, bv->bv_offset, bv->bv_len,
+				      nr > 1 ? flags | MSG_MORE | MSG_SENDPAGE_NOTLAST : flags);
+		if (ret < 0)
+			return sent ?: ret;
+		sent += ret;
+		if (ret < bv->bv_len)
+			break;
+	}
+	return sent;
+}
+
+#endif
+
+#endif /* TG_COMPAT_H */

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The map of the data path.  Unless said otherwise everything here is called
+ * in process context with lock_sock() of the TLS socket held.
+ */
+#ifndef TG_DATAPATH_H
+#define TG_DATAPATH_H
+
+#include "compat.h"
+#include "session.h"
+
+/* queue.c: bytes in TCP's receive queue, where they are. @sk is locked. */
+
+/* In-order bytes not yet consumed, a FIN not counted.  Also under the spinlock. */
+u32 tg_queue_len(const struct sock *sk);
+/* Copies the first @len bytes, which are there.  Also under the spinlock. */
+void tg_queue_copy(struct sock *sk, void *to, u32 len);
+/*
+ * Scatterlist of *@len bytes at @off, at most @max entries: entries used, none
+ * marked as the end.  *@len shrinks to what they cover.
+ */
+unsigned int tg_queue_sg(struct sock *sk, u32 off, u32 *len, struct scatterlist *sg,
+			 unsigned int max);
+
+/* tx.c: application data and control records out. */
+
+int tg_tx_sendmsg(struct sock *sk, struct msghdr *msg, size_t size);	/* takes lock_sock() */
+
+/* 0: another data record may be sealed; -EAGAIN: no room; else why not, ever. */
+int tg_tx_ready(struct sock *sk, struct tg_session *s);
+
+/**
+ * struct tg_tx_record - a record at the end of tg_tx.pending, not yet sealed
+ * @start: offset of its header
+ * @len: plaintext bytes
+ * @tail: bytes between plaintext and tag: TLS 1.3 inner type and padding
+ * @type: content type in the header
+ */
+struct tg_tx_record {
+	u32 start;
+	u32 len;
+	u32 tail;
+	u8 type;
+};
+
+/* Reserves a record for @len bytes and writes all but its plaintext. 0 or -errno, nothing changed. */
+int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, struct tg_tx_record *r);
+/*
+ * Seals it: in place, or, with @nents > 0, from that many entries of sg_src
+ * behind the first.  On error the session has failed.
+ */
+int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, unsigned int nents);
+/* Drops a record that will not be sealed. */
+void tg_tx_abandon(struct tg_session *s, const struct tg_tx_record *r);
+
+/* Seals a small record of our own making.  0 or -errno; not yet given to TCP. */
+int tg_tx_control(struct sock *sk, struct tg_session *s, u8 type, const u8 *data, u32 len);
+
+/* Gives pending records to TCP.  0, -EAGAIN: some are left and will follow, or -errno. */
+int tg_tx_push(struct sock *sk, struct tg_session *s, int flags);
+
+/* An alert; the sending half is closed behind a fatal one and close_notify. */
+int tg_tx_alert(struct sock *sk, struct tg_session *s, u8 level, u8 alert);
+/* close_notify, once, and FIN behind it if @fin. */
+int tg_tx_close_notify(struct sock *sk, struct tg_session *s, bool fin);
+
+void tg_tx_push_work(struct work_struct *work);				/* takes lock_sock() */
+/* TCP has room again: let push_work run.  Under the socket's spinlock. */
+void tg_tx_kick(struct tg_session *s);
+
+/* rx.c: records in. */
+
+int tg_rx_recvmsg(TG_RECVMSG_ARGS);					/* takes lock_sock() */
+
+/*
+ * Opens records until one with data is added to tg_rx.plain.  1: there is
+ * data; 0: close_notify; -EAGAIN: no whole record yet; else the session failed.
+ */
+int tg_rx_next(struct sock *sk, struct tg_session *s);
+/* Sets tg_rx.ready anew and returns it.  Also under the spinlock. */
+bool tg_rx_update_ready(struct sock *sk, struct tg_session *s);
+
+/* keyupdate.c: RFC 9846 section 4.7.3. */
+
+/* Sends KeyUpdate, ratchets the send key. 0, -EAGAIN: one is under way, or the session failed. */
+int tg_key_update_send(struct sock *sk, struct tg_session *s);
+/* Takes the peer's, @request being its only byte.  NONE, or why it is refused. */
+enum tlsgate_reason tg_key_update_receive(struct sock *sk, struct tg_session *s, u8 request);
+
+#endif /* TG_DATAPATH_H */

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Queues of page fragments: sealed records on their way to TCP, plaintext to a reader. */
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+
+#include "session.h"
+
+void tg_frags_consume(struct tg_frags *f, u32 len)
+{
+	f->bytes -= len;
+	while (len) {
+		struct bio_vec *bv = &f->bv[f->head];
+
+		if (len < bv->bv_len) {
+			bv->bv_offset += len;
+			bv->bv_len -= len;
+			break;
+		}
+		len -= bv->bv_len;
+		put_page(bv->bv_page);
+		f->head++;
+	}
+	if (tg_frags_empty(f)) {
+		f->head = 0;
+		f->tail = 0;
+	}
+}
+
+void tg_frags_trim(struct tg_frags *f, u32 len)
+{
+	while (f->bytes > len) {
+		struct bio_vec *bv = &f->bv[f->tail - 1];
+		u32 part = min(f->bytes - len, bv->bv_len);
+
+		bv->bv_len -= part;
+		f->bytes -= part;
+		if (!bv->bv_len) {
+			put_page(bv->bv_page);
+			f->tail--;
+		}
+	}
+	if (tg_frags_empty(f)) {
+		f->head = 0;
+		f->tail = 0;
+	}
+}
+
+void tg_frags_purge(struct tg_frags *f)
+{
+	tg_frags_trim(f, 0);
+}
+
+void tg_frags_move(struct tg_frags *to, struct tg_frags *from)
+{
+	unsigned int n = from->tail - from->head;
+
+	memcpy(to->bv, &from->bv[from->head], n * sizeof(*to->bv));
+	to->head = 0;
+	to->tail = n;
+	to->bytes = from->bytes;
+	from->head = 0;
+	from->tail = 0;
+	from->bytes = 0;
+}
+
+/* The fragment that holds byte @off; @off becomes relative to it. */
+static const struct bio_vec *tg_frags_seek(const struct tg_frags *f, u32 *off)
+{
+	const struct bio_vec *bv = &f->bv[f->head];
+
+	while (*off >= bv->bv_len) {
+		*off -= bv->bv_len;
+		bv++;
+	}
+	return bv;
+}
+
+struct page *tg_frags_page(const struct tg_frags *f, u32 *off, u32 *len)
+{
+	const struct bio_vec *bv = tg_frags_seek(f, off);
+
+	*len = min(*len, bv->bv_len - *off);
+	*off += bv->bv_offset;
+	return bv->bv_page;
+}
+
+static void *tg_frags_map(const struct bio_vec *bv, u32 off, u32 *len)
+{
+	u32 at = bv->bv_offset + off;
+
+	*len = min3(*len, bv->bv_len - off, (u32)(PAGE_SIZE - offset_in_page(at)));
+	return kmap_local_page(nth_page(bv->bv_page, at >> PAGE_SHIFT)) + offset_in_page(at);
+}
+
+void tg_frags_write(struct tg_frags *f, u32 off, const void *from, u32 len)
+{
+	const struct bio_vec *bv;
+
+	while (len) {
+		u32 at = off, part = len;
+		void *p;
+
+		bv = tg_frags_seek(f, &at);
+		p = tg_frags_map(bv, at, &part);
+		memcpy(p, from, part);
+		kunmap_local(p);
+		from += part;
+		off += part;
+		len -= part;
+	}
+}
+
+void tg_frags_read(const struct tg_frags *f, u32 off, void *to, u32 len)
+{
+	const struct bio_vec *bv;
+
+	while (len) {
+		u32 at = off, part = len;
+		void *p;
+
+		bv = tg_frags_seek(f, &at);
+		p = tg_frags_map(bv, at, &part);
+		memcpy(to, p, part);
+		kunmap_local(p);
+		to += part;
+		off += part;
+		len -= part;
+	}
+}
+
+unsigned int tg_frags_sg(const struct tg_frags *f, u32 off, u32 len, struct scatterlist *sg)
+{
+	const struct bio_vec *bv;
+	unsigned int n = 0;
+
+	if (!len)
+		return 0;
+	for (bv = tg_frags_seek(f, &off); len; bv++, off = 0) {
+		u32 part = min(len, bv->bv_len - off);
+
+		sg_set_page(&sg[n++], bv->bv_page, part, bv->bv_offset + off);
+		len -= part;
+	}
+	return n;
+}
+
+/* Records that lie side by side on a page become one fragment. */
+static bool tg_frags_extend(struct tg_frags *f, const struct page_frag *pf, u32 len)
+{
+	struct bio_vec *last = &f->bv[f->tail - 1];
+
+	if (tg_frags_empty(f) || last->bv_page != pf->page ||
+	    last->bv_offset + last->bv_len != pf->offset)
+		return false;
+	last->bv_len += len;
+	return true;
+}
+
+int tg_frags_reserve(struct sock *sk, struct tg_frags *f, u32 len)
+{
+	struct page_frag *pf = sk_page_frag(sk);
+	u32 before = f->bytes;
+
+	if (f->head && f->tail == TG_FRAGS_MAX) {
+		f->tail -= f->head;
+		memmove(f->bv, &f->bv[f->head], f->tail * sizeof(*f->bv));
+		f->head = 0;
+	}
+	while (len) {
+		u32 part;
+
+		if (!sk_page_frag_refill(sk, pf)) {
+			tg_frags_trim(f, before);
+			return -ENOMEM;
+		}
+		part = min(len, pf->size - pf->offset);
+		if (!tg_frags_extend(f, pf, part)) {
+			if (f->tail == TG_FRAGS_MAX) {
+				tg_frags_trim(f, before);
+				return -ENOBUFS;
+			}
+			get_page(pf->page);
+			f->bv[f->tail++] = (struct bio_vec) {
+				.bv_page = pf->page,
+				.bv_offset = pf->offset,
+				.bv_len = part,
+			};
+		}
+		f->bytes += part;
+		pf->offset += part;
+		len -= part;
+	}
+	return 0;
+}

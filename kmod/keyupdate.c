@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* KeyUpdate: both directions ratchet here, and userspace never hears of it. */
+#include "datapath.h"
+#include "netlink.h"
+#include "stats.h"
+
+/* KeyUpdates in a row, without data between, that no honest peer sends. */
+#define TG_KEY_UPDATES_MAX	32
+
+enum tg_key_update_request {
+	TG_UPDATE_NOT_REQUESTED = 0,
+	TG_UPDATE_REQUESTED = 1,
+};
+
+int tg_key_update_send(struct sock *sk, struct tg_session *s)
+{
+	static const u8 message[TG_KEY_UPDATE_LEN] = {
+		TG_KEY_UPDATE, 0, 0, 1, TG_UPDATE_NOT_REQUESTED
+	};
+	int err;
+
+	if (s->tx.key_update_queued)
+		return -EAGAIN;
+	err = tg_tx_control(sk, s, TG_HANDSHAKE, message, sizeof(message));
+	if (err)
+		return err;
+	if (tg_dir_ratchet(&s->tx.dir, s->cipher)) {
+		/* The old key said that it was the last of it: nothing may follow. */
+		s->tx.closed = true;
+		return tg_session_fail(sk, s, TLSGATE_REASON_CRYPTO_ERROR);
+	}
+	s->tx.key_update_queued = true;
+	tg_stat_inc(sock_net(sk), TG_STAT_TX_REKEYS);
+	tg_event_rekeyed(s);
+	return 0;
+}
+
+enum tlsgate_reason tg_key_update_receive(struct sock *sk, struct tg_session *s, u8 request)
+{
+	if (request > TG_UPDATE_REQUESTED)
+		return TLSGATE_REASON_BAD_KEY_UPDATE;
+	if (++s->rx.key_updates > TG_KEY_UPDATES_MAX)
+		return TLSGATE_REASON_KEY_UPDATE_FLOOD;
+	if (tg_dir_ratchet(&s->rx.dir, s->cipher))
+		return TLSGATE_REASON_CRYPTO_ERROR;
+	tg_stat_inc(sock_net(sk), TG_STAT_RX_REKEYS);
+	tg_event_rekeyed(s);
+
+	/* One answer serves all requests that came before it left (RFC 9846 section 4.7.3). */
+	if (request == TG_UPDATE_REQUESTED && !s->tx.closed && !s->tx.key_update_queued) {
+		int err = tg_key_update_send(sk, s);
+
+		if (err)
+			return err == -ENOMEM ? TLSGATE_REASON_NO_MEMORY
+					      : TLSGATE_REASON_CRYPTO_ERROR;
+		tg_tx_push(sk, s, 0);
+	}
+	return TLSGATE_REASON_NONE;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* tlsgate: TLS record layer and relay in the kernel, keyed over generic netlink. */
+#include <linux/init.h>
+#include <linux/module.h>
+#include <net/tcp.h>
+
+#include "genl.h"
+#include "relay.h"
+#include "session.h"
+#include "ulp.h"
+
+static int __init tg_init(void)
+{
+	int err;
+
+	err = tg_session_init();
+	if (err)
+		return err;
+	err = tg_relay_init();
+	if (err)
+		goto err_session;
+	err = tg_ulp_init();
+	if (err)
+		goto err_relay;
+	err = tg_genl_init();
+	if (err)
+		goto err_ulp;
+	return 0;
+
+err_ulp:
+	tg_ulp_exit();
+err_relay:
+	tg_relay_exit();
+err_session:
+	tg_session_exit();
+	return err;
+}
+
+static void __exit tg_exit(void)
+{
+	tg_genl_exit();
+	tg_ulp_exit();
+	tg_relay_exit();
+	tg_session_exit();
+}
+
+module_init(tg_init);
+module_exit(tg_exit);
+
+MODULE_AUTHOR("The tlsgate founders");
+MODULE_DESCRIPTION("TLS record layer and relay, keyed over generic netlink");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");
+MODULE_ALIAS_TCP_ULP("tlsgate");
+MODULE_ALIAS_GENL_FAMILY(TLSGATE_GENL_NAME);

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Bytes in TCP's receive queue.  Nothing is remembered from one call to the
+ * next: the queue may have changed, by collapsing or by another reader, each
+ * time the lock was not held.
+ */
+#include <linux/skbuff.h>
+#include <net/tcp.h>
+
+#include "datapath.h"
+
+u32 tg_queue_len(const struct sock *sk)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+	u32 len = tp->rcv_nxt - tp->copied_seq;
+
+	/* The FIN has a sequence number of its own. */
+	if (len && sock_flag(sk, SOCK_DONE))
+		len--;
+	return len;
+}
+
+/*
+ * Neighbouring buffers may overlap after a retransmission, so each one's
+ * offset is found from the sequence number.
+ */
+static struct sk_buff *tg_queue_seek(struct sock *sk, u32 seq, u32 *off)
+{
+	struct sk_buff *skb;
+
+	skb_queue_walk(&sk->sk_receive_queue, skb) {
+		*off = seq - TCP_SKB_CB(skb)->seq;
+		if (*off < skb->len)
+			return skb;
+	}
+	return NULL;
+}
+
+void tg_queue_copy(struct sock *sk, void *to, u32 len)
+{
+	u32 seq = tcp_sk(sk)->copied_seq;
+
+	while (len) {
+		u32 off, part;
+		struct sk_buff *skb = tg_queue_seek(sk, seq, &off);
+
+		if (!skb)
+			break;
+		part = min(skb->len - off, len);
+		if (skb_copy_bits(skb, off, to, part))
+			break;
+		to += part;
+		seq += part;
+		len -= part;
+	}
+	/* Not reached while tg_queue_len() holds; what is missing must not authenticate. */
+	memset(to, 0, len);
+}
+
+unsigned int tg_queue_sg(struct sock *sk, u32 off, u32 *len, struct scatterlist *sg,
+			 unsigned int max)
+{
+	u32 seq = tcp_sk(sk)->copied_seq + off;
+	u32 left = *len;
+	unsigned int n = 0;
+	struct sk_buff *skb;
+	u32 skip;
+
+	skb = tg_queue_seek(sk, seq, &skip);
+	sg_init_table(sg, max);
+	while (left && skb && n < max) {
+		skip = seq - TCP_SKB_CB(skb)->seq;
+		if (skip < skb->len) {
+			u32 part = min(skb->len - skip, left);
+			int used = skb_to_sgvec_nomark(skb, sg + n, skip, part);
+
+			if (used < 0)
+				break;
+			n += used;
+			seq += part;
+			left -= part;
+		}
+		skb = skb_queue_is_last(&sk->sk_receive_queue, skb) ? NULL :
+		      skb_queue_next(&sk->sk_receive_queue, skb);
+	}
+	*len -= left;
+	return n;
+}

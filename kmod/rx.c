@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Receiving: a record is opened once all of it is there, straight from TCP's
+ * buffers into fresh pages (the buffers may be shared with the sender's page
+ * cache, so never in place).  Control records are dealt with here and never
+ * shown.  Nothing of a record is readable before its tag was checked.
+ */
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/vmalloc.h>
+#include <net/tcp.h>
+
+#include "datapath.h"
+#include "netlink.h"
+#include "stats.h"
+
+/* In a row, without data between, that no honest peer sends. */
+#define TG_EMPTY_RECORDS_MAX	32
+#define TG_WARNINGS_MAX		4
+#define TG_MESSAGES_MAX		32
+/* Longest post-handshake message: the longest ticket (RFC 9846 section 4.7.1) and its fields. */
+#define TG_HANDSHAKE_MAX	(2 * 65536 + 1024)
+
+/**
+ * struct tg_rx_record - a record whose bytes are all there
+ * @header: decoded
+ * @stashed: it is in the stash, else at the head of TCP's queue
+ * @nents: entries of sg_src behind the first that hold what is to be opened
+ */
+struct tg_rx_record {
+	struct tg_header header;
+	bool stashed;
+	unsigned int nents;
+};
+
+static u32 tg_rx_stashed(const struct tg_rx *rx)
+{
+	return rx->stash_len - rx->stash_off;
+}
+
+static void tg_rx_stash_drop(struct tg_rx *rx, u32 len)
+{
+	rx->stash_off += len;
+	if (rx->stash_off < rx->stash_len)
+		return;
+	kvfree(rx->stash);
+	rx->stash = NULL;
+	rx->stash_size = 0;
+	rx->stash_off = 0;
+	rx->stash_len = 0;
+}
+
+static int tg_rx_stash_grow(struct tg_rx *rx, u32 want)
+{
+	u32 have = tg_rx_stashed(rx);
+	u8 *stash;
+
+	if (rx->stash && want <= rx->stash_size - rx->stash_off)
+		return 0;
+	stash = kvmalloc(TG_RECORD_MAX, GFP_KERNEL);
+	if (!stash)
+		return -ENOMEM;
+	if (have)
+		memcpy(stash, rx->stash + rx->stash_off, have);
+	kvfree(rx->stash);
+	rx->stash = stash;
+	rx->stash_size = TG_RECORD_MAX;
+	rx->stash_off = 0;
+	rx->stash_len = have;
+	return 0;
+}
+
+/* Moves bytes from TCP's queue until the stash holds @want, if there are so many. */
+static int tg_rx_stash_fill(struct sock *sk, struct tg_session *s, u32 want)
+{
+	struct tg_rx *rx = &s->rx;
+	u32 have = tg_rx_stashed(rx), len;
+	int err;
+
+	if (have < want) {
+		err = tg_rx_stash_grow(rx, want);
+		if (err)
+			return err;
+		len = min(want - have, tg_queue_len(sk));
+		tg_queue_copy(sk, rx->stash + rx->stash_len, len);
+		tcp_read_done(sk, len);
+		rx->stash_len += len;
+	}
+	return tg_rx_stashed(rx) < want ? -EAGAIN : 0;
+}
+
+static unsigned int tg_rx_stash_sg(const struct tg_rx *rx, u32 off, u32 len,
+				   struct scatterlist *sg)
+{
+	u8 *p = rx->stash + rx->stash_off + off;
+	unsigned int n = 0;
+
+	if (!is_vmalloc_addr(p)) {
+		sg_set_buf(sg, p, len);
+		return 1;
+	}
+	while (len) {
+		u32 part = min_t(u32, len, PAGE_SIZE - offset_in_page(p));
+
+		sg_set_page(&sg[n++], vmalloc_to_page(p), part, offset_in_page(p));
+		p += part;
+		len -= part;
+	}
+	return n;
+}
+
+static bool tg_rx_header(struct sock *sk, struct tg_session *s, u8 *header)
+{
+	if (tg_rx_stashed(&s->rx) >= TG_HEADER_LEN)
+		memcpy(header, s->rx.stash + s->rx.stash_off, TG_HEADER_LEN);
+	else if (!tg_rx_stashed(&s->rx) && tg_queue_len(sk) >= TG_HEADER_LEN)
+		tg_queue_copy(sk, header, TG_HEADER_LEN);
+	else
+		return false;
+	return true;
+}
+
+/* TCP will not take much more until somebody reads: a record may never fit its queue. */
+static bool tg_rx_pressed(const struct sock *sk)
+{
+	return tcp_epollin_ready(sk, INT_MAX);
+}
+
+/*
+ * Finds the next record and lists what is to be opened in sg_src.  0,
+ * -EAGAIN: not all there, -ENOMEM, or the session failed.
+ */
+static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_record *r)
+{
+	struct tg_rx *rx = &s->rx;
+	u32 skip = TG_HEADER_LEN + s->cipher->explicit_len;
+	u8 header[TG_HEADER_LEN];
+	enum tlsgate_reason reason;
+	u32 full, body, len;
+	int err;
+
+	if (tg_rx_stashed(rx)) {
+		err = tg_rx_stash_fill(sk, s, TG_HEADER_LEN);
+		if (err)
+			return err;
+	}
+	if (!tg_rx_header(sk, s, header))
+		return -EAGAIN;
+	reason = tg_record_parse(s->cipher, header, &r->header);
+	if (reason)
+		return tg_session_fail(sk, s, reason);
+	full = TG_HEADER_LEN + r->header.len;
+	body = full - skip;
+
+	sg_init_table(s->sg_src, TG_SG_MAX);
+	r->stashed = tg_rx_stashed(rx);
+	if (!r->stashed) {
+		if (tg_queue_len(sk) >= full) {
+			len = body;
+			r->nents = tg_queue_sg(sk, skip, &len, s->sg_src + 1, TG_SG_MAX - 1);
+			if (len == body)
+				return 0;
+		} else if (!tg_rx_pressed(sk)) {
+			return -EAGAIN;
+		}
+		/* Too many pieces, or more than the queue will hold: copy it together. */
+		r->stashed = true;
+		tg_stat_inc(sock_net(sk), TG_STAT_RX_STASHED);
+	}
+	err = tg_rx_stash_fill(sk, s, full);
+	if (err)
+		return err;
+	sg_init_table(s->sg_src, TG_SG_MAX);
+	r->nents = tg_rx_stash_sg(rx, skip, body, s->sg_src + 1);
+	return 0;
+}
+
+static void tg_rx_explicit(struct sock *sk, struct tg_session *s, const struct tg_rx_record *r,
+			   u8 *explicit)
+{
+	u8 start[TG_HEADER_LEN + sizeof(__be64)];
+	u32 len = TG_HEADER_LEN + s->cipher->explicit_len;
+
+	if (r->stashed)
+		memcpy(start, s->rx.stash + s->rx.stash_off, len);
+	else
+		tg_queue_copy(sk, start, len);
+	memcpy(explicit, start + TG_HEADER_LEN, s->cipher->explicit_len);
+}
+
+/* Opens a located record to the end of rx.plain and drops it from where it was. */
+static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_record *r)
+{
+	const struct tg_cipher *c = s->cipher;
+	struct tg_frags *f = &s->rx.plain;
+	struct tg_dir *d = &s->rx.dir;
+	u32 start = f->bytes;
+	u32 body = r->header.len - c->explicit_len;
+	u8 explicit[sizeof(__be64)] = { };
+	unsigned int n;
+	u32 aad_len;
+	int err;
+
+	if (d->seq == U64_MAX)
+		return tg_session_fail(sk, s, TLSGATE_REASON_SEQ_EXHAUSTED);
+	err = tg_frags_reserve(sk, f, body - TG_TAG_LEN);
+	if (err)
+		return err;
+
+	if (c->explicit_len)
+		tg_rx_explicit(sk, s, r, explicit);
+	aad_len = tg_record_aad(c, s->aad, d->seq, r->header.type,
+				c->version == TLSGATE_TLS_1_3 ? r->header.len : body - TG_TAG_LEN);
+	sg_set_buf(s->sg_src, s->aad, aad_len);
+	sg_mark_end(&s->sg_src[r->nents]);
+	sg_init_table(s->sg_dst, TG_FRAGS_MAX + 1);
+	sg_set_buf(s->sg_dst, s->aad, aad_len);
+	n = tg_frags_sg(f, start, body - TG_TAG_LEN, s->sg_dst + 1);
+	sg_mark_end(&s->sg_dst[n]);
+
+	err = tg_cipher_crypt(s, d, explicit, aad_len, body, false);
+	if (err) {
+		tg_frags_trim(f, start);
+		if (err == -EBADMSG)
+			tg_event_auth_failed(s);
+		return tg_session_fail(sk, s, err == -EBADMSG ? TLSGATE_REASON_BAD_RECORD_MAC
+							      : TLSGATE_REASON_CRYPTO_ERROR);
+	}
+	if (r->stashed)
+		tg_rx_stash_drop(&s->rx, TG_HEADER_LEN + r->header.len);
+	else
+		tcp_read_done(sk, TG_HEADER_LEN + r->header.len);
+	d->records++;
+	tg_stat_inc(sock_net(sk), TG_STAT_RX_RECORDS);
+	return 0;
+}
+
+/*
+ * RFC 9846 section 5.4: the inner type is the last byte that is not zero.
+ * Strips it and the padding; 0 if there is none.
+ */
+static u8 tg_rx_inner_type(struct tg_frags *f, u32 start)
+{
+	u8 chunk[64];
+
+	while (f->bytes > start) {
+		u32 n = min_t(u32, sizeof(chunk), f->bytes - start);
+
+		tg_frags_read(f, f->bytes - n, chunk, n);
+		while (n) {
+			u8 type = chunk[--n];
+
+			tg_frags_trim(f, f->bytes - 1);
+			if (type)
+				return type;
+		}
+	}
+	return 0;
+}
+
+static enum tlsgate_reason tg_rx_alert(struct sock *sk, struct tg_session *s, u32 start, u32 len)
+{
+	u8 alert[2];
+
+	if (len != sizeof(alert))
+		return TLSGATE_REASON_BAD_RECORD;
+	tg_frags_read(&s->rx.plain, start, alert, sizeof(alert));
+	if (alert[1] == TG_ALERT_CLOSE_NOTIFY) {
+		s->rx.closed = true;
+		return TLSGATE_REASON_NONE;
+	}
+	s->alert = alert[1];
+	/* RFC 9846 section 6: the level means nothing; all but these end the connection. */
+	if (alert[1] == TG_ALERT_USER_CANCELED ||
+	    (s->cipher->version == TLSGATE_TLS_1_2 && alert[0] == TG_ALERT_WARNING)) {
+		if (++s->rx.warnings > TG_WARNINGS_MAX)
+			return TLSGATE_REASON_ALERT_FLOOD;
+		return TLSGATE_REASON_NONE;
+	}
+	return TLSGATE_REASON_PEER_ALERT;
+}
+
+static enum tlsgate_reason tg_rx_message(struct sock *sk, struct tg_session *s, u32 len, bool last)
+{
+	const u8 *m = s->rx.message;
+	bool client = s->role == TLSGATE_ROLE_CLIENT;
+
+	if (s->cipher->version == TLSGATE_TLS_1_3 && m[0] == TG_KEY_UPDATE) {
+		if (len != TG_KEY_UPDATE_LEN)
+			return TLSGATE_REASON_BAD_RECORD;
+		/* RFC 9846 section 5.1: a message before a key change ends its record. */
+		if (!last)
+			return TLSGATE_REASON_UNEXPECTED_MESSAGE;
+		return tg_key_update_receive(sk, s, m[TG_HANDSHAKE_HEADER_LEN]);
+	}
+	if (++s->rx.messages > TG_MESSAGES_MAX)
+		return TLSGATE_REASON_MESSAGE_FLOOD;
+	if (s->cipher->version == TLSGATE_TLS_1_3 && m[0] == TG_NEW_SESSION_TICKET && client) {
+		if (len <= TLSGATE_MESSAGE_MAX)
+			tg_event_message(s, m, len);
+		return TLSGATE_REASON_NONE;
+	}
+	/* RFC 5246 section 7.4.1.1: a client may ignore HelloRequest. */
+	if (s->cipher->version == TLSGATE_TLS_1_2 && m[0] == TG_HELLO_REQUEST && client &&
+	    len == TG_HANDSHAKE_HEADER_LEN)
+		return TLSGATE_REASON_NONE;
+	return TLSGATE_REASON_UNEXPECTED_MESSAGE;
+}
+
+/* Feeds a handshake record to the message being put together; only its start is kept. */
+static enum tlsgate_reason tg_rx_handshake(struct sock *sk, struct tg_session *s, u32 off, u32 len)
+{
+	struct tg_rx *rx = &s->rx;
+	enum tlsgate_reason reason;
+
+	if (!len)
+		return TLSGATE_REASON_UNEXPECTED_MESSAGE;
+	while (len) {
+		u32 want = TG_HANDSHAKE_HEADER_LEN, part;
+
+		if (!rx->message) {
+			rx->message = kmalloc(TLSGATE_MESSAGE_MAX, GFP_KERNEL);
+			if (!rx->message)
+				return TLSGATE_REASON_NO_MEMORY;
+		}
+		if (rx->message_len >= TG_HANDSHAKE_HEADER_LEN)
+			want += get_unaligned_be24(rx->message + 1);
+		if (want > TG_HANDSHAKE_MAX)
+			return TLSGATE_REASON_UNEXPECTED_MESSAGE;
+		part = min(len, want - rx->message_len);
+		if (rx->message_len < TLSGATE_MESSAGE_MAX)
+			tg_frags_read(&rx->plain, off, rx->message + rx->message_len,
+				      min(part, TLSGATE_MESSAGE_MAX - rx->message_len));
+		rx->message_len += part;
+		off += part;
+		len -= part;
+		if (rx->message_len < TG_HANDSHAKE_HEADER_LEN || rx->message_len < want ||
+		    want - TG_HANDSHAKE_HEADER_LEN != get_unaligned_be24(rx->message + 1))
+			continue;
+		reason = tg_rx_message(sk, s, want, !len);
+		kfree_sensitive(rx->message);
+		rx->message = NULL;
+		rx->message_len = 0;
+		if (reason)
+			return reason;
+	}
+	return TLSGATE_REASON_NONE;
+}
+
+static enum tlsgate_reason tg_rx_data(struct sock *sk, struct tg_session *s, u32 len)
+{
+	struct tg_rx *rx = &s->rx;
+
+	if (!len)
+		return ++rx->empty_records > TG_EMPTY_RECORDS_MAX ?
+		       TLSGATE_REASON_EMPTY_RECORD_FLOOD : TLSGATE_REASON_NONE;
+	rx->empty_records = 0;
+	rx->key_updates = 0;
+	rx->messages = 0;
+	rx->dir.bytes += len;
+	s->active = get_jiffies_64();
+	tg_stat_add(sock_net(sk), TG_STAT_RX_BYTES, len);
+	return TLSGATE_REASON_NONE;
+}
+
+/* What was opened, from @start to the end of rx.plain: only data stays there. */
+static enum tlsgate_reason tg_rx_dispatch(struct sock *sk, struct tg_session *s, u8 type, u32 start)
+{
+	struct tg_frags *f = &s->rx.plain;
+	enum tlsgate_reason reason;
+	u32 len;
+
+	if (s->cipher->version == TLSGATE_TLS_1_3) {
+		if (f->bytes - start > TG_PLAINTEXT_MAX + 1)
+			return TLSGATE_REASON_RECORD_OVERFLOW;
+		type = tg_rx_inner_type(f, start);
+	}
+	len = f->bytes - start;
+	if (len > TG_PLAINTEXT_MAX)
+		return TLSGATE_REASON_RECORD_OVERFLOW;
+	/* RFC 9846 section 5.1: nothing may come between the pieces of a message. */
+	if (s->rx.message && type != TG_HANDSHAKE)
+		return TLSGATE_REASON_UNEXPECTED_MESSAGE;
+	switch (type) {
+	case TG_APPLICATION_DATA:
+		return tg_rx_data(sk, s, len);
+	case TG_ALERT:
+		reason = tg_rx_alert(sk, s, start, len);
+		break;
+	case TG_HANDSHAKE:
+		reason = tg_rx_handshake(sk, s, start, len);
+		break;
+	default:
+		reason = TLSGATE_REASON_UNEXPECTED_MESSAGE;
+	}
+	tg_frags_trim(f, start);
+	return reason;
+}
+
+/* Nothing more can be opened: is that an end, a wait, or an error? */
+static int tg_rx_drained(struct sock *sk, struct tg_session *s)
+{
+	if (sk->sk_err || sk->sk_state == TCP_CLOSE)
+		return tg_session_fail(sk, s, TLSGATE_REASON_PEER_RESET);
+	/* The peer's FIN, and no close_notify before it (RFC 9846 section 6.1). */
+	if (sock_flag(sk, SOCK_DONE))
+		return tg_session_fail(sk, s, TLSGATE_REASON_TRUNCATED);
+	/* The reader's own shutdown(SHUT_RD). */
+	if (sk->sk_shutdown & RCV_SHUTDOWN)
+		return 0;
+	return -EAGAIN;
+}
+
+int tg_rx_next(struct sock *sk, struct tg_session *s)
+{
+	struct tg_rx_record r = { };
+	enum tlsgate_reason reason;
+	u32 start;
+	int err;
+
+	while (!s->error) {
+		if (s->rx.closed) {
+			/* RFC 9846 section 6.1: what follows close_notify is ignored. */
+			tcp_read_done(sk, tg_queue_len(sk));
+			return 0;
+		}
+		err = tg_rx_locate(sk, s, &r);
+		if (err == -EAGAIN)
+			return tg_rx_drained(sk, s);
+		if (err)
+			return err;
+		start = s->rx.plain.bytes;
+		err = tg_rx_open(sk, s, &r);
+		if (err)
+			return err;
+		reason = tg_rx_dispatch(sk, s, r.header.type, start);
+		if (reason) {
+			tg_frags_trim(&s->rx.plain, start);
+			return tg_session_fail(sk, s, reason);
+		}
+		if (s->rx.plain.bytes > start)
+			return 1;
+		cond_resched();
+	}
+	return s->error;
+}
+
+bool tg_rx_update_ready(struct sock *sk, struct tg_session *s)
+{
+	struct tg_header h;
+	u8 header[TG_HEADER_LEN];
+	bool ready;
+
+	if (!tg_frags_empty(&s->rx.plain) || s->error || s->rx.closed || sk->sk_err ||
+	    sk->sk_state == TCP_CLOSE || (sk->sk_shutdown & RCV_SHUTDOWN))
+		ready = true;
+	else if (!tg_rx_header(sk, s, header))
+		ready = tg_rx_stashed(&s->rx) && tg_queue_len(sk);
+	else
+		ready = tg_record_parse(s->cipher, header, &h) ||
+			tg_rx_stashed(&s->rx) + tg_queue_len(sk) >= TG_HEADER_LEN + h.len ||
+			tg_rx_pressed(sk);
+	WRITE_ONCE(s->rx.ready, ready);
+	return ready;
+}
+
+/* Copies opened data out.  Bytes copied, or -EFAULT if not one was. */
+static int tg_rx_copy(struct tg_session *s, struct msghdr *msg, size_t len, int flags)
+{
+	struct tg_frags *f = &s->rx.plain;
+	u32 want = min_t(size_t, len, f->bytes), done = 0;
+
+	while (done < want) {
+		u32 at = done, part = want - done;
+		struct page *page = tg_frags_page(f, &at, &part);
+
+		if (!(flags & MSG_TRUNC))
+			part = copy_page_to_iter(page, at, part, &msg->msg_iter);
+		if (!part)
+			break;
+		done += part;
+	}
+	if (!(flags & MSG_PEEK))
+		tg_frags_consume(f, done);
+	return done ?: -EFAULT;
+}
+
+/* Sleeps until there may be a record.  0: look again, or -errno. */
+static int tg_rx_wait(struct sock *sk, struct tg_session *s, long *timeo)
+{
+	tg_rx_update_ready(sk, s);
+	if (!*timeo)
+		return -EAGAIN;
+	if (signal_pending(current))
+		return sock_intr_errno(*timeo);
+	sk_wait_data(sk, timeo, skb_peek_tail(&sk->sk_receive_queue));
+	return 0;
+}
+
+int tg_rx_recvmsg(TG_RECVMSG_ARGS)
+{
+	struct tg_session *s;
+	size_t copied = 0, target;
+	long timeo;
+	int ret = 0;
+
+	if (flags & MSG_ERRQUEUE)
+		return sock_recv_errqueue(sk, msg, len, SOL_IP, IP_RECVERR);
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+
+	lock_sock(sk);
+	target = sock_rcvlowat(sk, flags & MSG_WAITALL, len);
+	timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
+	while (copied < len) {
+		s = tg_session_from_sk(sk);
+		if (!s || s->relay) {
+			ret = -EBUSY;
+			break;
+		}
+		ret = 1;
+		if (tg_frags_empty(&s->rx.plain))
+			ret = tg_rx_next(sk, s);
+		if (ret > 0) {
+			ret = tg_rx_copy(s, msg, len - copied, flags);
+			if (ret < 0)
+				break;
+			copied += ret;
+			/* What lies behind the first record is not opened for a peek. */
+			if (flags & MSG_PEEK)
+				break;
+			continue;
+		}
+		if (ret != -EAGAIN || copied >= target)
+			break;
+		ret = tg_rx_wait(sk, s, &timeo);
+		if (ret)
+			break;
+	}
+	s = tg_session_from_sk(sk);
+	if (s)
+		tg_rx_update_ready(sk, s);
+	release_sock(sk);
+	return copied ?: ret;
+}

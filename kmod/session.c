@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A session's life, its end, and its namespace. */
+#include <linux/module.h>
+#include <linux/mm.h>
+#include <net/tcp.h>
+
+#include "datapath.h"
+#include "netlink.h"
+#include "relay.h"
+#include "stats.h"
+
+unsigned int tg_net_id;
+
+static uint sessions_max = 1 << 20;
+module_param(sessions_max, uint, 0644);
+MODULE_PARM_DESC(sessions_max, "most sessions in one network namespace");
+
+/**
+ * struct tg_failure - what the owner and the peer are told of a reason
+ * @error: errno for calls on the socket, positive; 0 for an end in order
+ * @alert: what the peer gets; TG_NO_ALERT if nothing
+ */
+struct tg_failure {
+	int error;
+	int alert;
+};
+
+#define TG_FAIL(_reason, _error, _alert) \
+	[TLSGATE_REASON_##_reason] = { .error = _error, .alert = _alert }
+
+static const struct tg_failure tg_failures[__TLSGATE_REASON_MAX] = {
+	TG_FAIL(ADMIN_CLOSE, ECONNABORTED, TG_ALERT_CLOSE_NOTIFY),
+	TG_FAIL(ADMIN_RESET, ECONNABORTED, TG_NO_ALERT),
+	TG_FAIL(IDLE_TIMEOUT, ETIMEDOUT, TG_NO_ALERT),
+	TG_FAIL(AEAD_LIMIT, EKEYEXPIRED, TG_ALERT_CLOSE_NOTIFY),
+	TG_FAIL(TRUNCATED, ECONNRESET, TG_NO_ALERT),
+	TG_FAIL(PEER_RESET, ECONNRESET, TG_NO_ALERT),
+	TG_FAIL(PEER_ALERT, ECONNRESET, TG_NO_ALERT),
+	TG_FAIL(BAD_RECORD_MAC, EBADMSG, TG_ALERT_BAD_RECORD_MAC),
+	TG_FAIL(RECORD_OVERFLOW, EMSGSIZE, TG_ALERT_RECORD_OVERFLOW),
+	TG_FAIL(BAD_RECORD, EPROTO, TG_ALERT_DECODE_ERROR),
+	TG_FAIL(UNEXPECTED_MESSAGE, EPROTO, TG_ALERT_UNEXPECTED_MESSAGE),
+	TG_FAIL(BAD_KEY_UPDATE, EPROTO, TG_ALERT_ILLEGAL_PARAMETER),
+	TG_FAIL(KEY_UPDATE_FLOOD, EPROTO, TG_ALERT_UNEXPECTED_MESSAGE),
+	TG_FAIL(EMPTY_RECORD_FLOOD, EPROTO, TG_ALERT_UNEXPECTED_MESSAGE),
+	TG_FAIL(ALERT_FLOOD, EPROTO, TG_ALERT_UNEXPECTED_MESSAGE),
+	TG_FAIL(MESSAGE_FLOOD, EPROTO, TG_ALERT_UNEXPECTED_MESSAGE),
+	TG_FAIL(PLAIN_RESET, ECONNRESET, TG_NO_ALERT),
+	TG_FAIL(PLAIN_ERROR, ECONNRESET, TG_NO_ALERT),
+	TG_FAIL(NO_MEMORY, ENOMEM, TG_ALERT_INTERNAL_ERROR),
+	TG_FAIL(CRYPTO_ERROR, EIO, TG_ALERT_INTERNAL_ERROR),
+	TG_FAIL(SEQ_EXHAUSTED, EKEYEXPIRED, TG_ALERT_INTERNAL_ERROR),
+};
+
+struct tg_session *tg_session_from_sk(const struct sock *sk)
+{
+	/* Locked, or in a read-side section: both keep it. */
+	return rcu_dereference_check(inet_csk(sk)->icsk_ulp_data, true);
+}
+
+static void tg_session_free(struct tg_session *s)
+{
+	tg_frags_purge(&s->tx.pending);
+	tg_frags_purge(&s->rx.plain);
+	kvfree(s->rx.stash);
+	kfree_sensitive(s->rx.message);
+	aead_request_free(s->req);
+	tg_dir_free(&s->tx.dir);
+	tg_dir_free(&s->rx.dir);
+	kfree_rcu(s, rcu);
+}
+
+void tg_session_put(struct tg_session *s)
+{
+	if (refcount_dec_and_test(&s->ref))
+		tg_session_free(s);
+}
+
+static int tg_session_key(struct tg_session *s, const struct tg_install *in)
+{
+	int err;
+
+	err = tg_dir_init(&s->tx.dir, s->cipher, &in->tx);
+	if (!err)
+		err = tg_dir_init(&s->rx.dir, s->cipher, &in->rx);
+	if (err)
+		return err;
+	s->req = aead_request_alloc(s->tx.dir.aead, GFP_KERNEL);
+	return s->req ? 0 : -ENOMEM;
+}
+
+static int tg_session_take_pending(struct tg_rx *rx, const struct tg_install *in)
+{
+	if (!in->rx_pending_len)
+		return 0;
+	rx->stash = kvmalloc(in->rx_pending_len, GFP_KERNEL);
+	if (!rx->stash)
+		return -ENOMEM;
+	memcpy(rx->stash, in->rx_pending, in->rx_pending_len);
+	rx->stash_size = in->rx_pending_len;
+	rx->stash_len = in->rx_pending_len;
+	return 0;
+}
+
+struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
+				  enum tlsgate_reason *reason)
+{
+	struct tg_net *tn = tg_net(net);
+	struct tg_session *s;
+	int err;
+
+	if (atomic_inc_return(&tn->count) > READ_ONCE(sessions_max)) {
+		*reason = TLSGATE_REASON_REFUSED_LIMIT;
+		err = -ENOSPC;
+		goto err_count;
+	}
+	*reason = TLSGATE_REASON_NO_MEMORY;
+	s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
+	if (!s) {
+		err = -ENOMEM;
+		goto err_count;
+	}
+	refcount_set(&s->ref, 1);
+	spin_lock_init(&s->sk_lock);
+	INIT_DELAYED_WORK(&s->push_work, tg_tx_push_work);
+	s->cipher = in->cipher;
+	s->role = in->role;
+	s->uid = current_uid();
+	s->created = get_jiffies_64();
+	s->active = s->created;
+	s->alert = TG_NO_ALERT;
+	s->tx.record_size = in->record_size ?: TLSGATE_RECORD_SIZE_MAX;
+	s->tx.padding = in->padding;
+
+	err = tg_session_key(s, in);
+	if (!err)
+		err = tg_session_take_pending(&s->rx, in);
+	if (err) {
+		if (err != -ENOMEM)
+			*reason = TLSGATE_REASON_REFUSED_SUITE;
+		tg_session_free(s);
+		goto err_count;
+	}
+	return s;
+
+err_count:
+	atomic_dec(&tn->count);
+	return ERR_PTR(err);
+}
+
+void tg_session_discard(struct tg_session *s, struct net *net)
+{
+	atomic_dec(&tg_net(net)->count);
+	tg_session_put(s);
+}
+
+int tg_session_publish(struct tg_session *s, struct sock *sk)
+{
+	struct tg_net *tn = tg_net(sock_net(sk));
+	int err;
+
+	/* Before it can be found: finders go through it to the socket. */
+	s->sk = sk;
+	err = xa_alloc_cyclic(&tn->sessions, &s->id, s, XA_LIMIT(1, INT_MAX), &tn->next_id,
+			      GFP_KERNEL);
+	if (err < 0) {
+		s->sk = NULL;
+		return err;
+	}
+	tg_stat_inc(sock_net(sk), TG_STAT_SESSIONS_OPENED);
+	return 0;
+}
+
+void tg_session_unpublish(struct tg_session *s, struct sock *sk)
+{
+	struct net *net = sock_net(sk);
+	struct tg_net *tn = tg_net(net);
+
+	tg_event_closed(s);
+	xa_erase(&tn->sessions, s->id);
+	spin_lock_bh(&s->sk_lock);
+	s->sk = NULL;
+	spin_unlock_bh(&s->sk_lock);
+	atomic_dec(&tn->count);
+	tg_stat_inc(net, TG_STAT_SESSIONS_CLOSED);
+	tg_stat_reason(net, s->reason);
+}
+
+struct tg_session *tg_session_find(struct net *net, u32 id)
+{
+	struct tg_session *s;
+
+	rcu_read_lock();
+	s = xa_load(&tg_net(net)->sessions, id);
+	if (s && !refcount_inc_not_zero(&s->ref))
+		s = NULL;
+	rcu_read_unlock();
+	return s;
+}
+
+struct tg_session *tg_session_next(struct net *net, u32 *id)
+{
+	unsigned long index = *id;
+	struct tg_session *s;
+
+	rcu_read_lock();
+	xa_for_each_start(&tg_net(net)->sessions, index, s, index)
+		if (refcount_inc_not_zero(&s->ref))
+			break;
+	rcu_read_unlock();
+	*id = index;
+	return s;
+}
+
+struct sock *tg_session_hold_sk(struct tg_session *s)
+{
+	struct sock *sk;
+
+	spin_lock_bh(&s->sk_lock);
+	sk = s->sk;
+	if (sk)
+		sock_hold(sk);
+	spin_unlock_bh(&s->sk_lock);
+	return sk;
+}
+
+u8 tg_session_state(const struct tg_session *s)
+{
+	if (READ_ONCE(s->error) || (s->tx.closed && s->rx.closed))
+		return TLSGATE_STATE_CLOSED;
+	if (s->tx.closed)
+		return TLSGATE_STATE_TX_CLOSED;
+	return s->rx.closed ? TLSGATE_STATE_RX_CLOSED : TLSGATE_STATE_ESTABLISHED;
+}
+
+int tg_session_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason reason)
+{
+	const struct tg_failure *f = &tg_failures[reason];
+
+	if (s->error)
+		return s->error;
+	s->reason = reason;
+	WRITE_ONCE(s->error, -f->error);
+	/* TCP may know better than "reset": a time-out, an unreachable host. */
+	if (reason == TLSGATE_REASON_PEER_RESET && sk->sk_err)
+		WRITE_ONCE(s->error, -sk->sk_err);
+
+	if (f->alert != TG_NO_ALERT && !s->tx.closed)
+		tg_tx_alert(sk, s, f->alert == TG_ALERT_CLOSE_NOTIFY ? TG_ALERT_WARNING
+								     : TG_ALERT_FATAL, f->alert);
+	s->tx.closed = true;
+	s->tx.shutdown = true;
+	tg_tx_push(sk, s, 0);
+
+	WRITE_ONCE(sk->sk_err, -s->error);
+	WRITE_ONCE(s->rx.ready, true);
+	sk_error_report(sk);
+	return s->error;
+}
+
+static int tg_session_end(struct sock *sk, struct tg_session *s, u8 how)
+{
+	if (s->error)
+		return -ENOTCONN;
+	if (how == TLSGATE_CLOSE_NOTIFY) {
+		tg_session_fail(sk, s, TLSGATE_REASON_ADMIN_CLOSE);
+		return 0;
+	}
+	/* Closed first, so that failing sends nothing before the RST. */
+	s->tx.closed = true;
+	tg_frags_purge(&s->tx.pending);
+	s->base->disconnect(sk, 0);
+	tg_session_fail(sk, s, TLSGATE_REASON_ADMIN_RESET);
+	return 0;
+}
+
+int tg_session_close(struct tg_session *s, u8 how)
+{
+	struct sock *sk = tg_session_hold_sk(s);
+	int err = -ENOTCONN;
+	bool relay = false;
+
+	if (!sk)
+		return err;
+	lock_sock(sk);
+	if (tg_session_from_sk(sk) == s) {
+		relay = s->relay;
+		if (!relay)
+			err = tg_session_end(sk, s, how);
+	}
+	release_sock(sk);
+	if (relay) {
+		tg_relay_end(s, how == TLSGATE_CLOSE_NOTIFY ? TLSGATE_REASON_ADMIN_CLOSE
+							    : TLSGATE_REASON_ADMIN_RESET);
+		err = 0;
+	}
+	sock_put(sk);
+	return err;
+}
+
+int tg_session_rekey(struct tg_session *s)
+{
+	struct sock *sk = tg_session_hold_sk(s);
+	int err = -ENOTCONN;
+
+	if (!sk)
+		return err;
+	lock_sock(sk);
+	if (s->cipher->version != TLSGATE_TLS_1_3)
+		err = -EOPNOTSUPP;
+	else if (tg_session_from_sk(sk) == s && !s->error && !s->tx.closed)
+		err = tg_key_update_send(sk, s);
+	if (!err)
+		tg_tx_push(sk, s, 0);
+	release_sock(sk);
+	sock_put(sk);
+	return err;
+}
+
+static int __net_init tg_net_init(struct net *net)
+{
+	struct tg_net *tn = tg_net(net);
+
+	xa_init_flags(&tn->sessions, XA_FLAGS_ALLOC1);
+	xa_init(&tn->relay_users);
+	return tg_stats_net_init(net, tn);
+}
+
+/* Sockets hold their namespace, so no session is left by now. */
+static void __net_exit tg_net_exit(struct net *net)
+{
+	struct tg_net *tn = tg_net(net);
+
+	tg_stats_net_exit(net, tn);
+	xa_destroy(&tn->relay_users);
+	xa_destroy(&tn->sessions);
+}
+
+static struct pernet_operations tg_net_ops = {
+	.init = tg_net_init,
+	.exit = tg_net_exit,
+	.id = &tg_net_id,
+	.size = sizeof(struct tg_net),
+};
+
+int __init tg_session_init(void)
+{
+	return register_pernet_subsys(&tg_net_ops);
+}
+
+void tg_session_exit(void)
+{
+	unregister_pernet_subsys(&tg_net_ops);
+	/* Freed sessions may still wait for their grace period. */
+	rcu_barrier();
+}

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sending: application data and control records are sealed into fresh pages
+ * at the end of tg_tx.pending, which is then given to TCP.  A sealed record is
+ * never sealed again: what TCP does not take stays and is offered later.
+ */
+#include <linux/module.h>
+#include <net/tcp.h>
+
+#include "datapath.h"
+#include "netlink.h"
+#include "stats.h"
+#include "ulp.h"
+
+/* Records given to TCP in one go. */
+#define TG_TX_BATCH		4
+/* Fragments a record may need, in the worst case of single pages. */
+#define TG_TX_RECORD_FRAGS	6
+/* Records kept back from the limit of a key: KeyUpdate or close_notify, and an alert. */
+#define TG_TX_LIMIT_RESERVE	2
+/* Without a segment in flight no ACK will tell of room: ask again by the clock. */
+#define TG_TX_RETRY		(HZ / 20)
+
+static u32 tg_tx_tail(const struct tg_session *s, u8 type, u32 len)
+{
+	u32 tail;
+
+	if (s->cipher->version != TLSGATE_TLS_1_3)
+		return 0;
+	tail = 1;
+	if (s->tx.padding && type == TG_APPLICATION_DATA)
+		tail += min(roundup(len + tail, s->tx.padding) - (len + tail),
+			    s->tx.record_size - len);
+	return tail;
+}
+
+static void tg_tx_write_tail(struct tg_session *s, const struct tg_tx_record *r, u32 at, u8 type)
+{
+	static const u8 zeros[64];
+	u32 left;
+
+	if (!r->tail)
+		return;
+	tg_frags_write(&s->tx.pending, at, &type, 1);
+	at++;
+	for (left = r->tail - 1; left; left -= min_t(u32, left, sizeof(zeros))) {
+		u32 part = min_t(u32, left, sizeof(zeros));
+
+		tg_frags_write(&s->tx.pending, at, zeros, part);
+		at += part;
+	}
+}
+
+int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, struct tg_tx_record *r)
+{
+	const struct tg_cipher *c = s->cipher;
+	u8 header[TG_HEADER_LEN + sizeof(__be64)];
+	u32 body;
+	int err;
+
+	r->start = s->tx.pending.bytes;
+	r->len = len;
+	r->tail = tg_tx_tail(s, type, len);
+	r->type = r->tail ? TG_APPLICATION_DATA : type;
+	body = c->explicit_len + len + r->tail + TG_TAG_LEN;
+	err = tg_frags_reserve(sk, &s->tx.pending, TG_HEADER_LEN + body);
+	if (err)
+		return err;
+
+	tg_record_header(header, r->type, body);
+	/* RFC 5288 section 3: the sequence number is an explicit nonce that never repeats. */
+	put_unaligned_be64(s->tx.dir.seq, header + TG_HEADER_LEN);
+	tg_frags_write(&s->tx.pending, r->start, header, TG_HEADER_LEN + c->explicit_len);
+	tg_tx_write_tail(s, r, r->start + TG_HEADER_LEN + c->explicit_len + len, type);
+	return 0;
+}
+
+void tg_tx_abandon(struct tg_session *s, const struct tg_tx_record *r)
+{
+	tg_frags_trim(&s->tx.pending, r->start);
+}
+
+int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, unsigned int nents)
+{
+	struct tg_frags *f = &s->tx.pending;
+	struct tg_dir *d = &s->tx.dir;
+	const struct tg_cipher *c = s->cipher;
+	u32 data = r->start + TG_HEADER_LEN + c->explicit_len;
+	u32 sealed = r->len + r->tail + TG_TAG_LEN;
+	u8 explicit[sizeof(__be64)];
+	unsigned int n, tail;
+	u32 aad_len;
+	int err;
+
+	put_unaligned_be64(d->seq, explicit);
+	aad_len = tg_record_aad(c, s->aad, d->seq, r->type,
+				c->version == TLSGATE_TLS_1_3 ? sealed : r->len);
+
+	sg_init_table(s->sg_dst, TG_TX_RECORD_FRAGS + 2);
+	sg_set_buf(s->sg_dst, s->aad, aad_len);
+	n = tg_frags_sg(f, data, sealed, s->sg_dst + 1);
+	sg_mark_end(&s->sg_dst[n]);
+
+	if (nents) {
+		sg_set_buf(s->sg_src, s->aad, aad_len);
+		tail = tg_frags_sg(f, data + r->len, r->tail, s->sg_src + 1 + nents);
+		sg_mark_end(&s->sg_src[nents + tail]);
+	} else {
+		memcpy(s->sg_src, s->sg_dst, (n + 1) * sizeof(*s->sg_dst));
+	}
+
+	err = tg_cipher_crypt(s, d, explicit, aad_len, r->len + r->tail, true);
+	if (err) {
+		tg_frags_trim(f, r->start);
+		s->tx.closed = true;
+		return tg_session_fail(sk, s, TLSGATE_REASON_CRYPTO_ERROR);
+	}
+	d->records++;
+	d->bytes += r->len;
+	tg_stat_inc(sock_net(sk), TG_STAT_TX_RECORDS);
+	tg_stat_add(sock_net(sk), TG_STAT_TX_BYTES, r->len);
+	return 0;
+}
+
+/*
+ * TCP takes a record whole or not at all for want of memory: the send buffer's
+ * limit was looked at before sealing, and may be passed by that much.
+ */
+static ssize_t tg_tx_give(struct sock *sk, struct tg_frags *f, int flags)
+{
+	int sndbuf = sk->sk_sndbuf;
+	ssize_t ret;
+
+	WRITE_ONCE(sk->sk_sndbuf, INT_MAX / 2);
+	ret = tg_tcp_send_bvecs(sk, &f->bv[f->head], f->tail - f->head, f->bytes,
+				flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sk->sk_sndbuf == INT_MAX / 2)
+		WRITE_ONCE(sk->sk_sndbuf, sndbuf);
+	return ret;
+}
+
+static void tg_tx_retry_later(struct tg_session *s, unsigned long delay)
+{
+	refcount_inc(&s->ref);
+	if (!schedule_delayed_work(&s->push_work, delay))
+		refcount_dec(&s->ref);
+}
+
+int tg_tx_push(struct sock *sk, struct tg_session *s, int flags)
+{
+	struct tg_frags *f = &s->tx.pending;
+	ssize_t ret;
+
+	while (!tg_frags_empty(f)) {
+		ret = tg_tx_give(sk, f, flags);
+		if (ret == -EAGAIN || !ret) {
+			tg_tx_retry_later(s, TG_TX_RETRY);
+			return -EAGAIN;
+		}
+		if (ret < 0) {
+			/* The connection is gone: what is sealed cannot be sent any more. */
+			tg_frags_purge(f);
+			s->tx.closed = true;
+			return tg_session_fail(sk, s, TLSGATE_REASON_PEER_RESET);
+		}
+		tg_frags_consume(f, ret);
+	}
+	s->tx.key_update_queued = false;
+	s->active = get_jiffies_64();
+	if (s->tx.shutdown) {
+		s->tx.shutdown = false;
+		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
+		s->base->shutdown(sk, SEND_SHUTDOWN);
+	}
+	return 0;
+}
+
+void tg_tx_push_work(struct work_struct *work)
+{
+	struct tg_session *s = container_of(to_delayed_work(work), struct tg_session, push_work);
+	struct sock *sk = tg_session_hold_sk(s);
+
+	if (sk) {
+		lock_sock(sk);
+		if (tg_session_from_sk(sk) == s && !tg_frags_empty(&s->tx.pending) &&
+		    !tg_tx_push(sk, s, 0))
+			s->write_space(sk);
+		release_sock(sk);
+		sock_put(sk);
+	}
+	tg_session_put(s);
+}
+
+void tg_tx_kick(struct tg_session *s)
+{
+	refcount_inc(&s->ref);
+	if (mod_delayed_work(system_wq, &s->push_work, 0))
+		refcount_dec(&s->ref);
+}
+
+int tg_tx_control(struct sock *sk, struct tg_session *s, u8 type, const u8 *data, u32 len)
+{
+	struct tg_tx_record r;
+	int err = tg_tx_begin(sk, s, type, len, &r);
+
+	if (err)
+		return err;
+	tg_frags_write(&s->tx.pending, r.start + TG_HEADER_LEN + s->cipher->explicit_len,
+		       data, len);
+	return tg_tx_seal(sk, s, &r, 0);
+}
+
+int tg_tx_alert(struct sock *sk, struct tg_session *s, u8 level, u8 alert)
+{
+	u8 data[] = { level, alert };
+	int err;
+
+	if (s->tx.closed)
+		return -EPIPE;
+	if (!tg_dir_left(&s->tx.dir, s->cipher))
+		err = -EOVERFLOW;
+	else
+		err = tg_tx_control(sk, s, TG_ALERT, data, sizeof(data));
+	s->tx.closed = true;
+	if (alert != TG_ALERT_CLOSE_NOTIFY)
+		s->alert = alert;
+	return err;
+}
+
+int tg_tx_close_notify(struct sock *sk, struct tg_session *s, bool fin)
+{
+	int err = 0;
+
+	if (!s->tx.closed)
+		err = tg_tx_alert(sk, s, TG_ALERT_WARNING, TG_ALERT_CLOSE_NOTIFY);
+	/* Without it a FIN would be truncation: leave the connection to be reset. */
+	if (err)
+		return err;
+	if (fin)
+		s->tx.shutdown = true;
+	return tg_tx_push(sk, s, 0);
+}
+
+/* RFC 9846 section 5.5: rekey before the limit; TLS 1.2 cannot, so it ends in order. */
+static int tg_tx_check_limit(struct sock *sk, struct tg_session *s)
+{
+	if (tg_dir_left(&s->tx.dir, s->cipher) > TG_TX_LIMIT_RESERVE)
+		return 0;
+	if (s->cipher->version == TLSGATE_TLS_1_3)
+		return tg_key_update_send(sk, s);
+	tg_tx_close_notify(sk, s, true);
+	return tg_session_fail(sk, s, TLSGATE_REASON_AEAD_LIMIT);
+}
+
+int tg_tx_ready(struct sock *sk, struct tg_session *s)
+{
+	if (s->error)
+		return s->error;
+	if (s->tx.closed || (sk->sk_shutdown & SEND_SHUTDOWN))
+		return -EPIPE;
+	if (tg_frags_room(&s->tx.pending) < TG_TX_RECORD_FRAGS + 2)
+		return -EAGAIN;
+	if (sk->sk_wmem_queued + s->tx.pending.bytes >= sk->sk_sndbuf || !sk_stream_memory_free(sk))
+		return -EAGAIN;
+	return tg_tx_check_limit(sk, s);
+}
+
+static int tg_tx_seal_iter(struct sock *sk, struct tg_session *s, struct iov_iter *from)
+{
+	struct tg_frags *f = &s->tx.pending;
+	struct tg_tx_record r;
+	u32 at, left;
+	int err;
+
+	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA,
+			  min_t(size_t, iov_iter_count(from), s->tx.record_size), &r);
+	if (err)
+		return err;
+	at = r.start + TG_HEADER_LEN + s->cipher->explicit_len;
+	for (left = r.len; left;) {
+		u32 part = left;
+		struct page *page = tg_frags_page(f, &at, &part);
+
+		if (copy_page_from_iter(page, at, part, from) != part) {
+			tg_tx_abandon(s, &r);
+			return -EFAULT;
+		}
+		left -= part;
+		at = r.start + TG_HEADER_LEN + s->cipher->explicit_len + r.len - left;
+	}
+	return tg_tx_seal(sk, s, &r, 0);
+}
+
+/* Seals a few records and gives them to TCP.  Bytes taken from the message, or -errno. */
+static int tg_tx_batch(struct sock *sk, struct tg_session *s, struct msghdr *msg)
+{
+	size_t before = msg_data_left(msg);
+	unsigned int n;
+	int err = 0, push;
+
+	for (n = 0; n < TG_TX_BATCH && msg_data_left(msg); n++) {
+		err = tg_tx_ready(sk, s);
+		if (!err)
+			err = tg_tx_seal_iter(sk, s, &msg->msg_iter);
+		if (err)
+			break;
+	}
+	push = tg_tx_push(sk, s, msg->msg_flags & MSG_MORE || msg_data_left(msg) ? MSG_MORE : 0);
+	if (push && push != -EAGAIN)
+		return push;
+	return before - msg_data_left(msg) ?: err;
+}
+
+/* Flags that mean on TLS what they mean on TCP. */
+#define TG_SEND_FLAGS (MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_COMPAT | MSG_EOR | \
+		       MSG_SPLICE_PAGES | MSG_SENDPAGE_NOTLAST | MSG_SENDPAGE_NOPOLICY)
+
+int tg_tx_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
+{
+	struct tg_session *s;
+	size_t sent = 0;
+	long timeo;
+	int ret = 0;
+
+	if (msg->msg_flags & ~TG_SEND_FLAGS)
+		return -EOPNOTSUPP;
+
+	lock_sock(sk);
+	timeo = sock_sndtimeo(sk, msg->msg_flags & MSG_DONTWAIT);
+	while (msg_data_left(msg)) {
+		s = tg_session_from_sk(sk);
+		if (!s || s->relay) {
+			ret = -EBUSY;
+			break;
+		}
+		ret = tg_tx_batch(sk, s, msg);
+		if (ret > 0) {
+			sent += ret;
+			continue;
+		}
+		if (ret != -EAGAIN && ret != -ENOMEM && ret != -ENOBUFS)
+			break;
+		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+		ret = sk_stream_wait_memory(sk, &timeo);
+		if (ret)
+			break;
+	}
+	if (sent)
+		ret = sent;
+	else if (ret == -EPIPE)
+		ret = sk_stream_error(sk, msg->msg_flags, ret);
+	release_sock(sk);
+	return ret;
+}
