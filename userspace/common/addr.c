@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+#include "common/addr.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNIX_PREFIX	"unix:"
+
+static bool port_is_valid(const char *port)
+{
+	char *end;
+	long n;
+
+	/* strtol() would take blanks and signs */
+	if (port[0] < '0' || port[0] > '9')
+		return false;
+	n = strtol(port, &end, 10);
+	return *end == '\0' && n > 0 && n <= 65535;
+}
+
+int addr_split(const char *text, char host[ADDR_HOST_MAX], const char **port, const char **why)
+{
+	const char *colon = strrchr(text, ':');
+	const char *start = text;
+	size_t len;
+
+	if (!colon || !port_is_valid(colon + 1)) {
+		*why = "it must end in :PORT, with a port from 1 to 65535";
+		return -1;
+	}
+	len = (size_t)(colon - text);
+	if (len && text[0] == '[') {
+		if (len < 3 || colon[-1] != ']') {
+			*why = "the bracket around the IPv6 address is not closed before :PORT";
+			return -1;
+		}
+		start++;
+		len -= 2;
+	} else if (memchr(text, ':', len)) {
+		*why = "an IPv6 address needs brackets: [ADDR]:PORT";
+		return -1;
+	}
+	if (len >= ADDR_HOST_MAX) {
+		*why = "the host name is too long";
+		return -1;
+	}
+	memcpy(host, start, len);
+	host[len] = '\0';
+	*port = colon + 1;
+	return 0;
+}
+
+static void set_in6(struct addr *out, const struct in6_addr *in6, const char *port)
+{
+	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)&out->storage;
+
+	memset(out, 0, sizeof(*out));
+	sin6->sin6_family = AF_INET6;
+	sin6->sin6_addr = *in6;
+	sin6->sin6_port = htons((uint16_t)atoi(port));
+	out->len = sizeof(*sin6);
+}
+
+static void set_in4(struct addr *out, const struct in_addr *in, const char *port)
+{
+	struct sockaddr_in *sin = (struct sockaddr_in *)&out->storage;
+
+	memset(out, 0, sizeof(*out));
+	sin->sin_family = AF_INET;
+	sin->sin_addr = *in;
+	sin->sin_port = htons((uint16_t)atoi(port));
+	out->len = sizeof(*sin);
+}
+
+static bool set_numeric(struct addr *out, const char *host, const char *port)
+{
+	struct in6_addr in6;
+	struct in_addr in;
+
+	if (inet_pton(AF_INET, host, &in) == 1)
+		set_in4(out, &in, port);
+	else if (inet_pton(AF_INET6, host, &in6) == 1)
+		set_in6(out, &in6, port);
+	else
+		return false;
+	return true;
+}
+
+int addr_parse_listen(const char *text, struct addr *out, const char **why)
+{
+	char host[ADDR_HOST_MAX];
+	const char *port;
+
+	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX))) {
+		*why = "only a backend can be a unix socket";
+		return -1;
+	}
+	if (addr_split(text, host, &port, why))
+		return -1;
+	if (!host[0]) {
+		set_in6(out, &in6addr_any, port);
+		return 0;
+	}
+	if (set_numeric(out, host, port))
+		return 0;
+	*why = "the address to listen on must be numeric: ADDR:PORT, [V6]:PORT or :PORT";
+	return -1;
+}
+
+static int set_unix(struct addr *out, const char *path, const char **why)
+{
+	if (path[0] != '/') {
+		*why = "a unix socket needs an absolute path: unix:/path";
+		return -1;
+	}
+	if (strlen(path) >= sizeof(out->un.sun_path)) {
+		*why = "the path of a unix socket has at most 107 bytes";
+		return -1;
+	}
+	memset(out, 0, sizeof(*out));
+	out->un.sun_family = AF_UNIX;
+	strcpy(out->un.sun_path, path);
+	out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1);
+	return 1;
+}
+
+static int resolve_name(const char *host, const char *port, struct addr *out, const char **why)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+	struct addrinfo *list = NULL, *info;
+	int count = 0;
+	int ret;
+
+	ret = getaddrinfo(host, port, &hints, &list);
+	if (ret) {
+		*why = gai_strerror(ret);
+		return -1;
+	}
+	for (info = list; info && count < ADDR_LIST_MAX; info = info->ai_next) {
+		memset(&out[count], 0, sizeof(out[count]));
+		memcpy(&out[count].storage, info->ai_addr, info->ai_addrlen);
+		out[count++].len = info->ai_addrlen;
+	}
+	freeaddrinfo(list);
+	return count;
+}
+
+int addr_resolve(const char *text, struct addr out[ADDR_LIST_MAX], const char **why)
+{
+	char host[ADDR_HOST_MAX];
+	const char *port;
+
+	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)))
+		return set_unix(&out[0], text + strlen(UNIX_PREFIX), why);
+	if (addr_split(text, host, &port, why))
+		return -1;
+	if (set_numeric(&out[0], host[0] ? host : "127.0.0.1", port))
+		return 1;
+	return resolve_name(host, port, out, why);
+}
+
+bool addr_is_valid(const char *text, const char **why)
+{
+	char host[ADDR_HOST_MAX];
+	const char *port;
+	struct addr unused;
+
+	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)))
+		return set_unix(&unused, text + strlen(UNIX_PREFIX), why) == 1;
+	return addr_split(text, host, &port, why) == 0;
+}
+
+const char *addr_format(const struct sockaddr *sa, socklen_t len, char buf[ADDR_TEXT_MAX])
+{
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)sa;
+	const struct sockaddr_in *sin = (const struct sockaddr_in *)sa;
+	const struct sockaddr_un *sun = (const struct sockaddr_un *)sa;
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	if (sa->sa_family == AF_INET) {
+		inet_ntop(AF_INET, &sin->sin_addr, host, sizeof(host));
+		snprintf(buf, ADDR_TEXT_MAX, "%s:%u", host, ntohs(sin->sin_port));
+	} else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&sin6->sin6_addr)) {
+		inet_ntop(AF_INET, &sin6->sin6_addr.s6_addr[12], host, sizeof(host));
+		snprintf(buf, ADDR_TEXT_MAX, "%s:%u", host, ntohs(sin6->sin6_port));
+	} else if (sa->sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &sin6->sin6_addr, host, sizeof(host));
+		snprintf(buf, ADDR_TEXT_MAX, "[%s]:%u", host, ntohs(sin6->sin6_port));
+	} else if (sa->sa_family == AF_UNIX && len > offsetof(struct sockaddr_un, sun_path)) {
+		snprintf(buf, ADDR_TEXT_MAX, UNIX_PREFIX "%s", sun->sun_path);
+	} else {
+		snprintf(buf, ADDR_TEXT_MAX, "unknown");
+	}
+	return buf;
+}
+
+bool addr_equal(const struct addr *a, const struct addr *b)
+{
+	char text_a[ADDR_TEXT_MAX], text_b[ADDR_TEXT_MAX];
+
+	/* by text: flow label and the like do not make another listener */
+	return a->sa.sa_family == b->sa.sa_family &&
+	       !strcmp(addr_format(&a->sa, a->len, text_a), addr_format(&b->sa, b->len, text_b));
+}

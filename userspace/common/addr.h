@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Addresses as the command line writes them: ADDR:PORT, [V6]:PORT, :PORT, unix:/path. */
+#ifndef TLSGATE_COMMON_ADDR_H
+#define TLSGATE_COMMON_ADDR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define ADDR_TEXT_MAX	(sizeof(struct sockaddr_un) + 8)
+#define ADDR_HOST_MAX	256
+#define ADDR_LIST_MAX	8
+
+struct addr {
+	union {
+		struct sockaddr sa;
+		struct sockaddr_storage storage;
+		struct sockaddr_un un;
+	};
+	socklen_t len;
+};
+
+/*
+ * An address to listen on: ADDR:PORT and [V6]:PORT, numeric; :PORT is every
+ * address, IPv6 and IPv4.  0, or -1 and *why is a static sentence.
+ */
+int addr_parse_listen(const char *text, struct addr *out, const char **why);
+
+/*
+ * Where to connect: numeric as above (:PORT is this host, 127.0.0.1), NAME:PORT,
+ * resolved now (this may block), or unix:/path.  Fills at most ADDR_LIST_MAX, to be tried
+ * in order, and returns how many, or -1 and *why is a sentence, static or the
+ * resolver's.
+ */
+int addr_resolve(const char *text, struct addr out[ADDR_LIST_MAX], const char **why);
+
+/* Is the syntax one that addr_resolve() takes?  Resolves nothing. */
+bool addr_is_valid(const char *text, const char **why);
+
+/*
+ * Splits HOST:PORT, [V6]:PORT or :PORT (host then ""), without resolving.
+ * *port points into text.  0, or -1 and *why is a static sentence.
+ */
+int addr_split(const char *text, char host[ADDR_HOST_MAX], const char **port, const char **why);
+
+/* "1.2.3.4:443", "[::1]:443", "unix:/path"; IPv4-mapped addresses as IPv4.  Returns buf. */
+const char *addr_format(const struct sockaddr *sa, socklen_t len, char buf[ADDR_TEXT_MAX]);
+
+/* Same family, address and port (or path)? */
+bool addr_equal(const struct addr *a, const struct addr *b);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One line per event, on stderr: "program: text", or "<N>text" when stderr is
+ * the journal.  A line is one write(), so processes may share stderr.  Bytes
+ * that are not printable ASCII (a peer's server name, say) come out as '?'.
+ */
+#ifndef TLSGATE_COMMON_LOG_H
+#define TLSGATE_COMMON_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What each line starts with ("tlsgated", "tlsgated worker 2"); copied. */
+void log_init(const char *program, bool verbose);
+/* Does log_verbose() write? */
+bool log_is_verbose(void);
+
+/* The operator must act: what was refused, why, what to do. */
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Something is less than it should be, but goes on. */
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Only with --verbose. */
+void log_verbose(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Keeps peers from filling the log: a burst of LOG_BURST lines, then LOG_RATE
+ * a second; says once a second how many it kept back.  Starts zeroed.
+ */
+#define LOG_BURST	50
+#define LOG_RATE	20
+struct log_limit {
+	uint64_t last_ms;
+	unsigned int used, suppressed;
+};
+
+/* May the caller log one more line now?  now_ms: any monotonic clock. */
+bool log_allowed(struct log_limit *limit, uint64_t now_ms);
+
+/* Milliseconds of the coarse monotonic clock. */
+uint64_t log_now_ms(void);
+
+#endif

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+/* common/addr: what is an address, what is not, and how it is written again. */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/addr.h"
+#include "tests/tap.h"
+
+struct listen_case {
+	const char *text;
+	const char *shown;		/* NULL: refused */
+};
+
+static const struct listen_case listen_cases[] = {
+	{ "127.0.0.1:443", "127.0.0.1:443" },
+	{ "[::1]:8443", "[::1]:8443" },
+	{ ":443", "[::]:443" },
+	{ "[::ffff:10.0.0.1]:80", "10.0.0.1:80" },
+	{ "0.0.0.0:65535", "0.0.0.0:65535" },
+	{ "", NULL },
+	{ ":", NULL },
+	{ ":0", NULL },
+	{ ":65536", NULL },
+	{ ":-1", NULL },
+	{ ": 80", NULL },
+	{ ":80x", NULL },
+	{ "127.0.0.1", NULL },
+	{ "::1:443", NULL },
+	{ "[::1:443", NULL },
+	{ "[]:443", NULL },
+	{ "[::1]443", NULL },
+	{ "localhost:443", NULL },
+	{ "256.0.0.1:443", NULL },
+	{ "unix:/run/x", NULL },
+};
+
+static void test_listen(const struct listen_case *c)
+{
+	char shown[ADDR_TEXT_MAX] = "";
+	const char *why = NULL;
+	struct addr addr;
+	int ret;
+
+	ret = addr_parse_listen(c->text, &addr, &why);
+	if (!ret)
+		addr_format(&addr.sa, addr.len, shown);
+	if (c->shown)
+		tap_ok(!ret && !strcmp(shown, c->shown), "listen on: '%s'", c->text);
+	else
+		tap_ok(ret && why && *why, "refuse to listen on: '%s'", c->text);
+}
+
+static const struct listen_case backend_cases[] = {
+	{ ":8080", "127.0.0.1:8080" },
+	{ "192.0.2.1:1", "192.0.2.1:1" },
+	{ "[2001:db8::1]:443", "[2001:db8::1]:443" },
+	{ "unix:/run/app.sock", "unix:/run/app.sock" },
+	{ "unix:relative", NULL },
+	{ "unix:", NULL },
+	{ "name", NULL },
+	{ "name:http", NULL },
+};
+
+static void test_backend(const struct listen_case *c)
+{
+	struct addr list[ADDR_LIST_MAX];
+	char shown[ADDR_TEXT_MAX] = "";
+	const char *why = NULL;
+	int ret;
+
+	ret = addr_resolve(c->text, list, &why);
+	if (ret == 1)
+		addr_format(&list[0].sa, list[0].len, shown);
+	if (c->shown)
+		tap_ok(ret == 1 && !strcmp(shown, c->shown) && addr_is_valid(c->text, &why),
+		      "backend: '%s'", c->text);
+	else
+		tap_ok(ret == -1 && why && *why && !addr_is_valid(c->text, &why),
+		       "refuse the backend: '%s'", c->text);
+}
+
+static void test_limits(void)
+{
+	char text[400] = "unix:/";
+	struct addr a, b;
+	const char *why;
+
+	memset(text + 6, 'x', 106);	/* with the slash 107 bytes */
+	tap_ok(addr_is_valid(text, &why), "longest unix path");
+	text[6 + 106] = 'x';
+	tap_ok(!addr_is_valid(text, &why), "unix path too long");
+	memset(text, 'n', 300);
+	strcpy(text + 300, ":443");
+	tap_ok(!addr_is_valid(text, &why), "host name too long");
+
+	tap_ok(!addr_parse_listen(":1", &a, &why) && !addr_parse_listen("[::]:1", &b, &why) &&
+	       addr_equal(&a, &b), ":1 and [::]:1 are the same");
+	tap_ok(!addr_parse_listen(":2", &b, &why) && !addr_equal(&a, &b), ":1 and :2 are not");
+	tap_ok(!addr_parse_listen("0.0.0.0:1", &b, &why) && !addr_equal(&a, &b),
+	       ":1 and 0.0.0.0:1 are not");
+}
+
+int main(void)
+{
+	const size_t listens = sizeof(listen_cases) / sizeof(listen_cases[0]);
+	const size_t backends = sizeof(backend_cases) / sizeof(backend_cases[0]);
+	size_t i;
+
+	for (i = 0; i < listens; i++)
+		test_listen(&listen_cases[i]);
+	for (i = 0; i < backends; i++)
+		test_backend(&backend_cases[i]);
+	test_limits();
+	return tap_done();
+}
