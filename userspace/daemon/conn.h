@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One connection: a TLS side and a plain side.  In a gate of mode serve the
+ * client is the TLS side and the backend the plain one; in mode connect it is
+ * the other way round.
+ *
+ * Functions that say "may free conn" are the last thing their caller does
+ * with it.
+ */
+#ifndef TLSGATE_DAEMON_CONN_H
+#define TLSGATE_DAEMON_CONN_H
+
+#include <ev.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/worker.h"
+
+enum conn_state {
+	CONN_CONNECTING,		/* to the backend */
+	CONN_HANDSHAKE,
+	CONN_RELAY,			/* user data path */
+	CONN_LINGER,			/* last bytes sent: waits for the peer's FIN */
+};
+
+struct conn {
+	struct worker *worker;
+	const struct gate *gate;
+	struct conn *next, **link;	/* worker->conns */
+	struct tls_conn *tls;		/* NULL before the handshake in mode connect */
+	ev_io tls_io, plain_io;		/* fd -1: not open */
+	ev_timer timer;			/* deadline of the state, or idle */
+	enum conn_state state;
+	uint8_t backend;		/* the one being tried */
+	bool key_waiting;		/* keyclient has key_number for us */
+	bool in_handshake;		/* counted in worker->handshakes */
+	bool plain_eof, plain_shut;	/* FIN read, FIN sent */
+	bool tls_eof, tls_shut;		/* close_notify read, close_notify and FIN sent */
+	uint32_t key_number;
+	uint8_t *held;			/* plaintext that the plain socket did not take yet */
+	uint32_t held_len, held_done;
+	uint64_t tls_bytes, plain_bytes;	/* of plaintext, received from that side */
+	ev_tstamp active;		/* when a byte last moved */
+	struct sockaddr_in6 client;	/* or sockaddr_in: who connected to us */
+};
+
+/* Takes a connection just accepted; fd is conn's from now on, closed on failure. */
+void conn_accept(struct worker *worker, const struct gate *gate, int fd,
+		 const struct sockaddr *client, socklen_t len);
+
+/* Who connected to us, as text. */
+const char *conn_client(const struct conn *conn, char buf[ADDR_TEXT_MAX]);
+
+/* Watches for events (EV_READ | EV_WRITE, 0: none) on one of the sides. */
+void conn_watch(struct conn *conn, ev_io *io, int events);
+/* Calls the timer after ms from now; 0: never. */
+void conn_deadline(struct conn *conn, uint32_t ms);
+
+/* Sends the engine's output.  0: all; 1: the socket is full; -1: errno says. */
+int conn_flush(struct conn *conn);
+
+/* The handshake is complete and all output is sent.  May free conn. */
+void conn_established(struct conn *conn);
+
+/*
+ * Ends in failure: pending output (an alert) is sent, the plain side reset if
+ * bytes had passed, one line logged (limited).  May free conn.
+ */
+void conn_fail(struct conn *conn, const char *what, const char *why);
+/* As conn_fail() for an engine result, with its words.  May free conn. */
+void conn_fail_engine(struct conn *conn, const char *what, int err);
+/* close_notify, then as conn_fail() without a line.  May free conn. */
+void conn_close(struct conn *conn);
+/* Closes what is open and frees. */
+void conn_free(struct conn *conn);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A gate ready to run: settings turned into an engine configuration and
+ * addresses.  The monitor builds it, so that whatever is wrong is found before
+ * anything changes; children inherit it by fork and only read it.
+ */
+#ifndef TLSGATE_DAEMON_GATE_H
+#define TLSGATE_DAEMON_GATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "daemon/listener.h"
+#include "daemon/settings.h"
+#include "engine/engine.h"
+
+struct gate {
+	const struct gate_settings *settings;
+	struct tls_config *config;
+	struct tls_certificate **certs;	/* settings->certs.count of them */
+	uint32_t first_key_id;		/* of certs[0]; the others follow */
+	struct addr backends[ADDR_LIST_MAX];	/* tried in order */
+	size_t backend_count;
+	char server_name[ADDR_HOST_MAX];	/* connect */
+	struct listener **listeners;	/* settings->listen.count of them; NULL once put */
+	bool kernel;			/* hand over to the kernel */
+	bool may_fall_back;		/* ... or else go on in userspace */
+};
+
+/*
+ * Builds everything but the listeners.  keylog_fd: -1, or where key log lines
+ * go.  *next_key_id counts on over gates.  0, or -1 and a line was logged;
+ * gate_clear() is due in both cases.
+ */
+int gate_build(struct gate *gate, const struct gate_settings *settings, int keylog_fd,
+	       uint32_t *next_key_id);
+
+/*
+ * Gets the listeners for so many workers: bound, not listening.  0, or -1 and
+ * a line was logged.
+ */
+int gate_bind(struct gate *gate, struct listeners *all, size_t workers);
+/* Gives the listeners back; allowed twice. */
+void gate_unbind(struct gate *gate, struct listeners *all);
+
+/* Frees all but the settings; the listeners must have been given back. */
+void gate_clear(struct gate *gate);
+
+#endif

@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/generation.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/ipc.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "daemon/keyd.h"
+#include "daemon/worker.h"
+#include "lib/libtlsgate.h"
+
+#define READY_MS	10000
+#define RESTART_PAUSE	1.0	/* seconds, after a worker that died young */
+
+/* Waits for a child's IPC_READY.  0, or -1: it did not come. */
+static int await_ready(int control)
+{
+	struct pollfd pfd = { .fd = control, .events = POLLIN };
+	struct ipc_message message;
+	int ret;
+
+	do {
+		ret = poll(&pfd, 1, READY_MS);
+	} while (ret < 0 && errno == EINTR);
+	if (ret != 1 || ipc_receive(control, &message) != 1)
+		return -1;
+	return message.type == IPC_READY ? 0 : -1;
+}
+
+static size_t count_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 1;
+	return (size_t)CPU_COUNT(&set);
+}
+
+static int open_keylog(struct generation *generation)
+{
+	const char *path = generation->settings->keylog;
+
+	if (!path)
+		return 0;
+	generation->keylog_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (generation->keylog_fd < 0) {
+		log_error("keylog '%s' refused: %s", path, strerror(errno));
+		return -1;
+	}
+	log_warn("WARNING: the secrets of every connection are written to '%s': whoever reads it can read the traffic; drop --keylog when done",
+		 path);
+	return 0;
+}
+
+static int build_gates(struct generation *generation)
+{
+	const struct settings *settings = generation->settings;
+	uint32_t next_key_id = 0;
+	size_t i;
+
+	generation->gates = xcalloc(settings->gate_count, sizeof(*generation->gates));
+	for (i = 0; i < settings->gate_count; i++) {
+		generation->built = i + 1;
+		if (gate_build(&generation->gates[i], &settings->gates[i], generation->keylog_fd,
+			       &next_key_id))
+			return -1;
+	}
+	return 0;
+}
+
+/* Is the module there?  *why says what was found. */
+static bool probe_kernel(const char **why)
+{
+	struct tlsgate *tlsgate;
+	bool found;
+
+	found = !tlsgate_open(&tlsgate, why);
+	tlsgate_close(tlsgate);
+	if (found)
+		*why = "the tlsgate module is loaded";
+	return found;
+}
+
+static int choose_data_paths(struct generation *generation)
+{
+	const char *why = "";
+	bool found = probe_kernel(&why);
+	struct gate *gate;
+
+	for (gate = generation->gates; gate < generation->gates + generation->built; gate++) {
+		enum data_path asked = gate->settings->data_path;
+
+		if (asked == DATA_PATH_KERNEL && !found) {
+			log_error("%s: data path kernel refused: %s: load the module (modprobe tlsgate), or use --data-path=auto",
+				  gate->settings->name, why);
+			return -1;
+		}
+		gate->kernel = asked != DATA_PATH_USER && found;
+		gate->may_fall_back = asked == DATA_PATH_AUTO;
+		log_info("%s: data path: %s (%s)", gate->settings->name,
+			 gate->kernel ? "kernel" : "user",
+			 asked == DATA_PATH_AUTO ? why : "as asked");
+	}
+	return 0;
+}
+
+/* Two gates on one address would steal each other's connections. */
+static int check_listeners(const struct generation *generation)
+{
+	const struct gate *a, *b, *end = generation->gates + generation->built;
+	size_t i, j;
+
+	for (a = generation->gates; a < end; a++)
+		for (b = a + 1; b < end; b++)
+			for (i = 0; i < a->settings->listen.count; i++)
+				for (j = 0; j < b->settings->listen.count; j++) {
+					if (a->listeners[i] != b->listeners[j])
+						continue;
+					log_error("%s: listen '%s' refused: %s listens there already",
+						  b->settings->name, b->settings->listen.items[j],
+						  a->settings->name);
+					return -1;
+				}
+	return 0;
+}
+
+static int bind_gates(struct generation *generation)
+{
+	size_t i;
+
+	for (i = 0; i < generation->built; i++)
+		if (gate_bind(&generation->gates[i], generation->listeners, generation->worker_count))
+			return -1;
+	return check_listeners(generation);
+}
+
+static void unbind_gates(struct generation *generation)
+{
+	size_t i;
+
+	for (i = 0; i < generation->built; i++)
+		gate_unbind(&generation->gates[i], generation->listeners);
+}
+
+static int start_listening(struct generation *generation)
+{
+	struct gate *gate;
+	size_t i;
+
+	for (gate = generation->gates; gate < generation->gates + generation->built; gate++)
+		for (i = 0; i < gate->settings->listen.count; i++)
+			if (listener_start(gate->listeners[i]))
+				return -1;
+	return 0;
+}
+
+static void close_control(struct child *child)
+{
+	if (child->control != -1)
+		close(child->control);
+	child->control = -1;
+}
+
+static const char *describe(int status, char text[64])
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, 64, "signal %d (%s)", WTERMSIG(status),
+			 WTERMSIG(status) == SIGSYS ? "a system call the sandbox forbids" :
+			 strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, 64, "exit status %d", WEXITSTATUS(status));
+	return text;
+}
+
+/* What the loop must still wait for before the generation can be freed. */
+static bool is_empty(const struct generation *generation)
+{
+	size_t i;
+
+	for (i = 0; i < generation->worker_count; i++)
+		if (generation->workers[i].pid)
+			return false;
+	return !generation->keyd.pid;
+}
+
+static void check_gone(struct generation *generation)
+{
+	if (generation->retired && is_empty(generation))
+		generation->gone(generation, generation->arg);
+}
+
+static void child_over(struct ev_loop *loop, struct child *child)
+{
+	ev_child_stop(loop, &child->exit);
+	child->pid = 0;
+	close_control(child);
+}
+
+static int start_worker(struct generation *generation, struct child *child);
+
+static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct child *child = timer->data;
+
+	(void)events;
+	if (start_worker(child->generation, child)) {
+		ev_timer_set(timer, RESTART_PAUSE, 0.);
+		ev_timer_start(loop, timer);
+	}
+}
+
+static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
+{
+	struct child *child = watcher->data;
+	struct generation *generation = child->generation;
+	double pause = ev_now(loop) - child->started < RESTART_PAUSE ? RESTART_PAUSE : 0.;
+	char text[64];
+
+	(void)events;
+	if (!generation->retired || watcher->rstatus)
+		log_error("worker %zu (process %d) died: %s%s", child->index, watcher->rpid,
+			  describe(watcher->rstatus, text),
+			  generation->retired ? "" : "; another is started");
+	child_over(loop, child);
+	if (generation->retired) {
+		check_gone(generation);
+		return;
+	}
+	ev_timer_set(&child->restart, pause, 0.);
+	ev_timer_start(loop, &child->restart);
+}
+
+static void on_keyd_exit(struct ev_loop *loop, ev_child *watcher, int events)
+{
+	struct child *child = watcher->data;
+	struct generation *generation = child->generation;
+	char text[64];
+
+	(void)events;
+	child_over(loop, child);
+	if (generation->retired) {
+		check_gone(generation);
+		return;
+	}
+	log_error("keyd (process %d) died: %s; keys are read anew", watcher->rpid,
+		  describe(watcher->rstatus, text));
+	generation->keyd_died(generation, generation->arg);
+}
+
+static void child_init(struct child *child, struct generation *generation, size_t index,
+		       void (*on_exit)(struct ev_loop *loop, ev_child *watcher, int events))
+{
+	child->generation = generation;
+	child->index = index;
+	child->control = -1;
+	ev_init(&child->exit, on_exit);
+	ev_init(&child->restart, on_restart);
+	child->exit.data = child->restart.data = child;
+}
+
+static void child_started(struct child *child, pid_t pid)
+{
+	struct ev_loop *loop = EV_DEFAULT_UC;
+
+	child->pid = pid;
+	ev_now_update(loop);
+	child->started = ev_now(loop);
+	ev_child_set(&child->exit, pid, 0);
+	ev_child_start(loop, &child->exit);
+}
+
+static int start_worker(struct generation *generation, struct child *child)
+{
+	const struct worker_plan plan = {
+		.gates = generation->gates,
+		.gate_count = generation->built,
+		.index = child->index,
+		.workers = generation->worker_count,
+		.who = generation->who,
+		.keylog_fd = generation->keylog_fd,
+	};
+	pid_t pid;
+
+	pid = worker_start(&plan, generation->keyd.control, &child->control);
+	if (pid < 0)
+		return -1;
+	child_started(child, pid);
+	return 0;
+}
+
+static int start_workers(struct generation *generation)
+{
+	size_t i;
+
+	for (i = 0; i < generation->worker_count; i++)
+		if (start_worker(generation, &generation->workers[i]))
+			return -1;
+	for (i = 0; i < generation->worker_count; i++) {
+		if (!await_ready(generation->workers[i].control))
+			continue;
+		log_error("worker %zu did not get ready", i);
+		return -1;
+	}
+	return 0;
+}
+
+static int start_keyd(struct generation *generation)
+{
+	struct child *keyd = &generation->keyd;
+	pid_t pid;
+
+	pid = keyd_start(generation->gates, generation->built, &generation->who, &keyd->control);
+	if (pid < 0)
+		return -1;
+	child_started(keyd, pid);
+	return await_ready(keyd->control);	/* it logged what was wrong */
+}
+
+static int set_up(struct generation *generation)
+{
+	const struct settings *settings = generation->settings;
+	size_t i;
+
+	generation->worker_count = settings->workers ? settings->workers : count_cpus();
+	generation->workers = xcalloc(generation->worker_count, sizeof(*generation->workers));
+	child_init(&generation->keyd, generation, 0, on_keyd_exit);
+	for (i = 0; i < generation->worker_count; i++)
+		child_init(&generation->workers[i], generation, i, on_worker_exit);
+	if (sandbox_identity(settings->user, &generation->who) || open_keylog(generation) ||
+	    build_gates(generation) || choose_data_paths(generation) || bind_gates(generation) ||
+	    start_keyd(generation) || start_listening(generation) || start_workers(generation))
+		return -1;
+	return 0;
+}
+
+struct generation *generation_start(struct settings *settings, bool owns_settings,
+				    struct listeners *listeners,
+				    const struct generation *callbacks)
+{
+	struct generation *generation = xcalloc(1, sizeof(*generation));
+
+	*generation = *callbacks;
+	generation->settings = settings;
+	generation->listeners = listeners;
+	generation->keylog_fd = -1;
+	if (!set_up(generation)) {
+		generation->owns_settings = owns_settings;
+		return generation;
+	}
+	generation_kill(generation);
+	unbind_gates(generation);
+	listeners_trim(listeners);
+	generation_free(generation);
+	return NULL;
+}
+
+static void tell_workers(const struct generation *generation, enum ipc_type type)
+{
+	size_t i;
+
+	/* one that cannot be told is dead, which its exit will say */
+	for (i = 0; i < generation->worker_count; i++)
+		if (generation->workers[i].control != -1)
+			(void)ipc_send(generation->workers[i].control, type, 0, NULL, 0, -1);
+}
+
+static void retire(struct generation *generation, enum ipc_type type)
+{
+	size_t i;
+
+	generation->retired = true;
+	for (i = 0; i < generation->worker_count; i++)
+		ev_timer_stop(EV_DEFAULT_UC, &generation->workers[i].restart);
+	tell_workers(generation, type);
+	close_control(&generation->keyd);	/* its answerers stay with their workers */
+	unbind_gates(generation);
+	check_gone(generation);
+}
+
+void generation_retire(struct generation *generation)
+{
+	retire(generation, IPC_DRAIN);
+}
+
+void generation_stop(struct generation *generation)
+{
+	retire(generation, IPC_STOP);
+}
+
+void generation_kill(const struct generation *generation)
+{
+	size_t i;
+
+	for (i = 0; i < generation->worker_count; i++)
+		if (generation->workers[i].pid)
+			(void)kill(generation->workers[i].pid, SIGKILL);
+	if (generation->keyd.pid)
+		(void)kill(generation->keyd.pid, SIGKILL);
+}
+
+void generation_free(struct generation *generation)
+{
+	struct ev_loop *loop = EV_DEFAULT_UC;
+	size_t i;
+
+	for (i = 0; i < generation->worker_count; i++) {
+		ev_timer_stop(loop, &generation->workers[i].restart);
+		child_over(loop, &generation->workers[i]);
+	}
+	child_over(loop, &generation->keyd);
+	for (i = 0; i < generation->built; i++)
+		gate_clear(&generation->gates[i]);
+	if (generation->keylog_fd != -1)
+		close(generation->keylog_fd);
+	if (generation->owns_settings)
+		settings_free(generation->settings);
+	free(generation->gates);
+	free(generation->workers);
+	free(generation);
+}

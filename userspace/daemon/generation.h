@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A generation: one reading of the configuration with the keyd and the workers
+ * that run it.  A reload builds a new one beside the old and only then retires
+ * the old, whose workers end with their last connection.
+ */
+#ifndef TLSGATE_DAEMON_GENERATION_H
+#define TLSGATE_DAEMON_GENERATION_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "daemon/gate.h"
+#include "daemon/listener.h"
+#include "daemon/sandbox.h"
+
+struct generation;
+
+struct child {
+	struct generation *generation;
+	pid_t pid;			/* 0: none */
+	int control;			/* -1: none */
+	size_t index;			/* of a worker */
+	ev_child exit;
+	ev_timer restart;
+	ev_tstamp started;
+};
+
+struct generation {
+	struct generation *next;	/* the monitor's list, newest first */
+	struct settings *settings;	/* the monitor's, when it reads no file */
+	bool owns_settings;
+	struct gate *gates;		/* settings->gate_count of them */
+	size_t built;			/* of gates, to be cleared */
+	struct listeners *listeners;
+	struct identity who;
+	int keylog_fd;
+	struct child keyd;
+	struct child *workers;
+	size_t worker_count;
+	bool retired;
+	/* called when the last process of a retired one is gone / keyd of a live one died */
+	void (*gone)(struct generation *generation, void *arg);
+	void (*keyd_died)(struct generation *generation, void *arg);
+	void *arg;
+};
+
+/*
+ * Builds everything, binds, starts keyd and the workers and waits until all
+ * are ready.  NULL: a line was logged and nothing has changed.  settings stay
+ * the caller's on failure.
+ */
+struct generation *generation_start(struct settings *settings, bool owns_settings,
+				    struct listeners *listeners,
+				    const struct generation *callbacks);
+/* No more connections for it; it goes away with its last one, see gone(). */
+void generation_retire(struct generation *generation);
+/* As generation_retire(), and its connections end now. */
+void generation_stop(struct generation *generation);
+/* Ends whatever still runs by force. */
+void generation_kill(const struct generation *generation);
+/* Frees; no process of it may be left. */
+void generation_free(struct generation *generation);
+
+#endif

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/handshake.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "daemon/conn.h"
+#include "daemon/keyclient.h"
+
+#define WHAT	"handshake failed"
+
+/* One receive call's bytes into the engine.  True: look again at what it wants. */
+static bool feed(struct conn *conn)
+{
+	struct worker *worker = conn->worker;
+	size_t room = tls_conn_input_space(conn->tls);
+	ssize_t n;
+	int err;
+
+	if (room > sizeof(worker->wire))
+		room = sizeof(worker->wire);
+	n = recv(conn->tls_io.fd, worker->wire, room, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		conn_watch(conn, &conn->tls_io, EV_READ);
+		return false;
+	}
+	if (n < 0) {
+		conn_fail(conn, WHAT, strerror(errno));
+		return false;
+	}
+	err = n ? tls_conn_input(conn->tls, worker->wire, (size_t)n) : tls_conn_input_eof(conn->tls);
+	if (!err && n)
+		return true;
+	if (err)
+		conn_fail_engine(conn, WHAT, err);
+	else
+		conn_fail(conn, WHAT, "the peer closed the connection");
+	return false;
+}
+
+static void ask_keyd(struct conn *conn)
+{
+	conn_watch(conn, &conn->tls_io, 0);
+	if (!conn->key_waiting && keyclient_ask(&conn->worker->keys, conn))
+		conn_fail(conn, WHAT, "too many wait for keyd");
+}
+
+void handshake_continue(struct conn *conn)
+{
+	int ret;
+
+	do {
+		ret = conn_flush(conn);
+		if (ret < 0) {
+			conn_fail(conn, WHAT, strerror(errno));
+			return;
+		}
+		if (ret) {
+			conn_watch(conn, &conn->tls_io, EV_WRITE);
+			return;
+		}
+		if (tls_conn_wants(conn->tls) & TLS_WANTS_PRIVATE_KEY) {
+			ask_keyd(conn);
+			return;
+		}
+		if (tls_conn_established(conn->tls)) {
+			conn_established(conn);
+			return;
+		}
+	} while (feed(conn));
+}
+
+void handshake_start(struct conn *conn)
+{
+	int err;
+
+	conn->state = CONN_HANDSHAKE;
+	conn_deadline(conn, conn->gate->settings->handshake_timeout);
+	conn->tls = tls_conn_new(conn->gate->config);
+	if (!conn->tls) {
+		conn_fail(conn, WHAT, "out of memory");
+		return;
+	}
+	err = conn->gate->server_name[0] ?
+	      tls_conn_set_server_name(conn->tls, conn->gate->server_name) : 0;
+	if (!err)
+		err = tls_conn_start(conn->tls);
+	if (err)
+		conn_fail_engine(conn, WHAT, err);
+	else
+		handshake_continue(conn);
+}
+
+void handshake_key_reply(struct conn *conn, const uint8_t *reply, size_t len)
+{
+	int err = tls_conn_key_reply(conn->tls, reply, len);
+
+	if (err)
+		conn_fail_engine(conn, WHAT, err);
+	else
+		handshake_continue(conn);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/install.h"
+
+#include <string.h>
+
+#include "daemon/conn.h"
+#include "lib/libtlsgate.h"
+
+_Static_assert(TLS_MAX_KEY == TLSGATE_KEY_MAX && TLS_MAX_IV == TLSGATE_IV_MAX &&
+	       TLS_MAX_SECRET == TLSGATE_SECRET_MAX, "engine and kernel agree on key sizes");
+_Static_assert(TLS_MAX_INPUT <= TLSGATE_RX_PENDING_MAX, "whatever the engine holds fits");
+_Static_assert((int)TLS_CLIENT == (int)TLSGATE_ROLE_CLIENT &&
+	       (int)TLS_SERVER == (int)TLSGATE_ROLE_SERVER, "roles need no translation");
+
+static void copy_direction(struct tlsgate_keys *to, const struct tls_direction_keys *from)
+{
+	memcpy(to->key, from->key, from->key_len);
+	memcpy(to->iv, from->iv, from->iv_len);
+	memcpy(to->secret, from->secret, from->secret_len);
+	to->key_len = from->key_len;
+	to->iv_len = from->iv_len;
+	to->secret_len = from->secret_len;
+	to->seq = from->seq;
+}
+
+static void fill_params(struct tlsgate_session_params *params, const struct conn *conn,
+			const struct tls_session_keys *keys)
+{
+	params->fd = conn->tls_io.fd;
+	params->relay_fd = conn->plain_io.fd;
+	params->version = keys->version;
+	params->suite = keys->suite;
+	params->role = (enum tlsgate_role)keys->role;
+	copy_direction(&params->tx, &keys->tx);
+	copy_direction(&params->rx, &keys->rx);
+	params->rx_pending = tls_conn_pending(conn->tls, &params->rx_pending_len);
+	if (conn->gate->settings->idle_timeout) {
+		params->options.set = TLSGATE_SET_IDLE_TIMEOUT;
+		params->options.idle_timeout = conn->gate->settings->idle_timeout;
+	}
+}
+
+/*
+ * Everything is looked at before the one call that switches, and nothing
+ * after it can fail: a half-installed session would be a broken promise.
+ */
+int install_session(struct conn *conn, uint32_t *id, const char **why)
+{
+	struct tlsgate_session_params params = TLSGATE_SESSION_PARAMS_INIT;
+	struct tls_session_keys keys;
+	size_t output;
+	int ret = -1;
+
+	*why = "no netlink socket";
+	if (!conn->worker->tlsgate)
+		return ret;
+	(void)tls_conn_output(conn->tls, &output);
+	*why = "the handshake left bytes to send";
+	if (output || !tls_conn_established(conn->tls))
+		return ret;
+	*why = "the engine does not give the keys";
+	if (tls_conn_export_keys(conn->tls, &keys))
+		goto out;
+	fill_params(&params, conn, &keys);
+	ret = tlsgate_session_new(conn->worker->tlsgate, &params, id);
+	*why = tlsgate_error(conn->worker->tlsgate);
+out:
+	tls_wipe(&params, sizeof(params));
+	tls_wipe(&keys, sizeof(keys));
+	return ret;
+}

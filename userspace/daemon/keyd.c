@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/keyd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/ipc.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#define MAX_KEY_FILE	(1u << 18)
+
+struct keyring {
+	struct tls_private_key **keys;	/* by key id */
+	uint32_t count;
+};
+
+static struct tls_private_key *read_key(const struct gate *gate, const char *path,
+					const char *cert_path, const struct tls_certificate *cert)
+{
+	const char *why = "it is no private key that tlsgate can use";
+	struct tls_private_key *key = NULL;
+	char *pem;
+	size_t len;
+
+	pem = file_read(path, MAX_KEY_FILE, &len);
+	if (!pem) {
+		log_error("%s: key '%s' refused: %s", gate->settings->name, path, strerror(errno));
+		return NULL;
+	}
+	if (tls_private_key_new(&key, pem, len, &why)) {
+		log_error("%s: key '%s' refused: %s", gate->settings->name, path, why);
+		key = NULL;
+	} else if (!tls_private_key_matches(key, cert)) {
+		log_error("%s: key '%s' refused: it is not the key of certificate '%s': give the pair",
+			  gate->settings->name, path, cert_path);
+		tls_private_key_free(key);
+		key = NULL;
+	}
+	file_wipe(pem, len);
+	return key;
+}
+
+static int read_keys(struct keyring *ring, const struct gate *gates, size_t count)
+{
+	const struct gate_settings *set;
+	struct tls_private_key *key;
+	size_t i, j;
+
+	for (i = 0; i < count; i++) {
+		set = gates[i].settings;
+		for (j = 0; j < set->keys.count; j++) {
+			key = read_key(&gates[i], set->keys.items[j], set->certs.items[j],
+				       gates[i].certs[j]);
+			if (!key)
+				return -1;
+			ring->keys = xrealloc(ring->keys, ring->count + 1, sizeof(*ring->keys));
+			ring->keys[ring->count++] = key;
+		}
+	}
+	return 0;
+}
+
+/* How many bytes *reply has, or 0: refused. */
+static size_t perform(const struct keyring *ring, const struct ipc_message *message, uint8_t *reply)
+{
+	struct tls_key_request request;
+	struct keyd_request head;
+	size_t len = TLS_MAX_KEY_REPLY;
+
+	memcpy(&head, message->data, sizeof(head));
+	if (head.key_id >= ring->count)
+		return 0;
+	request = (struct tls_key_request){
+		.op = (enum tls_key_op)head.op,
+		.key_id = head.key_id,
+		.scheme = head.scheme,
+		.data = message->data + sizeof(head),
+		.len = message->len - sizeof(head),
+	};
+	if (tls_private_key_perform(ring->keys[head.key_id], &request, reply, &len)) {
+		log_warn("key %u: request of kind %u refused for scheme 0x%04x", head.key_id,
+			 head.op, head.scheme);
+		return 0;
+	}
+	return len;
+}
+
+static int answer(int end, const struct keyring *ring, const struct ipc_message *message)
+{
+	uint8_t reply[TLS_MAX_KEY_REPLY];
+	size_t len;
+	int ret;
+
+	if (message->type != IPC_KEY_REQUEST || message->len < sizeof(struct keyd_request) ||
+	    message->len > sizeof(struct keyd_request) + TLS_MAX_KEY_REQUEST || message->fd != -1)
+		return -EPROTO;
+	len = perform(ring, message, reply);
+	ret = ipc_send(end, len ? IPC_KEY_REPLY : IPC_KEY_REFUSED, message->id, reply, len, -1);
+	explicit_bzero(reply, sizeof(reply));
+	return ret;
+}
+
+/* The whole life of an answerer; the end of its worker ends it. */
+static _Noreturn void answer_worker(int end, const struct keyring *ring)
+{
+	struct ipc_message message;
+	int keep[] = { end };
+	int ret;
+
+	if (sandbox_keep_fds(keep, 1) || sandbox_filter(SANDBOX_ANSWERER))
+		_exit(1);
+	while ((ret = ipc_receive(end, &message)) == 1) {
+		ret = answer(end, ring, &message);
+		if (ret)
+			break;
+	}
+	if (ret == -EPROTO)
+		log_error("a worker sent what is no key request: its answerer ends");
+	_exit(ret ? 1 : 0);
+}
+
+static int adopt_worker(const struct ipc_message *message, const struct keyring *ring)
+{
+	pid_t pid;
+
+	if (message->type != IPC_NEW_WORKER || message->fd == -1)
+		return -1;
+	pid = fork();
+	if (pid == 0)
+		answer_worker(message->fd, ring);
+	close(message->fd);
+	if (pid < 0)
+		log_error("no process for a worker's key requests: %s", strerror(errno));
+	return pid < 0 ? -1 : 0;
+}
+
+static _Noreturn void run(int control, const struct gate *gates, size_t count,
+			  const struct identity *who)
+{
+	struct keyring ring = {0};
+	struct ipc_message message;
+	int keep[] = { control };
+	int ret;
+
+	sandbox_child("tlsgated-keyd");
+	(void)signal(SIGCHLD, SIG_IGN);	/* answerers need no reaping */
+	if (sandbox_keep_fds(keep, 1) || sandbox_hide_memory() || read_keys(&ring, gates, count) ||
+	    sandbox_drop(who) || sandbox_filter(SANDBOX_KEYD) ||
+	    ipc_send(control, IPC_READY, 0, NULL, 0, -1))
+		_exit(1);
+	while ((ret = ipc_receive(control, &message)) == 1)
+		if (adopt_worker(&message, &ring))
+			_exit(1);
+	_exit(ret ? 1 : 0);
+}
+
+pid_t keyd_start(const struct gate *gates, size_t count, const struct identity *who, int *control)
+{
+	int ends[2];
+	pid_t pid;
+	int ret;
+
+	ret = ipc_pair(ends);
+	if (ret) {
+		log_error("keyd cannot be started: %s", strerror(-ret));
+		return -1;
+	}
+	pid = fork();
+	if (pid == 0)
+		run(ends[1], gates, count, who);
+	close(ends[1]);
+	if (pid < 0) {
+		log_error("keyd cannot be started: %s", strerror(errno));
+		close(ends[0]);
+		return -1;
+	}
+	*control = ends[0];
+	return pid;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The process that alone holds private keys.  It reads the key files while
+ * still privileged, checks each against its certificate, drops all it can,
+ * and from then on forks one answerer per worker, which knows one thing: take
+ * a request from its socket end, perform it, answer.  An answerer ends with
+ * its worker, keyd with the monitor's end of the control socket.
+ */
+#ifndef TLSGATE_DAEMON_KEYD_H
+#define TLSGATE_DAEMON_KEYD_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/gate.h"
+#include "daemon/sandbox.h"
+
+/* Precedes the data in IPC_KEY_REQUEST. */
+struct keyd_request {
+	uint32_t key_id;
+	uint16_t scheme;		/* TLS SignatureScheme */
+	uint16_t op;			/* enum tls_key_op */
+};
+
+/*
+ * Forks keyd for the keys of all gates.  *control becomes the monitor's end:
+ * IPC_READY comes from it, or end-of-file when a key was refused (a line was
+ * logged); IPC_NEW_WORKER goes into it.  The process id, or -1 and a line was
+ * logged.
+ */
+pid_t keyd_start(const struct gate *gates, size_t count, const struct identity *who, int *control);
+
+#endif

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+
+#define DEFER_ACCEPT_SECONDS	5
+
+static int set_option(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+/* Returns the socket, or -errno. */
+static int bound_socket(const struct addr *addr, bool reuseport)
+{
+	int fd, error;
+
+	fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
+	    (!reuseport || !set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
+	    (addr->sa.sa_family != AF_INET6 || !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)) &&
+	    !bind(fd, &addr->sa, addr->len))
+		return fd;
+	error = errno;
+	close(fd);
+	return -error;
+}
+
+/*
+ * Two daemons with SO_REUSEPORT would share the port in silence: a first
+ * socket without it finds out whether somebody is there already.
+ */
+static int probe(const struct addr *addr)
+{
+	int fd = bound_socket(addr, false);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+static const char *advice(int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return "another process listens there: stop it or choose another port";
+	case EACCES:
+		return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+	case EADDRNOTAVAIL:
+		return "no interface of this machine has that address";
+	default:
+		return "give another address to listen on";
+	}
+}
+
+static int complain(const struct addr *addr, int error)
+{
+	char text[ADDR_TEXT_MAX];
+
+	log_error("cannot listen on %s: %s: %s", addr_format(&addr->sa, addr->len, text),
+		  strerror(error), advice(error));
+	return -1;
+}
+
+static int add_sockets(struct listener *listener, size_t want)
+{
+	int fd;
+
+	while (!listener->activated && listener->count < want) {
+		fd = bound_socket(&listener->addr, true);
+		if (fd < 0)
+			return complain(&listener->addr, -fd);
+		listener->fds = xrealloc(listener->fds, listener->count + 1,
+					 sizeof(*listener->fds));
+		listener->fds[listener->count++] = fd;
+	}
+	return 0;
+}
+
+static struct listener *add_listener(struct listeners *all, const struct addr *addr)
+{
+	struct listener *listener = xcalloc(1, sizeof(*listener));
+
+	listener->addr = *addr;
+	listener->next = all->first;
+	all->first = listener;
+	return listener;
+}
+
+/* Socket activation: each socket that systemd passed becomes a listener. */
+static void read_activation(struct listeners *all)
+{
+	struct listener *listener;
+	struct addr addr;
+	int count, i;
+
+	if (all->activation_read)
+		return;
+	all->activation_read = true;
+	count = sd_listen_fds(1);
+	for (i = 0; i < count; i++) {
+		int fd = SD_LISTEN_FDS_START + i;
+
+		memset(&addr, 0, sizeof(addr));
+		addr.len = sizeof(addr.storage);
+		if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 ||
+		    getsockname(fd, &addr.sa, &addr.len)) {
+			log_warn("socket %d passed by systemd is no listening stream socket", fd);
+			continue;
+		}
+		(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+		listener = add_listener(all, &addr);
+		listener->activated = true;
+		listener->fds = xcalloc(1, sizeof(*listener->fds));
+		listener->fds[0] = fd;
+		listener->count = listener->listening = 1;
+	}
+}
+
+static struct listener *find(const struct listeners *all, const struct addr *addr)
+{
+	struct listener *listener = all->first;
+
+	while (listener && !addr_equal(&listener->addr, addr))
+		listener = listener->next;
+	return listener;
+}
+
+/* Where the kernel has no IPv6, :PORT means IPv4 only. */
+static struct addr without_ipv6(const struct addr *addr)
+{
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&addr->storage;
+	struct addr out = { .len = sizeof(struct sockaddr_in) };
+	struct sockaddr_in *sin = (struct sockaddr_in *)&out.storage;
+
+	sin->sin_family = AF_INET;
+	sin->sin_port = sin6->sin6_port;
+	return out;
+}
+
+static int probe_or_fall_back(struct addr *addr)
+{
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&addr->storage;
+	int ret = probe(addr);
+
+	if ((ret == -EAFNOSUPPORT || ret == -EADDRNOTAVAIL) && addr->sa.sa_family == AF_INET6 &&
+	    IN6_IS_ADDR_UNSPECIFIED(&sin6->sin6_addr)) {
+		*addr = without_ipv6(addr);
+		ret = probe(addr);
+	}
+	return ret ? complain(addr, -ret) : 0;
+}
+
+struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want,
+			      bool client_speaks_first)
+{
+	struct listener *listener;
+	struct addr actual = *addr;
+
+	read_activation(all);
+	listener = find(all, addr);
+	if (!listener) {
+		if (probe_or_fall_back(&actual))
+			return NULL;
+		listener = find(all, &actual);
+		if (!listener)
+			listener = add_listener(all, &actual);
+	}
+	listener->users++;
+	listener->client_speaks_first = client_speaks_first;
+	if (add_sockets(listener, want)) {
+		listener_put(all, listener);
+		return NULL;
+	}
+	return listener;
+}
+
+int listener_start(struct listener *listener)
+{
+	int defer = listener->client_speaks_first ? DEFER_ACCEPT_SECONDS : 0;
+
+	for (; listener->listening < listener->count; listener->listening++) {
+		int fd = listener->fds[listener->listening];
+
+		/* for speed only, and the first inherited by what is accepted */
+		(void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		(void)set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, defer);
+		if (listen(fd, SOMAXCONN))
+			return complain(&listener->addr, errno);
+	}
+	return 0;
+}
+
+static void close_from(struct listener *listener, size_t first)
+{
+	while (listener->count > first)
+		close(listener->fds[--listener->count]);
+}
+
+void listener_put(struct listeners *all, struct listener *listener)
+{
+	struct listener **link = &all->first;
+
+	if (--listener->users || listener->activated)
+		return;
+	while (*link != listener)
+		link = &(*link)->next;
+	*link = listener->next;
+	close_from(listener, 0);
+	free(listener->fds);
+	free(listener);
+}
+
+void listeners_trim(struct listeners *all)
+{
+	struct listener *listener;
+
+	for (listener = all->first; listener; listener = listener->next)
+		close_from(listener, listener->listening);
+}
+
+bool listener_is_for(const struct listener *listener, size_t index, size_t worker, size_t workers)
+{
+	return listener->activated || index % workers == worker;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Listening sockets.  The monitor opens them and keeps them, so that neither
+ * the death of a worker nor a reload resets what waits in an accept queue.
+ * One address has one SO_REUSEPORT socket per worker, or the one that systemd
+ * passed, which the workers then share.
+ */
+#ifndef TLSGATE_DAEMON_LISTENER_H
+#define TLSGATE_DAEMON_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+
+struct listener {
+	struct listener *next;
+	struct addr addr;
+	unsigned int users;		/* gates of live generations */
+	bool activated;			/* passed by systemd: never closed, shared */
+	bool client_speaks_first;	/* TCP_DEFER_ACCEPT makes sense */
+	int *fds;
+	size_t count;			/* sockets open, bound */
+	size_t listening;		/* the first of them that listen() was called on */
+};
+
+struct listeners {
+	struct listener *first;
+	bool activation_read;
+};
+
+/*
+ * The listener of an address with at least want sockets, bound but not yet
+ * listening where they are new, so that giving up leaves no trace.  NULL: a
+ * line was logged.  Each success is one listener_put().
+ */
+struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want,
+			      bool client_speaks_first);
+/* Starts to listen on what is bound.  0, or -1 and a line was logged. */
+int listener_start(struct listener *listener);
+/* Closes the sockets with their last user. */
+void listener_put(struct listeners *all, struct listener *listener);
+/* Closes what was bound and never started: after a reload that was given up. */
+void listeners_trim(struct listeners *all);
+
+/* Does worker (0..workers-1) serve socket index? */
+bool listener_is_for(const struct listener *listener, size_t index, size_t worker, size_t workers);
+
+#endif

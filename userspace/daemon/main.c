@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+/* tlsgated: terminates and originates TLS with the data path in the kernel. */
+#include "common/log.h"
+#include "daemon/monitor.h"
+#include "daemon/options.h"
+#include "engine/crypto.h"
+
+int main(int argc, char **argv)
+{
+	struct options options;
+
+	log_init("tlsgated", false);
+	switch (options_parse(argc, argv, &options)) {
+	case OPTIONS_DONE:
+		return 0;
+	case OPTIONS_BAD:
+		return 2;
+	case OPTIONS_RUN:
+		break;
+	}
+	/* before anything is dropped: libcrypto reads its configuration now */
+	if (tls_crypto_init()) {
+		log_error("libcrypto cannot be set up: check its configuration (openssl.cnf)");
+		settings_free(options.settings);
+		return 1;
+	}
+	return monitor_run(&options);
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/monitor.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+#include "common/log.h"
+#include "daemon/config.h"
+#include "daemon/generation.h"
+
+#define STOP_SECONDS	3.0	/* then what is left is killed */
+#define RETRY_SECONDS	1.0
+
+struct monitor {
+	struct ev_loop *loop;
+	const char *config_file;	/* NULL: settings are those of the command line */
+	struct settings *settings;	/* of the command line */
+	bool verbose;			/* --verbose, whatever the file says */
+	struct listeners listeners;
+	struct generation *generations;	/* newest first; the first is the live one */
+	ev_signal hangup, terminate, interrupt;
+	ev_timer retry, force;
+	bool stopping;
+};
+
+static void forget(struct generation *generation, void *arg)
+{
+	struct monitor *monitor = arg;
+	struct generation **link = &monitor->generations;
+
+	while (*link != generation)
+		link = &(*link)->next;
+	*link = generation->next;
+	generation_free(generation);
+	if (monitor->stopping && !monitor->generations)
+		ev_break(monitor->loop, EVBREAK_ALL);
+}
+
+static void retry_soon(struct monitor *monitor)
+{
+	ev_timer_stop(monitor->loop, &monitor->retry);
+	ev_timer_set(&monitor->retry, RETRY_SECONDS, 0.);
+	ev_timer_start(monitor->loop, &monitor->retry);
+}
+
+static void keyd_died(struct generation *generation, void *arg)
+{
+	(void)generation;
+	retry_soon(arg);
+}
+
+/* Reads and starts.  CONFIG_OK, or a line was logged and all is as before. */
+static enum config_result start_generation(struct monitor *monitor)
+{
+	const struct generation callbacks = {
+		.gone = forget, .keyd_died = keyd_died, .arg = monitor,
+	};
+	struct settings *settings = monitor->settings;
+	enum config_result result = CONFIG_OK;
+	struct generation *generation;
+
+	if (monitor->config_file)
+		result = config_read(monitor->config_file, &settings);
+	if (result != CONFIG_OK)
+		return result;
+	log_init("tlsgated", monitor->verbose || settings->verbose);
+	generation = generation_start(settings, monitor->config_file, &monitor->listeners, &callbacks);
+	if (!generation) {
+		if (monitor->config_file)
+			settings_free(settings);
+		return CONFIG_UNREADABLE;
+	}
+	generation->next = monitor->generations;
+	monitor->generations = generation;
+	return CONFIG_OK;
+}
+
+static void log_ready(const struct monitor *monitor)
+{
+	const struct generation *generation = monitor->generations;
+	const struct gate_settings *set;
+	size_t i, j;
+
+	for (i = 0; i < generation->settings->gate_count; i++) {
+		set = &generation->settings->gates[i];
+		for (j = 0; j < set->listen.count; j++)
+			log_info("%s: listening on %s, backend %s, %zu workers", set->name,
+				 set->listen.items[j], set->backend, generation->worker_count);
+	}
+}
+
+static void reload(struct monitor *monitor)
+{
+	struct generation *old = monitor->generations;
+
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+			 (unsigned long long)log_now_ms() * 1000);
+	if (start_generation(monitor) == CONFIG_OK) {
+		generation_retire(old);
+		log_ready(monitor);
+		log_info("reloaded: connections of before go on as they were");
+	} else {
+		log_error("reload refused: what ran before goes on");
+		if (!old->keyd.pid)
+			retry_soon(monitor);
+	}
+	(void)sd_notify(0, "READY=1");
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	struct monitor *monitor = watcher->data;
+
+	(void)loop;
+	(void)events;
+	if (!monitor->stopping)
+		reload(monitor);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct monitor *monitor = watcher->data;
+
+	(void)loop;
+	(void)events;
+	if (!monitor->stopping && !monitor->generations->keyd.pid)
+		reload(monitor);
+}
+
+static void on_force(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct monitor *monitor = watcher->data;
+	struct generation *generation;
+
+	(void)loop;
+	(void)events;
+	for (generation = monitor->generations; generation; generation = generation->next)
+		generation_kill(generation);
+}
+
+static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	struct monitor *monitor = watcher->data;
+	struct generation *generation, *next;
+
+	(void)events;
+	if (monitor->stopping)
+		return;
+	monitor->stopping = true;
+	(void)sd_notify(0, "STOPPING=1");
+	log_info("ending: signal %d", watcher->signum);
+	ev_timer_set(&monitor->force, STOP_SECONDS, 0.);
+	ev_timer_start(loop, &monitor->force);
+	for (generation = monitor->generations; generation; generation = next) {
+		next = generation->next;
+		generation_stop(generation);
+	}
+}
+
+static void watch_signal(struct monitor *monitor, ev_signal *watcher, int signum,
+			 void (*callback)(struct ev_loop *loop, ev_signal *watcher, int events))
+{
+	ev_signal_init(watcher, callback, signum);
+	watcher->data = monitor;
+	ev_signal_start(monitor->loop, watcher);
+}
+
+static void set_up(struct monitor *monitor)
+{
+	(void)signal(SIGPIPE, SIG_IGN);
+	ev_init(&monitor->retry, on_retry);
+	ev_init(&monitor->force, on_force);
+	monitor->retry.data = monitor->force.data = monitor;
+	watch_signal(monitor, &monitor->hangup, SIGHUP, on_hangup);
+	watch_signal(monitor, &monitor->terminate, SIGTERM, on_terminate);
+	watch_signal(monitor, &monitor->interrupt, SIGINT, on_terminate);
+}
+
+/* A connection takes two descriptors: the usual soft limit of 1024 is for select(). */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_warn("limit of open files cannot be raised: %s", strerror(errno));
+}
+
+int monitor_run(struct options *options)
+{
+	struct monitor monitor = {
+		.config_file = options->config_file,
+		.settings = options->settings,
+		.verbose = options->verbose,
+	};
+	enum config_result result;
+
+	monitor.loop = ev_default_loop(EVFLAG_AUTO | EVFLAG_NOENV);
+	if (!monitor.loop) {
+		log_error("no event loop: %s", strerror(errno));
+		settings_free(monitor.settings);
+		return 1;
+	}
+	set_up(&monitor);
+	raise_fd_limit();
+	result = start_generation(&monitor);
+	if (result == CONFIG_OK) {
+		log_ready(&monitor);
+		(void)sd_notify(0, "READY=1");
+		ev_run(monitor.loop, 0);
+	}
+	ev_loop_destroy(monitor.loop);
+	settings_free(monitor.settings);
+	if (result == CONFIG_BAD)
+		return 2;
+	return result == CONFIG_OK ? 0 : 1;
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+
+#ifndef TLSGATE_VERSION
+#define TLSGATE_VERSION	"0.1"
+#endif
+
+#define MAX_OPTIONS	40
+#define HINT		"; see tlsgated --help"
+
+enum {
+	OPT_CONFIG = 'c',
+	OPT_HELP = 'h',
+	OPT_VERSION = 0x100,
+	OPT_FOREGROUND,
+	OPT_SETTING,			/* + row of the settings table */
+};
+
+/* The two forms of the command line, told apart by the first word. */
+struct command {
+	const char *name;
+	enum gate_mode mode;
+};
+
+static const struct command commands[] = {
+	{ "serve", GATE_SERVE },
+	{ "connect", GATE_CONNECT },
+	{ NULL, 0 },
+};
+
+static size_t add_option(struct option *out, size_t count, const char *name, bool argument, int code)
+{
+	out[count] = (struct option){
+		.name = name,
+		.has_arg = argument ? required_argument : no_argument,
+		.val = code,
+	};
+	return count + 1;
+}
+
+static void build_options(struct option out[MAX_OPTIONS])
+{
+	const struct setting *table = settings_table();
+	const struct setting *row;
+	size_t count = 0;
+
+	count = add_option(out, count, "config", true, OPT_CONFIG);
+	count = add_option(out, count, "help", false, OPT_HELP);
+	count = add_option(out, count, "version", false, OPT_VERSION);
+	count = add_option(out, count, "foreground", false, OPT_FOREGROUND);
+	for (row = table; row->name; row++)
+		if (!(row->scope & SETTING_FILE))
+			count = add_option(out, count, row->name, row->argument,
+					   OPT_SETTING + (int)(row - table));
+	out[count] = (struct option){0};
+}
+
+static void print_rows(const char *title, unsigned int mask, unsigned int scope)
+{
+	const struct setting *row;
+	char left[48];
+
+	printf("\n%s\n", title);
+	for (row = settings_table(); row->name; row++) {
+		if (row->scope & SETTING_FILE || (row->scope & mask) != scope)
+			continue;
+		snprintf(left, sizeof(left), "--%s%s%s", row->name, row->argument ? "=" : "",
+			 row->argument ? row->argument : "");
+		printf("  %-34s %s\n", left, row->help);
+	}
+}
+
+static void print_help(void)
+{
+	const unsigned int mask = SETTING_GATE | SETTING_GLOBAL;
+
+	printf("usage: tlsgated serve   LISTEN BACKEND --cert FILE --key FILE [options]\n"
+	       "       tlsgated connect LISTEN BACKEND [--ca FILE] [--server-name NAME] [options]\n"
+	       "       tlsgated -c FILE [--verbose]\n"
+	       "\n"
+	       "serve terminates TLS in front of a plain BACKEND; connect originates TLS to BACKEND.\n"
+	       "LISTEN is ADDR:PORT, [V6]:PORT or :PORT (IPv6 and IPv4); BACKEND also NAME:PORT or\n"
+	       "unix:/path.\n");
+	print_rows("serve:", mask, SETTING_SERVE);
+	print_rows("connect:", mask, SETTING_CONNECT);
+	print_rows("both:", mask, SETTING_GATE);
+	print_rows("process:", mask, SETTING_GLOBAL);
+	printf("  %-34s %s\n", "--foreground", "stay in the foreground (the default)");
+	printf("  %-34s %s\n", "-c, --config=FILE", "every gate in a configuration file");
+	printf("  %-34s %s\n", "--version, --help", "");
+	printf("\nSIGHUP reads certificates and configuration anew without dropping a connection;\n"
+	       "SIGTERM ends in order.  Exit status: 0 done, 1 failed at run time, 2 bad usage.\n");
+}
+
+/* Where the options go while it is not known yet whether -c was given. */
+struct parse {
+	struct options *options;
+	struct settings *settings;
+	const char *settings_option;	/* one that -c cannot stand beside */
+};
+
+static enum options_result apply_setting(struct parse *parse, const struct setting *row,
+					 const char *value)
+{
+	char why[SETTINGS_WHY_MAX] = "";
+
+	if (!strcmp(row->name, "verbose"))
+		parse->options->verbose = true;
+	else
+		parse->settings_option = row->name;
+	if (setting_apply(row, parse->settings, &parse->settings->gates[0],
+			  value ? value : "true", why)) {
+		log_error("--%s '%s' refused: %s", row->name, value, why);
+		return OPTIONS_BAD;
+	}
+	return OPTIONS_RUN;
+}
+
+static enum options_result one_option(struct parse *parse, int code, char **argv)
+{
+	switch (code) {
+	case OPT_CONFIG:
+		parse->options->config_file = optarg;
+		return OPTIONS_RUN;
+	case OPT_FOREGROUND:
+		return OPTIONS_RUN;
+	case OPT_HELP:
+		print_help();
+		return OPTIONS_DONE;
+	case OPT_VERSION:
+		puts("tlsgated " TLSGATE_VERSION);
+		return OPTIONS_DONE;
+	case ':':
+		log_error("%s needs a value" HINT, argv[optind - 1]);
+		return OPTIONS_BAD;
+	case '?':
+		log_error("option '%s' is not known, or takes no value" HINT, argv[optind - 1]);
+		return OPTIONS_BAD;
+	default:
+		return apply_setting(parse, settings_table() + (code - OPT_SETTING), optarg);
+	}
+}
+
+static enum options_result set_word(struct parse *parse, const char *name, const char *value)
+{
+	const struct setting *row = settings_table();
+	char why[SETTINGS_WHY_MAX] = "";
+
+	while (strcmp(row->name, name))
+		row++;
+	if (!setting_apply(row, parse->settings, &parse->settings->gates[0], value, why))
+		return OPTIONS_RUN;
+	log_error("%s '%s' refused: %s" HINT, row->argument, value, why);
+	return OPTIONS_BAD;
+}
+
+static enum options_result finish_gate(struct parse *parse, int argc, char **argv)
+{
+	struct gate_settings *gate = &parse->settings->gates[0];
+	const struct command *command = commands;
+	char why[SETTINGS_WHY_MAX] = "";
+
+	if (argc < 1) {
+		log_error("what to do is missing: serve, connect or -c FILE" HINT);
+		return OPTIONS_BAD;
+	}
+	while (command->name && strcmp(command->name, argv[0]))
+		command++;
+	if (!command->name) {
+		log_error("command '%s' is not known: use serve, connect or -c FILE" HINT, argv[0]);
+		return OPTIONS_BAD;
+	}
+	if (argc != 3) {
+		log_error("%s needs exactly LISTEN and BACKEND, %d given" HINT, argv[0], argc - 1);
+		return OPTIONS_BAD;
+	}
+	gate->mode = command->mode;
+	if (set_word(parse, "listen", argv[1]) != OPTIONS_RUN ||
+	    set_word(parse, "backend", argv[2]) != OPTIONS_RUN)
+		return OPTIONS_BAD;
+	if (gate_settings_check(gate, why)) {
+		log_error("%s %s refused: %s" HINT, argv[0], argv[1], why);
+		return OPTIONS_BAD;
+	}
+	free(gate->name);
+	gate->name = xprintf("%s %s", argv[0], argv[1]);
+	return OPTIONS_RUN;
+}
+
+static enum options_result finish_config(struct parse *parse, int argc, char **argv)
+{
+	if (argc) {
+		log_error("-c FILE stands alone, but '%s' was given too" HINT, argv[0]);
+		return OPTIONS_BAD;
+	}
+	if (parse->settings_option) {
+		log_error("--%s cannot stand beside -c FILE: write it into the file",
+			  parse->settings_option);
+		return OPTIONS_BAD;
+	}
+	return OPTIONS_RUN;
+}
+
+enum options_result options_parse(int argc, char **argv, struct options *options)
+{
+	struct parse parse = { .options = options, .settings = settings_new() };
+	enum options_result result = OPTIONS_RUN;
+	struct option list[MAX_OPTIONS];
+	int code;
+
+	*options = (struct options){0};
+	(void)settings_add_gate(parse.settings, "command line");
+	build_options(list);
+	opterr = 0;
+	while (result == OPTIONS_RUN && (code = getopt_long(argc, argv, ":c:h", list, NULL)) != -1)
+		result = one_option(&parse, code, argv);
+	if (result == OPTIONS_RUN)
+		result = options->config_file ?
+			 finish_config(&parse, argc - optind, argv + optind) :
+			 finish_gate(&parse, argc - optind, argv + optind);
+	if (result == OPTIONS_RUN && !options->config_file)
+		options->settings = parse.settings;
+	else
+		settings_free(parse.settings);
+	return result;
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/sandbox.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <pwd.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+#define DEFAULT_USER	"nobody"
+#define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
+
+int sandbox_identity(const char *user, struct identity *out)
+{
+	const char *name = user ? user : DEFAULT_USER;
+	struct passwd *pw;
+
+	*out = (struct identity){0};
+	if (geteuid() != 0) {
+		if (user)
+			log_warn("user %s is not used: tlsgated was not started as root", user);
+		return 0;
+	}
+	pw = getpwnam(name);
+	if (!pw) {
+		log_error("user '%s' does not exist: create it or give another --user", name);
+		return -1;
+	}
+	*out = (struct identity){ .change = true, .uid = pw->pw_uid, .gid = pw->pw_gid };
+	return 0;
+}
+
+void sandbox_child(const char *name)
+{
+	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1 };
+	sigset_t none;
+	size_t i;
+
+	/* the monitor tells children what to do; a terminal's ^C goes to all */
+	for (i = 0; i < COUNT(ignored); i++)
+		(void)signal(ignored[i], SIG_IGN);
+	(void)signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
+}
+
+static int compare_fds(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+int sandbox_keep_fds(int *keep, size_t count)
+{
+	unsigned int next = STDERR_FILENO + 1;
+	size_t i;
+
+	qsort(keep, count, sizeof(*keep), compare_fds);
+	for (i = 0; i < count; i++) {
+		if (keep[i] < (int)next)
+			continue;
+		if ((unsigned int)keep[i] > next && close_range(next, (unsigned int)keep[i] - 1, 0))
+			return -1;
+		next = (unsigned int)keep[i] + 1;
+	}
+	return close_range(next, ~0u, 0);
+}
+
+int sandbox_hide_memory(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	if (setrlimit(RLIMIT_CORE, &none) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) {
+		log_error("core dumps cannot be turned off: %s", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static int drop_identity(const struct identity *who)
+{
+	int ret;
+
+	/*
+	 * Also clears the bounding set, so that nothing executed could get
+	 * capabilities back; needs CAP_SETPCAP, hence while still root.
+	 */
+	capng_clear(CAPNG_SELECT_BOTH);
+	ret = capng_change_id((int)who->uid, (int)who->gid,
+			      CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
+	if (ret) {
+		log_error("user id %u cannot be taken on (step %d): %s", who->uid, -ret,
+			  strerror(errno));
+		return -1;
+	}
+	if (getuid() != who->uid || geteuid() != who->uid || getgid() != who->gid ||
+	    setuid(0) == 0) {
+		log_error("user id %u was not taken on", who->uid);
+		return -1;
+	}
+	return 0;
+}
+
+int sandbox_drop(const struct identity *who)
+{
+	if (who->change && drop_identity(who))
+		return -1;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
+		log_error("no_new_privs cannot be set: %s", strerror(errno));
+		return -1;
+	}
+	return sandbox_hide_memory();	/* setuid() may have reset it */
+}
+
+/* What libc, libcrypto's arithmetic and an orderly or disorderly end need. */
+static const int base_calls[] = {
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(close), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
+	SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
+	SCMP_SYS(futex), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
+	SCMP_SYS(time), SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigprocmask), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(tgkill),
+	SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(writev),
+};
+
+static const int worker_calls[] = {
+	SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(recvfrom),
+	SCMP_SYS(sendto), SCMP_SYS(shutdown), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt),
+	SCMP_SYS(getpeername), SCMP_SYS(getsockname), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_create1), SCMP_SYS(poll), SCMP_SYS(fcntl),
+	SCMP_SYS(eventfd2), SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
+};
+
+static const int keyd_calls[] = {
+	SCMP_SYS(clone), SCMP_SYS(set_robust_list), SCMP_SYS(prctl), SCMP_SYS(seccomp),
+	SCMP_SYS(rseq), SCMP_SYS(close_range), SCMP_SYS(rt_sigaction),
+};
+
+static int allow(scmp_filter_ctx filter, const int *calls, size_t count)
+{
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < count && !ret; i++)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	return ret;
+}
+
+static int allow_sockets(scmp_filter_ctx filter)
+{
+	static const int families[] = { AF_INET, AF_INET6, AF_UNIX };
+	size_t i;
+	int ret = 0;
+
+	for (i = 0; i < COUNT(families) && !ret; i++)
+		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+	return ret;
+}
+
+static int build_filter(scmp_filter_ctx filter, enum sandbox_role role)
+{
+	int ret;
+
+	ret = allow(filter, base_calls, COUNT(base_calls));
+	if (!ret && role == SANDBOX_WORKER)
+		ret = allow(filter, worker_calls, COUNT(worker_calls));
+	if (!ret && role == SANDBOX_WORKER)
+		ret = allow_sockets(filter);
+	if (!ret && role == SANDBOX_KEYD)
+		ret = allow(filter, keyd_calls, COUNT(keyd_calls));
+	return ret;
+}
+
+int sandbox_filter(enum sandbox_role role)
+{
+	scmp_filter_ctx filter;
+	int ret;
+
+#ifdef __SANITIZE_ADDRESS__
+	/* the sanitizer's own calls, at exit above all, cannot be listed */
+	(void)role;
+	return 0;
+#endif
+	filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	if (!filter) {
+		log_error("seccomp filter cannot be built: out of memory");
+		return -1;
+	}
+	ret = build_filter(filter, role);
+	if (!ret)
+		ret = seccomp_load(filter);
+	seccomp_release(filter);
+	if (ret)
+		log_error("seccomp filter cannot be set: %s", strerror(-ret));
+	return ret ? -1 : 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* How a child process gives up what it does not need. */
+#ifndef TLSGATE_DAEMON_SANDBOX_H
+#define TLSGATE_DAEMON_SANDBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Who the children run as. */
+struct identity {
+	bool change;			/* false: not started as root, stay who we are */
+	uid_t uid;
+	gid_t gid;
+};
+
+enum sandbox_role {
+	SANDBOX_WORKER,			/* sockets, no files */
+	SANDBOX_KEYD,			/* takes socket ends, forks answerers */
+	SANDBOX_ANSWERER,		/* one socket end, nothing else */
+};
+
+/*
+ * The identity for a user name; NULL is nobody.  Only looks up when started as
+ * root.  0, or -1 and a line was logged.
+ */
+int sandbox_identity(const char *user, struct identity *out);
+
+/* Names the process, lets it die quietly with its sockets: call first in a child. */
+void sandbox_child(const char *name);
+
+/* Closes every descriptor above stderr but the ones listed; sorts the list. */
+int sandbox_keep_fds(int *keep, size_t count);
+
+/* No core dump and no ptrace from now on: before a secret is read. */
+int sandbox_hide_memory(void);
+
+/* Identity and capabilities, irrevocably.  0, or -1 and a line was logged. */
+int sandbox_drop(const struct identity *who);
+
+/* The seccomp filter of the role.  0, or -1 and a line was logged. */
+int sandbox_filter(enum sandbox_role role);
+
+#endif

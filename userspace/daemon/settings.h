@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the operator asked for, as text and numbers, checked for form only.
+ * The command line (options.c) and the configuration file (config.c) both
+ * fill it through the one table in settings.c, so that they cannot differ.
+ */
+#ifndef TLSGATE_DAEMON_SETTINGS_H
+#define TLSGATE_DAEMON_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SETTINGS_MAX_WORKERS	256
+#define SETTINGS_MAX_GATES	256
+#define SETTINGS_WHY_MAX	256
+
+enum gate_mode {
+	GATE_SERVE = 1,			/* TLS from the client, plain to the backend */
+	GATE_CONNECT = 2,		/* plain from the client, TLS to the backend */
+};
+
+enum data_path {
+	DATA_PATH_AUTO,			/* the kernel where the module is, else user */
+	DATA_PATH_KERNEL,
+	DATA_PATH_USER,
+};
+
+enum verify_client {
+	VERIFY_CLIENT_REQUIRE,		/* the default with a client CA */
+	VERIFY_CLIENT_REQUEST,
+};
+
+struct text_list {
+	char **items;
+	size_t count;
+};
+
+struct gate_settings {
+	char *name;			/* for messages */
+	enum gate_mode mode;
+	struct text_list listen;
+	char *backend;
+	struct text_list certs, keys;	/* files, in pairs */
+	char *ca, *client_ca;		/* files; NULL: the system's store / none */
+	enum verify_client verify_client;
+	char *server_name;		/* NULL: the host part of backend */
+	uint16_t min_version, max_version;	/* TLS_1_2...; 0: the engine's default */
+	char *suites, *groups, *alpn;	/* lists as given; NULL: the engine's default */
+	enum data_path data_path;
+	uint32_t handshake_timeout, connect_timeout, idle_timeout;	/* ms; 0: none */
+};
+
+struct settings {
+	struct gate_settings *gates;
+	size_t gate_count;
+	uint32_t workers;		/* 0: one per core */
+	char *user;			/* NULL: nobody, when started as root */
+	char *keylog;			/* file or NULL */
+	bool verbose;
+};
+
+/* One row: an option --name of the command line, and a key of the file. */
+struct setting {
+	const char *name;
+	const char *argument;		/* for --help; NULL: a switch */
+	unsigned int scope;		/* of SETTING_* */
+	size_t offset;			/* in the object the scope says */
+	int (*set)(void *field, const char *value, char why[SETTINGS_WHY_MAX]);
+	const char *help;
+};
+
+#define SETTING_SERVE	1u		/* field of a gate of mode serve */
+#define SETTING_CONNECT	2u
+#define SETTING_GATE	3u
+#define SETTING_GLOBAL	4u		/* field of struct settings */
+#define SETTING_LIST	8u		/* may be given several times */
+#define SETTING_FILE	16u		/* only in a file: given as words on the command line */
+
+/* Ends with name NULL. */
+const struct setting *settings_table(void);
+
+struct settings *settings_new(void);
+void settings_free(struct settings *settings);	/* NULL is fine */
+/* A further gate with its defaults; pointers to earlier gates become invalid. */
+struct gate_settings *settings_add_gate(struct settings *settings, const char *name);
+
+/* Sets the row's field in the object its scope asks for.  0, or -1 and why. */
+int setting_apply(const struct setting *row, struct settings *settings, struct gate_settings *gate,
+		  const char *value, char why[SETTINGS_WHY_MAX]);
+/* As setting_apply() on an object that is thrown away. */
+int setting_check(const struct setting *row, const char *value, char why[SETTINGS_WHY_MAX]);
+
+/* Whether one gate is complete and its settings agree.  0, or -1 and why. */
+int gate_settings_check(const struct gate_settings *gate, char why[SETTINGS_WHY_MAX]);
+
+#endif

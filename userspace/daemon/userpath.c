@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/userpath.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "daemon/conn.h"
+
+#define WHAT		"connection broken off"
+#define TURNS		8	/* receive calls per direction before others get their turn */
+/* A peer that asks for KeyUpdates and reads none of the answers is not read from. */
+#define OUTPUT_HIGH	(2 * WORKER_BUFFER)
+
+enum pump {
+	PUMP_WAITS,			/* for a socket, or its turn is over */
+	PUMP_FAILED,			/* conn may be gone */
+};
+
+static enum pump fail(struct conn *conn, const char *why)
+{
+	conn_fail(conn, WHAT, why);
+	return PUMP_FAILED;
+}
+
+static size_t output_len(const struct conn *conn)
+{
+	size_t len;
+
+	(void)tls_conn_output(conn->tls, &len);
+	return len;
+}
+
+/* Keeps what the plain socket did not take. */
+static int hold(struct conn *conn, const uint8_t *data, size_t len)
+{
+	conn->held = malloc(len);
+	if (!conn->held)
+		return -1;
+	memcpy(conn->held, data, len);
+	conn->held_len = (uint32_t)len;
+	conn->held_done = 0;
+	return 0;
+}
+
+static void drop_held(struct conn *conn)
+{
+	if (conn->held)
+		tls_wipe(conn->held, conn->held_len);
+	free(conn->held);
+	conn->held = NULL;
+}
+
+/* Bytes taken, 0 when the socket is full, -1: errno says. */
+static ssize_t send_plain(struct conn *conn, const uint8_t *data, size_t len)
+{
+	ssize_t n = send(conn->plain_io.fd, data, len, MSG_NOSIGNAL);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	return n;
+}
+
+/* 0: nothing is held any more; 1: the socket is full; -1: errno says. */
+static int send_held(struct conn *conn)
+{
+	ssize_t n;
+
+	if (!conn->held)
+		return 0;
+	n = send_plain(conn, conn->held + conn->held_done, conn->held_len - conn->held_done);
+	if (n < 0)
+		return -1;
+	conn->held_done += (uint32_t)n;
+	if (conn->held_done < conn->held_len)
+		return 1;
+	drop_held(conn);
+	return 0;
+}
+
+/* 1: fed; 0: nothing there; -1: failed, conn may be gone. */
+static int feed(struct conn *conn)
+{
+	struct worker *worker = conn->worker;
+	size_t room = tls_conn_input_space(conn->tls);
+	ssize_t n;
+	int err;
+
+	if (room > sizeof(worker->wire))
+		room = sizeof(worker->wire);
+	n = recv(conn->tls_io.fd, worker->wire, room, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n < 0) {
+		conn_fail(conn, WHAT, strerror(errno));
+		return -1;
+	}
+	err = n ? tls_conn_input(conn->tls, worker->wire, (size_t)n) : tls_conn_input_eof(conn->tls);
+	if (err) {
+		conn_fail_engine(conn, WHAT, err);
+		return -1;
+	}
+	conn->active = ev_now(worker->loop);
+	return 1;
+}
+
+/* Delivers one piece of plaintext.  0, or -1: failed, conn may be gone. */
+static int deliver(struct conn *conn, size_t len)
+{
+	const uint8_t *data = conn->worker->plain;
+	ssize_t n;
+
+	conn->tls_bytes += len;
+	n = send_plain(conn, data, len);
+	if (n < 0) {
+		conn_fail(conn, WHAT, strerror(errno));
+		return -1;
+	}
+	if ((size_t)n < len && hold(conn, data + n, len - (size_t)n)) {
+		conn_fail(conn, WHAT, "out of memory");
+		return -1;
+	}
+	return 0;
+}
+
+static enum pump tls_to_plain(struct conn *conn)
+{
+	int turns = TURNS;
+	size_t len;
+	int ret;
+
+	for (;;) {
+		ret = send_held(conn);
+		if (ret < 0)
+			return fail(conn, strerror(errno));
+		if (ret || conn->tls_eof)
+			break;
+		len = sizeof(conn->worker->plain);
+		ret = tls_conn_read(conn->tls, conn->worker->plain, &len);
+		if (ret == TLS_ERR_CLOSED) {
+			conn->tls_eof = true;
+		} else if (ret == TLS_ERR_AGAIN) {
+			if (!turns-- || output_len(conn) > OUTPUT_HIGH)
+				break;
+			ret = feed(conn);
+			if (ret < 0)
+				return PUMP_FAILED;
+			if (!ret)
+				break;
+		} else if (ret) {
+			conn_fail_engine(conn, WHAT, ret);
+			return PUMP_FAILED;
+		} else if (deliver(conn, len)) {
+			return PUMP_FAILED;
+		}
+	}
+	if (conn->tls_eof && !conn->held && !conn->plain_shut) {
+		/* fails only where the backend is gone already: reading will tell */
+		(void)shutdown(conn->plain_io.fd, SHUT_WR);
+		conn->plain_shut = true;
+	}
+	return PUMP_WAITS;
+}
+
+/* Seals one receive call's bytes.  1: go on; 0: nothing there; -1: failed. */
+static int seal(struct conn *conn)
+{
+	struct worker *worker = conn->worker;
+	ssize_t n;
+	int err;
+
+	n = recv(conn->plain_io.fd, worker->plain, sizeof(worker->plain), 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n < 0) {
+		conn_fail(conn, WHAT, strerror(errno));
+		return -1;
+	}
+	if (n) {
+		conn->plain_bytes += (size_t)n;
+		err = tls_conn_write(conn->tls, worker->plain, (size_t)n);
+	} else {
+		conn->plain_eof = true;
+		err = tls_conn_close(conn->tls);
+	}
+	if (err) {
+		conn_fail_engine(conn, WHAT, err);
+		return -1;
+	}
+	conn->active = ev_now(worker->loop);
+	return 1;
+}
+
+static enum pump plain_to_tls(struct conn *conn)
+{
+	int turns = TURNS;
+	int ret;
+
+	for (;;) {
+		ret = conn_flush(conn);
+		if (ret < 0)
+			return fail(conn, strerror(errno));
+		if (ret || conn->plain_eof || !turns--)
+			break;
+		ret = seal(conn);
+		if (ret < 0)
+			return PUMP_FAILED;
+		if (!ret)
+			break;
+	}
+	if (conn->plain_eof && !output_len(conn) && !conn->tls_shut) {
+		(void)shutdown(conn->tls_io.fd, SHUT_WR);	/* as above */
+		conn->tls_shut = true;
+	}
+	return PUMP_WAITS;
+}
+
+static void watch_both(struct conn *conn)
+{
+	size_t output = output_len(conn);
+	int tls = 0, plain = 0;
+
+	if (!conn->tls_eof && !conn->held && output <= OUTPUT_HIGH)
+		tls |= EV_READ;
+	if (output)
+		tls |= EV_WRITE;
+	if (!conn->plain_eof && !output)
+		plain |= EV_READ;
+	if (conn->held)
+		plain |= EV_WRITE;
+	conn_watch(conn, &conn->tls_io, tls);
+	conn_watch(conn, &conn->plain_io, plain);
+}
+
+static void finish(struct conn *conn)
+{
+	char client[ADDR_TEXT_MAX];
+
+	log_verbose("%s: finished: %llu bytes from the TLS side, %llu from the plain side",
+		    conn_client(conn, client), (unsigned long long)conn->tls_bytes,
+		    (unsigned long long)conn->plain_bytes);
+	conn_free(conn);
+}
+
+void userpath_continue(struct conn *conn)
+{
+	if (tls_to_plain(conn) == PUMP_FAILED || plain_to_tls(conn) == PUMP_FAILED)
+		return;
+	if (conn->tls_shut && conn->plain_shut)
+		finish(conn);
+	else
+		watch_both(conn);
+}
+
+void userpath_start(struct conn *conn)
+{
+	conn->state = CONN_RELAY;
+	conn->active = ev_now(conn->worker->loop);
+	conn_deadline(conn, conn->gate->settings->idle_timeout);
+	userpath_continue(conn);
+}
+
+void userpath_timer(struct conn *conn)
+{
+	const double idle = conn->gate->settings->idle_timeout / 1000.0;
+	double left = conn->active + idle - ev_now(conn->worker->loop);
+
+	if (left > 0.0005) {
+		conn_deadline(conn, (uint32_t)(left * 1000) + 1);
+		return;
+	}
+	log_verbose("connection idle for %.0f s: closed", idle);
+	conn_close(conn);
+}

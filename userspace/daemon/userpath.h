@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The user data path: the worker itself seals, opens and relays.  Bounded
+ * memory per connection: a direction is read again only when what was read
+ * has been taken by the other side.
+ */
+#ifndef TLSGATE_DAEMON_USERPATH_H
+#define TLSGATE_DAEMON_USERPATH_H
+
+struct conn;
+
+/* Both sides are connected and the handshake is over.  May free conn. */
+void userpath_start(struct conn *conn);
+/* One of the sides is ready for what was watched.  May free conn. */
+void userpath_continue(struct conn *conn);
+/* The idle timer fired.  May free conn. */
+void userpath_timer(struct conn *conn);
+
+#endif

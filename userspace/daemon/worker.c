@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/ipc.h"
+#include "common/mem.h"
+#include "daemon/conn.h"
+#include "lib/libtlsgate.h"
+
+#define ACCEPT_BATCH	32
+#define PAUSE_SECONDS	0.2
+
+static void stop_accepting(struct worker *worker)
+{
+	size_t i;
+
+	for (i = 0; i < worker->listener_count; i++)
+		ev_io_stop(worker->loop, &worker->listeners[i].io);
+	worker->accepting = false;
+}
+
+static void start_accepting(struct worker *worker)
+{
+	size_t i;
+
+	if (worker->accepting || worker->draining)
+		return;
+	for (i = 0; i < worker->listener_count; i++)
+		ev_io_start(worker->loop, &worker->listeners[i].io);
+	worker->accepting = true;
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	start_accepting(timer->data);
+}
+
+/* Out of descriptors or memory: the listener would spin if it stayed watched. */
+static void pause_accepting(struct worker *worker, int error)
+{
+	worker_log_peer(worker, "no connection can be accepted: %s; trying again in %.1f s",
+			strerror(error), PAUSE_SECONDS);
+	stop_accepting(worker);
+	ev_timer_stop(worker->loop, &worker->pause);
+	ev_timer_set(&worker->pause, PAUSE_SECONDS, 0.);
+	ev_timer_start(worker->loop, &worker->pause);
+}
+
+static bool is_lasting(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
+static void on_accept(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct worker_listener *listener = io->data;
+	struct worker *worker = listener->worker;
+	struct sockaddr_in6 client;
+	socklen_t len;
+	int i, fd;
+
+	(void)loop;
+	(void)events;
+	for (i = 0; i < ACCEPT_BATCH && worker->accepting; i++) {
+		len = sizeof(client);
+		fd = accept4(io->fd, (struct sockaddr *)&client, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0 && is_lasting(errno))
+			pause_accepting(worker, errno);
+		if (fd < 0 && errno != ECONNABORTED)
+			return;
+		if (fd < 0)
+			continue;
+		worker->counters.accepted++;
+		conn_accept(worker, listener->gate, fd, (struct sockaddr *)&client, len);
+		if (worker->handshakes >= WORKER_MAX_HANDSHAKES)
+			stop_accepting(worker);
+	}
+}
+
+void worker_handshake_over(struct worker *worker)
+{
+	worker->handshakes--;
+	if (worker->handshakes == WORKER_MAX_HANDSHAKES / 8 * 7 && !ev_is_active(&worker->pause))
+		start_accepting(worker);
+}
+
+void worker_conn_gone(struct worker *worker)
+{
+	if (worker->draining && !worker->conns)
+		ev_break(worker->loop, EVBREAK_ALL);
+}
+
+static void drain(struct worker *worker)
+{
+	size_t i;
+
+	if (!worker->draining) {
+		stop_accepting(worker);
+		for (i = 0; i < worker->listener_count; i++)
+			close(worker->listeners[i].io.fd);
+		worker->draining = true;
+	}
+	worker_conn_gone(worker);
+}
+
+static void stop(struct worker *worker)
+{
+	struct conn *conn, *next;
+
+	drain(worker);
+	for (conn = worker->conns; conn; conn = next) {
+		next = conn->next;
+		if (conn->state == CONN_LINGER)
+			continue;
+		conn_close(conn);
+	}
+}
+
+static void on_control(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct worker *worker = io->data;
+	struct ipc_message message;
+	int ret;
+
+	(void)events;
+	ret = ipc_receive(io->fd, &message);
+	if (ret == -EAGAIN)
+		return;
+	if (ret == 1 && message.type == IPC_DRAIN) {
+		drain(worker);
+		return;
+	}
+	if (ret == 1 && message.type == IPC_STOP) {
+		stop(worker);
+		return;
+	}
+	/* the monitor died: what is open goes on, nothing new comes in */
+	log_warn("the monitor is gone: no more connections are accepted");
+	ev_io_stop(loop, io);
+	drain(worker);
+}
+
+static void add_listener(struct worker *worker, const struct gate *gate, int fd)
+{
+	struct worker_listener *listener;
+
+	listener = &worker->listeners[worker->listener_count++];
+	listener->gate = gate;
+	listener->worker = worker;
+	ev_io_init(&listener->io, on_accept, fd, EV_READ);
+	listener->io.data = listener;
+}
+
+/* Calls take() for each listening socket of this worker; returns how many. */
+static size_t each_socket(const struct worker_plan *plan, struct worker *worker,
+			  void (*take)(struct worker *worker, const struct gate *gate, int fd))
+{
+	const struct listener *listener;
+	const struct gate *gate;
+	size_t count = 0;
+	size_t i, j;
+
+	for (gate = plan->gates; gate < plan->gates + plan->gate_count; gate++) {
+		for (i = 0; i < gate->settings->listen.count; i++) {
+			listener = gate->listeners[i];
+			for (j = 0; j < listener->count; j++) {
+				if (!listener_is_for(listener, j, plan->index, plan->workers))
+					continue;
+				count++;
+				if (take)
+					take(worker, gate, listener->fds[j]);
+			}
+		}
+	}
+	return count;
+}
+
+static int keep_fds(const struct worker_plan *plan, const struct worker *worker, int keys_end)
+{
+	int *keep = xcalloc(worker->listener_count + 3, sizeof(*keep));
+	size_t count = 0;
+	size_t i;
+	int ret;
+
+	for (i = 0; i < worker->listener_count; i++)
+		keep[count++] = worker->listeners[i].io.fd;
+	keep[count++] = worker->control;
+	keep[count++] = keys_end;
+	if (plan->keylog_fd != -1)
+		keep[count++] = plan->keylog_fd;
+	ret = sandbox_keep_fds(keep, count);
+	free(keep);
+	return ret;
+}
+
+static bool wants_kernel(const struct worker_plan *plan)
+{
+	size_t i;
+
+	for (i = 0; i < plan->gate_count; i++)
+		if (plan->gates[i].kernel)
+			return true;
+	return false;
+}
+
+/* The monitor found the module, so a failure here is news: said, not fatal. */
+static void open_kernel(struct worker *worker)
+{
+	const char *why = "";
+
+	if (tlsgate_open(&worker->tlsgate, &why))
+		log_warn("the kernel data path is not open to this worker: %s", why);
+}
+
+static void set_up_loop(struct worker *worker, int keys_end)
+{
+	worker->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+	if (!worker->loop) {
+		log_error("no event loop: %s", strerror(errno));
+		exit(1);
+	}
+	ev_timer_init(&worker->pause, on_pause_over, 0., 0.);
+	worker->pause.data = worker;
+	(void)fcntl(worker->control, F_SETFL, O_NONBLOCK);
+	ev_io_init(&worker->control_io, on_control, worker->control, EV_READ);
+	worker->control_io.data = worker;
+	ev_io_start(worker->loop, &worker->control_io);
+	keyclient_init(&worker->keys, worker->loop, keys_end);
+	start_accepting(worker);
+}
+
+static void log_counters(const struct worker *worker)
+{
+	const struct worker_counters *c = &worker->counters;
+
+	log_verbose("ends: %llu accepted, %llu relayed by the kernel, %llu here, %llu failed, %llu refused by the kernel",
+		    (unsigned long long)c->accepted, (unsigned long long)c->kernel,
+		    (unsigned long long)c->user, (unsigned long long)c->failed,
+		    (unsigned long long)c->refused);
+}
+
+static _Noreturn void run(const struct worker_plan *plan, int control, int keys_end)
+{
+	struct worker *worker = xcalloc(1, sizeof(*worker));
+	char name[32];
+
+	snprintf(name, sizeof(name), "tlsgated-w%zu", plan->index);
+	sandbox_child(name);
+	ev_loop_destroy(EV_DEFAULT_UC);	/* the monitor's; before its descriptors' numbers mean others */
+	snprintf(name, sizeof(name), "tlsgated worker %zu", plan->index);
+	log_init(name, log_is_verbose());
+	worker->index = plan->index;
+	worker->control = control;
+	worker->listeners = xcalloc(each_socket(plan, worker, NULL), sizeof(*worker->listeners));
+	(void)each_socket(plan, worker, add_listener);
+	if (keep_fds(plan, worker, keys_end) || sandbox_hide_memory())
+		exit(1);
+	if (wants_kernel(plan))
+		open_kernel(worker);
+	set_up_loop(worker, keys_end);
+	if (sandbox_drop(&plan->who) || sandbox_filter(SANDBOX_WORKER) ||
+	    ipc_send(control, IPC_READY, 0, NULL, 0, -1))
+		exit(1);
+	ev_run(worker->loop, 0);
+	log_counters(worker);
+	tlsgate_close(worker->tlsgate);
+	ev_loop_destroy(worker->loop);
+	free(worker->listeners);
+	free(worker);
+	exit(0);
+}
+
+static int make_pairs(int control[2], int keys[2], int keyd_control)
+{
+	int ret;
+
+	ret = ipc_pair(control);
+	if (ret)
+		return ret;
+	ret = ipc_pair(keys);
+	if (ret)
+		goto err_control;
+	ret = ipc_send(keyd_control, IPC_NEW_WORKER, 0, NULL, 0, keys[1]);
+	close(keys[1]);
+	if (!ret)
+		return 0;
+	close(keys[0]);
+err_control:
+	close(control[0]);
+	close(control[1]);
+	return ret;
+}
+
+pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *control)
+{
+	int ends[2], keys[2];
+	pid_t pid;
+	int ret;
+
+	ret = make_pairs(ends, keys, keyd_control);
+	if (ret) {
+		log_error("worker %zu cannot be started: %s", plan->index, strerror(-ret));
+		return -1;
+	}
+	pid = fork();
+	if (pid == 0)
+		run(plan, ends[1], keys[0]);
+	if (pid < 0)
+		log_error("worker %zu cannot be started: %s", plan->index, strerror(errno));
+	close(keys[0]);
+	close(ends[1]);
+	if (pid < 0)
+		close(ends[0]);
+	else
+		*control = ends[0];
+	return pid;
+}

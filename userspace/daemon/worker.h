@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker process: one event loop, no privilege, no private key.  The map of
+ * what runs in it (all from the loop's callbacks, one thread):
+ *
+ *	worker.c	accepts, obeys the monitor, keeps the limits
+ *	conn.c		a connection's life: make, reach the backend, fail, free
+ *	handshake.c	drives the engine until it is established
+ *	keyclient.c	asks keyd to sign and decrypt
+ *	install.c	hands an established connection to the kernel
+ *	userpath.c	or relays it here
+ */
+#ifndef TLSGATE_DAEMON_WORKER_H
+#define TLSGATE_DAEMON_WORKER_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/log.h"
+#include "daemon/gate.h"
+#include "daemon/keyclient.h"
+#include "daemon/sandbox.h"
+
+#define WORKER_MAX_HANDSHAKES	2048	/* connections that are not yet relayed */
+#define WORKER_BUFFER		65536
+
+struct conn;
+struct tlsgate;
+
+struct worker_listener {
+	ev_io io;
+	const struct gate *gate;
+	struct worker *worker;
+};
+
+struct worker_counters {
+	uint64_t accepted, handshakes, failed, kernel, user, refused;
+};
+
+struct worker {
+	struct ev_loop *loop;
+	size_t index;
+	int control;			/* to the monitor; -1: it is gone */
+	ev_io control_io;
+	struct worker_listener *listeners;
+	size_t listener_count;
+	bool accepting, draining;
+	ev_timer pause;			/* out of descriptors: accept again later */
+	struct keyclient keys;
+	struct tlsgate *tlsgate;	/* NULL: user data path only */
+	struct conn *conns;
+	size_t handshakes;		/* of conns, those not yet relayed */
+	struct log_limit limit;
+	struct worker_counters counters;
+	/* for what does not outlive one callback; wiped with the process */
+	uint8_t wire[WORKER_BUFFER], plain[WORKER_BUFFER];
+};
+
+struct worker_plan {
+	const struct gate *gates;
+	size_t gate_count;
+	size_t index, workers;		/* this one, of so many */
+	struct identity who;
+	int keylog_fd;			/* -1: none */
+};
+
+/*
+ * Forks a worker.  keyd_control is where its key requests are announced;
+ * *control becomes the monitor's end: IPC_READY comes from it.  The process
+ * id, or -1 and a line was logged.
+ */
+pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *control);
+
+/* A connection stopped being in its handshake: accept again if that was the limit. */
+void worker_handshake_over(struct worker *worker);
+/* A connection was freed: a draining worker may be done. */
+void worker_conn_gone(struct worker *worker);
+
+/* One line about a peer, rate limited. */
+#define worker_log_peer(worker, ...)						\
+	do {									\
+		if (log_allowed(&(worker)->limit, log_now_ms()))		\
+			log_info(__VA_ARGS__);					\
+	} while (0)
+
+#endif

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+/* daemon/options, daemon/config: what is taken, and that the rest is refused. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/config.h"
+#include "daemon/options.h"
+#include "engine/engine.h"
+#include "tests/tap.h"
+
+#define MAX_ARGS	16
+
+struct line {
+	const char *text;		/* words, one blank between */
+	enum options_result result;
+};
+
+static const struct line lines[] = {
+	{ "serve :443 127.0.0.1:80 --cert c --key k", OPTIONS_RUN },
+	{ "serve --cert=c --key=k :443 unix:/run/x --workers=4 --verbose", OPTIONS_RUN },
+	{ "connect 127.0.0.1:80 example.org:443", OPTIONS_RUN },
+	{ "connect :80 unix:/run/x --server-name example.org", OPTIONS_RUN },
+	{ "-c file", OPTIONS_RUN },
+	{ "-c file --verbose", OPTIONS_RUN },
+	{ "", OPTIONS_BAD },
+	{ "dance :443 :80", OPTIONS_BAD },
+	{ "serve :443 --cert c --key k", OPTIONS_BAD },
+	{ "serve :443 :80 :81 --cert c --key k", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --cert d --key k", OPTIONS_BAD },
+	{ "serve localhost:443 :80 --cert c --key k", OPTIONS_BAD },
+	{ "serve :443 :99999 --cert c --key k", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --ca f", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --min-version 1.1", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --min-version 1.3 --max-version 1.2", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --workers 0", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --workers 2x", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --idle-timeout 3d", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --idle-timeout -1", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --data-path turbo", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --verify-client request", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --frobnicate", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key", OPTIONS_BAD },
+	{ "serve :443 :80 --cert= --key k", OPTIONS_BAD },
+	{ "connect :80 :443 --cert c --key k", OPTIONS_BAD },
+	{ "connect :80 unix:/run/x", OPTIONS_BAD },
+	{ "-c file serve", OPTIONS_BAD },
+	{ "-c file --workers 3", OPTIONS_BAD },
+	{ "-c", OPTIONS_BAD },
+};
+
+static enum options_result parse(const char *text, struct options *options)
+{
+	char *argv[MAX_ARGS + 1] = { strdup("tlsgated") };
+	char *copy = strdup(text);
+	enum options_result result;
+	char *word, *save = NULL;
+	int argc = 1;
+
+	for (word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		argv[argc++] = word;
+	optind = 0;
+	result = options_parse(argc, argv, options);
+	free(argv[0]);
+	free(copy);
+	return result;
+}
+
+static void test_lines(void)
+{
+	struct options options;
+	char what[160];
+	size_t i;
+
+	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		snprintf(what, sizeof(what), "%s: tlsgated %s",
+			 lines[i].result == OPTIONS_RUN ? "taken" : "refused", lines[i].text);
+		tap_ok(parse(lines[i].text, &options) == lines[i].result, "%s", what);
+		settings_free(options.settings);
+	}
+}
+
+static void test_values(void)
+{
+	const struct gate_settings *gate;
+	struct options options;
+
+	if (parse("serve :443 :80 --cert c --key k --idle-timeout=500ms --connect-timeout 2m"
+		  " --min-version 1.3 --alpn h2,http/1.1", &options) != OPTIONS_RUN)
+		exit(1);
+	gate = &options.settings->gates[0];
+	tap_ok(gate->idle_timeout == 500 && gate->connect_timeout == 120000 &&
+	      gate->handshake_timeout == 10000, "times and their default");
+	tap_ok(gate->min_version == TLS_1_3 && gate->max_version == 0, "versions");
+	tap_ok(!strcmp(gate->alpn, "h2,http/1.1") && gate->certs.count == 1, "texts");
+	settings_free(options.settings);
+}
+
+struct file {
+	const char *what, *text;
+	enum config_result result;
+};
+
+#define GATE	"gate web {\n mode = serve\n listen = {\":443\"}\n backend = \"127.0.0.1:80\"\n" \
+		" cert = {\"c\"}\n key = {\"k\"}\n"
+
+static const struct file files[] = {
+	{ "one gate", GATE "}\n", CONFIG_OK },
+	{ "globals and a comment", "# x\nworkers = 3\nverbose = true\n" GATE "}\n", CONFIG_OK },
+	{ "two gates", GATE "}\ngate out {\n mode = connect\n listen = {\":80\"}\n"
+	  " backend = \"example.org:443\"\n}\n", CONFIG_OK },
+	{ "two of one name", GATE "}\n" GATE "}\n", CONFIG_BAD },
+	{ "no gate", "workers = 3\n", CONFIG_BAD },
+	{ "unknown key", GATE "colour = red\n}\n", CONFIG_BAD },
+	{ "unknown global", "colour = red\n" GATE "}\n", CONFIG_BAD },
+	{ "bad value", GATE "min-version = 1.1\n}\n", CONFIG_BAD },
+	{ "bad list item", "gate web {\n mode = serve\n listen = {\":443\", \"x\"}\n}\n", CONFIG_BAD },
+	{ "other mode's key", GATE "ca = f\n}\n", CONFIG_BAD },
+	{ "incomplete gate", "gate web {\n mode = serve\n}\n", CONFIG_BAD },
+	{ "brace missing", GATE, CONFIG_BAD },
+	{ "empty file", "", CONFIG_BAD },
+};
+
+static void test_files(void)
+{
+	char path[] = "/tmp/test_daemon_settings.XXXXXX";
+	struct settings *settings;
+	int fd = mkstemp(path);
+	char what[80];
+	size_t i;
+
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		if (ftruncate(fd, 0) || pwrite(fd, files[i].text, strlen(files[i].text), 0) < 0)
+			exit(1);
+		snprintf(what, sizeof(what), "file: %s", files[i].what);
+		tap_ok(config_read(path, &settings) == files[i].result &&
+		      !settings == (files[i].result != CONFIG_OK), "%s", what);
+		settings_free(settings);
+	}
+	unlink(path);
+	close(fd);
+	tap_ok(config_read(path, &settings) == CONFIG_UNREADABLE && !settings, "no such file");
+}
+
+int main(void)
+{
+	test_lines();
+	test_values();
+	test_files();
+	return tap_done();
+}
