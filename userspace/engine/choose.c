@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+/* What we take of what the peer offers. */
+#include <string.h>
+
+#include "conn.h"
+
+/* Is the value in a list of 16-bit values as on the wire? */
+static bool list_has(struct tls_slice list, uint16_t value)
+{
+	for (size_t i = 0; i + 1 < list.len; i += 2) {
+		if ((list.p[i] << 8 | list.p[i + 1]) == value)
+			return true;
+	}
+	return false;
+}
+
+bool tls_offer_has_suite(const struct tls_offer *offer, uint16_t suite)
+{
+	return list_has(offer->suites, suite);
+}
+
+uint16_t tls_choose_version(const struct tls_conn *conn)
+{
+	const struct tls_config *config = conn->config;
+	const struct tls_offer *offer = &conn->hs->offer;
+
+	/* RFC 9846 section 4.3.1: legacy_version counts only without the extension. */
+	if (!offer->has_versions)
+		return conn->hs->client_version >= TLS_1_2 && config->min_version == TLS_1_2 ?
+		       TLS_1_2 : 0;
+	for (uint16_t v = config->max_version; v >= config->min_version; v--) {
+		if (list_has(offer->versions, v))
+			return v;
+	}
+	return 0;
+}
+
+/* ---- certificates ---- */
+
+static const struct tls_scheme *choose_scheme(const struct tls_conn *conn,
+					      const struct tls_certificate *cert, bool digest_only)
+{
+	size_t count;
+	const struct tls_scheme *schemes = tls_schemes(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (digest_only && schemes[i].digest == TLS_HASH_COUNT)
+			continue;
+		if (list_has(conn->hs->offer.schemes, schemes[i].id) &&
+		    tls_certificate_can(cert, &schemes[i], conn->version))
+			return &schemes[i];
+	}
+	return NULL;
+}
+
+/* RFC 8422 section 5.3: in TLS 1.2 the curve of the key has to be one that the client has. */
+static bool curve_offered(const struct tls_conn *conn, const struct tls_certificate *cert)
+{
+	const struct tls_offer *offer = &conn->hs->offer;
+	enum tls_key_type type = tls_certificate_key_type(cert);
+
+	if (conn->version != TLS_1_2 || !offer->has_groups)
+		return true;
+	if (type == TLS_KEY_ECDSA_P256)
+		return list_has(offer->groups, TLS_GROUP_SECP256R1);
+	return type != TLS_KEY_ECDSA_P384 || list_has(offer->groups, TLS_GROUP_SECP384R1);
+}
+
+static bool take_certificate(struct tls_conn *conn, const struct tls_suite *suite,
+			     struct tls_certificate *cert, bool named)
+{
+	struct tls_handshake *hs = conn->hs;
+	const struct tls_scheme *scheme = NULL;
+	bool rsa_kx = suite->kx == TLS_KX_RSA;
+
+	if (!tls_suite_takes_key(suite, tls_certificate_key_type(cert)) ||
+	    !tls_certificate_may(cert, rsa_kx ? TLS_KEY_DECRYPT : TLS_KEY_SIGN))
+		return false;
+	if (!rsa_kx) {
+		scheme = choose_scheme(conn, cert, false);
+		if (!scheme || !curve_offered(conn, cert))
+			return false;
+	}
+	hs->cert = cert;
+	hs->scheme = scheme;
+	hs->server_name_known = named;
+	return true;
+}
+
+/* One that has the name asked for before any other, then by the configuration's order. */
+static bool choose_certificate(struct tls_conn *conn, const struct tls_suite *suite)
+{
+	const struct tls_config *config = conn->config;
+
+	for (size_t i = 0; conn->server_name[0] && i < config->cert_count; i++) {
+		struct tls_certificate *cert = config->certs[i];
+
+		if (tls_certificate_has_name(cert, conn->server_name) &&
+		    take_certificate(conn, suite, cert, true))
+			return true;
+	}
+	for (size_t i = 0; i < config->cert_count; i++) {
+		if (take_certificate(conn, suite, config->certs[i], false))
+			return true;
+	}
+	return false;
+}
+
+/* TLS 1.2's certificate_types (RFC 5246 section 7.4.4, RFC 8422 section 5.5). */
+static bool type_requested(const struct tls_conn *conn, const struct tls_certificate *cert)
+{
+	const struct tls_slice types = conn->hs->offer.cert_types;
+	uint8_t type = tls_certificate_key_type(cert) == TLS_KEY_RSA ? TLS_CERT_TYPE_RSA :
+								      TLS_CERT_TYPE_ECDSA;
+
+	return conn->version != TLS_1_2 || memchr(types.p, type, types.len);
+}
+
+void tls_choose_client_certificate(struct tls_conn *conn)
+{
+	const struct tls_config *config = conn->config;
+	struct tls_handshake *hs = conn->hs;
+
+	for (size_t i = 0; i < config->cert_count && !hs->cert; i++) {
+		if (!type_requested(conn, config->certs[i]))
+			continue;
+		hs->scheme = choose_scheme(conn, config->certs[i], conn->version == TLS_1_2);
+		if (hs->scheme)
+			hs->cert = config->certs[i];
+	}
+}
+
+/* ---- TLS 1.3 ---- */
+
+struct tls_slice tls_offer_share(const struct tls_offer *offer, uint16_t group)
+{
+	struct tls_reader list, share;
+
+	tls_reader_init(&list, offer->shares.p, offer->shares.len);
+	while (tls_read_more(&list)) {
+		uint16_t id = tls_read_u16(&list);
+
+		tls_read_vec16(&list, &share);
+		if (id == group)
+			return tls_read_rest(&share);
+	}
+	return (struct tls_slice){ NULL, 0 };
+}
+
+/* One with a share, since a HelloRetryRequest costs a round trip; else any that both have. */
+static const struct tls_group *choose_group13(const struct tls_conn *conn)
+{
+	const struct tls_config *config = conn->config;
+	const struct tls_offer *offer = &conn->hs->offer;
+	const struct tls_group *fallback = NULL;
+
+	for (size_t i = 0; i < config->group_count; i++) {
+		const struct tls_group *group = config->groups[i];
+
+		if (!list_has(offer->groups, group->id))
+			continue;
+		if (tls_offer_share(offer, group->id).p)
+			return group;
+		if (!fallback)
+			fallback = group;
+	}
+	return fallback;
+}
+
+static int choose13(struct tls_conn *conn)
+{
+	const struct tls_config *config = conn->config;
+	struct tls_handshake *hs = conn->hs;
+	const struct tls_offer *offer = &hs->offer;
+
+	/* RFC 9846 section 9.2 */
+	if (!offer->has_groups || !offer->has_shares || !offer->has_schemes)
+		return TLS_ALERT(MISSING_EXTENSION);
+	conn->suite = NULL;
+	for (size_t i = 0; i < config->suite_count && !conn->suite; i++) {
+		if (config->suites[i]->version == TLS_1_3 &&
+		    tls_offer_has_suite(offer, config->suites[i]->id))
+			conn->suite = config->suites[i];
+	}
+	hs->group = choose_group13(conn);
+	if (!conn->suite || !hs->group || !choose_certificate(conn, conn->suite))
+		return TLS_ALERT(HANDSHAKE_FAILURE);
+	return 0;
+}
+
+/* ---- TLS 1.2 ---- */
+
+static const struct tls_group *choose_group12(const struct tls_conn *conn)
+{
+	const struct tls_config *config = conn->config;
+	const struct tls_offer *offer = &conn->hs->offer;
+
+	/* RFC 8422 section 4: without the extension the choice is ours; everyone has this one. */
+	if (!offer->has_groups)
+		return tls_config_group(config, TLS_GROUP_SECP256R1);
+	for (size_t i = 0; i < config->group_count; i++) {
+		if (config->groups[i]->tls12 && list_has(offer->groups, config->groups[i]->id))
+			return config->groups[i];
+	}
+	return NULL;
+}
+
+static int choose12(struct tls_conn *conn)
+{
+	const struct tls_config *config = conn->config;
+	struct tls_handshake *hs = conn->hs;
+
+	hs->group = choose_group12(conn);
+	for (size_t i = 0; i < config->suite_count; i++) {
+		const struct tls_suite *suite = config->suites[i];
+
+		if (suite->version != TLS_1_2 || !tls_offer_has_suite(&hs->offer, suite->id))
+			continue;
+		if (suite->kx == TLS_KX_ECDHE && !hs->group)
+			continue;
+		if (!choose_certificate(conn, suite))
+			continue;
+		conn->suite = suite;
+		conn->group = suite->kx == TLS_KX_ECDHE ? hs->group->id : 0;
+		return 0;
+	}
+	return TLS_ALERT(HANDSHAKE_FAILURE);
+}
+
+int tls_choose_parameters(struct tls_conn *conn)
+{
+	int err = conn->version == TLS_1_3 ? choose13(conn) : choose12(conn);
+
+	if (!err && conn->hs->scheme)
+		conn->scheme = conn->hs->scheme->id;
+	return err;
+}

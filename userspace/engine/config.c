@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+/* What connections have in common: built once, then only read. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "conn.h"
+
+static void default_suites(struct tls_config *config)
+{
+	for (const struct tls_suite_info *info = tls_suites(); info->suite; info++) {
+		if (info->by_default && config->suite_count < TLS_MAX_SUITES)
+			config->suites[config->suite_count++] = tls_suite_find(info->suite);
+	}
+}
+
+static void default_groups(struct tls_config *config)
+{
+	size_t count;
+	const struct tls_group *const *groups = tls_groups(&count);
+
+	for (size_t i = 0; i < count && i < TLS_MAX_GROUPS; i++)
+		config->groups[config->group_count++] = groups[i];
+}
+
+struct tls_config *tls_config_new(enum tls_role role, const struct tls_hooks *hooks)
+{
+	struct tls_config *config = calloc(1, sizeof(*config));
+
+	if (!config)
+		return NULL;
+	atomic_init(&config->refs, 1);
+	config->role = role;
+	config->hooks = *hooks;
+	config->min_version = TLS_1_2;
+	config->max_version = TLS_1_3;
+	config->verify = role == TLS_CLIENT ? TLS_VERIFY_REQUIRE : TLS_VERIFY_NONE;
+	tls_buf_init(&config->alpn, 0xffff);
+	if (tls_crypto_init() || tls_trust_new(&config->trust)) {
+		tls_config_unref(config);
+		return NULL;
+	}
+	default_suites(config);
+	default_groups(config);
+	return config;
+}
+
+struct tls_config *tls_config_ref(struct tls_config *config)
+{
+	atomic_fetch_add_explicit(&config->refs, 1, memory_order_relaxed);
+	return config;
+}
+
+void tls_config_unref(struct tls_config *config)
+{
+	if (!config || atomic_fetch_sub_explicit(&config->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	for (size_t i = 0; i < config->cert_count; i++)
+		tls_certificate_free(config->certs[i]);
+	free(config->certs);
+	tls_trust_free(config->trust);
+	tls_buf_free(&config->alpn);
+	free(config);
+}
+
+int tls_config_set_versions(struct tls_config *config, uint16_t min, uint16_t max)
+{
+	if (min < TLS_1_2 || max > TLS_1_3 || min > max)
+		return TLS_ERR_ARGUMENT;
+	config->min_version = min;
+	config->max_version = max;
+	return 0;
+}
+
+/* ---- lists of names ---- */
+
+/* One name of a list, not terminated. */
+struct name {
+	const char *p;
+	size_t len;
+};
+
+static struct name next_name(const char **list, char separator)
+{
+	struct name name = { *list, 0 };
+	const char *end = strchr(*list, separator);
+
+	name.len = end ? (size_t)(end - *list) : strlen(*list);
+	*list = end ? end + 1 : NULL;
+	return name;
+}
+
+static bool name_is(struct name name, const char *other)
+{
+	return strlen(other) == name.len && !strncmp(name.p, other, name.len);
+}
+
+static const void *suite_by_name(struct name name)
+{
+	const struct tls_suite_info *info = tls_suites();
+
+	while (info->suite && !name_is(name, info->name))
+		info++;
+	return info->suite ? tls_suite_find(info->suite) : NULL;
+}
+
+static const void *group_by_name(struct name name)
+{
+	size_t count;
+	const struct tls_group *const *groups = tls_groups(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (name_is(name, groups[i]->name))
+			return groups[i];
+	}
+	return NULL;
+}
+
+/* Looks every name of list up; each may be there once. */
+static int parse_names(const char *list, const char **bad, const void *(*find)(struct name name),
+		       const void **out, size_t max, size_t *count)
+{
+	*count = 0;
+	while (list) {
+		struct name name = next_name(&list, ':');
+		const void *item = find(name);
+
+		for (size_t i = 0; i < *count; i++) {
+			if (out[i] == item)
+				item = NULL;
+		}
+		if (!item || *count == max) {
+			if (bad)
+				*bad = name.p;
+			return TLS_ERR_ARGUMENT;
+		}
+		out[(*count)++] = item;
+	}
+	return 0;
+}
+
+int tls_config_set_suites(struct tls_config *config, const char *list, const char **bad)
+{
+	const void *found[TLS_MAX_SUITES];
+	size_t count;
+	int err = parse_names(list, bad, suite_by_name, found, TLS_MAX_SUITES, &count);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < count; i++)
+		config->suites[i] = found[i];
+	config->suite_count = count;
+	return 0;
+}
+
+int tls_config_set_groups(struct tls_config *config, const char *list, const char **bad)
+{
+	const void *found[TLS_MAX_GROUPS];
+	size_t count;
+	int err = parse_names(list, bad, group_by_name, found, TLS_MAX_GROUPS, &count);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < count; i++)
+		config->groups[i] = found[i];
+	config->group_count = count;
+	return 0;
+}
+
+int tls_config_set_alpn(struct tls_config *config, const char *list)
+{
+	struct tls_buf alpn;
+	int err;
+
+	tls_buf_init(&alpn, 0xffff);
+	while (list) {
+		struct name name = next_name(&list, ',');
+
+		if (name.len == 0 || name.len > TLS_MAX_ALPN) {
+			tls_buf_free(&alpn);
+			return TLS_ERR_ARGUMENT;
+		}
+		tls_put_u8(&alpn, (uint8_t)name.len);
+		tls_put_bytes(&alpn, name.p, name.len);
+	}
+	err = tls_buf_error(&alpn);
+	if (err) {
+		tls_buf_free(&alpn);
+		return err == TLS_ERR_SPACE ? TLS_ERR_ARGUMENT : err;
+	}
+	tls_buf_free(&config->alpn);
+	config->alpn = alpn;
+	return 0;
+}
+
+/* ---- certificates ---- */
+
+int tls_config_add_certificate(struct tls_config *config, struct tls_certificate *cert)
+{
+	struct tls_certificate **more = reallocarray(config->certs, config->cert_count + 1,
+						     sizeof(*more));
+
+	if (!more)
+		return TLS_ERR_NO_MEMORY;
+	config->certs = more;
+	config->certs[config->cert_count++] = tls_certificate_ref(cert);
+	return 0;
+}
+
+int tls_config_add_ca(struct tls_config *config, const void *pem, size_t len)
+{
+	return tls_trust_add(config->trust, pem, len);
+}
+
+int tls_config_use_system_ca(struct tls_config *config)
+{
+	return tls_trust_add_system(config->trust);
+}
+
+int tls_config_set_verify(struct tls_config *config, enum tls_verify verify)
+{
+	if (config->role == TLS_CLIENT && verify == TLS_VERIFY_REQUEST)
+		return TLS_ERR_ARGUMENT;
+	config->verify = verify;
+	return 0;
+}
+
+/* ---- what connections ask ---- */
+
+bool tls_config_has_suite(const struct tls_config *config, const struct tls_suite *suite)
+{
+	for (size_t i = 0; i < config->suite_count; i++) {
+		if (config->suites[i] == suite)
+			return true;
+	}
+	return false;
+}
+
+const struct tls_group *tls_config_group(const struct tls_config *config, uint16_t id)
+{
+	for (size_t i = 0; i < config->group_count; i++) {
+		if (config->groups[i]->id == id)
+			return config->groups[i];
+	}
+	return NULL;
+}

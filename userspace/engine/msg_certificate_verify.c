@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/* CertificateVerify, RFC 9846 section 4.5.2 and RFC 5246 section 7.4.8. */
+#include <string.h>
+
+#include "conn.h"
+
+#define PADDING		64
+#define CONTEXT_LEN	34		/* its terminating zero is part of it */
+#define MAX_CONTENT	(PADDING + CONTEXT_LEN + TLS_MAX_HASH)
+
+static const char contexts[][CONTEXT_LEN] = {
+	[TLS_CLIENT] = "TLS 1.3, client CertificateVerify",
+	[TLS_SERVER] = "TLS 1.3, server CertificateVerify",
+};
+
+/* What a TLS 1.3 signature covers. */
+static int write_content(struct tls_conn *conn, enum tls_role signer, uint8_t *out, size_t *len)
+{
+	memset(out, ' ', PADDING);
+	memcpy(out + PADDING, contexts[signer], CONTEXT_LEN);
+	*len = PADDING + CONTEXT_LEN + tls_hash_size(conn->suite->hash);
+	return tls_transcript_digest(&conn->hs->transcript, out + PADDING + CONTEXT_LEN);
+}
+
+int tls13_sign(struct tls_conn *conn, struct tls_reader *body)
+{
+	size_t len;
+	int err;
+
+	(void)body;
+	if (!conn->hs->cert)
+		return 0;
+	err = write_content(conn, conn->role, conn->hs->key_data, &len);
+	if (!err)
+		tls_ask_key(conn, TLS_KEY_SIGN, len);
+	return err;
+}
+
+int tls12_client_sign(struct tls_conn *conn, struct tls_reader *body)
+{
+	struct tls_handshake *hs = conn->hs;
+	const struct tls_slice nothing = { NULL, 0 };
+	int err;
+
+	(void)body;
+	if (!hs->cert)
+		return 0;
+	err = tls_transcript_digest_with(&hs->transcript, hs->scheme->digest, nothing,
+					 hs->key_data);
+	if (!err)
+		tls_ask_key(conn, TLS_KEY_SIGN_DIGEST, tls_hash_size(hs->scheme->digest));
+	return err;
+}
+
+int tls_send_certificate_verify(struct tls_conn *conn, struct tls_reader *body)
+{
+	struct tls_handshake *hs = conn->hs;
+	struct tls_outgoing msg;
+	struct tls_vec signature;
+
+	(void)body;
+	if (!hs->cert)
+		return 0;
+	msg = tls_message_begin(conn, TLS_MSG_CERTIFICATE_VERIFY);
+	tls_put_u16(&hs->flight, hs->scheme->id);
+	signature = tls_put_open(&hs->flight, 2);
+	tls_put_bytes(&hs->flight, hs->key_reply.p, hs->key_reply.len);
+	tls_put_close(&hs->flight, signature);
+	return tls_message_end(conn, msg);
+}
+
+/* RFC 9846 section 4.5.2: one that we offered (that is all we have) and the key can do. */
+static int read_signature(struct tls_conn *conn, struct tls_reader *body,
+			  const struct tls_scheme **scheme, struct tls_slice *signature)
+{
+	struct tls_reader bytes;
+
+	*scheme = tls_scheme_find(tls_read_u16(body));
+	tls_read_vec16(body, &bytes);
+	*signature = tls_read_rest(&bytes);
+	if (!tls_read_at_end(body))
+		return TLS_ALERT(DECODE_ERROR);
+	if (!*scheme || !tls_certificate_can(conn->peer, *scheme, conn->version))
+		return TLS_ALERT(ILLEGAL_PARAMETER);
+	return 0;
+}
+
+int tls13_recv_certificate_verify(struct tls_conn *conn, struct tls_reader *body)
+{
+	enum tls_role signer = conn->role == TLS_CLIENT ? TLS_SERVER : TLS_CLIENT;
+	const struct tls_scheme *scheme;
+	uint8_t content[MAX_CONTENT];
+	struct tls_slice signature;
+	size_t len;
+	int err = read_signature(conn, body, &scheme, &signature);
+
+	if (!err)
+		err = write_content(conn, signer, content, &len);
+	if (!err)
+		err = tls_certificate_check_signature(conn->peer, scheme,
+						      (struct tls_slice){ content, len }, signature);
+	if (err)
+		return err;
+	if (conn->role == TLS_CLIENT)
+		conn->scheme = scheme->id;
+	tls_engine_event(conn, TLS_EVENT_SIGNATURE_CHECKED, 0, signature, scheme->name);
+	return 0;
+}
+
+int tls12_recv_certificate_verify(struct tls_conn *conn, struct tls_reader *body)
+{
+	const struct tls_slice nothing = { NULL, 0 };
+	const struct tls_scheme *scheme;
+	uint8_t digest[TLS_MAX_HASH];
+	struct tls_slice signature;
+	int err = read_signature(conn, body, &scheme, &signature);
+
+	if (err)
+		return err;
+	if (scheme->digest == TLS_HASH_COUNT)
+		return TLS_ALERT(ILLEGAL_PARAMETER);
+	err = tls_transcript_digest_with(&conn->hs->transcript, scheme->digest, nothing, digest);
+	if (!err)
+		err = tls_certificate_check_digest(conn->peer, scheme,
+						   (struct tls_slice){ digest,
+							tls_hash_size(scheme->digest) },
+						   signature);
+	if (!err)
+		tls_engine_event(conn, TLS_EVENT_SIGNATURE_CHECKED, 0, signature, scheme->name);
+	return err;
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+/* NewSessionTicket and KeyUpdate, RFC 9846 sections 4.7.1 and 4.7.3; what TLS 1.2 has instead. */
+#include "ext.h"
+
+#define UPDATE_NOT_REQUESTED	0
+#define UPDATE_REQUESTED	1
+
+/* A peer may not keep us busy without sending data; tls_conn_read() resets the count. */
+static int count_message(struct tls_conn *conn)
+{
+	return ++conn->post_handshake > TLS_MAX_POST_HANDSHAKE ? TLS_ALERT(UNEXPECTED_MESSAGE) : 0;
+}
+
+/* Well-formed it has to be, though we do not resume sessions. */
+int tls13_recv_new_session_ticket(struct tls_conn *conn, struct tls_reader *body)
+{
+	struct tls_reader nonce, ticket, extensions;
+
+	(void)tls_read_u32(body);	/* ticket_lifetime */
+	(void)tls_read_u32(body);	/* ticket_age_add */
+	tls_read_vec8(body, &nonce);
+	tls_read_vec16(body, &ticket);
+	tls_read_vec16(body, &extensions);
+	if (!tls_read_at_end(body) || !ticket.left)
+		return TLS_ALERT(DECODE_ERROR);
+	if (count_message(conn))
+		return TLS_ALERT(UNEXPECTED_MESSAGE);
+	return tls_ext_read(conn, TLS_IN_NEW_SESSION_TICKET, &extensions);
+}
+
+int tls_send_key_update(struct tls_conn *conn, bool request)
+{
+	const uint8_t msg[] = {
+		TLS_MSG_KEY_UPDATE, 0, 0, 1, request ? UPDATE_REQUESTED : UPDATE_NOT_REQUESTED,
+	};
+	int err = tls_engine_seal(conn, TLS_RECORD_HANDSHAKE, msg, sizeof(msg));
+
+	if (err)
+		return err;
+	tls_engine_event(conn, TLS_EVENT_MESSAGE_SENT, msg[0],
+			 (struct tls_slice){ msg, sizeof(msg) }, NULL);
+	return tls13_next_traffic_secret(conn, true);
+}
+
+int tls13_recv_key_update(struct tls_conn *conn, struct tls_reader *body)
+{
+	uint8_t request = tls_read_u8(body);
+	int err;
+
+	if (!tls_read_at_end(body))
+		return TLS_ALERT(DECODE_ERROR);
+	if (request > UPDATE_REQUESTED)
+		return TLS_ALERT(ILLEGAL_PARAMETER);
+	err = count_message(conn);
+	if (!err)
+		err = tls13_next_traffic_secret(conn, false);
+	/* One answer serves all requests that came before it is sent. */
+	if (err || request == UPDATE_NOT_REQUESTED || conn->key_update_owed || conn->tx_closed)
+		return err;
+	conn->key_update_owed = true;
+	return tls_send_key_update(conn, false);
+}
+
+/* HelloRequest or ClientHello: what they ask for, we never do. */
+int tls12_refuse_renegotiation(struct tls_conn *conn, struct tls_reader *body)
+{
+	(void)conn;
+	(void)body;
+	return TLS_ALERT(NO_RENEGOTIATION);
+}
