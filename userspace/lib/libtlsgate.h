@@ -96,7 +96,9 @@ struct tlsgate_session_params {
  * Makes params->fd a TLS socket, and with relay_fd joins the two, atomically,
  * in two system calls.  The fds stay the caller's; with a relay both can be
  * closed at once, the kernel holds the sockets.  On failure the socket is as
- * it was.  The message with the keys is wiped before this returns; params is
+ * it was, unless only the relay failed when the keys were in already (a user's
+ * limit, or the plain side just closed): then the connection is reset.
+ * tlsgate_session_get() by fd answers -ENOENT for a socket as it was.  The message with the keys is wiped before this returns; params is
  * the caller's to wipe (tlsgate_wipe()).
  */
 int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params *params,

@@ -132,9 +132,23 @@ static void unix_text(const struct tlsgate_address *address, char *text)
 
 	for (i = 0; i < len && (path[i] || i == 0); i++)
 		*p++ = path[i] ? path[i] : '@';
-	if (i == 1 && !path[0])
-		p--;
 	*p = 0;
+}
+
+/* An IPv4 peer of an IPv6 socket is shown as what it is. */
+static void inet6_text(const struct tlsgate_address *address, char *text)
+{
+	const struct in6_addr *ip = &address->in6.sin6_addr;
+	unsigned int port = ntohs(address->in6.sin6_port);
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	if (IN6_IS_ADDR_V4MAPPED(ip)) {
+		inet_ntop(AF_INET, &ip->s6_addr[12], host, sizeof(host));
+		snprintf(text, TLSGATE_ADDRESS_TEXT_MAX, "%s:%u", host, port);
+	} else {
+		inet_ntop(AF_INET6, ip, host, sizeof(host));
+		snprintf(text, TLSGATE_ADDRESS_TEXT_MAX, "[%s]:%u", host, port);
+	}
 }
 
 const char *tlsgate_address_text(const struct tlsgate_address *address,
@@ -147,9 +161,7 @@ const char *tlsgate_address_text(const struct tlsgate_address *address,
 		snprintf(text, TLSGATE_ADDRESS_TEXT_MAX, "%s:%u", host,
 			 ntohs(address->in.sin_port));
 	} else if (address->len >= sizeof(address->in6) && address->sa.sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, &address->in6.sin6_addr, host, sizeof(host));
-		snprintf(text, TLSGATE_ADDRESS_TEXT_MAX, "[%s]:%u", host,
-			 ntohs(address->in6.sin6_port));
+		inet6_text(address, text);
 	} else if (address->len >= sizeof(sa_family_t) && address->sa.sa_family == AF_UNIX) {
 		unix_text(address, text);
 	} else {

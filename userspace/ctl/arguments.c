@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/* What commands take: options, a session id; and the handle they all need. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl.h"
+
+struct tlsgate *ctl_open(void)
+{
+	struct tlsgate *tg;
+	const char *why;
+
+	if (tlsgate_open(&tg, &why)) {
+		ctl_error("%s", why);
+		return NULL;
+	}
+	return tg;
+}
+
+int ctl_arguments(int argc, char **argv, bool *json, const char **operand)
+{
+	const char *unwanted = NULL;
+	int i;
+
+	if (json)
+		*json = false;
+	if (operand)
+		*operand = NULL;
+	for (i = 1; i < argc && !unwanted; i++) {
+		if (json && strcmp(argv[i], "--json") == 0)
+			*json = true;
+		else if (operand && argv[i][0] != '-' && !*operand)
+			*operand = argv[i];
+		else
+			unwanted = argv[i];
+	}
+	if (!unwanted)
+		return 0;
+	ctl_error("%s: '%s' is not understood", argv[0], unwanted);
+	return CTL_USAGE;
+}
+
+uint32_t ctl_id(const char *text)
+{
+	unsigned long id;
+	char *end;
+
+	errno = 0;
+	id = strtoul(text, &end, 10);
+	if (isdigit((unsigned char)*text) && !*end && !errno && id > 0 && id <= UINT32_MAX)
+		return id;
+	ctl_error("'%s' is not a session id: tlsgate show lists them", text);
+	return 0;
+}

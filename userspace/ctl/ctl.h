@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* tlsgate, the control tool: what its commands share. */
+#ifndef TLSGATE_CTL_H
+#define TLSGATE_CTL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <json-c/json.h>
+
+#include "lib/libtlsgate.h"
+
+/* Exit status. */
+enum ctl_status {
+	CTL_DONE,
+	CTL_FAILED,		/* at run time */
+	CTL_USAGE,		/* bad usage; main.c then shows the command's own */
+};
+
+/* The commands; argv[0] is the command's name.  Each returns enum ctl_status. */
+int cmd_show(int argc, char **argv);
+int cmd_monitor(int argc, char **argv);
+int cmd_rekey(int argc, char **argv);
+int cmd_close(int argc, char **argv);
+int cmd_ciphers(int argc, char **argv);
+int cmd_version(int argc, char **argv);
+int cmd_handshake(int argc, char **argv);
+
+/* One line on stderr, "tlsgate: " in front. */
+void ctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A handle, or NULL after an error line. */
+struct tlsgate *ctl_open(void);
+
+/*
+ * Reads the arguments: "--json" is allowed where json is not NULL, and one that
+ * is no option where operand is not NULL; *operand is NULL without one.  0, or
+ * CTL_USAGE after an error line.
+ */
+int ctl_arguments(int argc, char **argv, bool *json, const char **operand);
+/* A session id; 0 after an error line. */
+uint32_t ctl_id(const char *text);
+
+/* ---- text.c ---- */
+
+#define CTL_TEXT_MAX	64
+
+/* "0 B", "999 B", "1.0 KiB", "64.0 MiB"; returns text. */
+const char *ctl_size(uint64_t bytes, char text[CTL_TEXT_MAX]);
+/* "250 ms", "12 s", "3m 04s", "2h 05m", "4d 03h"; returns text. */
+const char *ctl_time(uint64_t ms, char text[CTL_TEXT_MAX]);
+/* IANA name, or "0x1301" if the engine does not know it. */
+const char *ctl_suite(uint16_t suite, char text[CTL_TEXT_MAX]);
+
+/*
+ * A table for people: columns as wide as their longest cell.  Cells are
+ * copied; numbers are columns whose heading starts with '>' (right-aligned).
+ */
+struct ctl_table;
+struct ctl_table *ctl_table_new(const char * const headings[], size_t columns);
+/* The next cell, row by row. */
+void ctl_table_add(struct ctl_table *table, const char *cell);
+size_t ctl_table_rows(const struct ctl_table *table);
+void ctl_table_print(const struct ctl_table *table);	/* on stdout */
+void ctl_table_free(struct ctl_table *table);
+
+/* ---- json.c ---- */
+
+struct json_object *ctl_session_json(const struct tlsgate_session *session);
+struct json_object *ctl_event_json(const struct tlsgate_event *event, int64_t now_ms);
+struct json_object *ctl_cipher_json(uint16_t version, const char *name, const char *driver);
+/* Prints on stdout and frees; CTL_FAILED if that could not be written. */
+int ctl_json_print(struct json_object *object, int flags);
+/* NULL is out of memory and ends the program with an error line. */
+void *ctl_must(void *p);
+
+#endif /* TLSGATE_CTL_H */

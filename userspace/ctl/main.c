@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+/* tlsgate: shows and controls what the kernel module serves, as wg does for WireGuard. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl.h"
+
+static int cmd_help(int argc, char **argv);
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *arguments;
+	const char *what;
+} commands[] = {
+	{ "show", cmd_show, "[--json] [ID]", "sessions and relays; with ID, all about one" },
+	{ "monitor", cmd_monitor, "[--json]", "events as they happen" },
+	{ "rekey", cmd_rekey, "ID", "send KeyUpdate and use the next key (TLS 1.3)" },
+	{ "close", cmd_close, "ID [--reset]", "end a session in order, or by RST" },
+	{ "ciphers", cmd_ciphers, "[--json]", "suites, and the kernel's driver for each" },
+	{ "version", cmd_version, "", "versions of program, interface, module and kernel" },
+	{ "help", cmd_help, "", "this" },
+};
+
+#define COMMANDS	(sizeof(commands) / sizeof(*commands))
+
+static int print_help(FILE *out)
+{
+	size_t i;
+
+	fprintf(out, "usage: tlsgate COMMAND [ARGUMENT...]\n\n");
+	for (i = 0; i < COMMANDS; i++)
+		fprintf(out, "  %-9s %-16s %s\n", commands[i].name, commands[i].arguments,
+			commands[i].what);
+	fprintf(out, "\nshow, monitor, rekey and close need CAP_NET_ADMIN in the network namespace.\n"
+		     "Exit status: 0 done, 1 failed, 2 bad usage.\n");
+	return ferror(out) ? CTL_FAILED : CTL_DONE;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return print_help(stdout);
+}
+
+void ctl_error(const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "tlsgate: ");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+static const struct command *find_command(const char *name)
+{
+	size_t i;
+
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		name = "help";
+	if (strcmp(name, "--version") == 0)
+		name = "version";
+	for (i = 0; i < COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+	int status;
+
+	if (argc < 2) {
+		print_help(stderr);
+		return CTL_USAGE;
+	}
+	command = find_command(argv[1]);
+	if (!command) {
+		ctl_error("no command '%s': tlsgate help lists them", argv[1]);
+		return CTL_USAGE;
+	}
+	status = command->run(argc - 1, argv + 1);
+	if (status == CTL_USAGE)
+		fprintf(stderr, "usage: tlsgate %s%s%s\n", command->name,
+			*command->arguments ? " " : "", command->arguments);
+	if (fflush(stdout) && status == CTL_DONE) {
+		ctl_error("cannot write the output: disk full or pipe closed?");
+		return CTL_FAILED;
+	}
+	return status;
+}

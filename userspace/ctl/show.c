@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+/* tlsgate show: sessions and relays. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "engine/engine.h"
+
+#include "ctl.h"
+
+#define PRETTY	(JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+static const char * const headings[] = {
+	">ID", "PEER", "ROLE", "VERSION", "SUITE", "STATE", ">IN", ">OUT", ">RECORDS", ">REKEYS",
+	">AGE", "RELAY",
+};
+
+static void add_number(struct ctl_table *table, uint64_t number)
+{
+	char text[CTL_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "%" PRIu64, number);
+	ctl_table_add(table, text);
+}
+
+static int add_row(void *arg, const struct tlsgate_session *s)
+{
+	char text[CTL_TEXT_MAX], address[TLSGATE_ADDRESS_TEXT_MAX];
+	struct ctl_table *table = arg;
+
+	add_number(table, s->id);
+	ctl_table_add(table, tlsgate_address_text(&s->peer, address));
+	ctl_table_add(table, tlsgate_role_name(s->role));
+	ctl_table_add(table, tlsgate_version_name(s->version));
+	ctl_table_add(table, ctl_suite(s->suite, text));
+	ctl_table_add(table, s->reason ? tlsgate_reason_name(s->reason) :
+		      tlsgate_state_name(s->state));
+	ctl_table_add(table, ctl_size(s->rx_bytes, text));
+	ctl_table_add(table, ctl_size(s->tx_bytes, text));
+	add_number(table, s->rx_records + s->tx_records);
+	add_number(table, (uint64_t)s->rx_epoch + s->tx_epoch);
+	ctl_table_add(table, ctl_time(s->age, text));
+	ctl_table_add(table, tlsgate_address_text(&s->relay_peer, address));
+	return 0;
+}
+
+static int add_object(void *arg, const struct tlsgate_session *s)
+{
+	if (json_object_array_add(arg, ctl_session_json(s)))
+		ctl_must(NULL);
+	return 0;
+}
+
+static int show_all(struct tlsgate *tg)
+{
+	struct ctl_table *table = ctl_table_new(headings, sizeof(headings) / sizeof(*headings));
+
+	int err = tlsgate_session_dump(tg, add_row, table);
+
+	if (err)
+		ctl_error("show: %s", tlsgate_error(tg));
+	else if (!ctl_table_rows(table))
+		puts("no session in this network namespace");
+	else
+		ctl_table_print(table);
+	ctl_table_free(table);
+	return err ? CTL_FAILED : CTL_DONE;
+}
+
+static int show_all_json(struct tlsgate *tg)
+{
+	struct json_object *array = ctl_must(json_object_new_array());
+
+	if (tlsgate_session_dump(tg, add_object, array)) {
+		ctl_error("show: %s", tlsgate_error(tg));
+		json_object_put(array);
+		return CTL_FAILED;
+	}
+	return ctl_json_print(array, PRETTY);
+}
+
+/* ---- one session ------------------------------------------------------------------ */
+
+static void line(const char *name, const char *value)
+{
+	printf("%-14s %s\n", name, value);
+}
+
+static void print_addresses(const struct tlsgate_session *s)
+{
+	char text[TLSGATE_ADDRESS_TEXT_MAX];
+
+	line("peer", tlsgate_address_text(&s->peer, text));
+	line("local", tlsgate_address_text(&s->local, text));
+	if (!s->relay_local.len && !s->relay_peer.len)
+		return;
+	line("relay peer", tlsgate_address_text(&s->relay_peer, text));
+	line("relay local", tlsgate_address_text(&s->relay_local, text));
+}
+
+static void print_state(const struct tlsgate_session *s)
+{
+	char text[CTL_TEXT_MAX];
+
+	line("role", tlsgate_role_name(s->role));
+	line("version", tlsgate_version_name(s->version));
+	line("suite", ctl_suite(s->suite, text));
+	line("state", tlsgate_state_name(s->state));
+	if (s->reason)
+		printf("%-14s %s: %s\n", "reason", tlsgate_reason_name(s->reason),
+		       tlsgate_reason_text(s->reason));
+	if (s->alert >= 0)
+		line("last alert", tls_alert_name(s->alert));
+}
+
+static void print_direction(const char *name, uint64_t bytes, uint64_t records, uint32_t epoch)
+{
+	char text[CTL_TEXT_MAX];
+
+	printf("%-14s %s (%" PRIu64 " bytes) in %" PRIu64 " records, rekeyed %" PRIu32 " times\n",
+	       name, ctl_size(bytes, text), bytes, records, epoch);
+}
+
+static void print_session(const struct tlsgate_session *s)
+{
+	char text[CTL_TEXT_MAX];
+
+	printf("%-14s %" PRIu32 "\n", "session", s->id);
+	print_addresses(s);
+	print_state(s);
+	print_direction("in", s->rx_bytes, s->rx_records, s->rx_epoch);
+	print_direction("out", s->tx_bytes, s->tx_records, s->tx_epoch);
+	line("age", ctl_time(s->age, text));
+	line("idle for", ctl_time(s->idle, text));
+	line("idle timeout", s->idle_timeout ? ctl_time(s->idle_timeout, text) : "none");
+	printf("%-14s %u bytes\n", "record size", s->record_size);
+	if (s->padding)
+		printf("%-14s multiples of %u bytes\n", "padding", s->padding);
+	printf("%-14s %" PRIu32 "\n", "installed by", s->uid);
+	printf("%-14s %" PRIu64 "\n", "socket cookie", s->cookie);
+}
+
+static int show_one(struct tlsgate *tg, uint32_t id, bool json)
+{
+	struct tlsgate_session session;
+
+	if (tlsgate_session_get(tg, tlsgate_by_id(id), &session)) {
+		ctl_error("show: session %u: %s", id, tlsgate_error(tg));
+		return CTL_FAILED;
+	}
+	if (json)
+		return ctl_json_print(ctl_session_json(&session), PRETTY);
+	print_session(&session);
+	return CTL_DONE;
+}
+
+int cmd_show(int argc, char **argv)
+{
+	const char *operand;
+	struct tlsgate *tg;
+	uint32_t id = 0;
+	bool json;
+	int status;
+
+	if (ctl_arguments(argc, argv, &json, &operand))
+		return CTL_USAGE;
+	if (operand)
+		id = ctl_id(operand);
+	if (operand && !id)
+		return CTL_USAGE;
+	tg = ctl_open();
+	if (!tg)
+		return CTL_FAILED;
+	if (id)
+		status = show_one(tg, id, json);
+	else
+		status = json ? show_all_json(tg) : show_all(tg);
+	tlsgate_close(tg);
+	return status;
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+/* Numbers and tables for people. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+
+#include "ctl.h"
+
+const char *ctl_size(uint64_t bytes, char text[CTL_TEXT_MAX])
+{
+	static const char * const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double value = bytes;
+	size_t unit = 0;
+
+	if (bytes < 1000) {
+		snprintf(text, CTL_TEXT_MAX, "%u B", (unsigned int)bytes);
+		return text;
+	}
+	/* 999.95 would be written as 1000.0 */
+	for (value /= 1024; value >= 999.95; value /= 1024)
+		unit++;
+	snprintf(text, CTL_TEXT_MAX, "%.1f %s", value, units[unit]);
+	return text;
+}
+
+const char *ctl_time(uint64_t ms, char text[CTL_TEXT_MAX])
+{
+	uint64_t s = ms / 1000;
+
+	if (ms < 1000)
+		snprintf(text, CTL_TEXT_MAX, "%u ms", (unsigned int)ms);
+	else if (s < 60)
+		snprintf(text, CTL_TEXT_MAX, "%u s", (unsigned int)s);
+	else if (s < 3600)
+		snprintf(text, CTL_TEXT_MAX, "%um %02us", (unsigned int)(s / 60),
+			 (unsigned int)(s % 60));
+	else if (s < 86400)
+		snprintf(text, CTL_TEXT_MAX, "%uh %02um", (unsigned int)(s / 3600),
+			 (unsigned int)(s / 60 % 60));
+	else
+		snprintf(text, CTL_TEXT_MAX, "%llud %02uh", (unsigned long long)(s / 86400),
+			 (unsigned int)(s / 3600 % 24));
+	return text;
+}
+
+const char *ctl_suite(uint16_t suite, char text[CTL_TEXT_MAX])
+{
+	const char *name = tls_suite_name(suite);
+
+	if (name)
+		snprintf(text, CTL_TEXT_MAX, "%s", name);
+	else
+		snprintf(text, CTL_TEXT_MAX, "0x%04x", suite);
+	return text;
+}
+
+/* ---- tables -------------------------------------------------------------------- */
+
+struct ctl_table {
+	size_t columns, cells, room;
+	char **cell;		/* headings first, then row by row */
+};
+
+void *ctl_must(void *p)
+{
+	if (!p) {
+		ctl_error("out of memory");
+		exit(CTL_FAILED);
+	}
+	return p;
+}
+
+struct ctl_table *ctl_table_new(const char * const headings[], size_t columns)
+{
+	struct ctl_table *table = ctl_must(calloc(1, sizeof(*table)));
+	size_t i;
+
+	table->columns = columns;
+	for (i = 0; i < columns; i++)
+		ctl_table_add(table, headings[i]);
+	return table;
+}
+
+void ctl_table_add(struct ctl_table *table, const char *cell)
+{
+	if (table->cells == table->room) {
+		table->room = table->room ? 2 * table->room : 64;
+		table->cell = ctl_must(reallocarray(table->cell, table->room,
+						    sizeof(*table->cell)));
+	}
+	table->cell[table->cells++] = ctl_must(strdup(cell));
+}
+
+size_t ctl_table_rows(const struct ctl_table *table)
+{
+	return table->cells / table->columns - 1;
+}
+
+static int column_width(const struct ctl_table *table, size_t column)
+{
+	size_t width = 0;
+	size_t i;
+
+	for (i = column; i < table->cells; i += table->columns) {
+		size_t len = strlen(table->cell[i]);
+
+		if (i == column && *table->cell[i] == '>')
+			len--;
+		if (len > width)
+			width = len;
+	}
+	return width;
+}
+
+/* The last column is not filled up: no line ends in blanks. */
+static void print_cell(const struct ctl_table *table, size_t i, int width)
+{
+	size_t column = i % table->columns;
+	bool right = *table->cell[column] == '>';
+	const char *text = table->cell[i];
+
+	if (i == column && right)
+		text++;
+	if (right)
+		printf("%*s", width, text);
+	else if (column + 1 < table->columns)
+		printf("%-*s", width, text);
+	else
+		printf("%s", text);
+	fputs(column + 1 < table->columns ? "  " : "\n", stdout);
+}
+
+void ctl_table_print(const struct ctl_table *table)
+{
+	int *widths = ctl_must(calloc(table->columns, sizeof(*widths)));
+	size_t i;
+
+	for (i = 0; i < table->columns; i++)
+		widths[i] = column_width(table, i);
+	for (i = 0; i < table->cells; i++)
+		print_cell(table, i, widths[i % table->columns]);
+	free(widths);
+}
+
+void ctl_table_free(struct ctl_table *table)
+{
+	size_t i;
+
+	for (i = 0; i < table->cells; i++)
+		free(table->cell[i]);
+	free(table->cell);
+	free(table);
+}
