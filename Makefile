@@ -35,7 +35,7 @@ KARGS ?=
 module:
 	$(Q)test -n '$(KRELEASE)' || { \
 		echo "make module: no kernel headers in $(KDIR): install linux-headers-$$(uname -r)," \
-			"or name some with KDIR=/usr/src/linux-headers-RELEASE" >&2; exit 1; }
+			"or name some with KDIR=DIR" >&2; exit 1; }
 	$(Q)mkdir -p '$(KOUT)'
 	$(Q)cp -rsf '$(CURDIR)/Kbuild' '$(CURDIR)/kmod' '$(KOUT)/'
 	$(Q)find '$(KOUT)' -xtype l -delete

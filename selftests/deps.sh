@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.."
 declare -A PACKAGES=(
 	[build]="gcc libc6-dev make pkg-config libssl-dev libnl-3-dev libnl-genl-3-dev libev-dev
 		libconfuse-dev libseccomp-dev libcap-ng-dev libsystemd-dev libjson-c-dev"
-	[guest]="qemu-system-x86 qemu-system-common cpio kmod iproute2 procps xz-utils"
+	[guest]="qemu-system-x86 qemu-system-common cpio kmod iproute2 procps xz-utils
+		gcc-12 pahole libelf1"
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 nodejs"
 	[demo]="openssl curl gnutls-bin nginx"
 	[style]="linux-source-6.12 perl sparse"
@@ -88,11 +89,9 @@ install_missing() {
 	disable_services "${missing[@]}"
 }
 
-# A cached kernel is whole when its image, its modules and its headers are there.
 kernel_cached() {
-	local dir=build/kernels/$1 release
-	release=$(readlink "$dir") || return 1
-	[ -e "$dir/.complete" ] && [ -e "/usr/src/linux-headers-$release/Makefile" ]
+	local release
+	release=$(readlink "build/kernels/$1") && [ -e "build/kernels/$release/.complete" ]
 }
 
 newest_release() {
@@ -100,15 +99,29 @@ newest_release() {
 		sed -n 's/^ *Depends: linux-image-\([0-9].*\)$/\1/p' | head -1
 }
 
-# Called in a condition, where `set -e` is off: hence one chain.
+# The image, the headers, and what those need that is the kernel's own.
+kernel_packages() {
+	echo "linux-image-$1"
+	echo "linux-headers-$1"
+	apt-cache depends "linux-headers-$1" |
+		sed -nE 's/^ *Depends: (linux-(headers|kbuild)-.*)$/\1/p'
+}
+
+# Called in a condition, where `set -e` is off: hence one chain. The headers' Makefile names its
+# other half by the absolute path of an installed package.
 unpack_kernel() {
-	local release=$1 dir=build/kernels/$1
+	local release=$1 dir=build/kernels/$1 deb
 	[ ! -e "$dir/.complete" ] || return 0
-	echo "deps: unpacking linux-image-$release into $dir"
-	rm -rf "$dir" && mkdir -p "$dir" &&
-		(cd "$dir" && apt-get -qq -o APT::Sandbox::User=root download "linux-image-$release") &&
-		dpkg-deb -x "$dir"/linux-image-*.deb "$dir" &&
-		rm -rf "$dir"/linux-image-*.deb "$dir/usr/share" &&
+	echo "deps: unpacking linux-image-$release and its headers into $dir"
+	# shellcheck disable=SC2046
+	rm -rf "$dir" && mkdir -p "$dir/debs" &&
+		(cd "$dir/debs" && apt-get -qq -o APT::Sandbox::User=root download \
+			$(kernel_packages "$release")) &&
+		for deb in "$dir"/debs/*.deb; do dpkg-deb -x "$deb" "$dir" || return 1; done &&
+		rm -rf "$dir/debs" "$dir/usr/share" &&
+		sed -i 's|^include /usr/src/|include $(dir $(lastword $(MAKEFILE_LIST)))../|' \
+			"$dir/usr/src/linux-headers-$release/Makefile" &&
+		ln -s "usr/src/linux-headers-$release" "$dir/headers" &&
 		PATH=$PATH:/sbin:/usr/sbin depmod -b "$dir" "$release" &&
 		touch "$dir/.complete"
 }
@@ -122,7 +135,6 @@ fetch_kernel() {
 	fi
 	[ -n "$release" ] ||
 		die "no package ${KERNELS[$version]}: are bookworm and bookworm-security among the apt sources?"
-	install_missing "linux-headers-$release"
 	unpack_kernel "$release" && ln -sfn "$release" "build/kernels/$version"
 }
 

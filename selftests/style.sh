@@ -25,7 +25,7 @@ perl build/linux/scripts/checkpatch.pl --no-tree --strict --quiet --terse --no-s
 
 echo "style: sparse and W=1 for $release"
 rm -rf "$out"
-make -j2 module KDIR="/usr/src/linux-headers-$release" KOUT="$out" KARGS='C=2 W=1' > $log 2>&1 || {
+make -j2 module KDIR=build/kernels/6.12/headers KOUT="$out" KARGS='C=2 W=1' > $log 2>&1 || {
 	tail -n 20 $log
 	failed=1
 }

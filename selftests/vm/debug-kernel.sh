@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Builds the debug kernel of debug.config from Debian's linux-source-6.12 and prints its folder,
-# which run.sh takes as --kernel and whose build/ is a KDIR. Takes some minutes the first time;
+# which run.sh takes as --kernel and whose headers/ is a KDIR. Takes some minutes the first time;
 # kept under build/kernels/ by the hash of its configuration and source.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -39,5 +39,6 @@ echo "debug-kernel: compiling, some minutes; log in $top/build.log" >&2
 }
 release=$(cat "$top/build/include/config/kernel.release")
 cp "$top/build/arch/x86/boot/bzImage" "$top/boot/vmlinuz-$release"
+ln -s build "$top/headers"
 touch "$top/.complete"
 echo "$top"

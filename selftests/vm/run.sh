@@ -91,7 +91,7 @@ find_kernel
 ko=''
 if [ $module = yes ]; then
 	ko=$tree/build/kmod/$release/tlsgate.ko
-	[ -f "$ko" ] || die "no module for $release: run make module KDIR=/usr/src/linux-headers-$release"
+	[ -f "$ko" ] || die "no module for $release: run make module KDIR=$folder/headers"
 fi
 
 # ---- the run's folder --------------------------------------------------------------------------
