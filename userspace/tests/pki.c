@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+/* Keys and certificates made at run time. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+
+#include "pki.h"
+#include "tap.h"
+
+struct pki {
+	EVP_PKEY *key;
+	X509 *x509;
+	char *certificate_pem, *key_pem;
+	unsigned char *der;
+	int der_len;
+};
+
+static EVP_PKEY *make_key(enum pki_key type)
+{
+	switch (type) {
+	case PKI_P256:
+		return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+	case PKI_P384:
+		return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
+	case PKI_P521:
+		return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-521");
+	case PKI_ED25519:
+		return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	case PKI_RSA2048:
+		return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+	case PKI_RSA1024:
+		return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024);
+	}
+	return NULL;
+}
+
+static void add_extension(X509 *x509, X509 *issuer, int nid, const char *value)
+{
+	X509_EXTENSION *ext;
+	X509V3_CTX ctx;
+
+	if (!value || !*value)
+		return;
+	X509V3_set_ctx(&ctx, issuer, x509, NULL, NULL, 0);
+	ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+	if (!ext || X509_add_ext(x509, ext, -1) != 1)
+		tap_bail("extension %s", value);
+	X509_EXTENSION_free(ext);
+}
+
+static void set_name(X509 *x509, const char *common_name)
+{
+	if (X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "CN", MBSTRING_UTF8,
+				       (const unsigned char *)common_name, -1, -1, 0) != 1)
+		tap_bail("name %s", common_name);
+}
+
+static void set_serial(X509 *x509)
+{
+	uint64_t serial;
+
+	if (RAND_bytes((unsigned char *)&serial, sizeof(serial)) != 1 ||
+	    ASN1_INTEGER_set_uint64(X509_get_serialNumber(x509), serial >> 1) != 1)
+		tap_bail("serial number");
+}
+
+static char *to_pem(BIO *bio)
+{
+	char *data, *text;
+	long len = BIO_get_mem_data(bio, &data);
+
+	text = strndup(data, (size_t)len);
+	BIO_free(bio);
+	if (!text)
+		tap_bail("out of memory");
+	return text;
+}
+
+static void write_pem(struct pki *pki)
+{
+	BIO *cert = BIO_new(BIO_s_mem()), *key = BIO_new(BIO_s_mem());
+
+	if (PEM_write_bio_X509(cert, pki->x509) != 1 ||
+	    PEM_write_bio_PrivateKey(key, pki->key, NULL, NULL, 0, NULL, NULL) != 1)
+		tap_bail("PEM");
+	pki->certificate_pem = to_pem(cert);
+	pki->key_pem = to_pem(key);
+}
+
+static void sign(X509 *x509, EVP_PKEY *key, const char *digest)
+{
+	const EVP_MD *md = EVP_PKEY_is_a(key, "ED25519") ? NULL :
+			   EVP_get_digestbyname(digest ? digest : "SHA256");
+
+	if (!X509_sign(x509, key, md))
+		tap_bail("cannot sign a certificate");
+}
+
+struct pki *pki_new(enum pki_key type, const struct pki *issuer, const struct pki_options *options)
+{
+	struct pki *pki = calloc(1, sizeof(*pki));
+	X509 *x509 = X509_new(), *by = issuer ? issuer->x509 : x509;
+	int64_t before = options->not_before ? options->not_before : PKI_NOW - 30 * PKI_DAY;
+	int64_t after = options->not_after ? options->not_after : PKI_NOW + 30 * PKI_DAY;
+
+	if (!pki || !x509)
+		tap_bail("out of memory");
+	pki->key = make_key(type);
+	pki->x509 = x509;
+	if (!pki->key || X509_set_version(x509, 2) != 1 || X509_set_pubkey(x509, pki->key) != 1)
+		tap_bail("key of type %d", type);
+	set_serial(x509);
+	set_name(x509, options->common_name ? options->common_name : "host.test");
+	X509_set_issuer_name(x509, X509_get_subject_name(by));
+	ASN1_TIME_set(X509_getm_notBefore(x509), (time_t)before);
+	ASN1_TIME_set(X509_getm_notAfter(x509), (time_t)after);
+	add_extension(x509, by, NID_basic_constraints, options->constraints);
+	add_extension(x509, by, NID_key_usage, options->key_usage);
+	add_extension(x509, by, NID_ext_key_usage, options->extended_usage);
+	add_extension(x509, by, NID_subject_alt_name,
+		      options->names ? options->names : "DNS:host.test");
+	sign(x509, issuer ? issuer->key : pki->key, options->digest);
+	write_pem(pki);
+	pki->der_len = i2d_X509(x509, &pki->der);
+	if (pki->der_len <= 0)
+		tap_bail("DER");
+	return pki;
+}
+
+struct pki *pki_ca(enum pki_key type, const char *common_name)
+{
+	const struct pki_options options = {
+		.common_name = common_name,
+		.names = "",
+		.constraints = "critical,CA:TRUE",
+		.key_usage = "critical,keyCertSign,cRLSign",
+		.not_after = PKI_NOW + 3650 * PKI_DAY,
+	};
+
+	return pki_new(type, NULL, &options);
+}
+
+void pki_free(struct pki *pki)
+{
+	if (!pki)
+		return;
+	EVP_PKEY_free(pki->key);
+	X509_free(pki->x509);
+	free(pki->certificate_pem);
+	free(pki->key_pem);
+	OPENSSL_free(pki->der);
+	free(pki);
+}
+
+const char *pki_certificate(const struct pki *pki)
+{
+	return pki->certificate_pem;
+}
+
+const char *pki_key(const struct pki *pki)
+{
+	return pki->key_pem;
+}
+
+struct tls_slice pki_der(const struct pki *pki)
+{
+	return (struct tls_slice){ pki->der, (size_t)pki->der_len };
+}
