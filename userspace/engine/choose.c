@@ -26,10 +26,10 @@ uint16_t tls_choose_version(const struct tls_conn *conn)
 
 	/* RFC 9846 section 4.3.1: legacy_version counts only without the extension. */
 	if (!offer->has_versions)
-		return conn->hs->client_version >= TLS_1_2 && config->min_version == TLS_1_2 ?
+		return conn->hs->client_version >= TLS_1_2 && tls_config_has_version(config, TLS_1_2) ?
 		       TLS_1_2 : 0;
-	for (uint16_t v = config->max_version; v >= config->min_version; v--) {
-		if (list_has(offer->versions, v))
+	for (uint16_t v = TLS_1_3; v >= TLS_1_2; v--) {
+		if (tls_config_has_version(config, v) && list_has(offer->versions, v))
 			return v;
 	}
 	return 0;
@@ -37,8 +37,10 @@ uint16_t tls_choose_version(const struct tls_conn *conn)
 
 /* ---- certificates ---- */
 
-static const struct tls_scheme *choose_scheme(const struct tls_conn *conn,
-					      const struct tls_certificate *cert, bool digest_only)
+/* The first of ours that is offered and that the key can do by the rules of version. */
+static const struct tls_scheme *find_scheme(const struct tls_conn *conn,
+					    const struct tls_certificate *cert, uint16_t version,
+					    bool digest_only)
 {
 	size_t count;
 	const struct tls_scheme *schemes = tls_schemes(&count);
@@ -47,10 +49,19 @@ static const struct tls_scheme *choose_scheme(const struct tls_conn *conn,
 		if (digest_only && schemes[i].digest == TLS_HASH_COUNT)
 			continue;
 		if (list_has(conn->hs->offer.schemes, schemes[i].id) &&
-		    tls_certificate_can(cert, &schemes[i], conn->version))
+		    tls_certificate_can(cert, &schemes[i], version))
 			return &schemes[i];
 	}
 	return NULL;
+}
+
+/* Better one that TLS 1.3 takes (a P-384 key with SHA-384) than any that TLS 1.2 does. */
+static const struct tls_scheme *choose_scheme(const struct tls_conn *conn,
+					      const struct tls_certificate *cert, bool digest_only)
+{
+	const struct tls_scheme *scheme = find_scheme(conn, cert, TLS_1_3, digest_only);
+
+	return scheme ? scheme : find_scheme(conn, cert, conn->version, digest_only);
 }
 
 /* RFC 8422 section 5.3: in TLS 1.2 the curve of the key has to be one that the client has. */

@@ -226,6 +226,17 @@ int tls_config_set_verify(struct tls_config *config, enum tls_verify verify)
 
 /* ---- what connections ask ---- */
 
+bool tls_config_has_version(const struct tls_config *config, uint16_t version)
+{
+	if (version < config->min_version || version > config->max_version)
+		return false;
+	for (size_t i = 0; i < config->suite_count; i++) {
+		if (config->suites[i]->version == version)
+			return true;
+	}
+	return false;
+}
+
 bool tls_config_has_suite(const struct tls_config *config, const struct tls_suite *suite)
 {
 	for (size_t i = 0; i < config->suite_count; i++) {

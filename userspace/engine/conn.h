@@ -168,7 +168,7 @@ struct tls_config {
  */
 struct tls_offer {
 	struct tls_slice suites, versions, groups, shares, schemes, alpn, cert_types;
-	bool has_versions, has_groups, has_shares, has_schemes, has_alpn;
+	bool has_versions, has_groups, has_shares, has_schemes, has_alpn, extended_master_secret;
 };
 
 /* What only a handshake needs; freed, wiped, when it is over. */
@@ -324,6 +324,8 @@ TLS_MUST_CHECK int tls_choose_parameters(struct tls_conn *conn);
 void tls_choose_client_certificate(struct tls_conn *conn);
 /* The first protocol of ours that the client offers, if both have any. */
 TLS_MUST_CHECK int tls_choose_alpn(struct tls_conn *conn);
+/* Allowed, and there is a suite for it? */
+bool tls_config_has_version(const struct tls_config *config, uint16_t version);
 bool tls_config_has_suite(const struct tls_config *config, const struct tls_suite *suite);
 const struct tls_group *tls_config_group(const struct tls_config *config, uint16_t id);
 

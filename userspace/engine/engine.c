@@ -156,7 +156,7 @@ static int receive_ccs(struct tls_conn *conn, const uint8_t *data, size_t len)
 	/* RFC 9846 section 5: from the first ClientHello to the peer's Finished */
 	if (conn->version == TLS_1_2 || conn->established ||
 	    conn->state == TLS_SERVER_WAIT_CLIENT_HELLO ||
-	    conn->config->max_version < TLS_1_3 || len != 1 || data[0] != 1)
+	    !tls_config_has_version(conn->config, TLS_1_3) || len != 1 || data[0] != 1)
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
 	return receive_nothing(conn);
 }

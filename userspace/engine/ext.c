@@ -166,8 +166,3 @@ void tls_ext_assume_seen(struct tls_conn *conn, uint16_t type)
 {
 	conn->hs->ext_seen |= 1u << find_row(type);
 }
-
-bool tls_offers_version(const struct tls_conn *conn, uint16_t version)
-{
-	return conn->config->min_version <= version && version <= conn->config->max_version;
-}

@@ -59,9 +59,6 @@ bool tls_ext_seen(const struct tls_conn *conn, uint16_t type);
 /* As if it had been there (RFC 5746's cipher suite value stands for its extension). */
 void tls_ext_assume_seen(struct tls_conn *conn, uint16_t type);
 
-/* Does the configuration allow this version? */
-bool tls_offers_version(const struct tls_conn *conn, uint16_t version);
-
 extern const struct tls_ext tls_ext_supported_versions, tls_ext_server_name,
 	tls_ext_supported_groups, tls_ext_key_share, tls_ext_signature_algorithms,
 	tls_ext_signature_algorithms_cert, tls_ext_alpn, tls_ext_extended_master_secret,

@@ -9,7 +9,7 @@
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {
 	if (place == TLS_IN_CLIENT_HELLO)
-		return tls_offers_version(conn, TLS_1_2);
+		return tls_config_has_version(conn->config, TLS_1_2);
 	return conn->suite->kx == TLS_KX_ECDHE;
 }
 

@@ -5,7 +5,7 @@
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {
 	if (place == TLS_IN_CLIENT_HELLO)
-		return tls_offers_version(conn, TLS_1_2);
+		return tls_config_has_version(conn->config, TLS_1_2);
 	return conn->extended_master_secret;
 }
 
@@ -18,9 +18,11 @@ static void write_empty(struct tls_conn *conn, enum tls_ext_place place, struct 
 
 static int read_ems(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *body)
 {
-	(void)place;
 	(void)body;
-	conn->extended_master_secret = true;
+	if (place == TLS_IN_CLIENT_HELLO)
+		conn->hs->offer.extended_master_secret = true;
+	else
+		conn->extended_master_secret = true;
 	return 0;
 }
 

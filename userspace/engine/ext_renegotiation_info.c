@@ -4,7 +4,7 @@
 
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {
-	return place != TLS_IN_CLIENT_HELLO || tls_offers_version(conn, TLS_1_2);
+	return place != TLS_IN_CLIENT_HELLO || tls_config_has_version(conn->config, TLS_1_2);
 }
 
 static void write_info(struct tls_conn *conn, enum tls_ext_place place, struct tls_buf *out)

@@ -4,7 +4,7 @@
 
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {
-	return place != TLS_IN_CLIENT_HELLO || conn->config->max_version >= TLS_1_3;
+	return place != TLS_IN_CLIENT_HELLO || tls_config_has_version(conn->config, TLS_1_3);
 }
 
 static void write_versions(struct tls_conn *conn, enum tls_ext_place place, struct tls_buf *out)
@@ -16,8 +16,10 @@ static void write_versions(struct tls_conn *conn, enum tls_ext_place place, stru
 		return;
 	}
 	list = tls_put_open(out, 1);
-	for (uint16_t v = conn->config->max_version; v >= conn->config->min_version; v--)
-		tls_put_u16(out, v);
+	for (uint16_t v = TLS_1_3; v >= TLS_1_2; v--) {
+		if (tls_config_has_version(conn->config, v))
+			tls_put_u16(out, v);
+	}
 	tls_put_close(out, list);
 }
 

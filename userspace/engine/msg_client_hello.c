@@ -15,7 +15,7 @@ static int begin_handshake(struct tls_conn *conn)
 	int err = tls_random(hs->client_random, sizeof(hs->client_random));
 
 	hs->client_version = TLS_1_2;
-	if (err || !tls_offers_version(conn, TLS_1_3))
+	if (err || !tls_config_has_version(conn->config, TLS_1_3))
 		return err;
 	/* appendix E.4: a session id makes it look like a resumption to middleboxes */
 	hs->group = conn->config->groups[0];
@@ -36,7 +36,7 @@ static void write_suites(const struct tls_conn *conn, struct tls_buf *out)
 	struct tls_vec list = tls_put_open(out, 2);
 
 	for (size_t i = 0; i < conn->config->suite_count; i++) {
-		if (tls_offers_version(conn, conn->config->suites[i]->version))
+		if (tls_config_has_version(conn->config, conn->config->suites[i]->version))
 			tls_put_u16(out, conn->config->suites[i]->id);
 	}
 	tls_put_close(out, list);
@@ -116,12 +116,12 @@ static int settle_version(struct tls_conn *conn)
 	if (!version)
 		return TLS_ALERT(PROTOCOL_VERSION);
 	/* RFC 7507 section 3 */
-	if (version < conn->config->max_version &&
+	if (version == TLS_1_2 && tls_config_has_version(conn->config, TLS_1_3) &&
 	    tls_offer_has_suite(&hs->offer, TLS_SUITE_FALLBACK_SCSV))
 		return TLS_ALERT(INAPPROPRIATE_FALLBACK);
 	conn->version = conn->rx.version = conn->tx.version = version;
 	hs->early_data = hs->early_data && version == TLS_1_3;
-	conn->extended_master_secret = conn->extended_master_secret && version == TLS_1_2;
+	conn->extended_master_secret = hs->offer.extended_master_secret && version == TLS_1_2;
 	if (tls_offer_has_suite(&hs->offer, TLS_SUITE_RENEGOTIATION_SCSV))
 		tls_ext_assume_seen(conn, TLS_EXT_RENEGOTIATION_INFO);
 	return 0;

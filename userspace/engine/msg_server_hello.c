@@ -68,7 +68,7 @@ int tls12_send_server_hello(struct tls_conn *conn, struct tls_reader *body)
 	int err = tls_random(hs->server_random, TLS_RANDOM_LEN);
 
 	(void)body;
-	if (conn->config->max_version > TLS_1_2)
+	if (tls_config_has_version(conn->config, TLS_1_3))
 		memcpy(hs->server_random + TLS_RANDOM_LEN - SENTINEL_LEN, sentinel12, SENTINEL_LEN);
 	tls_transcript_choose(&hs->transcript, conn->suite->hash, hs->cert_requested);
 	return err ? err : write_hello(conn, hs->server_random, TLS_IN_SERVER_HELLO12);
@@ -109,14 +109,14 @@ static int settle_version(struct tls_conn *conn, const struct hello *hello)
 	struct tls_reader ext;
 
 	if (tls_ext_find(hello->extensions, TLS_EXT_SUPPORTED_VERSIONS, &ext)) {
-		if (!tls_offers_version(conn, TLS_1_3))
+		if (!tls_config_has_version(conn->config, TLS_1_3))
 			return TLS_ALERT(UNSUPPORTED_EXTENSION);
 		version = tls_read_u16(&ext);
 		if (!tls_read_at_end(&ext))
 			return TLS_ALERT(DECODE_ERROR);
 		if (version != TLS_1_3 || hello->legacy_version != TLS_1_2)
 			return TLS_ALERT(ILLEGAL_PARAMETER);
-	} else if (version != TLS_1_2 || !tls_offers_version(conn, version)) {
+	} else if (version != TLS_1_2 || !tls_config_has_version(conn->config, version)) {
 		return TLS_ALERT(PROTOCOL_VERSION);
 	}
 	if (conn->version && conn->version != version)
@@ -152,7 +152,7 @@ static bool is_downgrade(const struct tls_conn *conn)
 {
 	const uint8_t *end = conn->hs->server_random + TLS_RANDOM_LEN - SENTINEL_LEN;
 
-	return conn->config->max_version > TLS_1_2 &&
+	return tls_config_has_version(conn->config, TLS_1_3) &&
 	       (!memcmp(end, sentinel12, SENTINEL_LEN) || !memcmp(end, sentinel11, SENTINEL_LEN));
 }
 
