@@ -178,6 +178,7 @@ for source in selftests/native/*.c; do
 	name=$(basename "$source" .c)
 	start_suite "native-$name" suite_program "build/selftests/native/$name"
 done
+start_suite spec selftests/spec.py
 start_suite interop-user selftests/interop.sh user
 if [ $all = yes ]; then
 	wait

@@ -12,7 +12,8 @@ declare -A PACKAGES=(
 		libconfuse-dev libseccomp-dev libcap-ng-dev libsystemd-dev libjson-c-dev"
 	[guest]="qemu-system-x86 qemu-system-common cpio kmod iproute2 procps xz-utils
 		gcc-12 pahole libelf1"
-	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 nodejs"
+	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 python3-yaml
+		python3-jsonschema nodejs"
 	[demo]="openssl curl gnutls-bin nginx"
 	[style]="linux-source-6.12 perl sparse"
 	[debug]="linux-source-6.12 flex bison bc libelf-dev libssl-dev"

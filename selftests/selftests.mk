@@ -11,14 +11,16 @@ KST_TARBALL := /usr/src/linux-source-6.12.tar.xz
 
 # From the kernel's own tree, never copied into ours.
 KST_MEMBERS := tools/testing/selftests/kselftest.h tools/testing/selftests/kselftest_harness.h \
-	scripts/checkpatch.pl scripts/spelling.txt scripts/const_structs.checkpatch
+	scripts/checkpatch.pl scripts/spelling.txt scripts/const_structs.checkpatch \
+	Documentation/netlink/genetlink-c.yaml tools/net/ynl/lib
 
 .PHONY: kselftests linux-tools
 kselftests: $(KST_PROGS) $(KST_NATIVE) $(BUILD)/vm/init
 
 linux-tools: $(KST_LINUX)
 
-$(KST_LINUX):
+# Unpacked again when the list of members changes.
+$(KST_LINUX): selftests/selftests.mk
 	$(call say,UNPACK,$(KST_TARBALL))
 	@test -r '$(KST_TARBALL)' || { \
 		echo "$(KST_TARBALL) is missing: run selftests/deps.sh check" >&2; exit 1; }
