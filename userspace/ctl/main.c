@@ -19,6 +19,8 @@ static const struct command {
 	{ "rekey", cmd_rekey, "ID", "send KeyUpdate and use the next key (TLS 1.3)" },
 	{ "close", cmd_close, "ID [--reset]", "end a session in order, or by RST" },
 	{ "ciphers", cmd_ciphers, "[--json]", "suites, and the kernel's driver for each" },
+	{ "handshake", cmd_handshake, "HOST:PORT [--explain] [--json] [--ca F] [--server-name N]",
+	  "one client handshake, each step shown" },
 	{ "version", cmd_version, "", "versions of program, interface, module and kernel" },
 	{ "help", cmd_help, "", "this" },
 };

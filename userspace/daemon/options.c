@@ -8,10 +8,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
-
-#ifndef TLSGATE_VERSION
-#define TLSGATE_VERSION	"0.1"
-#endif
+#include "common/version.h"
 
 #define MAX_OPTIONS	40
 #define HINT		"; see tlsgated --help"

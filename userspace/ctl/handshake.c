@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: MIT
+/* tlsgate handshake HOST:PORT: one client handshake, each step shown. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/mem.h"
+#include "ctl/ctl.h"
+#include "ctl/handshake_report.h"
+
+#define TIMEOUT_MS	10000
+#define MAX_CA_FILE	(16u << 20)
+
+struct request {
+	const char *target, *ca, *server_name, *suites, *groups, *alpn;
+	uint16_t min_version, max_version;
+	bool explain, json, secrets, insecure;
+};
+
+/* ---- command line ------------------------------------------------------------ */
+
+enum {
+	OPT_CA = 0x100,
+	OPT_SERVER_NAME,
+	OPT_SUITES,
+	OPT_GROUPS,
+	OPT_ALPN,
+	OPT_MIN,
+	OPT_MAX,
+	OPT_EXPLAIN,
+	OPT_JSON,
+	OPT_SECRETS,
+	OPT_INSECURE,
+};
+
+static const struct option options[] = {
+	{ "ca", required_argument, NULL, OPT_CA },
+	{ "server-name", required_argument, NULL, OPT_SERVER_NAME },
+	{ "ciphersuites", required_argument, NULL, OPT_SUITES },
+	{ "groups", required_argument, NULL, OPT_GROUPS },
+	{ "alpn", required_argument, NULL, OPT_ALPN },
+	{ "min-version", required_argument, NULL, OPT_MIN },
+	{ "max-version", required_argument, NULL, OPT_MAX },
+	{ "explain", no_argument, NULL, OPT_EXPLAIN },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "secrets", no_argument, NULL, OPT_SECRETS },
+	{ "insecure", no_argument, NULL, OPT_INSECURE },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int parse_version(const char *option, const char *text, uint16_t *out)
+{
+	if (!strcmp(text, "1.2")) {
+		*out = TLS_1_2;
+	} else if (!strcmp(text, "1.3")) {
+		*out = TLS_1_3;
+	} else {
+		ctl_error("handshake: --%s '%s' refused: it must be 1.2 or 1.3", option, text);
+		return CTL_USAGE;
+	}
+	return CTL_DONE;
+}
+
+static int parse_option(struct request *request, int code, char **argv)
+{
+	switch (code) {
+	case OPT_CA:
+		request->ca = optarg;
+		return CTL_DONE;
+	case OPT_SERVER_NAME:
+		request->server_name = optarg;
+		return CTL_DONE;
+	case OPT_SUITES:
+		request->suites = optarg;
+		return CTL_DONE;
+	case OPT_GROUPS:
+		request->groups = optarg;
+		return CTL_DONE;
+	case OPT_ALPN:
+		request->alpn = optarg;
+		return CTL_DONE;
+	case OPT_MIN:
+		return parse_version("min-version", optarg, &request->min_version);
+	case OPT_MAX:
+		return parse_version("max-version", optarg, &request->max_version);
+	case OPT_EXPLAIN:
+		request->explain = true;
+		return CTL_DONE;
+	case OPT_JSON:
+		request->json = true;
+		return CTL_DONE;
+	case OPT_SECRETS:
+		request->secrets = true;
+		return CTL_DONE;
+	case OPT_INSECURE:
+		request->insecure = true;
+		return CTL_DONE;
+	default:
+		ctl_error("handshake: '%s' is not understood, or lacks its value", argv[optind - 1]);
+		return CTL_USAGE;
+	}
+}
+
+static int parse(int argc, char **argv, struct request *request)
+{
+	const char *why;
+	int code, ret;
+
+	*request = (struct request){ .min_version = TLS_1_2, .max_version = TLS_1_3 };
+	opterr = 0;
+	while ((code = getopt_long(argc, argv, ":", options, NULL)) != -1) {
+		ret = parse_option(request, code, argv);
+		if (ret)
+			return ret;
+	}
+	if (argc - optind != 1) {
+		ctl_error("handshake: exactly one HOST:PORT is wanted, %d given", argc - optind);
+		return CTL_USAGE;
+	}
+	request->target = argv[optind];
+	if (!addr_is_valid(request->target, &why)) {
+		ctl_error("handshake: '%s' refused: %s", request->target, why);
+		return CTL_USAGE;
+	}
+	if (request->min_version > request->max_version) {
+		ctl_error("handshake: --min-version is newer than --max-version");
+		return CTL_USAGE;
+	}
+	return CTL_DONE;
+}
+
+/* ---- engine ------------------------------------------------------------------- */
+
+static int64_t now_s(void *arg)
+{
+	(void)arg;
+	return (int64_t)time(NULL);
+}
+
+static double now_ms(void)
+{
+	struct timespec ts = {0};
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec * 1000.0 + (double)ts.tv_nsec / 1e6;
+}
+
+static int add_ca(struct tls_config *config, const char *path)
+{
+	char *pem;
+	size_t len;
+	int err;
+
+	pem = file_read(path, MAX_CA_FILE, &len);
+	if (!pem) {
+		ctl_error("handshake: CA '%s' refused: %s", path, strerror(errno));
+		return CTL_FAILED;
+	}
+	err = tls_config_add_ca(config, pem, len);
+	free(pem);
+	if (!err)
+		return CTL_DONE;
+	ctl_error("handshake: CA '%s' refused: it holds no PEM certificate", path);
+	return CTL_FAILED;
+}
+
+static int set_trust(struct tls_config *config, const struct request *request)
+{
+	if (request->insecure && tls_config_set_verify(config, TLS_VERIFY_NONE)) {
+		ctl_error("handshake: the engine refuses not to verify");
+		return CTL_FAILED;
+	}
+	if (request->ca)
+		return add_ca(config, request->ca);
+	if (request->insecure || !tls_config_use_system_ca(config))
+		return CTL_DONE;
+	ctl_error("handshake: the system's CAs cannot be read: install ca-certificates or give --ca");
+	return CTL_FAILED;
+}
+
+static int set_list(struct tls_config *config, const char *option, const char *list,
+		    int (*set)(struct tls_config *config, const char *list, const char **bad))
+{
+	const char *bad = NULL;
+
+	if (!list || !set(config, list, &bad))
+		return CTL_DONE;
+	if (!bad)
+		bad = list;
+	ctl_error("handshake: --%s refused: '%.*s' is not known; see tlsgate ciphers", option,
+		  (int)strcspn(bad, ":"), bad);
+	return CTL_USAGE;
+}
+
+static int configure(struct tls_config *config, const struct request *request)
+{
+	int ret;
+
+	if (tls_config_set_versions(config, request->min_version, request->max_version)) {
+		ctl_error("handshake: no such versions");
+		return CTL_USAGE;
+	}
+	ret = set_list(config, "ciphersuites", request->suites, tls_config_set_suites);
+	if (!ret)
+		ret = set_list(config, "groups", request->groups, tls_config_set_groups);
+	if (ret)
+		return ret;
+	if (request->alpn && tls_config_set_alpn(config, request->alpn)) {
+		ctl_error("handshake: --alpn '%s' refused: it is not a list of names with ',' between",
+			  request->alpn);
+		return CTL_USAGE;
+	}
+	return set_trust(config, request);
+}
+
+/* ---- network ------------------------------------------------------------------- */
+
+/* The socket, or -1 and errno. */
+static int connect_one(const struct addr *addr)
+{
+	const struct timeval limit = { .tv_sec = TIMEOUT_MS / 1000 };
+	int fd, error;
+
+	fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	if (!setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&
+	    !setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) &&
+	    !connect(fd, &addr->sa, addr->len))
+		return fd;
+	error = errno == EINPROGRESS ? ETIMEDOUT : errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+static int connect_target(struct report *report)
+{
+	struct addr list[ADDR_LIST_MAX];
+	const char *why = "no address";
+	double start = now_ms();
+	int count, fd = -1;
+	int i;
+
+	count = addr_resolve(report->target, list, &why);
+	for (i = 0; i < count && fd < 0; i++) {
+		fd = connect_one(&list[i]);
+		if (fd < 0)
+			why = strerror(errno);
+		addr_format(&list[i].sa, list[i].len, report->peer);
+	}
+	report->connect_ms = now_ms() - start;
+	if (fd < 0)
+		ctl_error("handshake: %s cannot be reached: %s", report->target, why);
+	return fd;
+}
+
+/* Sends all output.  True if there was some. */
+static bool send_output(int fd, struct tls_conn *conn, struct report *report)
+{
+	const uint8_t *data;
+	bool sent = false;
+	size_t len;
+	ssize_t n;
+
+	while ((data = tls_conn_output(conn, &len)), len) {
+		n = send(fd, data, len, MSG_NOSIGNAL);
+		if (n < 0) {
+			report->io_error = strerror(errno);
+			return sent;
+		}
+		tls_conn_output_done(conn, (size_t)n);
+		report->bytes_out += (size_t)n;
+		sent = true;
+	}
+	return sent;
+}
+
+static void receive_input(int fd, struct tls_conn *conn, struct report *report)
+{
+	uint8_t data[TLS_MAX_INPUT];
+	size_t room = tls_conn_input_space(conn);
+	ssize_t n;
+
+	n = recv(fd, data, room < sizeof(data) ? room : sizeof(data), 0);
+	if (n < 0) {
+		report->io_error = errno == EAGAIN ? "no answer within 10 s" : strerror(errno);
+		return;
+	}
+	report->bytes_in += (size_t)n;
+	report->err = n ? tls_conn_input(conn, data, (size_t)n) : tls_conn_input_eof(conn);
+	if (!n && !report->err)
+		report->err = TLS_ERR_TRUNCATED;
+}
+
+static void run(int fd, struct tls_conn *conn, struct report *report)
+{
+	double start = now_ms();
+	bool awaits = false;		/* something was sent that nothing answered yet */
+
+	report->err = tls_conn_start(conn);
+	for (;;) {
+		awaits |= send_output(fd, conn, report);
+		if (report->io_error || report->err || tls_conn_established(conn))
+			break;
+		receive_input(fd, conn, report);
+		report->round_trips += awaits;
+		awaits = false;
+	}
+	report->handshake_ms = now_ms() - start;
+	report->established = !report->io_error && !report->err && tls_conn_established(conn);
+	tls_conn_info(conn, &report->info);
+	if (report->established && !tls_conn_close(conn))
+		(void)send_output(fd, conn, &(struct report){0});	/* only a courtesy */
+}
+
+static void show(const struct report *report, const struct request *request)
+{
+	if (request->json)
+		report_json(report);
+	else if (request->explain)
+		report_explain(report);
+	else
+		report_print(report);
+}
+
+static int handshake(struct tls_conn *conn, const struct request *request)
+{
+	struct report report;
+	const char *port, *why;
+	int fd;
+
+	report_init(&report);
+	report.target = request->target;
+	report.insecure = request->insecure;
+	report.show_secrets = request->secrets;
+	if (addr_split(request->target, report.server_name, &port, &why) || request->server_name)
+		snprintf(report.server_name, sizeof(report.server_name), "%s",
+			 request->server_name ? request->server_name : "");
+	if (!report.server_name[0])
+		strcpy(report.server_name, "localhost");
+	if (tls_conn_set_server_name(conn, report.server_name)) {
+		ctl_error("handshake: server name '%s' refused: it is no DNS name and no address",
+			  report.server_name);
+		return CTL_USAGE;
+	}
+	fd = connect_target(&report);
+	if (fd < 0)
+		return CTL_FAILED;
+	tls_conn_set_arg(conn, &report);
+	run(fd, conn, &report);
+	close(fd);
+	show(&report, request);
+	report_clear(&report);
+	return report.established ? CTL_DONE : CTL_FAILED;
+}
+
+int cmd_handshake(int argc, char **argv)
+{
+	const struct tls_hooks hooks = { .now = now_s, .event = report_event };
+	struct tls_config *config;
+	struct request request;
+	struct tls_conn *conn;
+	int ret;
+
+	ret = parse(argc, argv, &request);
+	if (ret)
+		return ret;
+	config = ctl_must(tls_config_new(TLS_CLIENT, &hooks));
+	ret = configure(config, &request);
+	if (!ret) {
+		conn = ctl_must(tls_conn_new(config));
+		ret = handshake(conn, &request);
+		tls_conn_free(conn);
+	}
+	tls_config_unref(config);
+	return ret;
+}

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+#include "ctl/handshake_decode.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/wire.h"
+
+#define HEADER_LEN	4
+
+enum {
+	EXT_SERVER_NAME = 0,
+	EXT_SUPPORTED_GROUPS = 10,
+	EXT_SIGNATURE_ALGORITHMS = 13,
+	EXT_ALPN = 16,
+	EXT_SUPPORTED_VERSIONS = 43,
+	EXT_KEY_SHARE = 51,
+};
+
+/* RFC 9846 section 4.2.4: SHA-256 of "HelloRetryRequest". */
+static const uint8_t retry_random[32] = {
+	0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+	0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+};
+
+static void add(struct hello_list *list, uint16_t item)
+{
+	if (list->count < HELLO_MAX_LIST)
+		list->items[list->count++] = item;
+}
+
+static void read_list(struct tls_reader *r, struct hello_list *list)
+{
+	uint16_t item;
+
+	while (tls_read_more(r)) {
+		item = tls_read_u16(r);
+		if (!r->failed)
+			add(list, item);
+	}
+}
+
+static void read_vec16_list(struct tls_reader *r, struct hello_list *list)
+{
+	struct tls_reader inside;
+
+	tls_read_vec16(r, &inside);
+	read_list(&inside, list);
+}
+
+static void append_name(char text[HELLO_MAX_NAME], const uint8_t *p, size_t len)
+{
+	size_t used = strlen(text);
+
+	snprintf(text + used, HELLO_MAX_NAME - used, "%s%.*s", used ? "," : "", (int)len,
+		 (const char *)p);
+}
+
+static void read_server_name(struct tls_reader *r, struct hello *hello)
+{
+	struct tls_reader list, name;
+	struct tls_slice rest;
+
+	tls_read_vec16(r, &list);
+	(void)tls_read_u8(&list);
+	tls_read_vec16(&list, &name);
+	rest = tls_read_rest(&name);
+	if (rest.len)
+		append_name(hello->server_name, rest.p, rest.len);
+}
+
+static void read_alpn(struct tls_reader *r, struct hello *hello)
+{
+	struct tls_reader list, name;
+	struct tls_slice rest;
+
+	tls_read_vec16(r, &list);
+	while (tls_read_more(&list)) {
+		tls_read_vec8(&list, &name);
+		rest = tls_read_rest(&name);
+		if (rest.len)
+			append_name(hello->alpn, rest.p, rest.len);
+	}
+}
+
+static void read_share(struct tls_reader *r, struct hello *hello)
+{
+	const size_t room = sizeof(hello->shares) / sizeof(hello->shares[0]);
+	struct hello_share share = { .group = tls_read_u16(r) };
+	struct tls_reader key;
+
+	tls_read_vec16(r, &key);
+	share.len = key.left;
+	if (!r->failed && hello->share_count < room)
+		hello->shares[hello->share_count++] = share;
+}
+
+static void read_client_shares(struct tls_reader *r, struct hello *hello)
+{
+	struct tls_reader list;
+
+	tls_read_vec16(r, &list);
+	while (tls_read_more(&list))
+		read_share(&list, hello);
+}
+
+static void read_client_versions(struct tls_reader *r, struct hello *hello)
+{
+	struct tls_reader list;
+
+	tls_read_vec8(r, &list);
+	read_list(&list, &hello->versions);
+}
+
+static void read_groups(struct tls_reader *r, struct hello *hello)
+{
+	read_vec16_list(r, &hello->groups);
+}
+
+static void read_schemes(struct tls_reader *r, struct hello *hello)
+{
+	read_vec16_list(r, &hello->schemes);
+}
+
+static void read_server_version(struct tls_reader *r, struct hello *hello)
+{
+	add(&hello->versions, tls_read_u16(r));
+}
+
+static void read_server_share(struct tls_reader *r, struct hello *hello)
+{
+	/* a HelloRetryRequest names the group alone */
+	if (hello->is_retry)
+		add(&hello->groups, tls_read_u16(r));
+	else
+		read_share(r, hello);
+}
+
+struct extension {
+	uint16_t number;
+	const char *name;
+	void (*in_client)(struct tls_reader *r, struct hello *hello);
+	void (*in_server)(struct tls_reader *r, struct hello *hello);
+};
+
+static const struct extension extensions[] = {
+	{ EXT_SERVER_NAME, "server_name", read_server_name, NULL },
+	{ 1, "max_fragment_length", NULL, NULL },
+	{ 5, "status_request", NULL, NULL },
+	{ EXT_SUPPORTED_GROUPS, "supported_groups", read_groups, NULL },
+	{ 11, "ec_point_formats", NULL, NULL },
+	{ EXT_SIGNATURE_ALGORITHMS, "signature_algorithms", read_schemes, NULL },
+	{ EXT_ALPN, "application_layer_protocol_negotiation", read_alpn, read_alpn },
+	{ 21, "padding", NULL, NULL },
+	{ 22, "encrypt_then_mac", NULL, NULL },
+	{ 23, "extended_master_secret", NULL, NULL },
+	{ 28, "record_size_limit", NULL, NULL },
+	{ 35, "session_ticket", NULL, NULL },
+	{ 41, "pre_shared_key", NULL, NULL },
+	{ 42, "early_data", NULL, NULL },
+	{ EXT_SUPPORTED_VERSIONS, "supported_versions", read_client_versions, read_server_version },
+	{ 44, "cookie", NULL, NULL },
+	{ 45, "psk_key_exchange_modes", NULL, NULL },
+	{ 47, "certificate_authorities", NULL, NULL },
+	{ 49, "post_handshake_auth", NULL, NULL },
+	{ 50, "signature_algorithms_cert", NULL, NULL },
+	{ EXT_KEY_SHARE, "key_share", read_client_shares, read_server_share },
+	{ 0xff01, "renegotiation_info", NULL, NULL },
+};
+
+static const struct extension *find_extension(uint16_t number)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(extensions) / sizeof(extensions[0]); i++)
+		if (extensions[i].number == number)
+			return &extensions[i];
+	return NULL;
+}
+
+const char *extension_name(uint16_t number)
+{
+	const struct extension *extension = find_extension(number);
+
+	return extension ? extension->name : NULL;
+}
+
+static void read_extensions(struct tls_reader *r, struct hello *hello, bool client)
+{
+	const struct extension *extension;
+	struct tls_reader list, body;
+	uint16_t number;
+
+	tls_read_vec16(r, &list);
+	while (tls_read_more(&list)) {
+		number = tls_read_u16(&list);
+		tls_read_vec16(&list, &body);
+		if (list.failed)
+			return;
+		add(&hello->extensions, number);
+		extension = find_extension(number);
+		if (extension && client && extension->in_client)
+			extension->in_client(&body, hello);
+		if (extension && !client && extension->in_server)
+			extension->in_server(&body, hello);
+	}
+}
+
+static void read_start(struct tls_reader *r, struct hello *hello, const uint8_t *data, size_t len)
+{
+	struct tls_reader session_id;
+
+	memset(hello, 0, sizeof(*hello));
+	tls_reader_init(r, data, len);
+	(void)tls_read_bytes(r, HEADER_LEN);
+	hello->legacy_version = tls_read_u16(r);
+	tls_read_copy(r, hello->random, sizeof(hello->random));
+	tls_read_vec8(r, &session_id);
+	hello->present = !r->failed;
+}
+
+void hello_read_client(struct hello *hello, const uint8_t *data, size_t len)
+{
+	struct tls_reader r, compression;
+
+	read_start(&r, hello, data, len);
+	read_vec16_list(&r, &hello->suites);
+	tls_read_vec8(&r, &compression);
+	read_extensions(&r, hello, true);
+}
+
+void hello_read_server(struct hello *hello, const uint8_t *data, size_t len)
+{
+	struct tls_reader r;
+
+	read_start(&r, hello, data, len);
+	hello->is_retry = !memcmp(hello->random, retry_random, sizeof(retry_random));
+	add(&hello->suites, tls_read_u16(&r));
+	(void)tls_read_u8(&r);
+	read_extensions(&r, hello, false);
+}
+
+bool kex12_read_server(struct hello_share *share, const uint8_t *data, size_t len)
+{
+	const uint8_t named_curve = 3;	/* RFC 8422 section 5.4 */
+	struct tls_reader r, point;
+	uint8_t type;
+
+	tls_reader_init(&r, data, len);
+	(void)tls_read_bytes(&r, HEADER_LEN);
+	type = tls_read_u8(&r);
+	share->group = tls_read_u16(&r);
+	tls_read_vec8(&r, &point);
+	share->len = point.left;
+	return !r.failed && type == named_curve;
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+/* tlsgate handshake --json. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+#include "ctl/handshake_report.h"
+
+static void add(struct json_object *to, const char *key, struct json_object *value)
+{
+	json_object_object_add(to, key, ctl_must(value));
+}
+
+static void add_text(struct json_object *to, const char *key, const char *value)
+{
+	if (value && value[0])
+		add(to, key, json_object_new_string(value));
+}
+
+static void add_hex(struct json_object *to, const char *key, const uint8_t *bytes, size_t len)
+{
+	char text[2 * 64 + 1] = "";
+	size_t i;
+
+	for (i = 0; i < len && i < 64; i++)
+		sprintf(text + 2 * i, "%02x", bytes[i]);
+	add_text(to, key, text);
+	tls_wipe(text, sizeof(text));
+}
+
+static void add_list(struct json_object *to, const char *key, const struct hello_list *list,
+		     const char *(*name)(uint16_t number))
+{
+	struct json_object *array = ctl_must(json_object_new_array());
+	char number[16];
+	const char *text;
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		text = name(list->items[i]);
+		snprintf(number, sizeof(number), "0x%04x", list->items[i]);
+		json_object_array_add(array, ctl_must(json_object_new_string(text ? text : number)));
+	}
+	add(to, key, array);
+}
+
+static struct json_object *hello_json(const struct hello *hello)
+{
+	struct json_object *object = ctl_must(json_object_new_object());
+	struct json_object *array = ctl_must(json_object_new_array());
+	size_t i;
+
+	add_list(object, "versions", &hello->versions, tls_version_name);
+	add_list(object, "suites", &hello->suites, tls_suite_name);
+	add_list(object, "groups", &hello->groups, tls_group_name);
+	add_list(object, "schemes", &hello->schemes, tls_scheme_name);
+	add_list(object, "extensions", &hello->extensions, extension_name);
+	for (i = 0; i < hello->share_count; i++) {
+		struct json_object *share = ctl_must(json_object_new_object());
+
+		add_text(share, "group", tls_group_name(hello->shares[i].group));
+		add(share, "bytes", json_object_new_int64((int64_t)hello->shares[i].len));
+		json_object_array_add(array, share);
+	}
+	add(object, "key_shares", array);
+	add_hex(object, "random", hello->random, sizeof(hello->random));
+	add_text(object, "server_name", hello->server_name);
+	add_text(object, "alpn", hello->alpn);
+	return object;
+}
+
+static struct json_object *certificates_json(const struct report *report)
+{
+	struct json_object *array = ctl_must(json_object_new_array());
+	const struct report_cert *cert;
+	size_t i;
+
+	for (i = 0; i < report->cert_count; i++) {
+		struct json_object *object = ctl_must(json_object_new_object());
+
+		cert = &report->certs[i];
+		add_text(object, "subject", cert->subject);
+		add_text(object, "issuer", cert->issuer);
+		add_text(object, "names", cert->names);
+		add_text(object, "not_before", cert->not_before);
+		add_text(object, "not_after", cert->not_after);
+		add_text(object, "key", cert->key);
+		add_text(object, "verdict", cert->verdict);
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
+static struct json_object *secrets_json(const struct report *report)
+{
+	struct json_object *array = ctl_must(json_object_new_array());
+	const struct report_secret *secret;
+	size_t i;
+
+	for (i = 0; i < report->secret_count; i++) {
+		struct json_object *object = ctl_must(json_object_new_object());
+
+		secret = &report->secrets[i];
+		add_text(object, "name", secret->name);
+		add(object, "bytes", json_object_new_int64((int64_t)secret->len));
+		if (report->show_secrets)
+			add_hex(object, "value", secret->value, secret->len);
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
+static void add_outcome(struct json_object *object, const struct report *report)
+{
+	const struct tls_conn_info *info = &report->info;
+	char text[2 * REPORT_TEXT];
+
+	if (report->established) {
+		add_text(object, "version", tls_version_name(info->version));
+		add_text(object, "suite", tls_suite_name(info->suite));
+		add_text(object, "group", info->group ? tls_group_name(info->group) : "RSA");
+		add_text(object, "scheme", report->scheme);
+		add_text(object, "alpn", info->alpn);
+		add(object, "extended_master_secret",
+		    json_object_new_boolean(info->extended_master_secret));
+	} else {
+		add_text(object, "failed_step", step_names[report->step]);
+		add_text(object, "error", report_failure(report, text));
+		add_text(object, "likely_cause", report_cause(report));
+	}
+	add(object, "verified", json_object_new_boolean(report->established && !report->insecure));
+	add_text(object, "verify_error", info->verify_error);
+	if (report->alert_sent >= 0)
+		add_text(object, "alert_sent", tls_alert_name((uint8_t)report->alert_sent));
+	if (report->alert_received >= 0)
+		add_text(object, "alert_received", tls_alert_name((uint8_t)report->alert_received));
+}
+
+void report_json(const struct report *report)
+{
+	struct json_object *object = ctl_must(json_object_new_object());
+
+	add_text(object, "target", report->target);
+	add_text(object, "peer", report->peer);
+	add_text(object, "server_name", report->server_name);
+	add(object, "ok", json_object_new_boolean(report->established));
+	add_outcome(object, report);
+	if (report->client.present)
+		add(object, "client_hello", hello_json(&report->client));
+	if (report->retry.present)
+		add(object, "hello_retry_request", hello_json(&report->retry));
+	if (report->server.present)
+		add(object, "server_hello", hello_json(&report->server));
+	add(object, "certificates", certificates_json(report));
+	add(object, "secrets", secrets_json(report));
+	add(object, "finished_sent", json_object_new_boolean(report->finished_sent));
+	add(object, "finished_checked", json_object_new_boolean(report->finished_checked));
+	add(object, "round_trips", json_object_new_int64(report->round_trips));
+	add(object, "bytes_out", json_object_new_int64((int64_t)report->bytes_out));
+	add(object, "bytes_in", json_object_new_int64((int64_t)report->bytes_in));
+	add(object, "connect_ms", json_object_new_double(report->connect_ms));
+	add(object, "handshake_ms", json_object_new_double(report->handshake_ms));
+	(void)ctl_json_print(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED);
+}

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+#include "ctl/handshake_report.h"
+
+#include <arpa/inet.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define HEADER_LEN	4
+
+const char *const step_names[STEPS] = {
+	[STEP_CLIENT_HELLO] = "ClientHello",
+	[STEP_SERVER_HELLO] = "ServerHello",
+	[STEP_AUTHENTICATION] = "Authentication",
+	[STEP_KEY_EXCHANGE] = "Key exchange",
+	[STEP_SESSION_KEYS] = "Session keys",
+	[STEP_FINISHED] = "Finished",
+};
+
+enum {
+	MSG_CLIENT_HELLO = 1,
+	MSG_SERVER_HELLO = 2,
+	MSG_CERTIFICATE = 11,
+	MSG_SERVER_KEY_EXCHANGE = 12,
+	MSG_CERTIFICATE_REQUEST = 13,
+	MSG_SERVER_HELLO_DONE = 14,
+	MSG_CERTIFICATE_VERIFY = 15,
+	MSG_CLIENT_KEY_EXCHANGE = 16,
+	MSG_FINISHED = 20,
+};
+
+void report_init(struct report *report)
+{
+	memset(report, 0, sizeof(*report));
+	report->alert_sent = report->alert_received = -1;
+}
+
+void report_clear(struct report *report)
+{
+	tls_wipe(report->secrets, sizeof(report->secrets));
+}
+
+/* ---- certificates --------------------------------------------------------- */
+
+static void name_text(const X509_NAME *name, char text[REPORT_TEXT])
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	int len = -1;
+
+	if (bio && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
+		len = BIO_read(bio, text, REPORT_TEXT - 1);
+	text[len > 0 ? len : 0] = '\0';
+	BIO_free(bio);
+}
+
+static void time_text(const ASN1_TIME *when, char text[32])
+{
+	struct tm tm;
+
+	if (!ASN1_TIME_to_tm(when, &tm) || !strftime(text, 32, "%Y-%m-%d %H:%M:%S UTC", &tm))
+		snprintf(text, 32, "unreadable");
+}
+
+static void key_text(X509 *x509, char text[64])
+{
+	EVP_PKEY *key = X509_get0_pubkey(x509);
+	char group[32] = "";
+	size_t len;
+
+	if (!key) {
+		snprintf(text, 64, "unreadable");
+		return;
+	}
+	if (EVP_PKEY_get_group_name(key, group, sizeof(group), &len) == 1)
+		snprintf(text, 64, "%s %s", EVP_PKEY_get0_type_name(key), group);
+	else
+		snprintf(text, 64, "%s %d bits", EVP_PKEY_get0_type_name(key), EVP_PKEY_get_bits(key));
+}
+
+/* As much as fits; returns how much that was. */
+static size_t append(char *text, size_t room, const char *between, const char *more)
+{
+	int n = snprintf(text, room, "%s%s", between, more);
+
+	return n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static bool general_name(const GENERAL_NAME *name, char text[REPORT_TEXT])
+{
+	const ASN1_STRING *value;
+
+	if (name->type == GEN_DNS) {
+		value = name->d.dNSName;
+		snprintf(text, REPORT_TEXT, "%.*s", ASN1_STRING_length(value),
+			 (const char *)ASN1_STRING_get0_data(value));
+		return true;
+	}
+	if (name->type != GEN_IPADD)
+		return false;
+	value = name->d.iPAddress;
+	return inet_ntop(ASN1_STRING_length(value) == 4 ? AF_INET : AF_INET6,
+			 ASN1_STRING_get0_data(value), text, REPORT_TEXT);
+}
+
+static void names_text(X509 *x509, char text[REPORT_TEXT])
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(x509, NID_subject_alt_name, NULL, NULL);
+	char one[REPORT_TEXT];
+	size_t used = 0;
+	int i;
+
+	for (i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+		if (general_name(name, one))
+			used += append(text + used, REPORT_TEXT - used, used ? ", " : "", one);
+	}
+	GENERAL_NAMES_free(names);
+}
+
+static void add_certificate(struct report *report, const struct tls_event *event)
+{
+	const unsigned char *der = event->data;
+	struct report_cert *cert;
+	X509 *x509;
+
+	if (report->cert_count == REPORT_CERTS)
+		return;
+	cert = &report->certs[report->cert_count++];
+	snprintf(cert->verdict, sizeof(cert->verdict), "%s", event->text ? event->text : "");
+	x509 = d2i_X509(NULL, &der, (long)event->len);
+	if (!x509) {
+		snprintf(cert->subject, sizeof(cert->subject), "unreadable");
+		return;
+	}
+	name_text(X509_get_subject_name(x509), cert->subject);
+	name_text(X509_get_issuer_name(x509), cert->issuer);
+	names_text(x509, cert->names);
+	time_text(X509_get0_notBefore(x509), cert->not_before);
+	time_text(X509_get0_notAfter(x509), cert->not_after);
+	key_text(x509, cert->key);
+	X509_free(x509);
+}
+
+/* ---- events ---------------------------------------------------------------- */
+
+static void add_secret(struct report *report, const struct tls_event *event)
+{
+	struct report_secret *secret;
+
+	report->step = STEP_SESSION_KEYS;
+	if (report->secret_count == REPORT_SECRETS || event->len > sizeof(secret->value))
+		return;
+	secret = &report->secrets[report->secret_count++];
+	snprintf(secret->name, sizeof(secret->name), "%s", event->text);
+	secret->len = event->len;
+	if (report->show_secrets)
+		memcpy(secret->value, event->data, event->len);
+}
+
+static void message_sent(struct report *report, const struct tls_event *event)
+{
+	switch (event->type) {
+	case MSG_CLIENT_HELLO:
+		hello_read_client(&report->client, event->data, event->len);
+		break;
+	case MSG_CLIENT_KEY_EXCHANGE:
+		report->kex12_client_len = event->len - HEADER_LEN;
+		break;
+	case MSG_FINISHED:
+		report->finished_sent = true;
+		break;
+	default:
+		break;
+	}
+}
+
+static void server_hello(struct report *report, const struct tls_event *event)
+{
+	struct hello hello;
+
+	hello_read_server(&hello, event->data, event->len);
+	*(hello.is_retry ? &report->retry : &report->server) = hello;
+	report->step = STEP_SERVER_HELLO;
+}
+
+static void message_received(struct report *report, const struct tls_event *event)
+{
+	switch (event->type) {
+	case MSG_SERVER_HELLO:
+		server_hello(report, event);
+		break;
+	case MSG_CERTIFICATE:
+	case MSG_CERTIFICATE_VERIFY:
+		report->step = STEP_AUTHENTICATION;
+		break;
+	case MSG_CERTIFICATE_REQUEST:
+		report->certificate_asked = true;
+		break;
+	case MSG_SERVER_KEY_EXCHANGE:
+		report->step = STEP_KEY_EXCHANGE;
+		if (!kex12_read_server(&report->kex12, event->data, event->len))
+			report->kex12 = (struct hello_share){0};
+		break;
+	case MSG_SERVER_HELLO_DONE:
+		report->step = STEP_KEY_EXCHANGE;
+		break;
+	case MSG_FINISHED:
+		report->step = STEP_FINISHED;
+		break;
+	default:
+		break;
+	}
+}
+
+void report_event(void *arg, void *conn_arg, const struct tls_event *event)
+{
+	struct report *report = conn_arg;
+
+	(void)arg;
+	switch (event->kind) {
+	case TLS_EVENT_MESSAGE_SENT:
+		message_sent(report, event);
+		break;
+	case TLS_EVENT_MESSAGE_RECEIVED:
+		message_received(report, event);
+		break;
+	case TLS_EVENT_SECRET_DERIVED:
+		add_secret(report, event);
+		break;
+	case TLS_EVENT_CERTIFICATE:
+		add_certificate(report, event);
+		break;
+	case TLS_EVENT_SIGNATURE_CHECKED:
+		snprintf(report->scheme, sizeof(report->scheme), "%s", event->text);
+		break;
+	case TLS_EVENT_FINISHED_CHECKED:
+		report->finished_checked = true;
+		break;
+	case TLS_EVENT_ALERT_SENT:
+		report->alert_sent = event->type;
+		break;
+	case TLS_EVENT_ALERT_RECEIVED:
+		report->alert_received = event->type;
+		break;
+	case TLS_EVENT_REKEYED:
+		break;
+	}
+}
+
+/* ---- failures --------------------------------------------------------------- */
+
+#define ANY_STEP	STEPS
+
+struct cause {
+	int class;			/* TLS_ERR_ALERT: we sent it; TLS_ERR_PEER: it was received */
+	int alert;
+	enum step step;			/* or ANY_STEP */
+	const char *text;
+};
+
+static const struct cause causes[] = {
+	{ TLS_ERR_PEER, TLS_ALERT_HANDSHAKE_FAILURE, ANY_STEP,
+	  "no cipher suite, group or signature scheme in common, or the server wants a client certificate" },
+	{ TLS_ERR_PEER, TLS_ALERT_INSUFFICIENT_SECURITY, ANY_STEP,
+	  "the server finds the suites or groups offered too weak" },
+	{ TLS_ERR_PEER, TLS_ALERT_PROTOCOL_VERSION, ANY_STEP,
+	  "the server speaks none of the versions offered: see --min-version and --max-version" },
+	{ TLS_ERR_PEER, TLS_ALERT_UNRECOGNIZED_NAME, ANY_STEP,
+	  "the server serves no such name: see --server-name" },
+	{ TLS_ERR_PEER, TLS_ALERT_NO_APPLICATION_PROTOCOL, ANY_STEP,
+	  "the server speaks none of the protocols offered: see --alpn" },
+	{ TLS_ERR_PEER, TLS_ALERT_CERTIFICATE_REQUIRED, ANY_STEP, "the server wants a client certificate" },
+	{ TLS_ERR_PEER, TLS_ALERT_DECODE_ERROR, ANY_STEP,
+	  "the server, or a box in between, does not take this ClientHello" },
+	{ TLS_ERR_PEER, TLS_ALERT_INTERNAL_ERROR, ANY_STEP, "the server has a problem of its own: see its log" },
+	{ TLS_ERR_ALERT, TLS_ALERT_UNKNOWN_CA, ANY_STEP,
+	  "its chain does not end in a CA that is trusted: give --ca, or have the server send its intermediates" },
+	{ TLS_ERR_ALERT, TLS_ALERT_CERTIFICATE_EXPIRED, ANY_STEP,
+	  "the certificate is not valid today: renew it, or set this machine's clock" },
+	{ TLS_ERR_ALERT, TLS_ALERT_BAD_CERTIFICATE, ANY_STEP,
+	  "the certificate is not one for this name or purpose: see --server-name" },
+	{ TLS_ERR_ALERT, TLS_ALERT_CERTIFICATE_UNKNOWN, ANY_STEP,
+	  "the certificate is not one for this name or purpose: see --server-name" },
+	{ TLS_ERR_ALERT, TLS_ALERT_UNSUPPORTED_CERTIFICATE, ANY_STEP,
+	  "the certificate's key or purpose is not one for a TLS server" },
+	{ TLS_ERR_ALERT, TLS_ALERT_PROTOCOL_VERSION, ANY_STEP,
+	  "the server chose a version that was not offered: TLS 1.0 and 1.1 are never spoken" },
+	{ TLS_ERR_ALERT, TLS_ALERT_ILLEGAL_PARAMETER, ANY_STEP,
+	  "the server chose what was not offered, or a version lower than it could (an attack?)" },
+	{ TLS_ERR_ALERT, TLS_ALERT_DECRYPT_ERROR, STEP_FINISHED,
+	  "the Finished check failed: keys differ, or the handshake was tampered with" },
+	{ TLS_ERR_ALERT, TLS_ALERT_DECRYPT_ERROR, ANY_STEP,
+	  "the server's signature does not fit its certificate" },
+	{ TLS_ERR_ALERT, TLS_ALERT_BAD_RECORD_MAC, ANY_STEP,
+	  "a record did not authenticate: keys differ, or it was tampered with" },
+};
+
+static const char *before_server_hello(const struct report *report)
+{
+	if (report->err == TLS_ERR_TRUNCATED)
+		return "the server closed without a word: it may not speak TLS on this port, or refuse this client";
+	if (TLS_ERR_CLASS(report->err) == TLS_ERR_ALERT)
+		return "what came is not TLS: the port may speak plain text (HTTP?)";
+	return NULL;
+}
+
+const char *report_cause(const struct report *report)
+{
+	const struct cause *cause;
+	size_t i;
+
+	if (!report->err)
+		return NULL;
+	if (report->step == STEP_CLIENT_HELLO && before_server_hello(report))
+		return before_server_hello(report);
+	if (report->err == TLS_ERR_TRUNCATED)
+		return "the server closed in the midst of the handshake: see its log";
+	for (i = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
+		cause = &causes[i];
+		if (cause->class == TLS_ERR_CLASS(report->err) &&
+		    cause->alert == TLS_ERR_CODE(report->err) &&
+		    (cause->step == ANY_STEP || cause->step == report->step))
+			return cause->text;
+	}
+	return NULL;
+}
+
+const char *report_failure(const struct report *report, char text[2 * REPORT_TEXT])
+{
+	const char *why = report->io_error ? report->io_error : tls_strerror(report->err);
+	const char *verify = report->info.verify_error;
+
+	snprintf(text, 2 * REPORT_TEXT, "%s%s%s%s", why, verify ? " (" : "", verify ? verify : "",
+		 verify ? ")" : "");
+	return text;
+}

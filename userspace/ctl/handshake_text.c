@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+/* The short form of tlsgate handshake, and its explanation step by step. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+#include "ctl/handshake_report.h"
+
+#define LABEL	"    %-22s "
+
+static void field(const char *label, const char *value)
+{
+	if (value && value[0])
+		printf(LABEL "%s\n", label, value);
+}
+
+static const char *or_number(const char *name, uint16_t number, char text[CTL_TEXT_MAX])
+{
+	if (name)
+		return name;
+	/* RFC 8701: values that mean nothing, sent so that peers stay tolerant */
+	if ((number & 0x0f0f) == 0x0a0a && number >> 8 == (number & 0xff))
+		return "GREASE";
+	snprintf(text, CTL_TEXT_MAX, "0x%04x", number);
+	return text;
+}
+
+static const char *version_text(uint16_t number, char text[CTL_TEXT_MAX])
+{
+	return or_number(tls_version_name(number), number, text);
+}
+
+static const char *group_text(uint16_t number, char text[CTL_TEXT_MAX])
+{
+	return or_number(tls_group_name(number), number, text);
+}
+
+static const char *scheme_text(uint16_t number, char text[CTL_TEXT_MAX])
+{
+	return or_number(tls_scheme_name(number), number, text);
+}
+
+static const char *extension_text(uint16_t number, char text[CTL_TEXT_MAX])
+{
+	return or_number(extension_name(number), number, text);
+}
+
+/* Items after the label, broken into lines. */
+static void list(const char *label, const struct hello_list *items,
+		 const char *(*name)(uint16_t number, char text[CTL_TEXT_MAX]))
+{
+	const size_t start = 27, width = 100;
+	size_t column = start;
+	char text[CTL_TEXT_MAX];
+	size_t i;
+
+	if (!items->count)
+		return;
+	printf(LABEL, label);
+	for (i = 0; i < items->count; i++) {
+		const char *item = name(items->items[i], text);
+
+		if (i && column + strlen(item) + 2 > width) {
+			printf("\n%*s", (int)start, "");
+			column = start;
+		}
+		printf("%s%s", item, i + 1 < items->count ? ", " : "");
+		column += strlen(item) + 2;
+	}
+	putchar('\n');
+}
+
+static void hex(const char *label, const uint8_t *bytes, size_t len)
+{
+	size_t i;
+
+	printf(LABEL, label);
+	for (i = 0; i < len; i++)
+		printf("%02x", bytes[i]);
+	putchar('\n');
+}
+
+static void shares(const char *label, const struct hello *hello)
+{
+	char text[CTL_TEXT_MAX];
+	size_t i;
+
+	if (!hello->share_count)
+		return;
+	printf(LABEL, label);
+	for (i = 0; i < hello->share_count; i++)
+		printf("%s%s (%zu bytes)", i ? ", " : "", group_text(hello->shares[i].group, text),
+		       hello->shares[i].len);
+	putchar('\n');
+}
+
+static void explain_client_hello(const struct report *report)
+{
+	const struct hello *hello = &report->client;
+
+	if (!hello->present)
+		return;
+	if (hello->versions.count)
+		list("versions offered", &hello->versions, version_text);
+	else
+		printf(LABEL "TLS 1.2\n", "versions offered");
+	list("cipher suites offered", &hello->suites, ctl_suite);
+	list("groups offered", &hello->groups, group_text);
+	list("signature schemes", &hello->schemes, scheme_text);
+	field("server name (SNI)", hello->server_name);
+	field("protocols (ALPN)", hello->alpn);
+	shares("key shares sent", hello);
+	hex("client random", hello->random, sizeof(hello->random));
+	list("extensions", &hello->extensions, extension_text);
+}
+
+static void explain_server_hello(const struct report *report)
+{
+	const struct hello *hello = &report->server;
+	char text[CTL_TEXT_MAX];
+
+	if (report->retry.present)
+		list("HelloRetryRequest", &report->retry.groups, group_text);
+	if (!hello->present)
+		return;
+	field("version chosen", version_text(hello->versions.count ? hello->versions.items[0] :
+					     hello->legacy_version, text));
+	list("cipher suite chosen", &hello->suites, ctl_suite);
+	hex("server random", hello->random, sizeof(hello->random));
+	field("protocol chosen (ALPN)", report->info.alpn);
+	list("extensions", &hello->extensions, extension_text);
+}
+
+static void explain_certificate(const struct report_cert *cert, size_t index)
+{
+	char label[32];
+
+	snprintf(label, sizeof(label), index ? "certificate %zu" : "server certificate", index);
+	field(label, cert->subject);
+	field("  issued by", cert->issuer);
+	field("  names", cert->names);
+	printf(LABEL "%s to %s\n", "  valid", cert->not_before, cert->not_after);
+	field("  key", cert->key);
+	field("  verdict", cert->verdict);
+}
+
+static void explain_authentication(const struct report *report)
+{
+	const bool checked = report->scheme[0];
+	size_t i;
+
+	for (i = 0; i < report->cert_count; i++)
+		explain_certificate(&report->certs[i], i);
+	if (report->certificate_asked)
+		field("client certificate", "asked for by the server; none was sent");
+	if (checked)
+		printf(LABEL "%s, checked with the server certificate's key: good\n", "signature",
+		       report->scheme);
+	else if (report->established && !report->info.resumed)
+		field("signature", "none: with RSA key exchange, being able to decrypt is the proof");
+	if (report->info.verify_error)
+		printf(LABEL "REFUSED: %s\n", "chain and name", report->info.verify_error);
+	else if (report->insecure)
+		field("chain and name", "NOT VERIFIED (--insecure): anybody could be the peer");
+	else if (report->cert_count)
+		printf(LABEL "verified for %s\n", "chain and name", report->server_name);
+}
+
+static void explain_key_exchange(const struct report *report)
+{
+	const struct hello_share *client = &report->client.shares[0];
+	const struct hello_share *server = report->server.share_count ? &report->server.shares[0] :
+					   &report->kex12;
+	char text[CTL_TEXT_MAX];
+	size_t client_len = report->kex12_client_len ? report->kex12_client_len - 1 : 0;
+	size_t i;
+
+	if (!server->group && report->kex12_client_len) {
+		field("method", "RSA: the client chose the premaster secret and sent it encrypted to the");
+		field("", "server certificate's public key; whoever gets that key later can read this");
+		printf(LABEL "%zu bytes\n", "encrypted premaster", report->kex12_client_len - 2);
+		return;
+	}
+	if (!server->group)
+		return;
+	for (i = 0; i < report->client.share_count; i++)
+		if (report->client.shares[i].group == server->group)
+			client = &report->client.shares[i];
+	if (!report->kex12_client_len)
+		client_len = client->len;
+	printf(LABEL "ephemeral Diffie-Hellman (forward secrecy)\n", "method");
+	field("group", group_text(server->group, text));
+	printf(LABEL "client %zu bytes, server %zu bytes\n", "public values", client_len, server->len);
+	field("shared secret", "computed at both ends, never sent");
+}
+
+struct origin {
+	const char *name, *from;
+};
+
+static const struct origin origins[] = {
+	{ "client_handshake_traffic_secret", "the shared secret and all messages up to ServerHello" },
+	{ "server_handshake_traffic_secret", "the shared secret and all messages up to ServerHello" },
+	{ "client_application_traffic_secret", "the master secret and all messages up to the server's Finished" },
+	{ "server_application_traffic_secret", "the master secret and all messages up to the server's Finished" },
+	{ "client_traffic_secret_0", "the master secret and all messages up to the server's Finished" },
+	{ "server_traffic_secret_0", "the master secret and all messages up to the server's Finished" },
+	{ "exporter_secret", "the master secret and all messages up to the server's Finished" },
+	{ "exporter_master_secret", "the master secret and all messages up to the server's Finished" },
+	{ "resumption_master_secret", "the master secret and all messages of the handshake" },
+	{ "resumption_secret", "the master secret and all messages of the handshake" },
+};
+
+static const char *origin(const struct report *report, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(origins) / sizeof(origins[0]); i++)
+		if (!strcmp(origins[i].name, name))
+			return origins[i].from;
+	if (strcmp(name, "master_secret"))
+		return "";
+	return report->info.extended_master_secret ?
+	       "the premaster secret and all messages so far (extended master secret)" :
+	       "the premaster secret and both randoms";
+}
+
+static void explain_session_keys(const struct report *report)
+{
+	const struct report_secret *secret;
+	size_t i;
+
+	for (i = 0; i < report->secret_count; i++) {
+		secret = &report->secrets[i];
+		printf("    %s\n", secret->name);
+		printf("      %zu bytes, from %s\n", secret->len, origin(report, secret->name));
+		if (report->show_secrets)
+			hex("  value", secret->value, secret->len);
+	}
+	if (report->secret_count)
+		field("record keys and IVs", "from these, one pair for each direction");
+	if (report->secret_count && !report->show_secrets)
+		field("values", "shown with --secrets");
+}
+
+static void explain_finished(const struct report *report)
+{
+	char alert[REPORT_TEXT];
+
+	field("server's Finished", report->finished_checked ?
+	      "received; its MAC over the whole handshake is right" : NULL);
+	field("client's Finished", report->finished_sent ?
+	      "sent; the server checks it before it trusts a byte" : NULL);
+	if (report->alert_received >= 0) {
+		snprintf(alert, sizeof(alert), "%s", tls_alert_name((uint8_t)report->alert_received));
+		field("alert received", alert);
+	}
+	if (report->alert_sent > 0) {
+		snprintf(alert, sizeof(alert), "%s", tls_alert_name((uint8_t)report->alert_sent));
+		field("alert sent", alert);
+	}
+}
+
+static void (*const explain[STEPS])(const struct report *report) = {
+	[STEP_CLIENT_HELLO] = explain_client_hello,
+	[STEP_SERVER_HELLO] = explain_server_hello,
+	[STEP_AUTHENTICATION] = explain_authentication,
+	[STEP_KEY_EXCHANGE] = explain_key_exchange,
+	[STEP_SESSION_KEYS] = explain_session_keys,
+	[STEP_FINISHED] = explain_finished,
+};
+
+static const char *step_state(const struct report *report, enum step step)
+{
+	if (report->established || step < report->step)
+		return "";
+	return step == report->step ? "  << failed here" : "  (not reached)";
+}
+
+static void print_failure(const struct report *report)
+{
+	char text[2 * REPORT_TEXT];
+	const char *cause = report_cause(report);
+
+	printf("FAILED at %s: %s\n", step_names[report->step], report_failure(report, text));
+	if (cause)
+		printf("likely cause: %s\n", cause);
+}
+
+static void print_cost(const struct report *report)
+{
+	printf("%u round trip%s, %zu bytes out, %zu in; TCP connect %.1f ms, handshake %.1f ms\n",
+	       report->round_trips, report->round_trips == 1 ? "" : "s", report->bytes_out,
+	       report->bytes_in, report->connect_ms, report->handshake_ms);
+}
+
+void report_explain(const struct report *report)
+{
+	enum step step;
+
+	printf("TLS handshake with %s (%s)\n\n", report->target, report->peer);
+	for (step = STEP_CLIENT_HELLO; step < STEPS; step++) {
+		printf("%d. %s%s\n", (int)step + 1, step_names[step], step_state(report, step));
+		explain[step](report);
+	}
+	putchar('\n');
+	if (!report->established)
+		print_failure(report);
+	print_cost(report);
+}
+
+void report_print(const struct report *report)
+{
+	const struct tls_conn_info *info = &report->info;
+	char text[CTL_TEXT_MAX];
+
+	if (!report->established) {
+		print_failure(report);
+		return;
+	}
+	printf("%s (%s)\n", report->target, report->peer);
+	field("version", version_text(info->version, text));
+	field("cipher suite", ctl_suite(info->suite, text));
+	field("key exchange", info->group ? group_text(info->group, text) : "RSA");
+	field("signature", report->scheme[0] ? report->scheme : "none (RSA key exchange)");
+	field("certificate", report->cert_count ? report->certs[0].subject : NULL);
+	if (report->insecure)
+		field("verified", "NO (--insecure)");
+	else
+		printf(LABEL "yes, for %s\n", "verified", report->server_name);
+	field("protocol (ALPN)", info->alpn);
+	print_cost(report);
+}
