@@ -35,15 +35,17 @@ int tg_tx_ready(struct sock *sk, struct tg_session *s);
  * @len: plaintext bytes
  * @tail: bytes between plaintext and tag: TLS 1.3 inner type and padding
  * @type: content type in the header
+ * @data: the plaintext is application data
  */
 struct tg_tx_record {
 	u32 start;
 	u32 len;
 	u32 tail;
 	u8 type;
+	bool data;
 };
 
-/* Reserves a record for @len bytes and writes all but its plaintext. 0 or -errno, nothing changed. */
+/* Reserves a record for @len bytes and writes all but its plaintext.  0, or -errno: none is there. */
 int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, struct tg_tx_record *r);
 /*
  * Seals it: in place, or, with @nents > 0, from that many entries of sg_src

@@ -57,6 +57,22 @@ void tg_queue_copy(struct sock *sk, void *to, u32 len)
 	memset(to, 0, len);
 }
 
+/*
+ * A buffer may be in more pieces than there is room for: then as much of it as
+ * fits, found by halving.  Entries used; *len shrinks to what they cover.
+ */
+static unsigned int tg_queue_skb_sg(struct sk_buff *skb, u32 off, u32 *len, struct scatterlist *sg)
+{
+	int used;
+
+	for (; *len; *len /= 2) {
+		used = skb_to_sgvec_nomark(skb, sg, off, *len);
+		if (used >= 0)
+			return used;
+	}
+	return 0;
+}
+
 unsigned int tg_queue_sg(struct sock *sk, u32 off, u32 *len, struct scatterlist *sg,
 			 unsigned int max)
 {
@@ -66,23 +82,24 @@ unsigned int tg_queue_sg(struct sock *sk, u32 off, u32 *len, struct scatterlist 
 	struct sk_buff *skb;
 	u32 skip;
 
+	/* skb_to_sgvec_nomark() stops at the mark. */
+	sg_mark_end(&sg[max - 1]);
 	skb = tg_queue_seek(sk, seq, &skip);
-	sg_init_table(sg, max);
 	while (left && skb && n < max) {
 		skip = seq - TCP_SKB_CB(skb)->seq;
 		if (skip < skb->len) {
-			u32 part = min(skb->len - skip, left);
-			int used = skb_to_sgvec_nomark(skb, sg + n, skip, part);
+			u32 want = min(skb->len - skip, left), part = want;
 
-			if (used < 0)
-				break;
-			n += used;
+			n += tg_queue_skb_sg(skb, skip, &part, sg + n);
 			seq += part;
 			left -= part;
+			if (part < want)
+				break;
 		}
 		skb = skb_queue_is_last(&sk->sk_receive_queue, skb) ? NULL :
 		      skb_queue_next(&sk->sk_receive_queue, skb);
 	}
+	sg_unmark_end(&sg[max - 1]);
 	*len -= left;
 	return n;
 }

@@ -34,8 +34,6 @@
 #define TG_RELAY_ROUNDS		16
 /* Plaintext gathered before it is handed to the plain socket. */
 #define TG_RELAY_BATCH		(64 * 1024)
-/* Fragments that opening one more record may need. */
-#define TG_RELAY_FRAGS		6
 
 enum tg_relay_flag {
 	TG_RELAY_DEAD,		/* tg_relay_finish() has begun */
@@ -243,13 +241,8 @@ static bool tg_relay_end_tls(struct tg_relay *r, struct sock *sk, enum tlsgate_r
 		tg_session_fail(sk, s, reason);
 		return false;
 	}
-	if (!failed) {
-		/* Closed first, so that failing sends nothing before the RST. */
-		s->tx.closed = true;
-		tg_frags_purge(&s->tx.pending);
-		s->base->disconnect(sk, 0);
-		tg_session_fail(sk, s, reason);
-	}
+	if (!failed)
+		tg_session_reset(sk, s, reason);
 	return true;
 }
 
@@ -309,7 +302,7 @@ static int tg_relay_open_batch(struct tg_relay *r)
 	do {
 		ret = tg_rx_next(sk, s);
 	} while (ret > 0 && s->rx.plain.bytes < TG_RELAY_BATCH &&
-		 tg_frags_room(&s->rx.plain) >= TG_RELAY_FRAGS);
+		 tg_frags_room(&s->rx.plain) >= TG_RECORD_FRAGS);
 	/* What came before an end or an error is delivered first. */
 	if (!tg_frags_empty(&s->rx.plain)) {
 		tg_frags_move(&r->opened, &s->rx.plain);
@@ -402,10 +395,10 @@ static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock 
 	if (err)
 		return err;
 	/* Room for the inner type and padding behind the data. */
-	nents = tg_queue_sg(plain, 0, &len, s->sg_src + 1, TG_SG_MAX - 1 - TG_RELAY_FRAGS);
+	sg_init_table(s->sg_src, TG_SG_MAX);
+	nents = tg_queue_sg(plain, 0, &len, s->sg_src + 1, TG_SG_MAX - 1 - TG_RECORD_FRAGS);
 	if (!nents)
 		return 0;
-	sg_unmark_end(&s->sg_src[TG_SG_MAX - 1 - TG_RELAY_FRAGS]);
 	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, &rec);
 	if (err)
 		return err;
@@ -422,7 +415,7 @@ static int tg_relay_seal_unix(struct tg_session *s, struct sock *sk, struct sock
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
 	struct tg_frags *f = &s->tx.pending;
 	struct tg_tx_record rec;
-	struct bio_vec bv[TG_RELAY_FRAGS];
+	struct bio_vec bv[TG_RECORD_FRAGS];
 	unsigned int n = 0;
 	long avail = unix_inq_len(plain->sk);
 	u32 len, left, at;

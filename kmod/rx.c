@@ -258,7 +258,7 @@ static u8 tg_rx_inner_type(struct tg_frags *f, u32 start)
 	return 0;
 }
 
-static enum tlsgate_reason tg_rx_alert(struct sock *sk, struct tg_session *s, u32 start, u32 len)
+static enum tlsgate_reason tg_rx_alert(struct tg_session *s, u32 start, u32 len)
 {
 	u8 alert[2];
 
@@ -385,7 +385,7 @@ static enum tlsgate_reason tg_rx_dispatch(struct sock *sk, struct tg_session *s,
 	case TG_APPLICATION_DATA:
 		return tg_rx_data(sk, s, len);
 	case TG_ALERT:
-		reason = tg_rx_alert(sk, s, start, len);
+		reason = tg_rx_alert(s, start, len);
 		break;
 	case TG_HANDSHAKE:
 		reason = tg_rx_handshake(sk, s, start, len);
@@ -464,14 +464,14 @@ bool tg_rx_update_ready(struct sock *sk, struct tg_session *s)
 	return ready;
 }
 
-/* Copies opened data out.  Bytes copied, or -EFAULT if not one was. */
-static int tg_rx_copy(struct tg_session *s, struct msghdr *msg, size_t len, int flags)
+/* Copies opened data out, from byte @skip on.  Bytes copied, or -EFAULT if not one was. */
+static int tg_rx_copy(struct tg_session *s, struct msghdr *msg, u32 skip, size_t len, int flags)
 {
 	struct tg_frags *f = &s->rx.plain;
-	u32 want = min_t(size_t, len, f->bytes), done = 0;
+	u32 want = min_t(size_t, len, f->bytes - skip), done = 0;
 
 	while (done < want) {
-		u32 at = done, part = want - done;
+		u32 at = skip + done, part = want - done;
 		struct page *page = tg_frags_page(f, &at, &part);
 
 		if (!(flags & MSG_TRUNC))
@@ -483,6 +483,17 @@ static int tg_rx_copy(struct tg_session *s, struct msghdr *msg, size_t len, int 
 	if (!(flags & MSG_PEEK))
 		tg_frags_consume(f, done);
 	return done ?: -EFAULT;
+}
+
+/* 1: there is data behind byte @skip; else as tg_rx_next(). */
+static int tg_rx_more(struct sock *sk, struct tg_session *s, u32 skip)
+{
+	if (s->rx.plain.bytes > skip)
+		return 1;
+	/* A peek sees no further than opened data is kept. */
+	if (tg_frags_room(&s->rx.plain) < TG_RECORD_FRAGS)
+		return 0;
+	return tg_rx_next(sk, s);
 }
 
 /* Sleeps until there may be a record.  0: look again, or -errno. */
@@ -501,6 +512,7 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 {
 	struct tg_session *s;
 	size_t copied = 0, target;
+	u32 skip;
 	long timeo;
 	int ret = 0;
 
@@ -518,17 +530,13 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 			ret = -EBUSY;
 			break;
 		}
-		ret = 1;
-		if (tg_frags_empty(&s->rx.plain))
-			ret = tg_rx_next(sk, s);
+		skip = flags & MSG_PEEK ? copied : 0;
+		ret = tg_rx_more(sk, s, skip);
 		if (ret > 0) {
-			ret = tg_rx_copy(s, msg, len - copied, flags);
+			ret = tg_rx_copy(s, msg, skip, len - copied, flags);
 			if (ret < 0)
 				break;
 			copied += ret;
-			/* What lies behind the first record is not opened for a peek. */
-			if (flags & MSG_PEEK)
-				break;
 			continue;
 		}
 		if (ret != -EAGAIN || copied >= target)

@@ -239,7 +239,9 @@ int tg_session_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason r
 
 	if (s->error)
 		return s->error;
-	s->reason = reason;
+	/* An operator's order came first and is why the rest happened. */
+	if (!s->reason)
+		s->reason = reason;
 	WRITE_ONCE(s->error, -f->error);
 	/* TCP may know better than "reset": a time-out, an unreachable host. */
 	if (reason == TLSGATE_REASON_PEER_RESET && sk->sk_err)
@@ -258,19 +260,26 @@ int tg_session_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason r
 	return s->error;
 }
 
-static int tg_session_end(struct sock *sk, struct tg_session *s, u8 how)
+void tg_session_reset(struct sock *sk, struct tg_session *s, enum tlsgate_reason reason)
 {
-	if (s->error)
-		return -ENOTCONN;
-	if (how == TLSGATE_CLOSE_NOTIFY) {
-		tg_session_fail(sk, s, TLSGATE_REASON_ADMIN_CLOSE);
-		return 0;
-	}
 	/* Closed first, so that failing sends nothing before the RST. */
 	s->tx.closed = true;
 	tg_frags_purge(&s->tx.pending);
 	s->base->disconnect(sk, 0);
-	tg_session_fail(sk, s, TLSGATE_REASON_ADMIN_RESET);
+	tg_session_fail(sk, s, reason);
+}
+
+static int tg_session_end(struct sock *sk, struct tg_session *s, u8 how)
+{
+	if (s->error || (s->tx.closed && how == TLSGATE_CLOSE_NOTIFY))
+		return -ENOTCONN;
+	if (how == TLSGATE_CLOSE_NOTIFY) {
+		/* As shutdown(SHUT_WR): what the peer has sent can still be read. */
+		s->reason = TLSGATE_REASON_ADMIN_CLOSE;
+		tg_tx_close_notify(sk, s, true);
+		return 0;
+	}
+	tg_session_reset(sk, s, TLSGATE_REASON_ADMIN_RESET);
 	return 0;
 }
 

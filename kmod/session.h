@@ -68,6 +68,8 @@ struct tg_install {
 
 /* Pages on their way: sealed records to TCP, plaintext to a reader or a relay. */
 #define TG_FRAGS_MAX	24
+/* Most of them one record needs, when there are only single pages. */
+#define TG_RECORD_FRAGS	6
 
 /**
  * struct tg_frags - a queue of page fragments, each holding a page reference
@@ -325,6 +327,14 @@ u8 tg_session_state(const struct tg_session *s);
  * Return: the errno of the session's first failure, negative.
  */
 int tg_session_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason reason);
+
+/**
+ * tg_session_reset() - end a session with RST
+ * @sk: its socket, locked
+ * @s: session
+ * @reason: why
+ */
+void tg_session_reset(struct sock *sk, struct tg_session *s, enum tlsgate_reason reason);
 
 /**
  * tg_session_close() - end a session on an operator's order

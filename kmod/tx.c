@@ -14,8 +14,6 @@
 
 /* Records given to TCP in one go. */
 #define TG_TX_BATCH		4
-/* Fragments a record may need, in the worst case of single pages. */
-#define TG_TX_RECORD_FRAGS	6
 /* Records kept back from the limit of a key: KeyUpdate or close_notify, and an alert. */
 #define TG_TX_LIMIT_RESERVE	2
 /* Without a segment in flight no ACK will tell of room: ask again by the clock. */
@@ -23,15 +21,11 @@
 
 static u32 tg_tx_tail(const struct tg_session *s, u8 type, u32 len)
 {
-	u32 tail;
-
 	if (s->cipher->version != TLSGATE_TLS_1_3)
 		return 0;
-	tail = 1;
-	if (s->tx.padding && type == TG_APPLICATION_DATA)
-		tail += min(roundup(len + tail, s->tx.padding) - (len + tail),
-			    s->tx.record_size - len);
-	return tail;
+	if (!s->tx.padding || type != TG_APPLICATION_DATA)
+		return 1;
+	return 1 + min_t(u32, roundup(len, s->tx.padding), s->tx.record_size) - len;
 }
 
 static void tg_tx_write_tail(struct tg_session *s, const struct tg_tx_record *r, u32 at, u8 type)
@@ -62,6 +56,7 @@ int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, struct 
 	r->len = len;
 	r->tail = tg_tx_tail(s, type, len);
 	r->type = r->tail ? TG_APPLICATION_DATA : type;
+	r->data = type == TG_APPLICATION_DATA;
 	body = c->explicit_len + len + r->tail + TG_TAG_LEN;
 	err = tg_frags_reserve(sk, &s->tx.pending, TG_HEADER_LEN + body);
 	if (err)
@@ -96,7 +91,7 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 	aad_len = tg_record_aad(c, s->aad, d->seq, r->type,
 				c->version == TLSGATE_TLS_1_3 ? sealed : r->len);
 
-	sg_init_table(s->sg_dst, TG_TX_RECORD_FRAGS + 2);
+	sg_init_table(s->sg_dst, TG_RECORD_FRAGS + 2);
 	sg_set_buf(s->sg_dst, s->aad, aad_len);
 	n = tg_frags_sg(f, data, sealed, s->sg_dst + 1);
 	sg_mark_end(&s->sg_dst[n]);
@@ -116,9 +111,11 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 		return tg_session_fail(sk, s, TLSGATE_REASON_CRYPTO_ERROR);
 	}
 	d->records++;
-	d->bytes += r->len;
 	tg_stat_inc(sock_net(sk), TG_STAT_TX_RECORDS);
-	tg_stat_add(sock_net(sk), TG_STAT_TX_BYTES, r->len);
+	if (r->data) {
+		d->bytes += r->len;
+		tg_stat_add(sock_net(sk), TG_STAT_TX_BYTES, r->len);
+	}
 	return 0;
 }
 
@@ -258,7 +255,7 @@ int tg_tx_ready(struct sock *sk, struct tg_session *s)
 		return s->error;
 	if (s->tx.closed || (sk->sk_shutdown & SEND_SHUTDOWN))
 		return -EPIPE;
-	if (tg_frags_room(&s->tx.pending) < TG_TX_RECORD_FRAGS + 2)
+	if (tg_frags_room(&s->tx.pending) < TG_RECORD_FRAGS + 2)
 		return -EAGAIN;
 	if (sk->sk_wmem_queued + s->tx.pending.bytes >= sk->sk_sndbuf || !sk_stream_memory_free(sk))
 		return -EAGAIN;
