@@ -174,7 +174,7 @@ fi
 # ---- file systems ------------------------------------------------------------------------------
 
 share() {
-	local name=$1 source=$2 cache=$3 deadline=$((SECONDS + 10))
+	local name=$1 source=$2 cache=$3 deadline=$((SECONDS + 30))
 	local -a as_root=()
 	[ "$(id -u)" = 0 ] || as_root=(sudo -n)
 	"${as_root[@]}" /usr/lib/qemu/virtiofsd --socket-path="$run/$name.sock" \
