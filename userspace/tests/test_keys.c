@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT
+/* Certificates and private keys: parsing, signing and checking, RSA decryption. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include "engine/certificate.h"
+#include "pki.h"
+#include "tap.h"
+
+#define ALERT(name)	(TLS_ERR_ALERT + TLS_ALERT_##name)
+#define RSA_LEN		256
+
+static const struct pki_options plain = { 0 };
+
+struct holder {
+	const char *name;
+	struct pki *pki;
+	struct tls_certificate *cert;
+	struct tls_private_key *key;
+};
+
+static struct holder holders[] = {
+	{ .name = "P-256" }, { .name = "P-384" }, { .name = "Ed25519" }, { .name = "RSA" },
+};
+
+#define HOLDERS		(sizeof(holders) / sizeof(holders[0]))
+#define RSA_HOLDER	(&holders[3])
+
+static const enum pki_key pki_types[] = { PKI_P256, PKI_P384, PKI_ED25519, PKI_RSA2048 };
+static const enum tls_key_type key_types[] = {
+	TLS_KEY_ECDSA_P256, TLS_KEY_ECDSA_P384, TLS_KEY_ED25519, TLS_KEY_RSA,
+};
+
+static int parse_cert(const char *pem, struct tls_certificate **cert, const char **why)
+{
+	*why = NULL;
+	return tls_certificate_new(cert, pem, strlen(pem), why);
+}
+
+static int parse_key(const char *pem, struct tls_private_key **key, const char **why)
+{
+	*why = NULL;
+	return tls_private_key_new(key, pem, strlen(pem), why);
+}
+
+static void make_holders(void)
+{
+	const char *why;
+
+	for (size_t i = 0; i < HOLDERS; i++) {
+		struct holder *h = &holders[i];
+
+		h->pki = pki_new(pki_types[i], NULL, &plain);
+		tap_equal(parse_cert(pki_certificate(h->pki), &h->cert, &why), 0,
+			  "%s: certificate", h->name);
+		tap_equal(parse_key(pki_key(h->pki), &h->key, &why), 0, "%s: key", h->name);
+		tap_equal(tls_certificate_key_type(h->cert), key_types[i], "%s: type", h->name);
+	}
+}
+
+static void test_matching(void)
+{
+	for (size_t i = 0; i < HOLDERS; i++) {
+		bool ok = true;
+
+		for (size_t j = 0; j < HOLDERS; j++)
+			ok &= tls_private_key_matches(holders[i].key, holders[j].cert) == (i == j);
+		tap_ok(ok, "%s: the key matches its own certificate only", holders[i].name);
+	}
+}
+
+/* Which schemes, by number, each key may use: TLS 1.3, then TLS 1.2. */
+static const char *const fits13[] = { "0403", "0503", "0807", "0804 0805 0806" };
+static const char *const fits12[] = {
+	"0403 0503", "0403 0503", "0807", "0804 0805 0806 0401 0501 0601",
+};
+
+static bool listed(const char *list, uint16_t id)
+{
+	char hex[5];
+
+	snprintf(hex, sizeof(hex), "%04x", id);
+	return strstr(list, hex);
+}
+
+static int sign(const struct holder *h, uint16_t scheme, enum tls_key_op op, const void *data,
+		size_t len, uint8_t *sig, size_t *sig_len)
+{
+	const struct tls_key_request req = {
+		.op = op,
+		.scheme = scheme,
+		.data = data,
+		.len = len,
+	};
+
+	*sig_len = TLS_MAX_KEY_REPLY;
+	return tls_private_key_perform(h->key, &req, sig, sig_len);
+}
+
+static void check_scheme(const struct holder *h, const struct tls_scheme *scheme, bool fits)
+{
+	const struct tls_slice data = { (const uint8_t *)"what to sign", 12 };
+	const struct tls_slice other = { (const uint8_t *)"What to sign", 12 };
+	uint8_t sig[TLS_MAX_KEY_REPLY];
+	struct tls_slice out = { sig, 0 };
+	int err = sign(h, scheme->id, TLS_KEY_SIGN, data.p, data.len, sig, &out.len);
+
+	if (!fits) {
+		tap_equal(err, TLS_ERR_ARGUMENT, "%s: cannot do %s", h->name, scheme->name);
+		return;
+	}
+	tap_equal(err, 0, "%s: signs by %s", h->name, scheme->name);
+	tap_equal(tls_certificate_check_signature(h->cert, scheme, data, out), 0,
+		  "%s: %s is right", h->name, scheme->name);
+	tap_equal(tls_certificate_check_signature(h->cert, scheme, other, out),
+		  ALERT(DECRYPT_ERROR), "%s: %s over other data", h->name, scheme->name);
+	sig[out.len / 2] ^= 4;
+	tap_equal(tls_certificate_check_signature(h->cert, scheme, data, out),
+		  ALERT(DECRYPT_ERROR), "%s: %s damaged", h->name, scheme->name);
+	out.len = 0;
+	tap_equal(tls_certificate_check_signature(h->cert, scheme, data, out),
+		  ALERT(DECRYPT_ERROR), "%s: %s empty", h->name, scheme->name);
+}
+
+static void test_schemes(void)
+{
+	size_t count;
+	const struct tls_scheme *schemes = tls_schemes(&count);
+
+	for (size_t i = 0; i < HOLDERS; i++) {
+		const struct holder *h = &holders[i];
+
+		for (size_t j = 0; j < count; j++) {
+			const struct tls_scheme *s = &schemes[j];
+
+			tap_ok(tls_certificate_can(h->cert, s, TLS_1_3) == listed(fits13[i], s->id) &&
+			       tls_certificate_can(h->cert, s, TLS_1_2) == listed(fits12[i], s->id),
+			       "%s: where %s may be used", h->name, s->name);
+			check_scheme(h, s, listed(fits12[i], s->id));
+		}
+	}
+}
+
+/* A signature over a digest is the one over the data: TLS 1.2's CertificateVerify. */
+static void test_digest(void)
+{
+	uint8_t digest[TLS_MAX_HASH], sig[TLS_MAX_KEY_REPLY];
+	struct tls_slice out = { sig, 0 }, data = { (const uint8_t *)"messages", 8 };
+
+	if (tls_hash(TLS_HASH_SHA256, data.p, data.len, digest))
+		tap_bail("hash");
+	for (size_t i = 0; i < HOLDERS; i++) {
+		const struct holder *h = &holders[i];
+		uint16_t id = h == RSA_HOLDER ? TLS_SCHEME_RSA_PKCS1_SHA256 :
+			      i == 2 ? TLS_SCHEME_ED25519 : TLS_SCHEME_ECDSA_SECP256R1_SHA256;
+		const struct tls_scheme *scheme = tls_scheme_find(id);
+		int err = sign(h, id, TLS_KEY_SIGN_DIGEST, digest, 32, sig, &out.len);
+
+		if (id == TLS_SCHEME_ED25519) {
+			tap_equal(err, TLS_ERR_ARGUMENT, "%s: signs no digest", h->name);
+			continue;
+		}
+		tap_equal(err, 0, "%s: signs a digest", h->name);
+		tap_equal(tls_certificate_check_signature(h->cert, scheme, data, out), 0,
+			  "%s: it is the data's signature", h->name);
+		tap_equal(tls_certificate_check_digest(h->cert, scheme,
+						       (struct tls_slice){ digest, 32 }, out), 0,
+			  "%s: and the digest's", h->name);
+		tap_equal(sign(h, id, TLS_KEY_SIGN_DIGEST, digest, 31, sig, &out.len),
+			  TLS_ERR_ARGUMENT, "%s: a digest of a wrong length", h->name);
+	}
+}
+
+static int decrypt(const uint8_t *data, size_t len, uint8_t *out)
+{
+	const struct tls_key_request req = {
+		.op = TLS_KEY_DECRYPT,
+		.data = data,
+		.len = len,
+	};
+	size_t out_len = TLS_MAX_KEY_REPLY;
+	int err = tls_private_key_perform(RSA_HOLDER->key, &req, out, &out_len);
+
+	return err ? err : out_len == 48 ? 0 : -1;
+}
+
+/* Raw RSA of a block as we want it, padding and all. */
+static void encrypt_block(const uint8_t *block, uint8_t *out)
+{
+	struct tls_slice der = tls_certificate_der(RSA_HOLDER->cert, 0);
+	const unsigned char *p = der.p;
+	X509 *x509 = d2i_X509(NULL, &p, (long)der.len);
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, X509_get0_pubkey(x509), NULL);
+	size_t len = RSA_LEN;
+
+	if (!ctx || EVP_PKEY_encrypt_init(ctx) != 1 ||
+	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_NO_PADDING) != 1 ||
+	    EVP_PKEY_encrypt(ctx, out, &len, block, RSA_LEN) != 1)
+		tap_bail("raw RSA");
+	EVP_PKEY_CTX_free(ctx);
+	X509_free(x509);
+}
+
+/* A well-formed block with one byte set to another value. */
+static void make_block(uint8_t *block, size_t at, uint8_t value)
+{
+	memset(block, 0x77, RSA_LEN);
+	block[0] = 0;
+	block[1] = 2;
+	block[RSA_LEN - 49] = 0;
+	memset(block + RSA_LEN - 48, 0x42, 48);
+	block[at] = value;
+}
+
+static void check_padding(size_t at, uint8_t value, bool good, const char *what)
+{
+	uint8_t block[RSA_LEN], in[RSA_LEN], out[TLS_MAX_KEY_REPLY], again[TLS_MAX_KEY_REPLY];
+	const uint8_t *premaster = block + RSA_LEN - 48;
+
+	make_block(block, at, value);
+	encrypt_block(block, in);
+	tap_equal(decrypt(in, RSA_LEN, out), 0, "RSA: %s is no error", what);
+	tap_ok(!memcmp(out, premaster, 48) == good, "RSA: %s gives %s", what,
+	       good ? "the premaster" : "something else");
+	tap_ok(!decrypt(in, RSA_LEN, again) && !memcmp(out, again, 48), "RSA: %s, the same again",
+	       what);
+}
+
+static void test_decrypt(void)
+{
+	uint8_t in[TLS_MAX_SIGNATURE], out[TLS_MAX_KEY_REPLY], other[TLS_MAX_KEY_REPLY];
+	uint8_t premaster[48];
+	size_t len;
+
+	memset(premaster, 0x33, sizeof(premaster));
+	tap_equal(tls_certificate_encrypt(RSA_HOLDER->cert, (struct tls_slice){ premaster, 48 }, in,
+					  &len), 0, "RSA: encrypts");
+	tap_ok(len == RSA_LEN && !decrypt(in, len, out) && !memcmp(out, premaster, 48),
+	       "RSA: and decrypts");
+	tap_equal(tls_certificate_encrypt(holders[0].cert, (struct tls_slice){ premaster, 48 }, in,
+					  &len), TLS_ERR_ARGUMENT, "only RSA encrypts");
+	check_padding(RSA_LEN - 1, 0x42, true, "good padding");
+	check_padding(0, 1, false, "a first byte of 1");
+	check_padding(1, 1, false, "block type 1");
+	check_padding(2, 0, false, "a zero at the start of the padding");
+	check_padding(RSA_LEN - 50, 0, false, "a premaster of 49 bytes");
+	check_padding(RSA_LEN - 49, 9, false, "no zero before the premaster");
+	check_padding(RSA_LEN - 30, 0, true, "a zero inside the premaster");
+	memset(in, 0xff, sizeof(in));
+	tap_ok(!decrypt(in, RSA_LEN, out), "RSA: a number above the modulus is no error");
+	in[RSA_LEN - 1] = 0;
+	tap_ok(!decrypt(in, RSA_LEN, other) && memcmp(out, other, 48),
+	       "RSA: another ciphertext, another answer");
+	tap_ok(!decrypt(in, RSA_LEN - 1, out) && !decrypt(in, 0, out) && !decrypt(in, 1024, out),
+	       "RSA: nor is any length of ciphertext");
+}
+
+static void check_refused_cert(const char *pem, const char *want)
+{
+	struct tls_certificate *cert = NULL;
+	const char *why;
+
+	tap_equal(parse_cert(pem, &cert, &why), TLS_ERR_ARGUMENT, "refused: %s", want);
+	tap_ok(why && strstr(why, want), "and says so: %s", why ? why : "nothing");
+}
+
+static void check_refused_key(const char *pem, const char *want)
+{
+	struct tls_private_key *key = NULL;
+	const char *why;
+
+	tap_equal(parse_key(pem, &key, &why), TLS_ERR_ARGUMENT, "refused: %s", want);
+	tap_ok(why && strstr(why, want), "and says so: %s", why ? why : "nothing");
+}
+
+static char *encrypted_key(const struct pki *pki)
+{
+	const char *pem = pki_key(pki);
+	BIO *in = BIO_new_mem_buf(pem, -1), *out = BIO_new(BIO_s_mem());
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, NULL, NULL);
+	char *data, *text;
+	long len;
+
+	if (PEM_write_bio_PKCS8PrivateKey(out, key, EVP_aes_128_cbc(), "secret", 6, NULL,
+					  NULL) != 1)
+		tap_bail("encrypted key");
+	len = BIO_get_mem_data(out, &data);
+	text = strndup(data, (size_t)len);
+	EVP_PKEY_free(key);
+	BIO_free(in);
+	BIO_free(out);
+	return text;
+}
+
+static void test_refusals(void)
+{
+	struct pki *weak = pki_new(PKI_RSA1024, NULL, &plain), *p521 = pki_new(PKI_P521, NULL, &plain);
+	char *locked = encrypted_key(holders[0].pki);
+	struct tls_slice der[TLS_MAX_CHAIN + 1] = { pki_der(p521) };
+	struct tls_certificate *cert = NULL;
+
+	check_refused_cert("", "no PEM certificate");
+	check_refused_cert(pki_key(holders[0].pki), "no PEM certificate");
+	check_refused_cert("-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n",
+			   "damaged");
+	check_refused_cert("-----BEGIN CERTIFICATE-----\nQUJD\n", "damaged");
+	check_refused_cert(pki_certificate(weak), "2048");
+	check_refused_cert(pki_certificate(p521), "type");
+	check_refused_key("", "no PEM private key");
+	check_refused_key(pki_certificate(holders[0].pki), "no PEM private key");
+	check_refused_key(pki_key(weak), "2048");
+	check_refused_key(pki_key(p521), "type");
+	check_refused_key(locked, "passphrase");
+	tap_equal(tls_certificate_from_der(&cert, der, 1), ALERT(UNSUPPORTED_CERTIFICATE),
+		  "a peer's P-521 certificate");
+	tap_equal(tls_certificate_from_der(&cert, der, 0), ALERT(BAD_CERTIFICATE), "no chain");
+	for (size_t i = 0; i <= TLS_MAX_CHAIN; i++)
+		der[i] = pki_der(holders[0].pki);
+	tap_equal(tls_certificate_from_der(&cert, der, TLS_MAX_CHAIN + 1), ALERT(BAD_CERTIFICATE),
+		  "a chain of 17");
+	der[0].len--;
+	tap_equal(tls_certificate_from_der(&cert, der, 1), ALERT(BAD_CERTIFICATE), "cut DER");
+	free(locked);
+	pki_free(weak);
+	pki_free(p521);
+}
+
+static void test_chain(void)
+{
+	static const struct pki_options named = {
+		.names = "DNS:a.test,DNS:*.b.test", .key_usage = "digitalSignature",
+	};
+	struct pki *leaf = pki_new(PKI_RSA2048, holders[0].pki, &named);
+	struct tls_certificate *cert;
+	const char *why;
+	char *pem;
+
+	if (asprintf(&pem, "some text\n%s%s", pki_certificate(leaf),
+		     pki_certificate(holders[0].pki)) < 0)
+		tap_bail("out of memory");
+	tap_equal(parse_cert(pem, &cert, &why), 0, "a chain of two, with text around it");
+	tap_equal((long)tls_certificate_count(cert), 2, "has two");
+	tap_ok(tls_certificate_der(cert, 0).len == pki_der(leaf).len &&
+	       !memcmp(tls_certificate_der(cert, 0).p, pki_der(leaf).p, pki_der(leaf).len),
+	       "the leaf is first");
+	tls_certificate_set_key_id(cert, 77);
+	tap_equal((long)tls_certificate_key_id(tls_certificate_ref(cert)), 77, "key id");
+	tls_certificate_free(cert);
+	tap_ok(tls_certificate_has_name(cert, "a.test") && tls_certificate_has_name(cert, "x.b.test") &&
+	       !tls_certificate_has_name(cert, "x.a.test") &&
+	       !tls_certificate_has_name(cert, "b.test"), "names, while a reference is held");
+	tap_ok(tls_certificate_may(cert, TLS_KEY_SIGN) && !tls_certificate_may(cert, TLS_KEY_DECRYPT),
+	       "key usage permits signing only");
+	tap_ok(tls_certificate_may(RSA_HOLDER->cert, TLS_KEY_DECRYPT), "without one, anything");
+	tls_certificate_free(cert);
+	free(pem);
+	pki_free(leaf);
+}
+
+static void test_space(void)
+{
+	const struct tls_key_request req = {
+		.op = TLS_KEY_SIGN, .scheme = TLS_SCHEME_RSA_PSS_RSAE_SHA256,
+		.data = (const uint8_t *)"x", .len = 1,
+	};
+	uint8_t out[TLS_MAX_KEY_REPLY];
+	size_t len = RSA_LEN - 1;
+
+	tap_equal(tls_private_key_perform(RSA_HOLDER->key, &req, out, &len), TLS_ERR_SPACE,
+		  "no room for a signature");
+}
+
+int main(void)
+{
+	make_holders();
+	test_matching();
+	test_schemes();
+	test_digest();
+	test_decrypt();
+	test_refusals();
+	test_chain();
+	test_space();
+	for (size_t i = 0; i < HOLDERS; i++) {
+		tls_certificate_free(holders[i].cert);
+		tls_private_key_free(holders[i].key);
+		pki_free(holders[i].pki);
+	}
+	return tap_done();
+}
