@@ -260,11 +260,9 @@ static int connect_target(struct report *report)
 	return fd;
 }
 
-/* Sends all output.  True if there was some. */
-static bool send_output(int fd, struct tls_conn *conn, struct report *report)
+static void send_output(int fd, struct tls_conn *conn, struct report *report)
 {
 	const uint8_t *data;
-	bool sent = false;
 	size_t len;
 	ssize_t n;
 
@@ -272,13 +270,11 @@ static bool send_output(int fd, struct tls_conn *conn, struct report *report)
 		n = send(fd, data, len, MSG_NOSIGNAL);
 		if (n < 0) {
 			report->io_error = strerror(errno);
-			return sent;
+			return;
 		}
 		tls_conn_output_done(conn, (size_t)n);
 		report->bytes_out += (size_t)n;
-		sent = true;
 	}
-	return sent;
 }
 
 static void receive_input(int fd, struct tls_conn *conn, struct report *report)
@@ -301,22 +297,18 @@ static void receive_input(int fd, struct tls_conn *conn, struct report *report)
 static void run(int fd, struct tls_conn *conn, struct report *report)
 {
 	double start = now_ms();
-	bool awaits = false;		/* something was sent that nothing answered yet */
 
 	report->err = tls_conn_start(conn);
 	for (;;) {
-		awaits |= send_output(fd, conn, report);
+		send_output(fd, conn, report);
 		if (report->io_error || report->err || tls_conn_established(conn))
 			break;
 		receive_input(fd, conn, report);
-		report->round_trips += awaits;
-		awaits = false;
 	}
 	report->handshake_ms = now_ms() - start;
-	report->established = !report->io_error && !report->err && tls_conn_established(conn);
-	tls_conn_info(conn, &report->info);
+	report_finish(report, conn);
 	if (report->established && !tls_conn_close(conn))
-		(void)send_output(fd, conn, &(struct report){0});	/* only a courtesy */
+		send_output(fd, conn, &(struct report){0});	/* only a courtesy */
 }
 
 static void show(const struct report *report, const struct request *request)

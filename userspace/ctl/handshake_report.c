@@ -121,15 +121,33 @@ static void names_text(X509 *x509, char text[REPORT_TEXT])
 	GENERAL_NAMES_free(names);
 }
 
+/* The one with this DER, which may be told of again with a worse verdict, or a new one. */
+static struct report_cert *find_certificate(struct report *report, const struct tls_event *event)
+{
+	uint8_t digest[32];
+	size_t i;
+
+	if (!EVP_Digest(event->data, event->len, digest, NULL, EVP_sha256(), NULL))
+		return NULL;
+	for (i = 0; i < report->cert_count; i++)
+		if (!memcmp(report->certs[i].digest, digest, sizeof(digest)))
+			return &report->certs[i];
+	if (i == REPORT_CERTS)
+		return NULL;
+	memcpy(report->certs[i].digest, digest, sizeof(digest));
+	report->cert_count++;
+	return &report->certs[i];
+}
+
 static void add_certificate(struct report *report, const struct tls_event *event)
 {
 	const unsigned char *der = event->data;
 	struct report_cert *cert;
 	X509 *x509;
 
-	if (report->cert_count == REPORT_CERTS)
+	cert = find_certificate(report, event);
+	if (!cert)
 		return;
-	cert = &report->certs[report->cert_count++];
 	snprintf(cert->verdict, sizeof(cert->verdict), "%s", event->text ? event->text : "");
 	x509 = d2i_X509(NULL, &der, (long)event->len);
 	if (!x509) {
@@ -223,9 +241,12 @@ void report_event(void *arg, void *conn_arg, const struct tls_event *event)
 	(void)arg;
 	switch (event->kind) {
 	case TLS_EVENT_MESSAGE_SENT:
+		report->awaits = true;
 		message_sent(report, event);
 		break;
 	case TLS_EVENT_MESSAGE_RECEIVED:
+		report->round_trips += report->awaits;
+		report->awaits = false;
 		message_received(report, event);
 		break;
 	case TLS_EVENT_SECRET_DERIVED:
@@ -249,6 +270,32 @@ void report_event(void *arg, void *conn_arg, const struct tls_event *event)
 	case TLS_EVENT_REKEYED:
 		break;
 	}
+}
+
+/* Verification tells of a chain from its root down: shown is it from the leaf up. */
+static void order_certificates(struct report *report)
+{
+	struct report_cert first;
+	uint8_t leaf[32];
+	size_t i, last = report->cert_count - 1;
+
+	if (report->cert_count < 2 || !report->info.peer_certificate ||
+	    !EVP_Digest(report->info.peer_certificate, report->info.peer_certificate_len, leaf, NULL,
+			EVP_sha256(), NULL) ||
+	    memcmp(report->certs[last].digest, leaf, sizeof(leaf)))
+		return;
+	for (i = 0; i < report->cert_count / 2; i++) {
+		first = report->certs[i];
+		report->certs[i] = report->certs[last - i];
+		report->certs[last - i] = first;
+	}
+}
+
+void report_finish(struct report *report, const struct tls_conn *conn)
+{
+	report->established = !report->io_error && !report->err && tls_conn_established(conn);
+	tls_conn_info(conn, &report->info);
+	order_certificates(report);
 }
 
 /* ---- failures --------------------------------------------------------------- */

@@ -31,6 +31,7 @@ struct report_cert {
 	char not_before[32], not_after[32];
 	char key[64];
 	char verdict[REPORT_TEXT];
+	uint8_t digest[32];		/* SHA-256 of the DER */
 };
 
 struct report_secret {
@@ -48,7 +49,7 @@ struct report {
 
 	/* by report_event() */
 	struct hello client, retry, server;
-	struct report_cert certs[REPORT_CERTS];
+	struct report_cert certs[REPORT_CERTS];	/* leaf first after report_finish() */
 	size_t cert_count;
 	char scheme[64];		/* of the signature checked; "": none */
 	bool certificate_asked;
@@ -59,13 +60,14 @@ struct report {
 	bool finished_sent, finished_checked;
 	int alert_sent, alert_received;	/* -1: none */
 	enum step step;			/* the one being performed */
+	unsigned int round_trips;	/* TCP's own not counted */
+	bool awaits;			/* a message was sent that none answered yet */
 
 	/* set by the caller at the end */
 	int err;			/* engine result; 0 */
 	const char *io_error;		/* or why the socket failed; NULL */
 	bool established;
 	struct tls_conn_info info;
-	unsigned int round_trips;	/* of the handshake, TCP's own not counted */
 	size_t bytes_out, bytes_in;
 	double connect_ms, handshake_ms;
 };
@@ -77,6 +79,8 @@ void report_init(struct report *report);
 void report_clear(struct report *report);
 /* As hook in struct tls_hooks, with conn_arg the report. */
 void report_event(void *arg, void *conn_arg, const struct tls_event *event);
+/* The connection is over: takes its outcome, puts the certificates in order. */
+void report_finish(struct report *report, const struct tls_conn *conn);
 /* What probably is the matter, or NULL. */
 const char *report_cause(const struct report *report);
 /* The one sentence that says why it failed. */

@@ -61,10 +61,12 @@ static void list(const char *label, const struct hello_list *items,
 		const char *item = name(items->items[i], text);
 
 		if (i && column + strlen(item) + 2 > width) {
-			printf("\n%*s", (int)start, "");
+			printf(",\n%*s", (int)start, "");
 			column = start;
+		} else if (i) {
+			printf(", ");
 		}
-		printf("%s%s", item, i + 1 < items->count ? ", " : "");
+		printf("%s", item);
 		column += strlen(item) + 2;
 	}
 	putchar('\n');
@@ -135,8 +137,8 @@ static void explain_certificate(const struct report_cert *cert, size_t index)
 {
 	char label[32];
 
-	snprintf(label, sizeof(label), index ? "certificate %zu" : "server certificate", index);
-	field(label, cert->subject);
+	snprintf(label, sizeof(label), "issuer %zu", index);
+	field(index ? label : "server certificate", cert->subject);
 	field("  issued by", cert->issuer);
 	field("  names", cert->names);
 	printf(LABEL "%s to %s\n", "  valid", cert->not_before, cert->not_after);
@@ -198,17 +200,16 @@ struct origin {
 	const char *name, *from;
 };
 
+/* By how names begin: the application secrets carry their generation. */
 static const struct origin origins[] = {
 	{ "client_handshake_traffic_secret", "the shared secret and all messages up to ServerHello" },
 	{ "server_handshake_traffic_secret", "the shared secret and all messages up to ServerHello" },
-	{ "client_application_traffic_secret", "the master secret and all messages up to the server's Finished" },
-	{ "server_application_traffic_secret", "the master secret and all messages up to the server's Finished" },
-	{ "client_traffic_secret_0", "the master secret and all messages up to the server's Finished" },
-	{ "server_traffic_secret_0", "the master secret and all messages up to the server's Finished" },
-	{ "exporter_secret", "the master secret and all messages up to the server's Finished" },
-	{ "exporter_master_secret", "the master secret and all messages up to the server's Finished" },
-	{ "resumption_master_secret", "the master secret and all messages of the handshake" },
-	{ "resumption_secret", "the master secret and all messages of the handshake" },
+	{ "client_application_traffic_secret",
+	  "the main secret and all messages up to the server's Finished" },
+	{ "server_application_traffic_secret",
+	  "the main secret and all messages up to the server's Finished" },
+	{ "exporter_", "the main secret and all messages up to the server's Finished" },
+	{ "resumption_", "the main secret and all messages of the handshake" },
 };
 
 static const char *origin(const struct report *report, const char *name)
@@ -216,7 +217,7 @@ static const char *origin(const struct report *report, const char *name)
 	size_t i;
 
 	for (i = 0; i < sizeof(origins) / sizeof(origins[0]); i++)
-		if (!strcmp(origins[i].name, name))
+		if (!strncmp(origins[i].name, name, strlen(origins[i].name)))
 			return origins[i].from;
 	if (strcmp(name, "master_secret"))
 		return "";
@@ -245,20 +246,10 @@ static void explain_session_keys(const struct report *report)
 
 static void explain_finished(const struct report *report)
 {
-	char alert[REPORT_TEXT];
-
 	field("server's Finished", report->finished_checked ?
 	      "received; its MAC over the whole handshake is right" : NULL);
 	field("client's Finished", report->finished_sent ?
 	      "sent; the server checks it before it trusts a byte" : NULL);
-	if (report->alert_received >= 0) {
-		snprintf(alert, sizeof(alert), "%s", tls_alert_name((uint8_t)report->alert_received));
-		field("alert received", alert);
-	}
-	if (report->alert_sent > 0) {
-		snprintf(alert, sizeof(alert), "%s", tls_alert_name((uint8_t)report->alert_sent));
-		field("alert sent", alert);
-	}
 }
 
 static void (*const explain[STEPS])(const struct report *report) = {

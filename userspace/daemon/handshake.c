@@ -51,6 +51,11 @@ void handshake_continue(struct conn *conn)
 	int ret;
 
 	do {
+		/* what precedes the signature leaves with it, in one segment */
+		if (tls_conn_wants(conn->tls) & TLS_WANTS_PRIVATE_KEY) {
+			ask_keyd(conn);
+			return;
+		}
 		ret = conn_flush(conn);
 		if (ret < 0) {
 			conn_fail(conn, WHAT, strerror(errno));
@@ -58,10 +63,6 @@ void handshake_continue(struct conn *conn)
 		}
 		if (ret) {
 			conn_watch(conn, &conn->tls_io, EV_WRITE);
-			return;
-		}
-		if (tls_conn_wants(conn->tls) & TLS_WANTS_PRIVATE_KEY) {
-			ask_keyd(conn);
 			return;
 		}
 		if (tls_conn_established(conn->tls)) {
