@@ -480,7 +480,7 @@ TEST_F(command, set_takes_effect)
 	ASSERT_EQ(0, tg_session_set(self->p.tg, me, TLSGATE_A_PADDING, 256, 2));
 	ASSERT_EQ(10, send(self->p.fd, buf, 10, 0));
 	EXPECT_EQ(10, peer_recv(peer, &type, buf, sizeof(buf)));
-	EXPECT_EQ(0, (10 + peer->last_extra - 1) % 256) TH_LOG("extra %zu", peer->last_extra);
+	EXPECT_EQ(0, (10 + peer->last_extra) % 256) TH_LOG("extra %zu", peer->last_extra);
 	EXPECT_GT(peer->last_extra, 200);
 }
 
@@ -490,10 +490,11 @@ TEST_F(command, del_sends_close_notify)
 
 	ASSERT_EQ(0, tg_session_del(self->p.tg, BY_ID(self->p.id), -1));
 	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	/* Whoever still holds the socket is told that it was not his doing. */
 	EXPECT_EQ(-1, send(self->p.fd, "x", 1, MSG_NOSIGNAL));
-	EXPECT_EQ(EPIPE, errno);
-	EXPECT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
-	EXPECT_EQ(0, recv(self->p.fd, &c, 1, 0));
+	EXPECT_EQ(ECONNABORTED, errno);
+	EXPECT_EQ(-1, recv(self->p.fd, &c, 1, 0));
+	EXPECT_EQ(ECONNABORTED, errno);
 }
 
 TEST_F(command, del_by_fd_resets)

@@ -1,0 +1,597 @@
+// SPDX-License-Identifier: MIT
+/* A TLS session joined with a plain socket in the kernel: bytes, counts, pressure, refusals. */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "kselftest_harness.h"
+#include "lib/pair.h"
+
+#define NOBODY	65534
+#define BLOCK	65536
+/* More than both sockets' buffers may hold together. */
+#define BOUND	(24 << 20)
+
+FIXTURE(relay)
+{
+	struct pair p;		/* p.fd is closed: the relay holds it */
+	int plain;		/* our end of the plain connection */
+	struct tg_info info;
+	uint8_t data[BLOCK], got[BLOCK];
+};
+
+FIXTURE_VARIANT(relay)
+{
+	uint16_t version, suite;
+	int family, plain_family;
+	size_t mib;
+};
+
+#define RELAY(name, v, s, f, pf, m) \
+	FIXTURE_VARIANT_ADD(relay, name) \
+	{ .version = v, .suite = s, .family = f, .plain_family = pf, .mib = m };
+RELAY(v12_aes128_tcp, 0x0303, 0xc02f, AF_INET, AF_INET, 4)
+RELAY(v12_chacha_unix, 0x0303, 0xcca8, AF_INET, AF_UNIX, 2)
+RELAY(v13_aes128_tcp, 0x0304, 0x1301, AF_INET, AF_INET, 24)
+RELAY(v13_aes256_unix, 0x0304, 0x1302, AF_INET6, AF_UNIX, 4)
+RELAY(v13_chacha_tcp6, 0x0304, 0x1303, AF_INET, AF_INET6, 2)
+
+FIXTURE_SETUP(relay)
+{
+	pat_fill(self->data, 0, BLOCK, 1);
+	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
+	self->plain = pair_relay(&self->p, variant->plain_family, -1);
+	ASSERT_GE(self->plain, 0) TH_LOG("%s", self->p.tg->ack.msg);
+	close(self->p.fd);
+	self->p.fd = -1;
+}
+
+FIXTURE_TEARDOWN(relay)
+{
+	if (self->plain >= 0)
+		close(self->plain);
+	pair_free(&self->p);
+}
+
+/* ---- bytes ------------------------------------------------------------- */
+
+TEST_F(relay, both_ways)
+{
+	ASSERT_EQ(5, send(self->plain, "hello", 5, 0));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 5));
+	EXPECT_EQ(0, memcmp("hello", self->got, 5));
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, "there", 5));
+	ASSERT_EQ(0, net_read(self->plain, self->got, 5));
+	EXPECT_EQ(0, memcmp("there", self->got, 5));
+}
+
+TEST_F(relay, sizes)
+{
+	static const size_t sizes[] = { 1, 2, 15, 16, 17, 255, 4096, 16383, 16384, 16385, 65536 };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		ASSERT_EQ(0, net_write(self->plain, self->data, sizes[i]));
+		ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, sizes[i]));
+		ASSERT_EQ(0, memcmp(self->data, self->got, sizes[i]));
+		ASSERT_EQ(0, peer_send_data(&self->p.peer, self->data, sizes[i]));
+		ASSERT_EQ(0, net_read(self->plain, self->got, sizes[i]));
+		ASSERT_EQ(0, memcmp(self->data, self->got, sizes[i]));
+	}
+}
+
+TEST_F(relay, many_small_writes)
+{
+	for (size_t at = 0, i = 0; i < 400; at += 1 + i % 40, i++) {
+		ASSERT_EQ(0, net_write(self->plain, self->data + at, 1 + i % 40));
+		ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data + at, 1 + i % 40));
+	}
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 8200));
+	EXPECT_EQ(0, memcmp(self->data, self->got, 8200));
+	ASSERT_EQ(0, net_read(self->plain, self->got, 8200));
+	EXPECT_EQ(0, memcmp(self->data, self->got, 8200));
+}
+
+/* One direction's stream, checked by place, in a thread of its own. */
+struct stream {
+	struct peer *peer;	/* the TLS end, or */
+	int fd;			/* the plain end */
+	uint64_t total, done, seed;
+	bool ok;
+	pthread_t thread;
+};
+
+static void *stream_out(void *arg)
+{
+	struct stream *s = arg;
+	uint8_t *buf = malloc(BLOCK);
+
+	s->ok = true;
+	while (s->ok && s->done < s->total) {
+		size_t n = s->total - s->done < BLOCK ? s->total - s->done : BLOCK;
+
+		pat_fill(buf, s->done, n, s->seed);
+		s->ok = s->peer ? !peer_send_data(s->peer, buf, n) : !net_write(s->fd, buf, n);
+		if (s->ok)
+			s->done += n;
+	}
+	free(buf);
+	return NULL;
+}
+
+static void *stream_in(void *arg)
+{
+	struct stream *s = arg;
+	uint8_t *buf = malloc(BLOCK), type = REF_DATA;
+
+	s->ok = true;
+	while (s->ok && s->done < s->total) {
+		ssize_t n = s->peer ? peer_recv(s->peer, &type, buf, BLOCK) :
+				      recv(s->fd, buf, BLOCK, 0);
+
+		s->ok = n > 0 && type == REF_DATA &&
+			pat_check(buf, s->done, n, s->seed) == (size_t)n;
+		if (s->ok)
+			s->done += n;
+	}
+	free(buf);
+	return NULL;
+}
+
+/* Starts down (plain to TLS) and up as asked for, waits, checks. */
+static void run_streams(struct __test_metadata *_metadata, struct peer *peer, int plain,
+			uint64_t down, uint64_t up)
+{
+	struct stream s[4] = {
+		{ .fd = plain, .total = down, .seed = 1 },
+		{ .peer = peer, .total = down, .seed = 1 },
+		{ .peer = peer, .total = up, .seed = 2 },
+		{ .fd = plain, .total = up, .seed = 2 },
+	};
+
+	for (int i = 0; i < 4; i++)
+		ASSERT_EQ(0, pthread_create(&s[i].thread, NULL, i % 2 ? stream_in : stream_out,
+					    &s[i]));
+	for (int i = 0; i < 4; i++) {
+		pthread_join(s[i].thread, NULL);
+		EXPECT_TRUE(s[i].ok && s[i].done == s[i].total)
+			TH_LOG("%s %s stopped at %lu of %lu", i < 2 ? "down" : "up",
+			       i % 2 ? "reader" : "writer", s[i].done, s[i].total);
+	}
+}
+
+TEST_F_TIMEOUT(relay, bulk_down, 90)
+{
+	run_streams(_metadata, &self->p.peer, self->plain, variant->mib << 20, 0);
+	ASSERT_EQ(0, tg_session_get(self->p.tg, BY_ID(self->p.id), &self->info));
+	EXPECT_EQ(variant->mib << 20, tg_num(&self->info, TLSGATE_A_TX_BYTES));
+	EXPECT_EQ(0, tg_num(&self->info, TLSGATE_A_RX_BYTES));
+}
+
+TEST_F_TIMEOUT(relay, bulk_up, 90)
+{
+	run_streams(_metadata, &self->p.peer, self->plain, 0, variant->mib << 20);
+	ASSERT_EQ(0, tg_session_get(self->p.tg, BY_ID(self->p.id), &self->info));
+	EXPECT_EQ(variant->mib << 20, tg_num(&self->info, TLSGATE_A_RX_BYTES));
+	EXPECT_EQ(0, tg_num(&self->info, TLSGATE_A_TX_BYTES));
+}
+
+TEST_F_TIMEOUT(relay, bulk_both_ways, 90)
+{
+	run_streams(_metadata, &self->p.peer, self->plain, (variant->mib << 20) / 2 + 12345,
+		    (variant->mib << 20) / 2 + 1);
+}
+
+TEST_F(relay, get_reports_both_sockets)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = sizeof(addr);
+	struct nlattr *a;
+
+	ASSERT_EQ(0, tg_session_get(self->p.tg, BY_ID(self->p.id), &self->info));
+	EXPECT_TRUE(tg_has(&self->info, TLSGATE_A_LOCAL));
+	EXPECT_TRUE(tg_has(&self->info, TLSGATE_A_RELAY_LOCAL));
+	a = self->info.attr[TLSGATE_A_RELAY_PEER];
+	ASSERT_NE(NULL, a);
+	ASSERT_EQ(0, getsockname(self->plain, (void *)&addr, &len));
+	EXPECT_EQ(addr.ss_family, ((struct sockaddr *)nla_data(a))->sa_family);
+	if (variant->plain_family == AF_UNIX)
+		return;
+	ASSERT_EQ(len, nla_len(a));
+	EXPECT_EQ(((struct sockaddr_in *)&addr)->sin_port,
+		  ((struct sockaddr_in *)nla_data(a))->sin_port);
+}
+
+/* ---- back-pressure ----------------------------------------------------- */
+
+/* Writes until the socket takes no more for a while: bytes taken; BOUND: it never stopped. */
+static size_t write_until_full(int fd, uint64_t seed)
+{
+	uint8_t buf[BLOCK];
+	size_t done = 0;
+
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	while (done < BOUND && net_poll(fd, POLLOUT, 300) & POLLOUT) {
+		ssize_t n;
+
+		pat_fill(buf, done, BLOCK, seed);
+		n = send(fd, buf, BLOCK, MSG_NOSIGNAL);
+		if (n > 0)
+			done += n;
+	}
+	fcntl(fd, F_SETFL, 0);
+	return done;
+}
+
+TEST_F_TIMEOUT(relay, stalled_tls_reader, 90)
+{
+	size_t sent = write_until_full(self->plain, 1);
+	struct stream in = { .peer = &self->p.peer, .total = sent + 1000, .seed = 1 };
+	struct stream out = { .fd = self->plain, .total = sent + 1000, .done = sent, .seed = 1 };
+
+	ASSERT_LT(sent, BOUND) TH_LOG("the writer is never held back");
+	/* It stays so. */
+	EXPECT_FALSE(net_poll(self->plain, POLLOUT, NET_QUIET) & POLLOUT);
+	ASSERT_EQ(0, pthread_create(&in.thread, NULL, stream_in, &in));
+	stream_out(&out);
+	pthread_join(in.thread, NULL);
+	EXPECT_TRUE(out.ok);
+	EXPECT_TRUE(in.ok) TH_LOG("stopped at %lu of %lu", in.done, in.total);
+	/* The other direction was not touched by it. */
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, "up", 2));
+	EXPECT_EQ(0, net_read(self->plain, self->got, 2));
+}
+
+/* Records until TCP takes no more; the rest of the last one is left in buf. */
+static size_t seal_until_full(struct peer *peer, uint8_t *buf, size_t *left)
+{
+	size_t content = 0, at = 0, len = 0;
+	uint8_t plain[REF_PLAINTEXT];
+
+	fcntl(peer->fd, F_SETFL, O_NONBLOCK);
+	while (content < BOUND && net_poll(peer->fd, POLLOUT, 300) & POLLOUT) {
+		ssize_t n;
+
+		if (at == len) {
+			pat_fill(plain, content, sizeof(plain), 2);
+			len = ref_seal(&peer->tx, REF_DATA, plain, sizeof(plain), 0, buf);
+			content += sizeof(plain);
+			at = 0;
+		}
+		n = send(peer->fd, buf + at, len - at, MSG_NOSIGNAL);
+		if (n > 0)
+			at += n;
+	}
+	fcntl(peer->fd, F_SETFL, 0);
+	memmove(buf, buf + at, len - at);
+	*left = len - at;
+	return content;
+}
+
+TEST_F_TIMEOUT(relay, stalled_plain_reader, 90)
+{
+	size_t left = 0;
+	size_t sent = seal_until_full(&self->p.peer, self->data, &left);
+	struct stream in = { .fd = self->plain, .total = sent, .seed = 2 };
+
+	ASSERT_LT(sent, BOUND) TH_LOG("the writer is never held back");
+	EXPECT_FALSE(net_poll(self->p.peer.fd, POLLOUT, NET_QUIET) & POLLOUT);
+	/* The other direction goes on meanwhile. */
+	ASSERT_EQ(4, send(self->plain, "down", 4, 0));
+	EXPECT_TRUE(peer_recv_data(&self->p.peer, self->got, 4));
+	ASSERT_EQ(0, pthread_create(&in.thread, NULL, stream_in, &in));
+	EXPECT_EQ(0, net_write(self->p.peer.fd, self->data, left));
+	pthread_join(in.thread, NULL);
+	EXPECT_TRUE(in.ok) TH_LOG("stopped at %lu of %lu", in.done, in.total);
+}
+
+/* ---- other ways to start ----------------------------------------------- */
+
+FIXTURE(joining)
+{
+	struct pair p;		/* connected, not installed */
+	int plain[2];
+	struct tg_install in;
+	struct tg_info info;
+	uint8_t data[BLOCK], got[BLOCK];
+};
+
+FIXTURE_VARIANT(joining)
+{
+	uint16_t version, suite;
+};
+
+FIXTURE_VARIANT_ADD(joining, v12_aes128) { .version = 0x0303, .suite = 0xc02f };
+FIXTURE_VARIANT_ADD(joining, v13_aes128) { .version = 0x0304, .suite = 0x1301 };
+
+FIXTURE_SETUP(joining)
+{
+	pat_fill(self->data, 0, BLOCK, 1);
+	ASSERT_TRUE(pair_connect(&self->p, variant->version, variant->suite, AF_INET));
+	ASSERT_EQ(0, net_tcp_pair(AF_INET, self->plain));
+	self->in = tg_install_on(self->p.fd, &self->p.tx, &self->p.rx);
+}
+
+FIXTURE_TEARDOWN(joining)
+{
+	pair_free(&self->p);
+	close(self->plain[0]);
+	close(self->plain[1]);
+}
+
+TEST_F(joining, in_one_message)
+{
+	uint8_t wire[300];
+	size_t n = ref_seal(&self->p.peer.tx, REF_DATA, self->data, 100, 0, wire);
+
+	/* One record was read with the handshake, one waits in the socket. */
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data + 100, 100));
+	ASSERT_EQ(7, send(self->plain[1], "waiting", 7, 0));
+	self->in.pending = wire;
+	self->in.pending_len = n;
+	self->in.relay_fd = self->plain[0];
+	self->in.idle_timeout = 60000;
+	ASSERT_EQ(0, tg_session_new(self->p.tg, &self->in, &self->p.id))
+		TH_LOG("%s", self->p.tg->ack.msg);
+	ASSERT_EQ(0, net_read(self->plain[1], self->got, 200));
+	EXPECT_EQ(200, pat_check(self->got, 0, 200, 1));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 7));
+	ASSERT_EQ(0, tg_session_get(self->p.tg, BY_ID(self->p.id), &self->info));
+	EXPECT_EQ(60000, tg_num(&self->info, TLSGATE_A_IDLE_TIMEOUT));
+	ASSERT_EQ(0, tg_session_set(self->p.tg, BY_ID(self->p.id), TLSGATE_A_IDLE_TIMEOUT, 90000,
+				    4));
+	ASSERT_EQ(0, tg_session_get(self->p.tg, BY_ID(self->p.id), &self->info));
+	EXPECT_EQ(90000, tg_num(&self->info, TLSGATE_A_IDLE_TIMEOUT));
+}
+
+/* Half a record was read by its holder before: the relay carries on with the other half. */
+TEST_F(joining, after_a_partial_read)
+{
+	ASSERT_EQ(0, pair_install(&self->p));
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 1000));
+	ASSERT_EQ(300, recv(self->p.fd, self->got, 300, 0));
+	ASSERT_EQ(4, send(self->p.fd, self->data, 4, 0));
+	ASSERT_EQ(0, tg_relay_new(self->p.tg, BY_ID(self->p.id), self->plain[0], -1))
+		TH_LOG("%s", self->p.tg->ack.msg);
+	ASSERT_EQ(0, net_read(self->plain[1], self->got, 700));
+	EXPECT_EQ(700, pat_check(self->got, 300, 700, 1));
+	ASSERT_EQ(4, send(self->plain[1], self->data + 4, 4, 0));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 8));
+	EXPECT_EQ(8, pat_check(self->got, 0, 8, 1));
+}
+
+TEST_F(joining, with_everything_waiting)
+{
+	ASSERT_EQ(0, peer_send_data(&self->p.peer, self->data, 40000));
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	shutdown(self->p.peer.fd, SHUT_WR);
+	ASSERT_EQ(0, net_write(self->plain[1], self->data, 30000));
+	shutdown(self->plain[1], SHUT_WR);
+	self->in.relay_fd = self->plain[0];
+	ASSERT_EQ(0, tg_session_new(self->p.tg, &self->in, &self->p.id))
+		TH_LOG("%s", self->p.tg->ack.msg);
+	ASSERT_EQ(0, net_read(self->plain[1], self->got, 40000));
+	EXPECT_EQ(40000, pat_check(self->got, 0, 40000, 1));
+	EXPECT_EQ(0, recv(self->plain[1], self->got, 1, 0));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 30000));
+	EXPECT_EQ(30000, pat_check(self->got, 0, 30000, 1));
+	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+}
+
+/* The process is gone; the connection is not. */
+TEST_F(joining, survives_the_process)
+{
+	pid_t child = fork();
+	int status;
+
+	ASSERT_GE(child, 0);
+	if (!child) {
+		self->in.relay_fd = self->plain[0];
+		if (!tg_session_new(self->p.tg, &self->in, &self->p.id))
+			kill(getpid(), SIGKILL);
+		_exit(1);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_TRUE(WIFSIGNALED(status));
+	close(self->p.fd);
+	self->p.fd = -1;
+	close(self->plain[0]);
+	self->plain[0] = -1;
+	run_streams(_metadata, &self->p.peer, self->plain[1], 1 << 20, 1 << 20);
+}
+
+/* ---- what cannot be joined --------------------------------------------- */
+
+static int udp_connected(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	return connect(fd, (void *)&to, sizeof(to)) ? -1 : fd;
+}
+
+static int unix_datagram(void)
+{
+	int fd[2];
+
+	return socketpair(AF_UNIX, SOCK_DGRAM, 0, fd) ? -1 : fd[0];
+}
+
+static int unix_packets(void)
+{
+	int fd[2];
+
+	return socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fd) ? -1 : fd[0];
+}
+
+static int listening(void)
+{
+	return net_listener(AF_INET);
+}
+
+static int unconnected(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static int unix_unconnected(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static int file(void)
+{
+	return open("/proc/self/exe", O_RDONLY);
+}
+
+static int closed(void)
+{
+	return 1000;
+}
+
+static const struct {
+	const char *what;
+	int (*make)(void);
+	int error;
+} bad_plain[] = {
+	{ "UDP socket", udp_connected, EOPNOTSUPP },
+	{ "UNIX datagram socket", unix_datagram, EOPNOTSUPP },
+	{ "UNIX packet socket", unix_packets, EOPNOTSUPP },
+	{ "listening socket", listening, ENOTCONN },
+	{ "unconnected socket", unconnected, ENOTCONN },
+	{ "unconnected UNIX socket", unix_unconnected, ENOTCONN },
+	{ "regular file", file, ENOTSOCK },
+	{ "closed descriptor", closed, EBADF },
+};
+
+TEST_F(joining, other_descriptors_are_refused)
+{
+	struct tg *tg = self->p.tg;
+	char c;
+
+	ASSERT_EQ(0, pair_install(&self->p));
+	for (size_t i = 0; i < sizeof(bad_plain) / sizeof(*bad_plain); i++) {
+		EXPECT_EQ(-bad_plain[i].error,
+			  tg_relay_new(tg, BY_FD(self->p.fd), bad_plain[i].make(), -1))
+			TH_LOG("%s", bad_plain[i].what);
+		EXPECT_TRUE(tg_names(tg, 0, TLSGATE_A_RELAY_FD))
+			TH_LOG("%s: '%s'", bad_plain[i].what, tg->ack.msg);
+	}
+	EXPECT_EQ(-EOPNOTSUPP, tg_relay_new(tg, BY_FD(self->p.fd), self->p.fd, -1));
+	EXPECT_TRUE(tg_names(tg, 0, TLSGATE_A_RELAY_FD)) TH_LOG("'%s'", tg->ack.msg);
+	/* The session is none the worse. */
+	EXPECT_EQ(1, send(self->p.fd, "x", 1, 0));
+	EXPECT_TRUE(peer_recv_data(&self->p.peer, &c, 1));
+}
+
+TEST_F(joining, sockets_in_use_are_refused)
+{
+	struct pair other;
+	int spare[2];
+
+	ASSERT_EQ(0, net_tcp_pair(AF_INET, spare));
+	ASSERT_TRUE(pair_start(&other, variant->version, variant->suite, AF_INET));
+	ASSERT_EQ(0, pair_install(&self->p));
+	EXPECT_EQ(-EBUSY, tg_relay_new(self->p.tg, BY_FD(self->p.fd), other.fd, -1));
+	EXPECT_TRUE(tg_names(self->p.tg, 0, TLSGATE_A_RELAY_FD));
+	ASSERT_EQ(0, tg_relay_new(self->p.tg, BY_FD(self->p.fd), self->plain[0], -1));
+	EXPECT_EQ(-EBUSY, tg_relay_new(self->p.tg, BY_FD(self->p.fd), spare[0], -1));
+	EXPECT_EQ(-EBUSY, tg_relay_new(other.tg, BY_FD(other.fd), self->plain[0], -1));
+	EXPECT_TRUE(tg_names(other.tg, 0, TLSGATE_A_RELAY_FD));
+	/* A plain socket in a relay does not become a TLS socket underneath it. */
+	self->in.fd = self->plain[0];
+	EXPECT_NE(0, tg_session_new(self->p.tg, &self->in, NULL));
+	ASSERT_EQ(1, send(self->plain[1], "x", 1, 0));
+	EXPECT_TRUE(peer_recv_data(&self->p.peer, self->got, 1));
+	pair_free(&other);
+	close(spare[0]);
+	close(spare[1]);
+}
+
+/* In one message: keys and relay, or neither, and no plaintext on a socket meant for TLS. */
+TEST_F(joining, refused_relay_in_session_new)
+{
+	self->in.relay_fd = listening();
+	EXPECT_EQ(-ENOTCONN, tg_session_new(self->p.tg, &self->in, NULL));
+	EXPECT_TRUE(tg_names(self->p.tg, 0, TLSGATE_A_RELAY_FD));
+	self->in.relay_fd = self->p.fd;
+	EXPECT_NE(0, tg_session_new(self->p.tg, &self->in, NULL));
+	EXPECT_TRUE(tg_names(self->p.tg, 0, TLSGATE_A_RELAY_FD));
+	self->in.relay_fd = -1;
+	EXPECT_EQ(0, tg_session_new(self->p.tg, &self->in, NULL));
+}
+
+/* ---- limits ------------------------------------------------------------ */
+
+#define LIMIT	6
+
+static void set_nofile(rlim_t soft)
+{
+	struct rlimit r;
+
+	getrlimit(RLIMIT_NOFILE, &r);
+	r.rlim_cur = soft;
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
+struct retry {
+	struct pair *p;
+	int plain;
+};
+
+static bool again_allowed(void *arg)
+{
+	struct retry *r = arg;
+
+	return !tg_relay_new(r->p->tg, BY_FD(r->p->fd), r->plain, -1);
+}
+
+/* Relays outlive their descriptors, so their number is what RLIMIT_NOFILE limits. */
+static void use_up(struct __test_metadata *_metadata)
+{
+	struct pair p[LIMIT + 1];
+	int fd[2];
+
+	ASSERT_EQ(0, setresgid(NOBODY, NOBODY, NOBODY));
+	ASSERT_EQ(0, setresuid(NOBODY, NOBODY, NOBODY));
+	for (int i = 0; i <= LIMIT; i++) {
+		set_nofile(500);
+		ASSERT_TRUE(pair_start(&p[i], 0x0304, 0x1301, AF_INET));
+		ASSERT_EQ(0, net_tcp_pair(AF_INET, fd));
+		set_nofile(LIMIT);
+		EXPECT_EQ(i < LIMIT ? 0 : -EDQUOT, tg_relay_new(p[i].tg, BY_FD(p[i].fd), fd[0], -1));
+		close(fd[0]);
+	}
+	EXPECT_TRUE(tg_names(p[LIMIT].tg, 0, TLSGATE_A_RELAY_FD))
+		TH_LOG("'%s'", p[LIMIT].tg->ack.msg);
+	/* One ends, one more may start: its sockets are made before the limit is back. */
+	set_nofile(500);
+	ASSERT_EQ(0, net_tcp_pair(AF_INET, fd));
+	net_reset(p[0].peer.fd);
+	p[0].peer.fd = -1;
+	set_nofile(LIMIT);
+	struct retry r = { &p[LIMIT], fd[0] };
+
+	EXPECT_TRUE(net_until(again_allowed, &r));
+}
+
+TEST_F(joining, relays_are_limited_per_user)
+{
+	pid_t child = fork();
+	int status;
+
+	ASSERT_GE(child, 0);
+	if (!child) {
+		use_up(_metadata);
+		_exit(0);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+}
+
+TEST_HARNESS_MAIN

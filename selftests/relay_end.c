@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: MIT
+/* How relays end: each side's end carried to the other as what it was, and announced. */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "kselftest_harness.h"
+#include "lib/pair.h"
+
+#define BLOCK	(1 << 20)
+#define IDLE	300	/* ms */
+
+FIXTURE(ending)
+{
+	struct pair p;		/* p.fd is closed: the relay holds it */
+	int plain;
+	struct tg *ear;
+	struct tg_info info;
+	uint8_t data[BLOCK], got[BLOCK];
+};
+
+FIXTURE_VARIANT(ending)
+{
+	uint16_t version, suite;
+	int family, plain_family;
+};
+
+#define ENDING(name, v, s, f, pf) \
+	FIXTURE_VARIANT_ADD(ending, name) \
+	{ .version = v, .suite = s, .family = f, .plain_family = pf };
+ENDING(v12_aes128_tcp, 0x0303, 0xc02f, AF_INET, AF_INET)
+ENDING(v12_aes256_unix, 0x0303, 0xc030, AF_INET6, AF_UNIX)
+ENDING(v13_aes128_tcp, 0x0304, 0x1301, AF_INET, AF_INET)
+ENDING(v13_chacha_unix, 0x0304, 0x1303, AF_INET, AF_UNIX)
+
+FIXTURE_SETUP(ending)
+{
+	pat_fill(self->data, 0, BLOCK, 1);
+	self->ear = tg_open();
+	ASSERT_NE(NULL, self->ear);
+	ASSERT_EQ(0, tg_listen(self->ear));
+	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
+	self->plain = pair_relay(&self->p, variant->plain_family, -1);
+	ASSERT_GE(self->plain, 0) TH_LOG("%s", self->p.tg->ack.msg);
+	close(self->p.fd);
+	self->p.fd = -1;
+}
+
+FIXTURE_TEARDOWN(ending)
+{
+	if (self->plain >= 0)
+		close(self->plain);
+	pair_free(&self->p);
+	tg_close(self->ear);
+}
+
+static void expect_reason(struct __test_metadata *_metadata, struct tg *ear, struct pair *p,
+			  struct tg_info *info, int reason)
+{
+	ASSERT_EQ(0, tg_event(ear, TLSGATE_CMD_NTF_SESSION_CLOSED, p->id, info, NET_DEADLINE))
+		TH_LOG("the session is never closed");
+	EXPECT_EQ(reason, tg_num(info, TLSGATE_A_REASON));
+	EXPECT_EQ(-ENOENT, tg_session_get(p->tg, BY_ID(p->id), info));
+}
+
+#define EXPECT_REASON(r)	expect_reason(_metadata, self->ear, &self->p, &self->info, r)
+
+/* Reads the plain end to its end: bytes that agree with data, and errno (0: end of file). */
+static size_t read_to_end(int fd, uint8_t *got, size_t cap, int *error)
+{
+	size_t at = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, got + at, cap - at, 0)) > 0)
+		at += n;
+	*error = n < 0 ? errno : 0;
+	return at;
+}
+
+/* What came last before the peer's stream ended: an alert's number, or -1. */
+static int last_alert(struct peer *peer, int *end)
+{
+	uint8_t data[REF_PLAINTEXT], type;
+	int alert = -1;
+	ssize_t n;
+
+	while ((n = peer_recv(peer, &type, data, sizeof(data))) >= 0)
+		alert = type == REF_ALERT && n == 2 ? data[1] : -1;
+	*end = n;
+	return alert;
+}
+
+/* ---- half-close -------------------------------------------------------- */
+
+TEST_F(ending, plain_ends_first)
+{
+	ASSERT_EQ(0, net_write(self->plain, self->data, 1000));
+	ASSERT_EQ(0, shutdown(self->plain, SHUT_WR));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 1000));
+	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	/* The answer to all that. */
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 500));
+	ASSERT_EQ(0, net_read(self->plain, self->got, 500));
+	ASSERT_EQ(0, tg_session_get(self->p.tg, BY_ID(self->p.id), &self->info));
+	EXPECT_EQ(TLSGATE_STATE_TX_CLOSED, tg_num(&self->info, TLSGATE_A_STATE));
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	shutdown(self->p.peer.fd, SHUT_WR);
+	EXPECT_EQ(0, recv(self->plain, self->got, 1, 0));
+	EXPECT_REASON(TLSGATE_REASON_FINISHED);
+}
+
+TEST_F(ending, tls_ends_first)
+{
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 1000));
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	shutdown(self->p.peer.fd, SHUT_WR);
+	ASSERT_EQ(0, net_read(self->plain, self->got, 1000));
+	EXPECT_EQ(0, recv(self->plain, self->got, 1, 0));
+	ASSERT_EQ(0, net_write(self->plain, self->data, 500));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 500));
+	ASSERT_EQ(0, tg_session_get(self->p.tg, BY_ID(self->p.id), &self->info));
+	EXPECT_EQ(TLSGATE_STATE_RX_CLOSED, tg_num(&self->info, TLSGATE_A_STATE));
+	ASSERT_EQ(0, shutdown(self->plain, SHUT_WR));
+	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	EXPECT_REASON(TLSGATE_REASON_FINISHED);
+}
+
+/* Many peers send close_notify and wait for ours before FIN. */
+TEST_F(ending, close_notify_without_fin)
+{
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	EXPECT_EQ(0, recv(self->plain, self->got, 1, 0));
+	close(self->plain);
+	self->plain = -1;
+	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	EXPECT_REASON(TLSGATE_REASON_FINISHED);
+}
+
+/* Both at the same time, with bytes in flight both ways. */
+TEST_F(ending, both_end_at_once)
+{
+	ASSERT_EQ(0, net_write(self->plain, self->data, 50000));
+	ASSERT_EQ(0, peer_send_data(&self->p.peer, self->data, 50000));
+	shutdown(self->plain, SHUT_WR);
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	shutdown(self->p.peer.fd, SHUT_WR);
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 50000));
+	EXPECT_EQ(50000, pat_check(self->got, 0, 50000, 1));
+	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	ASSERT_EQ(0, net_read(self->plain, self->got, 50000));
+	EXPECT_EQ(50000, pat_check(self->got, 0, 50000, 1));
+	EXPECT_EQ(0, recv(self->plain, self->got, 1, 0));
+	EXPECT_REASON(TLSGATE_REASON_FINISHED);
+	EXPECT_EQ(0, tg_session_dump(self->p.tg, 0, NULL, NULL));
+}
+
+TEST_F(ending, counts_are_exact)
+{
+	ASSERT_EQ(0, net_write(self->plain, self->data, 12345));
+	ASSERT_EQ(0, peer_send_data(&self->p.peer, self->data, 54321));
+	shutdown(self->plain, SHUT_WR);
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 12345));
+	ASSERT_EQ(0, net_read(self->plain, self->got, 54321));
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	ASSERT_EQ(0, tg_event(self->ear, TLSGATE_CMD_NTF_SESSION_CLOSED, self->p.id, &self->info,
+			      NET_DEADLINE));
+	EXPECT_EQ(12345, tg_num(&self->info, TLSGATE_A_TX_BYTES));
+	EXPECT_EQ(54321, tg_num(&self->info, TLSGATE_A_RX_BYTES));
+	EXPECT_TRUE(tg_has(&self->info, TLSGATE_A_PEER));
+	EXPECT_TRUE(tg_has(&self->info, TLSGATE_A_RELAY_PEER));
+}
+
+/* ---- in flight --------------------------------------------------------- */
+
+/* The plain side writes all it can and closes; the TLS side reads only then. */
+TEST_F(ending, plain_closes_with_bytes_in_flight)
+{
+	size_t sent = 0;
+	ssize_t n;
+
+	fcntl(self->plain, F_SETFL, O_NONBLOCK);
+	while (sent < BLOCK && net_poll(self->plain, POLLOUT, 100) &&
+	       (n = send(self->plain, self->data + sent, BLOCK - sent, 0)) > 0)
+		sent += n;
+	ASSERT_GT(sent, 65536);
+	close(self->plain);
+	self->plain = -1;
+	EXPECT_TRUE(peer_recv_data(&self->p.peer, self->got, sent));
+	EXPECT_EQ(sent, pat_check(self->got, 0, sent, 1));
+	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+}
+
+TEST_F(ending, tls_closes_with_bytes_in_flight)
+{
+	ASSERT_EQ(0, peer_send_data(&self->p.peer, self->data, 200000));
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	shutdown(self->p.peer.fd, SHUT_WR);
+	ASSERT_EQ(0, net_read(self->plain, self->got, 200000));
+	EXPECT_EQ(200000, pat_check(self->got, 0, 200000, 1));
+	EXPECT_EQ(0, recv(self->plain, self->got, 1, 0));
+}
+
+/* ---- cut off ----------------------------------------------------------- */
+
+/* Promise 3: the plain side never sees an end of file that was not authenticated. */
+TEST_F(ending, truncation_is_a_reset)
+{
+	int error;
+	size_t n;
+
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 1000));
+	ASSERT_EQ(0, net_read(self->plain, self->got, 1000));
+	shutdown(self->p.peer.fd, SHUT_WR);
+	n = read_to_end(self->plain, self->got, BLOCK, &error);
+	EXPECT_EQ(0, n);
+	EXPECT_EQ(ECONNRESET, error);
+	EXPECT_REASON(TLSGATE_REASON_TRUNCATED);
+}
+
+TEST_F(ending, truncation_within_a_record)
+{
+	uint8_t wire[2000];
+	size_t n = ref_seal(&self->p.peer.tx, REF_DATA, self->data, 1000, 0, wire);
+	int error;
+
+	ASSERT_EQ(0, net_write(self->p.peer.fd, wire, n - 1));
+	shutdown(self->p.peer.fd, SHUT_WR);
+	EXPECT_EQ(0, read_to_end(self->plain, self->got, BLOCK, &error));
+	EXPECT_EQ(ECONNRESET, error);
+	EXPECT_REASON(TLSGATE_REASON_TRUNCATED);
+}
+
+TEST_F(ending, forged_record)
+{
+	uint8_t wire[2000];
+	size_t n;
+	int error, end;
+
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 1000));
+	ASSERT_EQ(0, net_read(self->plain, self->got, 1000));
+	n = ref_seal(&self->p.peer.tx, REF_DATA, "forged", 6, 0, wire);
+	wire[n - 1] ^= 1;
+	ASSERT_EQ(0, net_write(self->p.peer.fd, wire, n));
+	EXPECT_EQ(0, read_to_end(self->plain, self->got, BLOCK, &error));
+	EXPECT_EQ(ECONNRESET, error);
+	EXPECT_EQ(TLS_BAD_RECORD_MAC, last_alert(&self->p.peer, &end));
+	EXPECT_TRUE(end == PEER_EOF || end == PEER_RESET) TH_LOG("%d", end);
+	EXPECT_REASON(TLSGATE_REASON_BAD_RECORD_MAC);
+}
+
+TEST_F(ending, tls_reset)
+{
+	int error;
+
+	net_reset(self->p.peer.fd);
+	self->p.peer.fd = -1;
+	EXPECT_EQ(0, read_to_end(self->plain, self->got, BLOCK, &error));
+	EXPECT_EQ(ECONNRESET, error);
+	EXPECT_REASON(TLSGATE_REASON_PEER_RESET);
+}
+
+TEST_F(ending, fatal_alert)
+{
+	int error;
+
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 2, TLS_INTERNAL_ERROR));
+	EXPECT_EQ(0, read_to_end(self->plain, self->got, BLOCK, &error));
+	EXPECT_EQ(ECONNRESET, error);
+	EXPECT_REASON(TLSGATE_REASON_PEER_ALERT);
+}
+
+/* The backend is cut off: a clean close_notify would pass a part for the whole. */
+TEST_F(ending, plain_reset)
+{
+	int end, alert;
+
+	if (variant->plain_family == AF_UNIX)
+		return;		/* has no RST of its own: see plain_dies_unread */
+	ASSERT_EQ(0, net_write(self->plain, self->data, 1000));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 1000));
+	net_reset(self->plain);
+	self->plain = -1;
+	alert = last_alert(&self->p.peer, &end);
+	EXPECT_NE(TLS_CLOSE_NOTIFY, alert);
+	EXPECT_TRUE(alert >= 0 || end == PEER_RESET) TH_LOG("a FIN alone");
+	EXPECT_REASON(TLSGATE_REASON_PLAIN_RESET);
+}
+
+/* Closed with bytes unread: both kinds of socket make a reset of it. */
+TEST_F(ending, plain_dies_unread)
+{
+	int end;
+
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 1000));
+	ASSERT_TRUE(net_poll(self->plain, POLLIN, NET_DEADLINE) & POLLIN);
+	close(self->plain);
+	self->plain = -1;
+	EXPECT_NE(TLS_CLOSE_NOTIFY, last_alert(&self->p.peer, &end));
+	EXPECT_NE(PEER_TIMEOUT, end);
+	EXPECT_NE(PEER_BAD, end);
+	EXPECT_REASON(TLSGATE_REASON_PLAIN_RESET);
+}
+
+/* Both are told although one of them does not read. */
+TEST_F(ending, plain_reset_with_a_stalled_peer)
+{
+	if (variant->plain_family == AF_UNIX)
+		return;
+	fcntl(self->plain, F_SETFL, O_NONBLOCK);
+	while (net_poll(self->plain, POLLOUT, 100) && send(self->plain, self->data, BLOCK, 0) > 0)
+		;
+	net_reset(self->plain);
+	self->plain = -1;
+	EXPECT_REASON(TLSGATE_REASON_PLAIN_RESET);
+	EXPECT_NE(PEER_BAD, peer_drain(&self->p.peer));
+}
+
+/* ---- on order, and in time --------------------------------------------- */
+
+TEST_F(ending, del_closes_in_order)
+{
+	int error;
+
+	ASSERT_EQ(0, net_write(self->plain, self->data, 1000));
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 1000));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 1000));
+	ASSERT_EQ(0, net_read(self->plain, self->got, 1000));
+	ASSERT_EQ(0, tg_session_del(self->p.tg, BY_ID(self->p.id), TLSGATE_CLOSE_NOTIFY));
+	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	EXPECT_EQ(0, read_to_end(self->plain, self->got, BLOCK, &error));
+	EXPECT_REASON(TLSGATE_REASON_ADMIN_CLOSE);
+}
+
+TEST_F(ending, del_resets)
+{
+	int error;
+
+	ASSERT_EQ(0, tg_session_del(self->p.tg, BY_ID(self->p.id), TLSGATE_CLOSE_RESET));
+	EXPECT_EQ(PEER_RESET, peer_drain(&self->p.peer));
+	EXPECT_EQ(0, read_to_end(self->plain, self->got, BLOCK, &error));
+	EXPECT_EQ(ECONNRESET, error);
+	EXPECT_REASON(TLSGATE_REASON_ADMIN_RESET);
+}
+
+static void set_idle(struct __test_metadata *_metadata, struct pair *p)
+{
+	ASSERT_EQ(0, tg_session_set(p->tg, BY_ID(p->id), TLSGATE_A_IDLE_TIMEOUT, IDLE, 4))
+		TH_LOG("%s", p->tg->ack.msg);
+}
+
+TEST_F(ending, idle_timeout)
+{
+	int error;
+
+	set_idle(_metadata, &self->p);
+	EXPECT_REASON(TLSGATE_REASON_IDLE_TIMEOUT);
+	EXPECT_EQ(0, read_to_end(self->plain, self->got, BLOCK, &error));
+	EXPECT_NE(PEER_TIMEOUT, peer_drain(&self->p.peer));
+}
+
+TEST_F(ending, idle_timeout_half_closed)
+{
+	set_idle(_metadata, &self->p);
+	shutdown(self->plain, SHUT_WR);
+	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	EXPECT_REASON(TLSGATE_REASON_IDLE_TIMEOUT);
+}
+
+TEST_F(ending, idle_timeout_with_a_stalled_reader)
+{
+	set_idle(_metadata, &self->p);
+	fcntl(self->plain, F_SETFL, O_NONBLOCK);
+	while (net_poll(self->plain, POLLOUT, 20) && send(self->plain, self->data, BLOCK, 0) > 0)
+		;
+	EXPECT_REASON(TLSGATE_REASON_IDLE_TIMEOUT);
+}
+
+TEST_F(ending, a_byte_now_and_then_is_not_idle)
+{
+	uint64_t end = net_now() + 3 * IDLE;
+
+	set_idle(_metadata, &self->p);
+	for (int i = 0; net_now() < end; i++) {
+		if (i % 2) {
+			ASSERT_EQ(1, send(self->plain, "t", 1, MSG_NOSIGNAL));
+			ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 1));
+		} else {
+			ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, "t", 1));
+			ASSERT_EQ(0, net_read(self->plain, self->got, 1));
+		}
+		poll(NULL, 0, IDLE / 4);
+	}
+	EXPECT_REASON(TLSGATE_REASON_IDLE_TIMEOUT);
+}
+
+/* ---- KeyUpdate without a process --------------------------------------- */
+
+TEST_F(ending, key_updates_are_answered)
+{
+	uint8_t msg[REF_PLAINTEXT], type;
+
+	if (variant->version == 0x0303)
+		return;
+	for (int i = 0; i < 5; i++) {
+		ASSERT_EQ(0, peer_key_update(&self->p.peer, 1));
+		/* Nobody reads, nobody writes: the kernel answers all the same. */
+		ASSERT_EQ(5, peer_recv(&self->p.peer, &type, msg, sizeof(msg)));
+		ASSERT_EQ(REF_HANDSHAKE, type);
+		EXPECT_EQ(0, memcmp(msg, "\x18\0\0\1\0", 5));
+		ref_ratchet(&self->p.peer.rx);
+		ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 100));
+		ASSERT_EQ(0, net_read(self->plain, self->got, 100));
+		ASSERT_EQ(0, net_write(self->plain, self->data, 100));
+		ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 100));
+	}
+	ASSERT_EQ(0, tg_session_get(self->p.tg, BY_ID(self->p.id), &self->info));
+	EXPECT_EQ(5, tg_num(&self->info, TLSGATE_A_TX_EPOCH));
+	EXPECT_EQ(5, tg_num(&self->info, TLSGATE_A_RX_EPOCH));
+}
+
+/* ---- ends race --------------------------------------------------------- */
+
+TEST_F_TIMEOUT(ending, every_way_at_any_moment, 60)
+{
+	for (int round = 0; round < 48; round++) {
+		struct pair p;
+		int plain;
+
+		ASSERT_TRUE(pair_start(&p, variant->version, variant->suite, variant->family));
+		plain = pair_relay(&p, variant->plain_family, -1);
+		ASSERT_GE(plain, 0);
+		close(p.fd);
+		p.fd = -1;
+		net_write(plain, self->data, 1 + round * 3000);
+		peer_send_data(&p.peer, self->data, 1 + round * 1000);
+		if (round & 1)
+			peer_alert(&p.peer, 1, TLS_CLOSE_NOTIFY);
+		if (round & 2)
+			shutdown(p.peer.fd, SHUT_WR);
+		if (round & 4)
+			shutdown(plain, SHUT_WR);
+		if (round & 8)
+			tg_session_del(p.tg, BY_ID(p.id), round >> 4 & 1);
+		if (round & 16)
+			close(plain);
+		net_reset(p.peer.fd);
+		p.peer.fd = -1;
+		if (!(round & 16))
+			close(plain);
+		ASSERT_EQ(0, tg_event(self->ear, TLSGATE_CMD_NTF_SESSION_CLOSED, p.id,
+				      &self->info, NET_DEADLINE)) TH_LOG("round %d", round);
+		EXPECT_EQ(-ENOENT, tg_session_get(p.tg, BY_ID(p.id), &self->info));
+		pair_free(&p);
+	}
+}
+
+TEST_HARNESS_MAIN
