@@ -1,0 +1,92 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# usage: interop.sh user|kernel
+#
+# tlsgated against clients and servers that others wrote, both roles, over the
+# named data path; TAP on standard output.  `kernel` wants the module loaded
+# (run it in a guest) and has every transfer's bytes looked for in the module's
+# own counters.
+#
+# Environment: TLSGATED (the daemon; default: the one built here), ONLY (a
+# regular expression: only checks whose name matches), KEEP=1 (leave the
+# working directory behind), SEED (for the random bytes and ports).
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
+path=${1:-}
+case $path in
+user) slow=1 blob_size=$((4 << 20)) ;;
+kernel) slow=6 blob_size=$((2 << 20)) ;;
+*)
+	echo "usage: interop.sh user|kernel" >&2
+	exit 2
+	;;
+esac
+
+# shellcheck source-path=SCRIPTDIR
+. "$here/lib.sh"
+. "$here/interop/kernel.sh"
+. "$here/interop/clients.sh"
+. "$here/interop/serve.sh"
+. "$here/interop/connect.sh"
+
+: "${SEED:=$RANDOM}"
+RANDOM=$SEED
+tlsgated=${TLSGATED:-$here/../build/tlsgated}
+tlsgate=${TLSGATE:-$here/../build/tlsgate}
+# The distribution's own before any version manager's.
+python=/usr/bin/python3
+[[ -x $python ]] || python=python3
+node=node
+have node || node=nodejs
+
+prepare() {
+	[[ -x $tlsgated ]] || bail_out "$tlsgated is not there: run \`make userspace\`"
+	have openssl && have curl && have "$python" || bail_out "needs openssl, curl and python3"
+	kernel_prepare
+	new_ca ca && new_ca otherca &&
+		new_cert ecdsa ecdsa ca DNS:gate.test &&
+		new_cert rsa rsa ca DNS:gate.test &&
+		new_cert ed25519 ed25519 ca DNS:gate.test &&
+		new_cert expired ecdsa ca DNS:gate.test -days -1 ||
+		bail_out "no certificates: $(tail -n 1 "$tmp/log/openssl")"
+	openssl enc -aes-128-ctr -pass "pass:$SEED" -nosalt -pbkdf2 </dev/zero 2>/dev/null |
+		head -c "$blob_size" >"$tmp/blob"
+	head -c $((blob_size / 8)) "$tmp/blob" >"$tmp/part"
+	head -c 3000 "$tmp/blob" >"$tmp/small"
+	blob_sum=$(sha256_of "$tmp/blob")
+	[[ $(stat -c %s "$tmp/blob") = "$blob_size" ]] || bail_out "no random bytes"
+}
+
+start_backend() {
+	local name
+	for name in http sum talk dead; do
+		free_port
+		printf -v "${name}_port" '%s' "$port"
+	done
+	: >"$tmp/verdicts"
+	spawn backend "$python" "$here/interop/backend.py" "$tmp/blob" "$http_port" "$sum_port" \
+		"$talk_port" "$tmp/verdicts"
+	ready backend "$http_port" && ready backend "$talk_port" || bail_out "$why"
+}
+
+echo "# data path $path, SEED=$SEED, $(openssl version | cut -d' ' -f1,2)"
+prepare
+start_backend
+
+start_gates || bail_out "$why"
+serve_table
+serve_refusals
+serve_client_refusals
+serve_behaviour
+kernel_behaviour
+check "every gate of serve lives, and ends in order" stop_gates
+
+start_servers || bail_out "$why"
+connect_table
+connect_refusals
+connect_behaviour
+stop_servers
+kernel_end
+
+tap_end
