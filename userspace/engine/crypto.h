@@ -66,7 +66,7 @@ enum tls_hash tls_hmac_hash(const struct tls_hmac *hmac);
 TLS_MUST_CHECK int tls_hmac_run(struct tls_hmac *hmac, struct tls_slice key,
 				const struct tls_slice *parts, size_t count, uint8_t *out);
 
-/* RFC 5869, by the hash of hmac. prk has tls_hash_size() bytes and may be ikm's or salt's memory. */
+/* RFC 5869, by the hash of hmac. prk has tls_hash_size() bytes, and may be where ikm or salt is. */
 TLS_MUST_CHECK int tls_hkdf_extract(struct tls_hmac *hmac, struct tls_slice salt,
 				    struct tls_slice ikm, uint8_t *prk);
 /* RFC 9846 section 7.1 HKDF-Expand-Label; label without "tls13 ". out may be secret's memory.
@@ -143,7 +143,7 @@ struct tls_kex;
 TLS_MUST_CHECK int tls_kex_initiate(struct tls_kex **out, const struct tls_group *group,
 				    uint8_t *share);
 /* answer gets group->responder_len bytes, secret group->secret_len.
- * TLS_ERR_ALERT + illegal_parameter: peer's share has a wrong length, is no point, or gives zero. */
+ * TLS_ERR_ALERT + illegal_parameter: peer is of a wrong length, is no point, or gives zero. */
 TLS_MUST_CHECK int tls_kex_respond(const struct tls_group *group, struct tls_slice peer,
 				   uint8_t *answer, uint8_t *secret);
 /* secret gets group->secret_len bytes.  Errors as tls_kex_respond(). May be called once. */

@@ -75,7 +75,8 @@ static void crypto_fetch(void)
 	uint8_t warm[1];
 
 	/* The first random byte opens the kernel's source; the strings are for verify.c. */
-	if (OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_LOAD_CONFIG, NULL) &&
+	if (OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_LOAD_CONFIG,
+				NULL) &&
 	    fetch_hashes() && fetch_ciphers() && RAND_bytes(warm, sizeof(warm)) == 1 &&
 	    RAND_priv_bytes(warm, sizeof(warm)) == 1)
 		crypto_status = tls_groups_setup(&crypto);

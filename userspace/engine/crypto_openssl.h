@@ -47,7 +47,7 @@ struct tls_certificate {
 struct tls_private_key {
 	EVP_PKEY *key;
 	enum tls_key_type type;
-	uint8_t reject[32];			/* implicit rejection, see tls_private_key_perform() */
+	uint8_t reject[32];			/* what bad RSA padding is answered from */
 };
 
 #define TLS_MIN_RSA_BITS	2048

@@ -91,7 +91,8 @@ const struct tls_group *tls_group_find(uint16_t id)
 	return NULL;
 }
 
-static int key_generate(const struct tls_crypto *crypto, const struct group_row *row, EVP_PKEY **key)
+static int key_generate(const struct tls_crypto *crypto, const struct group_row *row,
+			EVP_PKEY **key)
 {
 	EVP_PKEY *params = crypto->params[row - rows];
 	EVP_PKEY_CTX *ctx;

@@ -5,7 +5,7 @@
 #include "record.h"
 
 #define VERSION_MAJOR		3
-#define VERSION_FIRST		0x0301	/* RFC 9846 section 5.1: in a first ClientHello */
+#define VERSION_FIRST		0x0301	/* in a first ClientHello: RFC 9846 section 5.1 */
 
 #define EXPLICIT_NONCE_LEN	8	/* RFC 5288 section 3 */
 /* Most bytes over the plaintext that a protected fragment may have. */

@@ -183,8 +183,14 @@ static int alert_of(int error)
 	return TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE;
 }
 
+static bool is_mismatch(int error)
+{
+	return error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH;
+}
+
 /* The subject is the peer's text: printed with everything but plain ASCII escaped. */
-static void describe(X509_STORE_CTX *ctx, int error, char why[TLS_VERIFY_TEXT])
+static void describe(const struct tls_verify_request *req, X509_STORE_CTX *ctx, int error,
+		     char why[TLS_VERIFY_TEXT])
 {
 	X509 *x509 = X509_STORE_CTX_get_current_cert(ctx);
 	BIO *bio = x509 ? BIO_new(BIO_s_mem()) : NULL;
@@ -195,8 +201,9 @@ static void describe(X509_STORE_CTX *ctx, int error, char why[TLS_VERIFY_TEXT])
 		X509_NAME_print_ex(bio, X509_get_subject_name(x509), 0, XN_FLAG_RFC2253);
 		len = BIO_get_mem_data(bio, &subject);
 	}
-	snprintf(why, TLS_VERIFY_TEXT, "%s (certificate %d, subject \"%.*s\")",
-		 X509_verify_cert_error_string(error), X509_STORE_CTX_get_error_depth(ctx),
+	snprintf(why, TLS_VERIFY_TEXT, "%s%s%s (certificate %d, subject \"%.*s\")",
+		 X509_verify_cert_error_string(error), is_mismatch(error) ? ", wanted " : "",
+		 is_mismatch(error) ? req->name : "", X509_STORE_CTX_get_error_depth(ctx),
 		 (int)(len > 0 && len < TLS_VERIFY_TEXT ? len : 0), subject ? subject : "");
 	BIO_free(bio);
 }
@@ -257,7 +264,7 @@ static int verify(const struct tls_verify_request *req, X509_STORE_CTX *ctx,
 		/* "Failed, but without an error" must not read as success. */
 		if (error == X509_V_OK)
 			error = X509_V_ERR_UNSPECIFIED;
-		describe(ctx, error, why);
+		describe(req, ctx, error, why);
 	}
 	if (req->element)
 		report_elements(req, ctx, error);

@@ -24,7 +24,7 @@ TLS_MUST_CHECK int tls_trust_put_names(const struct tls_trust *trust, struct tls
 #define TLS_VERIFY_TEXT	256
 
 struct tls_verify_request {
-	const struct tls_trust *trust;	/* not NULL; may be empty, and then nothing is believed */
+	const struct tls_trust *trust;	/* not NULL; empty: nothing is believed */
 	const struct tls_certificate *chain;
 	enum tls_role peer;		/* TLS_SERVER: serverAuth is wanted, else clientAuth */
 	const char *name;		/* DNS name or IP literal; NULL: any */

@@ -92,8 +92,8 @@ static void test_hkdf(void)
 	tap_equal(tls_hkdf_expand_label(hmac, prk, label, none, out, 32), TLS_ERR_ARGUMENT,
 		  "a label of 250 bytes is too long");
 	tap_equal(tls_hkdf_expand_label(hmac, prk, label + 1, none, out, 32), 0, "249 are not");
-	tap_equal(tls_hkdf_expand_label(hmac, prk, "x", (struct tls_slice){ context, 256 }, out, 32),
-		  TLS_ERR_ARGUMENT, "a context of 256 bytes is too long");
+	tap_equal(tls_hkdf_expand_label(hmac, prk, "x", (struct tls_slice){ context, 256 }, out,
+					32), TLS_ERR_ARGUMENT, "a context of 256 bytes is too long");
 	tap_equal(tls_hkdf_expand_label(hmac, prk, "x", none, out, sizeof(out)), TLS_ERR_ARGUMENT,
 		  "255 blocks and a byte are too much");
 	tap_equal(tls_hkdf_expand_label(hmac, prk, "x", none, out, sizeof(out) - 1), 0,
@@ -312,7 +312,8 @@ static void test_suites(void)
 		named_only += !s->by_default;
 	}
 	tap_equal(named_only, 3, "CCM and RSA key exchange only when named");
-	tap_ok(tls_suite_takes_key(rsa, TLS_KEY_RSA) && !tls_suite_takes_key(rsa, TLS_KEY_ED25519) &&
+	tap_ok(tls_suite_takes_key(rsa, TLS_KEY_RSA) &&
+	       !tls_suite_takes_key(rsa, TLS_KEY_ED25519) &&
 	       tls_suite_takes_key(ecdsa, TLS_KEY_ED25519) &&
 	       tls_suite_takes_key(ecdsa, TLS_KEY_ECDSA_P384) &&
 	       !tls_suite_takes_key(ecdsa, TLS_KEY_RSA) && tls_suite_takes_key(any, TLS_KEY_RSA),

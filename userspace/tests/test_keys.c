@@ -140,8 +140,10 @@ static void test_schemes(void)
 		for (size_t j = 0; j < count; j++) {
 			const struct tls_scheme *s = &schemes[j];
 
-			tap_ok(tls_certificate_can(h->cert, s, TLS_1_3) == listed(fits13[i], s->id) &&
-			       tls_certificate_can(h->cert, s, TLS_1_2) == listed(fits12[i], s->id),
+			tap_ok(tls_certificate_can(h->cert, s, TLS_1_3) ==
+			       listed(fits13[i], s->id) &&
+			       tls_certificate_can(h->cert, s, TLS_1_2) ==
+			       listed(fits12[i], s->id),
 			       "%s: where %s may be used", h->name, s->name);
 			check_scheme(h, s, listed(fits12[i], s->id));
 		}
@@ -301,7 +303,8 @@ static char *encrypted_key(const struct pki *pki)
 
 static void test_refusals(void)
 {
-	struct pki *weak = pki_new(PKI_RSA1024, NULL, &plain), *p521 = pki_new(PKI_P521, NULL, &plain);
+	struct pki *weak = pki_new(PKI_RSA1024, NULL, &plain);
+	struct pki *p521 = pki_new(PKI_P521, NULL, &plain);
 	char *locked = encrypted_key(holders[0].pki);
 	struct tls_slice der[TLS_MAX_CHAIN + 1] = { pki_der(p521) };
 	struct tls_certificate *cert = NULL;
@@ -353,10 +356,12 @@ static void test_chain(void)
 	tls_certificate_set_key_id(cert, 77);
 	tap_equal((long)tls_certificate_key_id(tls_certificate_ref(cert)), 77, "key id");
 	tls_certificate_free(cert);
-	tap_ok(tls_certificate_has_name(cert, "a.test") && tls_certificate_has_name(cert, "x.b.test") &&
+	tap_ok(tls_certificate_has_name(cert, "a.test") &&
+	       tls_certificate_has_name(cert, "x.b.test") &&
 	       !tls_certificate_has_name(cert, "x.a.test") &&
 	       !tls_certificate_has_name(cert, "b.test"), "names, while a reference is held");
-	tap_ok(tls_certificate_may(cert, TLS_KEY_SIGN) && !tls_certificate_may(cert, TLS_KEY_DECRYPT),
+	tap_ok(tls_certificate_may(cert, TLS_KEY_SIGN) &&
+	       !tls_certificate_may(cert, TLS_KEY_DECRYPT),
 	       "key usage permits signing only");
 	tap_ok(tls_certificate_may(RSA_HOLDER->cert, TLS_KEY_DECRYPT), "without one, anything");
 	tls_certificate_free(cert);

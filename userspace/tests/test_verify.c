@@ -39,7 +39,7 @@ static const struct test_case cases[] = {
 	  .now = PKI_NOW + 31 * PKI_DAY },
 	{ .what = "not yet valid", .want = ALERT(CERTIFICATE_EXPIRED), .why = "not yet valid",
 	  .leaf.not_before = PKI_NOW + PKI_DAY },
-	{ .what = "another name", .want = ALERT(BAD_CERTIFICATE), .why = "ostname mismatch",
+	{ .what = "another name", .want = ALERT(BAD_CERTIFICATE), .why = "wanted other.test",
 	  .name = "other.test" },
 	{ .what = "the name is a suffix", .want = ALERT(BAD_CERTIFICATE),
 	  .why = "ostname mismatch",
