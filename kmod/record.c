@@ -11,7 +11,7 @@ enum tlsgate_reason tg_record_parse(const struct tg_cipher *c, const u8 *p, stru
 	h->len = get_unaligned_be16(p + 3);
 
 	if (get_unaligned_be16(p + 1) != TG_WIRE_VERSION)
-		return TLSGATE_REASON_BAD_RECORD;
+		return TLSGATE_REASON_BAD_VERSION;
 	/* RFC 9846 section 5.2: protected records are application_data outside. */
 	if (tls13 && h->type != TG_APPLICATION_DATA)
 		return TLSGATE_REASON_UNEXPECTED_MESSAGE;

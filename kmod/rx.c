@@ -326,7 +326,7 @@ static enum tlsgate_reason tg_rx_handshake(struct sock *sk, struct tg_session *s
 		if (rx->message_len >= TG_HANDSHAKE_HEADER_LEN)
 			want += get_unaligned_be24(rx->message + 1);
 		if (want > TG_HANDSHAKE_MAX)
-			return TLSGATE_REASON_UNEXPECTED_MESSAGE;
+			return TLSGATE_REASON_BAD_RECORD;
 		part = min(len, want - rx->message_len);
 		if (rx->message_len < TLSGATE_MESSAGE_MAX)
 			tg_frags_read(&rx->plain, off, rx->message + rx->message_len,

@@ -28,6 +28,7 @@ static const struct tlsgate_reason_info reasons[] = {
 	       "a record did not authenticate: damaged or forged on the way, or wrong keys"),
 	REASON(RECORD_OVERFLOW, "record_overflow", "the peer sent a record longer than TLS allows"),
 	REASON(BAD_RECORD, "bad_record", "the peer sent a malformed record header or content type"),
+	REASON(BAD_VERSION, "bad_version", "the peer sent a record header with another TLS version"),
 	REASON(UNEXPECTED_MESSAGE, "unexpected_message",
 	       "the peer sent a message that has no place here, such as a renegotiation"),
 	REASON(BAD_KEY_UPDATE, "bad_key_update", "the peer sent a malformed KeyUpdate"),
