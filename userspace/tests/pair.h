@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* Two engines back to back, in one process and without sockets. */
+#ifndef TLSGATE_TESTS_PAIR_H
+#define TLSGATE_TESTS_PAIR_H
+
+#include "engine/engine.h"
+#include "pki.h"
+
+#define PAIR_MAX_CERTS	4
+
+/* All zero: both versions, default suites and groups, a P-256 server for "host.test". */
+struct pair_options {
+	uint16_t min, max;			/* of both; 0: default */
+	uint16_t client_max;			/* 0: as max */
+	const char *suites, *groups;		/* of both; NULL: default */
+	const char *client_groups, *server_groups;
+	const char *client_alpn, *server_alpn;
+	const char *server_name;		/* NULL: "host.test"; "": none is set */
+	const struct pki *server[PAIR_MAX_CERTS];	/* all NULL: pair_leaf(PKI_P256) */
+	const struct pki *client[PAIR_MAX_CERTS];
+	enum tls_verify server_verify;		/* of client certificates */
+	bool client_trusts_nobody, client_verifies_nothing;
+	size_t chunk;				/* bytes fed at a time; 0: all there is */
+	void (*event)(void *arg, void *conn_arg, const struct tls_event *event);
+};
+
+struct pair_end {
+	struct tls_config *config;
+	struct tls_conn *conn;
+	struct tls_private_key *keys[PAIR_MAX_CERTS];	/* by key id */
+	int err;				/* the first that a call gave */
+	bool refuse_key;			/* answers key requests with a refusal */
+	bool hold_key;				/* does not answer them */
+	char keylog[2048];
+};
+
+struct pair {
+	struct pair_end client, server;
+	size_t chunk;
+};
+
+/* The one CA of the program and leaves by it, made when first asked for. */
+const struct pki *pair_ca(void);
+const struct pki *pair_leaf(enum pki_key type);
+/* A leaf with these names (subjectAltName as in openssl.cnf). Freed with the rest. */
+const struct pki *pair_leaf_named(enum pki_key type, const struct pki_options *options);
+void pair_free_pki(void);
+
+/* Conn args of the event hook are the two ends. Ends the program if set-up fails. */
+void pair_init(struct pair *pair, const struct pair_options *options);
+void pair_free(struct pair *pair);
+
+/* Starts both, and pumps. */
+void pair_handshake(struct pair *pair);
+/* Answers key requests and moves output to the other side until nothing moves any more. */
+void pair_pump(struct pair *pair);
+/* One end's pending output, moved to the other. */
+void pair_move(struct pair *pair, struct pair_end *from, struct pair_end *to);
+/* Gives an end bytes, chunk by chunk. */
+void pair_feed(struct pair_end *end, const void *data, size_t len, size_t chunk);
+/* Signs what the end asks for, if it does; true: it did. */
+bool pair_answer_key(struct pair_end *end);
+
+/* Both established, and nobody saw an error. */
+bool pair_up(const struct pair *pair);
+/* len bytes through from write() on one end to read() on the other, compared. */
+bool pair_transfer(struct pair *pair, struct pair_end *from, struct pair_end *to, size_t len);
+/* What one end would seal with is what the other would open with. */
+bool pair_same_keys(struct pair *pair);
+
+#endif /* TLSGATE_TESTS_PAIR_H */

@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: MIT
+/* Handshakes between two engines: every version, suite, key type and group, and what is agreed. */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/crypto.h"
+#include "engine/suites.h"
+#include "pair.h"
+#include "tap.h"
+
+static const struct {
+	const char *name;
+	enum pki_key pki;
+	enum tls_key_type type;
+} key_types[] = {
+	{ "P-256", PKI_P256, TLS_KEY_ECDSA_P256 },
+	{ "P-384", PKI_P384, TLS_KEY_ECDSA_P384 },
+	{ "Ed25519", PKI_ED25519, TLS_KEY_ED25519 },
+	{ "RSA", PKI_RSA2048, TLS_KEY_RSA },
+};
+
+#define KEY_TYPE_COUNT	(sizeof(key_types) / sizeof(*key_types))
+
+static bool close_both(struct pair *pair)
+{
+	uint8_t byte;
+	size_t len = 1, none = 1;
+	bool ok = !tls_conn_close(pair->client.conn) && !tls_conn_close(pair->server.conn);
+
+	pair_pump(pair);
+	ok &= tls_conn_read(pair->server.conn, &byte, &len) == TLS_ERR_CLOSED;
+	ok &= tls_conn_read(pair->client.conn, &byte, &none) == TLS_ERR_CLOSED;
+	ok &= tls_conn_write(pair->client.conn, &byte, 1) == TLS_ERR_STATE;
+	return ok && !tls_conn_input_eof(pair->client.conn);
+}
+
+static bool agree(struct pair *pair, const struct tls_suite *suite, const char *group)
+{
+	struct tls_conn_info c, s;
+
+	tls_conn_info(pair->client.conn, &c);
+	tls_conn_info(pair->server.conn, &s);
+	return c.version == suite->version && s.version == suite->version &&
+	       c.suite == suite->id && s.suite == suite->id && c.group == s.group &&
+	       c.scheme == s.scheme && c.extended_master_secret == s.extended_master_secret &&
+	       c.extended_master_secret == (suite->version == TLS_1_2) &&
+	       (suite->kx == TLS_KX_RSA ? !c.group && !c.scheme :
+					  c.scheme && !strcmp(tls_group_name(c.group), group)) &&
+	       !strcmp(s.server_name, "host.test") && c.peer_certificate_len > 0 &&
+	       !strcmp(pair->client.keylog, pair->server.keylog) && *pair->client.keylog;
+}
+
+static void one_handshake(const struct tls_suite_info *info, size_t key, const char *group,
+			  size_t chunk)
+{
+	const struct tls_suite *suite = tls_suite_find(info->suite);
+	const struct pair_options options = {
+		.suites = info->name, .groups = group, .chunk = chunk,
+		.server = { pair_leaf(key_types[key].pki) },
+	};
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tap_ok(pair_up(&pair) && agree(&pair, suite, group) && pair_same_keys(&pair) &&
+	       pair_transfer(&pair, &pair.client, &pair.server, 1000) &&
+	       pair_transfer(&pair, &pair.server, &pair.client, chunk == 1 ? 500 : 100000) &&
+	       pair_same_keys(&pair) && close_both(&pair),
+	       "%s, %s certificate, %s, %s (client: %s, server: %s)", info->name,
+	       key_types[key].name, group, chunk == 1 ? "byte by byte" : "at once",
+	       tls_strerror(pair.client.err), tls_strerror(pair.server.err));
+	pair_free(&pair);
+}
+
+static void every_combination(void)
+{
+	size_t groups;
+	const struct tls_group *const *group = tls_groups(&groups);
+
+	for (const struct tls_suite_info *info = tls_suites(); info->suite; info++) {
+		const struct tls_suite *suite = tls_suite_find(info->suite);
+
+		for (size_t k = 0; k < KEY_TYPE_COUNT; k++) {
+			if (!tls_suite_takes_key(suite, key_types[k].type))
+				continue;
+			for (size_t g = 0; g < groups; g++) {
+				if (suite->version == TLS_1_2 && !group[g]->tls12)
+					continue;
+				/* RFC 8422 section 5.3: the client has to know the key's curve */
+				if (suite->version == TLS_1_2 && suite->kx == TLS_KX_ECDHE &&
+				    ((key_types[k].type == TLS_KEY_ECDSA_P256 &&
+				      group[g]->id != TLS_GROUP_SECP256R1) ||
+				     (key_types[k].type == TLS_KEY_ECDSA_P384 &&
+				      group[g]->id != TLS_GROUP_SECP384R1)))
+					continue;
+				one_handshake(info, k, group[g]->name, 0);
+				one_handshake(info, k, group[g]->name, 1);
+			}
+		}
+	}
+}
+
+static void hello_retry(size_t chunk)
+{
+	const struct pair_options options = {
+		.client_groups = "x25519:secp384r1:secp256r1", .server_groups = "secp256r1:secp384r1",
+		.min = TLS_1_3, .chunk = chunk,
+	};
+	struct tls_conn_info c, s;
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tls_conn_info(pair.client.conn, &c);
+	tls_conn_info(pair.server.conn, &s);
+	tap_ok(pair_up(&pair) && c.hello_retry && s.hello_retry && c.group == TLS_GROUP_SECP256R1 &&
+	       s.group == c.group && pair_same_keys(&pair) &&
+	       pair_transfer(&pair, &pair.client, &pair.server, 1000),
+	       "HelloRetryRequest changes the group%s", chunk ? ", byte by byte" : "");
+	pair_free(&pair);
+}
+
+static void versions(void)
+{
+	static const struct {
+		uint16_t client_max, server_max, result;
+	} rows[] = {
+		{ TLS_1_3, TLS_1_3, TLS_1_3 },
+		{ TLS_1_2, TLS_1_3, TLS_1_2 },
+		{ TLS_1_3, TLS_1_2, TLS_1_2 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct pair_options options = {
+			.max = rows[i].server_max, .client_max = rows[i].client_max,
+		};
+		struct tls_conn_info info;
+		struct pair pair;
+
+		pair_init(&pair, &options);
+		pair_handshake(&pair);
+		tls_conn_info(pair.client.conn, &info);
+		tap_ok(pair_up(&pair) && info.version == rows[i].result,
+		       "client up to %s and server up to %s agree on %s",
+		       tls_version_name(rows[i].client_max), tls_version_name(rows[i].server_max),
+		       tls_version_name(rows[i].result));
+		pair_free(&pair);
+	}
+}
+
+static void alpn(uint16_t version)
+{
+	static const struct {
+		const char *client, *server, *result;
+		int server_err;
+	} rows[] = {
+		{ "h2,http/1.1", "http/1.1,h2", "http/1.1", 0 },
+		{ "h2", "acme,h2", "h2", 0 },
+		{ NULL, "h2", NULL, 0 },
+		{ "h2", NULL, NULL, 0 },
+		{ "h2", "h3", NULL, TLS_ERR_ALERT + TLS_ALERT_NO_APPLICATION_PROTOCOL },
+		{ "h2", "h", NULL, TLS_ERR_ALERT + TLS_ALERT_NO_APPLICATION_PROTOCOL },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct pair_options options = {
+			.max = version, .client_alpn = rows[i].client, .server_alpn = rows[i].server,
+		};
+		struct tls_conn_info c, s;
+		struct pair pair;
+		bool ok;
+
+		pair_init(&pair, &options);
+		pair_handshake(&pair);
+		tls_conn_info(pair.client.conn, &c);
+		tls_conn_info(pair.server.conn, &s);
+		ok = pair.server.err == rows[i].server_err && !s.alpn == !rows[i].result &&
+		     !c.alpn == !rows[i].result;
+		if (rows[i].result)
+			ok = ok && !strcmp(c.alpn, rows[i].result) &&
+			     !strcmp(s.alpn, rows[i].result);
+		if (rows[i].server_err)
+			ok = ok && pair.client.err == rows[i].server_err - TLS_ERR_ALERT +
+						      TLS_ERR_PEER;
+		tap_ok(ok, "%s ALPN: client %s, server %s", tls_version_name(version),
+		       rows[i].client ? rows[i].client : "none",
+		       rows[i].server ? rows[i].server : "none");
+		pair_free(&pair);
+	}
+}
+
+static bool got_certificate(const struct pair *pair, const struct pki *pki)
+{
+	struct tls_conn_info info;
+	struct tls_slice der = pki_der(pki);
+
+	tls_conn_info(pair->client.conn, &info);
+	return info.peer_certificate_len == der.len &&
+	       !memcmp(info.peer_certificate, der.p, der.len);
+}
+
+static void choice_of_certificate(uint16_t version)
+{
+	static const struct pki_options a = { .names = "DNS:a.test,DNS:*.a.test" };
+	static const struct pki_options b = { .names = "DNS:b.test" };
+	const struct pki *first = pair_leaf_named(PKI_P256, &a);
+	const struct pki *second = pair_leaf_named(PKI_ED25519, &b);
+	const struct {
+		const char *name;
+		const struct pki *result;
+	} rows[] = {
+		{ "a.test", first }, { "x.a.test", first }, { "b.test", second }, { "c.test", first },
+		{ "192.0.2.1", first }, { "", first },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct pair_options options = {
+			.max = version, .server = { first, second },
+			.server_name = rows[i].name, .client_verifies_nothing = true,
+		};
+		struct tls_conn_info info;
+		struct pair pair;
+		bool address = i == 4, none = i == 5;
+
+		pair_init(&pair, &options);
+		pair_handshake(&pair);
+		tls_conn_info(pair.server.conn, &info);
+		tap_ok(pair_up(&pair) && got_certificate(&pair, rows[i].result) &&
+		       (address || none ? !info.server_name :
+					  !strcmp(info.server_name, rows[i].name)),
+		       "%s chooses the certificate for name '%s'", tls_version_name(version),
+		       rows[i].name);
+		pair_free(&pair);
+	}
+}
+
+/* An RSA certificate serves RSA suites even where an ECDSA one comes first. */
+static void choice_by_suite(void)
+{
+	const struct pair_options options = {
+		.suites = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+		.server = { pair_leaf(PKI_P256), pair_leaf(PKI_RSA2048) },
+	};
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tap_ok(pair_up(&pair) && got_certificate(&pair, pair_leaf(PKI_RSA2048)),
+	       "the suite chooses the certificate");
+	pair_free(&pair);
+}
+
+static void client_certificates(uint16_t version)
+{
+	static const int refused12 = TLS_ERR_ALERT + TLS_ALERT_HANDSHAKE_FAILURE;
+	static const int refused13 = TLS_ERR_ALERT + TLS_ALERT_CERTIFICATE_REQUIRED;
+	static const enum tls_verify verifies[] = { TLS_VERIFY_REQUEST, TLS_VERIFY_REQUIRE };
+
+	for (size_t k = 0; k <= KEY_TYPE_COUNT; k++) {
+		/* Without a certificate; TLS 1.2 cannot have an Ed25519 one sign (see crypto.h). */
+		bool without = k == KEY_TYPE_COUNT ||
+			       (version == TLS_1_2 && key_types[k].type == TLS_KEY_ED25519);
+
+		for (size_t v = 0; v < 2; v++) {
+			const struct pair_options options = {
+				.max = version, .server_verify = verifies[v], .chunk = 7,
+				.client = { k < KEY_TYPE_COUNT ? pair_leaf(key_types[k].pki) : NULL },
+			};
+			bool refuse = without && verifies[v] == TLS_VERIFY_REQUIRE;
+			struct tls_conn_info info;
+			struct pair pair;
+			bool ok;
+
+			pair_init(&pair, &options);
+			pair_handshake(&pair);
+			tls_conn_info(pair.server.conn, &info);
+			if (refuse)
+				ok = pair.server.err == (version == TLS_1_2 ? refused12 : refused13);
+			else
+				ok = pair_up(&pair) && !info.peer_certificate == without &&
+				     pair_same_keys(&pair) &&
+				     pair_transfer(&pair, &pair.client, &pair.server, 100);
+			tap_ok(ok, "%s client certificate: %s, %s", tls_version_name(version),
+			       without ? "none usable" : key_types[k].name,
+			       v ? "required" : "requested");
+			pair_free(&pair);
+		}
+	}
+}
+
+static void refused_certificates(uint16_t version)
+{
+	static const struct pki_options expired = { .not_after = PKI_NOW - PKI_DAY };
+	static const struct pki_options other = { .names = "DNS:other.test" };
+	static const struct pki_options no_signing = { .key_usage = "keyAgreement" };
+	const struct {
+		const char *what;
+		const struct pki *cert;
+		int alert;
+		bool trusts_nobody;
+	} rows[] = {
+		{ "expired", pair_leaf_named(PKI_P256, &expired),
+		  TLS_ALERT_CERTIFICATE_EXPIRED, false },
+		{ "for another name", pair_leaf_named(PKI_P256, &other),
+		  TLS_ALERT_BAD_CERTIFICATE, false },
+		{ "of an unknown CA", pair_leaf(PKI_P256), TLS_ALERT_UNKNOWN_CA, true },
+	};
+	const struct pair_options unfit = {
+		.max = version, .server = { pair_leaf_named(PKI_P256, &no_signing) },
+	};
+	struct pair pair;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct pair_options options = {
+			.max = version, .server = { rows[i].cert },
+			.client_trusts_nobody = rows[i].trusts_nobody,
+		};
+		struct tls_conn_info info;
+
+		pair_init(&pair, &options);
+		pair_handshake(&pair);
+		tls_conn_info(pair.client.conn, &info);
+		tap_ok(pair.client.err == TLS_ERR_ALERT + rows[i].alert &&
+		       pair.server.err == TLS_ERR_PEER + rows[i].alert && info.verify_error,
+		       "%s refuses a certificate %s (%s)", tls_version_name(version), rows[i].what,
+		       tls_strerror(pair.client.err));
+		pair_free(&pair);
+	}
+	pair_init(&pair, &unfit);
+	pair_handshake(&pair);
+	tap_equal(pair.server.err, TLS_ERR_ALERT + TLS_ALERT_HANDSHAKE_FAILURE,
+		  "%s server uses no certificate whose key may not sign",
+		  tls_version_name(version));
+	pair_free(&pair);
+}
+
+static void key_updates(size_t chunk)
+{
+	const struct pair_options options = { .chunk = chunk };
+	struct pair pair;
+	uint8_t byte;
+	size_t len = 1;
+	bool ok;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	ok = pair_up(&pair);
+	for (int i = 0; i < 40 && ok; i++) {
+		ok = !tls_conn_rekey(pair.client.conn, i % 2) &&
+		     pair_transfer(&pair, &pair.client, &pair.server, 300);
+		/* The answer, if one was asked for, precedes what the server sends. */
+		ok = ok && pair_transfer(&pair, &pair.server, &pair.client, 300);
+	}
+	ok = ok && !tls_conn_rekey(pair.server.conn, true);
+	pair_move(&pair, &pair.server, &pair.client);
+	ok = ok && tls_conn_read(pair.client.conn, &byte, &len) == TLS_ERR_AGAIN;
+	pair_move(&pair, &pair.client, &pair.server);
+	len = 1;
+	ok = ok && tls_conn_read(pair.server.conn, &byte, &len) == TLS_ERR_AGAIN;
+	tap_ok(ok && pair_same_keys(&pair), "KeyUpdates both ways%s",
+	       chunk ? ", byte by byte" : "");
+	pair_free(&pair);
+}
+
+static void refused_key(void)
+{
+	const struct pair_options options = { 0 };
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	pair.server.refuse_key = true;
+	pair_handshake(&pair);
+	tap_ok(pair.server.err == TLS_ERR_KEY_REFUSED &&
+	       pair.client.err == TLS_ERR_PEER + TLS_ALERT_INTERNAL_ERROR,
+	       "a refused private key ends in internal_error");
+	pair_free(&pair);
+}
+
+/* Records that came with the Finished are the kernel's, or read()'s. */
+static void early_records(void)
+{
+	const struct pair_options options = { 0 };
+	struct pair pair;
+	uint8_t buf[8];
+	size_t len = sizeof(buf), pending;
+
+	pair_init(&pair, &options);
+	pair.client.hold_key = false;
+	if (tls_conn_start(pair.client.conn))
+		tap_bail("cannot start");
+	pair_move(&pair, &pair.client, &pair.server);
+	pair_answer_key(&pair.server);
+	pair_move(&pair, &pair.server, &pair.client);
+	tap_ok(tls_conn_established(pair.client.conn) &&
+	       !tls_conn_write(pair.client.conn, (const uint8_t *)"early", 5),
+	       "a client may write right after its Finished");
+	pair_move(&pair, &pair.client, &pair.server);
+	(void)tls_conn_pending(pair.server.conn, &pending);
+	tap_equal((long)pending, 5 + 5 + 1 + 16, "it waits as a whole record");
+	tap_ok(!tls_conn_read(pair.server.conn, buf, &len) && len == 5 && !memcmp(buf, "early", 5),
+	       "and read() gives it");
+	pair_free(&pair);
+}
+
+static void calls_out_of_order(void)
+{
+	const struct pair_options options = { 0 };
+	struct tls_session_keys keys;
+	struct pair pair;
+	uint8_t byte = 0;
+	size_t len = 1;
+
+	pair_init(&pair, &options);
+	tap_ok(tls_conn_write(pair.client.conn, &byte, 1) == TLS_ERR_STATE &&
+	       tls_conn_read(pair.client.conn, &byte, &len) == TLS_ERR_STATE &&
+	       tls_conn_rekey(pair.client.conn, false) == TLS_ERR_STATE &&
+	       tls_conn_export_keys(pair.client.conn, &keys) == TLS_ERR_STATE &&
+	       tls_conn_key_reply(pair.client.conn, &byte, 1) == TLS_ERR_STATE &&
+	       !tls_conn_key_request(pair.client.conn), "nothing but the handshake before its end");
+	tap_ok(tls_conn_set_server_name(pair.client.conn, "no name") == TLS_ERR_ARGUMENT &&
+	       tls_conn_set_server_name(pair.client.conn, "") == TLS_ERR_ARGUMENT &&
+	       tls_conn_set_server_name(pair.client.conn, "a..b") == TLS_ERR_ARGUMENT &&
+	       !tls_conn_set_server_name(pair.client.conn, "2001:db8::1") &&
+	       !tls_conn_set_server_name(pair.client.conn, "host.test."),
+	       "server names are checked");
+	pair_handshake(&pair);
+	tap_ok(pair_up(&pair) && tls_conn_start(pair.client.conn) == TLS_ERR_STATE &&
+	       tls_conn_set_server_name(pair.client.conn, "a.test") == TLS_ERR_STATE,
+	       "no second start");
+	tap_equal(tls_conn_input_eof(pair.client.conn), TLS_ERR_TRUNCATED,
+		  "an end without close_notify is a truncation");
+	pair_free(&pair);
+}
+
+static void configuration(void)
+{
+	const struct tls_hooks hooks = { 0 };
+	struct tls_config *config = tls_config_new(TLS_CLIENT, &hooks);
+	static const char list[] = "TLS_AES_128_GCM_SHA256:TLS_NO_SUCH";
+	const char *bad = NULL;
+
+	if (!config)
+		tap_bail("no configuration");
+	tap_ok(tls_config_set_suites(config, list, &bad) == TLS_ERR_ARGUMENT && bad == list + 23,
+	       "an unknown suite is pointed at");
+	tap_ok(tls_config_set_groups(config, "x25519:x25519", &bad) == TLS_ERR_ARGUMENT,
+	       "no group twice");
+	tap_ok(tls_config_set_groups(config, "", &bad) == TLS_ERR_ARGUMENT, "no empty list");
+	tap_ok(tls_config_set_alpn(config, "h2,,h3") == TLS_ERR_ARGUMENT, "no empty protocol");
+	tap_ok(tls_config_set_versions(config, TLS_1_3, TLS_1_2) == TLS_ERR_ARGUMENT &&
+	       tls_config_set_versions(config, 0x0302, TLS_1_2) == TLS_ERR_ARGUMENT,
+	       "no impossible versions");
+	tap_ok(tls_config_set_verify(config, TLS_VERIFY_REQUEST) == TLS_ERR_ARGUMENT,
+	       "a client cannot merely request");
+	tls_config_unref(config);
+}
+
+int main(void)
+{
+	static const uint16_t both[] = { TLS_1_2, TLS_1_3 };
+
+	every_combination();
+	hello_retry(0);
+	hello_retry(1);
+	versions();
+	for (size_t i = 0; i < 2; i++) {
+		alpn(both[i]);
+		choice_of_certificate(both[i]);
+		client_certificates(both[i]);
+		refused_certificates(both[i]);
+	}
+	choice_by_suite();
+	key_updates(0);
+	key_updates(1);
+	refused_key();
+	early_records();
+	calls_out_of_order();
+	configuration();
+	pair_free_pki();
+	return tap_done();
+}
