@@ -43,6 +43,7 @@ static const struct tg_stat_row tg_stat_rows[] = {
 	REASON(BAD_RECORD_MAC, "bad_record_mac"),
 	REASON(RECORD_OVERFLOW, "record_overflow"),
 	REASON(BAD_RECORD, "bad_record"),
+	REASON(BAD_VERSION, "bad_version"),
 	REASON(UNEXPECTED_MESSAGE, "unexpected_message"),
 	REASON(BAD_KEY_UPDATE, "bad_key_update"),
 	REASON(KEY_UPDATE_FLOOD, "key_update_flood"),
