@@ -151,7 +151,7 @@ static const char *refuse_own(struct tls_certificate *cert)
 	if (!cert->count)
 		return "there is no PEM certificate in it; give a chain in PEM, leaf first";
 	if (take_leaf_key(cert))
-		return "the leaf's key is of no usable type: take ECDSA P-256/P-384, Ed25519 or RSA";
+		return "the key is of no usable type; take ECDSA P-256/P-384, Ed25519 or RSA";
 	if (cert->key_type == TLS_KEY_RSA && EVP_PKEY_get_bits(cert->key) < TLS_MIN_RSA_BITS)
 		return "the leaf's RSA key is shorter than 2048 bits; make a new one";
 	return NULL;

@@ -50,7 +50,7 @@ static const char *read_key(struct tls_private_key *key, BIO *bio)
 	if (!key->key)
 		return "there is no PEM private key in it that can be parsed";
 	if (!tls_key_type_of(key->key, &key->type))
-		return "the private key is of no usable type: take ECDSA P-256/P-384, Ed25519 or RSA";
+		return "the key is of no usable type; take ECDSA P-256/P-384, Ed25519 or RSA";
 	if (key->type == TLS_KEY_RSA && EVP_PKEY_get_bits(key->key) < TLS_MIN_RSA_BITS)
 		return "the RSA private key is shorter than 2048 bits; make a new one";
 	return make_reject_secret(key) ? NULL : "libcrypto cannot use the private key";
