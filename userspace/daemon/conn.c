@@ -144,12 +144,19 @@ static void end_failed(struct conn *conn)
 	linger(conn);
 }
 
-void conn_fail(struct conn *conn, const char *what, const char *why)
+static void log_failure(const struct conn *conn, const char *what, const char *why)
 {
 	char client[ADDR_TEXT_MAX];
 
 	worker_log_peer(conn->worker, "%s: client %s: %s: %s", conn->gate->settings->name,
 			conn_client(conn, client), what, why);
+}
+
+void conn_fail(struct conn *conn, const char *what, const char *why)
+{
+	/* once relayed, peers reset all the time: no news */
+	if (conn->state != CONN_RELAY || log_is_verbose())
+		log_failure(conn, what, why);
 	end_failed(conn);
 }
 
@@ -158,15 +165,13 @@ void conn_fail_engine(struct conn *conn, const char *what, int err)
 	struct tls_conn_info info;
 	char why[256];
 
-	/* many peers never send close_notify: no news */
-	if (err == TLS_ERR_TRUNCATED && conn->state == CONN_RELAY && !log_is_verbose()) {
-		end_failed(conn);
-		return;
-	}
 	tls_conn_info(conn->tls, &info);
 	snprintf(why, sizeof(why), "%s%s%s%s", tls_strerror(err), info.verify_error ? " (" : "",
 		 info.verify_error ? info.verify_error : "", info.verify_error ? ")" : "");
-	conn_fail(conn, what, why);
+	/* and many never send close_notify */
+	if (conn->state != CONN_RELAY || err != TLS_ERR_TRUNCATED || log_is_verbose())
+		log_failure(conn, what, why);
+	end_failed(conn);
 }
 
 void conn_close(struct conn *conn)

@@ -101,7 +101,7 @@ static int choose_data_paths(struct generation *generation)
 		enum data_path asked = gate->settings->data_path;
 
 		if (asked == DATA_PATH_KERNEL && !found) {
-			log_error("%s: data path kernel refused: %s: load the module (modprobe tlsgate), or use --data-path=auto",
+			log_error("%s: data path kernel refused: %s, or use --data-path=auto",
 				  gate->settings->name, why);
 			return -1;
 		}

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/ipc.h"
@@ -268,6 +269,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, int keys_
 	if (wants_kernel(plan))
 		open_kernel(worker);
 	set_up_loop(worker, keys_end);
+	tzset();			/* or gmtime() would open a file later */
 	if (sandbox_drop(&plan->who) || sandbox_filter(SANDBOX_WORKER) ||
 	    ipc_send(control, IPC_READY, 0, NULL, 0, -1))
 		exit(1);
