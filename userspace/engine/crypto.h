@@ -52,7 +52,6 @@ TLS_MUST_CHECK int tls_hash_update(struct tls_hash_ctx *ctx, const void *data, s
 /* Digest of what went in so far, followed by extra; the running hash goes on unchanged. */
 TLS_MUST_CHECK int tls_hash_peek(const struct tls_hash_ctx *ctx, struct tls_slice extra,
 				 uint8_t *out);
-TLS_MUST_CHECK int tls_hash_copy(struct tls_hash_ctx **out, const struct tls_hash_ctx *ctx);
 TLS_MUST_CHECK int tls_hash_restart(struct tls_hash_ctx *ctx);	/* forgets all input */
 
 /* An HMAC machine: made once, keyed as often as wanted. Keeps no key afterwards. */
@@ -148,7 +147,6 @@ TLS_MUST_CHECK int tls_kex_respond(const struct tls_group *group, struct tls_sli
 				   uint8_t *answer, uint8_t *secret);
 /* secret gets group->secret_len bytes.  Errors as tls_kex_respond(). May be called once. */
 TLS_MUST_CHECK int tls_kex_finish(struct tls_kex *kex, struct tls_slice answer, uint8_t *secret);
-const struct tls_group *tls_kex_group(const struct tls_kex *kex);
 void tls_kex_free(struct tls_kex *kex);				/* NULL is fine */
 
 /* ---- signature schemes ------------------------------------------------------------ */

@@ -55,21 +55,6 @@ void tls_hash_free(struct tls_hash_ctx *ctx)
 	free(ctx);
 }
 
-static struct tls_hash_ctx *hash_alloc(enum tls_hash hash)
-{
-	struct tls_hash_ctx *ctx = calloc(1, sizeof(*ctx));
-
-	if (!ctx)
-		return NULL;
-	ctx->hash = hash;
-	ctx->run = EVP_MD_CTX_new();
-	ctx->scratch = EVP_MD_CTX_new();
-	if (ctx->run && ctx->scratch)
-		return ctx;
-	tls_hash_free(ctx);
-	return NULL;
-}
-
 int tls_hash_restart(struct tls_hash_ctx *ctx)
 {
 	const struct tls_crypto *crypto = tls_crypto();
@@ -81,18 +66,21 @@ int tls_hash_restart(struct tls_hash_ctx *ctx)
 
 int tls_hash_new(struct tls_hash_ctx **out, enum tls_hash hash)
 {
-	struct tls_hash_ctx *ctx = hash_alloc(hash);
-	int err;
+	struct tls_hash_ctx *ctx = calloc(1, sizeof(*ctx));
+	int err = TLS_ERR_NO_MEMORY;
 
 	if (!ctx)
-		return TLS_ERR_NO_MEMORY;
-	err = tls_hash_restart(ctx);
-	if (err) {
-		tls_hash_free(ctx);
 		return err;
-	}
-	*out = ctx;
-	return 0;
+	ctx->hash = hash;
+	ctx->run = EVP_MD_CTX_new();
+	ctx->scratch = EVP_MD_CTX_new();
+	if (ctx->run && ctx->scratch)
+		err = tls_hash_restart(ctx);
+	if (err)
+		tls_hash_free(ctx);
+	else
+		*out = ctx;
+	return err;
 }
 
 int tls_hash_update(struct tls_hash_ctx *ctx, const void *data, size_t len)
@@ -108,20 +96,6 @@ int tls_hash_peek(const struct tls_hash_ctx *ctx, struct tls_slice extra, uint8_
 	    EVP_DigestUpdate(ctx->scratch, extra.p, extra.len) != 1 ||
 	    EVP_DigestFinal_ex(ctx->scratch, out, NULL) != 1)
 		return tls_library_error();
-	return 0;
-}
-
-int tls_hash_copy(struct tls_hash_ctx **out, const struct tls_hash_ctx *from)
-{
-	struct tls_hash_ctx *ctx = hash_alloc(from->hash);
-
-	if (!ctx)
-		return TLS_ERR_NO_MEMORY;
-	if (EVP_MD_CTX_copy_ex(ctx->run, from->run) != 1) {
-		tls_hash_free(ctx);
-		return tls_library_error();
-	}
-	*out = ctx;
 	return 0;
 }
 

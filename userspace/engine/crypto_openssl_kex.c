@@ -209,11 +209,6 @@ void tls_kex_free(struct tls_kex *kex)
 	free(kex);
 }
 
-const struct tls_group *tls_kex_group(const struct tls_kex *kex)
-{
-	return &kex->row->group;
-}
-
 int tls_kex_initiate(struct tls_kex **out, const struct tls_group *group, uint8_t *share)
 {
 	const struct tls_crypto *crypto = tls_crypto();

@@ -316,6 +316,21 @@ static void test_update(void)
 	tls_keysched_free(&ks);
 }
 
+/* The value is by another implementation (Python's hmac), from section 3's exporter secret. */
+static void test_export(void)
+{
+	const struct tls_slice context = { (const uint8_t *)"context", 7 };
+	struct tls_keysched ks;
+	uint8_t out[40];
+
+	must(tls_keysched_init(&ks, TLS_HASH_SHA256), "schedule");
+	must(tls_keysched_export(&ks, tap_hex(rfc8448_simple.exporter).p, "EXPORTER-tlsgate",
+				 context, out, sizeof(out)), "export");
+	tap_bytes(out, sizeof(out), "c9d5d25c153870cf69cb9ffe3a41a64586b84b8e31868e9399f55a8be6b3a104"
+		  "fa89224ccf4727e1", "exported keying material");
+	tls_keysched_free(&ks);
+}
+
 int main(void)
 {
 	run_trace(&rfc8448_simple);
@@ -323,5 +338,6 @@ int main(void)
 	run_trace(&rfc8448_retry);
 	test_transcript_states();
 	test_update();
+	test_export();
 	return tap_done();
 }
