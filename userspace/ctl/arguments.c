@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: MIT
-/* What commands take: options, a session id; and the handle they all need. */
+/* What commands take: options, a session id; and the handle and error line they share. */
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ctl.h"
+
+void ctl_error(const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "tlsgate: ");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
 
 struct tlsgate *ctl_open(void)
 {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* tlsgate: shows and controls what the kernel module serves, as wg does for WireGuard. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,17 +44,6 @@ static int cmd_help(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	return print_help(stdout);
-}
-
-void ctl_error(const char *format, ...)
-{
-	va_list args;
-
-	fprintf(stderr, "tlsgate: ");
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
 }
 
 static const struct command *find_command(const char *name)
