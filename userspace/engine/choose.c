@@ -25,9 +25,10 @@ uint16_t tls_choose_version(const struct tls_conn *conn)
 	const struct tls_offer *offer = &conn->hs->offer;
 
 	/* RFC 9846 section 4.3.1: legacy_version counts only without the extension. */
+	if (!offer->has_versions && conn->hs->client_version < TLS_1_2)
+		return 0;
 	if (!offer->has_versions)
-		return conn->hs->client_version >= TLS_1_2 && tls_config_has_version(config, TLS_1_2) ?
-		       TLS_1_2 : 0;
+		return tls_config_has_version(config, TLS_1_2) ? TLS_1_2 : 0;
 	for (uint16_t v = TLS_1_3; v >= TLS_1_2; v--) {
 		if (tls_config_has_version(config, v) && list_has(offer->versions, v))
 			return v;

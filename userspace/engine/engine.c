@@ -183,8 +183,8 @@ static int receive_plaintext(struct tls_conn *conn, const struct tls_record *rec
 	if (rec->type == TLS_RECORD_ALERT)
 		return receive_alert(conn, rec);
 	/* RFC 9846 section 5.1: nothing between the parts of a handshake message */
-	if (rec->type == TLS_RECORD_CHANGE_CIPHER_SPEC ||
-	    (rec->type != TLS_RECORD_HANDSHAKE && (conn->message.len || !conn->established)))
+	if (rec->type != TLS_RECORD_HANDSHAKE &&
+	    (rec->type != TLS_RECORD_APPLICATION_DATA || conn->message.len || !conn->established))
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
 	conn->empty_records = 0;
 	conn->in_head -= record_len;

@@ -27,7 +27,7 @@ int tls13_send_certificate(struct tls_conn *conn, struct tls_reader *body)
 	struct tls_outgoing msg = tls_message_begin(conn, TLS_MSG_CERTIFICATE);
 
 	(void)body;
-	tls_put_u8(&conn->hs->flight, 0);	/* certificate_request_context: empty in handshakes */
+	tls_put_u8(&conn->hs->flight, 0);	/* certificate_request_context */
 	write_chain(conn, conn->hs->cert);
 	return tls_message_end(conn, msg);
 }

@@ -96,9 +96,10 @@ int tls13_recv_certificate_verify(struct tls_conn *conn, struct tls_reader *body
 
 	if (!err)
 		err = write_content(conn, signer, content, &len);
-	if (!err)
-		err = tls_certificate_check_signature(conn->peer, scheme,
-						      (struct tls_slice){ content, len }, signature);
+	if (err)
+		return err;
+	err = tls_certificate_check_signature(conn->peer, scheme,
+					      (struct tls_slice){ content, len }, signature);
 	if (err)
 		return err;
 	if (conn->role == TLS_CLIENT)

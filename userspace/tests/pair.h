@@ -32,6 +32,7 @@ struct pair_end {
 	bool refuse_key;			/* answers key requests with a refusal */
 	bool hold_key;				/* does not answer them */
 	char keylog[2048];
+	uint8_t secret[TLS_MAX_SECRET];		/* for an event hook to keep one in */
 };
 
 struct pair {

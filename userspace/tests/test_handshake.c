@@ -103,7 +103,8 @@ static void every_combination(void)
 static void hello_retry(size_t chunk)
 {
 	const struct pair_options options = {
-		.client_groups = "x25519:secp384r1:secp256r1", .server_groups = "secp256r1:secp384r1",
+		.client_groups = "x25519:secp384r1:secp256r1",
+			.server_groups = "secp256r1:secp384r1",
 		.min = TLS_1_3, .chunk = chunk,
 	};
 	struct tls_conn_info c, s;
@@ -164,7 +165,8 @@ static void alpn(uint16_t version)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		const struct pair_options options = {
-			.max = version, .client_alpn = rows[i].client, .server_alpn = rows[i].server,
+			.max = version, .client_alpn = rows[i].client,
+				.server_alpn = rows[i].server,
 		};
 		struct tls_conn_info c, s;
 		struct pair pair;
@@ -209,7 +211,8 @@ static void choice_of_certificate(uint16_t version)
 		const char *name;
 		const struct pki *result;
 	} rows[] = {
-		{ "a.test", first }, { "x.a.test", first }, { "b.test", second }, { "c.test", first },
+		{ "a.test", first }, { "x.a.test", first }, { "b.test", second }, { "c.test",
+		  first },
 		{ "192.0.2.1", first }, { "", first },
 	};
 
@@ -252,8 +255,8 @@ static void choice_by_suite(void)
 
 static void client_certificates(uint16_t version)
 {
-	static const int refused12 = TLS_ERR_ALERT + TLS_ALERT_HANDSHAKE_FAILURE;
-	static const int refused13 = TLS_ERR_ALERT + TLS_ALERT_CERTIFICATE_REQUIRED;
+	const int refused = TLS_ERR_ALERT + (version == TLS_1_2 ? TLS_ALERT_HANDSHAKE_FAILURE :
+								  TLS_ALERT_CERTIFICATE_REQUIRED);
 	static const enum tls_verify verifies[] = { TLS_VERIFY_REQUEST, TLS_VERIFY_REQUIRE };
 
 	for (size_t k = 0; k <= KEY_TYPE_COUNT; k++) {
@@ -261,10 +264,12 @@ static void client_certificates(uint16_t version)
 		bool without = k == KEY_TYPE_COUNT ||
 			       (version == TLS_1_2 && key_types[k].type == TLS_KEY_ED25519);
 
+		const struct pki *pki = k < KEY_TYPE_COUNT ? pair_leaf(key_types[k].pki) : NULL;
+
 		for (size_t v = 0; v < 2; v++) {
 			const struct pair_options options = {
 				.max = version, .server_verify = verifies[v], .chunk = 7,
-				.client = { k < KEY_TYPE_COUNT ? pair_leaf(key_types[k].pki) : NULL },
+				.client = { pki },
 			};
 			bool refuse = without && verifies[v] == TLS_VERIFY_REQUIRE;
 			struct tls_conn_info info;
@@ -275,7 +280,7 @@ static void client_certificates(uint16_t version)
 			pair_handshake(&pair);
 			tls_conn_info(pair.server.conn, &info);
 			if (refuse)
-				ok = pair.server.err == (version == TLS_1_2 ? refused12 : refused13);
+				ok = pair.server.err == refused;
 			else
 				ok = pair_up(&pair) && !info.peer_certificate == without &&
 				     pair_same_keys(&pair) &&
