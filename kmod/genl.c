@@ -25,7 +25,7 @@ const struct nla_policy tg_keys_policy[TLSGATE_KEYS_A_MAX + 1] = {
 
 const struct nla_policy tg_session_new_policy[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_FD]			= TG_FD,
-	[TLSGATE_A_VERSION]		= { .type = NLA_U16 },
+	[TLSGATE_A_VERSION]		= NLA_POLICY_RANGE(NLA_U16, TLSGATE_TLS_1_2, TLSGATE_TLS_1_3),
 	[TLSGATE_A_SUITE]		= { .type = NLA_U16 },
 	[TLSGATE_A_ROLE]		= NLA_POLICY_MAX(NLA_U8, TLSGATE_ROLE_SERVER),
 	[TLSGATE_A_TX]			= NLA_POLICY_NESTED(tg_keys_policy),
