@@ -198,46 +198,56 @@ static void log_established(const struct conn *conn, const char *path)
 }
 
 /* Never silent: what the kernel refused is said and counted. */
-static void refused_by_kernel(struct conn *conn, const char *why)
+static void log_refusal(struct conn *conn, const char *why, bool goes_on)
 {
 	struct worker *worker = conn->worker;
-	bool fall_back = conn->gate->may_fall_back;
 	char client[ADDR_TEXT_MAX];
 
 	worker->counters.refused++;
 	worker_log_peer(worker, "%s: client %s: the kernel refused the session: %s; %s (%llu so far)",
 			conn->gate->settings->name, conn_client(conn, client), why,
-			fall_back ? "data path: user for this connection" : "connection closed",
+			goes_on ? "data path: user for this connection" : "connection closed",
 			(unsigned long long)worker->counters.refused);
 }
 
-static void start_relay(struct conn *conn)
+/* True: conn was handed over or ended, and is gone. */
+static bool hand_over(struct conn *conn)
 {
-	struct worker *worker = conn->worker;
+	enum install_result result;
 	const char *why;
 	char path[48];
+	bool goes_on;
 	uint32_t id;
 
-	leave_handshake(conn);
-	conn_watch(conn, &conn->tls_io, 0);
-	conn_watch(conn, &conn->plain_io, 0);
-	worker->counters.handshakes++;
-	if (conn->gate->kernel && !install_session(conn, &id, &why)) {
-		worker->counters.kernel++;
+	result = install_session(conn, &id, &why);
+	if (result == INSTALL_DONE) {
+		conn->worker->counters.kernel++;
 		snprintf(path, sizeof(path), "kernel, session %u", id);
 		if (log_is_verbose())
 			log_established(conn, path);
 		conn_free(conn);
+		return true;
+	}
+	goes_on = result == INSTALL_REFUSED && conn->gate->may_fall_back;
+	log_refusal(conn, why, goes_on);
+	if (goes_on)
+		return false;
+	if (result == INSTALL_BROKEN)
+		conn_free(conn);	/* the kernel ends it: no byte of ours may go in between */
+	else
+		conn_close(conn);
+	return true;
+}
+
+static void start_relay(struct conn *conn)
+{
+	leave_handshake(conn);
+	conn_watch(conn, &conn->tls_io, 0);
+	conn_watch(conn, &conn->plain_io, 0);
+	conn->worker->counters.handshakes++;
+	if (conn->gate->kernel && hand_over(conn))
 		return;
-	}
-	if (conn->gate->kernel) {
-		refused_by_kernel(conn, why);
-		if (!conn->gate->may_fall_back) {
-			conn_close(conn);
-			return;
-		}
-	}
-	worker->counters.user++;
+	conn->worker->counters.user++;
 	if (log_is_verbose())
 		log_established(conn, "user");
 	userpath_start(conn);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/install.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/conn.h"
@@ -40,32 +42,47 @@ static void fill_params(struct tlsgate_session_params *params, const struct conn
 	}
 }
 
+/* Does the kernel hold keys for this socket, after it refused the relay? */
+static bool has_session(struct tlsgate *tlsgate, int fd)
+{
+	struct tlsgate_session session;
+
+	return tlsgate_session_get(tlsgate, tlsgate_by_fd(fd), &session) != -ENOENT;
+}
+
 /*
  * Everything is looked at before the one call that switches, and nothing
  * after it can fail: a half-installed session would be a broken promise.
  */
-int install_session(struct conn *conn, uint32_t *id, const char **why)
+enum install_result install_session(struct conn *conn, uint32_t *id, const char **why)
 {
 	struct tlsgate_session_params params = TLSGATE_SESSION_PARAMS_INIT;
+	enum install_result result = INSTALL_REFUSED;
+	struct worker *worker = conn->worker;
 	struct tls_session_keys keys;
 	size_t output;
-	int ret = -1;
 
 	*why = "no netlink socket";
-	if (!conn->worker->tlsgate)
-		return ret;
+	if (!worker->tlsgate)
+		return result;
 	(void)tls_conn_output(conn->tls, &output);
 	*why = "the handshake left bytes to send";
 	if (output || !tls_conn_established(conn->tls))
-		return ret;
+		return result;
 	*why = "the engine does not give the keys";
 	if (tls_conn_export_keys(conn->tls, &keys))
 		goto out;
 	fill_params(&params, conn, &keys);
-	ret = tlsgate_session_new(conn->worker->tlsgate, &params, id);
-	*why = tlsgate_error(conn->worker->tlsgate);
+	if (!tlsgate_session_new(worker->tlsgate, &params, id)) {
+		result = INSTALL_DONE;
+		goto out;
+	}
+	snprintf(worker->refusal, sizeof(worker->refusal), "%s", tlsgate_error(worker->tlsgate));
+	*why = worker->refusal;
+	if (has_session(worker->tlsgate, params.fd))
+		result = INSTALL_BROKEN;
 out:
 	tls_wipe(&params, sizeof(params));
 	tls_wipe(&keys, sizeof(keys));
-	return ret;
+	return result;
 }

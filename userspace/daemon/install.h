@@ -7,11 +7,16 @@
 
 struct conn;
 
+enum install_result {
+	INSTALL_DONE,			/* the kernel relays: both descriptors can be closed */
+	INSTALL_REFUSED,		/* nothing has changed: the connection can go on here */
+	INSTALL_BROKEN,			/* it cannot: the keys went in, the relay did not */
+};
+
 /*
- * Needs: established, no output left, both sides connected.  0: the kernel
- * relays from now on, *id is its session and both descriptors can be closed.
- * Otherwise nothing has changed, *why is a sentence valid until the next call.
+ * Needs: established, no output left, both sides connected.  Done: *id is the
+ * kernel's session.  Else *why is a sentence, valid until the next call.
  */
-int install_session(struct conn *conn, uint32_t *id, const char **why);
+enum install_result install_session(struct conn *conn, uint32_t *id, const char **why);
 
 #endif

@@ -269,7 +269,10 @@ static _Noreturn void run(const struct worker_plan *plan, int control, int keys_
 	if (wants_kernel(plan))
 		open_kernel(worker);
 	set_up_loop(worker, keys_end);
-	tzset();			/* or gmtime() would open a file later */
+	/* libcrypto compares dates through libc, which would look for its zone's file */
+	if (setenv("TZ", "UTC0", 1))
+		exit(1);
+	tzset();
 	if (sandbox_drop(&plan->who) || sandbox_filter(SANDBOX_WORKER) ||
 	    ipc_send(control, IPC_READY, 0, NULL, 0, -1))
 		exit(1);

@@ -51,6 +51,7 @@ struct worker {
 	ev_timer pause;			/* out of descriptors: accept again later */
 	struct keyclient keys;
 	struct tlsgate *tlsgate;	/* NULL: user data path only */
+	char refusal[256];		/* the kernel's last sentence */
 	struct conn *conns;
 	size_t handshakes;		/* of conns, those not yet relayed */
 	struct log_limit limit;
