@@ -2,6 +2,7 @@
 /* What connections have in common: built once, then only read. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "conn.h"
 
@@ -91,7 +92,7 @@ static struct name next_name(const char **list, char separator)
 
 static bool name_is(struct name name, const char *other)
 {
-	return strlen(other) == name.len && !strncmp(name.p, other, name.len);
+	return strlen(other) == name.len && !strncasecmp(name.p, other, name.len);
 }
 
 static const void *suite_by_name(struct name name)
@@ -103,11 +104,24 @@ static const void *suite_by_name(struct name name)
 	return info->suite ? tls_suite_find(info->suite) : NULL;
 }
 
+/* NIST's names, which people know, for IANA's. */
+static const struct {
+	const char *nist, *iana;
+} group_aliases[] = {
+	{ "P-256", "secp256r1" },
+	{ "P-384", "secp384r1" },
+};
+
 static const void *group_by_name(struct name name)
 {
 	size_t count;
 	const struct tls_group *const *groups = tls_groups(&count);
 
+	for (size_t i = 0; i < sizeof(group_aliases) / sizeof(*group_aliases); i++) {
+		if (name_is(name, group_aliases[i].nist))
+			name = (struct name){ group_aliases[i].iana,
+					      strlen(group_aliases[i].iana) };
+	}
 	for (size_t i = 0; i < count; i++) {
 		if (name_is(name, groups[i]->name))
 			return groups[i];

@@ -226,7 +226,7 @@ void tls_config_unref(struct tls_config *config);
 /* The setters below are for before the first tls_conn_new(). They return 0,
  * TLS_ERR_ARGUMENT (nothing changed) or TLS_ERR_NO_MEMORY. */
 int tls_config_set_versions(struct tls_config *config, uint16_t min, uint16_t max);
-/* Colon-separated IANA names, most wanted first.  On TLS_ERR_ARGUMENT *bad
+/* Colon-separated IANA names (groups: NIST's, too) in any case, most wanted first.  On TLS_ERR_ARGUMENT *bad
  * (if not NULL) points into list at the name that was not understood. */
 int tls_config_set_suites(struct tls_config *config, const char *list, const char **bad);
 int tls_config_set_groups(struct tls_config *config, const char *list, const char **bad);

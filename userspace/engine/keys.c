@@ -5,15 +5,17 @@
 
 #include "conn.h"
 
+#define LABEL_MAX	40	/* of a key log line, the blank after it included */
+
 void tls_keylog(struct tls_conn *conn, const char *label, const uint8_t *secret, size_t len)
 {
 	const struct tls_hooks *hooks = &conn->config->hooks;
-	char line[32 + 2 * TLS_RANDOM_LEN + 1 + 2 * TLS_MAX_HASH + 1];
+	char line[LABEL_MAX + 2 * TLS_RANDOM_LEN + 1 + 2 * TLS_MAX_HASH + 1];
 	char *p = line;
 
 	if (!hooks->keylog)
 		return;
-	p += snprintf(p, 32, "%s ", label);
+	p += snprintf(p, LABEL_MAX, "%s ", label);
 	for (size_t i = 0; i < TLS_RANDOM_LEN; i++)
 		p += snprintf(p, 3, "%02x", conn->hs->client_random[i]);
 	*p++ = ' ';

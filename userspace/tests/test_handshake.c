@@ -381,6 +381,41 @@ static void refused_key(void)
 	pair_free(&pair);
 }
 
+/* NSS key log: label, client random, secret; nothing cut off. */
+static void key_log(uint16_t version, const char *const *labels, size_t count)
+{
+	const struct pair_options options = { .max = version };
+	char label[64], random[80], secret[112], *line, *rest;
+	size_t found = 0;
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	for (line = strtok_r(pair.server.keylog, "\n", &rest); line && found < count;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		if (sscanf(line, "%63s %79[0-9a-f] %111[0-9a-f]", label, random, secret) != 3 ||
+		    strcmp(label, labels[found]) || strlen(random) != 64 ||
+		    strlen(secret) != (version == TLS_1_3 ? 64 : 96) ||
+		    strlen(line) != strlen(label) + strlen(random) + strlen(secret) + 2)
+			break;
+		found++;
+	}
+	tap_ok(found == count && !line, "%s key log", tls_version_name(version));
+	pair_free(&pair);
+}
+
+static void key_logs(void)
+{
+	static const char *const labels12[] = { "CLIENT_RANDOM" };
+	static const char *const labels13[] = {
+		"CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+		"CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0", "EXPORTER_SECRET",
+	};
+
+	key_log(TLS_1_2, labels12, 1);
+	key_log(TLS_1_3, labels13, 5);
+}
+
 /* Records that came with the Finished are the kernel's, or read()'s. */
 static void early_records(void)
 {
@@ -450,6 +485,9 @@ static void configuration(void)
 	       "an unknown suite is pointed at");
 	tap_ok(tls_config_set_groups(config, "x25519:x25519", &bad) == TLS_ERR_ARGUMENT,
 	       "no group twice");
+	tap_ok(!tls_config_set_groups(config, "P-384:X25519:secp256r1", &bad), "NIST's names");
+	tap_ok(tls_config_set_groups(config, "P-256:secp256r1", &bad) == TLS_ERR_ARGUMENT,
+	       "no group twice, by another name");
 	tap_ok(tls_config_set_groups(config, "", &bad) == TLS_ERR_ARGUMENT, "no empty list");
 	tap_ok(tls_config_set_alpn(config, "h2,,h3") == TLS_ERR_ARGUMENT, "no empty protocol");
 	tap_ok(tls_config_set_versions(config, TLS_1_3, TLS_1_2) == TLS_ERR_ARGUMENT &&
@@ -478,6 +516,7 @@ int main(void)
 	key_updates(0);
 	key_updates(1);
 	refused_key();
+	key_logs();
 	early_records();
 	calls_out_of_order();
 	configuration();
