@@ -56,7 +56,7 @@ enum tg_relay_flag {
  * @idle_work: looks whether @idle_timeout has passed
  * @opened: plaintext the plain socket did not take yet; open_work only
  * @open_done: close_notify was passed on as FIN; open_work writes
- * @seal_done: FIN was passed on as close_notify; seal_work writes
+ * @seal_done: FIN was passed on as close_notify, and TCP has it; seal_work writes
  * @plain_error: the plain socket is broken: what it had sent is still sealed,
  *	then the relay ends
  * @data_ready: the plain socket's own callback, as are the next three
@@ -229,9 +229,6 @@ static bool tg_relay_end_tls(struct tg_relay *r, struct sock *sk, enum tlsgate_r
 	struct tg_session *s = r->session;
 	bool failed = s->error;
 
-	spin_lock_bh(&s->sk_lock);
-	s->relay = NULL;
-	spin_unlock_bh(&s->sk_lock);
 	if (reason == TLSGATE_REASON_FINISHED) {
 		if (!s->reason)
 			s->reason = reason;
@@ -265,12 +262,18 @@ static void tg_relay_uncount(struct tg_relay *r)
 static void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 {
 	struct sock *tls = r->tls->sk, *plain = r->plain->sk;
+	struct tg_session *s = r->session;
 	bool reset;
 
 	if (test_and_set_bit(TG_RELAY_DEAD, &r->flags))
 		return;
 	lock_sock(tls);
 	reset = tg_relay_end_tls(r, tls, reason);
+	/* While it can still be told who was joined with whom. */
+	tg_session_unpublish(s, tls);
+	spin_lock_bh(&s->sk_lock);
+	s->relay = NULL;
+	spin_unlock_bh(&s->sk_lock);
 	release_sock(tls);
 
 	tg_plain_detach(r, plain);
@@ -470,8 +473,7 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 		lock_sock_nested(plain, SINGLE_DEPTH_NESTING);
 	/* Before the data is looked at: what comes later kicks again. */
 	st->fin = plain->sk_shutdown & RCV_SHUTDOWN;
-	st->broken = plain->sk_err || READ_ONCE(r->plain_error) ||
-		     (tcp && plain->sk_state == TCP_CLOSE);
+	st->broken = plain->sk_err || READ_ONCE(r->plain_error);
 	do {
 		ret = tcp ? tg_relay_seal_tcp(r->session, sk, plain)
 			  : tg_relay_seal_unix(r->session, sk, r->plain);
@@ -494,10 +496,10 @@ static bool tg_relay_seal_round(struct tg_relay *r)
 	lock_sock(sk);
 	tg_relay_seal_batch(r, &st);
 	push = tg_tx_push(sk, s, 0);
-	if (!st.err && st.fin && !st.broken && !s->error && !s->tx.closed) {
+	if (!st.err && st.fin && !st.broken && !s->error && !s->tx.closed)
 		push = tg_tx_close_notify(sk, s, true);
+	if (s->tx.closed && tg_frags_empty(&s->tx.pending))
 		WRITE_ONCE(r->seal_done, true);
-	}
 	if (st.err == -EAGAIN && !push) {
 		/* Room may have come with the push; if not, write_space kicks. */
 		if (!s->tx.closed && sk_stream_memory_free(sk)) {

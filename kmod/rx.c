@@ -400,11 +400,13 @@ static enum tlsgate_reason tg_rx_dispatch(struct sock *sk, struct tg_session *s,
 /* Nothing more can be opened: is that an end, a wait, or an error? */
 static int tg_rx_drained(struct sock *sk, struct tg_session *s)
 {
-	if (sk->sk_err || sk->sk_state == TCP_CLOSE)
+	if (sk->sk_err)
 		return tg_session_fail(sk, s, TLSGATE_REASON_PEER_RESET);
 	/* The peer's FIN, and no close_notify before it (RFC 9846 section 6.1). */
 	if (sock_flag(sk, SOCK_DONE))
 		return tg_session_fail(sk, s, TLSGATE_REASON_TRUNCATED);
+	if (sk->sk_state == TCP_CLOSE)
+		return tg_session_fail(sk, s, TLSGATE_REASON_PEER_RESET);
 	/* The reader's own shutdown(SHUT_RD). */
 	if (sk->sk_shutdown & RCV_SHUTDOWN)
 		return 0;

@@ -177,6 +177,9 @@ void tg_session_unpublish(struct tg_session *s, struct sock *sk)
 	struct net *net = sock_net(sk);
 	struct tg_net *tn = tg_net(net);
 
+	/* A relay's end comes before its sockets are closed. */
+	if (!s->sk)
+		return;
 	tg_event_closed(s);
 	xa_erase(&tn->sessions, s->id);
 	spin_lock_bh(&s->sk_lock);

@@ -265,9 +265,10 @@ int tg_session_publish(struct tg_session *s, struct sock *sk);
 /**
  * tg_session_unpublish() - let it be found no more
  * @s: session
- * @sk: its socket, not locked
+ * @sk: its socket, locked or closing
  *
- * From then on nobody can reach the socket through it.  Announces the end.
+ * From then on nobody can reach the socket through it.  Announces the end.  Does
+ * nothing the second time.
  */
 void tg_session_unpublish(struct tg_session *s, struct sock *sk);
 

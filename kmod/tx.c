@@ -181,7 +181,7 @@ void tg_tx_push_work(struct work_struct *work)
 		lock_sock(sk);
 		if (tg_session_from_sk(sk) == s && !tg_frags_empty(&s->tx.pending) &&
 		    !tg_tx_push(sk, s, 0))
-			s->write_space(sk);
+			sk->sk_write_space(sk);
 		release_sock(sk);
 		sock_put(sk);
 	}
