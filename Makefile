@@ -40,7 +40,7 @@ module:
 	$(Q)cp -rsf '$(CURDIR)/Kbuild' '$(CURDIR)/kmod' '$(KOUT)/'
 	$(Q)find '$(KOUT)' -xtype l -delete
 	$(Q)$(MAKE) -C '$(KDIR)' M='$(KOUT)' $(KARGS) modules || { rm -f '$(KOUT)/tlsgate.ko'; exit 1; }
-	$(call say,MODULE,$(BUILD)/kmod/$(KRELEASE)/tlsgate.ko)
+	$(call say,MODULE,$(KOUT:$(CURDIR)/%=%)/tlsgate.ko)
 
 # ---- what a user runs ----------------------------------------------------------------------
 

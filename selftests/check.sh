@@ -69,12 +69,25 @@ run_suite() {
 	finish_suite "$name" $status $((SECONDS - began))
 }
 
+# Each suite is a process group of its own, so that an interrupted check leaves nothing behind.
+set -m
+stop_suites() {
+	local group
+	for group in $(jobs -pr); do
+		kill -TERM -- "-$group" 2>/dev/null
+	done
+	wait
+	echo "check: interrupted" >&2
+	exit 130
+}
+trap stop_suites INT TERM HUP
+
 # At most two at once: the machine this must be quick on has two cores.
 suites=()
 start_suite() {
 	suites+=("$1")
 	[ "$(jobs -pr | wc -l)" -lt 2 ] || wait -n
-	run_suite "$@" &
+	run_suite "$@" < /dev/null &
 }
 
 # ---- suites ------------------------------------------------------------------------------------
@@ -110,7 +123,7 @@ suite_build() {
 
 # Made again first: after a source that does not compile, an old program must not stand in.
 suite_program() {
-	make -s "$1" && UBSAN_OPTIONS=print_stacktrace=1 timeout -k 5 180 "$1"
+	make -s "$1" && UBSAN_OPTIONS=print_stacktrace=1 timeout --foreground -k 5 180 "$1"
 }
 
 suite_guest() {
@@ -124,7 +137,7 @@ suite_guest() {
 suite_kselftests() {
 	local kernel=$1 name=$2 status=0
 	shift 2
-	suite_guest "$kernel" "$name" 900 selftests/vm/kselftests.sh "$@" || status=$?
+	suite_guest "$kernel" "$name" 1500 selftests/vm/kselftests.sh "$@" || status=$?
 	echo 1..1
 	tap_case 1 "guest $kernel ran to its end, the module unloaded, the kernel did not complain" \
 		[ $status -eq 0 ]

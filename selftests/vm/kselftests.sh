@@ -3,7 +3,7 @@
 # Inside a guest: runs each program named, one after another, leaving NAME.tap and NAME.status in
 # $OUT. Exits 0 when all were run: what they found is in those files, for check.sh to count.
 set -u
-limit=${LIMIT:-180}
+limit=${LIMIT:-300}
 
 for program in "$@"; do
 	name=${program##*/}

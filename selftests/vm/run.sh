@@ -108,14 +108,16 @@ kernel_log=$log.kernel
 : > "$log"
 : > "$kernel_log"
 
-daemons=()
+daemons=() guest=''
 finish() {
+	[ -z "$guest" ] || kill "$guest" 2>/dev/null || true
 	[ ${#daemons[@]} -eq 0 ] || kill "${daemons[@]}" 2>/dev/null || true
-	rm -f "$run"/*.sock "$run"/.*.pid "$run/initramfs"
+	rm -f "$run"/*.sock "$run"/.*.pid "$run/initramfs" "$run/output"
 	rm -rf "$run/root"
 	[ "$1" -ne 0 ] || rm -rf "$run"
 }
 trap 'finish $?' EXIT
+trap 'exit 130' INT TERM HUP
 
 # ---- initramfs: init, and the modules which the root file system and the card need -----------
 
@@ -215,6 +217,11 @@ input=/dev/null foreground=()
 [ $interactive = no ] || input=/dev/stdin foreground=(--foreground)
 started=$SECONDS
 status=0
+
+# Both in the background and waited for, so that a signal to this script ends the guest too.
+mkfifo "$run/output"
+tee "$log" < "$run/output" | sed -u "s/^/[$kernel] /" &
+printer=$!
 timeout "${foreground[@]}" -k 5 "$limit" qemu-system-x86_64 \
 	-machine q35,memory-backend=mem "${accel[@]}" -smp "$smp" -m "$mem" \
 	-object memory-backend-memfd,id=mem,size="$mem",share=on \
@@ -222,7 +229,11 @@ timeout "${foreground[@]}" -k 5 "$limit" qemu-system-x86_64 \
 	-serial file:"$kernel_log" -chardev stdio,id=command -serial chardev:command \
 	-kernel "$image" -initrd "$run/initramfs" -append "console=ttyS0 loglevel=6 panic=-1 \
 oops=panic log_buf_len=8M net.ifnames=0 rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30" \
-	< $input 2> "$run/qemu.log" | tee "$log" | sed -u "s/^/[$kernel] /" || status=${PIPESTATUS[0]}
+	< $input > "$run/output" 2> "$run/qemu.log" &
+guest=$!
+wait $guest || status=$?
+guest=''
+wait $printer
 
 # ---- the verdict -------------------------------------------------------------------------------
 
