@@ -54,7 +54,7 @@ TLS_MUST_CHECK int tls_hash_peek(const struct tls_hash_ctx *ctx, struct tls_slic
 				 uint8_t *out);
 TLS_MUST_CHECK int tls_hash_restart(struct tls_hash_ctx *ctx);	/* forgets all input */
 
-/* An HMAC machine: made once, keyed as often as wanted. Keeps no key afterwards. */
+/* An HMAC machine: made once, keyed as often as wanted; free() wipes the last key. */
 struct tls_hmac;
 
 TLS_MUST_CHECK int tls_hmac_new(struct tls_hmac **out, enum tls_hash hash);

@@ -168,6 +168,42 @@ static void test_trust(void)
 	tls_trust_free(t);
 }
 
+/* What is added is an anchor, root or not: a leaf by itself, an intermediate. */
+static void check_anchor(const struct pki *anchor, const struct pki *leaf, int want,
+			 const char *what)
+{
+	const struct tls_slice der = pki_der(leaf);
+	struct tls_verify_request req = { .peer = TLS_SERVER, .name = "host.test", .now = PKI_NOW };
+	char why[TLS_VERIFY_TEXT];
+	struct tls_certificate *chain;
+	struct tls_trust *t;
+
+	if (tls_trust_new(&t) || tls_certificate_from_der(&chain, &der, 1) ||
+	    (anchor && tls_trust_add(t, pki_certificate(anchor), strlen(pki_certificate(anchor)))))
+		tap_bail("%s", what);
+	req.trust = t;
+	req.chain = chain;
+	tap_equal(tls_verify_chain(&req, why), want, "%s (%s)", what, why);
+	tls_certificate_free(chain);
+	tls_trust_free(t);
+}
+
+static void test_anchors(void)
+{
+	static const struct pki_options plain = { 0 };
+	struct pki *alone = pki_new(PKI_P256, NULL, &plain);
+	struct pki *twin = pki_new(PKI_P256, NULL, &plain);
+	struct pki *leaf = pki_new(PKI_P256, intermediate, &plain);
+
+	check_anchor(alone, alone, 0, "a self-signed certificate that is its own anchor");
+	check_anchor(NULL, alone, ALERT(UNKNOWN_CA), "one that is not");
+	check_anchor(twin, alone, ALERT(UNKNOWN_CA), "an anchor of the same name, another key");
+	check_anchor(intermediate, leaf, 0, "an intermediate as anchor");
+	pki_free(alone);
+	pki_free(twin);
+	pki_free(leaf);
+}
+
 static void test_system(void)
 {
 	char dir[] = "/tmp/tlsgate-test-XXXXXX", path[64];
@@ -210,6 +246,7 @@ int main(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		test_case(&cases[i]);
 	test_trust();
+	test_anchors();
 	test_system();
 	tap_ok(tls_name_is_address("127.0.0.1") && tls_name_is_address("::1") &&
 	       !tls_name_is_address("1.2.3") && !tls_name_is_address("host.test"), "addresses");
