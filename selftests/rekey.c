@@ -341,7 +341,7 @@ TEST_F(rekey, malformed_messages)
 				       malformed[i].len));
 		EXPECT_EQ(-1, recv(p->fd, self->got, 10, 0)) TH_LOG("%s", malformed[i].what);
 		EXPECT_TRUE(peer_expect_alert(&p->peer, malformed[i].alert))
-			TH_LOG("%s", malformed[i].what);
+			TH_LOG("%s: alert %d", malformed[i].what, p->peer.last[1]);
 		EXPECT_EQ(-1, send(p->fd, "x", 1, MSG_NOSIGNAL)) TH_LOG("%s", malformed[i].what);
 	}
 }

@@ -146,7 +146,7 @@ ssize_t peer_recv(struct peer *peer, uint8_t *type, void *data, size_t cap)
 	n = ref_open(&peer->rx, peer->record, len, type, plain);
 	if (n < 0 || (size_t)n > cap || n > REF_PLAINTEXT)
 		return PEER_BAD;
-	peer->last_wire = len;
+	memcpy(peer->last, plain, sizeof(peer->last));
 	peer->last_extra = ref_last_inner_extra();
 	memcpy(data, plain, n);
 	return n;

@@ -24,7 +24,7 @@ struct peer {
 	int fd;
 	struct ref_keys tx, rx;
 	size_t last_extra;	/* type and padding of the record received last */
-	size_t last_wire;	/* its bytes on the wire */
+	uint8_t last[2];	/* its first bytes: of an alert, all */
 	uint8_t record[REF_RECORD_MAX];
 };
 

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Memory runs out at every single allocation of every call, one after the
+ * other (Documentation/fault-injection, fail-nth).  A call may then fail; but
+ * no byte is lost, doubled or in clear, and no nonce is used twice: the
+ * reference, which counts records itself, opens all that comes.
+ *
+ * Needs a kernel with fault injection (the debug kernel of check-all); is
+ * skipped elsewhere.
+ */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "kselftest_harness.h"
+#include "lib/pair.h"
+
+#define FAULTS_MAX	400	/* allocations of one call */
+#define CHUNK		40000	/* several records */
+
+FIXTURE(fault)
+{
+	struct pair p;
+	struct tg_info info;
+	uint8_t data[1 << 20], got[1 << 20];
+};
+
+FIXTURE_VARIANT(fault)
+{
+	uint16_t version, suite;
+	int family;
+};
+
+PAIR_VARIANTS(fault)
+
+static void debug_write(const char *name, const char *value)
+{
+	int fd = open(name, O_WRONLY);
+
+	if (fd < 0)
+		return;
+	if (write(fd, value, strlen(value)) < 0)
+		perror(name);
+	close(fd);
+}
+
+static int fault_fd = -1;
+
+static bool fault_available(void)
+{
+	debug_write("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
+	debug_write("/sys/kernel/debug/failslab/verbose", "0");
+	debug_write("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
+	debug_write("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
+	debug_write("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+	debug_write("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+	fault_fd = open("/proc/thread-self/fail-nth", O_RDWR);
+	return fault_fd >= 0;
+}
+
+/* The n-th allocation of this thread from now on fails. */
+static void fault_at(int n)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", n);
+
+	if (pwrite(fault_fd, text, len, 0) != len)
+		abort();
+}
+
+/* Ends it.  True: the fault has struck. */
+static bool fault_struck(void)
+{
+	char text[16] = "";
+
+	if (pread(fault_fd, text, sizeof(text) - 1, 0) < 1)
+		abort();
+	fault_at(0);
+	return atoi(text) == 0;
+}
+
+FIXTURE_SETUP(fault)
+{
+	if (!fault_available())
+		SKIP(return, "this kernel has no fault injection");
+	pat_fill(self->data, 0, sizeof(self->data), 1);
+	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
+}
+
+FIXTURE_TEARDOWN(fault)
+{
+	pair_free(&self->p);
+}
+
+static bool memory_error(int error)
+{
+	return error == ENOMEM || error == ENOBUFS || error == EAGAIN;
+}
+
+/* Whatever the call came to, what it took arrives, and nothing else. */
+static void expect_arrival(struct __test_metadata *_metadata, struct pair *p, uint8_t *got,
+			   uint64_t at, size_t n)
+{
+	ASSERT_TRUE(peer_recv_data(&p->peer, got, n)) TH_LOG("%zu bytes at %lu", n, at);
+	ASSERT_EQ(n, pat_check(got, at, n, 1));
+}
+
+TEST_F_TIMEOUT(fault, send, 120)
+{
+	size_t at = 0;
+	bool struck = true;
+	int n;
+
+	for (n = 1; struck && n < FAULTS_MAX; n++) {
+		ssize_t r;
+		int err;
+
+		pat_fill(self->data, at, CHUNK, 1);
+		fault_at(n);
+		r = send(self->p.fd, self->data, CHUNK, MSG_DONTWAIT);
+		err = errno;
+		struck = fault_struck();
+		ASSERT_TRUE(r > 0 || memory_error(err)) TH_LOG("fault %d: errno %d", n, err);
+		if (r <= 0)
+			continue;
+		expect_arrival(_metadata, &self->p, self->got, at, r);
+		at += r;
+	}
+	EXPECT_GT(n, 2) TH_LOG("no allocation was made to fail");
+	EXPECT_FALSE(struck);
+}
+
+TEST_F_TIMEOUT(fault, recv, 120)
+{
+	size_t at = 0, sealed = 0;
+	bool struck = true;
+	int n;
+
+	for (n = 1; struck && n < FAULTS_MAX; n++) {
+		ssize_t r;
+		int err;
+
+		if (sealed < at + CHUNK) {
+			pat_fill(self->data, sealed, CHUNK, 1);
+			ASSERT_EQ(0, peer_send_data(&self->p.peer, self->data, CHUNK));
+			sealed += CHUNK;
+		}
+		ASSERT_TRUE(net_poll(self->p.fd, POLLIN, NET_DEADLINE) & POLLIN);
+		fault_at(n);
+		r = recv(self->p.fd, self->got, CHUNK, MSG_DONTWAIT);
+		err = errno;
+		struck = fault_struck();
+		ASSERT_TRUE(r > 0 || memory_error(err)) TH_LOG("fault %d: errno %d", n, err);
+		if (r <= 0)
+			continue;
+		ASSERT_EQ(r, pat_check(self->got, at, r, 1)) TH_LOG("fault %d", n);
+		at += r;
+	}
+	EXPECT_GT(n, 2) TH_LOG("no allocation was made to fail");
+	/* All that was held back comes now. */
+	ASSERT_EQ(0, net_read(self->p.fd, self->got, sealed - at));
+	EXPECT_EQ(sealed - at, pat_check(self->got, at, sealed - at, 1));
+}
+
+/* A session is made or it is not: then the socket is as plain as it was. */
+TEST_F_TIMEOUT(fault, install, 120)
+{
+	struct pair *p = &self->p;
+	bool struck = true;
+	int n, count;
+
+	pair_free(p);
+	for (n = 1; struck && n < FAULTS_MAX; n++) {
+		uint8_t c = 0;
+		int err;
+
+		ASSERT_TRUE(pair_connect(p, variant->version, variant->suite, variant->family));
+		fault_at(n);
+		err = pair_install(p);
+		struck = fault_struck();
+		if (!err) {
+			EXPECT_EQ(1, send(p->fd, "s", 1, 0));
+			EXPECT_TRUE(peer_recv_data(&p->peer, &c, 1)) TH_LOG("fault %d", n);
+		} else if (tg_session_get(p->tg, BY_FD(p->fd), &self->info)) {
+			EXPECT_EQ(1, send(p->fd, "p", 1, 0));
+			EXPECT_EQ(0, net_read(p->peer.fd, &c, 1));
+			EXPECT_EQ('p', c) TH_LOG("fault %d: %d", n, err);
+		} else {
+			/* Made, and only the answer was lost: then nothing plain leaves. */
+			EXPECT_EQ(1, send(p->fd, "s", 1, 0));
+			EXPECT_TRUE(peer_recv_data(&p->peer, &c, 1)) TH_LOG("fault %d", n);
+		}
+		pair_free(p);
+	}
+	EXPECT_GT(n, 10) TH_LOG("no allocation was made to fail");
+	ASSERT_TRUE(pair_connect(p, variant->version, variant->suite, variant->family));
+	ASSERT_EQ(0, tg_session_dump(p->tg, 0, NULL, &count));
+	EXPECT_EQ(0, count);
+}
+
+/* New keys or the end, but never the old key again. */
+TEST_F_TIMEOUT(fault, rekey, 120)
+{
+	struct pair *p = &self->p;
+	uint8_t buf[REF_PLAINTEXT], type;
+	bool struck = true;
+
+	if (variant->version == 0x0303)
+		return;
+	for (int n = 1; struck && n < FAULTS_MAX; n++) {
+		ssize_t r;
+
+		fault_at(n);
+		tg_session_rekey(p->tg, BY_FD(p->fd));
+		struck = fault_struck();
+		if (send(p->fd, "r", 1, MSG_NOSIGNAL) != 1) {
+			EXPECT_EQ(PEER_EOF, peer_drain(&p->peer));
+			pair_free(p);
+			ASSERT_TRUE(pair_start(p, variant->version, variant->suite,
+					       variant->family));
+			continue;
+		}
+		r = peer_recv(&p->peer, &type, buf, sizeof(buf));
+		if (r == 5 && type == REF_HANDSHAKE) {
+			ref_ratchet(&p->peer.rx);
+			r = peer_recv(&p->peer, &type, buf, sizeof(buf));
+		}
+		ASSERT_EQ(1, r) TH_LOG("fault %d", n);
+		ASSERT_EQ(REF_DATA, type);
+	}
+	EXPECT_FALSE(struck);
+}
+
+TEST_F_TIMEOUT(fault, close, 120)
+{
+	struct pair *p = &self->p;
+	bool struck = true;
+
+	for (int n = 1; struck && n < FAULTS_MAX; n++) {
+		int end;
+
+		EXPECT_EQ(5, send(p->fd, self->data, 5, 0));
+		fault_at(n);
+		shutdown(p->fd, SHUT_WR);
+		struck = fault_struck();
+		close(p->fd);
+		p->fd = -1;
+		EXPECT_TRUE(peer_recv_data(&p->peer, self->got, 5));
+		/* The alert may be lost, nothing else may come for it. */
+		end = peer_drain(&p->peer);
+		EXPECT_TRUE(end == PEER_EOF || end == PEER_RESET) TH_LOG("fault %d: %d", n, end);
+		pair_free(p);
+		ASSERT_TRUE(pair_start(p, variant->version, variant->suite, variant->family));
+	}
+	EXPECT_FALSE(struck);
+}
+
+/* Joined or not; and if the refusal came late, the connection is cut, not left in between. */
+TEST_F_TIMEOUT(fault, relay, 120)
+{
+	struct pair *p = &self->p;
+	bool struck = true;
+
+	for (int n = 1; struck && n < FAULTS_MAX; n++) {
+		int fd[2], err;
+
+		ASSERT_EQ(0, net_tcp_pair(AF_INET, fd));
+		fault_at(n);
+		err = tg_relay_new(p->tg, BY_FD(p->fd), fd[0], 1000);
+		struck = fault_struck();
+		close(fd[0]);
+		if (!err) {
+			ASSERT_EQ(3, send(fd[1], "abc", 3, 0));
+			ASSERT_TRUE(peer_recv_data(&p->peer, self->got, 3)) TH_LOG("fault %d", n);
+		} else if (send(p->fd, "abc", 3, MSG_NOSIGNAL) == 3) {
+			ASSERT_TRUE(peer_recv_data(&p->peer, self->got, 3)) TH_LOG("fault %d", n);
+		}
+		close(fd[1]);
+		pair_free(p);
+		ASSERT_TRUE(pair_start(p, variant->version, variant->suite, variant->family));
+	}
+	EXPECT_FALSE(struck);
+}
+
+TEST_HARNESS_MAIN
