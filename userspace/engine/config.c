@@ -222,12 +222,18 @@ int tls_config_add_certificate(struct tls_config *config, struct tls_certificate
 
 int tls_config_add_ca(struct tls_config *config, const void *pem, size_t len)
 {
-	return tls_trust_add(config->trust, pem, len);
+	int err = tls_trust_add(config->trust, pem, len);
+
+	config->has_ca |= !err;
+	return err;
 }
 
 int tls_config_use_system_ca(struct tls_config *config)
 {
-	return tls_trust_add_system(config->trust);
+	int err = tls_trust_add_system(config->trust);
+
+	config->has_ca |= !err;
+	return err;
 }
 
 int tls_config_set_verify(struct tls_config *config, enum tls_verify verify)

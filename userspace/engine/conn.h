@@ -159,6 +159,7 @@ struct tls_config {
 	struct tls_certificate **certs;
 	size_t cert_count;
 	struct tls_trust *trust;
+	bool has_ca;			/* trust is not empty */
 	enum tls_verify verify;
 };
 

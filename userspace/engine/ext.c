@@ -14,6 +14,7 @@ static const struct tls_ext *const registry[] = {
 	&tls_ext_ec_point_formats,
 	&tls_ext_signature_algorithms,
 	&tls_ext_signature_algorithms_cert,
+	&tls_ext_certificate_authorities,
 	&tls_ext_alpn,
 	&tls_ext_cookie,
 	&tls_ext_early_data,

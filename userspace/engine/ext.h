@@ -26,6 +26,7 @@ enum tls_ext_place {
 #define TLS_EXT_EARLY_DATA		42
 #define TLS_EXT_SUPPORTED_VERSIONS	43
 #define TLS_EXT_COOKIE			44
+#define TLS_EXT_CERTIFICATE_AUTHORITIES	47
 #define TLS_EXT_SIGNATURE_ALGORITHMS_CERT	50
 #define TLS_EXT_KEY_SHARE		51
 #define TLS_EXT_RENEGOTIATION_INFO	0xff01
@@ -61,7 +62,7 @@ void tls_ext_assume_seen(struct tls_conn *conn, uint16_t type);
 
 extern const struct tls_ext tls_ext_supported_versions, tls_ext_server_name,
 	tls_ext_supported_groups, tls_ext_key_share, tls_ext_signature_algorithms,
-	tls_ext_signature_algorithms_cert, tls_ext_alpn, tls_ext_extended_master_secret,
+	tls_ext_signature_algorithms_cert, tls_ext_certificate_authorities, tls_ext_alpn, tls_ext_extended_master_secret,
 	tls_ext_renegotiation_info, tls_ext_ec_point_formats, tls_ext_cookie, tls_ext_early_data;
 
 #endif /* TLSGATE_EXT_H */

@@ -215,6 +215,7 @@ struct server_hello {
 	const char *extensions;
 	const char *version, *random, *session, *suite, *compression;
 	uint16_t min, max;		/* of the client */
+	const char *reply;		/* NULL, or what has to be in its output */
 };
 
 static const struct server_hello server_hellos[] = {
@@ -253,9 +254,11 @@ static const struct server_hello server_hellos[] = {
 	{ "bytes after the extensions", TLS_ALERT_DECODE_ERROR,
 	  .extensions = NULL, .compression = "00" "0000" "00" },
 	{ "truncated", TLS_ALERT_DECODE_ERROR, .extensions = NULL, .compression = "" },
-	{ "a retry with another group", 0, .extensions = SH_RETRY, .random = RETRY },
+	{ "a retry with another group", 0, .extensions = SH_RETRY, .random = RETRY,
+	  .reply = "0033" "0047" "0045" "0017" "0041" "04" },
 	{ "a retry with a cookie", 0,
-	  .extensions = SH_VERSION "002c0005000301" "0203", .random = RETRY },
+	  .extensions = SH_VERSION "002c0005000301" "0203", .random = RETRY,
+	  .reply = "002c00050003010203" },
 	{ "a retry with an empty cookie", TLS_ALERT_DECODE_ERROR,
 	  .extensions = SH_VERSION "002c00020000",
 	  .random = RETRY },
@@ -344,6 +347,14 @@ static struct tls_buf answer(const struct server_hello *hello, const char *echo)
 	return message(TLS_MSG_SERVER_HELLO, parts, hello->extensions);
 }
 
+static bool output_has(const struct tls_conn *conn, struct tls_slice what)
+{
+	size_t len;
+	const uint8_t *p = tls_conn_output(conn, &len);
+
+	return memmem(p, len, what.p, what.len);
+}
+
 /* Feeds count hellos, one after another. */
 static void to_client(const char *what, const struct server_hello *hello, size_t count, int alert)
 {
@@ -368,6 +379,9 @@ static void to_client(const char *what, const struct server_hello *hello, size_t
 		tls_buf_free(&record);
 	}
 	expect(&pair.client, alert, "ServerHello", what);
+	if (hello->reply)
+		tap_ok(output_has(pair.client.conn, tap_hex(hello->reply)),
+		       "ServerHello: %s: it is answered", what);
 	pair_free(&pair);
 }
 
