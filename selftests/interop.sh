@@ -15,8 +15,8 @@
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 path=${1:-}
 case $path in
-user) slow=1 blob_size=$((4 << 20)) ;;
-kernel) slow=6 blob_size=$((2 << 20)) ;;
+user) slow=1 many=20 blob_size=$((4 << 20)) ;;
+kernel) slow=6 many=5 blob_size=$((1 << 20)) ;;
 *)
 	echo "usage: interop.sh user|kernel" >&2
 	exit 2
@@ -79,7 +79,7 @@ serve_table
 serve_refusals
 serve_client_refusals
 serve_behaviour
-kernel_behaviour
+kernel_serve
 check "every gate of serve lives, and ends in order" stop_gates
 
 start_servers || bail_out "$why"

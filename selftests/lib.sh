@@ -211,7 +211,7 @@ check() {
 	*)
 		tap_failed=$((tap_failed + 1))
 		echo "not ok $tap_count - $name"
-		echo "# ${why:-status $status}"
+		echo "${why:-status $status}" | cat -v | sed 's/^/# /'
 		diagnose "${diagnose_logs[@]}"
 		;;
 	esac

@@ -6,7 +6,8 @@ usage: backend.py BLOB HTTP-PORT [SUM-PORT TALK-PORT VERDICTS] [--tls CERT KEY]
 
 HTTP: GET /blob gives BLOB, GET /part its first eighth, GET /header the size of the request's X-Big header
 and as large a header in the answer, GET /open the number of connections, PUT
-anything answers with the SHA-256 and the length of the body.
+anything answers with the SHA-256 and the length of the body. GET /held is /blob whose second
+half waits for the file VERDICTS.go.
 
 SUM reads to the end of file, appends one line to VERDICTS ("clean" or "reset",
 bytes, SHA-256) and answers a clean end with "SHA-256 bytes".
@@ -16,10 +17,12 @@ same line to VERDICTS.
 """
 import hashlib
 import http.server
+import os
 import socketserver
 import ssl
 import sys
 import threading
+import time
 
 CHUNK = 65536
 
@@ -39,9 +42,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             Handler.open_connections -= 1
         super().finish()
 
-    def answer(self, body, headers=()):
+    def answer(self, body, headers=(), length=None):
         self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(length or len(body)))
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
@@ -52,6 +55,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(self.server.blob)
         elif self.path == "/part":
             self.answer(self.server.blob[:len(self.server.blob) // 8])
+        elif self.path == "/held":
+            half = len(self.server.blob) // 2
+            self.answer(self.server.blob[:half], [], len(self.server.blob))
+            while not os.path.exists(self.server.go):
+                time.sleep(0.05)
+            self.wfile.write(self.server.blob[half:])
         elif self.path == "/header":
             big = self.headers.get("X-Big", "")
             self.answer(b"%d\n" % len(big), [("X-Big", big)])
@@ -148,6 +157,7 @@ def main():
         web.socket = context.wrap_socket(web.socket, server_side=True,
                                          do_handshake_on_connect=False)
     if len(args) > 2:
+        web.go = args[4] + ".go"
         for port, handler in ((args[2], Sum), (args[3], Talk)):
             raw = Raw(("127.0.0.1", int(port)), handler)
             raw.blob, raw.verdicts = blob, args[4]

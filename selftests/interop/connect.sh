@@ -134,7 +134,7 @@ connect_gate() {
 	free_port
 	connect_port=$port
 	spawn gate-connect "$tlsgated" connect "127.0.0.1:$connect_port" "127.0.0.1:$backend" \
-		"--data-path=$path" "$@"
+		"--data-path=$path" "--handshake-timeout=$((10 * slow))s" "$@"
 	ready gate-connect "$connect_port"
 }
 
