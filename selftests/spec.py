@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Holds the netlink spec (kmod/tlsgate.yaml), the ABI header and the tables of reasons together.
 
-TAP on stdout; exit 1 when a test failed.  The kernel's schema and its ynl loader are taken from the
+spec.py                   TAP on stdout; exit 1 when a test failed
+spec.py --write-reasons   writes docs/reasons.md anew
+
+The kernel's schema and its ynl loader are taken from the
 unpacked kernel tools (make linux-tools); without them those tests are skipped.
 """
 import os
@@ -17,6 +20,7 @@ SPEC = os.path.join(ROOT, 'kmod/tlsgate.yaml')
 HEADER = os.path.join(ROOT, 'kmod/uapi/tlsgate.h')
 LINUX = os.path.join(ROOT, 'build/linux')
 SCHEMA = os.path.join(LINUX, 'Documentation/netlink/genetlink-c.yaml')
+REASONS = os.path.join(ROOT, 'docs/reasons.md')
 YNL = os.path.join(LINUX, 'tools/net/ynl')
 
 results = []
@@ -25,7 +29,7 @@ results = []
 def report(ok, name, why=''):
     results.append(ok)
     print(f'{"ok" if ok else "not ok"} {len(results)} - {name}')
-    for line in why.splitlines():
+    for line in '' if ok else why.splitlines():
         print(f'# {line}')
 
 
@@ -162,6 +166,36 @@ def check_reasons(text):
         report(not wrong, f'reasons of {path} are those of the header', '\n'.join(wrong))
 
 
+def reasons_page():
+    """docs/reasons.md, from the library's sentences and the module's table of failures."""
+    names = read(os.path.join(ROOT, 'userspace/lib/names.c'))
+    core = read(os.path.join(ROOT, 'kmod/session.c'))
+    failures = {name: (error, alert) for name, error, alert in
+                re.findall(r'TG_FAIL\((\w+), (\w+), TG_(\w+)\)', core)}
+    lines = [
+        '# Why sessions end, and why offloads are refused',
+        '',
+        '<!-- Written by selftests/spec.py --write-reasons; make check compares. -->',
+        '',
+        'Every session ends with one of these, and an offload that is refused has one. `tlsgate show`',
+        'and `tlsgate monitor` tell them, `/proc/net/tlsgate_stat` counts them as `reason_NAME`.',
+        '"errno" is what calls on the socket return from then on, "alert" what the peer is sent.',
+        '',
+        '| number | name | what it means | errno | alert |',
+        '|---|---|---|---|---|']
+    found = re.findall(r'^\tREASON\(\w+,\s*"(\w+)",\s*"(.*?)"\)', names, re.M)
+    for number, (name, text) in enumerate(found):
+        error, alert = failures.get(name.upper(), ('', 'NO_ALERT'))
+        alert = alert.removeprefix('ALERT_').lower() if alert != 'NO_ALERT' else ''
+        lines.append(f'| {number} | `{name}` | {text} | {error} | {alert} |')
+    return '\n'.join(lines) + '\n'
+
+
+def check_page():
+    report(os.path.exists(REASONS) and read(REASONS) == reasons_page(),
+           'docs/reasons.md says what the code does', 'run selftests/spec.py --write-reasons')
+
+
 def check_schema(spec):
     name = 'the spec is valid by the kernel\'s own schema'
     if not os.path.exists(SCHEMA):
@@ -194,9 +228,14 @@ def check_ynl(text):
 
 
 def main():
+    if sys.argv[1:] == ['--write-reasons']:
+        with open(REASONS, 'w', encoding='utf-8') as file:
+            file.write(reasons_page())
+        return 0
     spec, text = yaml.safe_load(read(SPEC)), read(HEADER)
     check_comparison(spec, text)
     check_reasons(text)
+    check_page()
     check_schema(spec)
     check_ynl(text)
     print(f'1..{len(results)}')
