@@ -116,8 +116,8 @@ static void print_direction(const char *name, uint64_t bytes, uint64_t records, 
 {
 	char text[CTL_TEXT_MAX];
 
-	printf("%-14s %s (%" PRIu64 " bytes) in %" PRIu64 " records, rekeyed %" PRIu32 " times\n",
-	       name, ctl_size(bytes, text), bytes, records, epoch);
+	printf("%-14s %s, bytes %" PRIu64 ", records %" PRIu64 ", rekeys %" PRIu32 "\n", name,
+	       ctl_size(bytes, text), bytes, records, epoch);
 }
 
 static void print_session(const struct tlsgate_session *s)
