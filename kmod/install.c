@@ -182,6 +182,7 @@ static int parse_session_new(struct genl_info *info, struct session_new *new)
 	if (IS_ERR(sock))
 		return PTR_ERR(sock);
 	new->plain = sock;
+	new->in.relay_follows = true;
 	if (new->plain != new->tls)
 		return 0;
 	NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[TLSGATE_A_RELAY_FD],
@@ -247,7 +248,6 @@ static int install_and_reply(struct genl_info *info, const struct session_new *n
 		nlmsg_free(reply);
 		return err;
 	}
-	tg_event_opened(s);
 	err = nla_put_u32(reply, TLSGATE_A_ID, s->id);
 	tg_session_put(s);
 	genlmsg_end(reply, hdr);

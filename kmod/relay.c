@@ -243,19 +243,27 @@ static bool tg_relay_end_tls(struct tg_relay *r, struct sock *sk, enum tlsgate_r
 	return true;
 }
 
-static void tg_relay_uncount(struct tg_relay *r)
+/*
+ * Relays of a user in a namespace: changes the number by one unless it is at
+ * @max already.  Process context.
+ */
+static bool tg_relay_count(struct tg_net *tn, kuid_t uid, int change, unsigned long max)
 {
-	struct xarray *users = &tg_net(r->net)->relay_users;
-	unsigned long uid = __kuid_val(r->uid), n;
+	void *old, *seen, *new;
+	unsigned long n;
 
-	xa_lock(users);
-	n = xa_to_value(xa_load(users, uid)) - 1;
-	/* Neither allocates: the entry is there. */
-	if (n)
-		__xa_store(users, uid, xa_mk_value(n), GFP_ATOMIC);
-	else
-		__xa_erase(users, uid);
-	xa_unlock(users);
+	seen = xa_load(&tn->relay_users, __kuid_val(uid));
+	do {
+		old = seen;
+		n = old ? xa_to_value(old) : 0;
+		if (change > 0 && n >= max)
+			return false;
+		new = n + change ? xa_mk_value(n + change) : NULL;
+		seen = xa_cmpxchg(&tn->relay_users, __kuid_val(uid), old, new, GFP_KERNEL);
+		if (xa_is_err(seen))
+			return false;
+	} while (seen != old);
+	return true;
 }
 
 /* Process context, no lock held.  The first caller's reason counts. */
@@ -279,7 +287,7 @@ static void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 	tg_plain_detach(r, plain);
 	if (reset)
 		tg_plain_reset(plain);
-	tg_relay_uncount(r);
+	tg_relay_count(tg_net(r->net), r->uid, -1, 0);
 	tg_stat_inc(r->net, TG_STAT_RELAYS_CLOSED);
 	if (cancel_delayed_work(&r->idle_work))
 		tg_relay_put(r);
@@ -613,20 +621,11 @@ void tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
 
 /* --- start --------------------------------------------------------------------------- */
 
-/* As AF_UNIX limits file descriptors in flight: what outlives the fds is bounded by their limit. */
-static bool tg_relay_count(struct tg_net *tn, kuid_t uid)
+/* As AF_UNIX limits fds in flight: what outlives the fds is bounded by their limit. */
+static unsigned long tg_relay_limit(void)
 {
-	bool privileged = capable(CAP_SYS_RESOURCE) || capable(CAP_SYS_ADMIN);
-	unsigned long n, max = rlimit(RLIMIT_NOFILE);
-	bool ok = false;
-
-	xa_lock(&tn->relay_users);
-	n = xa_to_value(xa_load(&tn->relay_users, __kuid_val(uid)) ?: xa_mk_value(0));
-	if (privileged || n < max)
-		ok = !xa_is_err(__xa_store(&tn->relay_users, __kuid_val(uid), xa_mk_value(n + 1),
-					   GFP_KERNEL));
-	xa_unlock(&tn->relay_users);
-	return ok;
+	return capable(CAP_SYS_RESOURCE) || capable(CAP_SYS_ADMIN) ? LONG_MAX
+								     : rlimit(RLIMIT_NOFILE);
 }
 
 static int tg_plain_check(struct socket *tls, struct socket *plain,
@@ -704,6 +703,7 @@ static int tg_relay_join(struct tg_relay *r, struct netlink_ext_ack *extack,
 int tg_relay_start(struct socket *tls, struct socket *plain, u32 idle_timeout,
 		   struct netlink_ext_ack *extack, enum tlsgate_reason *reason)
 {
+	struct tg_net *tn = tg_net(sock_net(tls->sk));
 	struct tg_relay *r;
 	int err;
 
@@ -711,19 +711,23 @@ int tg_relay_start(struct socket *tls, struct socket *plain, u32 idle_timeout,
 	err = tg_plain_check(tls, plain, extack, reason);
 	if (err)
 		return err;
-	if (!tg_relay_count(tg_net(sock_net(tls->sk)), current_uid()))
+	if (!tg_relay_count(tn, current_uid(), 1, tg_relay_limit()))
 		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_USER_LIMIT, -EDQUOT,
 				 "user has its fill of relays: raise RLIMIT_NOFILE of the caller");
 	*reason = TLSGATE_REASON_NO_MEMORY;
 	r = tg_relay_alloc(tls, plain, idle_timeout);
-	if (!r)
+	if (!r) {
+		tg_relay_count(tn, current_uid(), -1, 0);
 		return -ENOMEM;
+	}
 
 	lock_sock(tls->sk);
 	err = tg_relay_join(r, extack, reason);
+	if (!err)
+		tg_session_announce(r->session);
 	release_sock(tls->sk);
 	if (err) {
-		tg_relay_uncount(r);
+		tg_relay_count(tn, r->uid, -1, 0);
 		kfree(r);
 		return err;
 	}

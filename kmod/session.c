@@ -172,6 +172,13 @@ int tg_session_publish(struct tg_session *s, struct sock *sk)
 	return 0;
 }
 
+void tg_session_announce(struct tg_session *s)
+{
+	if (!s->announced)
+		tg_event_opened(s);
+	s->announced = true;
+}
+
 void tg_session_unpublish(struct tg_session *s, struct sock *sk)
 {
 	struct net *net = sock_net(sk);

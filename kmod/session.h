@@ -54,6 +54,7 @@ struct tg_keys {
  * @record_size: most plaintext bytes in a record; 0 for the protocol's maximum
  * @padding: pad TLS 1.3 records to a multiple of this; 0 for none
  * @role: enum tlsgate_role
+ * @relay_follows: the request goes on with a relay, which announces the session
  */
 struct tg_install {
 	const struct tg_cipher *cipher;
@@ -64,6 +65,7 @@ struct tg_install {
 	u16 record_size;
 	u16 padding;
 	u8 role;
+	bool relay_follows;
 };
 
 /* Pages on their way: sealed records to TCP, plaintext to a reader or a relay. */
@@ -155,6 +157,7 @@ struct tg_rx {
  * @uid: who installed it
  * @created: jiffies_64 at install
  * @active: jiffies_64 when data moved last; racy readers are fine
+ * @announced: its opening was told to those who follow events
  * @reason: enum tlsgate_reason, why it ended; NONE while it lives
  * @error: what every later call on the socket returns, negative; 0 while it lives
  * @alert: last alert sent or received; TG_NO_ALERT if none
@@ -185,6 +188,7 @@ struct tg_session {
 	kuid_t uid;
 	u64 created;
 	u64 active;
+	bool announced;
 	u16 reason;
 	int error;
 	int alert;
@@ -261,6 +265,9 @@ void tg_session_discard(struct tg_session *s, struct net *net);
  * Return: 0 or %-ENOMEM, %-EBUSY (no id left).
  */
 int tg_session_publish(struct tg_session *s, struct sock *sk);
+
+/* Tells of its opening, once.  Its socket is locked, so that its end comes after. */
+void tg_session_announce(struct tg_session *s);
 
 /**
  * tg_session_unpublish() - let it be found no more

@@ -297,6 +297,8 @@ int tg_ulp_install(struct socket *sock, const struct tg_install *in,
 		goto err_unlock;
 	refcount_inc(&s->ref);
 	tg_attach(sk, s, f);
+	if (!in->relay_follows)
+		tg_session_announce(s);
 	release_sock(sk);
 	*out = s;
 	return 0;
