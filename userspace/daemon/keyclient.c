@@ -95,12 +95,17 @@ static void on_event(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct keyclient *keys = io->data;
 	struct ipc_message message;
-	int ret = 1;
+	int ret = -EAGAIN;
 
 	(void)loop;
-	while (events & EV_READ && (ret = ipc_receive(io->fd, &message)) == 1) {
-		take_reply(keys, &message);
-		explicit_bzero(message.data, message.len);
+	if (events & EV_READ) {
+		do {
+			ret = ipc_receive(io->fd, &message);
+			if (ret == 1) {
+				take_reply(keys, &message);
+				explicit_bzero(message.data, message.len);
+			}
+		} while (ret == 1 && keys->head != keys->tail);
 	}
 	if (ret == 0)
 		give_up("it is gone");

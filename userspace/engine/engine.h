@@ -311,8 +311,9 @@ struct tls_session_keys {
 /*
  * The keys of an established connection.  Refused with TLS_ERR_STATE unless
  * established, with no output left and no part of a decrypted record unread.
- * From then on only tls_conn_pending(), tls_conn_info() and tls_conn_free()
- * may be called.  The caller wipes *keys (tls_wipe()).
+ * Once somebody uses them, only tls_conn_pending(), tls_conn_info() and
+ * tls_conn_free() may be called; where they were refused, the connection goes
+ * on as if it had not been asked.  The caller wipes *keys (tls_wipe()).
  */
 int tls_conn_export_keys(struct tls_conn *conn, struct tls_session_keys *keys);
 /* Bytes taken from the peer and not processed: whole or partial records. */
