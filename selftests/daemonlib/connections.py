@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: MIT
+"""How connections live and end, on the user data path."""
+
+import os
+import re
+import select
+import socket
+import ssl
+import struct
+import threading
+
+from daemonlib.gate import (DEADLINE, Backend, Gate, echo, free_port, log_text, need, path, run,
+                            test, wait_until)
+
+
+@test
+def relays_both_ways():
+    with Backend().echo() as backend, Gate("serve", backend.address) as gate:
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with gate.connect(maximum_version=version, minimum_version=version) as connection:
+                echo(connection)
+
+
+def send_some(connection, data):
+    try:
+        return connection.send(data)
+    except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        return 0
+
+
+def receive_some(connection):
+    try:
+        piece = connection.recv(1 << 16)
+        need(piece, "end before all bytes came back")
+        return piece
+    except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        return b""
+
+
+@test
+def backpressure_does_not_lose_bytes():
+    data = os.urandom(1 << 20) * 24
+    with Backend().echo() as backend, Gate("serve", backend.address) as gate, \
+            gate.connect() as connection:
+        connection.setblocking(False)
+        sent = got = 0
+        # nothing is read until everything in between is full
+        while select.select([], [connection], [], 0.5)[1]:
+            sent += send_some(connection, data[sent:sent + (1 << 16)])
+        need(sent < len(data), "24 MiB fitted into the buffers between")
+        while got < len(data):
+            ready = select.select([connection], [connection] if sent < len(data) else [], [],
+                                  DEADLINE)
+            need(ready[0] or ready[1] or connection.pending(), "stuck at %d of %d" % (got, sent))
+            if sent < len(data):
+                sent += send_some(connection, data[sent:sent + (1 << 16)])
+            piece = receive_some(connection)
+            need(piece == data[got:got + len(piece)], "wrong bytes at %d" % got)
+            got += len(piece)
+
+
+@test
+def close_notify_becomes_fin():
+    with Backend() as backend, Gate("serve", backend.address) as gate:
+        connection = gate.connect()
+        connection.sendall(b"request")
+        plain = backend.accept()
+        need(plain.recv(100) == b"request", "request")
+        # SSL_shutdown(): close_notify is sent, our own direction stays open
+        closer = threading.Thread(target=lambda: connection.unwrap(), daemon=True)
+        closer.start()
+        need(plain.recv(100) == b"", "the backend sees the end")
+        plain.close()
+        closer.join(DEADLINE)
+        need(not closer.is_alive(), "close_notify came back")
+
+
+@test
+def fin_becomes_close_notify():
+    with Backend() as backend, Gate("serve", backend.address) as gate:
+        connection = gate.connect()
+        plain = backend.accept()
+        plain.sendall(b"last words")
+        plain.shutdown(socket.SHUT_WR)
+        need(connection.recv(100) == b"last words", "data before the end")
+        # suppress_ragged_eofs is off: a FIN without close_notify would raise
+        need(connection.recv(100) == b"", "an authenticated end")
+        connection.sendall(b"still open")
+        need(plain.recv(100) == b"still open", "the other direction goes on")
+        connection.close()
+        plain.close()
+
+
+@test
+def truncation_becomes_reset():
+    with Backend() as backend, Gate("serve", backend.address) as gate:
+        connection = gate.connect()
+        connection.sendall(b"half of a messa")
+        plain = backend.accept()
+        need(plain.recv(100) == b"half of a messa", "data")
+        connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
+        try:
+            need(plain.recv(100) != b"", "truncation was passed on as a clean end")
+        except ConnectionResetError:
+            pass
+
+
+@test
+def forged_record_becomes_reset_and_alert():
+    with Backend() as backend, Gate("serve", backend.address) as gate:
+        connection = gate.connect()
+        plain = backend.accept()
+        raw = socket.socket(fileno=os.dup(connection.fileno()))
+        raw.settimeout(DEADLINE)
+        raw.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+        try:
+            need(False, "the client got %r" % connection.recv(100))
+        except ssl.SSLError as error:
+            need("BAD_RECORD_MAC" in str(error).upper(), "alert: %s" % error)
+        try:
+            need(plain.recv(100) != b"", "a forged record was passed on as a clean end")
+        except ConnectionResetError:
+            pass
+        raw.close()
+        connection.close()
+        wait_until(lambda: "bad_record_mac sent" in log_text(), "a line in the log")
+
+
+@test
+def backend_reset_is_no_clean_end():
+    with Backend() as backend, Gate("serve", backend.address) as gate:
+        connection = gate.connect()
+        connection.sendall(b"x")
+        plain = backend.accept()
+        need(plain.recv(1) == b"x", "data")
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        plain.close()
+        try:
+            need(connection.recv(100) != b"", "a reset was passed on as a clean end")
+        except (ssl.SSLError, OSError):
+            pass
+
+
+@test
+def backend_unreachable():
+    port = free_port()
+    with Gate("serve", "127.0.0.1:%d" % port) as gate:
+        connection = gate.connect()
+        need(connection.recv(100) == b"", "a clean close")
+        wait_until(lambda: log_text().count("cannot be reached: Connection refused") == 1,
+                   "one line in the log")
+
+
+@test
+def not_tls_at_all():
+    with Backend() as backend, Gate("serve", backend.address) as gate, \
+            socket.create_connection(("127.0.0.1", gate.port), timeout=DEADLINE) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        answer = plain.recv(100)
+        need(answer[:1] == b"\x15" and plain.recv(100) == b"", "an alert and the end: %r" % answer)
+        wait_until(lambda: "handshake failed" in log_text(), "one line in the log")
+
+
+@test
+def handshake_deadline():
+    with Backend() as backend, Gate("serve", backend.address, "--handshake-timeout=300ms") as gate, \
+            socket.create_connection(("127.0.0.1", gate.port), timeout=DEADLINE) as plain:
+        plain.sendall(b"\x16\x03\x01\x02\x00")
+        need(plain.recv(100) == b"", "closed")
+        need("deadline" in log_text(), "one line in the log")
+
+
+@test
+def idle_deadline():
+    with Backend() as backend, Gate("serve", backend.address, "--idle-timeout=300ms") as gate:
+        connection = gate.connect()
+        plain = backend.accept()
+        need(plain.recv(100) == b"", "the backend sees the end")
+        need(connection.recv(100) == b"", "the client sees close_notify")
+
+
+@test
+def connect_originates():
+    with Backend().echo() as backend, Gate("serve", backend.address) as inner:
+        address = "localhost:%d" % inner.port
+        text = log_text()
+        with Gate("connect", address, "--ca=ca.pem") as outer, \
+                socket.create_connection(("127.0.0.1", outer.port), timeout=DEADLINE) as plain:
+            echo(plain, os.urandom(100000))
+            plain.shutdown(socket.SHUT_WR)
+            need(plain.recv(100) == b"", "a clean end; " + text)
+
+
+@test
+def connect_verifies():
+    with Backend().echo() as backend, Gate("serve", backend.address) as inner:
+        address = "localhost:%d" % inner.port
+        with Gate("connect", address, "--ca=ca.pem", "--server-name=other.example") as outer, \
+                socket.create_connection(("127.0.0.1", outer.port), timeout=DEADLINE) as plain:
+            plain.sendall(b"secret")
+            try:
+                need(plain.recv(100) == b"", "no byte came")
+            except ConnectionResetError:
+                pass
+            wait_until(lambda: re.search("handshake failed.*mismatch", log_text()), "the reason")
+
+
+@test
+def unix_backend():
+    name = path("socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(name)
+        listener.listen()
+        os.chmod(name, 0o666)
+        with Gate("serve", "unix:" + name) as gate, gate.connect() as connection:
+            plain, _ = listener.accept()
+            connection.sendall(b"to a path")
+            need(plain.recv(100) == b"to a path", "data")
+            plain.close()
+
+
+@test
+def client_certificates():
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        "-keyout", "client.key", "-out", "client.pem", "-subj", "/CN=client", "-days", "30",
+        "-addext", "extendedKeyUsage=clientAuth")
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--client-ca=client.pem") as gate:
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with gate.connect(pair=("client.pem", "client.key"), maximum_version=version) as good:
+                echo(good)
+            try:
+                with gate.connect(maximum_version=version) as bad:
+                    echo(bad)
+                need(False, "a client without a certificate got through")
+            except (ssl.SSLError, OSError):
+                pass
+        need(log_text().count("handshake failed") == 2, "two lines: " + log_text())

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the daemon share: a private folder, certificates, a backend, a tlsgated."""
+
+import os
+import select
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TLSGATED = os.environ.get("TLSGATED", os.path.join(TOP, "build", "tlsgated"))
+TLSGATE = os.environ.get("TLSGATE", os.path.join(TOP, "build", "tlsgate"))
+DEADLINE = 15.0
+
+# nobody must get through to the unix socket and the files in it
+_folder = tempfile.TemporaryDirectory(prefix="tlsgate-daemon.")
+tmp = _folder.name
+os.chmod(tmp, 0o755)
+
+tests = []
+
+
+def test(function):
+    tests.append(function)
+    return function
+
+
+class Skip(Exception):
+    pass
+
+
+def need(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def wait_until(condition, text, deadline=DEADLINE):
+    end = time.monotonic() + deadline
+    while not condition():
+        need(time.monotonic() < end, "not within %d s: %s" % (deadline, text))
+        select.select([], [], [], 0.02)
+
+
+def run(*argv):
+    subprocess.run(argv, cwd=tmp, check=True, stdin=subprocess.DEVNULL,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def path(name):
+    return os.path.join(tmp, name)
+
+
+def write(name, text):
+    with open(path(name), "w") as file:
+        file.write(text)
+    return path(name)
+
+
+def make_certificates():
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    run("openssl", "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem",
+        "-subj", "/CN=test CA", "-days", "30")
+    write("ext", "subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    for name in ("one", "two"):
+        run("openssl", "req", "-new", *key, "-keyout", name + ".key", "-out", name + ".csr",
+            "-subj", "/CN=" + name)
+        run("openssl", "x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+            "-CAcreateserial", "-days", "20", "-extfile", "ext", "-out", name + ".pem")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Backend:
+    """A plain server that hands each accepted socket to the test."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.listener.settimeout(DEADLINE)
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+
+    def accept(self):
+        connection, _ = self.listener.accept()
+        connection.settimeout(DEADLINE)
+        return connection
+
+    def echo(self):
+        def one(connection):
+            with connection:
+                try:
+                    while data := connection.recv(65536):
+                        connection.sendall(data)
+                    connection.shutdown(socket.SHUT_WR)
+                except OSError:
+                    pass
+
+        def serve():
+            try:
+                while True:
+                    threading.Thread(target=one, args=(self.accept(),), daemon=True).start()
+            except OSError:
+                pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+
+logs = []               # of this test, one for each tlsgated
+
+
+def start(*argv, before=()):
+    logs.append(path("log.%d" % len(logs)))
+    with open(logs[-1], "wb") as log:
+        return subprocess.Popen([*before, TLSGATED, *argv], cwd=tmp, stdin=subprocess.DEVNULL, stdout=log,
+                                stderr=log)
+
+
+def log_text():
+    """What the last one started has logged."""
+    with open(logs[-1], errors="replace") as file:
+        return file.read()
+
+
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
+        return [int(word) for word in file.read().split()]
+
+
+def name_of(pid):
+    with open("/proc/%d/comm" % pid) as file:
+        return file.read().strip()
+
+
+class Gate:
+    """A running tlsgated; ended in order, and checked for it, at the end of the with block."""
+
+    def __init__(self, mode, backend, *options, before=()):
+        self.port = free_port()
+        if mode == "serve":
+            options = ("--cert", "one.pem", "--key", "one.key", *options)
+        if not any(o.startswith("--workers") for o in options):
+            options += ("--workers=2",)
+        self.process = start(mode, "127.0.0.1:%d" % self.port, backend, "--data-path=user",
+                             *options, before=before)
+        self.ready(1)
+
+    def ready(self, times):
+        wait_until(lambda: log_text().count("listening on") >= times or
+                   self.process.poll() is not None, "tlsgated listens")
+        need(self.process.poll() is None, "tlsgated ended: " + log_text())
+
+    def connect(self, pair=None, **options):
+        """A TLS connection that verifies; options are attributes of the SSLContext."""
+        context = ssl.create_default_context(cafile=path("ca.pem"))
+        if pair:
+            context.load_cert_chain(*(path(name) for name in pair))
+        for key, value in options.items():
+            setattr(context, key, value)
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
+        return context.wrap_socket(plain, server_hostname="localhost",
+                                   suppress_ragged_eofs=False)
+
+    def workers(self):
+        return [pid for pid in children(self.process.pid) if name_of(pid).startswith("tlsgated-w")]
+
+    def keyd(self):
+        return [pid for pid in children(self.process.pid) if name_of(pid) == "tlsgated-keyd"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self.process.terminate()
+        try:
+            status = self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            status = "no end after SIGTERM"
+        if kind is None:
+            need(status == 0, "exit status %s" % status)
+
+
+def echo(connection, data=b"hello"):
+    connection.sendall(data)
+    got = b""
+    while len(got) < len(data):
+        piece = connection.recv(len(data) - len(got))
+        need(piece, "end before all %d bytes came back" % len(data))
+        got += piece
+    need(got == data, "other bytes came back")

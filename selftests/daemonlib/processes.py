@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: MIT
+"""The processes of tlsgated: their powers, their deaths, reloads, leaks."""
+
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+
+from daemonlib.gate import (DEADLINE, Backend, Gate, Skip, children, echo, free_port, log_text,
+                            name_of, need, path, start, test, tmp, wait_until, write)
+
+
+@test
+def workers_are_powerless():
+    with Backend().echo() as backend, Gate("serve", backend.address) as gate:
+        for pid in gate.workers() + gate.keyd() + children(gate.keyd()[0]):
+            with open("/proc/%d/status" % pid) as file:
+                status = dict(line.split(":", 1) for line in file)
+                status = {key: value.strip() for key, value in status.items()}
+            need(status["NoNewPrivs"] == "1", "no_new_privs of " + name_of(pid))
+            need(status["Seccomp"] == "2", "seccomp filter of " + name_of(pid))
+            need(int(status["CapEff"], 16) == 0, "capabilities of " + name_of(pid))
+            if os.geteuid() == 0:
+                need(status["Uid"].split()[0] != "0", "user of " + name_of(pid))
+
+
+def memory_holds(pid, needle):
+    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as memory:
+        for line in maps:
+            span, flags = line.split()[:2]
+            begin, end = (int(word, 16) for word in span.split("-"))
+            if not flags.startswith("rw"):
+                continue
+            try:
+                memory.seek(begin)
+                if needle in memory.read(end - begin):
+                    return True
+            except OSError:
+                pass
+    return False
+
+
+@test
+def only_keyd_holds_the_key():
+    if os.geteuid() != 0:
+        raise Skip("needs root to read the memory of processes")
+    text = subprocess.run(["openssl", "ec", "-in", "one.key", "-noout", "-text"], cwd=tmp,
+                          capture_output=True, text=True, check=True).stdout
+    digits = re.search(r"priv:\s*((?:[0-9a-f]{2}[:\s]*)+)pub:", text).group(1)
+    scalar = bytes.fromhex(re.sub(r"[:\s]", "", digits))[-32:]
+    with Backend().echo() as backend, Gate("serve", backend.address) as gate:
+        with gate.connect() as connection:
+            echo(connection)
+        forms = (scalar, scalar[::-1])
+        keyd = gate.keyd()[0]
+        need(any(memory_holds(keyd, form) for form in forms), "keyd has it (or this test is blind)")
+        for pid in [gate.process.pid, *gate.workers()]:
+            need(not any(memory_holds(pid, form) for form in forms), "it is in " + name_of(pid))
+
+
+@test
+def dead_worker_is_replaced():
+    with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
+        old = gate.workers()
+        os.kill(old[0], signal.SIGKILL)
+        wait_until(lambda: gate.workers() and gate.workers() != old, "another worker")
+        with gate.connect() as connection:
+            echo(connection)
+        need("died: signal 9" in log_text(), "a line in the log")
+
+
+@test
+def dead_keyd_is_replaced():
+    with Backend().echo() as backend, Gate("serve", backend.address) as gate, \
+            gate.connect() as before:
+        echo(before)
+        old = gate.keyd()
+        os.kill(old[0], signal.SIGKILL)
+        wait_until(lambda: gate.keyd() and gate.keyd() != old, "another keyd")
+        gate.ready(2)
+        with gate.connect() as connection:
+            echo(connection)
+        echo(before)
+
+
+@test
+def connections_outlive_the_monitor():
+    with Backend().echo() as backend:
+        gate = Gate("serve", backend.address)
+        workers = gate.workers()
+        connection = gate.connect()
+        echo(connection)
+        gate.process.kill()
+        gate.process.wait()
+        wait_until(lambda: log_text().count("the monitor is gone") == 2, "workers notice")
+        echo(connection)
+        connection.unwrap()
+        wait_until(lambda: not any(os.path.exists("/proc/%d" % pid) for pid in workers),
+                   "workers end with their last connection")
+
+
+@test
+def ends_with_close_notify():
+    with Backend().echo() as backend:
+        with Gate("serve", backend.address) as gate:
+            connection = gate.connect()
+            echo(connection)
+        need(connection.recv(100) == b"", "close_notify")
+
+
+# ---- reload -----------------------------------------------------------------------------
+
+def peer_name(connection):
+    return dict(pair[0] for pair in connection.getpeercert()["subject"])["commonName"]
+
+
+def config(port, backend, cert):
+    return write("conf", """
+workers = 2
+gate web {
+	mode = serve
+	listen = {"127.0.0.1:%d"}
+	backend = "%s"
+	cert = {"%s.pem"}
+	key = {"%s.key"}
+	data-path = user
+}
+""" % (port, backend, cert, cert))
+
+
+class ConfigGate(Gate):
+    def __init__(self, backend):
+        self.port = free_port()
+        config(self.port, backend, "one")
+        self.process = start("-c", "conf")
+        self.ready(1)
+
+    def reload(self, text):
+        count = log_text().count(text)
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: log_text().count(text) > count, text)
+
+
+@test
+def reload_changes_the_certificate_and_drops_nothing():
+    with Backend().echo() as backend, ConfigGate(backend.address) as gate:
+        before = gate.connect()
+        need(peer_name(before) == "one", "first certificate")
+        config(gate.port, backend.address, "two")
+        gate.reload("reloaded")
+        with gate.connect() as after:
+            need(peer_name(after) == "two", "second certificate")
+            echo(after)
+        echo(before)
+        before.unwrap()
+        wait_until(lambda: len(gate.workers()) == 2, "the old workers end")
+
+
+@test
+def bad_reload_changes_nothing():
+    with Backend().echo() as backend, ConfigGate(backend.address) as gate:
+        workers = sorted(gate.workers())
+        for content in ("gate web {\n", "nonsense = 1\n"):
+            write("conf", content)
+            gate.reload("reload refused")
+        config(gate.port, backend.address, "one")
+        write("one.key.saved", open(path("one.key")).read())
+        write("one.key", open(path("two.key")).read())
+        try:
+            gate.reload("reload refused")
+        finally:
+            write("one.key", open(path("one.key.saved")).read())
+        need(sorted(gate.workers()) == workers, "the same workers")
+        with gate.connect() as connection:
+            echo(connection)
+
+
+@test
+def reloads_under_load_lose_no_connection():
+    with Backend().echo() as backend, ConfigGate(backend.address) as gate:
+        failures, count, stop = [], [0], threading.Event()
+
+        def load():
+            while not stop.is_set():
+                try:
+                    with gate.connect() as connection:
+                        echo(connection)
+                        count[0] += 1
+                except (OSError, AssertionError) as error:
+                    failures.append(repr(error))
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(4):
+                gate.reload("reloaded")
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(DEADLINE)
+        need(not failures, "%d of %d failed: %s" % (len(failures), count[0], failures[:2]))
+        need(count[0] >= 8, "only %d connections in all" % count[0])
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+@test
+def reload_changes_workers_and_addresses():
+    with Backend().echo() as backend, ConfigGate(backend.address) as gate:
+        first, second = gate.port, free_port()
+        for workers, port in ((3, first), (1, first), (2, second), (2, first)):
+            text = open(config(port, backend.address, "one")).read()
+            write("conf", text.replace("workers = 2", "workers = %d" % workers))
+            gate.reload("reloaded")
+            wait_until(lambda: len(gate.workers()) == workers, "%d workers" % workers)
+            gate.port = port
+            for _ in range(6):
+                with gate.connect() as connection:
+                    echo(connection)
+        need(not listens(second), "the address that is gone is closed")
+
+
+@test
+def out_of_descriptors_is_survived():
+    few = ["prlimit", "--nofile=24:24"]
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--workers=1", before=few) as gate:
+        worker = gate.workers()[0]
+        held = [socket.create_connection(("127.0.0.1", gate.port), DEADLINE) for _ in range(30)]
+        for connection in held:
+            connection.sendall(b"\x16")         # or they would not be accepted at all
+        wait_until(lambda: "no connection can be accepted" in log_text(), "a line in the log")
+        ticks = cpu_ticks(worker)
+        select.select([], [], [], 0.5)
+        need(cpu_ticks(worker) - ticks < 20, "the worker spins")
+        for connection in held:
+            connection.close()
+        with gate.connect() as connection:
+            echo(connection)
+        need(gate.workers() == [worker], "the same worker")
+
+
+def cpu_ticks(pid):
+    with open("/proc/%d/stat" % pid) as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+@test
+def socket_activation():
+    if not shutil.which("systemd-socket-activate"):
+        raise Skip("systemd-socket-activate is not installed")
+    port = free_port()
+    address = "127.0.0.1:%d" % port
+    with Backend().echo() as backend:
+        gate = Gate.__new__(Gate)
+        gate.port = port
+        gate.process = start("serve", address, backend.address, "--data-path=user", "--workers=2",
+                             "--cert=one.pem", "--key=one.key",
+                             before=["systemd-socket-activate", "-l", address])
+        with gate:
+            wait_until(lambda: listens(port), "systemd-socket-activate listens")
+            gate.ready(1)
+            for _ in range(4):
+                with gate.connect() as connection:
+                    echo(connection)
+
+
+# ---- leaks --------------------------------------------------------------------------------
+
+def footprint(pids):
+    fds = sum(len(os.listdir("/proc/%d/fd" % pid)) for pid in pids)
+    kilobytes = 0
+    for pid in pids:
+        with open("/proc/%d/status" % pid) as file:
+            kilobytes += int(re.search(r"VmRSS:\s*(\d+)", file.read()).group(1))
+    return fds, kilobytes
+
+
+@test
+def thousand_connections_leave_nothing():
+    with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
+        pids = [gate.process.pid, *gate.workers(), *gate.keyd()]
+
+        def rounds(count):
+            for number in range(count):
+                if number % 4 == 3:         # a handshake that fails
+                    with socket.create_connection(("127.0.0.1", gate.port), DEADLINE) as plain:
+                        plain.sendall(b"\x16\x03\x01\x00\x05hello")
+                        plain.recv(10)
+                    continue
+                connection = gate.connect()
+                echo(connection)
+                if number % 2:              # truncated, or in order
+                    connection.close()
+                else:
+                    connection.unwrap()
+
+        rounds(100)
+        wait_until(lambda: footprint(pids)[0] <= 40, "descriptors are closed")
+        fds, memory = footprint(pids)
+        rounds(1000)
+        wait_until(lambda: footprint(pids)[0] <= fds, "descriptors are closed")
+        need(footprint(pids)[1] <= memory + 400, "memory grew from %d to %d kB" %
+             (memory, footprint(pids)[1]))
+
+
+@test
+def keylog_is_written_and_announced():
+    with Backend().echo() as backend, Gate("serve", backend.address, "--keylog=keys") as gate:
+        need("WARNING" in log_text(), "a warning")
+        with gate.connect() as connection:
+            echo(connection)
+        with open(path("keys")) as file:
+            lines = file.read().splitlines()
+        need(len(lines) >= 4 and all(re.match(r"[A-Z_0-9]+ [0-9a-f]{64} [0-9a-f]{64,96}$", line)
+                                     for line in lines), "lines: %s" % lines)
+        need(os.stat(path("keys")).st_mode & 0o077 == 0, "readable by its owner only")
