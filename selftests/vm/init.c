@@ -191,6 +191,8 @@ int main(int argc, char **argv)
 		fflush(stdout);
 		power_off();
 	}
+	puts("tlsgate-guest: init");
+	fflush(stdout);
 	load_modules();
 	mount_rows(before, sizeof(before) / sizeof(before[0]));
 	read_line("/script", script, sizeof(script));

@@ -178,6 +178,7 @@ fi
 share() {
 	local name=$1 source=$2 cache=$3 deadline=$((SECONDS + 30))
 	local -a as_root=()
+	rm -f "$run/$name.sock"
 	[ "$(id -u)" = 0 ] || as_root=(sudo -n)
 	"${as_root[@]}" /usr/lib/qemu/virtiofsd --socket-path="$run/$name.sock" \
 		--socket-group="$(id -gn)" -o source="$source" -o cache="$cache" -o sandbox=chroot \
@@ -192,19 +193,16 @@ share() {
 		-device "vhost-user-fs-pci,chardev=$name,tag=$name")
 }
 
-devices=()
-share hostroot / always
-share hostout "$out" none
-
 # ---- the network card, only where a port is forwarded ------------------------------------------
 
-if [ ${#forwards[@]} -gt 0 ]; then
-	net=user,id=net
+add_network() {
+	local net=user,id=net pair
+	[ ${#forwards[@]} -gt 0 ] || return 0
 	for pair in "${forwards[@]}"; do
 		net+=,hostfwd=tcp:127.0.0.1:${pair%:*}-10.0.2.15:${pair#*:}
 	done
 	devices+=(-netdev "$net" -device virtio-net-pci,netdev=net)
-fi
+}
 
 # ---- run ---------------------------------------------------------------------------------------
 
@@ -218,22 +216,45 @@ input=/dev/null foreground=()
 started=$SECONDS
 status=0
 
+# The last line keeps a guest on an overloaded machine from taking starvation for broken timers.
+cmdline="console=ttyS0 loglevel=6 panic=-1 oops=panic log_buf_len=8M net.ifnames=0
+no_timer_check tsc=nowatchdog rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
+
 # Both in the background and waited for, so that a signal to this script ends the guest too.
+boot() {
+	local printer
+	status=0
+	tee "$log" < "$run/output" | sed -u "s/^/[$kernel] /" &
+	printer=$!
+	timeout "${foreground[@]}" -k 5 "$limit" qemu-system-x86_64 \
+		-machine q35,memory-backend=mem "${accel[@]}" -smp "$smp" -m "$mem" \
+		-object memory-backend-memfd,id=mem,size="$mem",share=on \
+		-nodefaults -display none -no-reboot "${devices[@]}" \
+		-serial file:"$kernel_log" -chardev stdio,id=command -serial chardev:command \
+		-kernel "$image" -initrd "$run/initramfs" -append "${cmdline//$'\n'/ }" \
+		< $input > "$run/output" 2> "$run/qemu.log" &
+	guest=$!
+	wait $guest || status=$?
+	guest=''
+	wait $printer
+}
+
+start_guest() {
+	devices=() daemons=()
+	share hostroot / always
+	share hostout "$out" none
+	add_network
+	boot
+}
+
+# A kernel that gives up before it starts init never saw our code: once more, and not in silence.
 mkfifo "$run/output"
-tee "$log" < "$run/output" | sed -u "s/^/[$kernel] /" &
-printer=$!
-timeout "${foreground[@]}" -k 5 "$limit" qemu-system-x86_64 \
-	-machine q35,memory-backend=mem "${accel[@]}" -smp "$smp" -m "$mem" \
-	-object memory-backend-memfd,id=mem,size="$mem",share=on \
-	-nodefaults -display none -no-reboot "${devices[@]}" \
-	-serial file:"$kernel_log" -chardev stdio,id=command -serial chardev:command \
-	-kernel "$image" -initrd "$run/initramfs" -append "console=ttyS0 loglevel=6 panic=-1 \
-oops=panic log_buf_len=8M net.ifnames=0 rcupdate.rcu_cpu_stall_timeout=60 watchdog_thresh=30" \
-	< $input > "$run/output" 2> "$run/qemu.log" &
-guest=$!
-wait $guest || status=$?
-guest=''
-wait $printer
+start_guest
+if [ $status -eq 0 ] && ! grep -q 'tlsgate-guest: init' "$kernel_log"; then
+	echo "[$kernel] the guest died before its init; booting it once more. Its last words:" >&2
+	tail -n 5 "$kernel_log" | sed "s/^/[$kernel] | /" >&2
+	start_guest
+fi
 
 # ---- the verdict -------------------------------------------------------------------------------
 
