@@ -8,6 +8,7 @@
 
 #include <linux/version.h>
 #include <linux/bvec.h>
+#include <linux/highmem.h>
 #include <linux/net.h>
 #include <linux/socket.h>
 #include <linux/uio.h>
@@ -50,6 +51,8 @@ static inline ssize_t tg_tcp_send_bvecs(struct sock *sk, struct bio_vec *bv, uns
 	return tcp_sendmsg_locked(sk, &msg, len);
 }
 
+#define tg_copy_page_to_iter copy_page_to_iter
+
 static inline ssize_t tg_sock_send_bvecs(struct socket *sock, struct bio_vec *bv, unsigned int nr,
 					 size_t len, int flags)
 {
@@ -66,6 +69,17 @@ static inline ssize_t tg_sock_send_bvecs(struct socket *sock, struct bio_vec *bv
 #endif
 
 #define TG_NO_SENDPAGE(proto) ((proto)->sendpage = NULL)
+
+/* A pipe would take our page as one of a page cache's, and find it not up to date. */
+static inline size_t tg_copy_page_to_iter(struct page *page, size_t off, size_t len,
+					  struct iov_iter *to)
+{
+	void *p = kmap_local_page(nth_page(page, off >> PAGE_SHIFT)) + offset_in_page(off);
+
+	len = copy_to_iter(p, min_t(size_t, len, PAGE_SIZE - offset_in_page(off)), to);
+	kunmap_local(p);
+	return len;
+}
 
 static inline ssize_t tg_tcp_send_bvecs(struct sock *sk, struct bio_vec *bv, unsigned int nr,
 					size_t len, int flags)

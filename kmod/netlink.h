@@ -87,10 +87,7 @@ int tg_report_cipher(struct sk_buff *skb, const struct tg_cipher *c);
  * They do nothing, and cheaply, when nobody listens in the socket's namespace.
  */
 
-/*
- * Once per session, when a relay asked for with it stands as well.  Takes
- * lock_sock(), and sends nothing once the socket is closed: never after CLOSED.
- */
+/* Once per session, socket locked, when a relay asked for with it stands as well. */
 void tg_event_opened(struct tg_session *s);
 /* Once per session, socket not locked, when s->reason is final. */
 void tg_event_closed(struct tg_session *s);

@@ -219,15 +219,7 @@ static void event_session(struct tg_session *s, u8 cmd)
 
 void tg_event_opened(struct tg_session *s)
 {
-	struct sock *sk = tg_session_hold_sk(s);
-
-	if (!sk)
-		return;
-	lock_sock(sk);
-	if (tg_session_from_sk(sk) == s)
-		event_session(s, TLSGATE_CMD_NTF_SESSION_OPENED);
-	release_sock(sk);
-	sock_put(sk);
+	event_session(s, TLSGATE_CMD_NTF_SESSION_OPENED);
 }
 
 void tg_event_closed(struct tg_session *s)

@@ -477,7 +477,7 @@ static int tg_rx_copy(struct tg_session *s, struct msghdr *msg, u32 skip, size_t
 		struct page *page = tg_frags_page(f, &at, &part);
 
 		if (!(flags & MSG_TRUNC))
-			part = copy_page_to_iter(page, at, part, &msg->msg_iter);
+			part = tg_copy_page_to_iter(page, at, part, &msg->msg_iter);
 		if (!part)
 			break;
 		done += part;
