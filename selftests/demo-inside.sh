@@ -1,0 +1,291 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The demonstration itself, on a kernel that has tlsgate.ko loaded: nginx as a
+# plain HTTP backend, `tlsgated serve` in front of it, other people's clients;
+# then `tlsgated connect` in front of an OpenSSL server.
+#
+# Environment: DEMO_PORT (reachable from outside: wait for Enter at the end),
+# DEMO_SLOW (factor on deadlines), OUT (where to leave the CA's certificate).
+
+slow=${DEMO_SLOW:-1}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
+# shellcheck source-path=SCRIPTDIR
+. "$here/lib.sh"
+
+tlsgated=$here/../build/tlsgated
+tlsgate=$here/../build/tlsgate
+stat_file=/proc/net/tlsgate_stat
+mib=64
+size=$((mib << 20))
+small_mib=8
+small=$((small_mib << 20))
+http_port=8080
+connections=0 polite=0 sealed=0 opened=0
+declare -A sum_of=()
+
+step() {
+	printf '\n--> %s  (%d s)\n' "$*" "$SECONDS"
+}
+
+give_up() {
+	local log
+	echo "demo: $*" >&2
+	for log in gate nginx connect s_server; do
+		[[ -s $tmp/log/$log ]] && sed "s/^/demo: $log: /" "$tmp/log/$log" | tail -n 5 >&2
+	done
+	exit 1
+}
+
+counter() {
+	awk -v name="$1" '$1 == name { print $2 }' "$stat_file"
+}
+
+# same FILE [OF]: its SHA-256 is that of $tmp/www/original, or of OF.
+same() {
+	local sum wanted=${sum_of[${2:-original}]}
+	sum=$(sha256_of "$1") || give_up "$1 is missing"
+	echo "    sha256 $sum  $(stat -c %s "$1") bytes"
+	[[ $sum = "$wanted" ]] || give_up "the bytes differ from the original's, $wanted"
+}
+
+# account SEALED OPENED [rude]: one TLS connection more, for which the module
+# sealed and opened so many bytes at least; rude: its client leaves without close_notify.
+account() {
+	connections=$((connections + 1)) sealed=$((sealed + $1)) opened=$((opened + $2))
+	[[ ${3:-} = rude ]] || polite=$((polite + 1))
+}
+
+# timed COMMAND...: says how long it took.
+timed() {
+	local began=${EPOCHREALTIME/./} us
+	"$@" || return 1
+	us=$((${EPOCHREALTIME/./} - began))
+	printf '    %d.%d s\n' $((us / 1000000)) $((us % 1000000 / 100000))
+}
+
+# ---- what it takes -------------------------------------------------------------
+
+start_backend() {
+	mkdir -p "$tmp/www" "$tmp/nginx"
+	head -c "$size" /dev/urandom >"$tmp/www/original"
+	head -c "$small" "$tmp/www/original" >"$tmp/www/small"
+	sum_of[original]=$(sha256_of "$tmp/www/original")
+	sum_of[small]=$(sha256_of "$tmp/www/small")
+	echo '<h1>tlsgate</h1><p>This page came through TLS records that the kernel sealed.' \
+		>"$tmp/www/index.html"
+	cat >"$tmp/nginx.conf" <<-CONF
+		daemon off;
+		user root;
+		worker_processes 1;
+		pid $tmp/nginx.pid;
+		error_log stderr;
+		events { }
+		http {
+			access_log off;
+			sendfile on;
+			client_max_body_size 0;
+			client_body_temp_path $tmp/nginx/body;
+			proxy_temp_path $tmp/nginx/proxy;
+			fastcgi_temp_path $tmp/nginx/fastcgi;
+			uwsgi_temp_path $tmp/nginx/uwsgi;
+			scgi_temp_path $tmp/nginx/scgi;
+			server {
+				listen 127.0.0.1:$http_port;
+				root $tmp/www;
+				dav_methods PUT;
+			}
+		}
+	CONF
+	spawn nginx nginx -c "$tmp/nginx.conf" -p "$tmp" -e stderr
+	ready nginx "$http_port" || give_up "$why"
+}
+
+start_gate() {
+	new_ca ca && new_cert gate ecdsa ca DNS:gate.test,DNS:localhost,IP:127.0.0.1 ||
+		give_up "openssl made no certificates: $(tail -n 1 "$tmp/log/openssl")"
+	spawn gate "$tlsgated" serve :443 "127.0.0.1:$http_port" --cert "$tmp/gate.pem" \
+		--key "$tmp/gate.key" --data-path=kernel
+	ready gate 443 || give_up "$why"
+	sed 's/^/    /' "$tmp/log/gate"
+}
+
+# ---- the clients ---------------------------------------------------------------
+
+curl_gate() {
+	curl -sSf --max-time $((60 * slow)) --cacert "$tmp/ca.pem" --resolve gate.test:443:127.0.0.1 "$@"
+}
+
+moving() {
+	[[ -s $tmp/got ]] && "$tlsgate" show | grep -q 'TLS 1'
+}
+
+curl_download() {
+	curl_gate -o "$tmp/got" https://gate.test/original &
+	pid_of[curl]=$!
+	wait_until 30 moving || give_up "no session is shown while curl downloads"
+	kill -STOP "$!"
+	"$tlsgate" show | sed 's/^/    /'
+	kill -CONT "$!"
+	wait "$!" || give_up "curl failed"
+	unset "pid_of[curl]"
+	account "$size" 0
+	same "$tmp/got"
+}
+
+curl_upload() {
+	curl_gate -T "$tmp/www/original" https://gate.test/curl.up || give_up "curl failed"
+	account 0 "$size"
+	same "$tmp/www/curl.up"
+}
+
+request() {
+	printf '%s HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n%s\r\n' "$1" "${2:-}"
+}
+
+# after_headers FILE: what follows the answer's headers.
+after_headers() {
+	head -c 12 "$1" | grep -q '^HTTP/1.1 20' || give_up "answer: $(head -c 100 "$1")"
+	sed '1,/^\r$/d' "$1"
+}
+
+s_client() {
+	limit 60 openssl s_client -connect 127.0.0.1:443 -servername gate.test -verify_hostname gate.test \
+		-CAfile "$tmp/ca.pem" -verify_return_error -brief -ign_eof -nocommands "$@" \
+		2>"$tmp/log/s_client"
+}
+
+said_by_s_client() {
+	grep -E 'Protocol version|Ciphersuite|Verification|Server Temp' "$tmp/log/s_client" | sed 's/^/    /'
+}
+
+openssl_download() {
+	request "GET /original" | s_client -tls1_2 >"$tmp/raw" || give_up "s_client: $(<"$tmp/log/s_client")"
+	said_by_s_client
+	after_headers "$tmp/raw" >"$tmp/got"
+	account "$size" 0
+	same "$tmp/got"
+}
+
+openssl_upload() {
+	{
+		request "PUT /openssl.up" "Content-Length: $small"$'\r\n'
+		cat "$tmp/www/small"
+	} | s_client -ciphersuites TLS_CHACHA20_POLY1305_SHA256 -tls1_3 >"$tmp/raw" ||
+		give_up "s_client: $(<"$tmp/log/s_client")"
+	said_by_s_client
+	after_headers "$tmp/raw" >/dev/null
+	account 0 "$small"
+	same "$tmp/www/openssl.up" small
+}
+
+# Feeds gnutls-cli from a pipe that a holder keeps open: it leaves at the end of its input.
+gnutls_upload() {
+	mkfifo "$tmp/pipe"
+	sleep $((60 * slow)) >"$tmp/pipe" &
+	pid_of[holder]=$!
+	{
+		request "PUT /gnutls.up" "Content-Length: $size"$'\r\n'
+		cat "$tmp/www/original"
+	} >"$tmp/pipe" &
+	limit 60 gnutls-cli --logfile="$tmp/log/gnutls" --x509cafile "$tmp/ca.pem" --sni-hostname gate.test \
+		--verify-hostname gate.test -p 443 127.0.0.1 <"$tmp/pipe" >"$tmp/raw" ||
+		give_up "gnutls-cli: $(tail -n 3 "$tmp/log/gnutls")"
+	stop holder
+	grep -E 'Status:|Description:' "$tmp/log/gnutls" | sed 's/^- /    /'
+	after_headers "$tmp/raw" >/dev/null
+	account 0 "$size" rude
+	same "$tmp/www/gnutls.up"
+}
+
+explain() {
+	"$tlsgate" handshake 127.0.0.1:443 --ca "$tmp/ca.pem" --server-name gate.test --explain |
+		sed 's/^/    /' || give_up "the handshake failed"
+	account 0 0
+}
+
+# ---- originating ----------------------------------------------------------------
+
+start_connect() {
+	(cd "$tmp/www" && exec openssl s_server -accept 127.0.0.1:8443 -WWW -quiet \
+		-cert "$tmp/gate.pem" -key "$tmp/gate.key") >"$tmp/log/s_server" 2>&1 &
+	pid_of[s_server]=$!
+	wait_until 20 listening 8443 || give_up "openssl s_server does not start"
+	spawn connect "$tlsgated" connect 127.0.0.1:8081 127.0.0.1:8443 --ca "$tmp/ca.pem" \
+		--server-name gate.test --data-path=kernel
+	ready connect 8081 || give_up "$why"
+}
+
+connect_download() {
+	curl -sSf --max-time $((60 * slow)) -o "$tmp/got" http://127.0.0.1:8081/original ||
+		give_up "curl failed"
+	account 0 "$size"
+	same "$tmp/got"
+}
+
+# ---- the verdict ---------------------------------------------------------------
+
+no_session() {
+	[[ $(counter sessions_current) = 0 ]]
+}
+
+# want WHAT GOT exactly|at-least WANTED
+want() {
+	local test=-eq
+	[[ $3 = exactly ]] || test=-ge
+	printf '    %-34s %12d, wanted %s %d\n' "$1" "$2" "${3/-/ }" "$4"
+	[ "$2" $test "$4" ] || give_up "the module's counters do not account for what the clients moved"
+}
+
+accounts() {
+	wait_until 20 no_session || give_up "sessions are left: $("$tlsgate" show)"
+	grep -v ' 0$' "$stat_file" | sed 's/^/    /'
+	echo
+	want "TLS connections carried" "$(counter sessions_opened)" exactly "$connections"
+	want "relays in the kernel" "$(counter relays_opened)" exactly "$connections"
+	want "bytes sealed by the module" "$(counter tx_bytes)" at-least "$sealed"
+	want "bytes opened by the module" "$(counter rx_bytes)" at-least "$opened"
+	want "records sealed" "$(counter tx_records)" at-least $((sealed / 16384))
+	want "records opened" "$(counter rx_records)" at-least $((opened / 16384))
+	want "ended with close_notify both ways" "$(counter reason_finished)" at-least "$polite"
+	! grep -q 'data path: user' "$tmp/log/gate" "$tmp/log/connect" ||
+		give_up "a gate took the user data path"
+}
+
+wait_for_enter() {
+	local at=https://localhost:$DEMO_PORT/
+	[[ ${DEMO_PORT} = 443 ]] && at=https://localhost/
+	cp "$tmp/ca.pem" "$OUT/ca.pem"
+	step "it stays up: open $at"
+	echo "    the CA's certificate is build/demo/guest/ca.pem: curl --cacert build/demo/guest/ca.pem $at"
+	echo "    press Enter to end"
+	read -r _
+}
+
+[[ -r $stat_file ]] || give_up "$stat_file is not there: the module is not loaded"
+step "Linux $(uname -r), tlsgate.ko loaded"
+"$tlsgate" version | sed 's/^/    /'
+step "nginx serves $mib MiB as plain HTTP on 127.0.0.1:$http_port"
+start_backend
+step "tlsgated serve :443 127.0.0.1:$http_port, certificate of a CA made just now"
+start_gate
+step "a handshake, step by step: tlsgate handshake --explain"
+explain
+step "curl downloads $mib MiB; tlsgate show meanwhile"
+timed curl_download
+step "curl uploads $mib MiB"
+timed curl_upload
+step "openssl s_client downloads $mib MiB, TLS 1.2"
+timed openssl_download
+step "openssl s_client uploads $small_mib MiB, ChaCha20-Poly1305"
+timed openssl_upload
+step "gnutls-cli uploads $mib MiB"
+timed gnutls_upload
+step "tlsgated connect 127.0.0.1:8081 in front of openssl s_server; curl downloads $mib MiB from it in plain"
+start_connect
+timed connect_download
+step "the module's own counters"
+accounts
+[[ -z ${DEMO_PORT:-} ]] || wait_for_enter
+stop connect || give_up "tlsgated connect: exit status $? on SIGTERM"
+stop gate || give_up "tlsgated serve: exit status $? on SIGTERM"
