@@ -76,15 +76,18 @@ start_backend
 
 start_gates || bail_out "$why"
 serve_table
-serve_refusals
-serve_client_refusals
+# What is refused in the handshake never reaches the kernel.
+if [[ $path = user ]]; then
+	serve_refusals
+	serve_client_refusals
+fi
 serve_behaviour
 kernel_serve
 check "every gate of serve lives, and ends in order" stop_gates
 
 start_servers || bail_out "$why"
 connect_table
-connect_refusals
+[[ $path = kernel ]] || connect_refusals
 connect_behaviour
 stop_servers
 kernel_end

@@ -222,7 +222,7 @@ originate() {
 connect_table() {
 	local where version suite group server
 	while read -r where version suite group server; do
-		[[ $where = both || $where = "$path" ]] || continue
+		[[ $where = user && $path = kernel ]] && continue
 		diagnose_logs=(gate-connect "server-$server")
 		check "connect $server TLS $version $suite $group" \
 			originate "$server" "$version" "$suite" "$group"
