@@ -11,8 +11,10 @@
 import subprocess
 import sys
 
-from daemonlib import gate
-from daemonlib import refusals, connections, processes, tool	# noqa: F401 (they add their tests)
+sys.dont_write_bytecode = True		# the source tree stays as it is
+
+from daemonlib import gate		# noqa: E402
+from daemonlib import refusals, connections, processes, tool	# noqa: E402, F401
 
 
 def main():

@@ -39,7 +39,9 @@ static void add_list(struct json_object *to, const char *key, const struct hello
 	for (i = 0; i < list->count; i++) {
 		text = name(list->items[i]);
 		snprintf(number, sizeof(number), "0x%04x", list->items[i]);
-		json_object_array_add(array, ctl_must(json_object_new_string(text ? text : number)));
+		if (!text)
+			text = number;
+		json_object_array_add(array, ctl_must(json_object_new_string(text)));
 	}
 	add(to, key, array);
 }

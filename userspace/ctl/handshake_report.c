@@ -280,8 +280,8 @@ static void order_certificates(struct report *report)
 	size_t i, last = report->cert_count - 1;
 
 	if (report->cert_count < 2 || !report->info.peer_certificate ||
-	    !EVP_Digest(report->info.peer_certificate, report->info.peer_certificate_len, leaf, NULL,
-			EVP_sha256(), NULL) ||
+	    !EVP_Digest(report->info.peer_certificate, report->info.peer_certificate_len, leaf,
+			NULL, EVP_sha256(), NULL) ||
 	    memcmp(report->certs[last].digest, leaf, sizeof(leaf)))
 		return;
 	for (i = 0; i < report->cert_count / 2; i++) {
@@ -303,7 +303,7 @@ void report_finish(struct report *report, const struct tls_conn *conn)
 #define ANY_STEP	STEPS
 
 struct cause {
-	int class;			/* TLS_ERR_ALERT: we sent it; TLS_ERR_PEER: it was received */
+	int class;			/* TLS_ERR_ALERT: sent; TLS_ERR_PEER: received */
 	int alert;
 	enum step step;			/* or ANY_STEP */
 	const char *text;

@@ -104,7 +104,8 @@ static int apply_gate(const char *path, cfg_t *section, struct settings *setting
 	struct gate_settings *gate = settings_add_gate(settings, cfg_title(section));
 	char why[SETTINGS_WHY_MAX] = "";
 
-	if (apply_section(section, SETTING_GATE, settings, gate) || gate_settings_check(gate, why)) {
+	if (apply_section(section, SETTING_GATE, settings, gate) ||
+	    gate_settings_check(gate, why)) {
 		log_error("%s:%d: refused: gate '%s': %s", path, section->line, gate->name, why);
 		return -1;
 	}

@@ -188,7 +188,8 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 
 	memset(gate, 0, sizeof(*gate));
 	gate->settings = settings;
-	gate->config = tls_config_new(settings->mode == GATE_SERVE ? TLS_SERVER : TLS_CLIENT, &hooks);
+	gate->config = tls_config_new(settings->mode == GATE_SERVE ? TLS_SERVER : TLS_CLIENT,
+				      &hooks);
 	if (!gate->config) {
 		log_error("%s: no engine configuration: out of memory", settings->name);
 		return -1;

@@ -52,7 +52,8 @@ static int open_keylog(struct generation *generation)
 
 	if (!path)
 		return 0;
-	generation->keylog_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	generation->keylog_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+				     0600);
 	if (generation->keylog_fd < 0) {
 		log_error("keylog '%s' refused: %s", path, strerror(errno));
 		return -1;
@@ -139,7 +140,8 @@ static int bind_gates(struct generation *generation)
 	size_t i;
 
 	for (i = 0; i < generation->built; i++)
-		if (gate_bind(&generation->gates[i], generation->listeners, generation->worker_count))
+		if (gate_bind(&generation->gates[i], generation->listeners,
+			      generation->worker_count))
 			return -1;
 	return check_listeners(generation);
 }

@@ -29,7 +29,8 @@ static bool feed(struct conn *conn)
 		conn_fail(conn, WHAT, strerror(errno));
 		return false;
 	}
-	err = n ? tls_conn_input(conn->tls, worker->wire, (size_t)n) : tls_conn_input_eof(conn->tls);
+	err = n ? tls_conn_input(conn->tls, worker->wire, (size_t)n) :
+		  tls_conn_input_eof(conn->tls);
 	if (!err && n)
 		return true;
 	if (err)

@@ -35,7 +35,8 @@ static void watch(struct keyclient *keys, int events)
 	ev_io_start(keys->loop, &keys->io);
 }
 
-static int send_request(struct keyclient *keys, uint32_t number, const struct tls_key_request *request)
+static int send_request(struct keyclient *keys, uint32_t number,
+			const struct tls_key_request *request)
 {
 	uint8_t payload[sizeof(struct keyd_request) + TLS_MAX_KEY_REQUEST];
 	const struct keyd_request head = {
@@ -48,7 +49,8 @@ static int send_request(struct keyclient *keys, uint32_t number, const struct tl
 		return -EMSGSIZE;
 	memcpy(payload, &head, sizeof(head));
 	memcpy(payload + sizeof(head), request->data, request->len);
-	return ipc_send(keys->io.fd, IPC_KEY_REQUEST, number, payload, sizeof(head) + request->len, -1);
+	return ipc_send(keys->io.fd, IPC_KEY_REQUEST, number, payload, sizeof(head) + request->len,
+			-1);
 }
 
 static void send_waiting(struct keyclient *keys)

@@ -69,7 +69,8 @@ static enum config_result start_generation(struct monitor *monitor)
 	if (result != CONFIG_OK)
 		return result;
 	log_init("tlsgated", monitor->verbose || settings->verbose);
-	generation = generation_start(settings, monitor->config_file, &monitor->listeners, &callbacks);
+	generation = generation_start(settings, monitor->config_file, &monitor->listeners,
+				      &callbacks);
 	if (!generation) {
 		if (monitor->config_file)
 			settings_free(settings);

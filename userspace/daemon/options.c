@@ -33,7 +33,8 @@ static const struct command commands[] = {
 	{ NULL, 0 },
 };
 
-static size_t add_option(struct option *out, size_t count, const char *name, bool argument, int code)
+static size_t add_option(struct option *out, size_t count, const char *name, bool argument,
+			 int code)
 {
 	out[count] = (struct option){
 		.name = name,

@@ -96,7 +96,8 @@ static int feed(struct conn *conn)
 		conn_fail(conn, WHAT, strerror(errno));
 		return -1;
 	}
-	err = n ? tls_conn_input(conn->tls, worker->wire, (size_t)n) : tls_conn_input_eof(conn->tls);
+	err = n ? tls_conn_input(conn->tls, worker->wire, (size_t)n) :
+		  tls_conn_input_eof(conn->tls);
 	if (err) {
 		conn_fail_engine(conn, WHAT, err);
 		return -1;

@@ -74,7 +74,8 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 	(void)events;
 	for (i = 0; i < ACCEPT_BATCH && worker->accepting; i++) {
 		len = sizeof(client);
-		fd = accept4(io->fd, (struct sockaddr *)&client, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		fd = accept4(io->fd, (struct sockaddr *)&client, &len,
+			     SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0 && is_lasting(errno))
 			pause_accepting(worker, errno);
 		if (fd < 0 && errno != ECONNABORTED)
@@ -257,7 +258,8 @@ static _Noreturn void run(const struct worker_plan *plan, int control, int keys_
 
 	snprintf(name, sizeof(name), "tlsgated-w%zu", plan->index);
 	sandbox_child(name);
-	ev_loop_destroy(EV_DEFAULT_UC);	/* the monitor's; before its descriptors' numbers mean others */
+	/* the monitor's; while the numbers of its descriptors still mean them */
+	ev_loop_destroy(EV_DEFAULT_UC);
 	snprintf(name, sizeof(name), "tlsgated worker %zu", plan->index);
 	log_init(name, log_is_verbose());
 	worker->index = plan->index;
