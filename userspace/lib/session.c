@@ -248,8 +248,15 @@ int tlsgate_session_dump(struct tlsgate *tg,
 {
 	struct session_dump dump = { each, arg };
 	struct nl_msg *msg = tgl_request(tg, TLSGATE_CMD_SESSION_GET, ASK | NLM_F_DUMP, 0);
+	int err;
 
-	return msg ? tgl_call(tg, msg, take_dumped, &dump) : -ENOMEM;
+	if (!msg)
+		return -ENOMEM;
+	err = tgl_call(tg, msg, take_dumped, &dump);
+	/* Linux 6.1 passes on no sentence with which a dump is refused. */
+	if (err == -EPERM && strcmp(tg->error, strerror(EPERM)) == 0)
+		return tgl_fail(tg, err, "listing sessions needs CAP_NET_ADMIN");
+	return err;
 }
 
 int tlsgate_session_set(struct tlsgate *tg, struct tlsgate_target target,
