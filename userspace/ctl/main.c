@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* tlsgate: shows and controls what the kernel module serves, as wg does for WireGuard. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ static const struct command {
 	{ "help", cmd_help, "", "this" },
 };
 
+#define HELP_ARGUMENTS	16	/* columns; longer ones have a line of their own */
 #define COMMANDS	(sizeof(commands) / sizeof(*commands))
 
 static int print_help(FILE *out)
@@ -31,9 +33,13 @@ static int print_help(FILE *out)
 	size_t i;
 
 	fprintf(out, "usage: tlsgate COMMAND [ARGUMENT...]\n\n");
-	for (i = 0; i < COMMANDS; i++)
-		fprintf(out, "  %-9s %-16s %s\n", commands[i].name, commands[i].arguments,
-			commands[i].what);
+	for (i = 0; i < COMMANDS; i++) {
+		const char *arguments = commands[i].arguments;
+		bool fits = strlen(arguments) <= HELP_ARGUMENTS;
+
+		fprintf(out, "  %-9s %-*s%s%*s %s\n", commands[i].name, HELP_ARGUMENTS, arguments,
+			fits ? "" : "\n", fits ? 0 : 12 + HELP_ARGUMENTS, "", commands[i].what);
+	}
 	fprintf(out, "\nshow, monitor, rekey and close need CAP_NET_ADMIN in the network namespace.\n"
 		     "Exit status: 0 done, 1 failed, 2 bad usage.\n");
 	return ferror(out) ? CTL_FAILED : CTL_DONE;
