@@ -42,7 +42,7 @@ pick_port() {
 }
 
 in_guest() {
-	local options=(--kernel 6.12 --out "$out/guest" --log "$out/guest.log" --timeout 400) port=
+	local options=(--kernel 6.12 --out "$out/guest" --log "$out/guest.log" --timeout 1200) port=
 	if [[ -n ${INTERACTIVE:-} ]]; then
 		port=$(pick_port) || die "no free port on 127.0.0.1 for the guest's 443"
 		options=("${options[@]::6}" --timeout 86400 --interactive --forward "$port:443")
