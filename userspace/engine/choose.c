@@ -65,17 +65,26 @@ static const struct tls_scheme *choose_scheme(const struct tls_conn *conn,
 	return scheme ? scheme : find_scheme(conn, cert, conn->version, digest_only);
 }
 
+uint16_t tls_key_curve(enum tls_key_type type)
+{
+	switch (type) {
+	case TLS_KEY_ECDSA_P256:
+		return TLS_GROUP_SECP256R1;
+	case TLS_KEY_ECDSA_P384:
+		return TLS_GROUP_SECP384R1;
+	default:
+		return 0;
+	}
+}
+
 /* RFC 8422 section 5.3: in TLS 1.2 the curve of the key has to be one that the client has. */
 static bool curve_offered(const struct tls_conn *conn, const struct tls_certificate *cert)
 {
 	const struct tls_offer *offer = &conn->hs->offer;
-	enum tls_key_type type = tls_certificate_key_type(cert);
+	uint16_t curve = tls_key_curve(tls_certificate_key_type(cert));
 
-	if (conn->version != TLS_1_2 || !offer->has_groups)
-		return true;
-	if (type == TLS_KEY_ECDSA_P256)
-		return list_has(offer->groups, TLS_GROUP_SECP256R1);
-	return type != TLS_KEY_ECDSA_P384 || list_has(offer->groups, TLS_GROUP_SECP384R1);
+	return conn->version != TLS_1_2 || !offer->has_groups || !curve ||
+	       list_has(offer->groups, curve);
 }
 
 static bool take_certificate(struct tls_conn *conn, const struct tls_suite *suite,

@@ -201,7 +201,6 @@ void tls_conn_output_done(struct tls_conn *conn, size_t len)
 		return;
 	tls_buf_reset(&conn->out);
 	conn->out_head = 0;
-	conn->key_update_owed = false;
 }
 
 /* ---- private key ---- */

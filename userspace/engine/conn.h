@@ -222,7 +222,7 @@ struct tls_conn {
 	int error;			/* what ended it; 0: alive */
 	bool started, established;
 	bool rx_closed, tx_closed;	/* close_notify received, sent */
-	bool key_update_owed;		/* a response to KeyUpdate is in the output */
+	bool key_update_owed;		/* the peer asked for one: before our next data */
 	bool resumed, hello_retry, extended_master_secret;
 
 	struct tls_buf in;
@@ -288,7 +288,8 @@ struct tls_outgoing {
 struct tls_outgoing tls_message_begin(struct tls_conn *conn, enum tls_message type);
 /* Ends it: into the transcript, and the event hook. */
 TLS_MUST_CHECK int tls_message_end(struct tls_conn *conn, struct tls_outgoing msg);
-/* Seals the flight's messages into the output. Before every change of the send key. */
+/* Seals the flight's messages into the output. Before every change of the send key.
+ * unexpected_message: the peer said more than was its turn. */
 TLS_MUST_CHECK int tls_flight_flush(struct tls_conn *conn);
 /* TLS 1.3 middlebox compatibility (RFC 9846 appendix E.4): one change_cipher_spec, once. */
 TLS_MUST_CHECK int tls_compat_ccs(struct tls_conn *conn);
@@ -323,6 +324,8 @@ uint16_t tls_choose_version(const struct tls_conn *conn);
 TLS_MUST_CHECK int tls_choose_parameters(struct tls_conn *conn);
 /* The client's certificate and scheme for a CertificateRequest; none is no error. */
 void tls_choose_client_certificate(struct tls_conn *conn);
+/* The group that an ECDSA key is on; 0: it is no ECDSA key. */
+uint16_t tls_key_curve(enum tls_key_type type);
 /* The first protocol of ours that the client offers, if both have any. */
 TLS_MUST_CHECK int tls_choose_alpn(struct tls_conn *conn);
 /* Allowed, and there is a suite for it? */

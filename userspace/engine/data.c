@@ -45,14 +45,14 @@ int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len)
 	return 0;
 }
 
-/* May we seal? Rekeys where the AEAD's limit wants it (RFC 9846 section 5.5). */
+/* May we seal?  Rekeys where the peer or the AEAD's limit wants it (RFC 9846 section 5.5). */
 static int ready_to_send(struct tls_conn *conn)
 {
 	if (conn->error)
 		return conn->error;
 	if (!conn->established || conn->tx_closed)
 		return TLS_ERR_STATE;
-	if (!tls_record_worn_out(&conn->tx))
+	if (!conn->key_update_owed && !tls_record_worn_out(&conn->tx))
 		return 0;
 	return conn->version == TLS_1_3 ? tls_send_key_update(conn, false) : TLS_ERR_STATE;
 }
@@ -85,8 +85,17 @@ int tls_conn_close(struct tls_conn *conn)
 
 int tls_conn_export_keys(struct tls_conn *conn, struct tls_session_keys *keys)
 {
-	if (conn->error || !conn->established || conn->out.len != conn->out_head ||
-	    conn->plain.record_len || conn->message.len || conn->rx_closed || conn->tx_closed)
+	int err;
+
+	if (conn->error || !conn->established || conn->plain.record_len || conn->message.len ||
+	    conn->rx_closed || conn->tx_closed)
+		return TLS_ERR_STATE;
+	if (conn->key_update_owed) {
+		err = tls_send_key_update(conn, false);
+		if (err)
+			return err;
+	}
+	if (conn->out.len != conn->out_head)
 		return TLS_ERR_STATE;
 	keys->version = conn->version;
 	keys->suite = conn->suite->id;

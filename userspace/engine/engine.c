@@ -24,12 +24,23 @@ int tls_engine_seal(struct tls_conn *conn, uint8_t type, const uint8_t *data, si
 	return tls_record_seal(&conn->tx, type, data, len, &conn->out);
 }
 
+int tls_check_key_boundary(const struct tls_conn *conn)
+{
+	bool partial = conn->message.len && !conn->message_whole;
+
+	return conn->plain.len || partial ? TLS_ALERT(UNEXPECTED_MESSAGE) : 0;
+}
+
 int tls_flight_flush(struct tls_conn *conn)
 {
 	struct tls_buf *flight = &conn->hs->flight;
-	int err = 0;
+	int err;
 
-	if (flight->len)
+	if (!flight->len)
+		return 0;
+	/* Our turn: the peer cannot have more to say before it has heard us. */
+	err = tls_check_key_boundary(conn);
+	if (!err)
 		err = tls_engine_seal(conn, TLS_RECORD_HANDSHAKE, flight->data, flight->len);
 	tls_buf_reset(flight);
 	return err;
@@ -173,19 +184,18 @@ static int skip_early_data(struct tls_conn *conn, size_t len)
 static int receive_plaintext(struct tls_conn *conn, const struct tls_record *rec, size_t record_len)
 {
 	bool protected13 = conn->rx.suite && conn->version == TLS_1_3;
+	bool data = rec->type == TLS_RECORD_APPLICATION_DATA;
 
-	if (rec->len == 0) {
-		/* RFC 9846 section 5.4 */
-		if (protected13 && rec->type != TLS_RECORD_APPLICATION_DATA)
-			return TLS_ALERT(UNEXPECTED_MESSAGE);
-		return receive_nothing(conn);
-	}
-	if (rec->type == TLS_RECORD_ALERT)
-		return receive_alert(conn, rec);
-	/* RFC 9846 section 5.1: nothing between the parts of a handshake message */
-	if (rec->type != TLS_RECORD_HANDSHAKE &&
-	    (rec->type != TLS_RECORD_APPLICATION_DATA || conn->message.len || !conn->established))
+	/* RFC 9846 section 5.4 */
+	if (protected13 && rec->len == 0 && !data)
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
+	if (rec->type == TLS_RECORD_ALERT)
+		return rec->len ? receive_alert(conn, rec) : receive_nothing(conn);
+	/* RFC 9846 section 5.1: nothing between the parts of a handshake message */
+	if (data ? conn->message.len || !conn->established : rec->type != TLS_RECORD_HANDSHAKE)
+		return TLS_ALERT(UNEXPECTED_MESSAGE);
+	if (rec->len == 0)
+		return receive_nothing(conn);
 	conn->empty_records = 0;
 	conn->in_head -= record_len;
 	conn->plain = (struct tls_plain){
@@ -252,13 +262,6 @@ void tls_engine_consume(struct tls_conn *conn, size_t len)
 		return;
 	conn->in_head += conn->plain.record_len;
 	conn->plain = (struct tls_plain){ 0 };
-}
-
-int tls_check_key_boundary(const struct tls_conn *conn)
-{
-	bool partial = conn->message.len && !conn->message_whole;
-
-	return conn->plain.len || partial ? TLS_ALERT(UNEXPECTED_MESSAGE) : 0;
 }
 
 /* ---- handshake messages ---------------------------------------------------- */

@@ -310,7 +310,8 @@ struct tls_session_keys {
 
 /*
  * The keys of an established connection.  Refused with TLS_ERR_STATE unless
- * established, with no output left and no part of a decrypted record unread.
+ * established, with no output left and no part of a decrypted record unread;
+ * a KeyUpdate that we owe the peer appears in the output then.
  * Once somebody uses them, only tls_conn_pending(), tls_conn_info() and
  * tls_conn_free() may be called; where they were refused, the connection goes
  * on as if it had not been asked.  The caller wipes *keys (tls_wipe()).
@@ -322,8 +323,9 @@ const uint8_t *tls_conn_pending(const struct tls_conn *conn, size_t *len);
 /* ---- user data path ------------------------------------------------------ */
 
 /*
- * Next plaintext: up to *len bytes into buf; *len is what came.  Answers
- * post-handshake messages (KeyUpdate, tickets) on the way, so output may appear.
+ * Next plaintext: up to *len bytes into buf; *len is what came.  Takes
+ * post-handshake messages (KeyUpdate, tickets) on the way; a KeyUpdate that
+ * asks for one is answered before the next data we send.
  * TLS_ERR_AGAIN: feed more input.  TLS_ERR_CLOSED: close_notify.
  */
 int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len);

@@ -102,30 +102,39 @@ static int check_place(const struct tls_conn *conn, size_t row, enum tls_ext_pla
 	return 0;
 }
 
+/* No RFC names the alert for a type met twice; these are BoringSSL's. */
+static int twice(enum tls_ext_place place)
+{
+	return place & (TLS_IN_CLIENT_HELLO | TLS_IN_SERVER_HELLO12 | TLS_IN_ENCRYPTED_EXTENSIONS) ?
+	       TLS_ALERT(DECODE_ERROR) : TLS_ALERT(ILLEGAL_PARAMETER);
+}
+
+/* A block that cannot be parsed is that first, whatever else may be wrong with it. */
 static int collect(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *block,
 		   struct tls_reader bodies[EXT_COUNT], uint32_t *seen)
 {
 	struct type_set met;
+	int err = 0;
 
 	memset(&met, 0, sizeof(met));
 	while (tls_read_more(block)) {
 		uint16_t type = tls_read_u16(block);
 		size_t row = find_row(type);
 		struct tls_reader body;
-		int err;
 
 		tls_read_vec16(block, &body);
-		if (block->failed || !type_set_add(&met, type))
-			return TLS_ALERT(DECODE_ERROR);
-		err = check_place(conn, row, place);
-		if (err)
-			return err;
+		if (block->failed)
+			break;
+		if (!type_set_add(&met, type))
+			return twice(place);
+		if (!err)
+			err = check_place(conn, row, place);
 		if (row == EXT_COUNT)
 			continue;
 		bodies[row] = body;
 		*seen |= 1u << row;
 	}
-	return block->failed ? TLS_ALERT(DECODE_ERROR) : 0;
+	return block->failed ? TLS_ALERT(DECODE_ERROR) : err;
 }
 
 int tls_ext_read(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *block)

@@ -46,8 +46,8 @@ void tls_ext_write(struct tls_conn *conn, enum tls_ext_place place, bool optiona
 		   struct tls_buf *out);
 /*
  * Reads a block (its length already taken off), in the registry's order and
- * not in the peer's.  decode_error: malformed, or a type twice;
- * unsupported_extension: an answer to nothing; illegal_parameter: one that
+ * not in the peer's.  decode_error: malformed; the same or
+ * illegal_parameter: a type twice; unsupported_extension: an answer to nothing; illegal_parameter: one that
  * may not be here; or what the extension finds.
  */
 TLS_MUST_CHECK int tls_ext_read(struct tls_conn *conn, enum tls_ext_place place,

@@ -145,6 +145,14 @@ int tls13_recv_certificate(struct tls_conn *conn, struct tls_reader *body)
 	return err ? err : take_server_chain(conn, chain, count);
 }
 
+/* RFC 8422 section 5.3: the key's curve is one that we offered. */
+static bool curve_allowed(const struct tls_conn *conn)
+{
+	uint16_t curve = tls_key_curve(tls_certificate_key_type(conn->peer));
+
+	return !curve || tls_config_group(conn->config, curve);
+}
+
 int tls12_recv_certificate(struct tls_conn *conn, struct tls_reader *body)
 {
 	struct tls_slice chain[TLS_MAX_CHAIN];
@@ -155,7 +163,8 @@ int tls12_recv_certificate(struct tls_conn *conn, struct tls_reader *body)
 		err = take_server_chain(conn, chain, count);
 	if (err)
 		return err;
-	if (!tls_suite_takes_key(conn->suite, tls_certificate_key_type(conn->peer)))
+	if (!tls_suite_takes_key(conn->suite, tls_certificate_key_type(conn->peer)) ||
+	    !curve_allowed(conn))
 		return TLS_ALERT(ILLEGAL_PARAMETER);
 	if (conn->suite->kx == TLS_KX_RSA)
 		conn->state = TLS12_CLIENT_WAIT_REQUEST_OR_DONE;

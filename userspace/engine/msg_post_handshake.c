@@ -37,6 +37,7 @@ int tls_send_key_update(struct tls_conn *conn, bool request)
 
 	if (err)
 		return err;
+	conn->key_update_owed = false;
 	tls_engine_event(conn, TLS_EVENT_MESSAGE_SENT, msg[0],
 			 (struct tls_slice){ msg, sizeof(msg) }, NULL);
 	return tls13_next_traffic_secret(conn, true);
@@ -54,11 +55,9 @@ int tls13_recv_key_update(struct tls_conn *conn, struct tls_reader *body)
 	err = count_message(conn);
 	if (!err)
 		err = tls13_next_traffic_secret(conn, false);
-	/* One answer serves all requests that came before it is sent. */
-	if (err || request == UPDATE_NOT_REQUESTED || conn->key_update_owed || conn->tx_closed)
-		return err;
-	conn->key_update_owed = true;
-	return tls_send_key_update(conn, false);
+	/* RFC 9846 section 4.7.3: answered before our next data, once for all until then */
+	conn->key_update_owed |= request == UPDATE_REQUESTED;
+	return err;
 }
 
 /* HelloRequest or ClientHello: what they ask for, we never do. */

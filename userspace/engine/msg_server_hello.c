@@ -114,8 +114,11 @@ static int settle_version(struct tls_conn *conn, const struct hello *hello)
 		version = tls_read_u16(&ext);
 		if (!tls_read_at_end(&ext))
 			return TLS_ALERT(DECODE_ERROR);
-		if (version != TLS_1_3 || hello->legacy_version != TLS_1_2)
+		if (version != TLS_1_3)
 			return TLS_ALERT(ILLEGAL_PARAMETER);
+		/* fixed values (RFC 9846 section 4.2.3); the alert is BoringSSL's */
+		if (hello->legacy_version != TLS_1_2 || hello->compression != 0)
+			return TLS_ALERT(DECODE_ERROR);
 	} else if (version != TLS_1_2 || !tls_config_has_version(conn->config, version)) {
 		return TLS_ALERT(PROTOCOL_VERSION);
 	}

@@ -255,6 +255,8 @@ static const struct record records[] = {
 	{ .what = "four warnings", 0, AT_FIRST, TLS_SERVER, V13, AL, "015a", 4 },
 	{ .what = "five warnings", TLS_ALERT_DECODE_ERROR, AT_FIRST, TLS_SERVER, V13, AL, "015a",
 	  5 },
+	{ .what = "an empty record of application data", TLS_ALERT_UNEXPECTED_MESSAGE, AT_FIRST,
+	  TLS_SERVER, V13, AD, "" },
 	{ .what = "32 empty records", 0, AT_FIRST, TLS_SERVER, V13, HS, "", 32 },
 	{ .what = "33 empty records", TLS_ALERT_UNEXPECTED_MESSAGE, AT_FIRST, TLS_SERVER, V13, HS,
 	  "",
@@ -498,6 +500,32 @@ static void fragments(void)
 	}
 }
 
+/* More in the ClientHello's record than a ClientHello. */
+static void talking_out_of_turn(uint16_t version)
+{
+	const struct pair_options options = { .max = version };
+	uint8_t record[1024];
+	struct pair pair;
+	const uint8_t *p;
+	size_t len;
+
+	pair_init(&pair, &options);
+	if (tls_conn_start(pair.client.conn))
+		tap_bail("cannot start");
+	p = tls_conn_output(pair.client.conn, &len);
+	if (len + 1 > sizeof(record))
+		tap_bail("a ClientHello of %zu bytes", len);
+	memcpy(record, p, len);
+	record[len] = TLS_MSG_CLIENT_KEY_EXCHANGE;
+	record[3] = (uint8_t)((len + 1 - TLS_RECORD_HEADER) >> 8);
+	record[4] = (uint8_t)(len + 1 - TLS_RECORD_HEADER);
+	pair_feed(&pair.server, record, len + 1, 0);
+	pair_answer_key(&pair.server);
+	tap_equal(pair.server.err, TLS_ERR_ALERT + TLS_ALERT_UNEXPECTED_MESSAGE,
+		  "%s: a byte too many after a ClientHello", tls_version_name(version));
+	pair_free(&pair);
+}
+
 /* 0-RTT data that the server cannot open: thrown away, but not without end. */
 static void early_data(size_t count, bool fine)
 {
@@ -571,6 +599,8 @@ int main(void)
 	for (size_t i = 0; i < sizeof(records) / sizeof(*records); i++)
 		one_record(&records[i]);
 	fragments();
+	talking_out_of_turn(TLS_1_2);
+	talking_out_of_turn(TLS_1_3);
 	early_data(16, true);
 	early_data(17, false);
 	key_update_flood();

@@ -342,6 +342,7 @@ static void refused_certificates(uint16_t version)
 static void key_updates(size_t chunk)
 {
 	const struct pair_options options = { .chunk = chunk };
+	struct tls_session_keys keys;
 	struct pair pair;
 	uint8_t byte;
 	size_t len = 1;
@@ -359,6 +360,11 @@ static void key_updates(size_t chunk)
 	ok = ok && !tls_conn_rekey(pair.server.conn, true);
 	pair_move(&pair, &pair.server, &pair.client);
 	ok = ok && tls_conn_read(pair.client.conn, &byte, &len) == TLS_ERR_AGAIN;
+	pair_move(&pair, &pair.client, &pair.server);
+	len = 1;
+	ok = ok && tls_conn_read(pair.server.conn, &byte, &len) == TLS_ERR_AGAIN;
+	/* What the client owes comes with its keys. */
+	ok = ok && tls_conn_export_keys(pair.client.conn, &keys) == TLS_ERR_STATE;
 	pair_move(&pair, &pair.client, &pair.server);
 	len = 1;
 	ok = ok && tls_conn_read(pair.server.conn, &byte, &len) == TLS_ERR_AGAIN;
