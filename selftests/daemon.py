@@ -6,6 +6,8 @@
 # stay where they belong.  TAP on standard output.
 #
 #	selftests/daemon.py [NAME...]	only the tests whose name contains one of them
+#	selftests/daemon.py --kernel [NAME...]	the kernel data path instead: needs the module, so run it
+#					in a guest: selftests/vm/run.sh -- selftests/daemon.py --kernel
 #	TLSGATED=FILE TLSGATE=FILE	other programs than those in build/
 
 import subprocess
@@ -14,7 +16,12 @@ import sys
 sys.dont_write_bytecode = True		# the source tree stays as it is
 
 from daemonlib import gate		# noqa: E402
-from daemonlib import refusals, connections, processes, tool	# noqa: E402, F401
+
+if sys.argv[1:2] == ["--kernel"]:	# importing is what adds the tests
+    del sys.argv[1]
+    from daemonlib import kernel	# noqa: F401
+else:
+    from daemonlib import refusals, connections, processes, tool	# noqa: F401
 
 
 def main():

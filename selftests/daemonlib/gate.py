@@ -146,13 +146,13 @@ def name_of(pid):
 class Gate:
     """A running tlsgated; ended in order, and checked for it, at the end of the with block."""
 
-    def __init__(self, mode, backend, *options, before=()):
+    def __init__(self, mode, backend, *options, before=(), path="user"):
         self.port = free_port()
         if mode == "serve":
             options = ("--cert", "one.pem", "--key", "one.key", *options)
         if not any(o.startswith("--workers") for o in options):
             options += ("--workers=2",)
-        self.process = start(mode, "127.0.0.1:%d" % self.port, backend, "--data-path=user",
+        self.process = start(mode, "127.0.0.1:%d" % self.port, backend, "--data-path=" + path,
                              *options, before=before)
         self.ready(1)
 
@@ -171,6 +171,9 @@ class Gate:
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
         return context.wrap_socket(plain, server_hostname="localhost",
                                    suppress_ragged_eofs=False)
+
+    def connect_plain(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
 
     def workers(self):
         return [pid for pid in children(self.process.pid) if name_of(pid).startswith("tlsgated-w")]

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""tlsgated on the kernel data path; the module must be loaded."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, echo, log_text, need, test,
+                            wait_until)
+
+CCM = "--ciphersuites=TLS_AES_128_CCM_SHA256"    # the engine has it, the module does not
+
+
+def sessions():
+    text = subprocess.run([TLSGATE, "show", "--json"], check=True, capture_output=True, text=True,
+                          timeout=DEADLINE).stdout
+    return json.loads(text)
+
+
+def descriptors(pid):
+    return len(os.listdir("/proc/%d/fd" % pid))
+
+
+def handed_over(count):
+    wait_until(lambda: log_text().count("data path: kernel, session") >= count,
+               "%d sessions in the kernel: %s" % (count, log_text()))
+
+
+@test
+def workers_keep_nothing_of_a_session():
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--verbose", "--workers=1", path="kernel") as gate:
+        worker = gate.workers()[0]
+        before = descriptors(worker)
+        held = [gate.connect() for _ in range(20)]
+        for connection in held:
+            echo(connection, os.urandom(5000))
+        handed_over(20)
+        need(descriptors(worker) == before, "descriptors: %d, then %d" %
+             (before, descriptors(worker)))
+        need(len(sessions()) >= 20, "tlsgate show: %s" % sessions())
+        for connection in held:
+            connection.unwrap()
+        wait_until(lambda: not sessions(), "sessions end: %s" % sessions())
+
+
+@test
+def sessions_outlive_the_daemon():
+    with Backend().echo() as backend:
+        gate = Gate("serve", backend.address, "--verbose", path="kernel")
+        connection = gate.connect()
+        echo(connection)
+        handed_over(1)
+        for pid in [gate.process.pid, *gate.workers(), *gate.keyd()]:
+            os.kill(pid, signal.SIGKILL)
+        gate.process.wait()
+        echo(connection, os.urandom(100000))
+        need(len(sessions()) == 1, "tlsgate show: %s" % sessions())
+        connection.unwrap()
+        wait_until(lambda: not sessions(), "the session ends")
+
+
+@test
+def a_stop_ends_no_session():
+    with Backend().echo() as backend:
+        with Gate("serve", backend.address, "--verbose", path="kernel") as gate:
+            connection = gate.connect()
+            echo(connection)
+            handed_over(1)
+        echo(connection)
+        connection.unwrap()
+
+
+@test
+def originates_in_the_kernel():
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--verbose", path="kernel") as inner:
+        with Gate("connect", "localhost:%d" % inner.port, "--ca=ca.pem", "--verbose",
+                  path="kernel") as outer, outer.connect_plain() as plain:
+            echo(plain, os.urandom(200000))
+            handed_over(1)
+            plain.shutdown(socket.SHUT_WR)
+            need(plain.recv(100) == b"", "a clean end")
+
+
+@test
+def a_refused_session_falls_back():
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, CCM, path="auto") as inner:
+        with Gate("connect", "localhost:%d" % inner.port, "--ca=ca.pem", CCM,
+                  path="auto") as outer, outer.connect_plain() as plain:
+            echo(plain, os.urandom(50000))
+            wait_until(lambda: "refused the session" in log_text(), "a line with the reason")
+            need("data path: user for this connection" in log_text(), "which path was taken")
+
+
+@test
+def a_refused_session_is_closed_when_the_kernel_was_asked_for():
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, CCM, path="user") as inner:
+        with Gate("connect", "localhost:%d" % inner.port, "--ca=ca.pem", CCM,
+                  path="kernel") as outer, outer.connect_plain() as plain:
+            need(plain.recv(100) == b"", "closed")
+            need("connection closed" in log_text(), "a line: " + log_text())
+
+
+@test
+def the_user_limit_of_relays_is_told():
+    few = ["prlimit", "--nofile=64:64"]
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--workers=1", before=few, path="auto") as gate:
+        held = []
+        while "refused the session" not in log_text():
+            need(len(held) < 200, "200 relays with 64 descriptors allowed")
+            connection = gate.connect()
+            try:
+                echo(connection)
+                held.append(connection)
+            except OSError:             # the keys were in already: closed, and said so
+                wait_until(lambda: "RLIMIT_NOFILE" in log_text(), "a line with the reason")
+        need(held, "not one relay was allowed")
+        for connection in held:
+            echo(connection)
+        for connection in held:
+            connection.unwrap()
+        wait_until(lambda: not sessions(), "sessions end")
+
+
+@test
+def auto_takes_the_kernel():
+    with Backend().echo() as backend, Gate("serve", backend.address, path="auto") as gate:
+        need("data path: kernel" in log_text(), log_text())
+        with gate.connect() as connection:
+            echo(connection)
