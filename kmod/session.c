@@ -187,8 +187,9 @@ void tg_session_unpublish(struct tg_session *s, struct sock *sk)
 	/* A relay's end comes before its sockets are closed. */
 	if (!s->sk)
 		return;
-	tg_event_closed(s);
+	/* Erased first: who hears of the end finds it no more. */
 	xa_erase(&tn->sessions, s->id);
+	tg_event_closed(s);
 	spin_lock_bh(&s->sk_lock);
 	s->sk = NULL;
 	spin_unlock_bh(&s->sk_lock);
