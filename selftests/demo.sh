@@ -27,7 +27,7 @@ build() {
 	say "building the programs"
 	make -s -j"$(nproc)" userspace >"$log" 2>&1 || { tail -n 20 "$log"; die "the build failed: see $log"; }
 	say "building tlsgate.ko"
-	make -s module KDIR="$kdir" >"$log" 2>&1 || { tail -n 20 "$log"; die "the build failed: see $log"; }
+	make -s -j"$(nproc)" module KDIR="$kdir" >"$log" 2>&1 || { tail -n 20 "$log"; die "the build failed: see $log"; }
 	grep -a 'MODULE' "$log"
 }
 
