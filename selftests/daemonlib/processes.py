@@ -3,6 +3,7 @@
 
 import os
 import re
+import resource
 import select
 import shutil
 import signal
@@ -249,6 +250,27 @@ def out_of_descriptors_is_survived():
         with gate.connect() as connection:
             echo(connection)
         need(gate.workers() == [worker], "the same worker")
+
+
+@test
+def silent_connections_do_not_shut_others_out():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 3000:
+        raise Skip("needs 3000 descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3000, hard))
+    held = []
+    with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
+        try:
+            for _ in range(2500):
+                held.append(socket.create_connection(("127.0.0.1", gate.port), DEADLINE))
+                held[-1].sendall(b"\x16")
+            with gate.connect() as connection:
+                echo(connection)
+            wait_until(lambda: "handshake given up" in log_text(), "a line in the log")
+        finally:
+            for connection in held:
+                connection.close()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def cpu_ticks(pid):

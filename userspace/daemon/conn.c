@@ -84,7 +84,8 @@ static void leave_handshake(struct conn *conn)
 	if (!conn->in_handshake)
 		return;
 	conn->in_handshake = false;
-	worker_handshake_over(conn->worker);
+	TAILQ_REMOVE(&conn->worker->handshaking, conn, handshaking);
+	conn->worker->handshakes--;
 }
 
 void conn_free(struct conn *conn)
@@ -244,7 +245,6 @@ static void start_relay(struct conn *conn)
 	leave_handshake(conn);
 	conn_watch(conn, &conn->tls_io, 0);
 	conn_watch(conn, &conn->plain_io, 0);
-	conn->worker->counters.handshakes++;
 	if (conn->gate->kernel && hand_over(conn))
 		return;
 	conn->worker->counters.user++;
@@ -419,16 +419,33 @@ static struct conn *conn_new(struct worker *worker, const struct gate *gate)
 	if (conn->next)
 		conn->next->link = &conn->next;
 	worker->conns = conn;
+	TAILQ_INSERT_TAIL(&worker->handshaking, conn, handshaking);
 	worker->handshakes++;
 	conn->in_handshake = true;
 	return conn;
 }
 
+/*
+ * Who opens connections and says nothing fills the table first: the oldest
+ * has had the most time, so that an honest client still gets through.
+ */
+static void evict_oldest(struct worker *worker)
+{
+	struct conn *oldest = TAILQ_FIRST(&worker->handshaking);
+
+	worker->counters.failed++;
+	log_failure(oldest, "handshake given up", "too many others came since");
+	conn_free(oldest);
+}
+
 void conn_accept(struct worker *worker, const struct gate *gate, int fd,
 		 const struct sockaddr *client, socklen_t len)
 {
-	struct conn *conn = conn_new(worker, gate);
+	struct conn *conn;
 
+	if (worker->handshakes >= WORKER_MAX_HANDSHAKES)
+		evict_oldest(worker);
+	conn = conn_new(worker, gate);
 	if (!conn) {
 		worker_log_peer(worker, "%s: connection refused: out of memory", gate->settings->name);
 		close(fd);

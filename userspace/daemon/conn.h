@@ -28,13 +28,14 @@ struct conn {
 	struct worker *worker;
 	const struct gate *gate;
 	struct conn *next, **link;	/* worker->conns */
+	TAILQ_ENTRY(conn) handshaking;
 	struct tls_conn *tls;		/* NULL before the handshake in mode connect */
 	ev_io tls_io, plain_io;		/* fd -1: not open */
 	ev_timer timer;			/* deadline of the state, or idle */
 	enum conn_state state;
 	uint8_t backend;		/* the one being tried */
 	bool key_waiting;		/* keyclient has key_number for us */
-	bool in_handshake;		/* counted in worker->handshakes */
+	bool in_handshake;		/* in worker->handshaking */
 	bool plain_eof, plain_shut;	/* FIN read, FIN sent */
 	bool tls_eof, tls_shut;		/* close_notify read, close_notify and FIN sent */
 	uint32_t key_number;

@@ -90,7 +90,7 @@ static void log_ready(const struct monitor *monitor)
 	for (i = 0; i < generation->settings->gate_count; i++) {
 		set = &generation->settings->gates[i];
 		for (j = 0; j < set->listen.count; j++)
-			log_info("%s: listening on %s, backend %s, %zu workers", set->name,
+			log_info("%s: listening on %s, backend %s, workers: %zu", set->name,
 				 set->listen.items[j], set->backend, generation->worker_count);
 	}
 }

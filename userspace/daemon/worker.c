@@ -84,16 +84,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 			continue;
 		worker->counters.accepted++;
 		conn_accept(worker, listener->gate, fd, (struct sockaddr *)&client, len);
-		if (worker->handshakes >= WORKER_MAX_HANDSHAKES)
-			stop_accepting(worker);
 	}
-}
-
-void worker_handshake_over(struct worker *worker)
-{
-	worker->handshakes--;
-	if (worker->handshakes == WORKER_MAX_HANDSHAKES / 8 * 7 && !ev_is_active(&worker->pause))
-		start_accepting(worker);
 }
 
 void worker_conn_gone(struct worker *worker)
@@ -264,6 +255,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, int keys_
 	log_init(name, log_is_verbose());
 	worker->index = plan->index;
 	worker->control = control;
+	TAILQ_INIT(&worker->handshaking);
 	worker->listeners = xcalloc(each_socket(plan, worker, NULL), sizeof(*worker->listeners));
 	(void)each_socket(plan, worker, add_listener);
 	if (keep_fds(plan, worker, keys_end) || sandbox_hide_memory())

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "common/log.h"
@@ -24,7 +25,7 @@
 #include "daemon/keyclient.h"
 #include "daemon/sandbox.h"
 
-#define WORKER_MAX_HANDSHAKES	2048	/* connections that are not yet relayed */
+#define WORKER_MAX_HANDSHAKES	2048	/* connections not yet relayed; beyond, the oldest goes */
 #define WORKER_BUFFER		65536
 
 struct conn;
@@ -37,7 +38,7 @@ struct worker_listener {
 };
 
 struct worker_counters {
-	uint64_t accepted, handshakes, failed, kernel, user, refused;
+	uint64_t accepted, failed, kernel, user, refused;
 };
 
 struct worker {
@@ -53,7 +54,8 @@ struct worker {
 	struct tlsgate *tlsgate;	/* NULL: user data path only */
 	char refusal[256];		/* the kernel's last sentence */
 	struct conn *conns;
-	size_t handshakes;		/* of conns, those not yet relayed */
+	TAILQ_HEAD(, conn) handshaking;	/* of conns, those not yet relayed, oldest first */
+	size_t handshakes;		/* of them */
 	struct log_limit limit;
 	struct worker_counters counters;
 	/* for what does not outlive one callback; wiped with the process */
@@ -75,8 +77,6 @@ struct worker_plan {
  */
 pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *control);
 
-/* A connection stopped being in its handshake: accept again if that was the limit. */
-void worker_handshake_over(struct worker *worker);
 /* A connection was freed: a draining worker may be done. */
 void worker_conn_gone(struct worker *worker);
 
