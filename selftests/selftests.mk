@@ -56,4 +56,25 @@ $(BUILD)/vm/init: selftests/vm/init.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -Wall -Wextra -Werror $(CFLAGS) -static -o $@ $<
 
+# ---- BoringSSL's test runner: the shim it drives is linked with the sanitized engine ----------
+
+BOGO_SHIM := $(BUILD)/selftests/bogo-shim
+BOGO_OBJ := $(patsubst selftests/%.c,$(BUILD)/selftests/asan/%.o,$(sort $(wildcard selftests/bogo/*.c)))
+
+$(BUILD)/selftests/asan/%.o: selftests/%.c
+	$(call say,CC,$< (sanitized))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(US_CPPFLAGS) $(PKG_CFLAGS) $(US_CFLAGS) $(SANITIZE) -c -o $@ $<
+
+$(BOGO_SHIM): $(BOGO_OBJ) $(BUILD)/asan/libengine.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(US_LDFLAGS) $(SANITIZE) -Wl,--wrap=tls_verify_chain -o $@ $(filter %.o %.a,$^) \
+		$(LIBS_engine)
+
+.PHONY: bogo-shim check-bogo
+bogo-shim: $(BOGO_SHIM)
+
+check-bogo:
+	$(Q)selftests/bogo.sh
+
 -include $(shell find $(BUILD)/selftests -name '*.d' 2>/dev/null)

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+/* What the runner wants to be true of a finished handshake. */
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim.h"
+
+static bool same_text(const char *a, const char *b)
+{
+	return !strcmp(a ? a : "", b ? b : "");
+}
+
+static bool expect_number(const char *what, int wanted, int found)
+{
+	if (!wanted || wanted == found)
+		return true;
+	fprintf(stderr, "%s is 0x%04x, wanted 0x%04x\n", what, found, wanted);
+	return false;
+}
+
+static bool expect_text(const char *what, const char *wanted, const char *found)
+{
+	if (same_text(wanted, found))
+		return true;
+	fprintf(stderr, "%s is '%s', wanted '%s'\n", what, found ? found : "",
+		wanted ? wanted : "");
+	return false;
+}
+
+static bool expect_flag(const char *what, bool wanted, bool found)
+{
+	if (wanted == found)
+		return true;
+	fprintf(stderr, "%s%s, against what was wanted\n", found ? "" : "no ", what);
+	return false;
+}
+
+static bool expect_scheme(const struct exchange *x)
+{
+	int wanted = x->options->expect_scheme;
+
+	return !wanted || expect_text("the peer's signature scheme",
+				      tls_scheme_name((uint16_t)wanted), x->observed.scheme);
+}
+
+/* The leaf alone: the engine keeps no more of the chain for its caller. */
+static bool expect_certificate(const char *path, const struct tls_conn_info *info)
+{
+	size_t len;
+	char *text = path ? file_read(path, &len) : NULL;
+	unsigned char *der = NULL;
+	char *name = NULL, *header = NULL;
+	long der_len = 0;
+	bool same = !path;
+	BIO *bio = text ? BIO_new_mem_buf(text, (int)len) : NULL;
+
+	if (bio && PEM_read_bio(bio, &name, &header, &der, &der_len) == 1)
+		same = (size_t)der_len == info->peer_certificate_len &&
+		       !memcmp(der, info->peer_certificate, info->peer_certificate_len);
+	OPENSSL_free(name);
+	OPENSSL_free(header);
+	OPENSSL_free(der);
+	BIO_free(bio);
+	free(text);
+	return expect_flag("the peer's certificate", true, same);
+}
+
+static bool expect_peer(const struct exchange *x, const struct tls_conn_info *info)
+{
+	const struct options *o = x->options;
+
+	if ((!o->server || o->require_certificate) &&
+	    !expect_flag("certificate of the peer", true, info->peer_certificate != NULL))
+		return false;
+	if (o->expect_verify_result &&
+	    !expect_flag("verification error", o->verify_fail, info->verify_error != NULL))
+		return false;
+	return expect_scheme(x) && expect_certificate(o->expect_peer_cert_file, info);
+}
+
+bool expect_handshake(const struct exchange *x, bool resumption)
+{
+	const struct options *o = x->options;
+	struct tls_conn_info info;
+
+	tls_conn_info(x->conn, &info);
+	if (o->handshake_never_done)
+		return expect_flag("finished handshake", false, true);
+	if (o->expect_hrr && !expect_flag("HelloRetryRequest", true, info.hello_retry))
+		return false;
+	if (o->expect_no_hrr && !expect_flag("HelloRetryRequest", false, info.hello_retry))
+		return false;
+	if (o->expect_extended_master_secret &&
+	    !expect_flag("extended master secret", true, info.extended_master_secret))
+		return false;
+	if (o->expect_server_name &&
+	    !expect_text("the server's name", o->expect_server_name, info.server_name))
+		return false;
+	return expect_flag("resumption", resumption && !o->expect_session_miss, info.resumed) &&
+	       expect_text("the application protocol", o->server ? o->select_alpn : o->expect_alpn,
+			   info.alpn) &&
+	       expect_number("the version", o->expect_version, info.version) &&
+	       expect_number("the suite", o->expect_cipher, info.suite) &&
+	       expect_number("the suite", o->expect_cipher_aes, info.suite) &&
+	       expect_number("the group", o->expect_group, info.group) &&
+	       expect_peer(x, &info);
+}

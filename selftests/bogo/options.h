@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* What the runner asks of one connection, from the command line. */
+#ifndef BOGO_OPTIONS_H
+#define BOGO_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define EXIT_UNIMPLEMENTED	89	/* the runner's: this shim cannot do what is asked */
+#define MAX_LIST		16
+
+struct int_list {
+	int values[MAX_LIST];
+	size_t count;
+};
+
+/* Strings are the command line's own; numbers are 0, strings NULL where a flag is not given. */
+struct options {
+	/* what to do */
+	int port, resume_count;
+	bool server, async, shim_writes_first, shim_shuts_down, check_close_notify;
+	bool key_update, write_different_record_sizes, export_traffic_secrets;
+	bool handshaker_supported;
+	int read_size;
+	/* the configuration */
+	bool no_tls13, no_tls12;
+	int min_version, max_version;
+	struct int_list groups;
+	const char *key_file, *cert_file, *host_name;
+	const char *advertise_alpn, *select_alpn;
+	bool reject_alpn;
+	bool verify_peer, require_certificate, verify_fail;
+	/* what must be true of the handshake */
+	bool expect_hrr, expect_no_hrr, expect_extended_master_secret, expect_verify_result;
+	bool expect_session_miss, handshake_never_done;
+	int expect_version, expect_cipher, expect_cipher_aes, expect_group, expect_scheme;
+	const char *expect_server_name, *expect_alpn, *expect_peer_cert_file;
+};
+
+/* The first connection's options, those of the ones that resume its session, and a retry's. */
+struct option_sets {
+	struct options initial, resume, retry;
+};
+
+/*
+ * Reads the command line.  0, or the status to exit with: EXIT_UNIMPLEMENTED
+ * for a flag that is not in the table, and the reason is on stderr.
+ */
+int options_parse(struct option_sets *sets, int argc, char **argv);
+
+#endif /* BOGO_OPTIONS_H */

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+/* From the runner's options to the engine's configuration. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "shim.h"
+#include "verify.h"
+
+#define MAX_NAMES	1024
+
+static int64_t now(void *arg)
+{
+	(void)arg;
+	return time(NULL);
+}
+
+static void observe(void *arg, void *conn_arg, const struct tls_event *event)
+{
+	struct exchange *x = conn_arg;
+
+	(void)arg;
+	if (event->kind == TLS_EVENT_SIGNATURE_CHECKED)
+		snprintf(x->observed.scheme, sizeof(x->observed.scheme), "%s", event->text);
+}
+
+/*
+ * In the engine's place (by the linker's --wrap): the runner's certificates
+ * have no names and no anchor, and what it tests is what TLS does with the
+ * verdict.
+ */
+static bool refuse_chains;
+
+int __wrap_tls_verify_chain(const struct tls_verify_request *req, char why[TLS_VERIFY_TEXT]);
+int __wrap_tls_verify_chain(const struct tls_verify_request *req, char why[TLS_VERIFY_TEXT])
+{
+	(void)req;
+	if (!refuse_chains)
+		return 0;
+	snprintf(why, TLS_VERIFY_TEXT, "refused by the test");
+	return TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE;
+}
+
+static int unimplemented(const char *what)
+{
+	fprintf(stderr, "%s is not implemented\n", what);
+	return EXIT_UNIMPLEMENTED;
+}
+
+static int failed(const char *what)
+{
+	fprintf(stderr, "the engine refuses %s\n", what);
+	return EXIT_FAILURE;
+}
+
+static int set_versions(struct exchange *x)
+{
+	const struct options *o = x->options;
+	int min = o->min_version > TLS_1_2 ? o->min_version : TLS_1_2;
+	int max = o->max_version ? o->max_version : TLS_1_3;
+
+	if (o->no_tls12 && min == TLS_1_2)
+		min = TLS_1_3;
+	if (o->no_tls13 && max == TLS_1_3)
+		max = TLS_1_2;
+	if (min > max)
+		return unimplemented("a version other than TLS 1.2 and 1.3");
+	return tls_config_set_versions(x->config, (uint16_t)min, (uint16_t)max) ?
+		       failed("the versions") : 0;
+}
+
+static int set_groups(struct exchange *x)
+{
+	const struct int_list *groups = &x->options->groups;
+	char list[MAX_NAMES] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < groups->count; i++) {
+		const char *name = tls_group_name((uint16_t)groups->values[i]);
+
+		if (!name)
+			return unimplemented("one of the groups");
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i ? ":" : "", name);
+	}
+	return len && tls_config_set_groups(x->config, list, NULL) ? failed(list) : 0;
+}
+
+/* From the wire's form to a list with commas. */
+static int set_advertised_alpn(struct exchange *x)
+{
+	const char *wire = x->options->advertise_alpn;
+	char list[MAX_NAMES] = "";
+
+	for (size_t at = 0, n; wire[at]; at += n) {
+		n = (unsigned char)wire[at++];
+		if (at > 1)
+			strncat(list, ",", 2);
+		strncat(list, wire + at, n);
+	}
+	return tls_config_set_alpn(x->config, list) ? failed(list) : 0;
+}
+
+/* A server refuses when none of its protocols is offered; these are the tests' own names. */
+static int set_alpn(struct exchange *x)
+{
+	const struct options *o = x->options;
+
+	if (!o->server)
+		return o->advertise_alpn ? set_advertised_alpn(x) : 0;
+	if (o->reject_alpn)
+		return tls_config_set_alpn(x->config, "none-of-the-runner's") ?
+			       failed("ALPN") : 0;
+	return o->select_alpn && tls_config_set_alpn(x->config, o->select_alpn) ?
+		       failed(o->select_alpn) : 0;
+}
+
+static int add_certificate(struct exchange *x, const char *pem, size_t len)
+{
+	struct tls_certificate *cert;
+	const char *why = NULL;
+	int err = tls_certificate_new(&cert, pem, len, &why);
+
+	if (err) {
+		fprintf(stderr, "%s: %s\n", x->options->cert_file, why);
+		return EXIT_FAILURE;
+	}
+	err = tls_config_add_certificate(x->config, cert);
+	tls_certificate_free(cert);
+	return err ? failed("the certificate") : 0;
+}
+
+static int load_key(struct exchange *x, const char *pem, size_t len)
+{
+	const char *why = NULL;
+
+	if (!tls_private_key_new(&x->key, pem, len, &why))
+		return 0;
+	fprintf(stderr, "%s: %s\n", x->options->key_file, why);
+	return EXIT_FAILURE;
+}
+
+static int with_file(struct exchange *x, const char *path,
+		     int (*use)(struct exchange *x, const char *pem, size_t len))
+{
+	size_t len;
+	char *text;
+	int status;
+
+	if (!path)
+		return 0;
+	text = file_read(path, &len);
+	if (!text)
+		return EXIT_FAILURE;
+	status = use(x, text, len);
+	free(text);
+	return status;
+}
+
+static int set_verify(struct exchange *x)
+{
+	const struct options *o = x->options;
+	enum tls_verify verify = TLS_VERIFY_NONE;
+
+	if (o->server && o->verify_peer)
+		verify = TLS_VERIFY_REQUEST;
+	else if (o->verify_peer || o->require_certificate)
+		verify = TLS_VERIFY_REQUIRE;
+	else if (o->verify_fail)
+		return unimplemented("a verdict that nobody asked for");
+	refuse_chains = o->verify_fail;
+	return tls_config_set_verify(x->config, verify) ? failed("the verification") : 0;
+}
+
+int setup_config(struct exchange *x)
+{
+	static const struct tls_hooks hooks = { .now = now, .event = observe };
+	static int (*const steps[])(struct exchange *x) = {
+		set_versions, set_groups, set_alpn, set_verify,
+	};
+	int status = 0;
+
+	x->config = tls_config_new(x->options->server ? TLS_SERVER : TLS_CLIENT, &hooks);
+	if (!x->config)
+		return failed("a configuration");
+	for (size_t i = 0; !status && i < sizeof(steps) / sizeof(*steps); i++)
+		status = steps[i](x);
+	if (!status)
+		status = with_file(x, x->options->cert_file, add_certificate);
+	return status ? status : with_file(x, x->options->key_file, load_key);
+}
+
+int setup_connection(struct exchange *x)
+{
+	const char *name = x->options->host_name;
+
+	x->conn = tls_conn_new(x->config);
+	if (!x->conn)
+		return failed("a connection");
+	tls_conn_set_arg(x->conn, x);
+	return name && tls_conn_set_server_name(x->conn, name) ? failed(name) : 0;
+}
