@@ -57,9 +57,9 @@ host_ready() {
 	local release
 	release=$(uname -r)
 	[[ $(id -u) = 0 ]] || die "HOST=1 loads a module: run it as root"
+	[[ -e /proc/modules ]] || die "HOST=1: this kernel ($release) takes no modules; run make demo without it"
 	[[ -d /lib/modules/$release/build ]] ||
 		die "HOST=1 needs this kernel's headers: install linux-headers-$release"
-	[[ -e /proc/modules ]] || die "HOST=1: this kernel ($release) takes no modules; run make demo without it"
 	[[ ! -d /sys/module/tlsgate ]] || die "HOST=1: tlsgate is loaded already; rmmod tlsgate first"
 }
 
