@@ -15,7 +15,6 @@ struct session_new {
 	struct tg_install in;
 	struct socket *tls;
 	struct socket *plain;
-	u32 idle_timeout;
 };
 
 static int keys_copy(struct genl_info *info, struct nlattr *nest, struct nlattr **tb, int type,
@@ -132,34 +131,6 @@ static u32 parse_idle_timeout(struct genl_info *info)
 	return nla ? nla_get_u32(nla) : 0;
 }
 
-/*
- * The plain socket of a relay.  What can be seen from here is checked before
- * any key is installed, for after that the TLS socket cannot be given back.
- */
-static struct socket *plain_get(struct genl_info *info)
-{
-	struct socket *sock = tg_netlink_socket(info, TLSGATE_A_RELAY_FD);
-	int err;
-
-	if (IS_ERR(sock))
-		return sock;
-	if (sock->type != SOCK_STREAM ||
-	    (!sk_is_tcp(sock->sk) && sock->sk->sk_family != AF_UNIX)) {
-		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[TLSGATE_A_RELAY_FD],
-				    "neither a TCP nor a UNIX stream socket");
-		err = tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_FD, -EOPNOTSUPP);
-	} else if (READ_ONCE(sock->sk->sk_state) != TCP_ESTABLISHED &&
-		   READ_ONCE(sock->sk->sk_state) != TCP_CLOSE_WAIT) {
-		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[TLSGATE_A_RELAY_FD],
-				    "not connected: connect the plain side first");
-		err = tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN);
-	} else {
-		return sock;
-	}
-	sockfd_put(sock);
-	return ERR_PTR(err);
-}
-
 static int parse_session_new(struct genl_info *info, struct session_new *new)
 {
 	struct socket *sock;
@@ -171,23 +142,18 @@ static int parse_session_new(struct genl_info *info, struct session_new *new)
 		err = parse_install(info, &new->in);
 	if (err)
 		return err;
-	new->idle_timeout = parse_idle_timeout(info);
 	sock = tg_netlink_socket(info, TLSGATE_A_FD);
 	if (IS_ERR(sock))
 		return PTR_ERR(sock);
 	new->tls = sock;
 	if (!info->attrs[TLSGATE_A_RELAY_FD])
 		return 0;
-	sock = plain_get(info);
+	sock = tg_netlink_socket(info, TLSGATE_A_RELAY_FD);
 	if (IS_ERR(sock))
 		return PTR_ERR(sock);
 	new->plain = sock;
 	new->in.relay_follows = true;
-	if (new->plain != new->tls)
-		return 0;
-	NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[TLSGATE_A_RELAY_FD],
-			    "the same socket as fd: give the plain side");
-	return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_FD, -EINVAL);
+	return 0;
 }
 
 /* The sentence is the core's; the attribute it is about, ours to name. */
@@ -211,18 +177,39 @@ static int refuse_relay(struct genl_info *info, enum tlsgate_reason reason, int 
 	return tg_netlink_refuse(info, reason, err);
 }
 
+static struct tg_relay *prepare_relay(struct genl_info *info, struct socket *tls,
+				      struct socket *plain)
+{
+	enum tlsgate_reason reason = TLSGATE_REASON_NONE;
+	struct tg_relay *r;
+
+	r = tg_relay_prepare(tls, plain, parse_idle_timeout(info), info->extack, &reason);
+	if (IS_ERR(r))
+		refuse_relay(info, reason, PTR_ERR(r));
+	return r;
+}
+
 /* Both steps of SESSION_NEW.  On success the session comes with a reference. */
 static int install(struct genl_info *info, const struct session_new *new, struct tg_session **out)
 {
 	enum tlsgate_reason reason = TLSGATE_REASON_NONE;
+	struct tg_relay *r = NULL;
 	int err;
 
+	if (new->plain) {
+		r = prepare_relay(info, new->tls, new->plain);
+		if (IS_ERR(r))
+			return PTR_ERR(r);
+	}
 	err = tg_ulp_install(new->tls, &new->in, info->extack, &reason, out);
-	if (err)
+	if (err) {
+		if (r)
+			tg_relay_discard(r);
 		return refuse_install(info, reason, err);
-	if (!new->plain)
+	}
+	if (!r)
 		return 0;
-	err = tg_relay_start(new->tls, new->plain, new->idle_timeout, info->extack, &reason);
+	err = tg_relay_start(r, info->extack, &reason);
 	if (!err)
 		return 0;
 	/* Nobody holds what is needed to go on: better no connection than half a gate. */
@@ -301,15 +288,23 @@ static int relay_start(struct genl_info *info, struct tg_session *s, struct sock
 {
 	enum tlsgate_reason reason = TLSGATE_REASON_NONE;
 	struct socket *tls = session_socket(s);
+	struct tg_relay *r;
 	int err;
 
 	if (!tls) {
 		GENL_SET_ERR_MSG(info, "the session has ended");
 		return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN);
 	}
-	err = tg_relay_start(tls, plain, parse_idle_timeout(info), info->extack, &reason);
+	r = prepare_relay(info, tls, plain);
+	if (IS_ERR(r)) {
+		err = PTR_ERR(r);
+	} else {
+		err = tg_relay_start(r, info->extack, &reason);
+		if (err)
+			refuse_relay(info, reason, err);
+	}
 	sockfd_put(tls);
-	return err ? refuse_relay(info, reason, err) : 0;
+	return err;
 }
 
 int tg_netlink_relay_new(struct sk_buff *skb, struct genl_info *info)
@@ -324,7 +319,7 @@ int tg_netlink_relay_new(struct sk_buff *skb, struct genl_info *info)
 		GENL_SET_ERR_MSG(info, "RELAY_NEW needs the plain socket");
 		goto out;
 	}
-	plain = plain_get(info);
+	plain = tg_netlink_socket(info, TLSGATE_A_RELAY_FD);
 	if (IS_ERR(plain)) {
 		err = PTR_ERR(plain);
 		goto out;

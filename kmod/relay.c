@@ -700,44 +700,60 @@ static int tg_relay_join(struct tg_relay *r, struct netlink_ext_ack *extack,
 	return err;
 }
 
-int tg_relay_start(struct socket *tls, struct socket *plain, u32 idle_timeout,
-		   struct netlink_ext_ack *extack, enum tlsgate_reason *reason)
+void tg_relay_discard(struct tg_relay *r)
+{
+	tg_relay_count(tg_net(r->net), r->uid, -1, 0);
+	kfree(r);
+}
+
+struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
+				  struct netlink_ext_ack *extack, enum tlsgate_reason *reason)
 {
 	struct tg_net *tn = tg_net(sock_net(tls->sk));
 	struct tg_relay *r;
 	int err;
 
-	/* Before the lock: a socket cannot be locked inside itself. */
 	err = tg_plain_check(tls, plain, extack, reason);
 	if (err)
-		return err;
+		return ERR_PTR(err);
 	if (!tg_relay_count(tn, current_uid(), 1, tg_relay_limit()))
-		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_USER_LIMIT, -EDQUOT,
-				 "user has its fill of relays: raise RLIMIT_NOFILE of the caller");
-	*reason = TLSGATE_REASON_NO_MEMORY;
+		return ERR_PTR(tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_USER_LIMIT, -EDQUOT,
+					 "user has its fill of relays: raise RLIMIT_NOFILE of the caller"));
 	r = tg_relay_alloc(tls, plain, idle_timeout);
 	if (!r) {
 		tg_relay_count(tn, current_uid(), -1, 0);
-		return -ENOMEM;
+		*reason = TLSGATE_REASON_NO_MEMORY;
+		return ERR_PTR(-ENOMEM);
 	}
+	return r;
+}
 
-	lock_sock(tls->sk);
+int tg_relay_start(struct tg_relay *r, struct netlink_ext_ack *extack,
+		   enum tlsgate_reason *reason)
+{
+	struct sock *sk = r->tls->sk;
+	int err;
+
+	lock_sock(sk);
 	err = tg_relay_join(r, extack, reason);
-	if (!err)
+	if (!err) {
 		tg_session_announce(r->session);
-	release_sock(tls->sk);
+		/* For us: once unlocked, the relay may come to its end. */
+		refcount_inc(&r->ref);
+	}
+	release_sock(sk);
 	if (err) {
-		tg_relay_count(tn, r->uid, -1, 0);
-		kfree(r);
+		tg_relay_discard(r);
 		return err;
 	}
 	tg_stat_inc(r->net, TG_STAT_RELAYS_OPENED);
-	if (idle_timeout) {
+	if (r->idle_timeout) {
 		refcount_inc(&r->ref);
 		tg_relay_arm(r, r->idle_timeout);
 	}
 	tg_relay_kick_open(r);
 	tg_relay_kick_seal(r);
+	tg_relay_put(r);
 	return 0;
 }
 

@@ -13,21 +13,36 @@ int tg_relay_init(void);
 void tg_relay_exit(void);
 
 /**
- * tg_relay_start() - join a session's socket with a plain stream socket
- * @tls: socket with a session
+ * tg_relay_prepare() - check and charge a relay that is to be started
+ * @tls: socket that has a session, or is about to get one
  * @plain: connected TCP or UNIX stream socket, same namespace
  * @idle_timeout: ms without a byte in either direction; 0 for none
  * @extack: says what was refused and what to do
  * @reason: set to the REFUSED_* reason on error
  *
+ * Process context.  All that can be refused is refused here, before keys go in.
+ *
+ * Return: the relay, for tg_relay_start() or tg_relay_discard(), or ERR_PTR:
+ * %-EOPNOTSUPP: kind of socket; %-ENOTCONN: not connected; %-EXDEV: namespace;
+ * %-EBUSY: in a relay or otherwise in use; %-EDQUOT: the user's limit; %-ENOMEM.
+ */
+struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
+				  struct netlink_ext_ack *extack, enum tlsgate_reason *reason);
+void tg_relay_discard(struct tg_relay *r);
+
+/**
+ * tg_relay_start() - join a session's socket with a plain one
+ * @r: prepared; consumed
+ * @extack: says what was refused and what to do
+ * @reason: set to the REFUSED_* reason on error
+ *
  * Process context.  The relay takes references of its own on both files.
  *
- * Return: 0, %-EOPNOTSUPP: kind of socket; %-ENOTCONN: not connected or the
- * session has ended; %-EBUSY: either is in a relay or otherwise in use;
- * %-EDQUOT: the user's limit; %-ENOMEM.
+ * Return: 0; %-ENOTCONN: the session has ended; or, if the plain socket has
+ * changed since, what tg_relay_prepare() returns.
  */
-int tg_relay_start(struct socket *tls, struct socket *plain, u32 idle_timeout,
-		   struct netlink_ext_ack *extack, enum tlsgate_reason *reason);
+int tg_relay_start(struct tg_relay *r, struct netlink_ext_ack *extack,
+		   enum tlsgate_reason *reason);
 
 /**
  * struct tg_relay_info - what a relay tells of itself
