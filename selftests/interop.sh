@@ -28,6 +28,7 @@ esac
 . "$here/interop/kernel.sh"
 . "$here/interop/clients.sh"
 . "$here/interop/serve.sh"
+. "$here/interop/behaviour.sh"
 . "$here/interop/connect.sh"
 
 : "${SEED:=$RANDOM}"
@@ -43,12 +44,19 @@ have node || node=nodejs
 prepare() {
 	[[ -x $tlsgated ]] || bail_out "$tlsgated is not there: run \`make userspace\`"
 	have openssl && have curl && have "$python" || bail_out "needs openssl, curl and python3"
+	# The gates' workers, who are nobody, have to reach a socket in there.
+	chmod 711 "$tmp"
 	kernel_prepare
 	new_ca ca && new_ca otherca &&
 		new_cert ecdsa ecdsa ca DNS:gate.test &&
 		new_cert rsa rsa ca DNS:gate.test &&
 		new_cert ed25519 ed25519 ca DNS:gate.test &&
-		new_cert expired ecdsa ca DNS:gate.test -days -1 ||
+		new_cert expired ecdsa ca DNS:gate.test -days -1 &&
+		new_cert other ecdsa ca DNS:other.test &&
+		new_cert client_ecdsa ecdsa ca email:client@gate.test &&
+		new_cert client_rsa rsa ca email:client@gate.test &&
+		new_cert client_ed25519 ed25519 ca email:client@gate.test &&
+		new_cert stranger ecdsa otherca email:client@gate.test ||
 		bail_out "no certificates: $(tail -n 1 "$tmp/log/openssl")"
 	openssl enc -aes-128-ctr -pass "pass:$SEED" -nosalt -pbkdf2 </dev/zero 2>/dev/null |
 		head -c "$blob_size" >"$tmp/blob"
@@ -76,10 +84,11 @@ start_backend
 
 start_gates || bail_out "$why"
 serve_table
-# What is refused in the handshake never reaches the kernel.
+# What the handshake alone decides never reaches the kernel.
 if [[ $path = user ]]; then
 	serve_refusals
 	serve_client_refusals
+	serve_names
 fi
 serve_behaviour
 kernel_serve

@@ -171,7 +171,7 @@ new_cert() {
 	[[ $type = rsa ]] && usage+=,keyEncipherment
 	new_key "$type" "$tmp/$name.key" || return 1
 	printf '%s\n' "subjectAltName=$san" basicConstraints=CA:FALSE "keyUsage=critical,$usage" \
-		extendedKeyUsage=serverAuth >"$tmp/$name.ext"
+		extendedKeyUsage=serverAuth,clientAuth >"$tmp/$name.ext"
 	openssl req -new -key "$tmp/$name.key" -subj "/CN=$name" 2>>"$tmp/log/openssl" |
 		openssl x509 -req -CA "$tmp/$ca.pem" -CAkey "$tmp/$ca.key" -CAcreateserial \
 			-days 30 -extfile "$tmp/$name.ext" -out "$tmp/$name.pem" "$@" \

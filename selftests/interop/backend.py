@@ -7,7 +7,7 @@ usage: backend.py BLOB HTTP-PORT [SUM-PORT TALK-PORT VERDICTS] [--tls CERT KEY]
 HTTP: GET /blob gives BLOB, GET /part its first eighth, GET /header the size of the request's X-Big header
 and as large a header in the answer, GET /open the number of connections, PUT
 anything answers with the SHA-256 and the length of the body. GET /held is /blob whose second
-half waits for the file VERDICTS.go.
+half waits for the file VERDICTS.go. The same on the UNIX socket VERDICTS.sock.
 
 SUM reads to the end of file, appends one line to VERDICTS ("clean" or "reset",
 bytes, SHA-256) and answers a clean end with "SHA-256 bytes".
@@ -18,6 +18,7 @@ same line to VERDICTS.
 import hashlib
 import http.server
 import os
+import socket
 import socketserver
 import ssl
 import sys
@@ -96,6 +97,17 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         sys.stderr.write("%s: %s\n" % (client_address, sys.exc_info()[1]))
 
 
+class UnixServer(Server):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self):
+        socketserver.TCPServer.server_bind(self)
+        os.chmod(self.server_address, 0o666)    # the gate's workers are nobody
+
+    def finish_request(self, request, client_address):
+        self.RequestHandlerClass(request, ("unix", 0), self)
+
+
 class Raw(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
     request_queue_size = 128
@@ -151,13 +163,16 @@ def main():
     with open(args[0], "rb") as blob_file:
         blob = blob_file.read()
     web = Server(("127.0.0.1", int(args[1])), Handler)
-    web.blob = blob
+    web.blob, web.go = blob, ""
     if context:
         # Handshakes belong into the connection's thread, not into accept().
         web.socket = context.wrap_socket(web.socket, server_side=True,
                                          do_handshake_on_connect=False)
     if len(args) > 2:
         web.go = args[4] + ".go"
+        unix = UnixServer(args[4] + ".sock", Handler)
+        unix.blob, unix.go = blob, web.go
+        serve(unix)
         for port, handler in ((args[2], Sum), (args[3], Talk)):
             raw = Raw(("127.0.0.1", int(port)), handler)
             raw.blob, raw.verdicts = blob, args[4]
