@@ -194,8 +194,10 @@ static int choose13(struct tls_conn *conn)
 	struct tls_handshake *hs = conn->hs;
 	const struct tls_offer *offer = &hs->offer;
 
+	int err;
+
 	/* RFC 9846 section 9.2 */
-	if (!offer->has_groups || !offer->has_shares || !offer->has_schemes)
+	if (!offer->has_groups || !offer->has_shares)
 		return TLS_ALERT(MISSING_EXTENSION);
 	conn->suite = NULL;
 	for (size_t i = 0; i < config->suite_count && !conn->suite; i++) {
@@ -204,9 +206,14 @@ static int choose13(struct tls_conn *conn)
 			conn->suite = config->suites[i];
 	}
 	hs->group = choose_group13(conn);
-	if (!conn->suite || !hs->group || !choose_certificate(conn, conn->suite))
+	if (!conn->suite || !hs->group)
 		return TLS_ALERT(HANDSHAKE_FAILURE);
-	return 0;
+	err = tls13_choose_psk(conn);
+	if (err || conn->resumed)
+		return err;
+	if (!offer->has_schemes)
+		return TLS_ALERT(MISSING_EXTENSION);
+	return choose_certificate(conn, conn->suite) ? 0 : TLS_ALERT(HANDSHAKE_FAILURE);
 }
 
 /* ---- TLS 1.2 ---- */
@@ -230,7 +237,10 @@ static int choose12(struct tls_conn *conn)
 {
 	const struct tls_config *config = conn->config;
 	struct tls_handshake *hs = conn->hs;
+	int err = tls12_choose_ticket(conn);
 
+	if (err || conn->resumed)
+		return err;
 	hs->group = choose_group12(conn);
 	for (size_t i = 0; i < config->suite_count; i++) {
 		const struct tls_suite *suite = config->suites[i];

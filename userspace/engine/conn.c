@@ -27,6 +27,7 @@ void tls_handshake_free(struct tls_handshake *hs)
 	tls_transcript_free(&hs->transcript);
 	tls_buf_free(&hs->flight);
 	tls_buf_free(&hs->cookie);
+	tls_session_free(&hs->session);
 	tls_kex_free(hs->kex);
 	tls_wipe(hs, sizeof(*hs));
 	free(hs);
@@ -44,6 +45,7 @@ struct tls_conn *tls_conn_new(struct tls_config *config)
 	tls_buf_init(&conn->in, TLS_MAX_INPUT);
 	tls_buf_init(&conn->message, TLS_HANDSHAKE_HEADER + TLS_MAX_CERT_MESSAGE);
 	tls_buf_init(&conn->out, SIZE_MAX);
+	tls_buf_init(&conn->session, TLS_MAX_SESSION);
 	tls_record_init(&conn->rx);
 	tls_record_init(&conn->tx);
 	conn->hs = handshake_new();
@@ -62,6 +64,7 @@ void tls_conn_free(struct tls_conn *conn)
 	tls_buf_free(&conn->in);
 	tls_buf_free(&conn->message);
 	tls_buf_free(&conn->out);
+	tls_buf_free(&conn->session);
 	tls_record_free(&conn->rx);
 	tls_record_free(&conn->tx);
 	tls_keysched_free(&conn->keysched);

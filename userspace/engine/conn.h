@@ -18,6 +18,7 @@
 #include "keysched13.h"
 #include "prf12.h"
 #include "record.h"
+#include "session.h"
 #include "transcript.h"
 #include "verify.h"
 
@@ -97,6 +98,7 @@ enum tls_state {
 	TLS13_SERVER_WAIT_VERIFY,
 	TLS13_SERVER_WAIT_FINISHED,
 	TLS13_SERVER_APPLICATION_KEYS,
+	TLS13_SERVER_SEND_TICKETS,
 	TLS13_SERVER_ESTABLISHED,
 
 	TLS12_CLIENT_WAIT_CERT,
@@ -109,6 +111,9 @@ enum tls_state {
 	TLS12_CLIENT_SIGN,
 	TLS12_CLIENT_SEND_VERIFY,
 	TLS12_CLIENT_SEND_FINISHED,
+	TLS12_CLIENT_WAIT_TICKET,
+	TLS12_CLIENT_RESUME,
+	TLS12_CLIENT_RESUME_FINISHED,
 	TLS12_CLIENT_WAIT_CCS,
 	TLS12_CLIENT_WAIT_FINISHED,
 	TLS12_CLIENT_ESTABLISHED,
@@ -125,6 +130,9 @@ enum tls_state {
 	TLS12_SERVER_WAIT_VERIFY,
 	TLS12_SERVER_WAIT_CCS,
 	TLS12_SERVER_WAIT_FINISHED,
+	TLS12_SERVER_RESUME,
+	TLS12_SERVER_RESUME_FINISHED,
+	TLS12_SERVER_SEND_TICKET,
 	TLS12_SERVER_SEND_FINISHED,
 	TLS12_SERVER_ESTABLISHED,
 };
@@ -158,6 +166,8 @@ struct tls_config {
 	struct tls_buf alpn;		/* ProtocolName list as on the wire, without its length */
 	struct tls_certificate **certs;
 	size_t cert_count;
+	struct tls_ticket_key ticket_keys[TLS_MAX_TICKET_KEYS];
+	size_t ticket_key_count;
 	struct tls_trust *trust;
 	bool has_ca;			/* trust is not empty */
 	enum tls_verify verify;
@@ -170,6 +180,11 @@ struct tls_config {
 struct tls_offer {
 	struct tls_slice suites, versions, groups, shares, schemes, alpn, cert_types;
 	bool has_versions, has_groups, has_shares, has_schemes, has_alpn, extended_master_secret;
+	bool has_psk_modes, psk_dhe, has_psk;
+	const uint8_t *hello;		/* of the whole message */
+	const uint8_t *binders_at;	/* where its binders begin */
+	struct tls_slice identities, binders;	/* pre_shared_key's lists */
+	struct tls_slice ticket;	/* TLS 1.2 */
 };
 
 /* What only a handshake needs; freed, wiped, when it is over. */
@@ -189,6 +204,9 @@ struct tls_handshake {
 	uint32_t ext_sent, ext_seen;	/* bits: rows of the registry; seen: in the last message */
 	struct tls_offer offer;
 	struct tls_buf cookie;		/* HelloRetryRequest's, to be echoed */
+	struct tls_session session;	/* client: offered, if it has a ticket; server: resumed */
+	uint16_t psk_index;		/* of the identity that the server took */
+	bool ticket_due;		/* server: one is to be sent; client, TLS 1.2: announced */
 	const struct tls_group *group;	/* of the key exchange; client TLS 1.3: of its share */
 	uint8_t share[TLS_MAX_SHARE];	/* our public value, share_len bytes */
 	uint16_t share_len;
@@ -240,6 +258,8 @@ struct tls_conn {
 	const struct tls_suite *suite;
 	uint16_t group, scheme;		/* scheme: of the server's signature */
 	struct tls_keysched keysched;	/* TLS 1.3; lives on for KeyUpdate */
+	uint8_t resumption[TLS_MAX_HASH];	/* client, TLS 1.3: for tickets to come */
+	struct tls_buf session;		/* client: what tls_conn_session() gives */
 	struct tls_certificate *peer;
 	char server_name[TLS_MAX_SERVER_NAME + 1];
 	char alpn[TLS_MAX_ALPN + 1];
@@ -311,7 +331,7 @@ TLS_MUST_CHECK int tls13_next_traffic_secret(struct tls_conn *conn, bool send);
 tls_handler tls13_client_handshake_keys, tls13_server_handshake_keys;
 tls_handler tls13_derive_master, tls13_server_master;
 tls_handler tls13_client_application_keys, tls13_server_application_keys;
-tls_handler tls12_derive_keys, tls12_server_keys;
+tls_handler tls12_derive_keys, tls12_server_keys, tls12_resume_keys;
 
 /* ---- choose.c: what the server takes of an offer, the client of a request --- */
 
@@ -332,6 +352,20 @@ TLS_MUST_CHECK int tls_choose_alpn(struct tls_conn *conn);
 bool tls_config_has_version(const struct tls_config *config, uint16_t version);
 bool tls_config_has_suite(const struct tls_config *config, const struct tls_suite *suite);
 const struct tls_group *tls_config_group(const struct tls_config *config, uint16_t id);
+
+/* ---- resume.c: sessions that go on --------------------------------------------- */
+
+/*
+ * Server: takes one of the client's TLS 1.3 PSKs or its TLS 1.2 ticket where it
+ * can (conn->resumed); not being able to is no error.  decrypt_error: a binder
+ * that does not fit; illegal_parameter, missing_extension: an offer that is none.
+ */
+TLS_MUST_CHECK int tls13_choose_psk(struct tls_conn *conn);
+TLS_MUST_CHECK int tls12_choose_ticket(struct tls_conn *conn);
+/* Client: the binder of hs->session over the hello that begins at start of the flight. */
+TLS_MUST_CHECK int tls13_write_binder(struct tls_conn *conn, size_t start);
+/* The session of this connection, without ticket and TLS 1.3 secret.  peer is borrowed. */
+void tls_session_of(const struct tls_conn *conn, struct tls_session *session);
 
 /* ---- messages: msg_*.c ------------------------------------------------------- */
 
@@ -354,7 +388,13 @@ tls_handler tls12_send_server_hello_done, tls12_recv_server_hello_done;
 tls_handler tls12_send_client_key_exchange, tls12_recv_client_key_exchange;
 tls_handler tls12_recv_ccs;
 tls_handler tls12_send_finished, tls12_recv_finished, tls13_send_finished, tls13_recv_finished;
-tls_handler tls13_recv_new_session_ticket, tls13_recv_key_update, tls12_refuse_renegotiation;
+tls_handler tls13_send_tickets, tls13_recv_new_session_ticket;
+tls_handler tls12_send_ticket, tls12_recv_new_session_ticket;
+tls_handler tls13_recv_key_update, tls12_refuse_renegotiation;
+/* A post-handshake message came: unexpected_message when there are too many without data. */
+TLS_MUST_CHECK int tls_count_post_handshake(struct tls_conn *conn);
+/* Verifies conn->peer as the configuration wants it. */
+TLS_MUST_CHECK int tls_verify_peer(struct tls_conn *conn);
 
 /* Puts a KeyUpdate into the output and ratchets the send key. */
 TLS_MUST_CHECK int tls_send_key_update(struct tls_conn *conn, bool request);

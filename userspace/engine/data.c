@@ -41,7 +41,7 @@ int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len)
 	*len = want < conn->plain.len ? want : conn->plain.len;
 	memcpy(buf, conn->in.data + conn->plain.start, *len);
 	tls_engine_consume(conn, *len);
-	conn->post_handshake = 0;
+	conn->post_handshake = 0;	/* it counts those without data between them */
 	return 0;
 }
 

@@ -364,6 +364,7 @@ static int establish(struct tls_conn *conn)
 	conn->established = true;
 	tls_handshake_free(conn->hs);
 	conn->hs = NULL;
+	tls_wipe(conn->keysched.secret, sizeof(conn->keysched.secret));
 	tls_buf_free(&conn->message);
 	return 0;
 }

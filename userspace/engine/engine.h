@@ -240,6 +240,24 @@ int tls_config_add_ca(struct tls_config *config, const void *pem, size_t len);
 int tls_config_use_system_ca(struct tls_config *config);
 int tls_config_set_verify(struct tls_config *config, enum tls_verify verify);
 
+#define TLS_MAX_TICKET_KEYS	4
+#define TLS_TICKET_LIFETIME	7200	/* seconds */
+
+/* Seals session tickets.  Random, and the same for all who take each other's tickets. */
+struct tls_ticket_key {
+	uint8_t name[16];		/* in the clear in every ticket */
+	uint8_t key[32];
+};
+
+/*
+ * Server: the first key seals tickets, every one opens them.  To rotate, put a
+ * new key first and keep the others for TLS_TICKET_LIFETIME.  None (as at
+ * first): no tickets, no resumption.  The keys are copied.  This one may be
+ * called at any time, by the only thread that uses config.
+ */
+int tls_config_set_ticket_keys(struct tls_config *config, const struct tls_ticket_key *keys,
+			       size_t count);
+
 /* ---- connections ------------------------------------------------------- */
 
 struct tls_conn;
@@ -250,6 +268,21 @@ void tls_conn_set_arg(struct tls_conn *conn, void *conn_arg);	/* for the event h
 /* Client: the name (or IP address literal) to verify, and to send as SNI where
  * RFC 6066 allows.  TLS_ERR_ARGUMENT: no DNS name and no address. */
 int tls_conn_set_server_name(struct tls_conn *conn, const char *name);
+
+/*
+ * Client: offers to resume a session, as tls_conn_session() of an earlier
+ * connection gave it; for after tls_conn_set_server_name(), and once per
+ * session (RFC 9846 appendix C.4).  The server's certificate is verified again,
+ * now.  TLS_ERR_ARGUMENT: it cannot be resumed (expired, other name, other
+ * configuration...); the connection goes on without it.
+ */
+int tls_conn_set_session(struct tls_conn *conn, const uint8_t *session, size_t len);
+/*
+ * Client: the latest session that the server gave a ticket for, or NULL.  It
+ * holds secrets: keep it as such, and in memory.  In TLS 1.3 it comes after the
+ * handshake, on tls_conn_read().  Valid until the next call that changes conn.
+ */
+const uint8_t *tls_conn_session(const struct tls_conn *conn, size_t *len);
 
 /* Client: puts the ClientHello into the output.  Server: does nothing. */
 int tls_conn_start(struct tls_conn *conn);

@@ -19,6 +19,9 @@ static const struct tls_ext *const registry[] = {
 	&tls_ext_cookie,
 	&tls_ext_early_data,
 	&tls_ext_key_share,
+	&tls_ext_session_ticket,
+	&tls_ext_psk_key_exchange_modes,
+	&tls_ext_pre_shared_key,	/* has to be written last */
 };
 
 #define EXT_COUNT	(sizeof(registry) / sizeof(*registry))
@@ -113,6 +116,7 @@ static int twice(enum tls_ext_place place)
 static int collect(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *block,
 		   struct tls_reader bodies[EXT_COUNT], uint32_t *seen)
 {
+	bool last = false;
 	struct type_set met;
 	int err = 0;
 
@@ -127,10 +131,13 @@ static int collect(struct tls_conn *conn, enum tls_ext_place place, struct tls_r
 			break;
 		if (!type_set_add(&met, type))
 			return twice(place);
+		if (last)
+			return TLS_ALERT(ILLEGAL_PARAMETER);
 		if (!err)
 			err = check_place(conn, row, place);
 		if (row == EXT_COUNT)
 			continue;
+		last = registry[row]->last && place == TLS_IN_CLIENT_HELLO;
 		bodies[row] = body;
 		*seen |= 1u << row;
 	}
@@ -170,6 +177,11 @@ bool tls_ext_find(struct tls_reader block, uint16_t type, struct tls_reader *bod
 bool tls_ext_seen(const struct tls_conn *conn, uint16_t type)
 {
 	return conn->hs->ext_seen & 1u << find_row(type);
+}
+
+bool tls_ext_sent(const struct tls_conn *conn, uint16_t type)
+{
+	return conn->hs->ext_sent & 1u << find_row(type);
 }
 
 void tls_ext_assume_seen(struct tls_conn *conn, uint16_t type)

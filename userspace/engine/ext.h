@@ -23,9 +23,12 @@ enum tls_ext_place {
 #define TLS_EXT_SIGNATURE_ALGORITHMS	13
 #define TLS_EXT_ALPN			16
 #define TLS_EXT_EXTENDED_MASTER_SECRET	23
+#define TLS_EXT_SESSION_TICKET		35
+#define TLS_EXT_PRE_SHARED_KEY		41
 #define TLS_EXT_EARLY_DATA		42
 #define TLS_EXT_SUPPORTED_VERSIONS	43
 #define TLS_EXT_COOKIE			44
+#define TLS_EXT_PSK_KEY_EXCHANGE_MODES	45
 #define TLS_EXT_CERTIFICATE_AUTHORITIES	47
 #define TLS_EXT_SIGNATURE_ALGORITHMS_CERT	50
 #define TLS_EXT_KEY_SHARE		51
@@ -34,6 +37,7 @@ enum tls_ext_place {
 struct tls_ext {
 	uint16_t type;
 	uint8_t places;			/* where it may be */
+	bool last;			/* nothing may follow it in a ClientHello */
 	/* Does it go into our block here?  For answers only if the peer sent it, too. */
 	bool (*due)(const struct tls_conn *conn, enum tls_ext_place place);
 	void (*write)(struct tls_conn *conn, enum tls_ext_place place, struct tls_buf *out);
@@ -57,12 +61,15 @@ bool tls_ext_find(struct tls_reader block, uint16_t type, struct tls_reader *bod
 /* Was it in the block read last? */
 bool tls_ext_seen(const struct tls_conn *conn, uint16_t type);
 
+/* Was it in our ClientHello? */
+bool tls_ext_sent(const struct tls_conn *conn, uint16_t type);
 /* As if it had been there (RFC 5746's cipher suite value stands for its extension). */
 void tls_ext_assume_seen(struct tls_conn *conn, uint16_t type);
 
 extern const struct tls_ext tls_ext_supported_versions, tls_ext_server_name,
 	tls_ext_supported_groups, tls_ext_key_share, tls_ext_signature_algorithms,
 	tls_ext_signature_algorithms_cert, tls_ext_certificate_authorities, tls_ext_alpn, tls_ext_extended_master_secret,
-	tls_ext_renegotiation_info, tls_ext_ec_point_formats, tls_ext_cookie, tls_ext_early_data;
+	tls_ext_renegotiation_info, tls_ext_ec_point_formats, tls_ext_cookie, tls_ext_early_data,
+	tls_ext_session_ticket, tls_ext_psk_key_exchange_modes, tls_ext_pre_shared_key;
 
 #endif /* TLSGATE_EXT_H */

@@ -100,16 +100,19 @@ static int derive_handshake(struct tls_conn *conn)
 {
 	struct tls_handshake *hs = conn->hs;
 	struct tls_keysched *ks = &conn->keysched;
+	struct tls_slice psk = { hs->session.secret, conn->resumed ? hs->session.secret_len : 0 };
 	const struct secret secrets[] = {
 		{ TLS_LABEL_CLIENT_HANDSHAKE, hs->client_secret,
 		  "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "client_handshake_traffic_secret" },
 		{ TLS_LABEL_SERVER_HANDSHAKE, hs->server_secret,
 		  "SERVER_HANDSHAKE_TRAFFIC_SECRET", "server_handshake_traffic_secret" },
 	};
-	int err = tls_keysched_init(ks, conn->suite->hash);
+	int err;
 
+	tls_keysched_free(ks);		/* it may have been made for a binder */
+	err = tls_keysched_init(ks, conn->suite->hash);
 	if (!err)
-		err = tls_keysched_early(ks, (struct tls_slice){ NULL, 0 });
+		err = tls_keysched_early(ks, psk);
 	if (!err)
 		err = tls_keysched_handshake(ks, (struct tls_slice){ hs->shared, hs->shared_len });
 	if (!err)
@@ -176,9 +179,15 @@ int tls13_server_master(struct tls_conn *conn, struct tls_reader *body)
 
 int tls13_client_application_keys(struct tls_conn *conn, struct tls_reader *body)
 {
-	int err = tls13_set_traffic_secret(conn, true, conn->hs->client_app);
+	uint8_t digest[TLS_MAX_HASH];
+	int err = tls_transcript_digest(&conn->hs->transcript, digest);
 
 	(void)body;
+	if (!err)
+		err = tls_keysched_derive(&conn->keysched, TLS_LABEL_RESUMPTION, digest,
+					  conn->resumption);
+	if (!err)
+		err = tls13_set_traffic_secret(conn, true, conn->hs->client_app);
 	return err ? err : tls13_set_traffic_secret(conn, false, conn->hs->server_app);
 }
 
@@ -205,22 +214,39 @@ static int derive_master12(struct tls_conn *conn)
 	return err ? err : tls_prf12_extended_master(hash, premaster, digest, hs->master);
 }
 
-int tls12_derive_keys(struct tls_conn *conn, struct tls_reader *body)
+static int expand_master12(struct tls_conn *conn)
 {
 	struct tls_handshake *hs = conn->hs;
 	bool client = conn->role == TLS_CLIENT;
-	int err = derive_master12(conn);
 
-	(void)body;
-	tls_wipe(hs->shared, sizeof(hs->shared));
-	if (err)
-		return err;
 	tls_keylog(conn, "CLIENT_RANDOM", hs->master, sizeof(hs->master));
 	tls_engine_event(conn, TLS_EVENT_SECRET_DERIVED, 0,
 			 (struct tls_slice){ hs->master, sizeof(hs->master) }, "master_secret");
 	return tls_prf12_keys(conn->suite, hs->master, hs->client_random, hs->server_random,
 			      client ? &hs->next_tx : &hs->next_rx,
 			      client ? &hs->next_rx : &hs->next_tx);
+}
+
+int tls12_derive_keys(struct tls_conn *conn, struct tls_reader *body)
+{
+	int err = derive_master12(conn);
+
+	(void)body;
+	tls_wipe(conn->hs->shared, sizeof(conn->hs->shared));
+	return err ? err : expand_master12(conn);
+}
+
+int tls12_resume_keys(struct tls_conn *conn, struct tls_reader *body)
+{
+	struct tls_handshake *hs = conn->hs;
+
+	(void)body;
+	if (hs->session.secret_len != TLS12_MASTER_LEN)
+		return TLS_ERR_LIBRARY;
+	memcpy(hs->master, hs->session.secret, TLS12_MASTER_LEN);
+	if (conn->role == TLS_CLIENT && hs->ticket_due)
+		conn->state = TLS12_CLIENT_WAIT_TICKET;
+	return expand_master12(conn);
 }
 
 /*

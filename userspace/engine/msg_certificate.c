@@ -96,7 +96,7 @@ static void show_element(void *arg, struct tls_slice der, const char *verdict)
 	tls_engine_event(arg, TLS_EVENT_CERTIFICATE, 0, der, verdict);
 }
 
-static int verify_chain(struct tls_conn *conn)
+int tls_verify_peer(struct tls_conn *conn)
 {
 	const struct tls_config *config = conn->config;
 	bool client = conn->role == TLS_CLIENT;
@@ -124,7 +124,7 @@ static int take_chain(struct tls_conn *conn, const struct tls_slice *chain, size
 	if (!tls_certificate_may(conn->peer, rsa_kx ? TLS_KEY_DECRYPT : TLS_KEY_SIGN))
 		return TLS_ALERT(ILLEGAL_PARAMETER);
 	if (conn->config->verify != TLS_VERIFY_NONE)
-		return verify_chain(conn);
+		return tls_verify_peer(conn);
 	for (size_t i = 0; i < count; i++)
 		tls_engine_event(conn, TLS_EVENT_CERTIFICATE, 0, chain[i], "not verified");
 	return 0;

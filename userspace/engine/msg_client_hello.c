@@ -12,13 +12,15 @@
 static int begin_handshake(struct tls_conn *conn)
 {
 	struct tls_handshake *hs = conn->hs;
+	bool has13 = tls_config_has_version(conn->config, TLS_1_3);
 	int err = tls_random(hs->client_random, sizeof(hs->client_random));
 
 	hs->client_version = TLS_1_2;
-	if (err || !tls_config_has_version(conn->config, TLS_1_3))
+	if (has13)
+		hs->group = conn->config->groups[0];
+	/* RFC 9846 appendix E.4: for middleboxes it resumes; RFC 5077 section 3.4: really */
+	if (err || !(has13 || hs->session.suite))
 		return err;
-	/* appendix E.4: a session id makes it look like a resumption to middleboxes */
-	hs->group = conn->config->groups[0];
 	hs->session_id_len = TLS_SESSION_ID_LEN;
 	return tls_random(hs->session_id, TLS_SESSION_ID_LEN);
 }
@@ -47,6 +49,7 @@ static int write_hello(struct tls_conn *conn)
 	struct tls_handshake *hs = conn->hs;
 	struct tls_buf *out = &hs->flight;
 	struct tls_outgoing msg = tls_message_begin(conn, TLS_MSG_CLIENT_HELLO);
+	int err = 0;
 
 	tls_put_u16(out, hs->client_version);
 	tls_put_bytes(out, hs->client_random, sizeof(hs->client_random));
@@ -56,7 +59,14 @@ static int write_hello(struct tls_conn *conn)
 	tls_put_u8(out, 1);
 	tls_put_u8(out, COMPRESSION_NULL);
 	tls_ext_write(conn, TLS_IN_CLIENT_HELLO, false, out);
-	return tls_message_end(conn, msg);
+	if (tls_ext_sent(conn, TLS_EXT_PRE_SHARED_KEY)) {
+		/* The binder covers the lengths, so they are filled in now. */
+		tls_put_close(out, msg.body);
+		err = tls_buf_error(out);
+		if (!err)
+			err = tls13_write_binder(conn, msg.start);
+	}
+	return err ? err : tls_message_end(conn, msg);
 }
 
 int tls_send_client_hello(struct tls_conn *conn, struct tls_reader *body)
@@ -82,6 +92,7 @@ static int parse_hello(struct tls_conn *conn, struct tls_reader *body, struct he
 	struct tls_handshake *hs = conn->hs;
 	struct tls_reader session_id, suites, compression;
 
+	hs->offer.hello = body->p - TLS_HANDSHAKE_HEADER;
 	hs->client_version = tls_read_u16(body);
 	hello->random = (struct tls_slice){ tls_read_bytes(body, TLS_RANDOM_LEN), TLS_RANDOM_LEN };
 	tls_read_vec8(body, &session_id);
@@ -150,10 +161,20 @@ static int answer_share(struct tls_conn *conn)
 	return tls_kex_respond(hs->group, peer, hs->share, hs->shared);
 }
 
+/* TLS 1.2 gets no new ticket for an old one: the session is still the same. */
+static bool wants_ticket(const struct tls_conn *conn)
+{
+	if (conn->version == TLS_1_3)
+		return conn->hs->offer.psk_dhe;
+	return !conn->resumed && tls_ext_seen(conn, TLS_EXT_SESSION_TICKET);
+}
+
 static int take_first_hello(struct tls_conn *conn, const struct hello *hello)
 {
+	struct tls_handshake *hs = conn->hs;
 	int err = settle_version(conn);
 
+	keep_hello(hs, hello);
 	if (!err)
 		err = check_compression(conn, hello->compression);
 	if (!err)
@@ -162,8 +183,8 @@ static int take_first_hello(struct tls_conn *conn, const struct hello *hello)
 		err = tls_choose_alpn(conn);
 	if (err)
 		return err;
-	conn->hs->cert_requested = conn->config->verify != TLS_VERIFY_NONE;
-	keep_hello(conn->hs, hello);
+	hs->cert_requested = conn->config->verify != TLS_VERIFY_NONE && !conn->resumed;
+	hs->ticket_due = conn->config->ticket_key_count > 0 && wants_ticket(conn);
 	if (conn->version == TLS_1_3)
 		return answer_share(conn);
 	conn->state = TLS12_SERVER_SEND_HELLO;

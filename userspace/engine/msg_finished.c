@@ -78,6 +78,8 @@ int tls12_send_finished(struct tls_conn *conn, struct tls_reader *body)
 	int err = tls_flight_flush(conn);
 
 	(void)body;
+	if (conn->state == TLS12_CLIENT_WAIT_CCS && conn->hs->ticket_due)
+		conn->state = TLS12_CLIENT_WAIT_TICKET;
 	if (!err)
 		err = tls_engine_seal(conn, TLS_RECORD_CHANGE_CIPHER_SPEC, ccs, sizeof(ccs));
 	if (!err)
@@ -103,5 +105,9 @@ int tls12_recv_finished(struct tls_conn *conn, struct tls_reader *body)
 	if (!err)
 		err = check_finished(conn, body, verify_data, sizeof(verify_data));
 	tls_wipe(verify_data, sizeof(verify_data));
+	/* RFC 5077 figure 2: in a resumption the server's comes first */
+	if (conn->resumed)
+		conn->state = conn->role == TLS_CLIENT ? TLS12_CLIENT_RESUME_FINISHED :
+							 TLS12_SERVER_ESTABLISHED;
 	return err;
 }

@@ -1,31 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* NewSessionTicket and KeyUpdate, RFC 9846 sections 4.7.1 and 4.7.3; what TLS 1.2 has instead. */
-#include "ext.h"
+/* KeyUpdate, RFC 9846 section 4.7.3; and what TLS 1.2 had in its place. */
+#include "conn.h"
 
 #define UPDATE_NOT_REQUESTED	0
 #define UPDATE_REQUESTED	1
 
-/* A peer may not keep us busy without sending data; tls_conn_read() resets the count. */
-static int count_message(struct tls_conn *conn)
+int tls_count_post_handshake(struct tls_conn *conn)
 {
 	return ++conn->post_handshake > TLS_MAX_POST_HANDSHAKE ? TLS_ALERT(UNEXPECTED_MESSAGE) : 0;
-}
-
-/* Well-formed it has to be, though we do not resume sessions. */
-int tls13_recv_new_session_ticket(struct tls_conn *conn, struct tls_reader *body)
-{
-	struct tls_reader nonce, ticket, extensions;
-
-	(void)tls_read_u32(body);	/* ticket_lifetime */
-	(void)tls_read_u32(body);	/* ticket_age_add */
-	tls_read_vec8(body, &nonce);
-	tls_read_vec16(body, &ticket);
-	tls_read_vec16(body, &extensions);
-	if (!tls_read_at_end(body) || !ticket.left)
-		return TLS_ALERT(DECODE_ERROR);
-	if (count_message(conn))
-		return TLS_ALERT(UNEXPECTED_MESSAGE);
-	return tls_ext_read(conn, TLS_IN_NEW_SESSION_TICKET, &extensions);
 }
 
 int tls_send_key_update(struct tls_conn *conn, bool request)
@@ -52,7 +34,7 @@ int tls13_recv_key_update(struct tls_conn *conn, struct tls_reader *body)
 		return TLS_ALERT(DECODE_ERROR);
 	if (request > UPDATE_REQUESTED)
 		return TLS_ALERT(ILLEGAL_PARAMETER);
-	err = count_message(conn);
+	err = tls_count_post_handshake(conn);
 	if (!err)
 		err = tls13_next_traffic_secret(conn, false);
 	/* RFC 9846 section 4.7.3: answered before our next data, once for all until then */

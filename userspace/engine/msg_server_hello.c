@@ -22,8 +22,8 @@ static int write_hello(struct tls_conn *conn, const uint8_t *random, enum tls_ex
 {
 	struct tls_handshake *hs = conn->hs;
 	struct tls_buf *out = &hs->flight;
-	/* TLS 1.2 would resume a session by echoing its id */
-	uint8_t id_len = conn->version == TLS_1_3 ? hs->session_id_len : 0;
+	/* TLS 1.2 resumes a session by echoing its id */
+	uint8_t id_len = conn->version == TLS_1_3 || conn->resumed ? hs->session_id_len : 0;
 	struct tls_outgoing msg = tls_message_begin(conn, TLS_MSG_SERVER_HELLO);
 
 	tls_put_u16(out, TLS_1_2);
@@ -71,6 +71,8 @@ int tls12_send_server_hello(struct tls_conn *conn, struct tls_reader *body)
 	if (tls_config_has_version(conn->config, TLS_1_3))
 		memcpy(hs->server_random + TLS_RANDOM_LEN - SENTINEL_LEN, sentinel12, SENTINEL_LEN);
 	tls_transcript_choose(&hs->transcript, conn->suite->hash, hs->cert_requested);
+	if (conn->resumed)
+		conn->state = TLS12_SERVER_RESUME;
 	return err ? err : write_hello(conn, hs->server_random, TLS_IN_SERVER_HELLO12);
 }
 
@@ -140,15 +142,16 @@ static int settle_suite(struct tls_conn *conn, const struct hello *hello)
 	return 0;
 }
 
-/* TLS 1.3 echoes it; in TLS 1.2 an echo would resume a session, and we have none. */
-static int check_session_id(const struct tls_conn *conn, struct tls_slice id)
+/* TLS 1.3 echoes it; in TLS 1.2 an echo resumes a session, if we offered that one. */
+static int check_session_id(struct tls_conn *conn, struct tls_slice id)
 {
 	const struct tls_handshake *hs = conn->hs;
 	bool same = id.len == hs->session_id_len && !memcmp(id.p, hs->session_id, id.len);
 
 	if (conn->version == TLS_1_3)
 		return same ? 0 : TLS_ALERT(ILLEGAL_PARAMETER);
-	return same && id.len ? TLS_ALERT(ILLEGAL_PARAMETER) : 0;
+	conn->resumed = same && id.len;
+	return conn->resumed && hs->session.suite != conn->suite ? TLS_ALERT(ILLEGAL_PARAMETER) : 0;
 }
 
 static bool is_downgrade(const struct tls_conn *conn)
@@ -159,18 +162,37 @@ static bool is_downgrade(const struct tls_conn *conn)
 	       (!memcmp(end, sentinel12, SENTINEL_LEN) || !memcmp(end, sentinel11, SENTINEL_LEN));
 }
 
+/* The server goes on with our session: its chain is still the peer's. */
+static void take_session(struct tls_conn *conn)
+{
+	struct tls_session *session = &conn->hs->session;
+
+	if (!conn->resumed)
+		return;
+	conn->peer = session->peer;
+	session->peer = NULL;
+}
+
 static int take_hello12(struct tls_conn *conn, struct hello *hello)
 {
 	struct tls_handshake *hs = conn->hs;
+	int err;
 
 	if (is_downgrade(conn))
 		return TLS_ALERT(ILLEGAL_PARAMETER);
 	tls_kex_free(hs->kex);
 	hs->kex = NULL;
 	hs->group = NULL;
-	conn->state = TLS12_CLIENT_WAIT_CERT;
+	conn->state = conn->resumed ? TLS12_CLIENT_RESUME : TLS12_CLIENT_WAIT_CERT;
 	tls_transcript_choose(&hs->transcript, conn->suite->hash, conn->config->cert_count > 0);
-	return tls_ext_read(conn, TLS_IN_SERVER_HELLO12, &hello->extensions);
+	err = tls_ext_read(conn, TLS_IN_SERVER_HELLO12, &hello->extensions);
+	/* RFC 7627 section 5.3 */
+	if (!err && conn->resumed &&
+	    conn->extended_master_secret != hs->session.extended_master_secret)
+		err = TLS_ALERT(HANDSHAKE_FAILURE);
+	if (!err)
+		take_session(conn);
+	return err;
 }
 
 static int take_hello13(struct tls_conn *conn, struct hello *hello)
@@ -180,18 +202,24 @@ static int take_hello13(struct tls_conn *conn, struct hello *hello)
 	tls_transcript_choose(&conn->hs->transcript, conn->suite->hash, false);
 	if (!err && !tls_ext_seen(conn, TLS_EXT_KEY_SHARE))
 		return TLS_ALERT(MISSING_EXTENSION);
+	if (!err)
+		take_session(conn);
 	return err;
 }
 
 static int take_retry(struct tls_conn *conn, struct hello *hello)
 {
 	struct tls_transcript *transcript = &conn->hs->transcript;
+	struct tls_session *session = &conn->hs->session;
 	int err;
 
 	if (conn->hello_retry)
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
 	conn->hello_retry = true;
 	conn->state = TLS13_CLIENT_SEND_SECOND_HELLO;
+	/* RFC 9846 section 4.2.4: a PSK that cannot be any more is not offered again */
+	if (session->suite && session->suite->hash != conn->suite->hash)
+		tls_session_free(session);
 	tls_transcript_choose(transcript, conn->suite->hash, false);
 	err = tls_transcript_hello_retry(transcript);
 	if (!err)

@@ -25,16 +25,26 @@ static const struct tls_transition transitions[] = {
 	  tls12_client_sign, TLS12_CLIENT_SEND_VERIFY },
 	{ TLS12_CLIENT_SEND_VERIFY, TLS_STEP,
 	  tls_send_certificate_verify, TLS12_CLIENT_SEND_FINISHED },
+	/* sets TLS12_CLIENT_WAIT_TICKET where one is announced */
 	{ TLS12_CLIENT_SEND_FINISHED, TLS_STEP,
 	  tls12_send_finished, TLS12_CLIENT_WAIT_CCS },
+	{ TLS12_CLIENT_WAIT_TICKET, TLS_MSG_NEW_SESSION_TICKET,
+	  tls12_recv_new_session_ticket, TLS12_CLIENT_WAIT_CCS },
+	/* sets TLS12_CLIENT_WAIT_TICKET where one is announced */
+	{ TLS12_CLIENT_RESUME, TLS_STEP,
+	  tls12_resume_keys, TLS12_CLIENT_WAIT_CCS },
 	{ TLS12_CLIENT_WAIT_CCS, TLS_CCS,
 	  tls12_recv_ccs, TLS12_CLIENT_WAIT_FINISHED },
+	/* sets TLS12_CLIENT_RESUME_FINISHED where a session is resumed */
 	{ TLS12_CLIENT_WAIT_FINISHED, TLS_MSG_FINISHED,
 	  tls12_recv_finished, TLS12_CLIENT_ESTABLISHED },
+	{ TLS12_CLIENT_RESUME_FINISHED, TLS_STEP,
+	  tls12_send_finished, TLS12_CLIENT_ESTABLISHED },
 	{ TLS12_CLIENT_ESTABLISHED, TLS_MSG_HELLO_REQUEST,
 	  tls12_refuse_renegotiation, TLS12_CLIENT_ESTABLISHED },
 
 	/* server */
+	/* sets TLS12_SERVER_RESUME where a session is resumed */
 	{ TLS12_SERVER_SEND_HELLO, TLS_STEP,
 	  tls12_send_server_hello, TLS12_SERVER_SEND_CERT },
 	{ TLS12_SERVER_SEND_CERT, TLS_STEP,
@@ -59,8 +69,15 @@ static const struct tls_transition transitions[] = {
 	  tls12_recv_certificate_verify, TLS12_SERVER_WAIT_CCS },
 	{ TLS12_SERVER_WAIT_CCS, TLS_CCS,
 	  tls12_recv_ccs, TLS12_SERVER_WAIT_FINISHED },
+	/* sets TLS12_SERVER_ESTABLISHED where a session is resumed */
 	{ TLS12_SERVER_WAIT_FINISHED, TLS_MSG_FINISHED,
-	  tls12_recv_finished, TLS12_SERVER_SEND_FINISHED },
+	  tls12_recv_finished, TLS12_SERVER_SEND_TICKET },
+	{ TLS12_SERVER_RESUME, TLS_STEP,
+	  tls12_resume_keys, TLS12_SERVER_RESUME_FINISHED },
+	{ TLS12_SERVER_RESUME_FINISHED, TLS_STEP,
+	  tls12_send_finished, TLS12_SERVER_WAIT_CCS },
+	{ TLS12_SERVER_SEND_TICKET, TLS_STEP,
+	  tls12_send_ticket, TLS12_SERVER_SEND_FINISHED },
 	{ TLS12_SERVER_SEND_FINISHED, TLS_STEP,
 	  tls12_send_finished, TLS12_SERVER_ESTABLISHED },
 	{ TLS12_SERVER_ESTABLISHED, TLS_MSG_CLIENT_HELLO,

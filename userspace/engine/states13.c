@@ -6,7 +6,7 @@ static const struct tls_transition transitions[] = {
 	/* client */
 	{ TLS_CLIENT_START, TLS_STEP,
 	  tls_send_client_hello, TLS_CLIENT_WAIT_SERVER_HELLO },
-	/* sets TLS13_CLIENT_SEND_SECOND_HELLO or TLS12_CLIENT_WAIT_CERT where it is one of those */
+	/* sets TLS13_CLIENT_SEND_SECOND_HELLO, TLS12_CLIENT_WAIT_CERT or TLS12_CLIENT_RESUME */
 	{ TLS_CLIENT_WAIT_SERVER_HELLO, TLS_MSG_SERVER_HELLO,
 	  tls_recv_server_hello, TLS13_CLIENT_HANDSHAKE_KEYS },
 	{ TLS13_CLIENT_SEND_SECOND_HELLO, TLS_STEP,
@@ -15,6 +15,7 @@ static const struct tls_transition transitions[] = {
 	  tls_recv_server_hello, TLS13_CLIENT_HANDSHAKE_KEYS },
 	{ TLS13_CLIENT_HANDSHAKE_KEYS, TLS_STEP,
 	  tls13_client_handshake_keys, TLS13_CLIENT_WAIT_EXTENSIONS },
+	/* sets TLS13_CLIENT_WAIT_FINISHED where a session is resumed */
 	{ TLS13_CLIENT_WAIT_EXTENSIONS, TLS_MSG_ENCRYPTED_EXTENSIONS,
 	  tls_recv_encrypted_extensions, TLS13_CLIENT_WAIT_CERT_OR_REQUEST },
 	{ TLS13_CLIENT_WAIT_CERT_OR_REQUEST, TLS_MSG_CERTIFICATE_REQUEST,
@@ -56,6 +57,7 @@ static const struct tls_transition transitions[] = {
 	  tls13_send_server_hello, TLS13_SERVER_HANDSHAKE_KEYS },
 	{ TLS13_SERVER_HANDSHAKE_KEYS, TLS_STEP,
 	  tls13_server_handshake_keys, TLS13_SERVER_SEND_EXTENSIONS },
+	/* sets TLS13_SERVER_SEND_FINISHED where a session is resumed */
 	{ TLS13_SERVER_SEND_EXTENSIONS, TLS_STEP,
 	  tls_send_encrypted_extensions, TLS13_SERVER_SEND_REQUEST },
 	{ TLS13_SERVER_SEND_REQUEST, TLS_STEP,
@@ -79,7 +81,9 @@ static const struct tls_transition transitions[] = {
 	{ TLS13_SERVER_WAIT_FINISHED, TLS_MSG_FINISHED,
 	  tls13_recv_finished, TLS13_SERVER_APPLICATION_KEYS },
 	{ TLS13_SERVER_APPLICATION_KEYS, TLS_STEP,
-	  tls13_server_application_keys, TLS13_SERVER_ESTABLISHED },
+	  tls13_server_application_keys, TLS13_SERVER_SEND_TICKETS },
+	{ TLS13_SERVER_SEND_TICKETS, TLS_STEP,
+	  tls13_send_tickets, TLS13_SERVER_ESTABLISHED },
 	{ TLS13_SERVER_ESTABLISHED, TLS_MSG_KEY_UPDATE,
 	  tls13_recv_key_update, TLS13_SERVER_ESTABLISHED },
 };

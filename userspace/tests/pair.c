@@ -50,8 +50,9 @@ void pair_free_pki(void)
 
 static int64_t now(void *arg)
 {
-	(void)arg;
-	return PKI_NOW;
+	const struct pair_end *end = arg;
+
+	return end->now;
 }
 
 static void keylog(void *arg, const char *line)
@@ -87,6 +88,7 @@ static void configure(struct pair_end *end, enum tls_role role, const struct pai
 	uint16_t max = o->max ? o->max : TLS_1_3;
 	int err = 0;
 
+	end->now = o->now ? o->now : PKI_NOW;
 	end->config = tls_config_new(role, &hooks);
 	if (!end->config)
 		tap_bail("no configuration");
@@ -101,6 +103,9 @@ static void configure(struct pair_end *end, enum tls_role role, const struct pai
 		err |= tls_config_set_alpn(end->config, alpn);
 	if (!(role == TLS_CLIENT && o->client_trusts_nobody))
 		err |= tls_config_add_ca(end->config, trusted, strlen(trusted));
+	if (role == TLS_SERVER && o->ticket_key_count)
+		err |= tls_config_set_ticket_keys(end->config, o->ticket_keys,
+						  o->ticket_key_count);
 	if (role == TLS_SERVER)
 		err |= tls_config_set_verify(end->config, o->server_verify);
 	else if (o->client_verifies_nothing)

@@ -21,12 +21,16 @@ struct pair_options {
 	enum tls_verify server_verify;		/* of client certificates */
 	bool client_trusts_nobody, client_verifies_nothing;
 	size_t chunk;				/* bytes fed at a time; 0: all there is */
+	const struct tls_ticket_key *ticket_keys;
+	size_t ticket_key_count;
+	int64_t now;				/* 0: PKI_NOW */
 	void (*event)(void *arg, void *conn_arg, const struct tls_event *event);
 };
 
 struct pair_end {
 	struct tls_config *config;
 	struct tls_conn *conn;
+	int64_t now;
 	struct tls_private_key *keys[PAIR_MAX_CERTS];	/* by key id */
 	int err;				/* the first that a call gave */
 	bool refuse_key;			/* answers key requests with a refusal */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* What outlives a connection, so that the next one can go on with it; and its sealed form. */
+#ifndef TLSGATE_SESSION_H
+#define TLSGATE_SESSION_H
+
+#include "certificate.h"
+#include "suites.h"
+
+#define TLS_MAX_TICKET		8192	/* bytes: of ours, and of others that we keep */
+#define TLS_MAX_SESSION		65536	/* bytes, serialised */
+
+struct tls_session {
+	const struct tls_suite *suite;		/* NULL: no session */
+	bool extended_master_secret;
+	int64_t issued;				/* when the ticket was sent or came */
+	uint32_t lifetime, age_add;
+	uint8_t secret[TLS_MAX_HASH];		/* TLS 1.3: the PSK; TLS 1.2: the master secret */
+	uint8_t secret_len;
+	char server_name[TLS_MAX_SERVER_NAME + 1];
+	struct tls_certificate *peer;		/* its chain, or NULL */
+	struct tls_buf ticket;			/* client */
+};
+
+/* Wipes it. All-zero and twice freed ones are fine. */
+void tls_session_free(struct tls_session *session);
+/* Appends it to out; see tls_buf_error(). */
+void tls_session_write(const struct tls_session *session, struct tls_buf *out);
+/* TLS_ERR_ARGUMENT: not of our making, or of another release.  session is to be freed if 0. */
+TLS_MUST_CHECK int tls_session_read(struct tls_session *session, struct tls_slice in);
+/* now is within its lifetime. */
+bool tls_session_fresh(const struct tls_session *session, int64_t now);
+
+/* Appends state, sealed under key. Errors: out's, tls_aead_new()'s, tls_random()'s. */
+TLS_MUST_CHECK int tls_ticket_seal(const struct tls_ticket_key *key, struct tls_slice state,
+				   struct tls_buf *out);
+/* Opens a ticket that one of the count keys sealed.  TLS_ERR_ARGUMENT: none did. */
+TLS_MUST_CHECK int tls_ticket_open(const struct tls_ticket_key *keys, size_t count,
+				   struct tls_slice ticket, struct tls_buf *state);
+
+#endif /* TLSGATE_SESSION_H */
