@@ -30,6 +30,7 @@ struct options {
 	const char *advertise_alpn, *select_alpn;
 	bool reject_alpn;
 	bool verify_peer, require_certificate, verify_fail;
+	bool custom_verify;		/* refuse with another alert: as BoringSSL's two callbacks do */
 	/* what must be true of the handshake */
 	bool expect_hrr, expect_no_hrr, expect_extended_master_secret, expect_verify_result;
 	bool expect_session_miss, handshake_never_done;

@@ -30,16 +30,16 @@ static void observe(void *arg, void *conn_arg, const struct tls_event *event)
  * have no names and no anchor, and what it tests is what TLS does with the
  * verdict.
  */
-static bool refuse_chains;
+static uint8_t chain_alert;	/* 0: every chain is believed */
 
 int __wrap_tls_verify_chain(const struct tls_verify_request *req, char why[TLS_VERIFY_TEXT]);
 int __wrap_tls_verify_chain(const struct tls_verify_request *req, char why[TLS_VERIFY_TEXT])
 {
 	(void)req;
-	if (!refuse_chains)
+	if (!chain_alert)
 		return 0;
 	snprintf(why, TLS_VERIFY_TEXT, "refused by the test");
-	return TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE;
+	return TLS_ERR_ALERT + chain_alert;
 }
 
 static int unimplemented(const char *what)
@@ -68,6 +68,18 @@ static int set_versions(struct exchange *x)
 		return unimplemented("a version other than TLS 1.2 and 1.3");
 	return tls_config_set_versions(x->config, (uint16_t)min, (uint16_t)max) ?
 		       failed("the versions") : 0;
+}
+
+/* All of them: RSA key exchange has to be named. */
+static int set_suites(struct exchange *x)
+{
+	char list[MAX_NAMES] = "";
+	size_t len = 0;
+
+	for (const struct tls_suite_info *info = tls_suites(); info->suite; info++)
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ":" : "",
+					info->name);
+	return tls_config_set_suites(x->config, list, NULL) ? failed(list) : 0;
 }
 
 static int set_groups(struct exchange *x)
@@ -168,7 +180,9 @@ static int set_verify(struct exchange *x)
 		verify = TLS_VERIFY_REQUIRE;
 	else if (o->verify_fail)
 		return unimplemented("a verdict that nobody asked for");
-	refuse_chains = o->verify_fail;
+	if (o->verify_fail)
+		chain_alert = o->custom_verify ? TLS_ALERT_CERTIFICATE_UNKNOWN :
+						 TLS_ALERT_HANDSHAKE_FAILURE;
 	return tls_config_set_verify(x->config, verify) ? failed("the verification") : 0;
 }
 
@@ -176,7 +190,7 @@ int setup_config(struct exchange *x)
 {
 	static const struct tls_hooks hooks = { .now = now, .event = observe };
 	static int (*const steps[])(struct exchange *x) = {
-		set_versions, set_groups, set_alpn, set_verify,
+		set_versions, set_suites, set_groups, set_alpn, set_verify,
 	};
 	int status = 0;
 
