@@ -168,9 +168,11 @@ class Gate:
             context.load_cert_chain(*(path(name) for name in pair))
         for key, value in options.items():
             setattr(context, key, value)
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)
-        return context.wrap_socket(plain, server_hostname="localhost",
-                                   suppress_ragged_eofs=False)
+        return self.connect_with(context)
+
+    def connect_with(self, context, session=None):
+        return context.wrap_socket(self.connect_plain(), server_hostname="localhost",
+                                   suppress_ragged_eofs=False, session=session)
 
     def connect_plain(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE)

@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 
@@ -159,6 +160,25 @@ def reload_changes_the_certificate_and_drops_nothing():
         echo(before)
         before.unwrap()
         wait_until(lambda: len(gate.workers()) == 2, "the old workers end")
+
+
+@test
+def sessions_resume_with_any_worker_until_a_reload():
+    with Backend().echo() as backend, ConfigGate(backend.address) as gate:
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = ssl.create_default_context(cafile=path("ca.pem"))
+            context.maximum_version = version
+            with gate.connect_with(context) as first:
+                echo(first)         # the ticket of TLS 1.3 comes before this does
+                session = first.session
+            for _ in range(6):      # some of them meet the other worker
+                with gate.connect_with(context, session) as again:
+                    need(again.session_reused, "%s is not resumed" % version.name)
+                    echo(again)
+            gate.reload("reloaded")
+            with gate.connect_with(context, session) as after:
+                need(not after.session_reused, "a ticket outlived the configuration it is from")
+                echo(after)
 
 
 @test

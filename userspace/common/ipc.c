@@ -7,7 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define IPC_VERSION	1	/* bump with enum ipc_type */
+#define IPC_VERSION	2	/* bump with enum ipc_type */
 
 struct ipc_header {
 	uint16_t version;

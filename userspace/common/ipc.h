@@ -17,6 +17,7 @@ enum ipc_type {
 	IPC_NONE,
 	/* child to monitor */
 	IPC_READY,		/* all set up, sandboxed, about to serve */
+	IPC_DRAINING,		/* nothing more is accepted: the answer to IPC_DRAIN */
 	/* monitor to keyd */
 	IPC_NEW_WORKER,		/* with fd: a worker's key requests come here */
 	/* monitor to worker */

@@ -193,7 +193,7 @@ static void log_established(const struct conn *conn, const char *path)
 	group = tls_group_name(info.group);
 	log_verbose("%s: client %s: %s %s %s%s%s%s%s, data path: %s", conn->gate->settings->name,
 		    conn_client(conn, client), tls_version_name(info.version), suite ? suite : "?",
-		    group ? group : "RSA", info.server_name ? " name " : "",
+		    info.resumed ? "resumed" : group ? group : "RSA", info.server_name ? " name " : "",
 		    info.server_name ? info.server_name : "", info.alpn ? " alpn " : "",
 		    info.alpn ? info.alpn : "", path);
 }

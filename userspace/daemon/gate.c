@@ -177,6 +177,26 @@ static int check_server_name(struct gate *gate)
 	return 0;
 }
 
+static int set_tickets(struct gate *gate)
+{
+	if (gate->settings->mode != GATE_SERVE)
+		return 0;
+	if (!ticket_chain_init(&gate->tickets, now(NULL)) &&
+	    !tls_config_set_ticket_keys(gate->config, gate->tickets.keys, gate->tickets.count))
+		return 0;
+	log_error("%s: no session ticket keys: no randomness or no memory", gate->settings->name);
+	return -1;
+}
+
+void gate_rotate_tickets(struct gate *gate)
+{
+	if (gate->settings->mode != GATE_SERVE || !ticket_chain_advance(&gate->tickets, now(NULL)))
+		return;
+	if (tls_config_set_ticket_keys(gate->config, gate->tickets.keys, gate->tickets.count))
+		log_warn("%s: session ticket keys stay the old ones: no memory",
+			 gate->settings->name);
+}
+
 int gate_build(struct gate *gate, const struct gate_settings *settings, int keylog_fd,
 	       uint32_t *next_key_id)
 {
@@ -195,7 +215,7 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 		return -1;
 	}
 	if (add_certs(gate, next_key_id) || set_protocol(gate) || set_trust(gate) ||
-	    set_backend(gate) || check_server_name(gate))
+	    set_tickets(gate) || set_backend(gate) || check_server_name(gate))
 		return -1;
 	return 0;
 }
@@ -252,5 +272,6 @@ void gate_clear(struct gate *gate)
 	for (i = 0; gate->certs && i < gate->settings->certs.count; i++)
 		tls_certificate_free(gate->certs[i]);
 	free(gate->certs);
+	ticket_chain_wipe(&gate->tickets);
 	tls_config_unref(gate->config);
 }

@@ -14,6 +14,7 @@
 #include "common/addr.h"
 #include "daemon/listener.h"
 #include "daemon/settings.h"
+#include "daemon/ticket.h"
 #include "engine/engine.h"
 
 struct gate {
@@ -25,6 +26,7 @@ struct gate {
 	size_t backend_count;
 	char server_name[ADDR_HOST_MAX];	/* connect */
 	struct listener **listeners;	/* settings->listen.count of them; NULL once put */
+	struct ticket_chain tickets;	/* serve */
 	bool kernel;			/* hand over to the kernel */
 	bool may_fall_back;		/* ... or else go on in userspace */
 };
@@ -44,6 +46,9 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 int gate_bind(struct gate *gate, struct listeners *all, size_t workers);
 /* Gives the listeners back; allowed twice. */
 void gate_unbind(struct gate *gate, struct listeners *all);
+
+/* Goes on to the ticket keys of this hour: now and then in each process that uses them. */
+void gate_rotate_tickets(struct gate *gate);
 
 /* Frees all but the settings; the listeners must have been given back. */
 void gate_clear(struct gate *gate);

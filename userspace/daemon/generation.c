@@ -20,21 +20,42 @@
 #include "lib/libtlsgate.h"
 
 #define READY_MS	10000
+#define DRAINING_MS	1000
+#define UNASKED_MAX	4	/* messages */
 #define RESTART_PAUSE	1.0	/* seconds, after a worker that died young */
 
-/* Waits for a child's IPC_READY.  0, or -1: it did not come. */
-static int await_ready(int control)
+/* 0, or -1: none came. */
+static int receive_within(int control, struct ipc_message *message, int ms)
 {
 	struct pollfd pfd = { .fd = control, .events = POLLIN };
-	struct ipc_message message;
 	int ret;
 
 	do {
-		ret = poll(&pfd, 1, READY_MS);
+		ret = poll(&pfd, 1, ms);
 	} while (ret < 0 && errno == EINTR);
-	if (ret != 1 || ipc_receive(control, &message) != 1)
+	if (ret != 1 || ipc_receive(control, message) != 1)
 		return -1;
-	return message.type == IPC_READY ? 0 : -1;
+	if (message->fd != -1)
+		close(message->fd);	/* no child has one to give */
+	return 0;
+}
+
+/*
+ * Waits for a message of this type from a child, past the few that it may have
+ * sent when nobody asked.  0, or -1: it did not come.
+ */
+static int await(int control, enum ipc_type type, int ms)
+{
+	struct ipc_message message;
+	int i;
+
+	for (i = 0; i < UNASKED_MAX; i++) {
+		if (receive_within(control, &message, ms))
+			return -1;
+		if (message.type == type)
+			return 0;
+	}
+	return -1;
 }
 
 static size_t count_cpus(void)
@@ -291,8 +312,12 @@ static int start_worker(struct generation *generation, struct child *child)
 		.who = generation->who,
 		.keylog_fd = generation->keylog_fd,
 	};
+	size_t i;
 	pid_t pid;
 
+	/* one that starts late must not start with the keys of long ago */
+	for (i = 0; i < generation->built; i++)
+		gate_rotate_tickets(&generation->gates[i]);
 	pid = worker_start(&plan, generation->keyd.control, &child->control);
 	if (pid < 0)
 		return -1;
@@ -308,7 +333,7 @@ static int start_workers(struct generation *generation)
 		if (start_worker(generation, &generation->workers[i]))
 			return -1;
 	for (i = 0; i < generation->worker_count; i++) {
-		if (!await_ready(generation->workers[i].control))
+		if (!await(generation->workers[i].control, IPC_READY, READY_MS))
 			continue;
 		log_error("worker %zu did not get ready", i);
 		return -1;
@@ -325,7 +350,7 @@ static int start_keyd(struct generation *generation)
 	if (pid < 0)
 		return -1;
 	child_started(keyd, pid);
-	return await_ready(keyd->control);	/* it logged what was wrong */
+	return await(keyd->control, IPC_READY, READY_MS);	/* it logged what was wrong */
 }
 
 static int set_up(struct generation *generation)
@@ -376,14 +401,13 @@ static void tell_workers(const struct generation *generation, enum ipc_type type
 			(void)ipc_send(generation->workers[i].control, type, 0, NULL, 0, -1);
 }
 
-static void retire(struct generation *generation, enum ipc_type type)
+static void retire(struct generation *generation)
 {
 	size_t i;
 
 	generation->retired = true;
 	for (i = 0; i < generation->worker_count; i++)
 		ev_timer_stop(EV_DEFAULT_UC, &generation->workers[i].restart);
-	tell_workers(generation, type);
 	close_control(&generation->keyd);	/* its answerers stay with their workers */
 	unbind_gates(generation);
 	check_gone(generation);
@@ -391,12 +415,21 @@ static void retire(struct generation *generation, enum ipc_type type)
 
 void generation_retire(struct generation *generation)
 {
-	retire(generation, IPC_DRAIN);
+	size_t i;
+
+	tell_workers(generation, IPC_DRAIN);
+	/* so that who is told of the reload meets the new workers only */
+	for (i = 0; i < generation->worker_count; i++)
+		if (generation->workers[i].control != -1 &&
+		    await(generation->workers[i].control, IPC_DRAINING, DRAINING_MS))
+			log_warn("worker %zu of before is slow to stop accepting", i);
+	retire(generation);
 }
 
 void generation_stop(struct generation *generation)
 {
-	retire(generation, IPC_STOP);
+	tell_workers(generation, IPC_STOP);
+	retire(generation);
 }
 
 void generation_kill(const struct generation *generation)

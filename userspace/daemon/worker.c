@@ -18,6 +18,7 @@
 
 #define ACCEPT_BATCH	32
 #define PAUSE_SECONDS	0.2
+#define ROTATE_SECONDS	10.	/* how late a worker may be with a new ticket key */
 
 static void stop_accepting(struct worker *worker)
 {
@@ -131,6 +132,8 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 		return;
 	if (ret == 1 && message.type == IPC_DRAIN) {
 		drain(worker);
+		/* the monitor only waits for a while: nothing hangs on this */
+		(void)ipc_send(io->fd, IPC_DRAINING, 0, NULL, 0, -1);
 		return;
 	}
 	if (ret == 1 && message.type == IPC_STOP) {
@@ -141,6 +144,17 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 	log_warn("the monitor is gone: no more connections are accepted");
 	ev_io_stop(loop, io);
 	drain(worker);
+}
+
+static void on_rotate(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct worker *worker = timer->data;
+	size_t i;
+
+	(void)loop;
+	(void)events;
+	for (i = 0; i < worker->gate_count; i++)
+		gate_rotate_tickets(&worker->gates[i]);
 }
 
 static void add_listener(struct worker *worker, const struct gate *gate, int fd)
@@ -224,6 +238,9 @@ static void set_up_loop(struct worker *worker, int keys_end)
 	}
 	ev_timer_init(&worker->pause, on_pause_over, 0., 0.);
 	worker->pause.data = worker;
+	ev_timer_init(&worker->rotate, on_rotate, ROTATE_SECONDS, ROTATE_SECONDS);
+	worker->rotate.data = worker;
+	ev_timer_start(worker->loop, &worker->rotate);
 	(void)fcntl(worker->control, F_SETFL, O_NONBLOCK);
 	ev_io_init(&worker->control_io, on_control, worker->control, EV_READ);
 	worker->control_io.data = worker;
@@ -254,6 +271,8 @@ static _Noreturn void run(const struct worker_plan *plan, int control, int keys_
 	snprintf(name, sizeof(name), "tlsgated worker %zu", plan->index);
 	log_init(name, log_is_verbose());
 	worker->index = plan->index;
+	worker->gates = plan->gates;
+	worker->gate_count = plan->gate_count;
 	worker->control = control;
 	TAILQ_INIT(&worker->handshaking);
 	worker->listeners = xcalloc(each_socket(plan, worker, NULL), sizeof(*worker->listeners));

@@ -49,6 +49,9 @@ struct worker {
 	struct worker_listener *listeners;
 	size_t listener_count;
 	bool accepting, draining;
+	ev_timer rotate;		/* ticket keys */
+	struct gate *gates;
+	size_t gate_count;
 	ev_timer pause;			/* out of descriptors: accept again later */
 	struct keyclient keys;
 	struct tlsgate *tlsgate;	/* NULL: user data path only */
@@ -63,7 +66,7 @@ struct worker {
 };
 
 struct worker_plan {
-	const struct gate *gates;
+	struct gate *gates;
 	size_t gate_count;
 	size_t index, workers;		/* this one, of so many */
 	struct identity who;

@@ -55,15 +55,15 @@ struct bad_case {
 };
 
 static const struct bad_case bad_cases[] = {
-	{ "shorter than a header", 7, { 1, 0, 1, 0, 0, 0, 0 } },
-	{ "another version", 8, { 2, 0, 1, 0, 0, 0, 0, 0 } },
-	{ "type none", 8, { 1, 0, 0, 0, 0, 0, 0, 0 } },
-	{ "unknown type", 8, { 1, 0, 200, 0, 0, 0, 0, 0 } },
+	{ "shorter than a header", 7, { 2, 0, 1, 0, 0, 0, 0 } },
+	{ "another version", 8, { 1, 0, 1, 0, 0, 0, 0, 0 } },
+	{ "type none", 8, { 2, 0, 0, 0, 0, 0, 0, 0 } },
+	{ "unknown type", 8, { 2, 0, 200, 0, 0, 0, 0, 0 } },
 };
 
 static void test_malformed(void)
 {
-	static uint8_t big[IPC_MAX_PAYLOAD + 9] = { 1, 0, 1, 0 };
+	static uint8_t big[IPC_MAX_PAYLOAD + 9] = { 2, 0, 1, 0 };
 	struct ipc_message message;
 	char what[80];
 	size_t i;
