@@ -406,8 +406,8 @@ static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock 
 	if (err)
 		return err;
 	/* Room for the inner type and padding behind the data. */
-	sg_init_table(s->sg_src, TG_SG_MAX);
-	nents = tg_queue_sg(plain, 0, &len, s->sg_src + 1, TG_SG_MAX - 1 - TG_RECORD_FRAGS);
+	sg_init_table(s->sg_src, TG_SG_SRC);
+	nents = tg_queue_sg(plain, 0, &len, s->sg_src + 1, TG_SG_SRC - 1 - TG_RECORD_FRAGS);
 	if (!nents)
 		return 0;
 	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, &rec);

@@ -152,12 +152,12 @@ static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_reco
 	full = TG_HEADER_LEN + r->header.len;
 	body = full - skip;
 
-	sg_init_table(s->sg_src, TG_SG_MAX);
+	sg_init_table(s->sg_src, TG_SG_SRC);
 	r->stashed = tg_rx_stashed(rx);
 	if (!r->stashed) {
 		if (tg_queue_len(sk) >= full) {
 			len = body;
-			r->nents = tg_queue_sg(sk, skip, &len, s->sg_src + 1, TG_SG_MAX - 1);
+			r->nents = tg_queue_sg(sk, skip, &len, s->sg_src + 1, TG_SG_SRC - 1);
 			if (len == body)
 				return 0;
 		} else if (!tg_rx_pressed(sk)) {
@@ -170,7 +170,7 @@ static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_reco
 	err = tg_rx_stash_fill(sk, s, full);
 	if (err)
 		return err;
-	sg_init_table(s->sg_src, TG_SG_MAX);
+	sg_init_table(s->sg_src, TG_SG_SRC);
 	r->nents = tg_rx_stash_sg(rx, skip, body, s->sg_src + 1);
 	return 0;
 }
@@ -213,7 +213,7 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 				c->version == TLSGATE_TLS_1_3 ? r->header.len : body - TG_TAG_LEN);
 	sg_set_buf(s->sg_src, s->aad, aad_len);
 	sg_mark_end(&s->sg_src[r->nents]);
-	sg_init_table(s->sg_dst, TG_FRAGS_MAX + 1);
+	sg_init_table(s->sg_dst, TG_SG_DST);
 	sg_set_buf(s->sg_dst, s->aad, aad_len);
 	n = tg_frags_sg(f, start, body - TG_TAG_LEN, s->sg_dst + 1);
 	sg_mark_end(&s->sg_dst[n]);

@@ -70,7 +70,7 @@ struct tg_install {
 
 /* Pages on their way: sealed records to TCP, plaintext to a reader or a relay. */
 #define TG_FRAGS_MAX	24
-/* Most of them one record needs, when there are only single pages. */
+/* Most of them one record needs: single pages, of which the first and last are shared. */
 #define TG_RECORD_FRAGS	6
 
 /**
@@ -142,8 +142,9 @@ struct tg_rx {
 	bool ready;
 };
 
-/* Scatterlist entries for one record: header, data, inner type. */
-#define TG_SG_MAX	40
+/* Scatterlist entries for one record: additional data, and what is read or written. */
+#define TG_SG_SRC	40
+#define TG_SG_DST	(1 + TG_RECORD_FRAGS)
 
 /**
  * struct tg_session - a TCP socket with keys
@@ -196,8 +197,8 @@ struct tg_session {
 	struct tg_tx tx;
 	struct tg_rx rx;
 	struct aead_request *req;
-	struct scatterlist sg_src[TG_SG_MAX];
-	struct scatterlist sg_dst[TG_SG_MAX];
+	struct scatterlist sg_src[TG_SG_SRC];
+	struct scatterlist sg_dst[TG_SG_DST];
 	u8 aad[TG_AAD_MAX];
 	u8 nonce[TG_NONCE_LEN];
 

@@ -91,7 +91,7 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 	aad_len = tg_record_aad(c, s->aad, d->seq, r->type,
 				c->version == TLSGATE_TLS_1_3 ? sealed : r->len);
 
-	sg_init_table(s->sg_dst, TG_RECORD_FRAGS + 2);
+	sg_init_table(s->sg_dst, TG_SG_DST);
 	sg_set_buf(s->sg_dst, s->aad, aad_len);
 	n = tg_frags_sg(f, data, sealed, s->sg_dst + 1);
 	sg_mark_end(&s->sg_dst[n]);
