@@ -263,6 +263,9 @@ wait_for_enter() {
 }
 
 [[ -r $stat_file ]] || give_up "$stat_file is not there: the module is not loaded"
+for taken in 443 $http_port 8081 8443; do
+	! listening "$taken" || give_up "port $taken is in use: stop what listens there"
+done
 step "Linux $(uname -r), tlsgate.ko loaded"
 "$tlsgate" version | sed 's/^/    /'
 step "nginx serves $mib MiB as plain HTTP on 127.0.0.1:$http_port"
