@@ -155,9 +155,10 @@ kselftest_counts() {
 	done
 }
 
-suite_interop_kernel() {
-	local kernel=$1 name=$2 status=0
-	suite_guest "$kernel" "$name" 1200 selftests/interop.sh kernel || status=$?
+# suite_in_guest KERNEL NAME LIMIT COMMAND...: a suite that prints its TAP inside a guest.
+suite_in_guest() {
+	local name=$2 status=0
+	suite_guest "$@" || status=$?
 	cat "$logs/$name.guest.log"
 	return $status
 }
@@ -182,7 +183,8 @@ for kernel in "${kernels[@]}"; do
 	guests+=("kselftests-$kernel")
 	start_suite "kselftests-$kernel" suite_kselftests "$kernel" "kselftests-$kernel" "${programs[@]}"
 done
-start_suite interop-kernel suite_interop_kernel 6.12 interop-kernel
+start_suite interop-kernel suite_in_guest 6.12 interop-kernel 1200 selftests/interop.sh kernel
+start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 400 selftests/daemon.py --kernel
 for source in userspace/tests/test_*.c; do
 	name=$(basename "$source" .c)
 	start_suite "unit-${name#test_}" suite_program "build/tests/$name"
@@ -201,7 +203,8 @@ if [ $all = yes ]; then
 	run_suite debug-kernel suite_debug_kernel
 	guests+=(kselftests-debug)
 	start_suite kselftests-debug suite_kselftests "$debug_kernel" kselftests-debug "${programs[@]}"
-	start_suite interop-debug suite_interop_kernel "$debug_kernel" interop-debug
+	start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 2400 \
+		selftests/interop.sh kernel
 fi
 wait
 for name in "${guests[@]}"; do
