@@ -247,6 +247,7 @@ void tls_conn_info(const struct tls_conn *conn, struct tls_conn_info *info)
 		.suite = conn->suite ? conn->suite->id : 0,
 		.group = conn->group,
 		.scheme = conn->scheme,
+		.record_size = conn->tx.limit ? conn->tx.limit : TLS_MAX_PLAINTEXT,
 		.resumed = conn->resumed,
 		.hello_retry = conn->hello_retry,
 		.extended_master_secret = conn->extended_master_secret,

@@ -181,6 +181,7 @@ struct tls_offer {
 	struct tls_slice suites, versions, groups, shares, schemes, alpn, cert_types;
 	bool has_versions, has_groups, has_shares, has_schemes, has_alpn, extended_master_secret;
 	bool has_psk_modes, psk_dhe, has_psk;
+	uint16_t record_size;		/* record_size_limit; 0: none */
 	const uint8_t *hello;		/* of the whole message */
 	const uint8_t *binders_at;	/* where its binders begin */
 	struct tls_slice identities, binders;	/* pre_shared_key's lists */
@@ -258,6 +259,8 @@ struct tls_conn {
 	const struct tls_suite *suite;
 	uint16_t group, scheme;		/* scheme: of the server's signature */
 	struct tls_keysched keysched;	/* TLS 1.3; lives on for KeyUpdate */
+	uint8_t exporter[TLS_MAX_HASH];	/* TLS 1.3: that secret; TLS 1.2: the master secret */
+	uint8_t randoms[2 * TLS_RANDOM_LEN];	/* TLS 1.2, for the exporter: client's, server's */
 	uint8_t resumption[TLS_MAX_HASH];	/* client, TLS 1.3: for tickets to come */
 	struct tls_buf session;		/* client: what tls_conn_session() gives */
 	struct tls_certificate *peer;
@@ -344,6 +347,8 @@ uint16_t tls_choose_version(const struct tls_conn *conn);
 TLS_MUST_CHECK int tls_choose_parameters(struct tls_conn *conn);
 /* The client's certificate and scheme for a CertificateRequest; none is no error. */
 void tls_choose_client_certificate(struct tls_conn *conn);
+/* Server: sends what the client takes in a record, if it said so. The version is known. */
+void tls_apply_record_size(struct tls_conn *conn);
 /* The group that an ECDSA key is on; 0: it is no ECDSA key. */
 uint16_t tls_key_curve(enum tls_key_type type);
 /* The first protocol of ours that the client offers, if both have any. */

@@ -104,3 +104,31 @@ int tls_conn_export_keys(struct tls_conn *conn, struct tls_session_keys *keys)
 	tls_record_get_keys(&conn->rx, &keys->rx);
 	return 0;
 }
+
+/* RFC 5705 section 4 */
+static int export12(const struct tls_conn *conn, const char *label, const uint8_t *context,
+		    size_t context_len, uint8_t *out, size_t out_len)
+{
+	const uint8_t len[] = { (uint8_t)(context_len >> 8), (uint8_t)context_len };
+	const struct tls_slice secret = { conn->exporter, TLS12_MASTER_LEN };
+	const struct tls_slice seed[] = {
+		{ conn->randoms, sizeof(conn->randoms) }, { len, sizeof(len) },
+		{ context, context_len },
+	};
+
+	return tls_prf12(conn->suite->hash, secret, label, seed, context ? 3 : 1, out, out_len);
+}
+
+int tls_conn_export_keying_material(struct tls_conn *conn, const char *label,
+				    const uint8_t *context, size_t context_len,
+				    uint8_t *out, size_t out_len)
+{
+	if (conn->error || !conn->established)
+		return TLS_ERR_STATE;
+	if (context_len > UINT16_MAX || !out_len)
+		return TLS_ERR_ARGUMENT;
+	if (conn->version == TLS_1_2)
+		return export12(conn, label, context, context_len, out, out_len);
+	return tls_keysched_export(&conn->keysched, conn->exporter, label,
+				   (struct tls_slice){ context, context_len }, out, out_len);
+}

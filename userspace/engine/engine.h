@@ -317,6 +317,8 @@ bool tls_conn_established(const struct tls_conn *conn);
 
 struct tls_conn_info {
 	uint16_t version, suite, group, scheme;	/* 0: not (yet) known */
+	/* most plaintext bytes that the peer takes in a record (RFC 8449), content type not counted */
+	uint16_t record_size;
 	bool resumed, hello_retry, extended_master_secret;
 	const char *server_name;		/* NULL: none */
 	const char *alpn;			/* NULL: none */
@@ -353,6 +355,15 @@ int tls_conn_export_keys(struct tls_conn *conn, struct tls_session_keys *keys);
 /* Bytes taken from the peer and not processed: whole or partial records. */
 const uint8_t *tls_conn_pending(const struct tls_conn *conn, size_t *len);
 
+/*
+ * Keying material for protocols on top (RFC 9846 section 7.5, RFC 5705).
+ * context NULL: none, which TLS 1.2 tells from an empty one.
+ * TLS_ERR_ARGUMENT: a label, context or out_len that cannot be encoded.
+ */
+int tls_conn_export_keying_material(struct tls_conn *conn, const char *label,
+				    const uint8_t *context, size_t context_len,
+				    uint8_t *out, size_t out_len);
+
 /* ---- user data path ------------------------------------------------------ */
 
 /*
@@ -362,7 +373,7 @@ const uint8_t *tls_conn_pending(const struct tls_conn *conn, size_t *len);
  * TLS_ERR_AGAIN: feed more input.  TLS_ERR_CLOSED: close_notify.
  */
 int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len);
-/* Seals len bytes (> 0) into the output as records of at most TLS_MAX_PLAINTEXT. */
+/* Seals len bytes (> 0) into the output, in records that the peer takes. */
 int tls_conn_write(struct tls_conn *conn, const uint8_t *data, size_t len);
 /* Puts close_notify into the output; no write after it. */
 int tls_conn_close(struct tls_conn *conn);

@@ -23,6 +23,7 @@ enum tls_ext_place {
 #define TLS_EXT_SIGNATURE_ALGORITHMS	13
 #define TLS_EXT_ALPN			16
 #define TLS_EXT_EXTENDED_MASTER_SECRET	23
+#define TLS_EXT_RECORD_SIZE_LIMIT	28
 #define TLS_EXT_SESSION_TICKET		35
 #define TLS_EXT_PRE_SHARED_KEY		41
 #define TLS_EXT_EARLY_DATA		42
@@ -70,6 +71,6 @@ extern const struct tls_ext tls_ext_supported_versions, tls_ext_server_name,
 	tls_ext_supported_groups, tls_ext_key_share, tls_ext_signature_algorithms,
 	tls_ext_signature_algorithms_cert, tls_ext_certificate_authorities, tls_ext_alpn, tls_ext_extended_master_secret,
 	tls_ext_renegotiation_info, tls_ext_ec_point_formats, tls_ext_cookie, tls_ext_early_data,
-	tls_ext_session_ticket, tls_ext_psk_key_exchange_modes, tls_ext_pre_shared_key;
+	tls_ext_session_ticket, tls_ext_record_size_limit, tls_ext_psk_key_exchange_modes, tls_ext_pre_shared_key;
 
 #endif /* TLSGATE_EXT_H */

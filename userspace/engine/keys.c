@@ -151,21 +151,18 @@ int tls13_server_handshake_keys(struct tls_conn *conn, struct tls_reader *body)
 int tls13_derive_master(struct tls_conn *conn, struct tls_reader *body)
 {
 	struct tls_handshake *hs = conn->hs;
-	uint8_t exporter[TLS_MAX_HASH];
 	const struct secret secrets[] = {
 		{ TLS_LABEL_CLIENT_TRAFFIC, hs->client_app,
 		  "CLIENT_TRAFFIC_SECRET_0", "client_application_traffic_secret_0" },
 		{ TLS_LABEL_SERVER_TRAFFIC, hs->server_app,
 		  "SERVER_TRAFFIC_SECRET_0", "server_application_traffic_secret_0" },
-		{ TLS_LABEL_EXPORTER, exporter, "EXPORTER_SECRET", "exporter_master_secret" },
+		{ TLS_LABEL_EXPORTER, conn->exporter,
+		  "EXPORTER_SECRET", "exporter_master_secret" },
 	};
 	int err = tls_keysched_master(&conn->keysched);
 
 	(void)body;
-	if (!err)
-		err = derive_secrets(conn, secrets, 3);
-	tls_wipe(exporter, sizeof(exporter));
-	return err;
+	return err ? err : derive_secrets(conn, secrets, 3);
 }
 
 int tls13_server_master(struct tls_conn *conn, struct tls_reader *body)
@@ -219,6 +216,9 @@ static int expand_master12(struct tls_conn *conn)
 	struct tls_handshake *hs = conn->hs;
 	bool client = conn->role == TLS_CLIENT;
 
+	memcpy(conn->exporter, hs->master, TLS12_MASTER_LEN);
+	memcpy(conn->randoms, hs->client_random, TLS_RANDOM_LEN);
+	memcpy(conn->randoms + TLS_RANDOM_LEN, hs->server_random, TLS_RANDOM_LEN);
 	tls_keylog(conn, "CLIENT_RANDOM", hs->master, sizeof(hs->master));
 	tls_engine_event(conn, TLS_EVENT_SECRET_DERIVED, 0,
 			 (struct tls_slice){ hs->master, sizeof(hs->master) }, "master_secret");

@@ -131,6 +131,7 @@ static int settle_version(struct tls_conn *conn)
 	    tls_offer_has_suite(&hs->offer, TLS_SUITE_FALLBACK_SCSV))
 		return TLS_ALERT(INAPPROPRIATE_FALLBACK);
 	conn->version = conn->rx.version = conn->tx.version = version;
+	tls_apply_record_size(conn);
 	hs->early_data = hs->early_data && version == TLS_1_3;
 	conn->extended_master_secret = hs->offer.extended_master_secret && version == TLS_1_2;
 	if (tls_offer_has_suite(&hs->offer, TLS_SUITE_RENEGOTIATION_SCSV))

@@ -241,7 +241,8 @@ static int seal_one(struct tls_record_dir *dir, uint8_t type, const uint8_t *dat
 int tls_record_seal(struct tls_record_dir *dir, uint8_t type, const uint8_t *data, size_t len,
 		    struct tls_buf *out)
 {
-	size_t full = len / TLS_MAX_PLAINTEXT, tail = len % TLS_MAX_PLAINTEXT;
+	size_t max = dir->suite && dir->limit ? dir->limit : TLS_MAX_PLAINTEXT;
+	size_t full = len / max, tail = len % max;
 	size_t records = full + (tail || !len), before = out->len, need, n;
 	uint8_t *to;
 	int err = 0;
@@ -249,7 +250,7 @@ int tls_record_seal(struct tls_record_dir *dir, uint8_t type, const uint8_t *dat
 	/* RFC 9846 section 5.3: never wrap. The last number is left unused. */
 	if (dir->suite && records > UINT64_MAX - dir->keys.seq)
 		return TLS_ERR_STATE;
-	need = full * sealed_len(dir, TLS_MAX_PLAINTEXT) +
+	need = full * sealed_len(dir, max) +
 	       (records > full ? sealed_len(dir, tail) : 0);
 	/* Asked first, for a write beyond the limit would stick to out. */
 	if (!out->failed && need > out->limit - out->len)
@@ -258,7 +259,7 @@ int tls_record_seal(struct tls_record_dir *dir, uint8_t type, const uint8_t *dat
 	if (!to)
 		return tls_buf_error(out);
 	for (; !err && records; records--) {
-		n = len < TLS_MAX_PLAINTEXT ? len : TLS_MAX_PLAINTEXT;
+		n = len < max ? len : max;
 		err = seal_one(dir, type, data, n, to);
 		to += sealed_len(dir, n);
 		data = n ? data + n : data;

@@ -26,6 +26,8 @@ struct tls_record_dir {
 	 * TLS_1_3: 3.3 is written, the field is ignored in reading.
 	 */
 	uint16_t version;
+	/* Sending: most plaintext bytes in a protected record; 0: TLS_MAX_PLAINTEXT (RFC 8449). */
+	uint16_t limit;
 };
 
 struct tls_record_header {
@@ -75,7 +77,7 @@ TLS_MUST_CHECK int tls_record_open(struct tls_record_dir *dir, uint8_t *record, 
 				   struct tls_record *out);
 
 /*
- * Appends data as records of at most TLS_MAX_PLAINTEXT; len 0 gives one empty
+ * Appends data as records of at most dir->limit; len 0 gives one empty
  * record.  TLS_ERR_SPACE: out's limit, TLS_ERR_STATE: sequence number used up;
  * either way out is as before and no sequence number was used.
  */

@@ -422,6 +422,82 @@ static void key_logs(void)
 	key_log(TLS_1_3, labels13, 5);
 }
 
+static void exporters(uint16_t version)
+{
+	const struct pair_options options = { .max = version };
+	const uint8_t *context = (const uint8_t *)"context";
+	uint8_t c[6][40], s[40];
+	struct pair pair;
+	bool ok;
+
+	pair_init(&pair, &options);
+	ok = tls_conn_export_keying_material(pair.client.conn, "EXPERIMENTAL a", NULL, 0, c[0], 40) ==
+	     TLS_ERR_STATE;
+	pair_handshake(&pair);
+	ok = ok && !tls_conn_export_keying_material(pair.client.conn, "EXPERIMENTAL a", NULL, 0,
+						    c[0], 40) &&
+	     !tls_conn_export_keying_material(pair.client.conn, "EXPERIMENTAL b", NULL, 0,
+					      c[1], 40) &&
+	     !tls_conn_export_keying_material(pair.client.conn, "EXPERIMENTAL a", context, 0,
+					      c[2], 40) &&
+	     !tls_conn_export_keying_material(pair.client.conn, "EXPERIMENTAL a", context, 7,
+					      c[3], 40) &&
+	     !tls_conn_export_keying_material(pair.server.conn, "EXPERIMENTAL a", context, 7,
+					      s, 40);
+	tap_ok(ok && !memcmp(c[3], s, 40) && memcmp(c[0], c[1], 40) && memcmp(c[0], c[3], 40) &&
+	       !memcmp(c[0], c[2], 40) == (version == TLS_1_3), "%s keying material",
+	       tls_version_name(version));
+	pair_free(&pair);
+}
+
+/* Makes the client's record_size_limit 64. */
+static void ask_small_records(void *arg, void *conn_arg, const struct tls_event *event)
+{
+	static const uint8_t extension[] = { 0, 28, 0, 2, 0x40 };
+	uint8_t *p;
+
+	(void)arg;
+	(void)conn_arg;
+	if (event->kind != TLS_EVENT_MESSAGE_SENT || event->type != 1)
+		return;
+	p = memmem(event->data, event->len, extension, sizeof(extension));
+	if (!p)
+		tap_bail("no record_size_limit in a ClientHello");
+	p[4] = 0;
+	p[5] = 64;
+}
+
+static void record_sizes(uint16_t version)
+{
+	const struct pair_options options = { .max = version, .event = ask_small_records };
+	size_t limit = version == TLS_1_3 ? 63 : 64, len, most = 0;
+	struct tls_conn_info info;
+	struct pair pair;
+	const uint8_t *p;
+	bool ok;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tls_conn_info(pair.server.conn, &info);
+	ok = pair_up(&pair) && info.record_size == limit &&
+	     pair_transfer(&pair, &pair.server, &pair.client, 10000) &&
+	     pair_transfer(&pair, &pair.client, &pair.server, 10000) &&
+	     !tls_conn_write(pair.server.conn, (const uint8_t *)pair.server.keylog, 1000);
+	p = tls_conn_output(pair.server.conn, &len);
+	for (size_t i = 0; ok && i + 5 <= len; i += 5 + (p[i + 3] << 8 | p[i + 4])) {
+		size_t record = p[i + 3] << 8 | p[i + 4];
+
+		if (record > most)
+			most = record;
+	}
+	/* TLS 1.3: content type and tag; TLS 1.2: explicit nonce and tag */
+	tap_ok(ok && most == limit + (version == TLS_1_3 ? 1 + 16 : 8 + 16),
+	       "%s records as small as the peer wants them", tls_version_name(version));
+	tls_conn_info(pair.client.conn, &info);
+	tap_equal(info.record_size, TLS_MAX_PLAINTEXT, "and as large as it takes them");
+	pair_free(&pair);
+}
+
 /* Records that came with the Finished are the kernel's, or read()'s. */
 static void early_records(void)
 {
@@ -517,6 +593,8 @@ int main(void)
 		choice_of_certificate(both[i]);
 		client_certificates(both[i]);
 		refused_certificates(both[i]);
+		exporters(both[i]);
+		record_sizes(both[i]);
 	}
 	choice_by_suite();
 	key_updates(0);
