@@ -9,11 +9,26 @@
 #define READ_SIZE	512	/* small, so that a record comes in several reads */
 #define GREETING	"hello"
 
+/* Which of several alerts it is depends on the version; what is wrong does not. */
+static void explain(const struct exchange *x, int err)
+{
+	struct tls_conn_info info;
+
+	tls_conn_info(x->conn, &info);
+	if (info.verify_error)
+		fprintf(stderr, "%s\n", info.verify_error);
+	else if (x->options->require_certificate && !info.peer_certificate &&
+		 err == TLS_ERR_ALERT + (info.version == TLS_1_3 ? TLS_ALERT_CERTIFICATE_REQUIRED :
+							     TLS_ALERT_HANDSHAKE_FAILURE))
+		fprintf(stderr, "the client gave no certificate\n");
+}
+
 /* Sends the alert, too, if there is one. */
 static int failed(struct exchange *x, int err)
 {
 	transport_flush(x);
 	fprintf(stderr, "%s\n", tls_strerror(err));
+	explain(x, err);
 	return EXIT_FAILURE;
 }
 
@@ -96,6 +111,26 @@ static int write_secrets(struct exchange *x)
 	return err;
 }
 
+static int write_keying_material(struct exchange *x)
+{
+	const struct options *o = x->options;
+	const char *context = o->export_context ? o->export_context : "";
+	size_t len = (size_t)o->export_length;
+	uint8_t *out = malloc(len);
+	int err;
+
+	if (!out)
+		return TLS_ERR_NO_MEMORY;
+	err = tls_conn_export_keying_material(x->conn, o->export_label,
+					      o->use_export_context ? (const uint8_t *)context :
+								      NULL,
+					      strlen(context), out, len);
+	if (!err)
+		err = write_all(x, out, len);
+	free(out);
+	return err;
+}
+
 static int answer(struct exchange *x, uint8_t *data, size_t len)
 {
 	int err = x->options->key_update ? tls_conn_rekey(x->conn, false) : 0;
@@ -168,8 +203,10 @@ static int close_in_order(struct exchange *x)
 static int transfer(struct exchange *x)
 {
 	const struct options *o = x->options;
-	int err = o->export_traffic_secrets ? write_secrets(x) : 0;
+	int err = o->export_length ? write_keying_material(x) : 0;
 
+	if (!err && o->export_traffic_secrets)
+		err = write_secrets(x);
 	if (!err && o->write_different_record_sizes)
 		return write_sizes(x);
 	if (!err && o->shim_writes_first)
@@ -188,5 +225,7 @@ int exchange_run(struct exchange *x, bool resumption)
 	err = transfer(x);
 	if (err)
 		return failed(x, err);
+	if (!expect_session(x))
+		return EXIT_FAILURE;
 	return x->options->check_close_notify ? close_in_order(x) : 0;
 }

@@ -80,6 +80,18 @@ static bool expect_peer(const struct exchange *x, const struct tls_conn_info *in
 	return expect_scheme(x) && expect_certificate(o->expect_peer_cert_file, info);
 }
 
+/* TLS 1.2's comes within the handshake, TLS 1.3's later: the caller knows when to ask. */
+bool expect_session(const struct exchange *x)
+{
+	const struct options *o = x->options;
+	size_t len;
+	bool has = tls_conn_session(x->conn, &len) != NULL;
+
+	if (o->expect_no_session)
+		return expect_flag("session to resume", false, has);
+	return !o->expect_ticket_renewal || expect_flag("session to resume", true, has);
+}
+
 bool expect_handshake(const struct exchange *x, bool resumption)
 {
 	const struct options *o = x->options;

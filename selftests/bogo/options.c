@@ -9,7 +9,7 @@
 
 enum kind {
 	IGNORED,	/* asks for what the engine always does, or for another style of API */
-	INT_IGNORED,
+	PARAM_IGNORED,
 	BOOL,
 	INT,
 	INT_LIST,
@@ -28,6 +28,7 @@ static const struct flag flags[] = {
 	FLAG("-port", INT, port),
 	FLAG("-server", BOOL, server),
 	FLAG("-resume-count", INT, resume_count),
+	FLAG("-resumption-delay", INT, resumption_delay),
 	FLAG("-is-handshaker-supported", BOOL, handshaker_supported),
 	FLAG("-async", BOOL, async),
 	FLAG("-shim-writes-first", BOOL, shim_writes_first),
@@ -36,9 +37,14 @@ static const struct flag flags[] = {
 	FLAG("-key-update", BOOL, key_update),
 	FLAG("-read-size", INT, read_size),
 	FLAG("-write-different-record-sizes", BOOL, write_different_record_sizes),
+	FLAG("-export-keying-material", INT, export_length),
+	FLAG("-export-label", STRING, export_label),
+	FLAG("-export-context", STRING, export_context),
+	FLAG("-use-export-context", BOOL, use_export_context),
 	FLAG("-export-traffic-secrets", BOOL, export_traffic_secrets),
 	FLAG("-no-tls13", BOOL, no_tls13),
 	FLAG("-no-tls12", BOOL, no_tls12),
+	FLAG("-no-ticket", BOOL, no_ticket),
 	FLAG("-min-version", INT, min_version),
 	FLAG("-max-version", INT, max_version),
 	FLAG("-curves", INT_LIST, groups),
@@ -57,6 +63,8 @@ static const struct flag flags[] = {
 	FLAG("-expect-extended-master-secret", BOOL, expect_extended_master_secret),
 	FLAG("-expect-verify-result", BOOL, expect_verify_result),
 	FLAG("-expect-session-miss", BOOL, expect_session_miss),
+	FLAG("-expect-no-session", BOOL, expect_no_session),
+	FLAG("-expect-ticket-renewal", BOOL, expect_ticket_renewal),
 	FLAG("-handshake-never-done", BOOL, handshake_never_done),
 	FLAG("-expect-version", INT, expect_version),
 	FLAG("-expect-cipher", INT, expect_cipher),
@@ -79,8 +87,13 @@ static const struct flag flags[] = {
 	{ "-enforce-rsa-key-usage", IGNORED, 0 },
 	{ "-expect-secure-renegotiation", IGNORED, 0 },
 	/* Machines without AES instructions are not what we test on; False Start is never done. */
-	{ "-expect-cipher-no-aes", INT_IGNORED, 0 },
+	{ "-expect-cipher-no-aes", PARAM_IGNORED, 0 },
 	{ "-false-start", IGNORED, 0 },
+	/* The server's sessions are all in tickets, and none allows 0-RTT, whatever the reason. */
+	{ "-expect-no-session-id", IGNORED, 0 },
+	{ "-expect-early-data-reason", PARAM_IGNORED, 0 },
+	/* A resumed session's certificate is always verified again. */
+	{ "-reverify-on-resume", IGNORED, 0 },
 	/* Other ways to say the same to BoringSSL's API; the handshake must look alike. */
 	{ "-implicit-handshake", IGNORED, 0 },
 	{ "-no-op-extra-handshake", IGNORED, 0 },
@@ -128,7 +141,7 @@ static bool store(const struct flag *flag, struct options *options, const char *
 		*(const char **)field = param;
 		return true;
 	case IGNORED:
-	case INT_IGNORED:
+	case PARAM_IGNORED:
 		return true;
 	}
 	return false;

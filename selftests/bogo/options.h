@@ -17,13 +17,15 @@ struct int_list {
 /* Strings are the command line's own; numbers are 0, strings NULL where a flag is not given. */
 struct options {
 	/* what to do */
-	int port, resume_count;
+	int port, resume_count, resumption_delay;
 	bool server, async, shim_writes_first, shim_shuts_down, check_close_notify;
 	bool key_update, write_different_record_sizes, export_traffic_secrets;
 	bool handshaker_supported;
-	int read_size;
+	int read_size, export_length;
+	const char *export_label, *export_context;
+	bool use_export_context;
 	/* the configuration */
-	bool no_tls13, no_tls12;
+	bool no_tls13, no_tls12, no_ticket;
 	int min_version, max_version;
 	struct int_list groups;
 	const char *key_file, *cert_file, *host_name;
@@ -33,7 +35,7 @@ struct options {
 	bool custom_verify;		/* refuse with another alert: as BoringSSL's two callbacks do */
 	/* what must be true of the handshake */
 	bool expect_hrr, expect_no_hrr, expect_extended_master_secret, expect_verify_result;
-	bool expect_session_miss, handshake_never_done;
+	bool expect_session_miss, expect_no_session, expect_ticket_renewal, handshake_never_done;
 	int expect_version, expect_cipher, expect_cipher_aes, expect_group, expect_scheme;
 	const char *expect_server_name, *expect_alpn, *expect_peer_cert_file;
 };

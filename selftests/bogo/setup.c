@@ -9,11 +9,19 @@
 #include "verify.h"
 
 #define MAX_NAMES	1024
+#define MAX_SESSION	65536
+
+static int64_t clock_advance;
+
+void setup_advance_clock(int seconds)
+{
+	clock_advance += seconds;
+}
 
 static int64_t now(void *arg)
 {
 	(void)arg;
-	return time(NULL);
+	return time(NULL) + clock_advance;
 }
 
 static void observe(void *arg, void *conn_arg, const struct tls_event *event)
@@ -38,7 +46,7 @@ int __wrap_tls_verify_chain(const struct tls_verify_request *req, char why[TLS_V
 	(void)req;
 	if (!chain_alert)
 		return 0;
-	snprintf(why, TLS_VERIFY_TEXT, "refused by the test");
+	snprintf(why, TLS_VERIFY_TEXT, "certificate refused by the test");
 	return TLS_ERR_ALERT + chain_alert;
 }
 
@@ -186,11 +194,21 @@ static int set_verify(struct exchange *x)
 	return tls_config_set_verify(x->config, verify) ? failed("the verification") : 0;
 }
 
+/* One key for all connections of this process, so that each takes the others' tickets. */
+static int set_tickets(struct exchange *x)
+{
+	static const struct tls_ticket_key key = { .name = "of the BoGo shim", .key = { 1 } };
+
+	if (!x->options->server || x->options->no_ticket)
+		return 0;
+	return tls_config_set_ticket_keys(x->config, &key, 1) ? failed("the ticket key") : 0;
+}
+
 int setup_config(struct exchange *x)
 {
 	static const struct tls_hooks hooks = { .now = now, .event = observe };
 	static int (*const steps[])(struct exchange *x) = {
-		set_versions, set_suites, set_groups, set_alpn, set_verify,
+		set_versions, set_suites, set_groups, set_alpn, set_verify, set_tickets,
 	};
 	int status = 0;
 
@@ -204,7 +222,32 @@ int setup_config(struct exchange *x)
 	return status ? status : with_file(x, x->options->key_file, load_key);
 }
 
-int setup_connection(struct exchange *x)
+static uint8_t kept[MAX_SESSION];
+static size_t kept_len;
+
+void setup_keep_session(const struct exchange *x)
+{
+	const uint8_t *session = tls_conn_session(x->conn, &kept_len);
+
+	if (!session || kept_len > sizeof(kept))
+		kept_len = 0;
+	else
+		memcpy(kept, session, kept_len);
+}
+
+static int offer_session(struct exchange *x)
+{
+	if (!kept_len) {
+		fprintf(stderr, "there is no session to offer\n");
+		return EXIT_FAILURE;
+	}
+	/* Whether a refusal is right is for the expectation of a resumption to say. */
+	if (tls_conn_set_session(x->conn, kept, kept_len) && !x->options->expect_session_miss)
+		return failed("the session");
+	return 0;
+}
+
+int setup_connection(struct exchange *x, bool resume)
 {
 	const char *name = x->options->host_name;
 
@@ -212,5 +255,7 @@ int setup_connection(struct exchange *x)
 	if (!x->conn)
 		return failed("a connection");
 	tls_conn_set_arg(x->conn, x);
-	return name && tls_conn_set_server_name(x->conn, name) ? failed(name) : 0;
+	if (name && tls_conn_set_server_name(x->conn, name))
+		return failed(name);
+	return resume && !x->options->server ? offer_session(x) : 0;
 }

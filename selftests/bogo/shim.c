@@ -30,9 +30,12 @@ static int run_one(const struct options *options, bool resumption)
 	int status = setup_config(&x);
 
 	if (!status)
-		status = setup_connection(&x);
+		status = setup_connection(&x, resumption);
 	if (!status)
 		status = connect_and_run(&x, resumption);
+	if (!status)
+		setup_keep_session(&x);
+	setup_advance_clock(options->resumption_delay);
 	tls_conn_free(x.conn);
 	tls_private_key_free(x.key);
 	tls_config_unref(x.config);
@@ -58,10 +61,6 @@ int main(int argc, char **argv)
 	if (sets.initial.handshaker_supported) {
 		puts("No");
 		return 0;
-	}
-	if (sets.initial.resume_count) {
-		fprintf(stderr, "resumption is not implemented\n");
-		return EXIT_UNIMPLEMENTED;
 	}
 	return run(&sets);
 }

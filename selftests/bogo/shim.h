@@ -22,10 +22,14 @@ struct exchange {
 	bool peer_closed;		/* the peer's FIN was read */
 };
 
+/* setup.c: later connections of this process see a later time. */
+void setup_advance_clock(int seconds);
 /* setup.c: the configuration and the key. 0, or an exit status with the reason on stderr. */
 int setup_config(struct exchange *x);
-/* setup.c: the connection over config. */
-int setup_connection(struct exchange *x);
+/* setup.c: the connection over config; a client's resumes the session kept last, if resume. */
+int setup_connection(struct exchange *x, bool resume);
+/* setup.c: keeps the client's session for the next connection. */
+void setup_keep_session(const struct exchange *x);
 /* transport.c: to the runner. -1, and errno, if it cannot be reached. */
 int transport_connect(int port);
 /* transport.c: lets the runner read all, then closes. */
@@ -38,6 +42,8 @@ int transport_receive(struct exchange *x);
 int exchange_run(struct exchange *x, bool resumption);
 /* expect.c: is the handshake what it should be?  If not, the reason is on stderr. */
 bool expect_handshake(const struct exchange *x, bool resumption);
+/* expect.c: did the client get a session, or none, as it should? */
+bool expect_session(const struct exchange *x);
 /* file.c: a whole file, terminated; NULL, and the reason on stderr, if it cannot be read. */
 char *file_read(const char *path, size_t *len);
 
