@@ -3,11 +3,12 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 
-from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, echo, log_text, need, test,
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, echo, log_text, need, test,
                             wait_until)
 
 CCM = "--ciphersuites=TLS_AES_128_CCM_SHA256"    # the engine has it, the module does not
@@ -126,6 +127,24 @@ def the_user_limit_of_relays_is_told():
         for connection in held:
             connection.unwrap()
         wait_until(lambda: not sessions(), "sessions end")
+
+
+@test
+def the_peers_record_size_is_kept():
+    if not shutil.which("gnutls-cli"):
+        raise Skip("gnutls-cli is not installed")
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--verbose", path="kernel") as gate:
+        client = subprocess.Popen(["gnutls-cli", "--insecure", "--recordsize=1024", "-p",
+                                   str(gate.port), "127.0.0.1"], stdin=subprocess.PIPE,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            handed_over(1)
+            size = sessions()[0]["record_size"]
+            need(1000 < size <= 1024, "the kernel was told %d bytes" % size)
+        finally:
+            client.stdin.close()
+            client.wait(DEADLINE)
 
 
 @test

@@ -28,6 +28,8 @@ static void copy_direction(struct tlsgate_keys *to, const struct tls_direction_k
 static void fill_params(struct tlsgate_session_params *params, const struct conn *conn,
 			const struct tls_session_keys *keys)
 {
+	struct tls_conn_info info;
+
 	params->fd = conn->tls_io.fd;
 	params->relay_fd = conn->plain_io.fd;
 	params->version = keys->version;
@@ -36,8 +38,13 @@ static void fill_params(struct tlsgate_session_params *params, const struct conn
 	copy_direction(&params->tx, &keys->tx);
 	copy_direction(&params->rx, &keys->rx);
 	params->rx_pending = tls_conn_pending(conn->tls, &params->rx_pending_len);
+	tls_conn_info(conn->tls, &info);
+	if (info.record_size < TLSGATE_RECORD_SIZE_MAX) {
+		params->options.set |= TLSGATE_SET_RECORD_SIZE;
+		params->options.record_size = info.record_size;
+	}
 	if (conn->gate->settings->idle_timeout) {
-		params->options.set = TLSGATE_SET_IDLE_TIMEOUT;
+		params->options.set |= TLSGATE_SET_IDLE_TIMEOUT;
 		params->options.idle_timeout = conn->gate->settings->idle_timeout;
 	}
 }
