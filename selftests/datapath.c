@@ -259,7 +259,9 @@ TEST_F(datapath, partial_record_is_not_readable)
 	uint8_t wire[2000];
 	size_t n = ref_seal(&self->p.peer.tx, REF_DATA, self->data, 1000, 0, wire);
 
-	ASSERT_EQ(0, net_write(self->p.peer.fd, wire, n - 1));
+	ASSERT_EQ(0, net_write(self->p.peer.fd, wire, 3));
+	EXPECT_TRUE(net_quiet(self->p.fd, POLLIN | POLLRDHUP | POLLERR));
+	ASSERT_EQ(0, net_write(self->p.peer.fd, wire + 3, n - 4));
 	EXPECT_TRUE(net_quiet(self->p.fd, POLLIN | POLLRDHUP | POLLERR));
 	EXPECT_EQ(-1, recv(self->p.fd, self->got, 1, MSG_DONTWAIT));
 	EXPECT_EQ(EAGAIN, errno);
