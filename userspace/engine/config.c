@@ -245,6 +245,14 @@ int tls_config_set_verify(struct tls_config *config, enum tls_verify verify)
 	return 0;
 }
 
+int tls_config_request_ocsp(struct tls_config *config)
+{
+	if (config->role != TLS_CLIENT)
+		return TLS_ERR_ARGUMENT;
+	config->request_ocsp = true;
+	return 0;
+}
+
 int tls_config_set_ticket_keys(struct tls_config *config, const struct tls_ticket_key *keys,
 			       size_t count)
 {

@@ -23,11 +23,12 @@
 #include "verify.h"
 
 #define TLS_SESSION_ID_LEN	32
+#define TLS_STATUS_OCSP		1	/* RFC 6066 section 8 */
 #define TLS_CERT_TYPE_RSA	1	/* RFC 5246 section 7.4.4 */
 #define TLS_CERT_TYPE_ECDSA	64
 #define TLS_HANDSHAKE_HEADER	4
 #define TLS_MAX_MESSAGE		16384	/* body of a handshake message, but: */
-#define TLS_MAX_CERT_MESSAGE	65536	/* certificate and certificate_request */
+#define TLS_MAX_CERT_MESSAGE	65536	/* certificate, its status and request */
 #define TLS_MAX_SUITES		16
 #define TLS_MAX_GROUPS		8
 /* In a row, without progress in between: what a peer may make us do for nothing. */
@@ -55,6 +56,7 @@ enum tls_message {
 	TLS_MSG_CERTIFICATE_VERIFY = 15,
 	TLS_MSG_CLIENT_KEY_EXCHANGE = 16,
 	TLS_MSG_FINISHED = 20,
+	TLS_MSG_CERTIFICATE_STATUS = 22,
 	TLS_MSG_KEY_UPDATE = 24,
 	/* no handshake messages, but rows of the state tables */
 	TLS_CCS = 0x100,		/* TLS 1.2: change_cipher_spec came */
@@ -102,6 +104,8 @@ enum tls_state {
 	TLS13_SERVER_ESTABLISHED,
 
 	TLS12_CLIENT_WAIT_CERT,
+	TLS12_CLIENT_WAIT_STATUS,
+	TLS12_CLIENT_WAIT_STATUS_RSA,
 	TLS12_CLIENT_WAIT_KEY_EXCHANGE,
 	TLS12_CLIENT_WAIT_REQUEST_OR_DONE,
 	TLS12_CLIENT_WAIT_DONE,
@@ -120,6 +124,7 @@ enum tls_state {
 
 	TLS12_SERVER_SEND_HELLO,
 	TLS12_SERVER_SEND_CERT,
+	TLS12_SERVER_SEND_STATUS,
 	TLS12_SERVER_SIGN,
 	TLS12_SERVER_SEND_KEY_EXCHANGE,
 	TLS12_SERVER_SEND_REQUEST,
@@ -170,6 +175,7 @@ struct tls_config {
 	size_t ticket_key_count;
 	struct tls_trust *trust;
 	bool has_ca;			/* trust is not empty */
+	bool request_ocsp;
 	enum tls_verify verify;
 };
 
@@ -182,6 +188,7 @@ struct tls_offer {
 	bool has_versions, has_groups, has_shares, has_schemes, has_alpn, extended_master_secret;
 	bool has_psk_modes, psk_dhe, has_psk;
 	uint16_t record_size;		/* record_size_limit; 0: none */
+	bool wants_status;
 	const uint8_t *hello;		/* of the whole message */
 	const uint8_t *binders_at;	/* where its binders begin */
 	struct tls_slice identities, binders;	/* pre_shared_key's lists */
@@ -207,6 +214,8 @@ struct tls_handshake {
 	struct tls_buf cookie;		/* HelloRetryRequest's, to be echoed */
 	struct tls_session session;	/* client: offered, if it has a ticket; server: resumed */
 	uint16_t psk_index;		/* of the identity that the server took */
+	bool past_leaf;			/* client, TLS 1.3: the chain's first element is read */
+	bool status_due;		/* server: one is to be stapled; client, TLS 1.2: announced */
 	bool ticket_due;		/* server: one is to be sent; client, TLS 1.2: announced */
 	const struct tls_group *group;	/* of the key exchange; client TLS 1.3: of its share */
 	uint8_t share[TLS_MAX_SHARE];	/* our public value, share_len bytes */
@@ -264,6 +273,7 @@ struct tls_conn {
 	uint8_t resumption[TLS_MAX_HASH];	/* client, TLS 1.3: for tickets to come */
 	struct tls_buf session;		/* client: what tls_conn_session() gives */
 	struct tls_certificate *peer;
+	struct tls_buf ocsp;		/* client: the response stapled */
 	char server_name[TLS_MAX_SERVER_NAME + 1];
 	char alpn[TLS_MAX_ALPN + 1];
 	char verify_error[TLS_VERIFY_TEXT];
@@ -386,6 +396,12 @@ tls_handler tls13_recv_certificate, tls13_recv_client_certificate;
 tls_handler tls12_send_certificate, tls12_send_client_certificate;
 tls_handler tls12_recv_certificate, tls12_recv_client_certificate;
 /* Signing and sending do nothing without hs->cert. */
+tls_handler tls12_send_certificate_status, tls12_recv_certificate_status;
+/* CertificateStatus, whose form TLS 1.3 has, too: ours, and the peer's into conn->ocsp. */
+void tls_put_status(const struct tls_conn *conn, struct tls_buf *out);
+TLS_MUST_CHECK int tls_take_status(struct tls_conn *conn, struct tls_reader *body);
+/* Verifies conn->ocsp, if there is one. */
+TLS_MUST_CHECK int tls_verify_status(struct tls_conn *conn);
 tls_handler tls13_sign, tls12_client_sign, tls_send_certificate_verify;
 tls_handler tls13_recv_certificate_verify, tls12_recv_certificate_verify;
 tls_handler tls12_server_sign, tls12_send_server_key_exchange, tls12_recv_server_key_exchange;

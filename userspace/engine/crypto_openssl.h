@@ -28,6 +28,10 @@ struct tls_crypto {
 /* NULL: libcrypto lacks something, see tls_crypto_init(). */
 const struct tls_crypto *tls_crypto(void);
 
+struct tls_trust;
+/* The anchor that issued this certificate: a reference, or NULL. */
+X509 *tls_trust_issuer(const struct tls_trust *trust, const X509 *x509);
+
 /* Empties libcrypto's error queue of this thread and says TLS_ERR_LIBRARY. */
 int tls_library_error(void);
 
@@ -42,6 +46,7 @@ struct tls_certificate {
 	size_t count;
 	X509 *x509[TLS_MAX_CHAIN];
 	struct tls_slice der[TLS_MAX_CHAIN];	/* owned */
+	struct tls_slice ocsp;			/* owned; of ours only */
 };
 
 struct tls_private_key {

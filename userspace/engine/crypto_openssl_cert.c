@@ -68,6 +68,7 @@ void tls_certificate_free(struct tls_certificate *cert)
 		OPENSSL_free((void *)cert->der[i].p);
 	}
 	EVP_PKEY_free(cert->key);
+	free((void *)cert->ocsp.p);
 	free(cert);
 }
 
@@ -201,6 +202,28 @@ void tls_certificate_set_key_id(struct tls_certificate *cert, uint32_t key_id)
 uint32_t tls_certificate_key_id(const struct tls_certificate *cert)
 {
 	return cert->key_id;
+}
+
+int tls_certificate_set_ocsp(struct tls_certificate *cert, const void *response, size_t len)
+{
+	uint8_t *copy = NULL;
+
+	if (len > TLS_MAX_OCSP)
+		return TLS_ERR_ARGUMENT;
+	if (len) {
+		copy = malloc(len);
+		if (!copy)
+			return TLS_ERR_NO_MEMORY;
+		memcpy(copy, response, len);
+	}
+	free((void *)cert->ocsp.p);
+	cert->ocsp = (struct tls_slice){ copy, len };
+	return 0;
+}
+
+struct tls_slice tls_certificate_ocsp(const struct tls_certificate *cert)
+{
+	return cert->ocsp;
 }
 
 size_t tls_certificate_count(const struct tls_certificate *cert)

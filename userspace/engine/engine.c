@@ -279,7 +279,8 @@ static int check_header(const struct tls_conn *conn, const uint8_t header[TLS_HA
 
 	if (!find_transition(conn, type))
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
-	if (type == TLS_MSG_CERTIFICATE || type == TLS_MSG_CERTIFICATE_REQUEST)
+	if (type == TLS_MSG_CERTIFICATE || type == TLS_MSG_CERTIFICATE_REQUEST ||
+	    type == TLS_MSG_CERTIFICATE_STATUS)
 		max = TLS_MAX_CERT_MESSAGE;
 	return body_len(header) > max ? TLS_ALERT(ILLEGAL_PARAMETER) : 0;
 }

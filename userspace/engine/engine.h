@@ -138,6 +138,14 @@ void tls_certificate_free(struct tls_certificate *cert);	/* drops a reference */
 /* An opaque number of the caller's, handed back in struct tls_key_request. */
 void tls_certificate_set_key_id(struct tls_certificate *cert, uint32_t key_id);
 
+#define TLS_MAX_OCSP	16384	/* bytes */
+
+/*
+ * A server's: the OCSP response (DER) to staple for clients that ask; copied.
+ * len 0: none.  May be replaced at any time by the only thread that uses cert.
+ */
+int tls_certificate_set_ocsp(struct tls_certificate *cert, const void *response, size_t len);
+
 /* Parses an unencrypted PEM private key (PKCS#8, or the older forms). */
 int tls_private_key_new(struct tls_private_key **out, const void *pem, size_t len, const char **why);
 void tls_private_key_free(struct tls_private_key *key);
@@ -240,6 +248,12 @@ int tls_config_add_ca(struct tls_config *config, const void *pem, size_t len);
 int tls_config_use_system_ca(struct tls_config *config);
 int tls_config_set_verify(struct tls_config *config, enum tls_verify verify);
 
+/*
+ * Client: asks for a stapled OCSP response.  One that comes is verified with
+ * the chain; that none comes is no error.
+ */
+int tls_config_request_ocsp(struct tls_config *config);
+
 #define TLS_MAX_TICKET_KEYS	4
 #define TLS_TICKET_LIFETIME	7200	/* seconds */
 
@@ -325,6 +339,8 @@ struct tls_conn_info {
 	const char *verify_error;		/* why the peer's chain was refused, or NULL */
 	const uint8_t *peer_certificate;	/* DER, or NULL */
 	size_t peer_certificate_len;
+	const uint8_t *ocsp_response;		/* DER, stapled by the server, or NULL */
+	size_t ocsp_response_len;
 };
 /* Pointers are valid until conn is freed. */
 void tls_conn_info(const struct tls_conn *conn, struct tls_conn_info *info);

@@ -16,6 +16,7 @@ static const struct tls_ext *const registry[] = {
 	&tls_ext_signature_algorithms_cert,
 	&tls_ext_certificate_authorities,
 	&tls_ext_alpn,
+	&tls_ext_status_request,
 	&tls_ext_cookie,
 	&tls_ext_early_data,
 	&tls_ext_key_share,

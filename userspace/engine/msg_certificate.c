@@ -16,7 +16,9 @@ static void write_chain(struct tls_conn *conn, const struct tls_certificate *cer
 
 		tls_put_bytes(out, der.p, der.len);
 		tls_put_close(out, element);
-		if (conn->version == TLS_1_3)
+		if (conn->version == TLS_1_3 && i == 0)
+			tls_ext_write(conn, TLS_IN_CERTIFICATE, false, out);
+		else if (conn->version == TLS_1_3)
 			tls_put_u16(out, 0);	/* no extensions */
 	}
 	tls_put_close(out, list);
@@ -72,6 +74,7 @@ static int read_chain(struct tls_conn *conn, struct tls_reader *body,
 			return TLS_ALERT(BAD_CERTIFICATE);
 		if (conn->version == TLS_1_3)
 			err = tls_ext_read(conn, TLS_IN_CERTIFICATE, &extensions);
+		conn->hs->past_leaf = conn->version == TLS_1_3;
 		chain[(*count)++] = tls_read_rest(&der);
 	}
 	if (err)
@@ -142,7 +145,9 @@ int tls13_recv_certificate(struct tls_conn *conn, struct tls_reader *body)
 	size_t count;
 	int err = read_chain13(conn, body, chain, &count);
 
-	return err ? err : take_server_chain(conn, chain, count);
+	if (!err)
+		err = take_server_chain(conn, chain, count);
+	return err ? err : tls_verify_status(conn);
 }
 
 /* RFC 8422 section 5.3: the key's curve is one that we offered. */
@@ -167,7 +172,10 @@ int tls12_recv_certificate(struct tls_conn *conn, struct tls_reader *body)
 	    !curve_allowed(conn))
 		return TLS_ALERT(ILLEGAL_PARAMETER);
 	if (conn->suite->kx == TLS_KX_RSA)
-		conn->state = TLS12_CLIENT_WAIT_REQUEST_OR_DONE;
+		conn->state = conn->hs->status_due ? TLS12_CLIENT_WAIT_STATUS_RSA :
+						     TLS12_CLIENT_WAIT_REQUEST_OR_DONE;
+	else if (conn->hs->status_due)
+		conn->state = TLS12_CLIENT_WAIT_STATUS;
 	return 0;
 }
 

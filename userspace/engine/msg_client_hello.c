@@ -185,6 +185,7 @@ static int take_first_hello(struct tls_conn *conn, const struct hello *hello)
 	if (err)
 		return err;
 	hs->cert_requested = conn->config->verify != TLS_VERIFY_NONE && !conn->resumed;
+	hs->status_due = hs->offer.wants_status && hs->cert && tls_certificate_ocsp(hs->cert).len;
 	hs->ticket_due = conn->config->ticket_key_count > 0 && wants_ticket(conn);
 	if (conn->version == TLS_1_3)
 		return answer_share(conn);

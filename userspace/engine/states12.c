@@ -4,9 +4,20 @@
 
 static const struct tls_transition transitions[] = {
 	/* client */
-	/* sets TLS12_CLIENT_WAIT_REQUEST_OR_DONE for RSA key exchange */
+	/* sets TLS12_CLIENT_WAIT_REQUEST_OR_DONE for RSA key exchange, ..._WAIT_STATUS(_RSA) */
 	{ TLS12_CLIENT_WAIT_CERT, TLS_MSG_CERTIFICATE,
 	  tls12_recv_certificate, TLS12_CLIENT_WAIT_KEY_EXCHANGE },
+	/* RFC 6066 section 8: announced, and yet it may be missing */
+	{ TLS12_CLIENT_WAIT_STATUS, TLS_MSG_CERTIFICATE_STATUS,
+	  tls12_recv_certificate_status, TLS12_CLIENT_WAIT_KEY_EXCHANGE },
+	{ TLS12_CLIENT_WAIT_STATUS, TLS_MSG_SERVER_KEY_EXCHANGE,
+	  tls12_recv_server_key_exchange, TLS12_CLIENT_WAIT_REQUEST_OR_DONE },
+	{ TLS12_CLIENT_WAIT_STATUS_RSA, TLS_MSG_CERTIFICATE_STATUS,
+	  tls12_recv_certificate_status, TLS12_CLIENT_WAIT_REQUEST_OR_DONE },
+	{ TLS12_CLIENT_WAIT_STATUS_RSA, TLS_MSG_CERTIFICATE_REQUEST,
+	  tls12_recv_certificate_request, TLS12_CLIENT_WAIT_DONE },
+	{ TLS12_CLIENT_WAIT_STATUS_RSA, TLS_MSG_SERVER_HELLO_DONE,
+	  tls12_recv_server_hello_done, TLS12_CLIENT_SEND_CERT },
 	{ TLS12_CLIENT_WAIT_KEY_EXCHANGE, TLS_MSG_SERVER_KEY_EXCHANGE,
 	  tls12_recv_server_key_exchange, TLS12_CLIENT_WAIT_REQUEST_OR_DONE },
 	{ TLS12_CLIENT_WAIT_REQUEST_OR_DONE, TLS_MSG_CERTIFICATE_REQUEST,
@@ -48,7 +59,9 @@ static const struct tls_transition transitions[] = {
 	{ TLS12_SERVER_SEND_HELLO, TLS_STEP,
 	  tls12_send_server_hello, TLS12_SERVER_SEND_CERT },
 	{ TLS12_SERVER_SEND_CERT, TLS_STEP,
-	  tls12_send_certificate, TLS12_SERVER_SIGN },
+	  tls12_send_certificate, TLS12_SERVER_SEND_STATUS },
+	{ TLS12_SERVER_SEND_STATUS, TLS_STEP,
+	  tls12_send_certificate_status, TLS12_SERVER_SIGN },
 	{ TLS12_SERVER_SIGN, TLS_STEP,
 	  tls12_server_sign, TLS12_SERVER_SEND_KEY_EXCHANGE },
 	{ TLS12_SERVER_SEND_KEY_EXCHANGE, TLS_STEP,

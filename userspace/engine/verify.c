@@ -145,6 +145,21 @@ int tls_trust_put_names(const struct tls_trust *trust, struct tls_buf *out)
 	return tls_buf_error(out);
 }
 
+X509 *tls_trust_issuer(const struct tls_trust *trust, const X509 *x509)
+{
+	STACK_OF(X509) *all = X509_STORE_get1_all_certs(trust->store);
+	X509 *found = NULL;
+
+	for (int i = 0; !found && i < sk_X509_num(all); i++) {
+		X509 *anchor = sk_X509_value(all, i);
+
+		if (X509_check_issued(anchor, (X509 *)x509) == X509_V_OK && X509_up_ref(anchor))
+			found = anchor;
+	}
+	sk_X509_pop_free(all, X509_free);
+	return found;
+}
+
 bool tls_name_is_address(const char *name)
 {
 	uint8_t addr[16];

@@ -45,6 +45,15 @@ struct tls_verify_request {
 TLS_MUST_CHECK int tls_verify_chain(const struct tls_verify_request *req,
 				    char why[TLS_VERIFY_TEXT]);
 
+/*
+ * A stapled OCSP response for the leaf of a chain that has been verified.
+ * TLS_ERR_ALERT + certificate_revoked; + bad_certificate_status_response: it is
+ * malformed, not for this leaf, not by its issuer, too old, or says nothing.
+ */
+TLS_MUST_CHECK int tls_verify_ocsp(const struct tls_trust *trust,
+				   const struct tls_certificate *chain,
+				   struct tls_slice response, int64_t now);
+
 /* An IPv4 or IPv6 literal, which no SNI may carry (RFC 6066 section 3)? */
 bool tls_name_is_address(const char *name);
 

@@ -21,6 +21,8 @@ struct pair_options {
 	enum tls_verify server_verify;		/* of client certificates */
 	bool client_trusts_nobody, client_verifies_nothing;
 	size_t chunk;				/* bytes fed at a time; 0: all there is */
+	struct tls_slice ocsp;			/* stapled by the server's first certificate */
+	bool request_ocsp;
 	const struct tls_ticket_key *ticket_keys;
 	size_t ticket_key_count;
 	int64_t now;				/* 0: PKI_NOW */

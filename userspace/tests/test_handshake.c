@@ -431,7 +431,8 @@ static void exporters(uint16_t version)
 	bool ok;
 
 	pair_init(&pair, &options);
-	ok = tls_conn_export_keying_material(pair.client.conn, "EXPERIMENTAL a", NULL, 0, c[0], 40) ==
+	ok = tls_conn_export_keying_material(pair.client.conn, "EXPERIMENTAL a", NULL, 0, c[0],
+		40) ==
 	     TLS_ERR_STATE;
 	pair_handshake(&pair);
 	ok = ok && !tls_conn_export_keying_material(pair.client.conn, "EXPERIMENTAL a", NULL, 0,

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+/* Stapled OCSP responses: sent where asked for, believed where they deserve it. */
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/ocsp.h>
+#include <openssl/pem.h>
+
+#include "engine/engine.h"
+#include "pair.h"
+#include "tap.h"
+
+static X509 *x509_of(const struct pki *pki)
+{
+	const unsigned char *p = pki_der(pki).p;
+	X509 *x509 = d2i_X509(NULL, &p, (long)pki_der(pki).len);
+
+	if (!x509)
+		tap_bail("cannot parse a certificate");
+	return x509;
+}
+
+static EVP_PKEY *key_of(const struct pki *pki)
+{
+	BIO *bio = BIO_new_mem_buf(pki_key(pki), -1);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+
+	BIO_free(bio);
+	if (!key)
+		tap_bail("cannot parse a key");
+	return key;
+}
+
+struct answer {
+	const char *what;
+	int err;			/* the client's */
+	const struct pki *about, *signer;	/* NULL: the leaf, the CA */
+	int status;
+	int64_t from, until;		/* from PKI_NOW */
+	bool sha256;			/* in the certificate's id */
+};
+
+/* The DER is the caller's, by OPENSSL_free(). */
+static struct tls_slice make_response(const struct answer *answer)
+{
+	const struct pki *about = answer->about ? answer->about : pair_leaf(PKI_P256);
+	const struct pki *signer = answer->signer ? answer->signer : pair_ca();
+	X509 *leaf = x509_of(about), *ca = x509_of(pair_ca()), *by = x509_of(signer);
+	ASN1_TIME *from = ASN1_TIME_set(NULL, (time_t)(PKI_NOW + answer->from));
+	ASN1_TIME *until = ASN1_TIME_set(NULL, (time_t)(PKI_NOW + answer->until));
+	ASN1_GENERALIZEDTIME *from_g = ASN1_TIME_to_generalizedtime(from, NULL);
+	ASN1_GENERALIZEDTIME *until_g = ASN1_TIME_to_generalizedtime(until, NULL);
+	OCSP_CERTID *id = OCSP_cert_to_id(answer->sha256 ? EVP_sha256() : NULL, leaf, ca);
+	OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
+	EVP_PKEY *key = key_of(signer);
+	OCSP_RESPONSE *response;
+	unsigned char *der = NULL;
+	int len;
+
+	if (!OCSP_basic_add1_status(basic, id, answer->status, 0, from_g, from_g, until_g) ||
+	    OCSP_basic_sign(basic, by, key, EVP_sha256(), NULL, 0) != 1)
+		tap_bail("cannot make an OCSP response");
+	response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+	len = i2d_OCSP_RESPONSE(response, &der);
+	if (len <= 0)
+		tap_bail("cannot write an OCSP response");
+	OCSP_RESPONSE_free(response);
+	OCSP_BASICRESP_free(basic);
+	OCSP_CERTID_free(id);
+	EVP_PKEY_free(key);
+	ASN1_GENERALIZEDTIME_free(from_g);
+	ASN1_GENERALIZEDTIME_free(until_g);
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(until);
+	X509_free(leaf);
+	X509_free(ca);
+	X509_free(by);
+	return (struct tls_slice){ der, (size_t)len };
+}
+
+static void one_answer(const struct answer *answer, uint16_t version)
+{
+	struct tls_slice der = make_response(answer);
+	const struct pair_options options = {
+		.max = version, .ocsp = der, .request_ocsp = true, .chunk = 100,
+	};
+	struct tls_conn_info info;
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tls_conn_info(pair.client.conn, &info);
+	tap_ok(pair.client.err == answer->err && pair_up(&pair) == !answer->err &&
+	       info.ocsp_response_len == der.len && !memcmp(info.ocsp_response, der.p, der.len),
+	       "%s: %s (%s)", tls_version_name(version), answer->what,
+	       tls_strerror(pair.client.err));
+	pair_free(&pair);
+	OPENSSL_free((void *)der.p);
+}
+
+static void answers(uint16_t version)
+{
+	static const struct pki_options delegate = { .extended_usage = "OCSPSigning" };
+	static const struct pki_options other = { .names = "DNS:other.test" };
+	const int bad = TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE_STATUS;
+	const int64_t hour = 3600;
+	const struct answer rows[] = {
+		{ "good", 0, NULL, NULL, V_OCSP_CERTSTATUS_GOOD, -hour, hour, false },
+		{ "good, its id by SHA-256", 0, NULL, NULL, V_OCSP_CERTSTATUS_GOOD, -hour, hour,
+		  true },
+		{ "good, by a delegate", 0, NULL, pair_leaf_named(PKI_P256, &delegate),
+		  V_OCSP_CERTSTATUS_GOOD, -hour, hour, false },
+		{ "revoked", TLS_ERR_ALERT + TLS_ALERT_CERTIFICATE_REVOKED, NULL, NULL,
+		  V_OCSP_CERTSTATUS_REVOKED, -hour, hour, false },
+		{ "unknown", bad, NULL, NULL, V_OCSP_CERTSTATUS_UNKNOWN, -hour, hour, false },
+		{ "too old", bad, NULL, NULL, V_OCSP_CERTSTATUS_GOOD, -2 * hour, -hour, false },
+		{ "from the future", bad, NULL, NULL, V_OCSP_CERTSTATUS_GOOD, hour, 2 * hour,
+		  false },
+		{ "about another certificate", bad, pair_leaf_named(PKI_P256, &other), NULL,
+		  V_OCSP_CERTSTATUS_GOOD, -hour, hour, false },
+		{ "by somebody who may not", bad, NULL, pair_leaf(PKI_P384),
+		  V_OCSP_CERTSTATUS_GOOD, -hour, hour, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		one_answer(&rows[i], version);
+}
+
+static void rest(uint16_t version)
+{
+	const struct tls_slice garbage = { (const uint8_t *)"garbage", 7 };
+	struct pair_options options = { .max = version, .ocsp = garbage };
+	struct tls_conn_info info;
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tls_conn_info(pair.client.conn, &info);
+	tap_ok(pair_up(&pair) && !info.ocsp_response, "%s: none where none was asked for",
+	       tls_version_name(version));
+	pair_free(&pair);
+
+	options.request_ocsp = true;
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tap_ok(pair.client.err == TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE_STATUS &&
+	       pair.server.err == TLS_ERR_PEER + TLS_ALERT_BAD_CERTIFICATE_STATUS,
+	       "%s: garbage is none", tls_version_name(version));
+	pair_free(&pair);
+
+	options.ocsp.len = 0;
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tap_ok(pair_up(&pair), "%s: asked for, and there is none", tls_version_name(version));
+	pair_free(&pair);
+
+	options.suites = "TLS_RSA_WITH_AES_128_GCM_SHA256";
+	options.server[0] = pair_leaf(PKI_RSA2048);
+	options.client_verifies_nothing = true;
+	options.ocsp = garbage;
+	if (version == TLS_1_3)
+		return;
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tls_conn_info(pair.client.conn, &info);
+	tap_ok(pair_up(&pair) && info.ocsp_response_len == garbage.len,
+	       "with RSA key exchange, by a client that verifies nothing");
+	pair_free(&pair);
+}
+
+int main(void)
+{
+	answers(TLS_1_2);
+	answers(TLS_1_3);
+	rest(TLS_1_2);
+	rest(TLS_1_3);
+	pair_free_pki();
+	return tap_done();
+}
