@@ -201,11 +201,11 @@ struct tls_handshake {
 	struct tls_buf flight;		/* messages not yet sealed, see tls_flight_flush() */
 	struct tls_kex *kex;
 	uint8_t client_random[TLS_RANDOM_LEN], server_random[TLS_RANDOM_LEN];
-	uint16_t client_version;	/* the hello's legacy_version, in the RSA premaster secret */
+	uint16_t client_version;	/* the hello's, also in the RSA premaster secret */
 	uint8_t session_id[TLS_SESSION_ID_LEN];
 	uint8_t session_id_len;
 	bool ccs_sent;			/* TLS 1.3: the compatibility one, at most one */
-	bool early_data;		/* the client offered it: records we cannot open are skipped */
+	bool early_data;		/* offered: records that we cannot open are skipped */
 	bool server_name_known;		/* a certificate of ours has the name asked for */
 	bool cert_requested;		/* the server asked the client for a certificate */
 	uint32_t early_data_skipped;
@@ -215,7 +215,7 @@ struct tls_handshake {
 	struct tls_session session;	/* client: offered, if it has a ticket; server: resumed */
 	uint16_t psk_index;		/* of the identity that the server took */
 	bool past_leaf;			/* client, TLS 1.3: the chain's first element is read */
-	bool status_due;		/* server: one is to be stapled; client, TLS 1.2: announced */
+	bool status_due;		/* server: to be stapled; client, TLS 1.2: announced */
 	bool ticket_due;		/* server: one is to be sent; client, TLS 1.2: announced */
 	const struct tls_group *group;	/* of the key exchange; client TLS 1.3: of its share */
 	uint8_t share[TLS_MAX_SHARE];	/* our public value, share_len bytes */

@@ -234,8 +234,9 @@ void tls_config_unref(struct tls_config *config);
 /* The setters below are for before the first tls_conn_new(). They return 0,
  * TLS_ERR_ARGUMENT (nothing changed) or TLS_ERR_NO_MEMORY. */
 int tls_config_set_versions(struct tls_config *config, uint16_t min, uint16_t max);
-/* Colon-separated IANA names (groups: NIST's, too) in any case, most wanted first.  On TLS_ERR_ARGUMENT *bad
- * (if not NULL) points into list at the name that was not understood. */
+/* Colon-separated IANA names (groups: NIST's, too) in any case, most wanted first.
+ * On TLS_ERR_ARGUMENT *bad (if not NULL) points into list at the name that was not
+ * understood. */
 int tls_config_set_suites(struct tls_config *config, const char *list, const char **bad);
 int tls_config_set_groups(struct tls_config *config, const char *list, const char **bad);
 /* Comma-separated protocol names, most wanted first. */
@@ -331,7 +332,7 @@ bool tls_conn_established(const struct tls_conn *conn);
 
 struct tls_conn_info {
 	uint16_t version, suite, group, scheme;	/* 0: not (yet) known */
-	/* most plaintext bytes that the peer takes in a record (RFC 8449), content type not counted */
+	/* most plaintext bytes that the peer takes in a record (RFC 8449), without its type */
 	uint16_t record_size;
 	bool resumed, hello_retry, extended_master_secret;
 	const char *server_name;		/* NULL: none */

@@ -52,9 +52,9 @@ void tls_ext_write(struct tls_conn *conn, enum tls_ext_place place, bool optiona
 		   struct tls_buf *out);
 /*
  * Reads a block (its length already taken off), in the registry's order and
- * not in the peer's.  decode_error: malformed; the same or
- * illegal_parameter: a type twice; unsupported_extension: an answer to nothing; illegal_parameter: one that
- * may not be here; or what the extension finds.
+ * not in the peer's.  decode_error: malformed; the same or illegal_parameter: a
+ * type twice; unsupported_extension: an answer to nothing; illegal_parameter:
+ * one that may not be here; or what the extension finds.
  */
 TLS_MUST_CHECK int tls_ext_read(struct tls_conn *conn, enum tls_ext_place place,
 				struct tls_reader *block);
@@ -70,8 +70,10 @@ void tls_ext_assume_seen(struct tls_conn *conn, uint16_t type);
 
 extern const struct tls_ext tls_ext_supported_versions, tls_ext_server_name,
 	tls_ext_supported_groups, tls_ext_key_share, tls_ext_signature_algorithms,
-	tls_ext_signature_algorithms_cert, tls_ext_certificate_authorities, tls_ext_alpn, tls_ext_extended_master_secret,
+	tls_ext_signature_algorithms_cert, tls_ext_certificate_authorities, tls_ext_alpn,
+	tls_ext_extended_master_secret,
 	tls_ext_renegotiation_info, tls_ext_ec_point_formats, tls_ext_cookie, tls_ext_early_data,
-	tls_ext_status_request, tls_ext_session_ticket, tls_ext_record_size_limit, tls_ext_psk_key_exchange_modes, tls_ext_pre_shared_key;
+	tls_ext_status_request, tls_ext_session_ticket, tls_ext_record_size_limit,
+	tls_ext_psk_key_exchange_modes, tls_ext_pre_shared_key;
 
 #endif /* TLSGATE_EXT_H */
