@@ -148,6 +148,46 @@ resumption() {
 	body_within "$tmp/raw"
 }
 
+# Tickets of our own: the second connection has to be a resumed one, and carry data.
+resumes_openssl() {
+	local version=$1
+	local -a flags=(-connect "127.0.0.1:${gate_port[ecdsa]}" "-tls${version/./_}" -CAfile "$tmp/ca.pem"
+		-servername gate.test -verify_return_error -ign_eof -nocommands)
+	rm -f "$tmp/session"
+	http_request part | limit 30 openssl s_client "${flags[@]}" -sess_out "$tmp/session" \
+		>"$tmp/raw" 2>"$tmp/said" || { fail "$(tail -n 3 "$tmp/said")"; return; }
+	[[ -s $tmp/session ]] || { fail "openssl got no ticket"; return; }
+	http_request get | limit 30 openssl s_client "${flags[@]}" -sess_in "$tmp/session" \
+		>"$tmp/raw" 2>"$tmp/said" || { fail "$(tail -n 3 "$tmp/said")"; return; }
+	grep -aq '^Reused, TLS' "$tmp/raw" || { fail "not resumed: $(grep -aE '^(New|Reused)' "$tmp/raw")"; return; }
+	body_within "$tmp/raw"
+}
+
+resumes_gnutls() {
+	have gnutls-cli || { skip "no gnutls-cli on this machine"; return; }
+	limit 30 gnutls-cli --resume --waitresumption --x509cafile "$tmp/ca.pem" \
+		--priority "NORMAL:-VERS-ALL:+VERS-TLS$1" --verify-hostname gate.test --sni-hostname gate.test \
+		-p "${gate_port[ecdsa]}" 127.0.0.1 </dev/null >"$tmp/said" 2>&1 ||
+		{ fail "$(tail -n 2 "$tmp/said")"; return; }
+	said 'This is a resumed session' || fail "not resumed"
+}
+
+resumes_python() {
+	rm -f "$tmp/got"
+	run_client_py resume ecdsa "$tmp/got" "$1" || { fail "$(tail -n 1 "$tmp/said")"; return; }
+	[[ $(<"$tmp/answer") = resumed ]] || { fail "not resumed"; return; }
+	cmp -s "$tmp/got" "$tmp/part" || fail "bytes differ"
+}
+
+resumes_node() {
+	have "$node" || { skip "no node on this machine"; return; }
+	rm -f "$tmp/got"
+	limit 30 "$node" "$here/interop/client.js" resume "${gate_port[ecdsa]}" gate.test "$tmp/ca.pem" \
+		"$1" - - "$tmp/got" >"$tmp/answer" 2>"$tmp/said" || { fail "$(<"$tmp/said")"; return; }
+	[[ $(<"$tmp/answer") = resumed ]] || { fail "not resumed"; return; }
+	cmp -s "$tmp/got" "$tmp/part" || fail "bytes differ"
+}
+
 # body_within FILE [WANTED]: a client's chatter, the HTTP headers, the blob, more chatter.
 body_within() {
 	local wanted=${2:-$tmp/blob}
@@ -301,6 +341,13 @@ serve_names() {
 		check "serve: client certificates, TLS $version" client_certificate $version
 		check "serve: key log is the client's, TLS $version" key_logs_agree $version
 	done
+	diagnose_logs=(gate-ecdsa)
+	for version in 1.3 1.2; do
+		check "serve: resumption, gnutls TLS $version" resumes_gnutls $version
+		check "serve: resumption, python TLS $version" resumes_python $version
+		check "serve: resumption, node TLS $version" resumes_node $version
+	done
+	diagnose_logs=(gate-clientca)
 	check "serve refuses: no client certificate, TLS 1.3" client_refused 1.3 - certificate_required
 	check "serve refuses: no client certificate, TLS 1.2" client_refused 1.2 - handshake_failure
 	check "serve refuses: client certificate of another CA" client_refused 1.3 stranger unknown_ca
@@ -325,6 +372,7 @@ serve_behaviour() {
 		check "serve: backend half-closes, TLS $version" backend_half_close "$version"
 		check "serve: FIN without close_notify is no clean end, TLS $version" truncation "$version"
 		check "serve: unknown ticket, TLS $version" resumption "$version"
+		check "serve: resumption, openssl TLS $version" resumes_openssl "$version"
 	done
 	check "serve: KeyUpdate by openssl, peer asked to follow" key_update_openssl K
 	check "serve: KeyUpdate by openssl, peer not asked" key_update_openssl k

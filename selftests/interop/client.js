@@ -6,7 +6,8 @@
 // usage: client.js OPERATION PORT NAME CA VERSION SUITE GROUP FILE
 //
 // OPERATION: get (GET /blob into FILE), put (PUT FILE, the answer on standard
-// output), half (send FILE raw, end the sending side, the answer to standard output).
+// output), resume (GET /part into FILE, and again with the session; says whether it was
+// resumed on standard output), half (send FILE raw, end the sending side, the answer to standard output).
 // What was negotiated goes to standard error.
 "use strict";
 const fs = require("fs");
@@ -34,12 +35,17 @@ function fail(what)
 	process.exit(1);
 }
 
-const received = [];
-const socket = tls.connect(options, () => {
+const requests = {
+	get: "GET /blob HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n",
+	resume: "GET /part HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n",
+};
+
+function begin(socket)
+{
 	console.error("negotiated", socket.getProtocol(), socket.getCipher().standardName,
 		      "alpn=" + socket.alpnProtocol);
-	if (operation === "get") {
-		socket.write("GET /blob HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+	if (operation in requests) {
+		socket.write(requests[operation]);
 	} else if (operation === "put") {
 		const body = fs.readFileSync(file);
 		socket.write("PUT /up HTTP/1.1\r\nHost: t\r\nConnection: close\r\n" +
@@ -48,23 +54,45 @@ const socket = tls.connect(options, () => {
 	} else {
 		socket.end(fs.readFileSync(file));
 	}
-});
-socket.setTimeout(120000, () => fail("no byte for 120 s"));
-socket.on("error", (e) => fail(e.message));
-socket.on("data", (data) => received.push(data));
-socket.on("end", () => {
-	const all = Buffer.concat(received);
-	socket.end();
-	if (operation === "half") {
-		process.stdout.write(all);
-		return;
-	}
+}
+
+function body_of(all)
+{
 	const split = all.indexOf("\r\n\r\n");
+
 	if (split < 0 || !all.subarray(0, split).toString().startsWith("HTTP/1.1 200 "))
 		fail("answer: " + all.subarray(0, 80));
-	const body = all.subarray(split + 4);
-	if (operation === "get")
-		fs.writeFileSync(file, body);
-	else
-		process.stdout.write(body);
+	return all.subarray(split + 4);
+}
+
+function run(session, done)
+{
+	const received = [];
+	const socket = tls.connect({ ...options, session }, () => begin(socket));
+	let ticket;
+
+	socket.setTimeout(120000, () => fail("no byte for 120 s"));
+	socket.on("error", (e) => fail(e.message));
+	socket.on("session", (s) => { ticket = s; });
+	socket.on("data", (data) => received.push(data));
+	socket.on("end", () => {
+		const reused = socket.isSessionReused();
+		socket.end();
+		done(Buffer.concat(received), ticket, reused);
+	});
+}
+
+run(undefined, (all, ticket) => {
+	if (operation === "half") {
+		process.stdout.write(all);
+	} else if (operation === "put") {
+		process.stdout.write(body_of(all));
+	} else if (operation === "get") {
+		fs.writeFileSync(file, body_of(all));
+	} else {
+		run(ticket, (again, _, reused) => {
+			fs.writeFileSync(file, body_of(again));
+			console.log(reused ? "resumed" : "new");
+		});
+	}
 });

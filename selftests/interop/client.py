@@ -9,6 +9,7 @@ OPERATION	get	GET /blob into FILE
 		half	raw: send FILE, close_notify and FIN, then the answer to standard output
 		talk	raw: read to close_notify into FILE, then send FILE back, close_notify
 		cut	raw: send FILE, then FIN without close_notify
+		resume	GET /part into FILE, and again with the session; prints whether it was resumed
 		abort	GET /blob, read a little, reset the connection
 
 SUITE is an OpenSSL name for TLS 1.2; for TLS 1.3 the module has no call and
@@ -120,9 +121,24 @@ def read_answer(tls, out):
         sys.exit("answer: %r" % head)
 
 
+def resume(context, port, name, path):
+    session = None
+    for _ in range(2):
+        sock = socket.create_connection(("127.0.0.1", port), timeout=120)
+        with context.wrap_socket(sock, server_hostname=name, session=session) as tls:
+            report(tls)
+            with open(path, "wb") as out:
+                http_get(tls, b"/part", out)
+            session, reused = tls.session, tls.session_reused
+    print("resumed" if reused else "new")
+
+
 def main():
     operation, port, name, ca, version, suite, path = sys.argv[1:]
     context = context_for(ca, version, suite)
+    if operation == "resume":
+        resume(context, int(port), name, path)
+        return
     sock = socket.create_connection(("127.0.0.1", int(port)), timeout=120)
     if operation in ("half", "talk"):
         conn = HalfClosing(sock, context, name)
