@@ -176,7 +176,8 @@ static int receive_ccs(struct tls_conn *conn, const uint8_t *data, size_t len)
 static int skip_early_data(struct tls_conn *conn, size_t len)
 {
 	conn->hs->early_data_skipped += len;
-	if (conn->hs->early_data_skipped > TLS_MAX_EARLY_DATA_SKIP)
+	/* section 5.1: nothing between the parts of a handshake message */
+	if (conn->message.len || conn->hs->early_data_skipped > TLS_MAX_EARLY_DATA_SKIP)
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
 	return 0;
 }

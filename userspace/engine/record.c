@@ -63,10 +63,12 @@ static size_t inner_len(const struct tls_record_dir *dir)
 	return dir->suite->version == TLS_1_3;
 }
 
-static size_t fragment_limit(const struct tls_record_dir *dir)
+/* Without keys, application data can only be protected 0-RTT data, for the caller to skip. */
+static size_t fragment_limit(const struct tls_record_dir *dir, uint8_t type)
 {
 	if (!dir->suite)
-		return TLS_MAX_PLAINTEXT;
+		return TLS_MAX_PLAINTEXT +
+		       (type == TLS_RECORD_APPLICATION_DATA ? EXPANSION_TLS13 : 0);
 	return TLS_MAX_PLAINTEXT +
 	       (dir->suite->version == TLS_1_3 ? EXPANSION_TLS13 : EXPANSION_TLS12);
 }
@@ -86,7 +88,7 @@ int tls_record_parse(const struct tls_record_dir *dir, const uint8_t header[TLS_
 		return ALERT(UNEXPECTED_MESSAGE);
 	if (!version_allowed(dir, out->version))
 		return ALERT(PROTOCOL_VERSION);
-	if (out->len > fragment_limit(dir))
+	if (out->len > fragment_limit(dir, out->type))
 		return ALERT(RECORD_OVERFLOW);
 	return 0;
 }
