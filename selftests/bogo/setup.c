@@ -241,10 +241,14 @@ static int offer_session(struct exchange *x)
 		fprintf(stderr, "there is no session to offer\n");
 		return EXIT_FAILURE;
 	}
-	/* Whether a refusal is right is for the expectation of a resumption to say. */
-	if (tls_conn_set_session(x->conn, kept, kept_len) && !x->options->expect_session_miss)
+	/* One that it refuses is no error: whether it should have is for expect_handshake(). */
+	switch (tls_conn_set_session(x->conn, kept, kept_len)) {
+	case 0:
+	case TLS_ERR_ARGUMENT:
+		return 0;
+	default:
 		return failed("the session");
-	return 0;
+	}
 }
 
 int setup_connection(struct exchange *x, bool resume)

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""report.py NAMES CONFIG LOG [PATTERNS]: TAP and totals from the runner's output.
+
+A test that is neither disabled nor in the log has not run, and a pattern in the
+configuration that matches no test is out of date: both are failures.
+"""
+
+import collections
+import fnmatch
+import json
+import re
+import sys
+
+
+def matches(name, patterns):
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def read_results(path):
+    """Test name -> PASSED, FAILED or UNIMPLEMENTED, and what the failed ones said."""
+    results, texts = {}, collections.defaultdict(list)
+    name = None
+    with open(path, errors="replace") as log:
+        for line in log:
+            found = re.match(r"(PASSED|FAILED|UNIMPLEMENTED) \((.*)\)$", line)
+            if found:
+                name = found.group(2)
+                results[name] = found.group(1)
+            elif name and results[name] == "FAILED" and line.strip():
+                texts[name].append(line.strip())
+    return results, texts
+
+
+def report_family(number, family, members, results, texts):
+    count = collections.Counter(results.get(name, "FAILED") for name in members)
+    text = f"{number} - {family}: {count['PASSED']} passed"
+    if count["UNIMPLEMENTED"]:
+        text += f", {count['UNIMPLEMENTED']} unimplemented"
+    if count["FAILED"]:
+        print(f"not ok {text}, {count['FAILED']} failed")
+    elif count["PASSED"]:
+        print(f"ok {text}")
+    else:
+        print(f"ok {number} - {family} # SKIP {count['UNIMPLEMENTED']} unimplemented")
+    for name in members:
+        if results.get(name, "FAILED") == "FAILED":
+            print(f"# {name}: {' | '.join(texts[name]) or 'it did not run'}")
+    return count
+
+
+def main():
+    names = open(sys.argv[1]).read().split()
+    disabled = json.load(open(sys.argv[2]))["DisabledTests"]
+    results, texts = read_results(sys.argv[3])
+    chosen = sys.argv[4].split(";") if len(sys.argv) > 4 and sys.argv[4] else ["*"]
+    families = collections.defaultdict(list)
+    off = 0
+    for name in names:
+        if matches(name, disabled):
+            off += 1
+        elif matches(name, chosen):
+            families[name.split("-")[0]].append(name)
+    print(f"1..{len(families) + 1}")
+    total = collections.Counter()
+    for number, family in enumerate(sorted(families), 1):
+        total += report_family(number, family, families[family], results, texts)
+    stale = [pattern for pattern in disabled if not any(matches(name, [pattern]) for name in names)]
+    print(f"{'not ok' if stale else 'ok'} {len(families) + 1} - every disabled pattern has a test")
+    for pattern in stale:
+        print(f"# no test is named like {pattern}")
+    print(f"bogo: {total['PASSED']} passed, {total['FAILED']} failed, "
+          f"{total['UNIMPLEMENTED']} unimplemented, {off} disabled (of {len(names)})")
+    return 1 if stale or total["FAILED"] or not total["PASSED"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
