@@ -183,8 +183,8 @@ for kernel in "${kernels[@]}"; do
 	guests+=("kselftests-$kernel")
 	start_suite "kselftests-$kernel" suite_kselftests "$kernel" "kselftests-$kernel" "${programs[@]}"
 done
-start_suite interop-kernel suite_in_guest 6.12 interop-kernel 1200 selftests/interop.sh kernel
-start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 400 selftests/daemon.py --kernel
+start_suite interop-kernel suite_in_guest 6.12 interop-kernel 1800 selftests/interop.sh kernel
+start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 900 selftests/daemon.py --kernel
 for source in userspace/tests/test_*.c; do
 	name=$(basename "$source" .c)
 	start_suite "unit-${name#test_}" suite_program "build/tests/$name"
