@@ -1,0 +1,44 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Runs BoringSSL's test runner against the engine: TAP with one case per family of tests, and a
+# last line: bogo: P passed, F failed, U unimplemented, D disabled (of T). Called by `make
+# check-bogo`. With an argument, only tests that match it (semicolon-separated patterns).
+# A runner that cannot be fetched or built is a failure.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+config=$PWD/selftests/bogo/config.json
+shim=$PWD/build/selftests/bogo-shim
+cache=$PWD/build/bogo
+workers=${BOGO_WORKERS:-$(nproc)}
+
+die() {
+	echo "1..1"
+	echo "not ok 1 - BoringSSL's test runner: $*"
+	exit 1
+}
+
+# run LOG ARGUMENT...: the exit status is no use here, it is not 0 for unimplemented tests either.
+run() {
+	local log=$1
+	shift
+	(cd "$runner" && ./runner.test -test.timeout 30m -pipe -allow-unimplemented \
+		-num-workers "$workers" -handshaker-path "$shim" "$@") > "$log" 2>&1 || true
+	grep -qE '^(PASS|FAIL)$' "$log" || die "it broke off: see $log"
+}
+
+# Every test there is, in names.txt: a shim that can do nothing makes the runner list them.
+list_tests() {
+	printf '#!/bin/sh\nexit 89\n' > "$cache/nothing"
+	chmod +x "$cache/nothing"
+	run "$cache/names.log" -shim-path "$cache/nothing"
+	sed -n 's/^UNIMPLEMENTED (\(.*\))$/\1/p' "$cache/names.log" | sort > "$cache/names.tmp"
+	mv "$cache/names.tmp" "$cache/names.txt"
+}
+
+selftests/deps.sh build bogo >&2 || die "a package is missing"
+make -s bogo-shim >&2 || die "the shim does not build"
+runner=$(selftests/bogo/fetch.sh) || die "it cannot be fetched or built"
+[ "$cache/names.txt" -nt "$runner/runner.test" ] || list_tests
+run "$cache/run.log" -shim-path "$shim" -shim-config "$config" -test "${1-}"
+exec python3 selftests/bogo/report.py "$cache/names.txt" "$config" "$cache/run.log" "${1-}"
