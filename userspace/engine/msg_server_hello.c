@@ -107,9 +107,12 @@ static int parse_hello(struct tls_reader *body, struct hello *hello)
 /* RFC 9846 section 4.3.1: the extension decides, and cannot choose less than TLS 1.3. */
 static int settle_version(struct tls_conn *conn, const struct hello *hello)
 {
-	uint16_t version = hello->legacy_version;
+	uint16_t version = TLS_1_2;
 	struct tls_reader ext;
 
+	/* fixed in TLS 1.3 (RFC 9846 section 4.2.3), and the only other version that we have */
+	if (hello->legacy_version != TLS_1_2)
+		return TLS_ALERT(PROTOCOL_VERSION);
 	if (tls_ext_find(hello->extensions, TLS_EXT_SUPPORTED_VERSIONS, &ext)) {
 		if (!tls_config_has_version(conn->config, TLS_1_3))
 			return TLS_ALERT(UNSUPPORTED_EXTENSION);
@@ -118,10 +121,10 @@ static int settle_version(struct tls_conn *conn, const struct hello *hello)
 			return TLS_ALERT(DECODE_ERROR);
 		if (version != TLS_1_3)
 			return TLS_ALERT(ILLEGAL_PARAMETER);
-		/* fixed values (RFC 9846 section 4.2.3); the alert is BoringSSL's */
-		if (hello->legacy_version != TLS_1_2 || hello->compression != 0)
+		/* fixed, too; the alert is BoringSSL's */
+		if (hello->compression != 0)
 			return TLS_ALERT(DECODE_ERROR);
-	} else if (version != TLS_1_2 || !tls_config_has_version(conn->config, version)) {
+	} else if (!tls_config_has_version(conn->config, TLS_1_2)) {
 		return TLS_ALERT(PROTOCOL_VERSION);
 	}
 	if (conn->version && conn->version != version)
@@ -170,6 +173,8 @@ static void take_session(struct tls_conn *conn)
 	if (!conn->resumed)
 		return;
 	conn->peer = session->peer;
+	if (conn->version == TLS_1_2)
+		conn->group = session->group;
 	session->peer = NULL;
 }
 

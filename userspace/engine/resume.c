@@ -22,6 +22,7 @@ void tls_session_of(const struct tls_conn *conn, struct tls_session *session)
 		.extended_master_secret = conn->extended_master_secret,
 		.issued = now(conn),
 		.lifetime = TLS_TICKET_LIFETIME,
+		.group = conn->group,
 		.peer = conn->peer,
 		.ticket = { .limit = 0xffff },
 	};
@@ -163,6 +164,7 @@ static void resume(struct tls_conn *conn, struct tls_session *session)
 	conn->peer = hs->session.peer;
 	hs->session.peer = NULL;
 	conn->resumed = true;
+	conn->group = hs->session.group;
 	hs->cert = NULL;
 	hs->scheme = NULL;
 	hs->cert_requested = false;
@@ -258,9 +260,8 @@ int tls12_choose_ticket(struct tls_conn *conn)
 	struct tls_session session;
 	int err;
 
-	/* Without a session id there would be nothing to say yes with. */
-	if (!offer->ticket.len || !conn->hs->session_id_len ||
-	    !open_ticket(conn, offer->ticket, &session))
+	/* The session id is echoed, even an empty one: RFC 5077 section 3.4. */
+	if (!offer->ticket.len || !open_ticket(conn, offer->ticket, &session))
 		return 0;
 	err = try_ticket12(conn, &session);
 	tls_session_free(&session);

@@ -33,6 +33,7 @@ void tls_session_write(const struct tls_session *session, struct tls_buf *out)
 
 	tls_put_u8(out, FORMAT);
 	tls_put_u16(out, session->suite->id);
+	tls_put_u16(out, session->group);
 	tls_put_u8(out, session->extended_master_secret);
 	tls_put_u32(out, (uint32_t)((uint64_t)session->issued >> 32));
 	tls_put_u32(out, (uint32_t)session->issued);
@@ -70,6 +71,7 @@ static bool read_fields(struct tls_session *session, struct tls_reader *in)
 	uint64_t high;
 
 	session->suite = tls_suite_find(tls_read_u16(in));
+	session->group = tls_read_u16(in);
 	session->extended_master_secret = tls_read_u8(in);
 	high = tls_read_u32(in);
 	session->issued = (int64_t)(high << 32 | tls_read_u32(in));

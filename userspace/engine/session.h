@@ -16,6 +16,7 @@ struct tls_session {
 	uint32_t lifetime, age_add;
 	uint8_t secret[TLS_MAX_HASH];		/* TLS 1.3: the PSK; TLS 1.2: the master secret */
 	uint8_t secret_len;
+	uint16_t group;				/* of the key exchange that it began with */
 	char server_name[TLS_MAX_SERVER_NAME + 1];
 	struct tls_certificate *peer;		/* its chain, or NULL */
 	struct tls_buf ticket;			/* client */

@@ -228,7 +228,7 @@ static const struct server_hello server_hellos[] = {
 	  .extensions = SH_BASE, .suite = "c02b" },
 	{ "an unknown suite", TLS_ALERT_ILLEGAL_PARAMETER, .extensions = SH_BASE, .suite = "fefe" },
 	{ "compression", TLS_ALERT_DECODE_ERROR, .extensions = SH_BASE, .compression = "01" },
-	{ "a legacy_version of TLS 1.3", TLS_ALERT_DECODE_ERROR,
+	{ "a legacy_version of TLS 1.3", TLS_ALERT_PROTOCOL_VERSION,
 	  .extensions = SH_BASE, .version = "0304" },
 	{ "TLS 1.2 by extension", TLS_ALERT_ILLEGAL_PARAMETER,
 	  .extensions = "002b00020303" SH_SHARE },
