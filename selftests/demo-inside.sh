@@ -67,37 +67,20 @@ timed() {
 # ---- what it takes -------------------------------------------------------------
 
 start_backend() {
-	mkdir -p "$tmp/www" "$tmp/nginx"
+	mkdir -p "$tmp/www"
 	head -c "$size" /dev/urandom >"$tmp/www/original"
 	head -c "$small" "$tmp/www/original" >"$tmp/www/small"
 	sum_of[original]=$(sha256_of "$tmp/www/original")
 	sum_of[small]=$(sha256_of "$tmp/www/small")
 	echo '<h1>tlsgate</h1><p>This page came through TLS records that the kernel sealed.' \
 		>"$tmp/www/index.html"
-	cat >"$tmp/nginx.conf" <<-CONF
-		daemon off;
-		user root;
-		worker_processes 1;
-		pid $tmp/nginx.pid;
-		error_log stderr;
-		events { }
-		http {
-			access_log off;
-			sendfile on;
-			client_max_body_size 0;
-			client_body_temp_path $tmp/nginx/body;
-			proxy_temp_path $tmp/nginx/proxy;
-			fastcgi_temp_path $tmp/nginx/fastcgi;
-			uwsgi_temp_path $tmp/nginx/uwsgi;
-			scgi_temp_path $tmp/nginx/scgi;
-			server {
-				listen 127.0.0.1:$http_port;
-				root $tmp/www;
-				dav_methods PUT;
-			}
+	spawn_nginx nginx <<-CONF
+		server {
+			listen 127.0.0.1:$http_port;
+			root $tmp/www;
+			dav_methods PUT;
 		}
 	CONF
-	spawn nginx nginx -c "$tmp/nginx.conf" -p "$tmp" -e stderr
 	ready nginx "$http_port" || give_up "$why"
 }
 

@@ -144,6 +144,34 @@ have() {
 	command -v "$1" >/dev/null 2>&1
 }
 
+# spawn_nginx NAME: in the foreground, with the server block that standard input
+# has and every file of its own below $tmp.
+spawn_nginx() {
+	mkdir -p "$tmp/nginx"
+	{
+		cat <<-CONF
+			daemon off;
+			user root;
+			worker_processes 1;
+			pid $tmp/$1.pid;
+			error_log stderr;
+			events { }
+			http {
+				access_log off;
+				sendfile on;
+				client_max_body_size 0;
+				client_body_temp_path $tmp/nginx/body;
+				proxy_temp_path $tmp/nginx/proxy;
+				fastcgi_temp_path $tmp/nginx/fastcgi;
+				uwsgi_temp_path $tmp/nginx/uwsgi;
+				scgi_temp_path $tmp/nginx/scgi;
+		CONF
+		cat
+		echo "}"
+	} >"$tmp/$1.conf"
+	spawn "$1" nginx -c "$tmp/$1.conf" -p "$tmp" -e stderr
+}
+
 # ---- certificates ----------------------------------------------------------
 
 # new_key TYPE FILE: ecdsa, rsa or ed25519.

@@ -33,34 +33,17 @@ openssl_server() {
 nginx_server() {
 	local cert=$1
 	have nginx || return 0
-	mkdir -p "$tmp/nginx"
 	free_port
 	server_port[nginx-$cert]=$port
-	cat >"$tmp/nginx-$cert.conf" <<-CONF
-		daemon off;
-		user root;
-		worker_processes 1;
-		pid $tmp/nginx-$cert.pid;
-		error_log stderr;
-		events { }
-		http {
-			access_log off;
-			client_max_body_size 0;
-			client_body_temp_path $tmp/nginx/body;
-			proxy_temp_path $tmp/nginx/proxy;
-			fastcgi_temp_path $tmp/nginx/fastcgi;
-			uwsgi_temp_path $tmp/nginx/uwsgi;
-			scgi_temp_path $tmp/nginx/scgi;
-			server {
-				listen 127.0.0.1:$port ssl;
-				ssl_certificate $tmp/$cert.pem;
-				ssl_certificate_key $tmp/$cert.key;
-				ssl_protocols TLSv1.2 TLSv1.3;
-				location / { proxy_pass http://127.0.0.1:$http_port; }
-			}
+	spawn_nginx "server-nginx-$cert" <<-CONF
+		server {
+			listen 127.0.0.1:$port ssl;
+			ssl_certificate $tmp/$cert.pem;
+			ssl_certificate_key $tmp/$cert.key;
+			ssl_protocols TLSv1.2 TLSv1.3;
+			location / { proxy_pass http://127.0.0.1:$http_port; }
 		}
 	CONF
-	spawn "server-nginx-$cert" nginx -c "$tmp/nginx-$cert.conf" -p "$tmp" -e stderr
 }
 
 stunnel_server() {
