@@ -43,15 +43,16 @@ static const struct tls_scheme *find_scheme(const struct tls_conn *conn,
 					    const struct tls_certificate *cert, uint16_t version,
 					    bool digest_only)
 {
-	size_t count;
-	const struct tls_scheme *schemes = tls_schemes(&count);
+	const struct tls_scheme_list *ours = &conn->config->schemes[TLS_TO_SIGN];
 
-	for (size_t i = 0; i < count; i++) {
-		if (digest_only && schemes[i].digest == TLS_HASH_COUNT)
+	for (size_t i = 0; i < ours->count; i++) {
+		const struct tls_scheme *scheme = ours->rows[i];
+
+		if (digest_only && scheme->digest == TLS_HASH_COUNT)
 			continue;
-		if (list_has(conn->hs->offer.schemes, schemes[i].id) &&
-		    tls_certificate_can(cert, &schemes[i], version))
-			return &schemes[i];
+		if (list_has(conn->hs->offer.schemes, scheme->id) &&
+		    tls_certificate_can(cert, scheme, version))
+			return scheme;
 	}
 	return NULL;
 }

@@ -23,6 +23,14 @@ static void default_groups(struct tls_config *config)
 		config->groups[config->group_count++] = groups[i];
 }
 
+static void default_schemes(struct tls_scheme_list *list)
+{
+	const struct tls_scheme *all = tls_schemes(&list->count);
+
+	for (size_t i = 0; i < list->count; i++)
+		list->rows[i] = &all[i];
+}
+
 struct tls_config *tls_config_new(enum tls_role role, const struct tls_hooks *hooks)
 {
 	struct tls_config *config = calloc(1, sizeof(*config));
@@ -42,6 +50,8 @@ struct tls_config *tls_config_new(enum tls_role role, const struct tls_hooks *ho
 	}
 	default_suites(config);
 	default_groups(config);
+	default_schemes(&config->schemes[TLS_TO_SIGN]);
+	default_schemes(&config->schemes[TLS_TO_VERIFY]);
 	return config;
 }
 
@@ -181,6 +191,33 @@ int tls_config_set_groups(struct tls_config *config, const char *list, const cha
 	return 0;
 }
 
+static const void *scheme_by_name(struct name name)
+{
+	size_t count;
+	const struct tls_scheme *schemes = tls_schemes(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (name_is(name, schemes[i].name))
+			return &schemes[i];
+	}
+	return NULL;
+}
+
+int tls_config_set_schemes(struct tls_config *config, enum tls_scheme_use use, const char *list,
+			   const char **bad)
+{
+	const void *found[TLS_MAX_SCHEMES];
+	size_t count;
+	int err = parse_names(list, bad, scheme_by_name, found, TLS_MAX_SCHEMES, &count);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < count; i++)
+		config->schemes[use].rows[i] = found[i];
+	config->schemes[use].count = count;
+	return 0;
+}
+
 int tls_config_set_alpn(struct tls_config *config, const char *list)
 {
 	struct tls_buf alpn;
@@ -292,6 +329,17 @@ const struct tls_group *tls_config_group(const struct tls_config *config, uint16
 	for (size_t i = 0; i < config->group_count; i++) {
 		if (config->groups[i]->id == id)
 			return config->groups[i];
+	}
+	return NULL;
+}
+
+const struct tls_scheme *tls_config_scheme(const struct tls_config *config, uint16_t id)
+{
+	const struct tls_scheme_list *list = &config->schemes[TLS_TO_VERIFY];
+
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->rows[i]->id == id)
+			return list->rows[i];
 	}
 	return NULL;
 }

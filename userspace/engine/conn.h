@@ -31,6 +31,7 @@
 #define TLS_MAX_CERT_MESSAGE	65536	/* certificate, its status and request */
 #define TLS_MAX_SUITES		16
 #define TLS_MAX_GROUPS		8
+#define TLS_MAX_SCHEMES		16
 /* In a row, without progress in between: what a peer may make us do for nothing. */
 #define TLS_MAX_EMPTY_RECORDS	32
 #define TLS_MAX_WARNINGS	4
@@ -159,6 +160,11 @@ struct tls_transition {
 const struct tls_transition *tls_states12_find(enum tls_state state, enum tls_message message);
 const struct tls_transition *tls_states13_find(enum tls_state state, enum tls_message message);
 
+struct tls_scheme_list {
+	const struct tls_scheme *rows[TLS_MAX_SCHEMES];
+	size_t count;
+};
+
 struct tls_config {
 	atomic_uint refs;
 	enum tls_role role;
@@ -168,6 +174,7 @@ struct tls_config {
 	size_t suite_count;
 	const struct tls_group *groups[TLS_MAX_GROUPS];
 	size_t group_count;
+	struct tls_scheme_list schemes[TLS_TO_VERIFY + 1];	/* by enum tls_scheme_use */
 	struct tls_buf alpn;		/* ProtocolName list as on the wire, without its length */
 	struct tls_certificate **certs;
 	size_t cert_count;
@@ -367,6 +374,8 @@ TLS_MUST_CHECK int tls_choose_alpn(struct tls_conn *conn);
 bool tls_config_has_version(const struct tls_config *config, uint16_t version);
 bool tls_config_has_suite(const struct tls_config *config, const struct tls_suite *suite);
 const struct tls_group *tls_config_group(const struct tls_config *config, uint16_t id);
+/* One that we offer to verify; NULL: no, or not known. */
+const struct tls_scheme *tls_config_scheme(const struct tls_config *config, uint16_t id);
 
 /* ---- resume.c: sessions that go on --------------------------------------------- */
 

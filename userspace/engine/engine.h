@@ -239,6 +239,14 @@ int tls_config_set_versions(struct tls_config *config, uint16_t min, uint16_t ma
  * understood. */
 int tls_config_set_suites(struct tls_config *config, const char *list, const char **bad);
 int tls_config_set_groups(struct tls_config *config, const char *list, const char **bad);
+
+enum tls_scheme_use {
+	TLS_TO_SIGN,			/* with our keys, where the peer offers it */
+	TLS_TO_VERIFY,			/* offered to the peer, and taken from it */
+};
+/* Likewise: signature schemes by IANA's names; all that the engine has, at first. */
+int tls_config_set_schemes(struct tls_config *config, enum tls_scheme_use use, const char *list,
+			   const char **bad);
 /* Comma-separated protocol names, most wanted first. */
 int tls_config_set_alpn(struct tls_config *config, const char *list);
 /* Takes a reference.  The first is the default; others are chosen by name and

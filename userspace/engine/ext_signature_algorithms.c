@@ -20,13 +20,11 @@ static bool due_for_cert(const struct tls_conn *conn, enum tls_ext_place place)
 static void write_schemes(struct tls_conn *conn, enum tls_ext_place place, struct tls_buf *out)
 {
 	struct tls_vec list = tls_put_open(out, 2);
-	size_t count;
-	const struct tls_scheme *schemes = tls_schemes(&count);
+	const struct tls_scheme_list *schemes = &conn->config->schemes[TLS_TO_VERIFY];
 
-	(void)conn;
 	(void)place;
-	for (size_t i = 0; i < count; i++)
-		tls_put_u16(out, schemes[i].id);
+	for (size_t i = 0; i < schemes->count; i++)
+		tls_put_u16(out, schemes->rows[i]->id);
 	tls_put_close(out, list);
 }
 

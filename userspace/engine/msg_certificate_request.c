@@ -17,15 +17,14 @@ int tls13_send_certificate_request(struct tls_conn *conn, struct tls_reader *bod
 }
 
 /* Those whose signature can be checked against a digest that we keep. */
-static void write_schemes12(struct tls_buf *out)
+static void write_schemes12(const struct tls_config *config, struct tls_buf *out)
 {
+	const struct tls_scheme_list *schemes = &config->schemes[TLS_TO_VERIFY];
 	struct tls_vec list = tls_put_open(out, 2);
-	size_t count;
-	const struct tls_scheme *schemes = tls_schemes(&count);
 
-	for (size_t i = 0; i < count; i++) {
-		if (schemes[i].digest != TLS_HASH_COUNT)
-			tls_put_u16(out, schemes[i].id);
+	for (size_t i = 0; i < schemes->count; i++) {
+		if (schemes->rows[i]->digest != TLS_HASH_COUNT)
+			tls_put_u16(out, schemes->rows[i]->id);
 	}
 	tls_put_close(out, list);
 }
@@ -44,7 +43,7 @@ int tls12_send_certificate_request(struct tls_conn *conn, struct tls_reader *bod
 	tls_put_u8(out, 2);
 	tls_put_u8(out, TLS_CERT_TYPE_ECDSA);
 	tls_put_u8(out, TLS_CERT_TYPE_RSA);
-	write_schemes12(out);
+	write_schemes12(conn->config, out);
 	names = tls_put_open(out, 2);
 	err = tls_trust_put_names(conn->config->trust, out);
 	tls_put_close(out, names);

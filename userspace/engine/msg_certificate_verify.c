@@ -69,13 +69,13 @@ int tls_send_certificate_verify(struct tls_conn *conn, struct tls_reader *body)
 	return tls_message_end(conn, msg);
 }
 
-/* RFC 9846 section 4.5.2: one that we offered (that is all we have) and the key can do. */
+/* RFC 9846 section 4.5.2: one that we offered and the key can do. */
 static int read_signature(struct tls_conn *conn, struct tls_reader *body,
 			  const struct tls_scheme **scheme, struct tls_slice *signature)
 {
 	struct tls_reader bytes;
 
-	*scheme = tls_scheme_find(tls_read_u16(body));
+	*scheme = tls_config_scheme(conn->config, tls_read_u16(body));
 	tls_read_vec16(body, &bytes);
 	*signature = tls_read_rest(&bytes);
 	if (!tls_read_at_end(body))

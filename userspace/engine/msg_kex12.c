@@ -119,7 +119,7 @@ int tls12_recv_server_key_exchange(struct tls_conn *conn, struct tls_reader *bod
 	int err;
 
 	read_params(body, &params);
-	scheme = tls_scheme_find(tls_read_u16(body));
+	scheme = tls_config_scheme(conn->config, tls_read_u16(body));
 	tls_read_vec16(body, &signature);
 	if (!tls_read_at_end(body) || !params.point.len)
 		return TLS_ALERT(DECODE_ERROR);

@@ -102,6 +102,10 @@ static void configure(struct pair_end *end, enum tls_role role, const struct pai
 		err |= tls_config_set_suites(end->config, o->suites, NULL);
 	if (o->groups || groups)
 		err |= tls_config_set_groups(end->config, groups ? groups : o->groups, NULL);
+	if (role == TLS_CLIENT && o->client_takes)
+		err |= tls_config_set_schemes(end->config, TLS_TO_VERIFY, o->client_takes, NULL);
+	if (role == TLS_SERVER && o->server_signs)
+		err |= tls_config_set_schemes(end->config, TLS_TO_SIGN, o->server_signs, NULL);
 	if (alpn)
 		err |= tls_config_set_alpn(end->config, alpn);
 	if (!(role == TLS_CLIENT && o->client_trusts_nobody))

@@ -15,6 +15,7 @@ struct pair_options {
 	const char *suites, *groups;		/* of both; NULL: default */
 	const char *client_groups, *server_groups;
 	const char *client_alpn, *server_alpn;
+	const char *client_takes, *server_signs;	/* signature schemes; NULL: default */
 	const char *server_name;		/* NULL: "host.test"; "": none is set */
 	const struct pki *server[PAIR_MAX_CERTS];	/* all NULL: pair_leaf(PKI_P256) */
 	const struct pki *client[PAIR_MAX_CERTS];

@@ -238,6 +238,31 @@ static void choice_of_certificate(uint16_t version)
 }
 
 /* An RSA certificate serves RSA suites even where an ECDSA one comes first. */
+#define RSA_PSS_RSAE_SHA384	0x0805
+
+static void choice_of_scheme(uint16_t version)
+{
+	struct pair_options o = {
+		.max = version, .server[0] = pair_leaf(PKI_RSA2048),
+		.client_takes = "rsa_pss_rsae_sha384:ecdsa_secp256r1_sha256",
+	};
+	struct tls_conn_info info;
+	struct pair pair;
+
+	pair_init(&pair, &o);
+	pair_handshake(&pair);
+	tls_conn_info(pair.client.conn, &info);
+	tap_ok(pair_up(&pair) && info.scheme == RSA_PSS_RSAE_SHA384,
+	       "%s: signed as the client wants it", tls_version_name(version));
+	pair_free(&pair);
+	o.server_signs = "rsa_pss_rsae_sha256";
+	pair_init(&pair, &o);
+	pair_handshake(&pair);
+	tap_equal(pair.server.err, TLS_ERR_ALERT + TLS_ALERT_HANDSHAKE_FAILURE,
+		  "%s: no scheme in common", tls_version_name(version));
+	pair_free(&pair);
+}
+
 static void choice_by_suite(void)
 {
 	const struct pair_options options = {
@@ -572,6 +597,8 @@ static void configuration(void)
 	tap_ok(tls_config_set_groups(config, "P-256:secp256r1", &bad) == TLS_ERR_ARGUMENT,
 	       "no group twice, by another name");
 	tap_ok(tls_config_set_groups(config, "", &bad) == TLS_ERR_ARGUMENT, "no empty list");
+	tap_ok(tls_config_set_schemes(config, TLS_TO_SIGN, "ed25519:rsa_pkcs1_md5", &bad) ==
+	       TLS_ERR_ARGUMENT && !strcmp(bad, "rsa_pkcs1_md5"), "no unknown scheme");
 	tap_ok(tls_config_set_alpn(config, "h2,,h3") == TLS_ERR_ARGUMENT, "no empty protocol");
 	tap_ok(tls_config_set_versions(config, TLS_1_3, TLS_1_2) == TLS_ERR_ARGUMENT &&
 	       tls_config_set_versions(config, 0x0302, TLS_1_2) == TLS_ERR_ARGUMENT,
@@ -592,6 +619,7 @@ int main(void)
 	for (size_t i = 0; i < 2; i++) {
 		alpn(both[i]);
 		choice_of_certificate(both[i]);
+		choice_of_scheme(both[i]);
 		client_certificates(both[i]);
 		refused_certificates(both[i]);
 		exporters(both[i]);
