@@ -67,6 +67,18 @@ static bool expect_certificate(const char *path, const struct tls_conn_info *inf
 	return expect_flag("the peer's certificate", true, same);
 }
 
+static bool expect_ocsp(const char *wanted, const struct tls_conn_info *info)
+{
+	uint8_t response[1024];
+	size_t len;
+
+	if (!wanted)
+		return true;
+	len = base64_decode(wanted, response, sizeof(response));
+	return expect_flag("OCSP response", true, len && len == info->ocsp_response_len &&
+			   !memcmp(response, info->ocsp_response, len));
+}
+
 static bool expect_peer(const struct exchange *x, const struct tls_conn_info *info)
 {
 	const struct options *o = x->options;
@@ -77,7 +89,8 @@ static bool expect_peer(const struct exchange *x, const struct tls_conn_info *in
 	if (o->expect_verify_result &&
 	    !expect_flag("verification error", o->verify_fail, info->verify_error != NULL))
 		return false;
-	return expect_scheme(x) && expect_certificate(o->expect_peer_cert_file, info);
+	return expect_scheme(x) && expect_ocsp(o->expect_ocsp_response, info) &&
+	       expect_certificate(o->expect_peer_cert_file, info);
 }
 
 /* TLS 1.2's comes within the handshake, TLS 1.3's later: the caller knows when to ask. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "shim.h"
 
@@ -22,4 +24,16 @@ char *file_read(const char *path, size_t *len)
 	text[*len] = '\0';
 	fclose(file);
 	return text;
+}
+
+size_t base64_decode(const char *text, uint8_t *out, size_t max)
+{
+	size_t len = strlen(text), padding = 0;
+
+	while (padding < 2 && padding < len && text[len - 1 - padding] == '=')
+		padding++;
+	if (len / 4 * 3 > max ||
+	    EVP_DecodeBlock(out, (const unsigned char *)text, (int)len) != (int)(len / 4 * 3))
+		return 0;
+	return len / 4 * 3 - padding;
 }

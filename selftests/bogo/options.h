@@ -27,16 +27,18 @@ struct options {
 	/* the configuration */
 	bool no_tls13, no_tls12, no_ticket;
 	int min_version, max_version;
-	struct int_list groups;
+	struct int_list groups, signing_schemes, verify_schemes;
 	const char *key_file, *cert_file, *host_name;
 	const char *advertise_alpn, *select_alpn;
-	bool reject_alpn;
+	bool reject_alpn, request_ocsp, decline_ocsp;
+	const char *ocsp_response;	/* in base64, as expect_ocsp_response */
 	bool verify_peer, require_certificate, verify_fail;
 	bool custom_verify;		/* refuse with another alert: as BoringSSL's two callbacks do */
 	/* what must be true of the handshake */
 	bool expect_hrr, expect_no_hrr, expect_extended_master_secret, expect_verify_result;
 	bool expect_session_miss, expect_no_session, expect_ticket_renewal, handshake_never_done;
 	int expect_version, expect_cipher, expect_cipher_aes, expect_group, expect_scheme;
+	const char *expect_ocsp_response;
 	const char *expect_server_name, *expect_alpn, *expect_peer_cert_file;
 };
 

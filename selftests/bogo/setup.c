@@ -90,20 +90,48 @@ static int set_suites(struct exchange *x)
 	return tls_config_set_suites(x->config, list, NULL) ? failed(list) : 0;
 }
 
-static int set_groups(struct exchange *x)
+/* From numbers to names with colons; false if the engine does not have one of them. */
+static bool name_all(const struct int_list *numbers, const char *(*name_of)(uint16_t number),
+		     char list[MAX_NAMES])
 {
-	const struct int_list *groups = &x->options->groups;
-	char list[MAX_NAMES] = "";
 	size_t len = 0;
 
-	for (size_t i = 0; i < groups->count; i++) {
-		const char *name = tls_group_name((uint16_t)groups->values[i]);
+	list[0] = '\0';
+	for (size_t i = 0; i < numbers->count; i++) {
+		const char *name = name_of((uint16_t)numbers->values[i]);
 
 		if (!name)
-			return unimplemented("one of the groups");
-		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", i ? ":" : "", name);
+			return false;
+		len += (size_t)snprintf(list + len, MAX_NAMES - len, "%s%s", i ? ":" : "", name);
 	}
-	return len && tls_config_set_groups(x->config, list, NULL) ? failed(list) : 0;
+	return true;
+}
+
+static int set_groups(struct exchange *x)
+{
+	char list[MAX_NAMES];
+
+	if (!name_all(&x->options->groups, tls_group_name, list))
+		return unimplemented("one of the groups");
+	return *list && tls_config_set_groups(x->config, list, NULL) ? failed(list) : 0;
+}
+
+static int set_schemes_for(struct exchange *x, enum tls_scheme_use use,
+			   const struct int_list *schemes)
+{
+	char list[MAX_NAMES];
+
+	if (!name_all(schemes, tls_scheme_name, list))
+		return unimplemented("one of the signature schemes");
+	return *list && tls_config_set_schemes(x->config, use, list, NULL) ? failed(list) : 0;
+}
+
+static int set_schemes(struct exchange *x)
+{
+	int status = set_schemes_for(x, TLS_TO_SIGN, &x->options->signing_schemes);
+
+	return status ? status :
+			set_schemes_for(x, TLS_TO_VERIFY, &x->options->verify_schemes);
 }
 
 /* From the wire's form to a list with commas. */
@@ -135,6 +163,23 @@ static int set_alpn(struct exchange *x)
 		       failed(o->select_alpn) : 0;
 }
 
+static bool staple(const struct options *o, struct tls_certificate *cert)
+{
+	uint8_t response[MAX_NAMES];
+	size_t len;
+
+	if (!o->ocsp_response || o->decline_ocsp)
+		return true;
+	len = base64_decode(o->ocsp_response, response, sizeof(response));
+	return len && !tls_certificate_set_ocsp(cert, response, len);
+}
+
+static int set_ocsp(struct exchange *x)
+{
+	return x->options->request_ocsp && !x->options->server &&
+	       tls_config_request_ocsp(x->config) ? failed("to ask for OCSP") : 0;
+}
+
 static int add_certificate(struct exchange *x, const char *pem, size_t len)
 {
 	struct tls_certificate *cert;
@@ -144,6 +189,10 @@ static int add_certificate(struct exchange *x, const char *pem, size_t len)
 	if (err) {
 		fprintf(stderr, "%s: %s\n", x->options->cert_file, why);
 		return EXIT_FAILURE;
+	}
+	if (!staple(x->options, cert)) {
+		tls_certificate_free(cert);
+		return failed("the OCSP response");
 	}
 	err = tls_config_add_certificate(x->config, cert);
 	tls_certificate_free(cert);
@@ -208,7 +257,7 @@ int setup_config(struct exchange *x)
 {
 	static const struct tls_hooks hooks = { .now = now, .event = observe };
 	static int (*const steps[])(struct exchange *x) = {
-		set_versions, set_suites, set_groups, set_alpn, set_verify, set_tickets,
+		set_versions, set_suites, set_groups, set_schemes, set_alpn, set_verify, set_tickets, set_ocsp,
 	};
 	int status = 0;
 

@@ -44,6 +44,8 @@ int exchange_run(struct exchange *x, bool resumption);
 bool expect_handshake(const struct exchange *x, bool resumption);
 /* expect.c: did the client get a session, or none, as it should? */
 bool expect_session(const struct exchange *x);
+/* file.c: decodes into out and gives the length; 0: it is too long, empty or no base64. */
+size_t base64_decode(const char *text, uint8_t *out, size_t max);
 /* file.c: a whole file, terminated; NULL, and the reason on stderr, if it cannot be read. */
 char *file_read(const char *path, size_t *len);
 
