@@ -9,6 +9,7 @@
 #include "uapi/tlsgate.h"
 
 #define TG_TAG_LEN	16
+#define TG_BLOCK_LEN	16	/* AES; ChaCha20 is happy with it */
 #define TG_NONCE_LEN	12
 #define TG_AAD_MAX	13
 

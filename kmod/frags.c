@@ -157,39 +157,58 @@ static bool tg_frags_extend(struct tg_frags *f, const struct page_frag *pf, u32 
 	return true;
 }
 
-int tg_frags_reserve(struct sock *sk, struct tg_frags *f, u32 len)
+/*
+ * Page memory such that what follows @head bytes begins at a multiple of the
+ * AEADs' block: then no block straddles two pages, which they would copy.
+ */
+static bool tg_frags_align(struct sock *sk, struct page_frag *pf, u32 head)
+{
+	do {
+		if (!sk_page_frag_refill(sk, pf))
+			return false;
+		pf->offset += -(pf->offset + head) % TG_BLOCK_LEN;
+	} while (pf->offset >= pf->size);
+	return true;
+}
+
+static int tg_frags_add(struct tg_frags *f, struct page_frag *pf, u32 len)
+{
+	if (!tg_frags_extend(f, pf, len)) {
+		if (f->tail == TG_FRAGS_MAX)
+			return -ENOBUFS;
+		get_page(pf->page);
+		f->bv[f->tail++] = (struct bio_vec) {
+			.bv_page = pf->page,
+			.bv_offset = pf->offset,
+			.bv_len = len,
+		};
+	}
+	f->bytes += len;
+	pf->offset += len;
+	return 0;
+}
+
+int tg_frags_reserve(struct sock *sk, struct tg_frags *f, u32 head, u32 len)
 {
 	struct page_frag *pf = sk_page_frag(sk);
-	u32 before = f->bytes;
+	u32 before = f->bytes, part;
+	int err = 0;
 
 	if (f->head && f->tail == TG_FRAGS_MAX) {
 		f->tail -= f->head;
 		memmove(f->bv, &f->bv[f->head], f->tail * sizeof(*f->bv));
 		f->head = 0;
 	}
-	while (len) {
-		u32 part;
-
-		if (!sk_page_frag_refill(sk, pf)) {
-			tg_frags_trim(f, before);
-			return -ENOMEM;
-		}
+	if (!tg_frags_align(sk, pf, head))
+		return -ENOMEM;
+	while (len && !err) {
 		part = min(len, pf->size - pf->offset);
-		if (!tg_frags_extend(f, pf, part)) {
-			if (f->tail == TG_FRAGS_MAX) {
-				tg_frags_trim(f, before);
-				return -ENOBUFS;
-			}
-			get_page(pf->page);
-			f->bv[f->tail++] = (struct bio_vec) {
-				.bv_page = pf->page,
-				.bv_offset = pf->offset,
-				.bv_len = part,
-			};
-		}
-		f->bytes += part;
-		pf->offset += part;
+		err = tg_frags_add(f, pf, part);
 		len -= part;
+		if (!err && len && !sk_page_frag_refill(sk, pf))
+			err = -ENOMEM;
 	}
-	return 0;
+	if (err)
+		tg_frags_trim(f, before);
+	return err;
 }

@@ -32,6 +32,8 @@
 
 /* Rounds of a work before others have their turn. */
 #define TG_RELAY_ROUNDS		16
+/* Records sealed before they are pushed; the queue is searched anew for each. */
+#define TG_RELAY_SEAL_BATCH	8
 /* Plaintext gathered before it is handed to the plain socket. */
 #define TG_RELAY_BATCH		(64 * 1024)
 
@@ -392,10 +394,13 @@ static void tg_relay_open_work(struct work_struct *work)
 
 /* --- plain to TLS ---------------------------------------------------------------- */
 
-/* Both sockets locked.  Seals one record.  Bytes sealed, 0: no data, or -errno. */
-static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock *plain)
+/*
+ * Both sockets locked.  Seals one record of what follows the first @off bytes.
+ * Bytes sealed, 0: no data, or -errno.
+ */
+static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock *plain, u32 off)
 {
-	u32 len = min_t(u32, tg_queue_len(plain), s->tx.record_size);
+	u32 len = min_t(u32, tg_queue_len(plain) - off, s->tx.record_size);
 	struct tg_tx_record rec;
 	unsigned int nents;
 	int err;
@@ -407,17 +412,13 @@ static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock 
 		return err;
 	/* Room for the inner type and padding behind the data. */
 	sg_init_table(s->sg_src, TG_SG_SRC);
-	nents = tg_queue_sg(plain, 0, &len, s->sg_src + 1, TG_SG_SRC - 1 - TG_RECORD_FRAGS);
+	nents = tg_queue_sg(plain, off, &len, s->sg_src + 1, TG_SG_SRC - 1 - TG_RECORD_FRAGS);
 	if (!nents)
 		return 0;
 	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, &rec);
 	if (err)
 		return err;
-	err = tg_tx_seal(sk, s, &rec, nents);
-	if (err)
-		return err;
-	tcp_read_done(plain, len);
-	return len;
+	return tg_tx_seal(sk, s, &rec, nents) ?: len;
 }
 
 /* TLS socket locked.  The same from a UNIX socket, whose buffers cannot be looked into. */
@@ -475,6 +476,8 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 {
 	struct sock *sk = r->tls->sk, *plain = r->plain->sk;
 	bool tcp = tg_is_tcp(plain);
+	unsigned int n = 0;
+	u32 sealed = 0;
 	int ret;
 
 	if (tcp)
@@ -483,14 +486,20 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 	st->fin = plain->sk_shutdown & RCV_SHUTDOWN;
 	st->broken = plain->sk_err || READ_ONCE(r->plain_error);
 	do {
-		ret = tcp ? tg_relay_seal_tcp(r->session, sk, plain)
+		ret = tcp ? tg_relay_seal_tcp(r->session, sk, plain, sealed)
 			  : tg_relay_seal_unix(r->session, sk, r->plain);
 		if (ret > 0)
-			WRITE_ONCE(r->active, jiffies);
-	} while (ret > 0);
-	if (tcp)
+			sealed += ret;
+	} while (ret > 0 && ++n < TG_RELAY_SEAL_BATCH);
+	if (sealed)
+		WRITE_ONCE(r->active, jiffies);
+	if (tcp) {
+		/* Once for all, since each time may send a window update. */
+		if (sealed)
+			tcp_read_done(plain, sealed);
 		release_sock(plain);
-	st->err = ret;
+	}
+	st->err = ret > 0 ? -EAGAIN : ret;
 }
 
 /* True: there may be more to do at once. */

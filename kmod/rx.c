@@ -203,7 +203,7 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 
 	if (d->seq == U64_MAX)
 		return tg_session_fail(sk, s, TLSGATE_REASON_SEQ_EXHAUSTED);
-	err = tg_frags_reserve(sk, f, body - TG_TAG_LEN);
+	err = tg_frags_reserve(sk, f, 0, body - TG_TAG_LEN);
 	if (err)
 		return err;
 

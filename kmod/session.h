@@ -400,12 +400,13 @@ void tg_frags_move(struct tg_frags *to, struct tg_frags *from);
  * tg_frags_reserve() - add fresh memory at the end of the queue
  * @sk: whose page fragment allocator to use, locked
  * @f: queue
- * @len: bytes
+ * @head: bytes before what an AEAD works on, which is then aligned for it
+ * @len: bytes, @head included
  *
  * Process context.  The memory is not initialised.
  *
  * Return: 0, %-ENOMEM, or %-ENOBUFS if the queue has no room; then nothing changed.
  */
-int tg_frags_reserve(struct sock *sk, struct tg_frags *f, u32 len);
+int tg_frags_reserve(struct sock *sk, struct tg_frags *f, u32 head, u32 len);
 
 #endif /* TG_SESSION_H */

@@ -58,7 +58,8 @@ int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, struct 
 	r->type = r->tail ? TG_APPLICATION_DATA : type;
 	r->data = type == TG_APPLICATION_DATA;
 	body = c->explicit_len + len + r->tail + TG_TAG_LEN;
-	err = tg_frags_reserve(sk, &s->tx.pending, TG_HEADER_LEN + body);
+	err = tg_frags_reserve(sk, &s->tx.pending, TG_HEADER_LEN + c->explicit_len,
+			       TG_HEADER_LEN + body);
 	if (err)
 		return err;
 
