@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/*
+ * No secret stays in memory: what the engine derived is looked for in all that
+ * the process can write to, heap (freed, too) and stack, after the handshake
+ * and after the end of the connection.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/engine.h"
+#include "pair.h"
+#include "tap.h"
+
+#define MASK		0x5a	/* our own copies are kept so that they are not found */
+#define MAX_SECRETS	16
+#define NEEDLE		16	/* bytes of a secret that are looked for */
+#define MAX_REGION	(UINT64_C(1) << 30)	/* larger ones are a sanitizer's shadow */
+
+struct secret {
+	char name[48];
+	uint8_t masked[NEEDLE];
+};
+
+static struct secret secrets[MAX_SECRETS];
+static size_t secret_count;
+
+static void remember(const char *name, const uint8_t *p)
+{
+	struct secret *secret = &secrets[secret_count];
+
+	if (secret_count == MAX_SECRETS)
+		tap_bail("too many secrets");
+	snprintf(secret->name, sizeof(secret->name), "%s", name);
+	for (size_t i = 0; i < NEEDLE; i++)
+		secret->masked[i] = p[i] ^ MASK;
+	secret_count++;
+}
+
+/* Of one side: both have the same. */
+static void take_secret(void *arg, void *conn_arg, const struct tls_event *event)
+{
+	(void)conn_arg;
+	if (event->kind == TLS_EVENT_SECRET_DERIVED && ((struct pair_end *)arg)->keys[0])
+		remember(event->text, event->data);
+}
+
+/* In place, so that no copy is made that would be found. */
+__attribute__((no_sanitize("address", "undefined")))
+static size_t scan_region(const volatile uint8_t *p, size_t len, const struct secret *secret)
+{
+	const uint8_t first = secret->masked[0] ^ MASK;
+	size_t found = 0;
+
+	for (size_t i = 0; i + NEEDLE <= len; i++) {
+		size_t j = 0;
+
+		if (p[i] != first)
+			continue;
+		while (j < NEEDLE && (p[i + j] ^ MASK) == secret->masked[j])
+			j++;
+		found += j == NEEDLE;
+	}
+	return found;
+}
+
+/* How often a secret is in what we can write to. */
+static size_t scan(const struct secret *secret)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512], perms[8];
+	unsigned long from, to;
+	size_t found = 0;
+
+	if (!maps)
+		tap_bail("no /proc/self/maps");
+	while (fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, perms) != 3 ||
+		    strncmp(perms, "rw", 2) || to - from > MAX_REGION)
+			continue;
+		found += scan_region((const volatile uint8_t *)from, to - from, secret);
+	}
+	fclose(maps);
+	return found;
+}
+
+static void expect_gone(const char *when, bool handshake_only)
+{
+	for (size_t i = 0; i < secret_count; i++) {
+		bool handshake = strstr(secrets[i].name, "handshake");
+
+		if (!handshake_only || handshake)
+			tap_equal((long)scan(&secrets[i]), 0, "%s: %s", when, secrets[i].name);
+	}
+}
+
+static void one_connection(const char *what, const struct pair_options *options)
+{
+	struct tls_session_keys keys;
+	struct pair pair;
+	char when[80];
+
+	secret_count = 0;
+	pair_init(&pair, options);
+	pair_handshake(&pair);
+	if (!pair_up(&pair) || !pair_transfer(&pair, &pair.client, &pair.server, 100))
+		tap_bail("no connection");
+	if (tls_conn_export_keys(pair.server.conn, &keys))
+		tap_bail("no keys");
+	remember("the sending key", keys.tx.key);
+	remember("the receiving key", keys.rx.key);
+	tls_wipe(&keys, sizeof(keys));
+	tap_ok(scan(&secrets[secret_count - 1]) > 0, "%s: the scan finds what is there", what);
+	snprintf(when, sizeof(when), "%s, after the handshake", what);
+	expect_gone(when, true);
+	pair_free(&pair);
+	snprintf(when, sizeof(when), "%s, after the connection", what);
+	expect_gone(when, false);
+}
+
+int main(void)
+{
+	static const struct pair_options tls13 = { .event = take_secret };
+	static const struct pair_options chacha = {
+		.event = take_secret, .suites = "TLS_CHACHA20_POLY1305_SHA256",
+	};
+	static const struct pair_options tls12 = { .event = take_secret, .max = TLS_1_2 };
+	const struct pair_options rsa = {
+		.event = take_secret, .suites = "TLS_RSA_WITH_AES_256_GCM_SHA384",
+		.server = { pair_leaf(PKI_RSA2048) },
+	};
+
+	one_connection("TLS 1.3", &tls13);
+	one_connection("TLS 1.3 with ChaCha20", &chacha);
+	one_connection("TLS 1.2", &tls12);
+	one_connection("TLS 1.2 with RSA key exchange", &rsa);
+	pair_free_pki();
+	return tap_done();
+}
