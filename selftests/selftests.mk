@@ -68,7 +68,8 @@ $(BUILD)/selftests/asan/%.o: selftests/%.c
 
 $(BOGO_SHIM): $(BOGO_OBJ) $(BUILD)/asan/libengine.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(US_LDFLAGS) $(SANITIZE) -Wl,--wrap=tls_verify_chain -o $@ $(filter %.o %.a,$^) \
+	$(Q)$(CC) $(US_LDFLAGS) $(SANITIZE) -Wl,--wrap=tls_verify_chain \
+		-Wl,--wrap=tls_verify_ocsp -o $@ $(filter %.o %.a,$^) \
 		$(LIBS_engine)
 
 .PHONY: bogo-shim check-bogo
