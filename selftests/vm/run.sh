@@ -16,6 +16,7 @@ usage() {
 	  --smp N  --mem SIZE             default 2 and 2G
 	  --timeout SECONDS               default 300
 	  --icount                        one CPU whose clock counts instructions
+	  --plugin SPEC                   QEMU runs this plugin, the kernel at its linked addresses
 	  --no-module                     do not load tlsgate.ko
 	  --forward HOSTPORT:GUESTPORT    of 127.0.0.1, may be repeated
 	  --interactive                   standard input goes to the command
@@ -31,11 +32,11 @@ die() {
 }
 
 tree=$(cd "$(dirname "$0")/../.." && pwd -P)
-kernel=6.12 smp=2 mem=2G limit=300 icount=no module=yes interactive=no out='' log=''
+kernel=6.12 smp=2 mem=2G limit=300 icount=no module=yes interactive=no out='' log='' plugin=''
 forwards=()
 while [ $# -gt 0 ]; do
 	case $1 in
-	--kernel|--smp|--mem|--timeout|--forward|--out|--log) [ $# -gt 1 ] || usage ;;
+	--kernel|--smp|--mem|--timeout|--plugin|--forward|--out|--log) [ $# -gt 1 ] || usage ;;
 	esac
 	case $1 in
 	--kernel) kernel=$2; shift ;;
@@ -46,6 +47,7 @@ while [ $# -gt 0 ]; do
 	--out) out=$2; shift ;;
 	--log) log=$2; shift ;;
 	--icount) icount=yes ;;
+	--plugin) plugin=$2; shift ;;
 	--no-module) module=no ;;
 	--interactive) interactive=yes ;;
 	--) shift; break ;;
@@ -87,6 +89,7 @@ find_kernel() {
 	fi
 }
 find_kernel
+label=${kernel##*/}
 
 ko=''
 if [ $module = yes ]; then
@@ -218,13 +221,13 @@ status=0
 
 # The last line keeps a guest on an overloaded machine from taking starvation for broken timers.
 cmdline="console=ttyS0 loglevel=6 panic=-1 oops=panic log_buf_len=8M net.ifnames=0
-no_timer_check tsc=nowatchdog rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
+no_timer_check tsc=nowatchdog rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60${plugin:+ nokaslr}"
 
 # Both in the background and waited for, so that a signal to this script ends the guest too.
 boot() {
 	local printer
 	status=0
-	tee "$log" < "$run/output" | sed -u "s/^/[$kernel] /" &
+	tee "$log" < "$run/output" | sed -u "s,^,[$kernel] ," &
 	printer=$!
 	timeout "${foreground[@]}" -k 5 "$limit" qemu-system-x86_64 \
 		-machine q35,memory-backend=mem "${accel[@]}" -smp "$smp" -m "$mem" \
@@ -244,6 +247,7 @@ start_guest() {
 	share hostroot / always
 	share hostout "$out" none
 	add_network
+	[ -z "$plugin" ] || devices+=(-plugin "$plugin")
 	boot
 }
 
@@ -251,8 +255,8 @@ start_guest() {
 mkfifo "$run/output"
 start_guest
 if [ $status -eq 0 ] && ! grep -q 'tlsgate-guest: init' "$kernel_log"; then
-	echo "[$kernel] the guest died before its init; booting it once more. Its last words:" >&2
-	tail -n 5 "$kernel_log" | sed "s/^/[$kernel] | /" >&2
+	echo "[$label] the guest died before its init; booting it once more. Its last words:" >&2
+	tail -n 5 "$kernel_log" | sed "s,^,[$kernel] | ," >&2
 	start_guest
 fi
 
@@ -296,10 +300,10 @@ if found=$(complaints); then
 	verdict=125
 fi
 if [ "$verdict" -ne 0 ]; then
-	echo "[$kernel] FAILED in $((SECONDS - started)) s: $reason" | tee -a "$log" >&2
+	echo "[$label] FAILED in $((SECONDS - started)) s: $reason" | tee -a "$log" >&2
 fi
 if [ "$verdict" = 124 ] || [ "$verdict" = 125 ]; then
-	echo "[$kernel] the kernel's last lines ($kernel_log):" >&2
-	tail -n 25 "$kernel_log" | sed "s/^/[$kernel] | /" >&2
+	echo "[$label] the kernel's last lines ($kernel_log):" >&2
+	tail -n 25 "$kernel_log" | sed "s,^,[$kernel] | ," >&2
 fi
 exit "$verdict"
