@@ -6,7 +6,9 @@ static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {
 	if (place == TLS_IN_CLIENT_HELLO)
 		return conn->config->request_ocsp;
-	return conn->role == TLS_SERVER && conn->hs->status_due;
+	/* In a CertificateRequest we ask clients for none. */
+	return place != TLS_IN_CERTIFICATE_REQUEST && conn->role == TLS_SERVER &&
+	       conn->hs->status_due;
 }
 
 static void write_status(struct tls_conn *conn, enum tls_ext_place place, struct tls_buf *out)
@@ -41,13 +43,16 @@ static int read_status(struct tls_conn *conn, enum tls_ext_place place, struct t
 		return read_request(conn, body);
 	if (place == TLS_IN_CERTIFICATE)
 		return tls_take_status(conn, body);
-	conn->hs->status_due = true;
+	/* Servers that ask the client for one go without it: RFC 9846 section 4.5.1.1. */
+	if (place == TLS_IN_SERVER_HELLO12)
+		conn->hs->status_due = true;
 	return 0;
 }
 
 const struct tls_ext tls_ext_status_request = {
 	.type = TLS_EXT_STATUS_REQUEST,
-	.places = TLS_IN_CLIENT_HELLO | TLS_IN_SERVER_HELLO12 | TLS_IN_CERTIFICATE,
+	.places = TLS_IN_CLIENT_HELLO | TLS_IN_SERVER_HELLO12 | TLS_IN_CERTIFICATE |
+		  TLS_IN_CERTIFICATE_REQUEST,
 	.due = due,
 	.write = write_status,
 	.read = read_status,

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/conn.h"
+#include "engine/ext.h"
 #include "pair.h"
 #include "tap.h"
 
@@ -451,6 +451,21 @@ static void second_hellos(void)
 		     VERSION_13 GROUPS SCHEMES SHARE "002a0000");
 }
 
+/* As GnuTLS sends it: a CertificateRequest that asks for an OCSP response, too. */
+static void certificate_request(void)
+{
+	const struct tls_slice block = tap_hex(SCHEMES "00050000" "00120000" "2a2a0000");
+	const struct pair_options options = { 0 };
+	struct tls_reader r;
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	tls_reader_init(&r, block.p, block.len);
+	tap_equal(tls_ext_read(pair.client.conn, TLS_IN_CERTIFICATE_REQUEST, &r), 0,
+		  "CertificateRequest: status_request and what we do not know");
+	pair_free(&pair);
+}
+
 int main(void)
 {
 	for (size_t i = 0; i < sizeof(client_hellos) / sizeof(*client_hellos); i++)
@@ -459,6 +474,7 @@ int main(void)
 		to_client(server_hellos[i].what, &server_hellos[i], 1, server_hellos[i].alert);
 	after_retry();
 	second_hellos();
+	certificate_request();
 	pair_free_pki();
 	return tap_done();
 }
