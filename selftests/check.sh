@@ -194,6 +194,7 @@ for source in selftests/native/*.c; do
 	start_suite "native-$name" suite_program "build/selftests/native/$name"
 done
 start_suite spec selftests/spec.py
+start_suite bogo timeout --foreground -k 5 1200 selftests/bogo.sh
 start_suite docs selftests/docs.sh
 start_suite daemon timeout --foreground -k 5 600 selftests/daemon.py
 start_suite interop-user timeout --foreground -k 5 1200 selftests/interop.sh user
