@@ -227,7 +227,7 @@ no_timer_check tsc=nowatchdog rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh
 boot() {
 	local printer
 	status=0
-	tee "$log" < "$run/output" | sed -u "s,^,[$kernel] ," &
+	tee "$log" < "$run/output" | sed -u "s,^,[$label] ," &
 	printer=$!
 	timeout "${foreground[@]}" -k 5 "$limit" qemu-system-x86_64 \
 		-machine q35,memory-backend=mem "${accel[@]}" -smp "$smp" -m "$mem" \
@@ -256,7 +256,7 @@ mkfifo "$run/output"
 start_guest
 if [ $status -eq 0 ] && ! grep -q 'tlsgate-guest: init' "$kernel_log"; then
 	echo "[$label] the guest died before its init; booting it once more. Its last words:" >&2
-	tail -n 5 "$kernel_log" | sed "s,^,[$kernel] | ," >&2
+	tail -n 5 "$kernel_log" | sed "s,^,[$label] | ," >&2
 	start_guest
 fi
 
@@ -304,6 +304,6 @@ if [ "$verdict" -ne 0 ]; then
 fi
 if [ "$verdict" = 124 ] || [ "$verdict" = 125 ]; then
 	echo "[$label] the kernel's last lines ($kernel_log):" >&2
-	tail -n 25 "$kernel_log" | sed "s,^,[$kernel] | ," >&2
+	tail -n 25 "$kernel_log" | sed "s,^,[$label] | ," >&2
 fi
 exit "$verdict"
