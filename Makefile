@@ -22,6 +22,7 @@ all: userspace module
 
 include userspace/userspace.mk
 include selftests/selftests.mk
+include selftests/bench/bench.mk
 
 # ---- kernel module -------------------------------------------------------------------------
 # The sources are linked into a folder per kernel, so that kbuild leaves nothing in the source
@@ -67,6 +68,7 @@ help:
 	@echo '                  INTERACTIVE=1 leaves it up; HOST=1 uses the running kernel'
 	@echo 'make check        every test; ends with one line: N passed, M failed, K skipped'
 	@echo 'make check-all    make check, and again in a debug kernel (KASAN, lockdep, kmemleak), built first'
+	@echo 'make bench        instructions per byte of tlsgate and its peers, in one guest'
 	@echo 'make style        checkpatch --strict, sparse and W=1 over kmod/'
 	@echo 'make clean        removes build/'
 	@echo 'V=1 shows the commands. check and demo install the Debian packages they need.'

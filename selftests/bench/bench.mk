@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# What `make bench` runs: programs for the guest, and count.so, a plugin for QEMU itself.
+
+BENCH_PROGS := $(addprefix $(BUILD)/bench/,client backend splice sockets aead)
+BENCH_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-missing-field-initializers
+
+.PHONY: bench bench-programs
+bench-programs: $(BENCH_PROGS) $(BUILD)/bench/count.so
+
+$(BENCH_PROGS): $(BUILD)/bench/%: selftests/bench/%.c selftests/bench/busy.c selftests/bench/busy.h \
+	$(GATE_LIB)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(US_CPPFLAGS) $(PKG_CFLAGS) $(BENCH_CFLAGS) $(CFLAGS) -o $@ $(filter %.c %.a,$^) \
+		$(LIBS_lib) -lssl $(LIBS_engine)
+
+$(BUILD)/bench/count.so: selftests/bench/count.c
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BENCH_CFLAGS) $(CFLAGS) -fPIC -shared -o $@ $<
+
+bench:
+	$(Q)KERNEL='$(KERNEL)' BULK='$(BULK)' TIMES='$(TIMES)' ROWS='$(ROWS)' SUBJECTS='$(SUBJECTS)' \
+		selftests/bench.sh

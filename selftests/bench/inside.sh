@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The measurement, in a guest whose clock counts instructions: every row for
+# every subject, each printed while it runs, and one line each in $OUT/raw.csv:
+#	row,subject,job,ends,suite,got,sent,count,instructions
+# ends: where its AEADs run (subjects.sh); got, sent: bytes per operation, as
+# the client sees them; instructions: of the whole guest for count operations.
+#
+# Environment: BULK (bytes of a bulk transfer), TIMES (small transactions),
+# ROWS, SUBJECTS (regular expressions: only these).
+
+# The guest's clock leaps whenever all is idle: a deadline here ends only what run.sh should have.
+slow=100000
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
+tree=$here/../..
+bench=$tree/build/bench
+# shellcheck source-path=SCRIPTDIR
+. "$here/../lib.sh"
+bulk=${BULK:-$((16 << 20))}
+times=${TIMES:-400}
+# shellcheck source-path=SCRIPTDIR
+. "$here/subjects.sh"
+failed=0
+
+# row | job | size | count | client's options | subjects
+rows() {
+	local relays="tlsgate tlsgate-user nginx-stream haproxy hitch stunnel ktls-splice"
+	local small=$times sockets="tlsgate-socket ktls-socket plain-socket"
+	cat <<-ROWS
+		download|get|$bulk|1||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
+		upload|put|$bulk|1||$relays tlsgate-unix plain-relay none
+		transact-64|get|64|$small||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
+		transact-1k|get|1024|$small||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
+		transact-16k|get|16384|$small||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
+		download-chacha20|get|$bulk|1|-c TLS_CHACHA20_POLY1305_SHA256|$relays
+		upload-chacha20|put|$bulk|1|-c TLS_CHACHA20_POLY1305_SHA256|$relays
+		download-aes256|get|$bulk|1|-c TLS_AES_256_GCM_SHA384|$relays
+		upload-aes256|put|$bulk|1|-c TLS_AES_256_GCM_SHA384|$relays
+		both-ways|both|$bulk|1||$relays plain-relay none
+		churn|churn|1024|$((times / 4))||$relays nginx-http nginx-http-ktls plain-relay none
+		socket-send-256|send|256|$times||$sockets
+		socket-send-16k|send|16384|$times||$sockets
+		socket-sendfile-64k|sendfile|65536|$times||$sockets
+		resume|resume|1024|$((times / 4))||nginx-stream haproxy hitch stunnel nginx-http
+	ROWS
+}
+
+prepare() {
+	new_key ecdsa "$tmp/cert.key" &&
+		openssl req -x509 -new -key "$tmp/cert.key" -subj /CN=gate.test -days 30 \
+			-addext subjectAltName=DNS:gate.test -out "$tmp/cert.pem" 2>> "$tmp/log/openssl" &&
+		cat "$tmp/cert.pem" "$tmp/cert.key" > "$tmp/both.pem" &&
+		chmod 755 "$tmp" && start_backend
+}
+
+miss() {
+	echo "bench: $1 $2: ${3:-failed}" | tee -a "$OUT/missing"
+	failed=1
+}
+
+suite_of() {
+	case $1 in
+	*CHACHA20*) echo chacha20 ;;
+	*AES_256*) echo aes256 ;;
+	*) echo aes128 ;;
+	esac
+}
+
+# instructions JOB SIZE COUNT OPTIONS SUBJECT: of the whole guest, for COUNT operations.
+instructions() {
+	local job=$1 size=$2 count=$3 options=$4 subject=$5
+	[[ $(ends_of "$subject") != - ]] || options+=" -p"
+	case $subject in
+	*-socket) "$bench/sockets" "${subject%-socket}" "$job" "$size" "$count" ;;
+	# shellcheck disable=SC2086 # a list of flags
+	*) "$bench/client" $options "${port_of[$subject]}" "$job" "$size" "$count" ;;
+	esac
+}
+
+measure() {
+	local row=$1 job=$2 size=$3 count=$4 options=$5 subject=$6 got=$3 sent=0 used per
+	used=$(instructions "$job" "$size" "$count" "$options" "$subject" 2> "$tmp/said") ||
+		{ miss "$row" "$subject" "$(tail -n 1 "$tmp/said")"; return; }
+	case $job in
+	put) got=0 sent=$size ;;
+	both) sent=$size ;;
+	esac
+	per=$((used / count))
+	((count > 1)) || per=$(awk "BEGIN { printf \"%.3f\", $used / ($got + $sent) }")
+	printf '%-20s %-16s %12s\n' "$row" "$subject" "$per"
+	echo "$row,$subject,$job,$(ends_of "$subject"),$(suite_of "$options"),$got,$sent,$count,$used" \
+		>> "$OUT/raw.csv"
+}
+
+run_rows() {
+	local row job size count options subjects subject
+	while IFS='|' read -r row job size count options subjects; do
+		[[ $row =~ ^(${ROWS:-.*})$ ]] || continue
+		for subject in $subjects; do
+			[[ -n ${up[$subject]:-} || $subject = *-socket && $subject =~ ^(${SUBJECTS:-.*})$ ]] ||
+				continue
+			measure "$row" "$job" "$size" "$count" "$options" "$subject"
+		done
+	done < <(rows)
+}
+
+# What the AEADs alone cost here: OpenSSL's in aead.txt, the kernel's in tcrypt.txt.  tcrypt
+# measures while it is loaded, and refuses to stay.
+measure_aeads() {
+	local mode
+	echo "measuring the AEADs alone"
+	"$bench/aead" > "$OUT/aead.txt" || miss aead openssl
+	for mode in 211 214; do
+		modprobe -q tcrypt "mode=$mode" sec=0
+	done
+	dmesg | grep -E 'testing speed|operation in|byte blocks' > "$OUT/tcrypt.txt" || miss aead kernel
+}
+
+# All at once and first: what they do while they start must not be in anyone's figure.
+start_all() {
+	local subject
+	for subject in "${!port_of[@]}"; do
+		[[ $subject =~ ^(${SUBJECTS:-.*})$ ]] || continue
+		echo "starting $subject"
+		start "$subject" && up[$subject]=1 || miss start "$subject" "$why"
+	done
+}
+declare -A up=()
+
+prepare || { echo "bench: $why: $(tail -n 3 "$tmp"/log/*)" >&2; exit 1; }
+cp /proc/kallsyms "$OUT/kallsyms"
+[[ -n ${NO_AEAD:-} ]] || measure_aeads
+start_all
+run_rows
+cp "$tmp"/log/* "$OUT/" 2>/dev/null
+exit "$failed"

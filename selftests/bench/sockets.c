@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Socket to socket over loopback, TLS 1.3 AES-128-GCM with keys made here: one
+ * call that sends, then reads until all of it came.
+ *
+ *	sockets tlsgate|ktls|plain send|sendfile SIZE COUNT
+ *
+ * Prints the instructions for COUNT calls, both ends.
+ */
+#include <arpa/inet.h>
+#include <err.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+
+#include "busy.h"
+#include "ktls.h"
+#include "libtlsgate.h"
+
+#define MOST	(64 << 10)
+#define SECRET	32
+
+static const uint8_t key[KTLS_KEY_LEN] = "sixteen bytes...", iv[KTLS_IV_LEN] = "twelve bytes";
+static char data[MOST];
+static int file;
+
+static void connect_pair(int fds[2])
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1, room = 4 * MOST;
+	socklen_t len = sizeof(at);
+
+	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+	if (listener < 0 || fds[0] < 0 || bind(listener, (struct sockaddr *)&at, len) ||
+	    setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)) ||
+	    setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) ||
+	    listen(listener, 1) || getsockname(listener, (struct sockaddr *)&at, &len) ||
+	    connect(fds[0], (struct sockaddr *)&at, len) ||
+	    setsockopt(fds[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
+		err(1, "loopback");
+	fds[1] = accept(listener, NULL, NULL);
+	if (fds[1] < 0)
+		err(1, "accept");
+	close(listener);
+}
+
+static void install_tlsgate(const int fds[2])
+{
+	struct tlsgate_session_params params = TLSGATE_SESSION_PARAMS_INIT;
+	const char *why;
+	struct tlsgate *tg;
+	uint32_t id;
+	int i;
+
+	if (tlsgate_open(&tg, &why))
+		errx(1, "%s", why);
+	params.version = TLSGATE_TLS_1_3;
+	params.suite = 0x1301;
+	params.tx = (struct tlsgate_keys){ .key_len = sizeof(key), .iv_len = sizeof(iv),
+					   .secret_len = SECRET };
+	memcpy(params.tx.key, key, sizeof(key));
+	memcpy(params.tx.iv, iv, sizeof(iv));
+	params.rx = params.tx;
+	for (i = 0; i < 2; i++) {
+		params.fd = fds[i];
+		params.role = i ? TLSGATE_ROLE_SERVER : TLSGATE_ROLE_CLIENT;
+		if (tlsgate_session_new(tg, &params, &id))
+			errx(1, "%s", tlsgate_error(tg));
+	}
+	tlsgate_close(tg);
+}
+
+static void install_ktls(const int fds[2])
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (ktls_attach(fds[i]) || ktls_install(fds[i], TLS_TX, key, iv) ||
+		    ktls_install(fds[i], TLS_RX, key, iv))
+			err(1, "kTLS");
+}
+
+static void install_nothing(const int fds[2])
+{
+	(void)fds;
+}
+
+static ssize_t by_send(int fd, size_t size)
+{
+	return send(fd, data, size, 0);
+}
+
+static ssize_t by_sendfile(int fd, size_t size)
+{
+	off_t at = 0;
+
+	return sendfile(fd, file, &at, size);
+}
+
+static const struct {
+	const char *name;
+	void (*install)(const int fds[2]);
+} subjects[] = {
+	{ "tlsgate", install_tlsgate },
+	{ "ktls", install_ktls },
+	{ "plain", install_nothing },
+};
+
+static void transfer(const int fds[2], ssize_t (*send_by)(int fd, size_t size), size_t size)
+{
+	static char sink[MOST];
+	size_t sent, got;
+	ssize_t n;
+
+	for (sent = 0; sent < size; sent += n) {
+		n = send_by(fds[0], size - sent);
+		if (n <= 0)
+			err(1, "send");
+	}
+	for (got = 0; got < size; got += n) {
+		n = recv(fds[1], sink, sizeof(sink), 0);
+		if (n <= 0)
+			err(1, "recv");
+	}
+}
+
+static void run(const char *subject, const char *how, size_t size, unsigned long count)
+{
+	ssize_t (*send_by)(int, size_t) = strcmp(how, "sendfile") ? by_send : by_sendfile;
+	unsigned long i;
+	uint64_t began;
+	int fds[2];
+
+	connect_pair(fds);
+	for (i = 0; i < sizeof(subjects) / sizeof(*subjects); i++)
+		if (!strcmp(subjects[i].name, subject))
+			subjects[i].install(fds);
+	for (i = 0; i < 20; i++)
+		transfer(fds, send_by, size);
+	began = busy_now();
+	for (i = 0; i < count; i++)
+		transfer(fds, send_by, size);
+	printf("%" PRIu64 "\n", busy_now() - began);
+}
+
+int main(int argc, char **argv)
+{
+	size_t size;
+
+	if (argc != 5 || (size = strtoul(argv[3], NULL, 10)) > MOST)
+		errx(2, "usage: sockets tlsgate|ktls|plain send|sendfile SIZE(<= 64 KiB) COUNT");
+	file = memfd_create("data", MFD_CLOEXEC);
+	if (file < 0 || write(file, data, MOST) != MOST)
+		err(1, "memfd");
+	run(argv[1], argv[2], size, strtoul(argv[4], NULL, 10));
+	return 0;
+}

@@ -1,0 +1,133 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+#
+# Who is measured.  Each subject is a port of loopback that leads to the one
+# backend, or serves as it would; $tmp, spawn and ready are those of lib.sh.
+#
+# ends_of SUBJECT: where the AEADs of a transfer run, client first: u in
+# userspace, k in the kernel; - where there is no TLS.
+
+backend_port=9000
+backend_socket=$tmp/backend.sock
+
+declare -A port_of=(
+	[none]=$backend_port [plain-relay]=9001
+	[tlsgate]=9010 [tlsgate-unix]=9011 [tlsgate-user]=9012
+	[nginx-stream]=9020 [nginx-http]=9021 [nginx-http-ktls]=9022
+	[haproxy]=9030 [hitch]=9040 [stunnel]=9050 [ktls-splice]=9060
+)
+
+ends_of() {
+	case $1 in
+	none|plain-*) echo - ;;
+	*-socket) echo kk ;;
+	tlsgate|tlsgate-unix|nginx-http-ktls|ktls-splice) echo uk ;;
+	*) echo uu ;;
+	esac
+}
+
+start_backend() {
+	spawn backend "$bench/backend" "$backend_port" "$backend_socket"
+	ready backend "$backend_port" || return 1
+	chmod 666 "$backend_socket"
+}
+
+start_tlsgate() {
+	spawn "$1" "$tree/build/tlsgated" serve "127.0.0.1:${port_of[$1]}" "$2" "--data-path=$3" \
+		--workers=1 --cert "$tmp/cert.pem" --key "$tmp/cert.key"
+	ready "$1" "${port_of[$1]}"
+}
+
+write_nginx() {
+	local size tls="ssl_certificate $tmp/cert.pem; ssl_certificate_key $tmp/cert.key;
+		ssl_protocols TLSv1.2 TLSv1.3;"
+	mkdir -p "$tmp/www" "$tmp/nginx"
+	for size in 64 256 1024 16384 $((1 << 20)) "$bulk"; do
+		head -c "$size" /dev/zero > "$tmp/www/$size"
+	done
+	cat > "$tmp/nginx.conf" <<-CONF
+		load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+		daemon off; user root; worker_processes 1; pid $tmp/nginx/pid; error_log stderr;
+		events { worker_connections 256; }
+		stream {
+			server { listen 127.0.0.1:${port_of[plain-relay]}; proxy_pass 127.0.0.1:$backend_port; }
+			server { listen 127.0.0.1:${port_of[nginx-stream]} ssl; proxy_pass 127.0.0.1:$backend_port; $tls }
+		}
+		http {
+			access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; root $tmp/www;
+			client_body_temp_path $tmp/nginx; proxy_temp_path $tmp/nginx; fastcgi_temp_path $tmp/nginx;
+			scgi_temp_path $tmp/nginx; uwsgi_temp_path $tmp/nginx; client_max_body_size 0;
+			server { listen 127.0.0.1:${port_of[nginx-http]} ssl; $tls }
+			server { listen 127.0.0.1:${port_of[nginx-http-ktls]} ssl; $tls ssl_conf_command Options KTLS; }
+		}
+	CONF
+}
+
+start_nginx() {
+	write_nginx
+	spawn nginx nginx -p "$tmp/nginx" -c "$tmp/nginx.conf"
+	ready nginx "${port_of[nginx-stream]}"
+}
+
+start_haproxy() {
+	cat > "$tmp/haproxy.cfg" <<-CONF
+		global
+			nbthread 1
+		defaults
+			mode tcp
+			timeout connect 60s
+			timeout client 600s
+			timeout server 600s
+		listen relay
+			bind 127.0.0.1:${port_of[haproxy]} ssl crt $tmp/both.pem
+			server backend 127.0.0.1:$backend_port
+	CONF
+	spawn haproxy haproxy -db -f "$tmp/haproxy.cfg"
+	ready haproxy "${port_of[haproxy]}"
+}
+
+start_hitch() {
+	cat > "$tmp/hitch.conf" <<-CONF
+		frontend = "[127.0.0.1]:${port_of[hitch]}"
+		backend = "[127.0.0.1]:$backend_port"
+		pem-file = "$tmp/both.pem"
+		workers = 1
+		daemon = off
+		user = "nobody"
+		tls-protos = TLSv1.2 TLSv1.3
+	CONF
+	spawn hitch hitch --config="$tmp/hitch.conf"
+	ready hitch "${port_of[hitch]}"
+}
+
+start_stunnel() {
+	cat > "$tmp/stunnel.conf" <<-CONF
+		foreground = yes
+		pid =
+		debug = err
+		[relay]
+		accept = 127.0.0.1:${port_of[stunnel]}
+		connect = 127.0.0.1:$backend_port
+		cert = $tmp/both.pem
+		socket = l:TCP_NODELAY=1
+		socket = r:TCP_NODELAY=1
+	CONF
+	spawn stunnel stunnel4 "$tmp/stunnel.conf"
+	ready stunnel "${port_of[stunnel]}"
+}
+
+# start SUBJECT: 0 when its port answers.
+start() {
+	case $1 in
+	none) ;;
+	tlsgate) start_tlsgate tlsgate "127.0.0.1:$backend_port" kernel ;;
+	tlsgate-unix) start_tlsgate tlsgate-unix "unix:$backend_socket" kernel ;;
+	tlsgate-user) start_tlsgate tlsgate-user "127.0.0.1:$backend_port" user ;;
+	plain-relay|nginx-*) [[ -n ${pid_of[nginx]:-} ]] || start_nginx ;;
+	ktls-splice)
+		spawn ktls-splice "$bench/splice" "${port_of[ktls-splice]}" "$backend_port" \
+			"$tmp/cert.pem" "$tmp/cert.key"
+		ready ktls-splice "${port_of[ktls-splice]}" ;;
+	*) "start_$1" ;;
+	esac
+}
