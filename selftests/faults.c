@@ -98,12 +98,37 @@ static bool memory_error(int error)
 	return error == ENOMEM || error == ENOBUFS || error == EAGAIN;
 }
 
+/*
+ * A call failed for good: allowed if the AEAD itself had no memory, since the
+ * nonce at hand may not be used again.  Then the session is dead, and a new
+ * one takes its place.
+ */
+static void expect_dead(struct __test_metadata *_metadata, struct pair *p, int error)
+{
+	uint16_t version = p->suite->version, suite = p->suite->suite;
+
+	ASSERT_EQ(EIO, error);
+	ASSERT_EQ(-1, send(p->fd, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT));
+	ASSERT_NE(PEER_BAD, peer_drain(&p->peer));
+	pair_free(p);
+	ASSERT_TRUE(pair_start(p, version, suite, AF_INET));
+}
+
 /* Whatever the call came to, what it took arrives, and nothing else. */
 static void expect_arrival(struct __test_metadata *_metadata, struct pair *p, uint8_t *got,
 			   uint64_t at, size_t n)
 {
-	ASSERT_TRUE(peer_recv_data(&p->peer, got, n)) TH_LOG("%zu bytes at %lu", n, at);
-	ASSERT_EQ(n, pat_check(got, at, n, 1));
+	uint8_t type = REF_DATA;
+	size_t done = 0;
+	ssize_t r;
+
+	for (; done < n; done += r) {
+		r = peer_recv(&p->peer, &type, got, REF_PLAINTEXT);
+		ASSERT_GT(r, 0) TH_LOG("result %zd after %zu of %zu bytes at %lu", r, done, n, at);
+		ASSERT_EQ(REF_DATA, type);
+		ASSERT_EQ(r, pat_check(got, at + done, r, 1));
+	}
+	ASSERT_EQ(n, done);
 }
 
 TEST_F_TIMEOUT(fault, send, 120)
@@ -121,7 +146,8 @@ TEST_F_TIMEOUT(fault, send, 120)
 		r = send(self->p.fd, self->data, CHUNK, MSG_DONTWAIT);
 		err = errno;
 		struck = fault_struck();
-		ASSERT_TRUE(r > 0 || memory_error(err)) TH_LOG("fault %d: errno %d", n, err);
+		if (r < 0 && !memory_error(err))
+			expect_dead(_metadata, &self->p, err);
 		if (r <= 0)
 			continue;
 		expect_arrival(_metadata, &self->p, self->got, at, r);
@@ -151,7 +177,10 @@ TEST_F_TIMEOUT(fault, recv, 120)
 		r = recv(self->p.fd, self->got, CHUNK, MSG_DONTWAIT);
 		err = errno;
 		struck = fault_struck();
-		ASSERT_TRUE(r > 0 || memory_error(err)) TH_LOG("fault %d: errno %d", n, err);
+		if (r < 0 && !memory_error(err)) {
+			expect_dead(_metadata, &self->p, err);
+			at = sealed;
+		}
 		if (r <= 0)
 			continue;
 		ASSERT_EQ(r, pat_check(self->got, at, r, 1)) TH_LOG("fault %d", n);
@@ -247,9 +276,10 @@ TEST_F_TIMEOUT(fault, close, 120)
 		close(p->fd);
 		p->fd = -1;
 		EXPECT_TRUE(peer_recv_data(&p->peer, self->got, 5));
-		/* The alert may be lost, nothing else may come for it. */
+		/* The alert may be lost, and TCP itself may lose its FIN; nothing else may come. */
+		net_timeouts(p->peer.fd, 1000);
 		end = peer_drain(&p->peer);
-		EXPECT_TRUE(end == PEER_EOF || end == PEER_RESET) TH_LOG("fault %d: %d", n, end);
+		EXPECT_NE(PEER_BAD, end) TH_LOG("fault %d", n);
 		pair_free(p);
 		ASSERT_TRUE(pair_start(p, variant->version, variant->suite, variant->family));
 	}
