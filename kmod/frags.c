@@ -148,10 +148,12 @@ unsigned int tg_frags_sg(const struct tg_frags *f, u32 off, u32 len, struct scat
 /* Records that lie side by side on a page become one fragment. */
 static bool tg_frags_extend(struct tg_frags *f, const struct page_frag *pf, u32 len)
 {
-	struct bio_vec *last = &f->bv[f->tail - 1];
+	struct bio_vec *last;
 
-	if (tg_frags_empty(f) || last->bv_page != pf->page ||
-	    last->bv_offset + last->bv_len != pf->offset)
+	if (tg_frags_empty(f))
+		return false;
+	last = &f->bv[f->tail - 1];
+	if (last->bv_page != pf->page || last->bv_offset + last->bv_len != pf->offset)
 		return false;
 	last->bv_len += len;
 	return true;
