@@ -221,6 +221,11 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 	err = tg_cipher_crypt(s, d, explicit, aad_len, body, false);
 	if (err) {
 		tg_frags_trim(f, start);
+		/* Opening twice under one nonce gives nothing away, unlike sealing. */
+		if (err == -ENOMEM) {
+			d->seq--;
+			return err;
+		}
 		if (err == -EBADMSG)
 			tg_event_auth_failed(s);
 		return tg_session_fail(sk, s, err == -EBADMSG ? TLSGATE_REASON_BAD_RECORD_MAC

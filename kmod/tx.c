@@ -151,7 +151,7 @@ int tg_tx_push(struct sock *sk, struct tg_session *s, int flags)
 
 	while (!tg_frags_empty(f)) {
 		ret = tg_tx_give(sk, f, flags);
-		if (ret == -EAGAIN || !ret) {
+		if (!ret || ret == -EAGAIN || ret == -ENOMEM || ret == -ENOBUFS) {
 			tg_tx_retry_later(s, TG_TX_RETRY);
 			return -EAGAIN;
 		}
