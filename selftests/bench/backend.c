@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The one backend of every row, plain HTTP/1.1 on a port of loopback and on a
- * UNIX socket: GET /N answers N bytes (sendfile), POST /0 throws the body
+ * UNIX socket: GET /N answers N bytes (by sendfile, short ones in one
+ * call with the header), POST /0 throws the body
  * away, POST /echo answers with the body as it comes.
  *
  *	backend PORT PATH
@@ -26,6 +27,7 @@
 #define FILE_SIZE	(64 << 20)
 #define HEADER_MAX	4096
 #define ECHO_MAX	(64 << 10)
+#define SHORT_MAX	(32 << 10)
 
 struct conn {
 	int fd;
@@ -39,16 +41,35 @@ struct conn {
 };
 
 static int file = -1;
+static char *mapped;
 static char sink[256 << 10];
+
+static int write_header(char h[128], uint64_t length)
+{
+	return snprintf(h, 128, "HTTP/1.1 200 OK\r\nServer: backend\r\n"
+			"Content-Length: %llu\r\n\r\n", (unsigned long long)length);
+}
 
 /* False: the connection is over. */
 static bool send_header(struct conn *c, uint64_t length, bool more)
 {
 	char h[128];
-	int n = snprintf(h, sizeof(h), "HTTP/1.1 200 OK\r\nServer: backend\r\n"
-			 "Content-Length: %llu\r\n\r\n", (unsigned long long)length);
+	int n = write_header(h, length);
 
 	return send(c->fd, h, n, MSG_NOSIGNAL | (more ? MSG_MORE : 0)) == n;
+}
+
+/* Header and body in one call, as an application with a short answer does. */
+static bool send_short(struct conn *c)
+{
+	char h[128];
+	int header = write_header(h, c->answer);
+	struct iovec parts[] = { { h, header }, { mapped + FILE_SIZE - c->answer, c->answer } };
+	struct msghdr m = { .msg_iov = parts, .msg_iovlen = 2 };
+	ssize_t n = sendmsg(c->fd, &m, MSG_NOSIGNAL);
+
+	c->answer -= n < header ? 0 : n - header;
+	return n >= header;
 }
 
 static bool begin(struct conn *c, char *end)
@@ -69,6 +90,8 @@ static bool begin(struct conn *c, char *end)
 		c->in_len = 0;
 		return send_header(c, c->body + c->echo_len, false);
 	}
+	if (c->answer && c->answer <= SHORT_MAX)
+		return send_short(c);
 	if (!c->body)
 		return send_header(c, c->answer, c->answer > 0);
 	c->body -= c->in_len;
@@ -205,6 +228,9 @@ static void make_file(void)
 	for (i = 0; i < FILE_SIZE; i += sizeof(block))
 		if (write(file, block, sizeof(block)) != sizeof(block))
 			err(1, "body");
+	mapped = mmap(NULL, FILE_SIZE, PROT_READ, MAP_SHARED, file, 0);
+	if (mapped == MAP_FAILED)
+		err(1, "body");
 }
 
 int main(int argc, char **argv)

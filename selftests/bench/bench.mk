@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-# What `make bench` runs: programs for the guest, and count.so, a plugin for QEMU itself.
+# What `make bench` and `make bench-native` run: programs, and count.so, a plugin for QEMU itself.
 
 BENCH_PROGS := $(addprefix $(BUILD)/bench/,client backend splice sockets aead)
 BENCH_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-missing-field-initializers
 
-.PHONY: bench bench-programs
+.PHONY: bench bench-native bench-programs
 bench-programs: $(BENCH_PROGS) $(BUILD)/bench/count.so
 
 $(BENCH_PROGS): $(BUILD)/bench/%: selftests/bench/%.c selftests/bench/busy.c selftests/bench/busy.h \
@@ -22,3 +22,6 @@ $(BUILD)/bench/count.so: selftests/bench/count.c
 bench:
 	$(Q)KERNEL='$(KERNEL)' BULK='$(BULK)' TIMES='$(TIMES)' ROWS='$(ROWS)' SUBJECTS='$(SUBJECTS)' \
 		selftests/bench.sh
+
+bench-native:
+	$(Q)selftests/bench/native.sh

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* The CPU's line: seven scheduler counters, then the time its tasks have run. */
-uint64_t busy_now(void)
+static uint64_t busy_now(void)
 {
 	const struct timespec settle = { .tv_nsec = 50000000 };
 	uint64_t ran = 0;
@@ -18,8 +18,6 @@ uint64_t busy_now(void)
 	FILE *f;
 
 	nanosleep(&settle, NULL);
-	/* Nobody else calls it: count.c takes it for the mark. */
-	syscall(SYS_sched_get_priority_max, 0);
 	f = fopen("/proc/schedstat", "re");
 	if (!f)
 		err(1, "/proc/schedstat");
@@ -29,4 +27,32 @@ uint64_t busy_now(void)
 	if (found != 1)
 		errx(1, "/proc/schedstat has no line for cpu0");
 	return ran;
+}
+
+/* A system call that nobody else makes: count.c takes it for the mark. */
+static void mark(void)
+{
+	syscall(SYS_sched_get_priority_max, 0);
+}
+
+struct busy busy_start(void)
+{
+	struct busy b;
+
+	/* The first call also pays for pages not yet mapped. */
+	busy_now();
+	b.from = busy_now();
+	b.idle = busy_now() - b.from;
+	b.from += b.idle;
+	mark();
+	return b;
+}
+
+uint64_t busy_used(const struct busy *b)
+{
+	uint64_t used;
+
+	mark();
+	used = busy_now() - b->from;
+	return used > b->idle ? used - b->idle : 0;
 }

@@ -11,10 +11,16 @@
 #include <stdint.h>
 
 /*
- * Sleeps first, so that work in flight is done and the caller's own time is
- * in the figure; the difference of two calls includes the sleep's few thousand
- * instructions.  Exits where the kernel does not say.
+ * busy_start(), then the work, then busy_used(): the instructions for the
+ * work.  Both first sleep until what is in flight is done; what they, and the
+ * guest's idle daemons, use meanwhile is measured once and taken off.  Exits
+ * where the kernel does not say.
  */
-uint64_t busy_now(void);
+struct busy {
+	uint64_t from, idle;
+};
+
+struct busy busy_start(void);
+uint64_t busy_used(const struct busy *b);
 
 #endif

@@ -2,14 +2,13 @@
 /*
  * The one client of every row: HTTP/1.1 over OpenSSL, or over plain TCP.
  *
- *	client [-p] [-c SUITE] [-v] PORT get|put|both SIZE COUNT
- *	client [-p] [-c SUITE] PORT churn|resume SIZE COUNT
+ *	client [-n] [-p] [-2] [-c SUITE] PORT get|put|both|churn|resume SIZE COUNT
  *
  * get, put, both: COUNT transactions of SIZE bytes down, up, or both ways at
  * once, on one connection that has carried one already.  churn: COUNT times
  * connect, full handshake, one get of SIZE bytes, close; resume: the same with
  * the first connection's session.  Prints the instructions of the whole guest
- * for them, one number (busy.h).
+ * for them, one number (busy.h).  -n: nothing; -p: plain TCP; -2: TLS 1.2.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -227,16 +226,18 @@ static const struct {
 	{ "resume", get, .anew = true, .resume = true },
 };
 
-static void run(struct client *c, unsigned int job, uint64_t size, unsigned long count)
+static void run(struct client *c, unsigned int job, uint64_t size, unsigned long count,
+		bool count_instructions)
 {
-	uint64_t began;
+	struct busy busy = { 0 };
 	unsigned long i;
 
 	client_connect(c, NULL);
 	jobs[job].transact(c, size);
 	if (jobs[job].anew)
 		client_close(c);
-	began = busy_now();
+	if (count_instructions)
+		busy = busy_start();
 	for (i = 0; i < count; i++) {
 		if (jobs[job].anew)
 			client_connect(c, jobs[job].resume ? c->session : NULL);
@@ -244,27 +245,30 @@ static void run(struct client *c, unsigned int job, uint64_t size, unsigned long
 		if (jobs[job].anew)
 			client_close(c);
 	}
-	printf("%" PRIu64 "\n", busy_now() - began);
+	if (count_instructions)
+		printf("%" PRIu64 "\n", busy_used(&busy));
 	if (!jobs[job].anew)
 		client_close(c);
 }
 
 static void usage(void)
 {
-	errx(2, "usage: client [-p] [-2] [-c SUITE] PORT get|put|both|churn|resume SIZE COUNT");
+	errx(2, "usage: client [-n] [-p] [-2] [-c SUITE] PORT get|put|both|churn|resume SIZE COUNT");
 }
 
 int main(int argc, char **argv)
 {
 	const char *suite = "TLS_AES_128_GCM_SHA256";
-	bool plain = false, tls12 = false;
+	bool plain = false, tls12 = false, count_instructions = true;
 	struct client *c = calloc(1, sizeof(*c));
 	unsigned int job = 0;
 	int o;
 
-	while ((o = getopt(argc, argv, "+p2c:")) != -1) {
+	while ((o = getopt(argc, argv, "+np2c:")) != -1) {
 		if (o == 'p')
 			plain = true;
+		else if (o == 'n')
+			count_instructions = false;
 		else if (o == '2')
 			tls12 = true;
 		else if (o == 'c')
@@ -281,7 +285,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	c->port = strtoul(argv[optind], NULL, 10);
 	c->ctx = plain ? NULL : make_context(suite, tls12);
-	run(c, job, strtoull(argv[optind + 2], NULL, 10), strtoul(argv[optind + 3], NULL, 10));
+	run(c, job, strtoull(argv[optind + 2], NULL, 10), strtoul(argv[optind + 3], NULL, 10),
+	    count_instructions);
 	SSL_SESSION_free(c->session);
 	SSL_CTX_free(c->ctx);
 	free(c);

@@ -25,7 +25,8 @@ failed=0
 
 # row | job | size | count | client's options | subjects
 rows() {
-	local relays="tlsgate tlsgate-user nginx-stream haproxy hitch stunnel ktls-splice"
+	local others="tlsgate tlsgate-user nginx-stream haproxy hitch stunnel"
+	local relays="$others ktls-splice"
 	local small=$times sockets="tlsgate-socket ktls-socket plain-socket"
 	cat <<-ROWS
 		download|get|$bulk|1||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
@@ -33,10 +34,10 @@ rows() {
 		transact-64|get|64|$small||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
 		transact-1k|get|1024|$small||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
 		transact-16k|get|16384|$small||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
-		download-chacha20|get|$bulk|1|-c TLS_CHACHA20_POLY1305_SHA256|$relays
-		upload-chacha20|put|$bulk|1|-c TLS_CHACHA20_POLY1305_SHA256|$relays
-		download-aes256|get|$bulk|1|-c TLS_AES_256_GCM_SHA384|$relays
-		upload-aes256|put|$bulk|1|-c TLS_AES_256_GCM_SHA384|$relays
+		download-chacha20|get|$bulk|1|-c TLS_CHACHA20_POLY1305_SHA256|$others
+		upload-chacha20|put|$bulk|1|-c TLS_CHACHA20_POLY1305_SHA256|$others
+		download-aes256|get|$bulk|1|-c TLS_AES_256_GCM_SHA384|$others
+		upload-aes256|put|$bulk|1|-c TLS_AES_256_GCM_SHA384|$others
 		both-ways|both|$bulk|1||$relays plain-relay none
 		churn|churn|1024|$((times / 4))||$relays nginx-http nginx-http-ktls plain-relay none
 		socket-send-256|send|256|$times||$sockets
@@ -44,14 +45,6 @@ rows() {
 		socket-sendfile-64k|sendfile|65536|$times||$sockets
 		resume|resume|1024|$((times / 4))||nginx-stream haproxy hitch stunnel nginx-http
 	ROWS
-}
-
-prepare() {
-	new_key ecdsa "$tmp/cert.key" &&
-		openssl req -x509 -new -key "$tmp/cert.key" -subj /CN=gate.test -days 30 \
-			-addext subjectAltName=DNS:gate.test -out "$tmp/cert.pem" 2>> "$tmp/log/openssl" &&
-		cat "$tmp/cert.pem" "$tmp/cert.key" > "$tmp/both.pem" &&
-		chmod 755 "$tmp" && start_backend
 }
 
 miss() {
@@ -111,7 +104,7 @@ measure_aeads() {
 	local mode
 	echo "measuring the AEADs alone"
 	"$bench/aead" > "$OUT/aead.txt" || miss aead openssl
-	for mode in 211 214; do
+	for mode in 211 213; do
 		modprobe -q tcrypt "mode=$mode" sec=0
 	done
 	dmesg | grep -E 'testing speed|operation in|byte blocks' > "$OUT/tcrypt.txt" || miss aead kernel
@@ -128,7 +121,7 @@ start_all() {
 }
 declare -A up=()
 
-prepare || { echo "bench: $why: $(tail -n 3 "$tmp"/log/*)" >&2; exit 1; }
+prepare_bench || { echo "bench: $why: $(tail -n 3 "$tmp"/log/*)" >&2; exit 1; }
 cp /proc/kallsyms "$OUT/kallsyms"
 [[ -n ${NO_AEAD:-} ]] || measure_aeads
 start_all

@@ -131,7 +131,7 @@ static void run(const char *subject, const char *how, size_t size, unsigned long
 {
 	ssize_t (*send_by)(int, size_t) = strcmp(how, "sendfile") ? by_send : by_sendfile;
 	unsigned long i;
-	uint64_t began;
+	struct busy busy;
 	int fds[2];
 
 	connect_pair(fds);
@@ -140,10 +140,10 @@ static void run(const char *subject, const char *how, size_t size, unsigned long
 			subjects[i].install(fds);
 	for (i = 0; i < 20; i++)
 		transfer(fds, send_by, size);
-	began = busy_now();
+	busy = busy_start();
 	for (i = 0; i < count; i++)
 		transfer(fds, send_by, size);
-	printf("%" PRIu64 "\n", busy_now() - began);
+	printf("%" PRIu64 "\n", busy_used(&busy));
 }
 
 int main(int argc, char **argv)

@@ -26,6 +26,15 @@ ends_of() {
 	esac
 }
 
+# Certificate and backend: what every subject needs.
+prepare_bench() {
+	new_key ecdsa "$tmp/cert.key" &&
+		openssl req -x509 -new -key "$tmp/cert.key" -subj /CN=gate.test -days 30 \
+			-addext subjectAltName=DNS:gate.test -out "$tmp/cert.pem" 2>> "$tmp/log/openssl" &&
+		cat "$tmp/cert.pem" "$tmp/cert.key" > "$tmp/both.pem" &&
+		chmod 755 "$tmp" && start_backend
+}
+
 start_backend() {
 	spawn backend "$bench/backend" "$backend_port" "$backend_socket"
 	ready backend "$backend_port" || return 1
