@@ -69,6 +69,8 @@ help:
 	@echo 'make check        every test; ends with one line: N passed, M failed, K skipped'
 	@echo 'make check-all    make check, and again in a debug kernel (KASAN, lockdep, kmemleak), built first'
 	@echo 'make bench        instructions per byte of tlsgate and its peers, in one guest'
+	@echo 'make bench-native handshakes: CPU time of tlsgate and its peers, on this machine'
+	@echo 'make bench-profile  the guest'"'"'s instructions by kernel function'
 	@echo 'make style        checkpatch --strict, sparse and W=1 over kmod/'
 	@echo 'make clean        removes build/'
 	@echo 'V=1 shows the commands. check and demo install the Debian packages they need.'

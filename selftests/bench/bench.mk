@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-# What `make bench` and `make bench-native` run: programs, and count.so, a plugin for QEMU itself.
+# What `make bench`, `bench-native` and `bench-profile` run: programs, and count.so, a plugin for
+# QEMU itself.
 
 BENCH_PROGS := $(addprefix $(BUILD)/bench/,client backend splice sockets aead)
 BENCH_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-missing-field-initializers
 
-.PHONY: bench bench-native bench-programs
+.PHONY: bench bench-native bench-profile bench-programs
 bench-programs: $(BENCH_PROGS) $(BUILD)/bench/count.so
 
 $(BENCH_PROGS): $(BUILD)/bench/%: selftests/bench/%.c selftests/bench/busy.c selftests/bench/busy.h \
@@ -25,3 +26,7 @@ bench:
 
 bench-native:
 	$(Q)selftests/bench/native.sh
+
+bench-profile:
+	$(Q)KERNEL='$(KERNEL)' BULK='$(BULK)' TIMES='$(TIMES)' ROWS='$(ROWS)' SUBJECTS='$(SUBJECTS)' \
+		selftests/bench/profile.sh
