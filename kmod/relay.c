@@ -727,7 +727,7 @@ struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 
 		return ERR_PTR(err);
 	if (!tg_relay_count(tn, current_uid(), 1, tg_relay_limit()))
 		return ERR_PTR(tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_USER_LIMIT, -EDQUOT,
-					 "user has its fill of relays: raise RLIMIT_NOFILE of the caller"));
+					 "user has its fill of relays: raise RLIMIT_NOFILE"));
 	r = tg_relay_alloc(tls, plain, idle_timeout);
 	if (!r) {
 		tg_relay_count(tn, current_uid(), -1, 0);

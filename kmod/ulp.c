@@ -191,6 +191,7 @@ static void tg_family_build(struct tg_family *f, struct sock *sk)
 	f->ops.sendmsg_locked = NULL;
 	f->ops.peek_len = NULL;
 	f->ops.mmap = sock_no_mmap;
+	/* Pairs with tg_family_of(): who sees base sees the rest. */
 	smp_store_release(&f->base, sk->sk_prot);
 }
 
@@ -199,6 +200,7 @@ static struct tg_family *tg_family_of(struct sock *sk)
 {
 	struct tg_family *f = &tg_families[sk->sk_family == AF_INET6];
 
+	/* Pairs with tg_family_build(). */
 	if (!smp_load_acquire(&f->base)) {
 		mutex_lock(&tg_families_lock);
 		if (!f->base)
@@ -274,12 +276,11 @@ int tg_ulp_install(struct socket *sock, const struct tg_install *in,
 	if (err)
 		return err;
 	s = tg_session_new(in, sock_net(sk), reason);
-	if (IS_ERR(s)) {
+	if (IS_ERR(s))
 		return tg_refuse(extack, reason, *reason, PTR_ERR(s),
 				 *reason == TLSGATE_REASON_REFUSED_LIMIT ?
-				 "namespace has its fill of sessions: close some or raise sessions_max" :
-				 "session could not be set up: out of memory, or no crypto driver for the suite");
-	}
+				 "namespace has its fill of sessions: raise sessions_max" :
+				 "no memory for a session, or no crypto driver for the suite");
 
 	lock_sock(sk);
 	err = tg_ulp_check(sk, extack, reason);

@@ -140,8 +140,8 @@ static void linger_continue(struct conn *conn)
 static void end_failed(struct conn *conn)
 {
 	conn->worker->counters.failed++;
-	if (conn->state == CONN_RELAY)
-		reset_plain(conn);
+	/* Also before the relay: a stream that never began is no empty one. */
+	reset_plain(conn);
 	linger(conn);
 }
 
