@@ -14,7 +14,8 @@ import sys
 
 
 def matches(name, patterns):
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    """As the runner does it: Go's patterns negate a class by ^, Python's by !."""
+    return any(fnmatch.fnmatchcase(name, pattern.replace("[^", "[!")) for pattern in patterns)
 
 
 def read_results(path):
