@@ -127,6 +127,9 @@ bool expect_handshake(const struct exchange *x, bool resumption)
 	if (o->expect_server_name &&
 	    !expect_text("the server's name", o->expect_server_name, info.server_name))
 		return false;
+	if (o->expect_advertised_alpn &&
+	    !expect_text("the client's ALPN", o->expect_advertised_alpn, x->observed.alpn))
+		return false;
 	return expect_flag("resumption", resumption && !o->expect_session_miss, info.resumed) &&
 	       expect_text("the application protocol", o->server ? o->select_alpn : o->expect_alpn,
 			   info.alpn) &&

@@ -78,6 +78,7 @@ static const struct flag flags[] = {
 	FLAG("-expect-peer-signature-algorithm", INT, expect_scheme),
 	FLAG("-expect-ocsp-response", STRING, expect_ocsp_response),
 	FLAG("-expect-server-name", STRING, expect_server_name),
+	FLAG("-expect-advertised-alpn", STRING, expect_advertised_alpn),
 	FLAG("-expect-alpn", STRING, expect_alpn),
 	FLAG("-expect-peer-cert-file", STRING, expect_peer_cert_file),
 
@@ -86,6 +87,8 @@ static const struct flag flags[] = {
 	{ "-no-tls1", IGNORED, 0 },
 	/* Records are not split against CBC attacks where there is no CBC. */
 	{ "-cbc-record-splitting", IGNORED, 0 },
+	/* NPN is never offered beside ALPN. */
+	{ "-advertise-npn", PARAM_IGNORED, 0 },
 	/* Server preference is the only one there is; no ALPN configured declines it. */
 	{ "-server-preference", IGNORED, 0 },
 	{ "-decline-alpn", IGNORED, 0 },

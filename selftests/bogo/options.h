@@ -39,7 +39,7 @@ struct options {
 	bool expect_session_miss, expect_no_session, expect_ticket_renewal, handshake_never_done;
 	int expect_version, expect_cipher, expect_cipher_aes, expect_group, expect_scheme;
 	const char *expect_ocsp_response;
-	const char *expect_server_name, *expect_alpn, *expect_peer_cert_file;
+	const char *expect_server_name, *expect_alpn, *expect_advertised_alpn, *expect_peer_cert_file;
 };
 
 /* The first connection's options, those of the ones that resume its session, and a retry's. */

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "ext.h"
 #include "shim.h"
-#include "verify.h"
 
 #define MAX_NAMES	1024
 #define MAX_SESSION	65536
@@ -24,6 +24,25 @@ static int64_t now(void *arg)
 	return time(NULL) + clock_advance;
 }
 
+static void observe_hello(struct observed *observed, const struct tls_event *event)
+{
+	struct tls_reader hello, vec, alpn, list;
+	struct tls_slice names;
+
+	tls_reader_init(&hello, event->data, event->len);
+	(void)tls_read_bytes(&hello, TLS_HANDSHAKE_HEADER + 2 + TLS_RANDOM_LEN);
+	tls_read_vec8(&hello, &vec);		/* session_id */
+	tls_read_vec16(&hello, &vec);		/* cipher_suites */
+	tls_read_vec8(&hello, &vec);		/* compression_methods */
+	tls_read_vec16(&hello, &vec);
+	if (hello.failed || !tls_ext_find(vec, TLS_EXT_ALPN, &alpn))
+		return;
+	tls_read_vec16(&alpn, &list);
+	names = tls_read_rest(&list);
+	if (names.len < sizeof(observed->alpn))
+		memcpy(observed->alpn, names.p, names.len);
+}
+
 static void observe(void *arg, void *conn_arg, const struct tls_event *event)
 {
 	struct exchange *x = conn_arg;
@@ -31,6 +50,8 @@ static void observe(void *arg, void *conn_arg, const struct tls_event *event)
 	(void)arg;
 	if (event->kind == TLS_EVENT_SIGNATURE_CHECKED)
 		snprintf(x->observed.scheme, sizeof(x->observed.scheme), "%s", event->text);
+	else if (event->kind == TLS_EVENT_MESSAGE_RECEIVED && event->type == TLS_MSG_CLIENT_HELLO)
+		observe_hello(&x->observed, event);
 }
 
 /*

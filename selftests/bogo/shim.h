@@ -6,9 +6,10 @@
 #include "engine.h"
 #include "options.h"
 
-/* What the engine told by events, and what the verifier needs to know. */
+/* What the engine told by events. */
 struct observed {
 	char scheme[64];		/* of the peer's signature */
+	char alpn[256];			/* offered by the client, as on the wire */
 };
 
 /* One connection of a test. */
