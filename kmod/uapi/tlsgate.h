@@ -43,8 +43,9 @@
  *     TLSGATE_A_RECORD_SIZE   ? u16  most plaintext bytes in a record we seal,
  *                                    content type not counted; 64..16384
  *                                    (RFC 8449); 0 = 16384
- *     TLSGATE_A_PADDING       ? u16  pad TLS 1.3 records to a multiple of this
- *                                    many bytes; 0 = none; <= 4096
+ *     TLSGATE_A_PADDING       ? u16  pad TLS 1.3 records until data and padding
+ *                                    are a multiple of this many bytes, as far
+ *                                    as RECORD_SIZE allows; 0 = none; <= 4096
  *     TLSGATE_A_IDLE_TIMEOUT  ? u32  ms, relay only; 0 = none
  *
  * SESSION_REKEY do: (ID | FD).  Sends KeyUpdate and ratchets the send key
