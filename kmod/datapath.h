@@ -45,7 +45,7 @@ struct tg_tx_record {
 	bool data;
 };
 
-/* Reserves a record for @len bytes and writes all but its plaintext.  0, or -errno: none is there. */
+/* Reserves a record for @len bytes, writes all but its plaintext.  0, or -errno: none is there. */
 int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, struct tg_tx_record *r);
 /*
  * Seals it: in place, or, with @nents > 0, from that many entries of sg_src
