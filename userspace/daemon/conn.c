@@ -233,6 +233,8 @@ static bool hand_over(struct conn *conn)
 	log_refusal(conn, why, goes_on);
 	if (goes_on)
 		return false;
+	/* a client that was reset meanwhile, say: its stream is no empty one */
+	reset_plain(conn);
 	if (result == INSTALL_BROKEN)
 		conn_free(conn);	/* the kernel ends it: no byte of ours may go in between */
 	else
