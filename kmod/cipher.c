@@ -6,6 +6,7 @@
 #include <crypto/hash.h>
 
 #include "session.h"
+#include "trace.h"
 
 /* RFC 9846 section 5.5: 2^24.5 full-size records for AES-GCM. */
 #define TG_LIMIT_GCM		BIT_ULL(24)
@@ -216,6 +217,8 @@ int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,
 {
 	struct aead_request *req = s->req;
 	DECLARE_CRYPTO_WAIT(wait);
+	u64 seq = d->seq;
+	int err;
 
 	tg_nonce(s, d, explicit);
 	d->seq++;
@@ -224,5 +227,12 @@ int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,
 				  crypto_req_done, &wait);
 	aead_request_set_crypt(req, s->sg_src, s->sg_dst, len, s->nonce);
 	aead_request_set_ad(req, aad_len);
-	return crypto_wait_req(seal ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req), &wait);
+	err = crypto_wait_req(seal ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req), &wait);
+	if (err)
+		trace_tlsgate_record_failed(s, d, seq, len, err);
+	else if (seal)
+		trace_tlsgate_record_sealed(s, d, seq, len, err);
+	else
+		trace_tlsgate_record_opened(s, d, seq, len, err);
+	return err;
 }

@@ -3,6 +3,7 @@
 #include "datapath.h"
 #include "netlink.h"
 #include "stats.h"
+#include "trace.h"
 
 /* KeyUpdates in a row, without data between, that no honest peer sends. */
 #define TG_KEY_UPDATES_MAX	32
@@ -30,6 +31,7 @@ int tg_key_update_send(struct sock *sk, struct tg_session *s)
 		return tg_session_fail(sk, s, TLSGATE_REASON_CRYPTO_ERROR);
 	}
 	s->tx.key_update_queued = true;
+	trace_tlsgate_key_update(s, &s->tx.dir);
 	tg_stat_inc(sock_net(sk), TG_STAT_TX_REKEYS);
 	tg_event_rekeyed(s);
 	return 0;
@@ -43,6 +45,7 @@ enum tlsgate_reason tg_key_update_receive(struct sock *sk, struct tg_session *s,
 		return TLSGATE_REASON_KEY_UPDATE_FLOOD;
 	if (tg_dir_ratchet(&s->rx.dir, s->cipher))
 		return TLSGATE_REASON_CRYPTO_ERROR;
+	trace_tlsgate_key_update(s, &s->rx.dir);
 	tg_stat_inc(sock_net(sk), TG_STAT_RX_REKEYS);
 	tg_event_rekeyed(s);
 

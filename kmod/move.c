@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The relay's data path: two works, each serialised by the workqueue.
+ *	open	TLS to plain: opened pages go to the plain socket as they are
+ *	seal	plain to TLS: sealed straight from the plain socket's received
+ *		buffers into fresh pages
+ * They are kicked by the sockets' callbacks, and when either finds no data or
+ * no room it returns and the next callback kicks it again.
+ *
+ * Locks: seal holds the TLS socket's lock and, nested inside, the plain TCP
+ * socket's.  open holds them one after the other.
+ */
+#include <net/af_unix.h>
+#include <net/tcp.h>
+
+#include "datapath.h"
+#include "relay_priv.h"
+#include "trace.h"
+
+/* Rounds of a work before others have their turn. */
+#define TG_RELAY_ROUNDS		16
+/* Records sealed before they are pushed; the queue is searched anew for each. */
+#define TG_RELAY_SEAL_BATCH	8
+/* Plaintext gathered before it is handed to the plain socket. */
+#define TG_RELAY_BATCH		(64 * 1024)
+
+static void tg_relay_finish_if_done(struct tg_relay *r)
+{
+	if (READ_ONCE(r->open_done) && READ_ONCE(r->seal_done))
+		tg_relay_finish(r, TLSGATE_REASON_FINISHED);
+}
+
+/* --- TLS to plain -------------------------------------------------------------- */
+
+/* Opens a batch.  1: there is some; 0: close_notify; -EAGAIN; or the session failed. */
+static int tg_relay_open_batch(struct tg_relay *r)
+{
+	struct tg_session *s = r->session;
+	struct sock *sk = r->tls->sk;
+	int ret;
+
+	lock_sock(sk);
+	do {
+		ret = tg_rx_next(sk, s);
+	} while (ret > 0 && s->rx.plain.bytes < TG_RELAY_BATCH &&
+		 tg_frags_room(&s->rx.plain) >= TG_RECORD_FRAGS);
+	/* What came before an end or an error is delivered first. */
+	if (!tg_frags_empty(&s->rx.plain)) {
+		tg_frags_move(&r->opened, &s->rx.plain);
+		ret = 1;
+	}
+	release_sock(sk);
+	return ret;
+}
+
+/* 0: all of it was taken; -EAGAIN; or the plain socket is broken. */
+static int tg_relay_deliver(struct tg_relay *r)
+{
+	struct tg_frags *f = &r->opened;
+	ssize_t ret;
+
+	while (!tg_frags_empty(f)) {
+		ret = tg_sock_send_bvecs(r->plain, &f->bv[f->head], f->tail - f->head, f->bytes,
+					 MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (ret <= 0)
+			return ret ?: -EAGAIN;
+		tg_frags_consume(f, ret);
+		WRITE_ONCE(r->active, jiffies);
+		trace_tlsgate_relay_moved(r->session, false, ret);
+	}
+	return 0;
+}
+
+/* One round.  True: there may be more to do at once. */
+static bool tg_relay_open_round(struct tg_relay *r)
+{
+	int ret = tg_relay_deliver(r);
+
+	if (ret == -EAGAIN) {
+		trace_tlsgate_relay_paused(r->session, false);
+		return false;
+	}
+	if (ret) {
+		/* Let seal_work find it when it has sealed what was received before. */
+		WRITE_ONCE(r->plain_error, true);
+		tg_relay_kick_seal(r);
+		return false;
+	}
+	ret = tg_relay_open_batch(r);
+	if (ret > 0)
+		return true;
+	if (ret == -EAGAIN)
+		return false;
+	if (ret == -ENOMEM || ret == -ENOBUFS) {
+		tg_relay_kick_open(r);
+		return false;
+	}
+	if (ret < 0) {
+		tg_relay_finish(r, r->session->reason);
+		return false;
+	}
+	if (!r->open_done) {
+		kernel_sock_shutdown(r->plain, SHUT_WR);
+		WRITE_ONCE(r->open_done, true);
+		WRITE_ONCE(r->active, jiffies);
+		tg_relay_finish_if_done(r);
+	}
+	return false;
+}
+
+void tg_relay_open_work(struct work_struct *work)
+{
+	struct tg_relay *r = container_of(work, struct tg_relay, open_work);
+	unsigned int n = TG_RELAY_ROUNDS;
+
+	while (!tg_relay_dead(r) && !READ_ONCE(r->plain_error) && tg_relay_open_round(r)) {
+		if (!--n) {
+			tg_relay_kick_open(r);
+			break;
+		}
+		cond_resched();
+	}
+	tg_relay_put(r);
+}
+
+/* --- plain to TLS ---------------------------------------------------------------- */
+
+/*
+ * Both sockets locked.  Seals one record of what follows the first @off bytes.
+ * Bytes sealed, 0: no data, or -errno.
+ */
+static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock *plain, u32 off)
+{
+	u32 len = min_t(u32, tg_queue_len(plain) - off, s->tx.record_size);
+	struct tg_tx_record rec;
+	unsigned int nents;
+	int err;
+
+	if (!len)
+		return 0;
+	err = tg_tx_ready(sk, s);
+	if (err)
+		return err;
+	/* Room for the inner type and padding behind the data. */
+	sg_init_table(s->sg_src, TG_SG_SRC);
+	nents = tg_queue_sg(plain, off, &len, s->sg_src + 1, TG_SG_SRC - 1 - TG_RECORD_FRAGS);
+	if (!nents)
+		return 0;
+	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, &rec);
+	if (err)
+		return err;
+	return tg_tx_seal(sk, s, &rec, nents) ?: len;
+}
+
+/* TLS socket locked.  The same from a UNIX socket, whose buffers cannot be looked into. */
+static int tg_relay_seal_unix(struct tg_session *s, struct sock *sk, struct socket *plain)
+{
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
+	struct tg_frags *f = &s->tx.pending;
+	struct tg_tx_record rec;
+	struct bio_vec bv[TG_RECORD_FRAGS];
+	unsigned int n = 0;
+	long avail = unix_inq_len(plain->sk);
+	u32 len, left, at;
+	int ret;
+
+	if (avail <= 0)
+		return 0;
+	ret = tg_tx_ready(sk, s);
+	if (ret)
+		return ret;
+	len = min_t(long, avail, s->tx.record_size);
+	ret = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, &rec);
+	if (ret)
+		return ret;
+	for (left = len; left; left -= bv[n++].bv_len) {
+		at = rec.start + TG_HEADER_LEN + s->cipher->explicit_len + len - left;
+		bv[n].bv_len = left;
+		bv[n].bv_page = tg_frags_page(f, &at, &bv[n].bv_len);
+		bv[n].bv_offset = at;
+	}
+	iov_iter_bvec(&msg.msg_iter, ITER_DEST, bv, n, len);
+	ret = sock_recvmsg(plain, &msg, MSG_DONTWAIT | MSG_WAITALL);
+	/* Somebody else who holds the socket has read from it as well. */
+	if (ret != len) {
+		tg_tx_abandon(s, &rec);
+		return ret < 0 ? ret : -EIO;
+	}
+	ret = tg_tx_seal(sk, s, &rec, 0);
+	return ret ?: len;
+}
+
+/**
+ * struct tg_seal_state - how a round of sealing ended
+ * @err: 0: no data left; else what tg_tx_ready() or sealing returned
+ * @fin: the plain side's FIN came, and all data before it is sealed
+ * @broken: the plain side's connection is broken, and the same
+ */
+struct tg_seal_state {
+	int err;
+	bool fin;
+	bool broken;
+};
+
+/* TLS socket locked. */
+static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
+{
+	struct sock *sk = r->tls->sk, *plain = r->plain->sk;
+	bool tcp = tg_is_tcp(plain);
+	unsigned int n = 0;
+	u32 sealed = 0;
+	int ret;
+
+	if (tcp)
+		lock_sock_nested(plain, SINGLE_DEPTH_NESTING);
+	/* Before the data is looked at: what comes later kicks again. */
+	st->fin = plain->sk_shutdown & RCV_SHUTDOWN;
+	st->broken = plain->sk_err || READ_ONCE(r->plain_error);
+	do {
+		ret = tcp ? tg_relay_seal_tcp(r->session, sk, plain, sealed)
+			  : tg_relay_seal_unix(r->session, sk, r->plain);
+		if (ret > 0)
+			sealed += ret;
+	} while (ret > 0 && ++n < TG_RELAY_SEAL_BATCH);
+	if (sealed) {
+		WRITE_ONCE(r->active, jiffies);
+		trace_tlsgate_relay_moved(r->session, true, sealed);
+	}
+	if (tcp) {
+		/* Once for all, since each time may send a window update. */
+		if (sealed)
+			tcp_read_done(plain, sealed);
+		release_sock(plain);
+	}
+	st->err = ret > 0 ? -EAGAIN : ret;
+}
+
+/* True: there may be more to do at once. */
+static bool tg_relay_seal_round(struct tg_relay *r)
+{
+	struct tg_session *s = r->session;
+	struct tg_seal_state st = { };
+	struct sock *sk = r->tls->sk;
+	int push;
+
+	lock_sock(sk);
+	tg_relay_seal_batch(r, &st);
+	push = tg_tx_push(sk, s, 0);
+	if (!st.err && st.fin && !st.broken && !s->error && !s->tx.closed)
+		push = tg_tx_close_notify(sk, s, true);
+	if (s->tx.closed && tg_frags_empty(&s->tx.pending))
+		WRITE_ONCE(r->seal_done, true);
+	if (st.err == -EAGAIN && !push) {
+		/* Room may have come with the push; if not, write_space kicks. */
+		if (!s->tx.closed && sk_stream_memory_free(sk)) {
+			release_sock(sk);
+			return true;
+		}
+		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+		trace_tlsgate_relay_paused(s, true);
+	}
+	release_sock(sk);
+
+	if (s->error)
+		tg_relay_finish(r, s->reason);
+	else if (st.err == -EAGAIN)
+		return false;
+	else if (st.err == -ENOMEM || st.err == -ENOBUFS)
+		tg_relay_kick_seal(r);
+	else if (st.broken || (st.err < 0 && st.err != -EPIPE))
+		tg_relay_finish(r, TLSGATE_REASON_PLAIN_RESET);
+	else
+		tg_relay_finish_if_done(r);
+	return false;
+}
+
+void tg_relay_seal_work(struct work_struct *work)
+{
+	struct tg_relay *r = container_of(work, struct tg_relay, seal_work);
+	unsigned int n = TG_RELAY_ROUNDS;
+
+	while (!tg_relay_dead(r) && tg_relay_seal_round(r)) {
+		if (!--n) {
+			tg_relay_kick_seal(r);
+			break;
+		}
+		cond_resched();
+	}
+	tg_relay_put(r);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What relay.c (its life), move.c (its data path) and plain.c (its plain socket) share. */
+#ifndef TG_RELAY_PRIV_H
+#define TG_RELAY_PRIV_H
+
+#include <linux/net.h>
+#include <linux/workqueue.h>
+
+#include "relay.h"
+
+enum tg_relay_flag {
+	TG_RELAY_DEAD,		/* tg_relay_finish() has begun */
+};
+
+/**
+ * struct tg_relay - a TLS socket joined with a plain one
+ * @ref: see above
+ * @rcu: callbacks of the plain socket look at it in read-side sections
+ * @flags: enum tg_relay_flag
+ * @session: pinned by @tls_file
+ * @tls: the TLS socket
+ * @plain: the plain socket
+ * @net: their namespace, pinned by the sockets
+ * @uid: whose limit it counts against
+ * @idle_timeout: jiffies, 0 for none
+ * @active: jiffies when data moved last
+ * @open_work: TLS to plain
+ * @seal_work: plain to TLS
+ * @idle_work: looks whether @idle_timeout has passed
+ * @opened: plaintext the plain socket did not take yet; open_work only
+ * @open_done: close_notify was passed on as FIN; open_work writes
+ * @seal_done: FIN was passed on as close_notify, and TCP has it; seal_work writes
+ * @plain_error: the plain socket is broken: what it had sent is still sealed,
+ *	then the relay ends
+ * @data_ready: the plain socket's own callback, as are the next three
+ * @write_space: see @data_ready
+ * @state_change: see @data_ready
+ * @error_report: see @data_ready
+ */
+struct tg_relay {
+	refcount_t ref;
+	struct rcu_head rcu;
+	unsigned long flags;
+	struct tg_session *session;
+	struct socket *tls;
+	struct socket *plain;
+	struct net *net;
+	kuid_t uid;
+	unsigned long idle_timeout;
+	unsigned long active;
+	struct work_struct open_work;
+	struct work_struct seal_work;
+	struct delayed_work idle_work;
+	struct tg_frags opened;
+	bool open_done;
+	bool seal_done;
+	bool plain_error;
+	void (*data_ready)(struct sock *sk);
+	void (*write_space)(struct sock *sk);
+	void (*state_change)(struct sock *sk);
+	void (*error_report)(struct sock *sk);
+};
+
+static inline bool tg_relay_dead(const struct tg_relay *r)
+{
+	return test_bit(TG_RELAY_DEAD, &r->flags);
+}
+
+static inline bool tg_is_tcp(const struct sock *sk)
+{
+	return sk->sk_family != AF_UNIX;
+}
+
+/**
+ * tg_relay_finish() - the end, whatever it comes of
+ * @r: relay; the caller holds a reference, which stays the caller's
+ * @reason: why; the first caller's counts
+ *
+ * Process context, no lock held.
+ */
+void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason);
+void tg_relay_put(struct tg_relay *r);
+
+/* move.c.  Each has a reference, which it drops. */
+void tg_relay_open_work(struct work_struct *work);
+void tg_relay_seal_work(struct work_struct *work);
+
+/* plain.c */
+
+/* 0, or what tg_relay_prepare() returns for the plain socket.  May be locked or not. */
+int tg_plain_check(struct socket *tls, struct socket *plain,
+		   struct netlink_ext_ack *extack, enum tlsgate_reason *reason);
+/* Exchanges the callbacks, and puts them back. */
+void tg_plain_attach(struct tg_relay *r, struct sock *sk);
+void tg_plain_detach(struct tg_relay *r, struct sock *sk);
+/* A reset is the only honest end of a stream that lacks its tail.  Takes lock_sock(). */
+void tg_plain_reset(struct sock *sk);
+
+#endif /* TG_RELAY_PRIV_H */
