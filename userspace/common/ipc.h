@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IPC_MAX_PAYLOAD	1536
+#define IPC_MAX_PAYLOAD	16640	/* a key request: 16384 and its header */
 
 enum ipc_type {
 	IPC_NONE,

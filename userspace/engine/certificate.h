@@ -43,10 +43,6 @@ bool tls_certificate_can(const struct tls_certificate *cert, const struct tls_sc
 TLS_MUST_CHECK int tls_certificate_check_signature(const struct tls_certificate *cert,
 						   const struct tls_scheme *scheme,
 						   struct tls_slice data, struct tls_slice sig);
-/* The same where only the digest by scheme->digest is at hand (TLS 1.2 CertificateVerify). */
-TLS_MUST_CHECK int tls_certificate_check_digest(const struct tls_certificate *cert,
-						const struct tls_scheme *scheme,
-						struct tls_slice digest, struct tls_slice sig);
 
 /* RSA PKCS#1 v1.5 encryption to the leaf's key (TLS 1.2 RSA key exchange); out has
  * TLS_MAX_SIGNATURE bytes. TLS_ERR_ARGUMENT: no RSA key. */

@@ -40,16 +40,13 @@ uint16_t tls_choose_version(const struct tls_conn *conn)
 
 /* The first of ours that is offered and that the key can do by the rules of version. */
 static const struct tls_scheme *find_scheme(const struct tls_conn *conn,
-					    const struct tls_certificate *cert, uint16_t version,
-					    bool digest_only)
+					    const struct tls_certificate *cert, uint16_t version)
 {
 	const struct tls_scheme_list *ours = &conn->config->schemes[TLS_TO_SIGN];
 
 	for (size_t i = 0; i < ours->count; i++) {
 		const struct tls_scheme *scheme = ours->rows[i];
 
-		if (digest_only && scheme->digest == TLS_HASH_COUNT)
-			continue;
 		if (list_has(conn->hs->offer.schemes, scheme->id) &&
 		    tls_certificate_can(cert, scheme, version))
 			return scheme;
@@ -59,11 +56,11 @@ static const struct tls_scheme *find_scheme(const struct tls_conn *conn,
 
 /* Better one that TLS 1.3 takes (a P-384 key with SHA-384) than any that TLS 1.2 does. */
 static const struct tls_scheme *choose_scheme(const struct tls_conn *conn,
-					      const struct tls_certificate *cert, bool digest_only)
+					      const struct tls_certificate *cert)
 {
-	const struct tls_scheme *scheme = find_scheme(conn, cert, TLS_1_3, digest_only);
+	const struct tls_scheme *scheme = find_scheme(conn, cert, TLS_1_3);
 
-	return scheme ? scheme : find_scheme(conn, cert, conn->version, digest_only);
+	return scheme ? scheme : find_scheme(conn, cert, conn->version);
 }
 
 uint16_t tls_key_curve(enum tls_key_type type)
@@ -99,7 +96,7 @@ static bool take_certificate(struct tls_conn *conn, const struct tls_suite *suit
 	    !tls_certificate_may(cert, rsa_kx ? TLS_KEY_DECRYPT : TLS_KEY_SIGN))
 		return false;
 	if (!rsa_kx) {
-		scheme = choose_scheme(conn, cert, false);
+		scheme = choose_scheme(conn, cert);
 		if (!scheme || !curve_offered(conn, cert))
 			return false;
 	}
@@ -138,17 +135,44 @@ static bool type_requested(const struct tls_conn *conn, const struct tls_certifi
 	return conn->version != TLS_1_2 || memchr(types.p, type, types.len);
 }
 
-void tls_choose_client_certificate(struct tls_conn *conn)
+/*
+ * TLS 1.2: Ed25519 signs the messages themselves, which the key is given whole.
+ * To come before that: ServerHelloDone, our chain, ClientKeyExchange.
+ */
+static bool fits_key_request(const struct tls_conn *conn, const struct tls_certificate *cert,
+			     size_t request_len)
+{
+	size_t len = tls_transcript_messages(&conn->hs->transcript).len + request_len +
+		     3 * TLS_HANDSHAKE_HEADER + TLS_MAX_SIGNATURE;
+
+	for (size_t i = 0; i < tls_certificate_count(cert); i++)
+		len += 3 + tls_certificate_der(cert, i).len;
+	return len <= TLS_MAX_KEY_REQUEST;
+}
+
+static bool take_client_certificate(struct tls_conn *conn, struct tls_certificate *cert,
+				    size_t request_len)
+{
+	const struct tls_scheme *scheme;
+
+	if (!type_requested(conn, cert))
+		return false;
+	scheme = choose_scheme(conn, cert);
+	if (!scheme || (conn->version == TLS_1_2 && scheme->whole &&
+			!fits_key_request(conn, cert, request_len)))
+		return false;
+	conn->hs->cert = cert;
+	conn->hs->scheme = scheme;
+	return true;
+}
+
+void tls_choose_client_certificate(struct tls_conn *conn, size_t request_len)
 {
 	const struct tls_config *config = conn->config;
-	struct tls_handshake *hs = conn->hs;
 
-	for (size_t i = 0; i < config->cert_count && !hs->cert; i++) {
-		if (!type_requested(conn, config->certs[i]))
-			continue;
-		hs->scheme = choose_scheme(conn, config->certs[i], conn->version == TLS_1_2);
-		if (hs->scheme)
-			hs->cert = config->certs[i];
+	for (size_t i = 0; i < config->cert_count; i++) {
+		if (take_client_certificate(conn, config->certs[i], request_len))
+			return;
 	}
 }
 
@@ -189,23 +213,32 @@ static const struct tls_group *choose_group13(const struct tls_conn *conn)
 	return fallback;
 }
 
-static int choose13(struct tls_conn *conn)
+static const struct tls_suite *choose_suite13(const struct tls_conn *conn)
 {
 	const struct tls_config *config = conn->config;
+
+	for (size_t i = 0; i < config->suite_count; i++) {
+		if (config->suites[i]->version == TLS_1_3 &&
+		    tls_offer_has_suite(&conn->hs->offer, config->suites[i]->id))
+			return config->suites[i];
+	}
+	return NULL;
+}
+
+static int choose13(struct tls_conn *conn)
+{
 	struct tls_handshake *hs = conn->hs;
 	const struct tls_offer *offer = &hs->offer;
-
+	const struct tls_suite *suite = choose_suite13(conn);
 	int err;
 
 	/* RFC 9846 section 9.2 */
 	if (!offer->has_groups || !offer->has_shares)
 		return TLS_ALERT(MISSING_EXTENSION);
-	conn->suite = NULL;
-	for (size_t i = 0; i < config->suite_count && !conn->suite; i++) {
-		if (config->suites[i]->version == TLS_1_3 &&
-		    tls_offer_has_suite(offer, config->suites[i]->id))
-			conn->suite = config->suites[i];
-	}
+	/* RFC 9846 section 4.2.2: the second hello offers the same */
+	if (conn->hello_retry && suite != conn->suite)
+		return TLS_ALERT(ILLEGAL_PARAMETER);
+	conn->suite = suite;
 	hs->group = choose_group13(conn);
 	if (!conn->suite || !hs->group)
 		return TLS_ALERT(HANDSHAKE_FAILURE);

@@ -29,6 +29,7 @@
 #define TLS_HANDSHAKE_HEADER	4
 #define TLS_MAX_MESSAGE		16384	/* body of a handshake message, but: */
 #define TLS_MAX_CERT_MESSAGE	65536	/* certificate, its status and request */
+#define TLS_KEY_DATA		1024	/* what the private key is asked about, but: messages */
 #define TLS_MAX_SUITES		16
 #define TLS_MAX_GROUPS		8
 #define TLS_MAX_SCHEMES		16
@@ -238,7 +239,7 @@ struct tls_handshake {
 
 	bool key_wanted;
 	struct tls_key_request key_request;
-	uint8_t key_data[TLS_MAX_KEY_REQUEST];
+	uint8_t key_data[TLS_KEY_DATA];
 	struct tls_slice key_reply;	/* the caller's; during tls_conn_key_reply() only */
 };
 
@@ -338,8 +339,8 @@ TLS_MUST_CHECK int tls_check_key_boundary(const struct tls_conn *conn);
 
 /* ---- keys.c --------------------------------------------------------------- */
 
-/* Stops until the key of hs->cert has done op (by hs->scheme) to hs->key_data's first len bytes. */
-void tls_ask_key(struct tls_conn *conn, enum tls_key_op op, size_t len);
+/* Stops until the key of hs->cert has done op (by hs->scheme) to data, which stays there. */
+void tls_ask_key(struct tls_conn *conn, enum tls_key_op op, struct tls_slice data);
 /* One NSS key log line. */
 void tls_keylog(struct tls_conn *conn, const char *label, const uint8_t *secret, size_t len);
 /* Receive or send from now on under this TLS 1.3 traffic secret. */
@@ -362,8 +363,9 @@ struct tls_slice tls_offer_share(const struct tls_offer *offer, uint16_t group);
 uint16_t tls_choose_version(const struct tls_conn *conn);
 /* Suite, group, certificate and scheme, into conn and conn->hs; the version is known. */
 TLS_MUST_CHECK int tls_choose_parameters(struct tls_conn *conn);
-/* The client's certificate and scheme for a CertificateRequest; none is no error. */
-void tls_choose_client_certificate(struct tls_conn *conn);
+/* The client's certificate and scheme for a CertificateRequest of that many bytes; none is no
+ * error. */
+void tls_choose_client_certificate(struct tls_conn *conn, size_t request_len);
 /* Server: sends what the client takes in a record, if it said so. The version is known. */
 void tls_apply_record_size(struct tls_conn *conn);
 /* The group that an ECDSA key is on; 0: it is no ECDSA key. */

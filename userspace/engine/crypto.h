@@ -175,12 +175,7 @@ struct tls_scheme {
 	uint16_t id;
 	const char *name;		/* IANA */
 	bool tls13;			/* allowed in a TLS 1.3 CertificateVerify */
-	/*
-	 * Which transcript hash stands for the data in a TLS 1.2
-	 * CertificateVerify (RFC 5246 section 7.4.8: over all messages);
-	 * TLS_HASH_COUNT: none of ours, so not usable there.
-	 */
-	enum tls_hash digest;
+	bool whole;			/* signs the data, no digest of them: Ed25519 */
 };
 
 /* Best first; *count rows. All are offered by default, in signature_algorithms(_cert) alike. */
@@ -191,5 +186,8 @@ const struct tls_scheme *tls_scheme_find(uint16_t id);
  * binds curve to hash; TLS 1.2 (RFC 8422) takes an ECDSA scheme for either curve.
  */
 bool tls_scheme_fits(const struct tls_scheme *scheme, enum tls_key_type key, uint16_t version);
+/* The digest of data as the scheme takes it; 0 bytes where it takes the whole. */
+TLS_MUST_CHECK int tls_scheme_digest(const struct tls_scheme *scheme, struct tls_slice data,
+				     uint8_t digest[TLS_MAX_DIGEST], size_t *len);
 
 #endif /* TLSGATE_CRYPTO_H */

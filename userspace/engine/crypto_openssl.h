@@ -68,8 +68,5 @@ bool tls_key_type_of(const EVP_PKEY *key, enum tls_key_type *type);
 int tls_scheme_set_up(const struct tls_scheme *scheme, EVP_PKEY_CTX *pctx);
 /* The scheme's digest; NULL for Ed25519. */
 const EVP_MD *tls_scheme_md(const struct tls_scheme *scheme);
-/* The digest of data as the scheme takes it: 0 bytes for Ed25519. */
-TLS_MUST_CHECK int tls_scheme_digest(const struct tls_scheme *scheme, struct tls_slice data,
-				     uint8_t digest[TLS_MAX_DIGEST], size_t *len);
 
 #endif /* TLSGATE_CRYPTO_OPENSSL_H */

@@ -8,28 +8,28 @@
 #define MD_NONE	(-1)			/* EdDSA hashes by itself */
 #define MD_SHA512	TLS_HASH_COUNT	/* not a transcript hash of ours */
 
-/* IANA number, name, allowed in TLS 1.3, transcript hash; key, digest, padding. */
+/* IANA number, name, allowed in TLS 1.3; key, digest, padding. */
 #define SCHEMES(X) \
-	X(ECDSA_SECP256R1_SHA256, "ecdsa_secp256r1_sha256", true, SHA256, \
+	X(ECDSA_SECP256R1_SHA256, "ecdsa_secp256r1_sha256", true, \
 	  ECDSA_P256, TLS_HASH_SHA256, 0) \
-	X(ED25519, "ed25519", true, COUNT, ED25519, MD_NONE, 0) \
-	X(ECDSA_SECP384R1_SHA384, "ecdsa_secp384r1_sha384", true, SHA384, \
+	X(ED25519, "ed25519", true, ED25519, MD_NONE, 0) \
+	X(ECDSA_SECP384R1_SHA384, "ecdsa_secp384r1_sha384", true, \
 	  ECDSA_P384, TLS_HASH_SHA384, 0) \
-	X(RSA_PSS_RSAE_SHA256, "rsa_pss_rsae_sha256", true, SHA256, \
+	X(RSA_PSS_RSAE_SHA256, "rsa_pss_rsae_sha256", true, \
 	  RSA, TLS_HASH_SHA256, RSA_PKCS1_PSS_PADDING) \
-	X(RSA_PSS_RSAE_SHA384, "rsa_pss_rsae_sha384", true, SHA384, \
+	X(RSA_PSS_RSAE_SHA384, "rsa_pss_rsae_sha384", true, \
 	  RSA, TLS_HASH_SHA384, RSA_PKCS1_PSS_PADDING) \
-	X(RSA_PSS_RSAE_SHA512, "rsa_pss_rsae_sha512", true, COUNT, \
+	X(RSA_PSS_RSAE_SHA512, "rsa_pss_rsae_sha512", true, \
 	  RSA, MD_SHA512, RSA_PKCS1_PSS_PADDING) \
-	X(RSA_PKCS1_SHA256, "rsa_pkcs1_sha256", false, SHA256, \
+	X(RSA_PKCS1_SHA256, "rsa_pkcs1_sha256", false, \
 	  RSA, TLS_HASH_SHA256, RSA_PKCS1_PADDING) \
-	X(RSA_PKCS1_SHA384, "rsa_pkcs1_sha384", false, SHA384, \
+	X(RSA_PKCS1_SHA384, "rsa_pkcs1_sha384", false, \
 	  RSA, TLS_HASH_SHA384, RSA_PKCS1_PADDING) \
-	X(RSA_PKCS1_SHA512, "rsa_pkcs1_sha512", false, COUNT, \
+	X(RSA_PKCS1_SHA512, "rsa_pkcs1_sha512", false, \
 	  RSA, MD_SHA512, RSA_PKCS1_PADDING)
 
-#define PUBLIC(id, name, tls13, digest, key, md, padding) \
-	{ TLS_SCHEME_##id, name, tls13, TLS_HASH_##digest },
+#define PUBLIC(id, name, tls13, key, md, padding) \
+	{ TLS_SCHEME_##id, name, tls13, (md) == MD_NONE },
 static const struct tls_scheme schemes[] = { SCHEMES(PUBLIC) };
 
 struct scheme_row {
@@ -38,7 +38,7 @@ struct scheme_row {
 	int padding;			/* RSA only */
 };
 
-#define ROW(id, name, tls13, digest, key, md, padding) \
+#define ROW(id, name, tls13, key, md, padding) \
 	{ TLS_KEY_##key, md, padding },
 static const struct scheme_row rows[] = { SCHEMES(ROW) };
 
@@ -125,16 +125,12 @@ static int check_ed25519(EVP_PKEY *key, struct tls_slice data, struct tls_slice 
 	return err;
 }
 
-int tls_certificate_check_digest(const struct tls_certificate *cert,
-				 const struct tls_scheme *scheme, struct tls_slice digest,
-				 struct tls_slice sig)
+static int check_digest(EVP_PKEY *key, const struct tls_scheme *scheme, struct tls_slice digest,
+			struct tls_slice sig)
 {
-	EVP_PKEY_CTX *ctx;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
 	int err = TLS_ERR_ALERT + TLS_ALERT_DECRYPT_ERROR;
 
-	if (row_of(scheme)->md == MD_NONE)
-		return TLS_ERR_ARGUMENT;
-	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, cert->key, NULL);
 	if (!ctx || EVP_PKEY_verify_init(ctx) != 1 || tls_scheme_set_up(scheme, ctx) != 1)
 		err = TLS_ERR_LIBRARY;
 	else if (EVP_PKEY_verify(ctx, sig.p, sig.len, digest.p, digest.len) == 1)
@@ -153,10 +149,10 @@ int tls_certificate_check_signature(const struct tls_certificate *cert,
 	size_t len = 0;
 	int err;
 
-	if (row_of(scheme)->md == MD_NONE)
+	if (scheme->whole)
 		return check_ed25519(cert->key, data, sig);
 	err = tls_scheme_digest(scheme, data, digest, &len);
 	if (err)
 		return err;
-	return tls_certificate_check_digest(cert, scheme, (struct tls_slice){ digest, len }, sig);
+	return check_digest(cert->key, scheme, (struct tls_slice){ digest, len }, sig);
 }

@@ -155,11 +155,11 @@ enum tls_key_op {
 	TLS_KEY_SIGN,			/* data: what to sign, not hashed */
 	TLS_KEY_DECRYPT,		/* data: RSA-encrypted premaster secret */
 	/* data: what to sign, hashed by the scheme's hash (TLS 1.2 CertificateVerify, which
-	 * covers every message so far; not for Ed25519) */
+	 * covers every message so far; for Ed25519 they come whole, by TLS_KEY_SIGN) */
 	TLS_KEY_SIGN_DIGEST,
 };
 
-#define TLS_MAX_KEY_REQUEST	1024	/* bytes of data, any op */
+#define TLS_MAX_KEY_REQUEST	16384	/* bytes of data, any op */
 #define TLS_MAX_KEY_REPLY	1024
 
 struct tls_key_request {

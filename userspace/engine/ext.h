@@ -68,6 +68,9 @@ bool tls_ext_sent(const struct tls_conn *conn, uint16_t type);
 /* As if it had been there (RFC 5746's cipher suite value stands for its extension). */
 void tls_ext_assume_seen(struct tls_conn *conn, uint16_t type);
 
+/* The signature schemes we verify, as TLS 1.2's CertificateRequest has them, too. */
+void tls_put_schemes(const struct tls_config *config, struct tls_buf *out);
+
 extern const struct tls_ext tls_ext_supported_versions, tls_ext_server_name,
 	tls_ext_supported_groups, tls_ext_key_share, tls_ext_signature_algorithms,
 	tls_ext_signature_algorithms_cert, tls_ext_certificate_authorities, tls_ext_alpn,

@@ -17,15 +17,20 @@ static bool due_for_cert(const struct tls_conn *conn, enum tls_ext_place place)
 	return false;
 }
 
-static void write_schemes(struct tls_conn *conn, enum tls_ext_place place, struct tls_buf *out)
+void tls_put_schemes(const struct tls_config *config, struct tls_buf *out)
 {
+	const struct tls_scheme_list *schemes = &config->schemes[TLS_TO_VERIFY];
 	struct tls_vec list = tls_put_open(out, 2);
-	const struct tls_scheme_list *schemes = &conn->config->schemes[TLS_TO_VERIFY];
 
-	(void)place;
 	for (size_t i = 0; i < schemes->count; i++)
 		tls_put_u16(out, schemes->rows[i]->id);
 	tls_put_close(out, list);
+}
+
+static void write_schemes(struct tls_conn *conn, enum tls_ext_place place, struct tls_buf *out)
+{
+	(void)place;
+	tls_put_schemes(conn->config, out);
 }
 
 static struct tls_slice read_list(struct tls_reader *body)

@@ -25,14 +25,14 @@ void tls_keylog(struct tls_conn *conn, const char *label, const uint8_t *secret,
 	tls_wipe(line, sizeof(line));
 }
 
-void tls_ask_key(struct tls_conn *conn, enum tls_key_op op, size_t len)
+void tls_ask_key(struct tls_conn *conn, enum tls_key_op op, struct tls_slice data)
 {
 	struct tls_handshake *hs = conn->hs;
 
 	hs->key_wanted = true;
 	hs->key_request = (struct tls_key_request){
 		.op = op, .key_id = tls_certificate_key_id(hs->cert),
-		.scheme = hs->scheme ? hs->scheme->id : 0, .data = hs->key_data, .len = len,
+		.scheme = hs->scheme ? hs->scheme->id : 0, .data = data.p, .len = data.len,
 	};
 }
 

@@ -16,19 +16,6 @@ int tls13_send_certificate_request(struct tls_conn *conn, struct tls_reader *bod
 	return tls_message_end(conn, msg);
 }
 
-/* Those whose signature can be checked against a digest that we keep. */
-static void write_schemes12(const struct tls_config *config, struct tls_buf *out)
-{
-	const struct tls_scheme_list *schemes = &config->schemes[TLS_TO_VERIFY];
-	struct tls_vec list = tls_put_open(out, 2);
-
-	for (size_t i = 0; i < schemes->count; i++) {
-		if (schemes->rows[i]->digest != TLS_HASH_COUNT)
-			tls_put_u16(out, schemes->rows[i]->id);
-	}
-	tls_put_close(out, list);
-}
-
 int tls12_send_certificate_request(struct tls_conn *conn, struct tls_reader *body)
 {
 	struct tls_buf *out = &conn->hs->flight;
@@ -43,23 +30,24 @@ int tls12_send_certificate_request(struct tls_conn *conn, struct tls_reader *bod
 	tls_put_u8(out, 2);
 	tls_put_u8(out, TLS_CERT_TYPE_ECDSA);
 	tls_put_u8(out, TLS_CERT_TYPE_RSA);
-	write_schemes12(conn->config, out);
+	tls_put_schemes(conn->config, out);
 	names = tls_put_open(out, 2);
 	err = tls_trust_put_names(conn->config->trust, out);
 	tls_put_close(out, names);
 	return err ? err : tls_message_end(conn, msg);
 }
 
-static void take_request(struct tls_conn *conn)
+static void take_request(struct tls_conn *conn, size_t len)
 {
 	conn->hs->cert_requested = true;
-	tls_choose_client_certificate(conn);
+	tls_choose_client_certificate(conn, len);
 	conn->hs->offer = (struct tls_offer){ 0 };
 }
 
 int tls13_recv_certificate_request(struct tls_conn *conn, struct tls_reader *body)
 {
 	struct tls_reader context, extensions;
+	size_t len = body->left;
 	int err;
 
 	tls_read_vec8(body, &context);
@@ -72,7 +60,7 @@ int tls13_recv_certificate_request(struct tls_conn *conn, struct tls_reader *bod
 	/* RFC 9846 section 4.4.2 */
 	if (!conn->hs->offer.has_schemes)
 		return TLS_ALERT(MISSING_EXTENSION);
-	take_request(conn);
+	take_request(conn, len);
 	return 0;
 }
 
@@ -92,6 +80,7 @@ int tls12_recv_certificate_request(struct tls_conn *conn, struct tls_reader *bod
 {
 	struct tls_offer *offer = &conn->hs->offer;
 	struct tls_reader types, schemes, names;
+	size_t len = body->left;
 
 	tls_read_vec8(body, &types);
 	tls_read_vec16(body, &schemes);
@@ -101,6 +90,6 @@ int tls12_recv_certificate_request(struct tls_conn *conn, struct tls_reader *bod
 		return TLS_ALERT(DECODE_ERROR);
 	offer->cert_types = tls_read_rest(&types);
 	offer->schemes = tls_read_rest(&schemes);
-	take_request(conn);
+	take_request(conn, len);
 	return 0;
 }

@@ -32,23 +32,27 @@ int tls13_sign(struct tls_conn *conn, struct tls_reader *body)
 		return 0;
 	err = write_content(conn, conn->role, conn->hs->key_data, &len);
 	if (!err)
-		tls_ask_key(conn, TLS_KEY_SIGN, len);
+		tls_ask_key(conn, TLS_KEY_SIGN, (struct tls_slice){ conn->hs->key_data, len });
 	return err;
 }
 
 int tls12_client_sign(struct tls_conn *conn, struct tls_reader *body)
 {
 	struct tls_handshake *hs = conn->hs;
-	const struct tls_slice nothing = { NULL, 0 };
+	struct tls_slice messages = tls_transcript_messages(&hs->transcript);
+	size_t len;
 	int err;
 
 	(void)body;
 	if (!hs->cert)
 		return 0;
-	err = tls_transcript_digest_with(&hs->transcript, hs->scheme->digest, nothing,
-					 hs->key_data);
+	if (hs->scheme->whole) {
+		tls_ask_key(conn, TLS_KEY_SIGN, messages);
+		return 0;
+	}
+	err = tls_scheme_digest(hs->scheme, messages, hs->key_data, &len);
 	if (!err)
-		tls_ask_key(conn, TLS_KEY_SIGN_DIGEST, tls_hash_size(hs->scheme->digest));
+		tls_ask_key(conn, TLS_KEY_SIGN_DIGEST, (struct tls_slice){ hs->key_data, len });
 	return err;
 }
 
@@ -61,6 +65,7 @@ int tls_send_certificate_verify(struct tls_conn *conn, struct tls_reader *body)
 	(void)body;
 	if (!hs->cert)
 		return 0;
+	tls_transcript_drop(&hs->transcript);
 	msg = tls_message_begin(conn, TLS_MSG_CERTIFICATE_VERIFY);
 	tls_put_u16(&hs->flight, hs->scheme->id);
 	signature = tls_put_open(&hs->flight, 2);
@@ -110,23 +115,18 @@ int tls13_recv_certificate_verify(struct tls_conn *conn, struct tls_reader *body
 
 int tls12_recv_certificate_verify(struct tls_conn *conn, struct tls_reader *body)
 {
-	const struct tls_slice nothing = { NULL, 0 };
+	struct tls_transcript *transcript = &conn->hs->transcript;
 	const struct tls_scheme *scheme;
-	uint8_t digest[TLS_MAX_HASH];
 	struct tls_slice signature;
 	int err = read_signature(conn, body, &scheme, &signature);
 
+	if (!err)
+		err = tls_certificate_check_signature(conn->peer, scheme,
+						      tls_transcript_messages(transcript),
+						      signature);
 	if (err)
 		return err;
-	if (scheme->digest == TLS_HASH_COUNT)
-		return TLS_ALERT(ILLEGAL_PARAMETER);
-	err = tls_transcript_digest_with(&conn->hs->transcript, scheme->digest, nothing, digest);
-	if (!err)
-		err = tls_certificate_check_digest(conn->peer, scheme,
-						   (struct tls_slice){ digest,
-							tls_hash_size(scheme->digest) },
-						   signature);
-	if (!err)
-		tls_engine_event(conn, TLS_EVENT_SIGNATURE_CHECKED, 0, signature, scheme->name);
-	return err;
+	tls_transcript_drop(transcript);
+	tls_engine_event(conn, TLS_EVENT_SIGNATURE_CHECKED, 0, signature, scheme->name);
+	return 0;
 }

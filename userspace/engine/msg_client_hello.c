@@ -197,7 +197,6 @@ static int take_first_hello(struct tls_conn *conn, const struct hello *hello)
 static int take_second_hello(struct tls_conn *conn, const struct hello *hello)
 {
 	struct tls_handshake *hs = conn->hs;
-	const struct tls_suite *suite = conn->suite;
 	const struct tls_group *group = hs->group;
 	bool resumed = conn->resumed;
 	int err;
@@ -213,7 +212,7 @@ static int take_second_hello(struct tls_conn *conn, const struct hello *hello)
 		err = tls_choose_parameters(conn);
 	if (err)
 		return err;
-	if (conn->suite != suite || hs->group != group || (resumed && !conn->resumed) ||
+	if (hs->group != group || (resumed && !conn->resumed) ||
 	    !tls_offer_share(&hs->offer, group->id).p)
 		return TLS_ALERT(ILLEGAL_PARAMETER);
 	return answer_share(conn);

@@ -40,7 +40,7 @@ int tls12_server_sign(struct tls_conn *conn, struct tls_reader *body)
 		return err;
 	len = put_randoms(hs, hs->key_data);
 	len += put_params(hs, hs->key_data + len);
-	tls_ask_key(conn, TLS_KEY_SIGN, len);
+	tls_ask_key(conn, TLS_KEY_SIGN, (struct tls_slice){ hs->key_data, len });
 	return 0;
 }
 
@@ -212,7 +212,7 @@ static int recv_premaster(struct tls_conn *conn, struct tls_reader *body)
 	if (!tls_read_at_end(body) || len > sizeof(hs->key_data))
 		return TLS_ALERT(DECODE_ERROR);
 	tls_read_copy(&encrypted, hs->key_data, len);
-	tls_ask_key(conn, TLS_KEY_DECRYPT, len);
+	tls_ask_key(conn, TLS_KEY_DECRYPT, (struct tls_slice){ hs->key_data, len });
 	return 0;
 }
 

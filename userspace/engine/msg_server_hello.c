@@ -43,8 +43,9 @@ int tls13_send_hello_retry(struct tls_conn *conn, struct tls_reader *body)
 
 	(void)body;
 	conn->hello_retry = true;
-	tls_transcript_choose(transcript, conn->suite->hash, false);
-	err = tls_transcript_hello_retry(transcript);
+	err = tls_transcript_choose(transcript, conn->suite->hash, false);
+	if (!err)
+		err = tls_transcript_hello_retry(transcript);
 	if (!err)
 		err = write_hello(conn, retry_random, TLS_IN_HELLO_RETRY);
 	if (!err)
@@ -58,7 +59,8 @@ int tls13_send_server_hello(struct tls_conn *conn, struct tls_reader *body)
 	int err = tls_random(hs->server_random, TLS_RANDOM_LEN);
 
 	(void)body;
-	tls_transcript_choose(&hs->transcript, conn->suite->hash, false);
+	if (!err)
+		err = tls_transcript_choose(&hs->transcript, conn->suite->hash, false);
 	return err ? err : write_hello(conn, hs->server_random, TLS_IN_SERVER_HELLO);
 }
 
@@ -70,7 +72,8 @@ int tls12_send_server_hello(struct tls_conn *conn, struct tls_reader *body)
 	(void)body;
 	if (tls_config_has_version(conn->config, TLS_1_3))
 		memcpy(hs->server_random + TLS_RANDOM_LEN - SENTINEL_LEN, sentinel12, SENTINEL_LEN);
-	tls_transcript_choose(&hs->transcript, conn->suite->hash, hs->cert_requested);
+	if (!err)
+		err = tls_transcript_choose(&hs->transcript, conn->suite->hash, hs->cert_requested);
 	if (conn->resumed)
 		conn->state = TLS12_SERVER_RESUME;
 	return err ? err : write_hello(conn, hs->server_random, TLS_IN_SERVER_HELLO12);
@@ -181,6 +184,7 @@ static void take_session(struct tls_conn *conn)
 static int take_hello12(struct tls_conn *conn, struct hello *hello)
 {
 	struct tls_handshake *hs = conn->hs;
+	bool may_sign = conn->config->cert_count > 0 && !conn->resumed;
 	int err;
 
 	if (is_downgrade(conn))
@@ -189,8 +193,9 @@ static int take_hello12(struct tls_conn *conn, struct hello *hello)
 	hs->kex = NULL;
 	hs->group = NULL;
 	conn->state = conn->resumed ? TLS12_CLIENT_RESUME : TLS12_CLIENT_WAIT_CERT;
-	tls_transcript_choose(&hs->transcript, conn->suite->hash, conn->config->cert_count > 0);
-	err = tls_ext_read(conn, TLS_IN_SERVER_HELLO12, &hello->extensions);
+	err = tls_transcript_choose(&hs->transcript, conn->suite->hash, may_sign);
+	if (!err)
+		err = tls_ext_read(conn, TLS_IN_SERVER_HELLO12, &hello->extensions);
 	/* RFC 7627 section 5.3 */
 	if (!err && conn->resumed &&
 	    conn->extended_master_secret != hs->session.extended_master_secret)
@@ -204,7 +209,8 @@ static int take_hello13(struct tls_conn *conn, struct hello *hello)
 {
 	int err = tls_ext_read(conn, TLS_IN_SERVER_HELLO, &hello->extensions);
 
-	tls_transcript_choose(&conn->hs->transcript, conn->suite->hash, false);
+	if (!err)
+		err = tls_transcript_choose(&conn->hs->transcript, conn->suite->hash, false);
 	if (!err && !tls_ext_seen(conn, TLS_EXT_KEY_SHARE))
 		return TLS_ALERT(MISSING_EXTENSION);
 	if (!err)
@@ -225,8 +231,9 @@ static int take_retry(struct tls_conn *conn, struct hello *hello)
 	/* RFC 9846 section 4.2.4: a PSK that cannot be any more is not offered again */
 	if (session->suite && session->suite->hash != conn->suite->hash)
 		tls_session_free(session);
-	tls_transcript_choose(transcript, conn->suite->hash, false);
-	err = tls_transcript_hello_retry(transcript);
+	err = tls_transcript_choose(transcript, conn->suite->hash, false);
+	if (!err)
+		err = tls_transcript_hello_retry(transcript);
 	if (!err)
 		err = tls_ext_read(conn, TLS_IN_HELLO_RETRY, &hello->extensions);
 	/* RFC 9846 section 4.2.4: it has to change something */

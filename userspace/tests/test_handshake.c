@@ -278,46 +278,6 @@ static void choice_by_suite(void)
 	pair_free(&pair);
 }
 
-static void client_certificates(uint16_t version)
-{
-	const int refused = TLS_ERR_ALERT + (version == TLS_1_2 ? TLS_ALERT_HANDSHAKE_FAILURE :
-								  TLS_ALERT_CERTIFICATE_REQUIRED);
-	static const enum tls_verify verifies[] = { TLS_VERIFY_REQUEST, TLS_VERIFY_REQUIRE };
-
-	for (size_t k = 0; k <= KEY_TYPE_COUNT; k++) {
-		/* Without a certificate; TLS 1.2 cannot have an Ed25519 one sign (see crypto.h). */
-		bool without = k == KEY_TYPE_COUNT ||
-			       (version == TLS_1_2 && key_types[k].type == TLS_KEY_ED25519);
-
-		const struct pki *pki = k < KEY_TYPE_COUNT ? pair_leaf(key_types[k].pki) : NULL;
-
-		for (size_t v = 0; v < 2; v++) {
-			const struct pair_options options = {
-				.max = version, .server_verify = verifies[v], .chunk = 7,
-				.client = { pki },
-			};
-			bool refuse = without && verifies[v] == TLS_VERIFY_REQUIRE;
-			struct tls_conn_info info;
-			struct pair pair;
-			bool ok;
-
-			pair_init(&pair, &options);
-			pair_handshake(&pair);
-			tls_conn_info(pair.server.conn, &info);
-			if (refuse)
-				ok = pair.server.err == refused;
-			else
-				ok = pair_up(&pair) && !info.peer_certificate == without &&
-				     pair_same_keys(&pair) &&
-				     pair_transfer(&pair, &pair.client, &pair.server, 100);
-			tap_ok(ok, "%s client certificate: %s, %s", tls_version_name(version),
-			       without ? "none usable" : key_types[k].name,
-			       v ? "required" : "requested");
-			pair_free(&pair);
-		}
-	}
-}
-
 static void refused_certificates(uint16_t version)
 {
 	static const struct pki_options expired = { .not_after = PKI_NOW - PKI_DAY };
@@ -620,7 +580,6 @@ int main(void)
 		alpn(both[i]);
 		choice_of_certificate(both[i]);
 		choice_of_scheme(both[i]);
-		client_certificates(both[i]);
 		refused_certificates(both[i]);
 		exporters(both[i]);
 		record_sizes(both[i]);

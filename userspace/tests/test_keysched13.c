@@ -135,13 +135,13 @@ static void begin(struct run *run, const struct rfc8448_trace *trace)
 {
 	*run = (struct run){ .trace = trace, .suite = tls_suite_find(SUITE) };
 	must(tls_keysched_init(&run->ks, run->suite->hash), "schedule");
-	must(tls_transcript_init(&run->transcript), "transcript");
+	tls_transcript_init(&run->transcript);
 	must(tls_keysched_early(&run->ks, trace->psk ? tap_hex(trace->psk) :
 				(struct tls_slice){ NULL, 0 }), "early");
 	expect(run, run->ks.secret, run->ks.len, trace->early_secret, "early secret");
 	if (trace->hello_retry) {
 		add(run, tap_hex(trace->client_hello_1));
-		tls_transcript_choose(&run->transcript, run->suite->hash, false);
+		must(tls_transcript_choose(&run->transcript, run->suite->hash, false), "choose");
 		must(tls_transcript_hello_retry(&run->transcript), "hello retry");
 		add(run, tap_hex(trace->hello_retry));
 	}
@@ -151,7 +151,7 @@ static void hellos(struct run *run)
 {
 	const struct rfc8448_trace *trace = run->trace;
 
-	tls_transcript_choose(&run->transcript, run->suite->hash, false);
+	must(tls_transcript_choose(&run->transcript, run->suite->hash, false), "choose");
 	add(run, tap_hex(trace->server_hello));
 	must(tls_keysched_handshake(&run->ks, tap_hex(trace->shared)), "handshake");
 	expect(run, run->ks.secret, run->ks.len, trace->handshake_secret, "handshake secret");
@@ -243,7 +243,7 @@ static void run_trace(const struct rfc8448_trace *trace)
 	if (trace->psk)
 		check_binder(&run, hello);
 	add(&run, hello);
-	tls_transcript_choose(&run.transcript, run.suite->hash, false);
+	must(tls_transcript_choose(&run.transcript, run.suite->hash, false), "choose");
 	if (trace->early_record)
 		check_early_data(&run, &client_in, &client_out);
 	hellos(&run);
@@ -268,28 +268,30 @@ static void run_trace(const struct rfc8448_trace *trace)
 	tls_keysched_free(&run.ks);
 }
 
-/* A binder or a key schedule by SHA-384 while the hash is not known, and misuse. */
+/* A binder while the hash is not known, the messages themselves, and misuse. */
 static void test_transcript_states(void)
 {
-	const struct tls_slice none = { NULL, 0 };
+	const struct tls_slice none = { NULL, 0 }, abc = { (const uint8_t *)"abc", 3 };
 	struct tls_transcript t;
 	uint8_t out[TLS_MAX_HASH];
 
-	must(tls_transcript_init(&t), "transcript");
+	tls_transcript_init(&t);
+	must(tls_transcript_digest_with(&t, TLS_HASH_SHA384, abc, out), "with");
+	tap_bytes(out, 48, "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed"
+		  "8086072ba1e7cc2358baeca134c825a7", "SHA-384 of abc, with extra");
 	must(tls_transcript_add(&t, "ab", 2), "add");
 	tap_equal(tls_transcript_digest(&t, out), TLS_ERR_STATE,
 		  "no digest before a choice of hash");
-	must(tls_transcript_digest_with(&t, TLS_HASH_SHA384,
-					(struct tls_slice){ (const uint8_t *)"c", 1 }, out),
-	     "with");
-	tap_bytes(out, 48, "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed"
-		  "8086072ba1e7cc2358baeca134c825a7", "SHA-384 of abc, with extra");
-	tls_transcript_choose(&t, TLS_HASH_SHA256, true);
-	tap_equal(tls_transcript_digest_with(&t, TLS_HASH_SHA384, none, out), 0, "others kept");
-	tls_transcript_choose(&t, TLS_HASH_SHA256, false);
+	must(tls_transcript_choose(&t, TLS_HASH_SHA256, true), "choose");
+	tap_equal(tls_transcript_choose(&t, TLS_HASH_SHA384, true), TLS_ERR_STATE,
+		  "the choice is final");
 	tap_equal(tls_transcript_digest_with(&t, TLS_HASH_SHA384, none, out), TLS_ERR_STATE,
-		  "others dropped");
+		  "no other hash");
 	must(tls_transcript_add(&t, "c", 1), "add");
+	tap_bytes(tls_transcript_messages(&t).p, tls_transcript_messages(&t).len, "616263",
+		  "the messages are kept");
+	tls_transcript_drop(&t);
+	tap_equal(tls_transcript_messages(&t).len, 0, "until they are dropped");
 	must(tls_transcript_digest(&t, out), "digest");
 	tap_bytes(out, 32, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
 		  "SHA-256 of abc, the peek left no trace");

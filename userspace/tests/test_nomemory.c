@@ -192,11 +192,12 @@ static int transcript(void)
 {
 	uint8_t hash[TLS_MAX_HASH];
 	struct tls_transcript t;
-	int err = tls_transcript_init(&t);
+	int err;
 
+	tls_transcript_init(&t);
+	err = tls_transcript_add(&t, message.p, message.len);
 	if (!err)
-		err = tls_transcript_add(&t, message.p, message.len);
-	tls_transcript_choose(&t, TLS_HASH_SHA256, true);
+		err = tls_transcript_choose(&t, TLS_HASH_SHA256, true);
 	if (!err)
 		err = tls_transcript_hello_retry(&t);
 	if (!err)

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+/* Client certificates: asked for, chosen, signed with, looked at. */
+#include <string.h>
+
+#include "pair.h"
+#include "tap.h"
+
+static const struct {
+	const char *name;
+	enum pki_key pki;
+} key_types[] = {
+	{ "P-256", PKI_P256 },
+	{ "P-384", PKI_P384 },
+	{ "Ed25519", PKI_ED25519 },
+	{ "RSA", PKI_RSA2048 },
+};
+
+#define KEY_TYPE_COUNT	(sizeof(key_types) / sizeof(*key_types))
+
+static void every_key_type(uint16_t version)
+{
+	const int refused = TLS_ERR_ALERT + (version == TLS_1_2 ? TLS_ALERT_HANDSHAKE_FAILURE :
+								  TLS_ALERT_CERTIFICATE_REQUIRED);
+	static const enum tls_verify verifies[] = { TLS_VERIFY_REQUEST, TLS_VERIFY_REQUIRE };
+
+	for (size_t k = 0; k <= KEY_TYPE_COUNT; k++) {
+		bool without = k == KEY_TYPE_COUNT;
+		const struct pki *pki = k < KEY_TYPE_COUNT ? pair_leaf(key_types[k].pki) : NULL;
+
+		for (size_t v = 0; v < 2; v++) {
+			const struct pair_options options = {
+				.max = version, .server_verify = verifies[v], .chunk = 7,
+				.client = { pki },
+			};
+			bool refuse = without && verifies[v] == TLS_VERIFY_REQUIRE;
+			struct tls_conn_info info;
+			struct pair pair;
+			bool ok;
+
+			pair_init(&pair, &options);
+			pair_handshake(&pair);
+			tls_conn_info(pair.server.conn, &info);
+			if (refuse)
+				ok = pair.server.err == refused;
+			else
+				ok = pair_up(&pair) && !info.peer_certificate == without &&
+				     pair_same_keys(&pair) &&
+				     pair_transfer(&pair, &pair.client, &pair.server, 100);
+			tap_ok(ok, "%s client certificate: %s, %s", tls_version_name(version),
+			       without ? "none" : key_types[k].name,
+			       v ? "required" : "requested");
+			pair_free(&pair);
+		}
+	}
+}
+
+/* TLS 1.2 has Ed25519 sign all messages, which have to fit into one request for the key. */
+static void too_much_to_sign(void)
+{
+	const struct pair_options options = {
+		.max = TLS_1_2, .server_verify = TLS_VERIFY_REQUEST,
+		.client = { pair_leaf(PKI_ED25519), pair_leaf(PKI_P256) },
+	};
+	struct tls_conn_info info;
+	char alpn[62 * 256];
+	struct pair pair;
+
+	memset(alpn, 'a', sizeof(alpn));
+	for (size_t i = 255; i < sizeof(alpn); i += 256)
+		alpn[i] = ',';
+	alpn[sizeof(alpn) - 1] = '\0';
+	for (int with_alpn = 0; with_alpn < 2; with_alpn++) {
+		struct pair_options o = options;
+
+		o.client_alpn = with_alpn ? alpn : NULL;
+		pair_init(&pair, &o);
+		pair_handshake(&pair);
+		tls_conn_info(pair.server.conn, &info);
+		tap_ok(pair_up(&pair) && info.peer_certificate &&
+		       (info.peer_certificate_len == pki_der(options.client[with_alpn]).len),
+		       "TLS 1.2 client certificate: %s", with_alpn ?
+		       "another than Ed25519 where the messages are too long to sign" :
+		       "the first that fits");
+		pair_free(&pair);
+	}
+}
+
+int main(void)
+{
+	every_key_type(TLS_1_2);
+	every_key_type(TLS_1_3);
+	too_much_to_sign();
+	pair_free_pki();
+	return tap_done();
+}
