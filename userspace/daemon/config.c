@@ -3,6 +3,7 @@
 
 #include <confuse.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +30,14 @@ static const struct setting *find_row(const char *name)
 	return row->name ? row : NULL;
 }
 
+/* libconfuse refuses an empty name without a word. */
+static bool reported;
+
 static void report(cfg_t *cfg, const char *format, va_list args)
 {
 	char text[512];
 
+	reported = true;
 	vsnprintf(text, sizeof(text), format, args);
 	log_error("%s:%d: refused: %s", cfg->filename ? cfg->filename : "configuration", cfg->line,
 		  text);
@@ -130,13 +135,33 @@ static int apply_file(const char *path, cfg_t *cfg, struct settings *settings)
 	return 0;
 }
 
+/* 0, or -1 and one line was logged. */
+static int parse_text(const char *path, cfg_t *cfg, const char *text)
+{
+	char *whole = xprintf("%s\n" END_MARK " = x\n", text);
+	FILE *stream = fmemopen(whole, strlen(whole), "r");
+	int ret;
+
+	reported = false;
+	ret = stream ? cfg_parse_fp(cfg, stream) : CFG_FILE_ERROR;
+	if (stream)
+		fclose(stream);
+	free(whole);
+	if (ret != CFG_SUCCESS && !reported)
+		log_error("%s:%d: refused: it cannot be parsed: write NAME = VALUE or gate NAME { ... }",
+			  path, cfg->line);
+	/* else the mark was part of a comment, and a gate before it perhaps a half */
+	else if (ret == CFG_SUCCESS && !cfg_getstr(cfg, END_MARK))
+		log_error("%s: refused: a comment is not closed: write */ at its end", path);
+	return ret == CFG_SUCCESS && cfg_getstr(cfg, END_MARK) ? 0 : -1;
+}
+
 static enum config_result parse(const char *path, cfg_t *cfg, struct settings **out)
 {
 	struct settings *settings;
-	char *text, *whole;
-	FILE *stream;
 	size_t len;
-	int ret;
+	char *text;
+	int ret = -1;
 
 	text = file_read(path, MAX_FILE, &len);
 	if (!text) {
@@ -144,14 +169,12 @@ static enum config_result parse(const char *path, cfg_t *cfg, struct settings **
 		return CONFIG_UNREADABLE;
 	}
 	cfg->filename = xstrdup(path);	/* cfg_free() frees it */
-	whole = xprintf("%s\n" END_MARK " = x\n", text);
-	stream = fmemopen(whole, strlen(whole), "r");
-	ret = stream ? cfg_parse_fp(cfg, stream) : CFG_FILE_ERROR;
-	if (stream)
-		fclose(stream);
-	free(whole);
+	if (strlen(text) == len)
+		ret = parse_text(path, cfg, text);
+	else
+		log_error("%s: refused: there is a NUL byte in it: write plain text", path);
 	free(text);
-	if (ret != CFG_SUCCESS)
+	if (ret)
 		return CONFIG_BAD;
 
 	settings = settings_new();

@@ -121,6 +121,9 @@ static const struct file files[] = {
 	{ "incomplete gate", "gate web {\n mode = serve\n}\n", CONFIG_BAD },
 	{ "brace missing", GATE, CONFIG_BAD },
 	{ "empty file", "", CONFIG_BAD },
+	{ "empty name", "\"\" = x\n" GATE "}\n", CONFIG_BAD },
+	{ "comment not closed", GATE "}\n/* x", CONFIG_BAD },
+	{ "brace missing, comment not closed", GATE "/* x", CONFIG_BAD },
 };
 
 static void test_files(void)
