@@ -21,6 +21,7 @@ endif
 all: userspace module
 
 include userspace/userspace.mk
+include userspace/fuzz/fuzz.mk
 include selftests/selftests.mk
 include selftests/bench/bench.mk
 
@@ -71,6 +72,7 @@ help:
 	@echo 'make bench        instructions per byte of tlsgate and its peers, in one guest'
 	@echo 'make bench-native handshakes: CPU time of tlsgate and its peers, on this machine'
 	@echo 'make bench-profile  the guest'"'"'s instructions by kernel function'
+	@echo 'make fuzz SECONDS=N  every fuzz target for so long; TARGETS="a b" for some'
 	@echo 'make style        checkpatch --strict, sparse and W=1 over kmod/'
 	@echo 'make clean        removes build/'
 	@echo 'V=1 shows the commands. check and demo install the Debian packages they need.'

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Installs what a purpose needs and is missing: deps.sh [build|guest|check|demo|bench|style|bogo|debug]...
+# Installs what a purpose needs and is missing: deps.sh [build|guest|check|demo|bench|style|bogo|fuzz|debug]...
 # This is the one list of the packages tlsgate uses. Mirrors and suites come from the machine's
 # own apt configuration. Kernel images are unpacked under build/kernels/, never installed: they
 # must not touch /boot. A second run finds everything and does nothing.
@@ -13,11 +13,12 @@ declare -A PACKAGES=(
 	[guest]="qemu-system-x86 qemu-system-common cpio kmod iproute2 procps xz-utils
 		gcc-12 pahole libelf1"
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 python3-yaml
-		python3-jsonschema nodejs"
+		python3-jsonschema nodejs valgrind binutils"
 	[demo]="openssl curl gnutls-bin nginx"
 	[bench]="openssl nginx libnginx-mod-stream haproxy hitch stunnel4 gnuplot-nox python3"
 	[style]="linux-source-6.12 perl sparse"
 	[bogo]="golang-go golang-golang-x-crypto-dev dpkg-dev python3"
+	[fuzz]="clang libclang-rt-14-dev"
 	[debug]="linux-source-6.12 flex bison bc libelf-dev libssl-dev"
 )
 

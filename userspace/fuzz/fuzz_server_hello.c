@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+/* The client reads a ServerHello or HelloRetryRequest. */
+#include "fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	return fuzz_message(TLS_SERVER, TLS_MSG_SERVER_HELLO, data, size);
+}
