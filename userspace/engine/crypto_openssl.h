@@ -20,7 +20,7 @@ struct tls_crypto {
 	EVP_MAC_CTX *hmac[TLS_HASH_COUNT];	/* templates with the digest set, to be copied */
 	EVP_CIPHER *cipher[TLS_AEAD_COUNT];
 	/* in the order of the table of groups; groups[] only those that can be had */
-	EVP_PKEY *params[TLS_GROUPS];		/* curve templates of the NIST groups */
+	EVP_PKEY *params[TLS_GROUPS];		/* NIST: curve templates; X25519: the base point */
 	const struct tls_group *groups[TLS_GROUPS];
 	size_t group_count;
 };
@@ -49,8 +49,15 @@ struct tls_certificate {
 	struct tls_slice ocsp;			/* owned; of ours only */
 };
 
+/* What signed last, ready to sign again by the same scheme. */
+struct tls_signer {
+	EVP_PKEY_CTX *ctx;
+	const struct tls_scheme *scheme;	/* NULL: ctx is not set up */
+};
+
 struct tls_private_key {
 	EVP_PKEY *key;
+	struct tls_signer *signer;		/* owned */
 	enum tls_key_type type;
 	uint8_t reject[32];			/* what bad RSA padding is answered from */
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Key exchange groups, all in the shape of a KEM. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,10 +31,12 @@ static const struct group_row rows[TLS_GROUPS] = {
 };
 
 #define POINT_UNCOMPRESSED	4	/* SEC 1; the only form TLS allows */
+#define X25519_LEN		32
 
 struct tls_kex {
 	const struct group_row *row;
 	EVP_PKEY *key;
+	EVP_PKEY_CTX *derivation;	/* of key; NULL: a KEM */
 };
 
 static EVP_PKEY *curve_template(const char *algorithm, const char *curve)
@@ -56,19 +59,82 @@ static bool has_algorithm(const char *name)
 	return keymgmt;
 }
 
+/*
+ * What a thread keeps for X25519, since libcrypto takes longer to find out
+ * what an EVP_PKEY is than to fill it in: how keys are imported, and one that
+ * takes the public value of each peer in turn.  Neither holds a secret.
+ */
+struct montgomery {
+	EVP_PKEY_CTX *import;
+	EVP_PKEY *peer;
+};
+
+static pthread_key_t montgomery_key;
+
+static void montgomery_free(void *p)
+{
+	struct montgomery *m = p;
+
+	EVP_PKEY_CTX_free(m->import);
+	EVP_PKEY_free(m->peer);
+	free(m);
+}
+
+/* The base point as a peer's share: RFC 7748 section 4.1, u = 9. */
+static EVP_PKEY *montgomery_base(const char *algorithm)
+{
+	static const uint8_t nine[X25519_LEN] = { 9 };
+
+	return EVP_PKEY_new_raw_public_key_ex(NULL, algorithm, NULL, nine, sizeof(nine));
+}
+
+static struct montgomery *montgomery_new(const char *algorithm)
+{
+	struct montgomery *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->import = EVP_PKEY_CTX_new_from_name(NULL, algorithm, NULL);
+	m->peer = montgomery_base(algorithm);
+	if (m->import && m->peer && EVP_PKEY_fromdata_init(m->import) == 1 &&
+	    !pthread_setspecific(montgomery_key, m))
+		return m;
+	montgomery_free(m);
+	return NULL;
+}
+
+/* This thread's; NULL: out of memory. */
+static struct montgomery *montgomery(const struct group_row *row)
+{
+	struct montgomery *m = pthread_getspecific(montgomery_key);
+
+	return m ? m : montgomery_new(row->algorithm);
+}
+
+static int setup_group(struct tls_crypto *crypto, size_t i)
+{
+	const struct group_row *row = &rows[i];
+
+	if (row->kind == GROUP_KEM && !has_algorithm(row->algorithm))
+		return 0;
+	if (row->kind != GROUP_KEM) {
+		crypto->params[i] = row->kind == GROUP_NIST ?
+				    curve_template(row->algorithm, row->curve) :
+				    montgomery_base(row->algorithm);
+		if (!crypto->params[i])
+			return TLS_ERR_LIBRARY;
+	}
+	crypto->groups[crypto->group_count++] = &row->group;
+	return 0;
+}
+
 int tls_groups_setup(struct tls_crypto *crypto)
 {
-	for (size_t i = 0; i < TLS_GROUPS; i++) {
-		if (rows[i].kind == GROUP_NIST) {
-			crypto->params[i] = curve_template(rows[i].algorithm, rows[i].curve);
-			if (!crypto->params[i])
-				return TLS_ERR_LIBRARY;
-		} else if (!has_algorithm(rows[i].algorithm)) {
-			continue;
-		}
-		crypto->groups[crypto->group_count++] = &rows[i].group;
-	}
-	return 0;
+	int err = pthread_key_create(&montgomery_key, montgomery_free) ? TLS_ERR_LIBRARY : 0;
+
+	for (size_t i = 0; !err && i < TLS_GROUPS; i++)
+		err = setup_group(crypto, i);
+	return err;
 }
 
 const struct tls_group *const *tls_groups(size_t *count)
@@ -91,42 +157,81 @@ const struct tls_group *tls_group_find(uint16_t id)
 	return NULL;
 }
 
-static int key_generate(const struct tls_crypto *crypto, const struct group_row *row,
-			EVP_PKEY **key)
+static EVP_PKEY *template_of(const struct tls_crypto *crypto, const struct group_row *row)
 {
-	EVP_PKEY *params = crypto->params[row - rows];
+	return crypto->params[row - rows];
+}
+
+static EVP_PKEY *generate(const struct tls_crypto *crypto, const struct group_row *row)
+{
+	EVP_PKEY *params = template_of(crypto, row), *key = NULL;
 	EVP_PKEY_CTX *ctx;
-	int err = 0;
 
 	ctx = params ? EVP_PKEY_CTX_new_from_pkey(NULL, params, NULL) :
 		       EVP_PKEY_CTX_new_from_name(NULL, row->algorithm, NULL);
-	if (!ctx || EVP_PKEY_keygen_init(ctx) != 1 || EVP_PKEY_generate(ctx, key) != 1)
-		err = tls_library_error();
+	if (!ctx || EVP_PKEY_keygen_init(ctx) != 1 || EVP_PKEY_generate(ctx, &key) != 1)
+		key = NULL;
 	EVP_PKEY_CTX_free(ctx);
-	return err;
+	return key;
 }
 
-static int key_share(EVP_PKEY *key, uint8_t *share, size_t want)
+/*
+ * A private key of which libcrypto does not know the public one: it would
+ * multiply the base point in portable code, which takes longer than the ladder
+ * in assembly that ecdh() uses.  So montgomery_share() has the ladder do it;
+ * what is given here for the public key is used by nobody.
+ */
+static EVP_PKEY *generate_montgomery(const struct group_row *row)
 {
-	size_t len = 0;
+	uint8_t private[X25519_LEN], public[X25519_LEN] = { 0 };
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, private,
+						  sizeof(private)),
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, public, sizeof(public)),
+		OSSL_PARAM_construct_end(),
+	};
+	struct montgomery *m = montgomery(row);
+	EVP_PKEY *key = NULL;
 
-	if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, share, want,
-					    &len) != 1 || len != want)
-		return tls_library_error();
-	return 0;
+	if (!m || tls_random(private, sizeof(private)) ||
+	    EVP_PKEY_fromdata(m->import, &key, EVP_PKEY_KEYPAIR, params) != 1)
+		key = NULL;
+	tls_wipe(private, sizeof(private));
+	return key;
 }
 
-/* NULL: no public key of this group (for the curves: not on the curve). */
+static int key_generate(const struct tls_crypto *crypto, const struct group_row *row,
+			EVP_PKEY **key)
+{
+	*key = row->kind == GROUP_MONTGOMERY ? generate_montgomery(row) : generate(crypto, row);
+	return *key ? 0 : tls_library_error();
+}
+
+/* A key of this group to put a peer's share into. */
+static EVP_PKEY *blank_peer(const struct tls_crypto *crypto, const struct group_row *row)
+{
+	struct montgomery *m;
+
+	if (row->kind == GROUP_NIST)
+		return EVP_PKEY_dup(template_of(crypto, row));
+	m = montgomery(row);
+	return m && EVP_PKEY_up_ref(m->peer) == 1 ? m->peer : NULL;
+}
+
+/*
+ * A reference, good until the next one of this thread is made.  NULL: no public
+ * key of this group (for the curves: not on the curve).
+ */
 static EVP_PKEY *peer_key(const struct tls_crypto *crypto, const struct group_row *row,
 			  struct tls_slice peer)
 {
 	EVP_PKEY *key;
 
-	if (row->kind != GROUP_NIST)
+	if (row->kind == GROUP_KEM)
 		return EVP_PKEY_new_raw_public_key_ex(NULL, row->algorithm, NULL, peer.p, peer.len);
-	if (peer.p[0] != POINT_UNCOMPRESSED)
+	if (row->kind == GROUP_NIST && peer.p[0] != POINT_UNCOMPRESSED)
 		return NULL;
-	key = EVP_PKEY_dup(crypto->params[row - rows]);
+	key = blank_peer(crypto, row);
 	if (key && EVP_PKEY_set1_encoded_public_key(key, peer.p, peer.len) == 1)
 		return key;
 	EVP_PKEY_free(key);
@@ -142,27 +247,50 @@ static bool all_zero(const uint8_t *p, size_t len)
 	return !any;
 }
 
+static EVP_PKEY_CTX *derivation(EVP_PKEY *own)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
+
+	if (ctx && EVP_PKEY_derive_init(ctx) == 1)
+		return ctx;
+	EVP_PKEY_CTX_free(ctx);
+	return NULL;
+}
+
 /*
  * libcrypto's own validation is left out: decoding has checked that the point
  * is on the curve, the curves' cofactor is 1, and it would cost another point
  * multiplication.
  */
-static int ecdh(const struct group_row *row, EVP_PKEY *own, EVP_PKEY *peer, uint8_t *secret)
+static bool derive(EVP_PKEY_CTX *ctx, EVP_PKEY *peer, uint8_t *out, size_t want)
 {
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
-	size_t len = row->group.secret_len;
-	int err = TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
+	size_t len = want;
 
-	if (!ctx || EVP_PKEY_derive_init(ctx) != 1)
-		err = TLS_ERR_LIBRARY;
-	else if (EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) == 1 &&
-		 EVP_PKEY_derive(ctx, secret, &len) == 1 && len == row->group.secret_len &&
-		 !all_zero(secret, len))	/* RFC 7748 section 6.1 */
-		err = 0;
-	EVP_PKEY_CTX_free(ctx);
-	if (err)
-		tls_library_error();
-	return err;
+	return EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) == 1 &&
+	       EVP_PKEY_derive(ctx, out, &len) == 1 && len == want;
+}
+
+static int ecdh(const struct group_row *row, EVP_PKEY_CTX *own, EVP_PKEY *peer, uint8_t *secret)
+{
+	if (!derive(own, peer, secret, row->group.secret_len) ||
+	    all_zero(secret, row->group.secret_len))	/* RFC 7748 section 6.1 */
+		return TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
+	return 0;
+}
+
+/* Our public value; ctx is key's derivation(), NULL for a KEM's. */
+static int key_share(const struct tls_crypto *crypto, const struct group_row *row, EVP_PKEY *key,
+		     EVP_PKEY_CTX *ctx, uint8_t *share, size_t want)
+{
+	size_t len = want;
+	bool ok;
+
+	if (row->kind == GROUP_MONTGOMERY)
+		ok = derive(ctx, template_of(crypto, row), share, want);
+	else
+		ok = EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY,
+						     share, want, &len) == 1;
+	return ok && len == want ? 0 : TLS_ERR_LIBRARY;
 }
 
 static int encapsulate(const struct group_row *row, EVP_PKEY *peer, uint8_t *answer,
@@ -205,25 +333,37 @@ void tls_kex_free(struct tls_kex *kex)
 {
 	if (!kex)
 		return;
+	EVP_PKEY_CTX_free(kex->derivation);
 	EVP_PKEY_free(kex->key);	/* cleanses the private part */
 	free(kex);
 }
 
-int tls_kex_initiate(struct tls_kex **out, const struct tls_group *group, uint8_t *share)
+/* Everything of kex but its row; share gets len bytes. */
+static int kex_generate(struct tls_kex *kex, uint8_t *share, size_t len)
 {
 	const struct tls_crypto *crypto = tls_crypto();
-	struct tls_kex *kex;
+	int err = crypto ? key_generate(crypto, kex->row, &kex->key) : TLS_ERR_LIBRARY;
+
+	if (err)
+		return err;
+	if (kex->row->kind != GROUP_KEM) {
+		kex->derivation = derivation(kex->key);
+		if (!kex->derivation)
+			return tls_library_error();
+	}
+	err = key_share(crypto, kex->row, kex->key, kex->derivation, share, len);
+	return err ? tls_library_error() : 0;
+}
+
+int tls_kex_initiate(struct tls_kex **out, const struct tls_group *group, uint8_t *share)
+{
+	struct tls_kex *kex = calloc(1, sizeof(*kex));
 	int err;
 
-	if (!crypto)
-		return TLS_ERR_LIBRARY;
-	kex = calloc(1, sizeof(*kex));
 	if (!kex)
 		return TLS_ERR_NO_MEMORY;
 	kex->row = (const struct group_row *)group;
-	err = key_generate(crypto, kex->row, &kex->key);
-	if (!err)
-		err = key_share(kex->key, share, group->initiator_len);
+	err = kex_generate(kex, share, group->initiator_len);
 	if (err)
 		tls_kex_free(kex);
 	else
@@ -231,17 +371,16 @@ int tls_kex_initiate(struct tls_kex **out, const struct tls_group *group, uint8_
 	return err;
 }
 
-static int ecdh_respond(const struct tls_crypto *crypto, const struct group_row *row,
-			EVP_PKEY *peer, uint8_t *answer, uint8_t *secret)
+static int ecdh_respond(const struct group_row *row, EVP_PKEY *peer, uint8_t *answer,
+			uint8_t *secret)
 {
-	EVP_PKEY *own = NULL;
-	int err = key_generate(crypto, row, &own);
+	struct tls_kex own = { .row = row };
+	int err = kex_generate(&own, answer, row->group.responder_len);
 
 	if (!err)
-		err = key_share(own, answer, row->group.responder_len);
-	if (!err)
-		err = ecdh(row, own, peer, secret);
-	EVP_PKEY_free(own);
+		err = ecdh(row, own.derivation, peer, secret);
+	EVP_PKEY_CTX_free(own.derivation);
+	EVP_PKEY_free(own.key);
 	return err;
 }
 
@@ -261,7 +400,7 @@ int tls_kex_respond(const struct tls_group *group, struct tls_slice peer, uint8_
 	else if (row->kind == GROUP_KEM)
 		err = encapsulate(row, key, answer, secret);
 	else
-		err = ecdh_respond(crypto, row, key, answer, secret);
+		err = ecdh_respond(row, key, answer, secret);
 	EVP_PKEY_free(key);
 	if (err) {
 		tls_library_error();
@@ -286,7 +425,7 @@ int tls_kex_finish(struct tls_kex *kex, struct tls_slice answer, uint8_t *secret
 	} else {
 		peer = peer_key(crypto, kex->row, answer);
 		if (peer)
-			err = ecdh(kex->row, kex->key, peer, secret);
+			err = ecdh(kex->row, kex->derivation, peer, secret);
 	}
 	EVP_PKEY_free(peer);
 	if (err) {

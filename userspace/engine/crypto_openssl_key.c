@@ -56,10 +56,23 @@ static const char *read_key(struct tls_private_key *key, BIO *bio)
 	return make_reject_secret(key) ? NULL : "libcrypto cannot use the private key";
 }
 
+static struct tls_private_key *private_key_alloc(void)
+{
+	struct tls_private_key *key = calloc(1, sizeof(*key));
+
+	if (!key)
+		return NULL;
+	key->signer = calloc(1, sizeof(*key->signer));
+	if (key->signer)
+		return key;
+	free(key);
+	return NULL;
+}
+
 int tls_private_key_new(struct tls_private_key **out, const void *pem, size_t len, const char **why)
 {
 	const char *reason = "out of memory";
-	struct tls_private_key *key = calloc(1, sizeof(*key));
+	struct tls_private_key *key = private_key_alloc();
 	BIO *bio = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
 	int err = TLS_ERR_NO_MEMORY;
 
@@ -82,6 +95,8 @@ void tls_private_key_free(struct tls_private_key *key)
 {
 	if (!key)
 		return;
+	EVP_PKEY_CTX_free(key->signer->ctx);
+	free(key->signer);
 	EVP_PKEY_free(key->key);	/* cleanses the private part */
 	tls_wipe(key, sizeof(*key));
 	free(key);
@@ -92,17 +107,37 @@ bool tls_private_key_matches(const struct tls_private_key *key, const struct tls
 	return EVP_PKEY_eq(key->key, cert->key) == 1;
 }
 
+static void signer_reset(struct tls_signer *signer)
+{
+	EVP_PKEY_CTX_free(signer->ctx);
+	*signer = (struct tls_signer){ 0 };
+}
+
+/* The context is kept: to set one up costs a tenth of an ECDSA signature. */
+static bool signer_set_up(struct tls_signer *signer, EVP_PKEY *key,
+			  const struct tls_scheme *scheme)
+{
+	if (signer->scheme == scheme)
+		return true;
+	signer_reset(signer);
+	signer->ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+	if (!signer->ctx || EVP_PKEY_sign_init(signer->ctx) != 1 ||
+	    tls_scheme_set_up(scheme, signer->ctx) != 1)
+		return false;
+	signer->scheme = scheme;
+	return true;
+}
+
 static int sign_digest(const struct tls_private_key *key, const struct tls_scheme *scheme,
 		       const uint8_t *digest, size_t digest_len, uint8_t *out, size_t *out_len)
 {
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->key, NULL);
-	int err = TLS_ERR_LIBRARY;
+	struct tls_signer *signer = key->signer;
 
-	if (ctx && EVP_PKEY_sign_init(ctx) == 1 && tls_scheme_set_up(scheme, ctx) == 1 &&
-	    EVP_PKEY_sign(ctx, out, out_len, digest, digest_len) == 1)
-		err = 0;
-	EVP_PKEY_CTX_free(ctx);
-	return err ? tls_library_error() : 0;
+	if (signer_set_up(signer, key->key, scheme) &&
+	    EVP_PKEY_sign(signer->ctx, out, out_len, digest, digest_len) == 1)
+		return 0;
+	signer_reset(signer);
+	return tls_library_error();
 }
 
 static int sign_ed25519(const struct tls_private_key *key, const uint8_t *data, size_t len,

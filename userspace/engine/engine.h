@@ -146,7 +146,8 @@ void tls_certificate_set_key_id(struct tls_certificate *cert, uint32_t key_id);
  */
 int tls_certificate_set_ocsp(struct tls_certificate *cert, const void *response, size_t len);
 
-/* Parses an unencrypted PEM private key (PKCS#8, or the older forms). */
+/* Parses an unencrypted PEM private key (PKCS#8, or the older forms).  It belongs to one
+ * thread at a time. */
 int tls_private_key_new(struct tls_private_key **out, const void *pem, size_t len, const char **why);
 void tls_private_key_free(struct tls_private_key *key);
 bool tls_private_key_matches(const struct tls_private_key *key, const struct tls_certificate *cert);
