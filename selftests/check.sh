@@ -19,7 +19,7 @@ esac
 
 logs=build/check
 started=$SECONDS
-purposes=(build guest check)
+purposes=(build guest check peers)
 [ $all = no ] || purposes+=(debug)
 selftests/deps.sh "${purposes[@]}" || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 rm -rf $logs
@@ -109,11 +109,12 @@ module_is_clean() {
 }
 
 suite_build() {
-	local number=3 kernel
-	echo "1..$((3 + ${#kernels[@]}))"
+	local number=4 kernel
+	echo "1..$((4 + ${#kernels[@]}))"
 	tap_case 1 'userspace builds' make -k -j2 userspace
 	tap_case 2 'unit tests build' make -k -j2 unit-tests
 	tap_case 3 'kselftests build' make -k -j2 kselftests
+	tap_case 4 'peers for the interop tests build' make interop-peers
 	for kernel in "${kernels[@]}"; do
 		number=$((number + 1))
 		tap_case $number "module builds for $kernel at W=1 without a warning" \

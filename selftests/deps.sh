@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Installs what a purpose needs and is missing: deps.sh [build|guest|check|demo|bench|style|bogo|fuzz|debug]...
+# Installs what a purpose needs and is missing: deps.sh [build|guest|check|peers|demo|bench|style|bogo|fuzz|debug]...
 # This is the one list of the packages tlsgate uses. Mirrors and suites come from the machine's
 # own apt configuration. Kernel images are unpacked under build/kernels/, never installed: they
 # must not touch /boot. A second run finds everything and does nothing.
@@ -14,6 +14,7 @@ declare -A PACKAGES=(
 		gcc-12 pahole libelf1"
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 python3-yaml
 		python3-jsonschema nodejs valgrind binutils"
+	[peers]="golang-go openjdk-17-jdk-headless libnss3-tools chromium debootstrap"
 	[demo]="openssl curl gnutls-bin nginx"
 	[bench]="openssl nginx libnginx-mod-stream haproxy hitch stunnel4 gnuplot-nox python3"
 	[style]="linux-source-6.12 perl sparse"
@@ -166,4 +167,8 @@ done
 install_missing $(printf '%s\n' $packages | sort -u)
 case " $* " in
 *" guest "*) fetch_kernels ;;
+esac
+# Where no mirror has it, the tests that want it are skipped and counted.
+case " $* " in
+*" peers "*) selftests/interop/fetch-sid.sh || true ;;
 esac

@@ -30,6 +30,8 @@ esac
 . "$here/interop/serve.sh"
 . "$here/interop/behaviour.sh"
 . "$here/interop/connect.sh"
+. "$here/interop/peers.sh"
+. "$here/interop/browser.sh"
 
 : "${SEED:=$RANDOM}"
 RANDOM=$SEED
@@ -58,6 +60,7 @@ prepare() {
 		new_cert client_ed25519 ed25519 ca email:client@gate.test &&
 		new_cert stranger ecdsa otherca email:client@gate.test ||
 		bail_out "no certificates: $(tail -n 1 "$tmp/log/openssl")"
+	prepare_peers
 	openssl enc -aes-128-ctr -pass "pass:$SEED" -nosalt -pbkdf2 </dev/zero 2>/dev/null |
 		head -c "$blob_size" >"$tmp/blob"
 	head -c $((blob_size / 8)) "$tmp/blob" >"$tmp/part"
@@ -84,11 +87,14 @@ start_backend
 
 start_gates || bail_out "$why"
 serve_table
+serve_peers
 # What the handshake alone decides never reaches the kernel.
 if [[ $path = user ]]; then
 	serve_refusals
 	serve_client_refusals
 	serve_names
+	serve_peer_features
+	serve_browser
 fi
 serve_behaviour
 kernel_serve
@@ -96,6 +102,7 @@ check "every gate of serve lives, and ends in order" stop_gates
 
 start_servers || bail_out "$why"
 connect_table
+connect_peers
 [[ $path = kernel ]] || connect_refusals
 connect_behaviour
 stop_servers

@@ -5,8 +5,8 @@
 usage: backend.py BLOB HTTP-PORT [SUM-PORT TALK-PORT VERDICTS] [--tls CERT KEY]
 
 HTTP: GET /blob gives BLOB, GET /part its first eighth, GET /header the size of the request's X-Big header
-and as large a header in the answer, GET /open the number of connections, PUT
-anything answers with the SHA-256 and the length of the body. GET /held is /blob whose second
+and as large a header in the answer, GET /open the number of connections, GET /page a page for a browser, whose
+script fetches /part twice and shows the bytes; PUT anything answers with the SHA-256 and the length of the body. GET /held is /blob whose second
 half waits for the file VERDICTS.go. The same on the UNIX socket VERDICTS.sock.
 
 SUM reads to the end of file, appends one line to VERDICTS ("clean" or "reset",
@@ -26,6 +26,15 @@ import threading
 import time
 
 CHUNK = 65536
+PAGE = b"""<!doctype html><title>tlsgate</title><p id=out>waiting</p><script>
+(async () => {
+	let bytes = 0;
+	for (let i = 0; i < 2; i++)
+		bytes += (await (await fetch("/part")).arrayBuffer()).byteLength;
+	document.getElementById("out").textContent = `fetched ${bytes} bytes`;
+})();
+</script>
+"""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -48,6 +57,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(length or len(body)))
         for name, value in headers:
             self.send_header(name, value)
+        # Who asked for it, and a browser's script, which cannot: each answer a connection.
+        if self.close_connection or "Referer" in self.headers:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -65,6 +77,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif self.path == "/header":
             big = self.headers.get("X-Big", "")
             self.answer(b"%d\n" % len(big), [("X-Big", big)])
+        elif self.path == "/page":
+            self.answer(PAGE, [("Content-Type", "text/html"), ("Connection", "close")])
         elif self.path == "/open":
             self.answer(b"%d\n" % Handler.open_connections)
         else:

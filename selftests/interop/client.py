@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """A TLS client on Python's ssl module, for interop.sh.
 
-usage: client.py OPERATION PORT NAME CA VERSION SUITE FILE
+usage: client.py OPERATION PORT NAME CA VERSION SUITE FILE [CERT KEY]
 
 OPERATION	get	GET /blob into FILE
 		put	PUT FILE, the answer on standard output
@@ -134,8 +134,10 @@ def resume(context, port, name, path):
 
 
 def main():
-    operation, port, name, ca, version, suite, path = sys.argv[1:]
+    operation, port, name, ca, version, suite, path = sys.argv[1:8]
     context = context_for(ca, version, suite)
+    if len(sys.argv) > 8:
+        context.load_cert_chain(*sys.argv[8:])
     if operation == "resume":
         resume(context, int(port), name, path)
         return

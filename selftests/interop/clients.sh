@@ -10,7 +10,11 @@
 # which negotiated() reads.  VERSION is 1.2 or 1.3, SUITE an IANA name, GROUP
 # names as openssl spells them, joined by ":"; "-" leaves either to the client.
 #
-# Used variables: $tmp, $python, $node, $here.
+# Used variables: $tmp, $python, $node, $here, $identity (a client certificate's
+# name, or nothing), ${openssl[@]} (the program).
+
+openssl=(openssl)
+identity=
 
 declare -A openssl_suite=(
 	[TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]=ECDHE-ECDSA-AES128-GCM-SHA256
@@ -107,7 +111,8 @@ client_openssl() {
 	local operation=$1 port=$2 name=$3 ca=$4
 	local -a flags
 	openssl_flags "$5" "$6" "$7"
-	http_request "$operation" | limit 30 openssl s_client -connect "127.0.0.1:$port" \
+	[[ -z $identity ]] || flags+=(-cert "$tmp/$identity.pem" -key "$tmp/$identity.key")
+	http_request "$operation" | limit 30 "${openssl[@]}" s_client -connect "127.0.0.1:$port" \
 		"${flags[@]}" -CAfile "$ca" -verify_return_error -verify_hostname "$name" \
 		-servername "$name" -alpn http/1.1 -brief -ign_eof -nocommands \
 		>"$tmp/raw" 2>"$tmp/said" || return 1
@@ -118,6 +123,8 @@ client_openssl() {
 client_gnutls() {
 	local operation=$1 port=$2 name=$3 ca=$4 status=0 holder feeder
 	local request=${operation/get/part}
+	local -a own=()
+	[[ -z $identity ]] || own=(--x509certfile "$tmp/$identity.pem" --x509keyfile "$tmp/$identity.key")
 	rm -f "$tmp/pipe"
 	mkfifo "$tmp/pipe" || return 1
 	sleep "$((40 * slow))" >"$tmp/pipe" &
@@ -126,7 +133,7 @@ client_gnutls() {
 	feeder=$!
 	limit 30 gnutls-cli --logfile="$tmp/said" --x509cafile "$ca" --alpn http/1.1 \
 		--priority "$(gnutls_priority "$5" "$6" "$7")" --sni-hostname "$name" \
-		--verify-hostname "$name" -p "$port" 127.0.0.1 \
+		--verify-hostname "$name" "${own[@]}" -p "$port" 127.0.0.1 \
 		<"$tmp/pipe" >"$tmp/raw" 2>"$tmp/said2" || status=$?
 	kill "$holder" "$feeder" 2>/dev/null
 	wait "$holder" "$feeder" 2>/dev/null
@@ -142,6 +149,7 @@ client_curl() {
 			args+=(--ciphers "$(openssl_name "$suite")")
 	fi
 	[[ $group = - ]] || args+=(--curves "$group")
+	[[ -z $identity ]] || args+=(--cert "$tmp/$identity.pem" --key "$tmp/$identity.key")
 	if [[ $operation = get ]]; then
 		args+=(-o "$tmp/got" "https://$name:$port/blob")
 	else
@@ -164,7 +172,7 @@ client_python() {
 	[[ $operation = get ]] && file=$tmp/got
 	OPENSSL_CONF=$tmp/python.cnf limit 30 "$python" "$here/interop/client.py" "$operation" \
 		"$port" "$name" "$ca" "$version" "$(openssl_name "$suite")" "$file" \
-		>"$tmp/answer" 2>"$tmp/said"
+		${identity:+"$tmp/$identity.pem" "$tmp/$identity.key"} >"$tmp/answer" 2>"$tmp/said"
 }
 
 client_node() {
@@ -182,6 +190,7 @@ negotiated() {
 			{ [[ $suite = - ]] || grep -q "Description:.*($(gnutls_cipher "$suite"))" "$tmp/said"; }
 		return
 	fi
+	[[ $client != nss ]] || { negotiated_nss "$version" "$suite"; return; }
 	grep -q "TLSv$version" "$tmp/said" &&
 		{ [[ $suite = - ]] || grep -qE "\\b($suite|$(openssl_name "$suite"))\\b" "$tmp/said"; }
 }
@@ -192,5 +201,6 @@ have_client() {
 	gnutls) have gnutls-cli ;;
 	python) have "$python" ;;
 	node) have "$node" ;;
+	*) have_peer "$1" ;;
 	esac
 }

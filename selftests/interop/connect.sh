@@ -26,7 +26,7 @@ in_tmp() {
 openssl_server() {
 	local name=$1 cert=$2
 	shift 2
-	server "$name" in_tmp openssl s_server -accept 127.0.0.1:@PORT@ -WWW \
+	server "$name" in_tmp "${openssl[@]}" s_server -accept 127.0.0.1:@PORT@ -WWW \
 		-cert "$tmp/$cert.pem" -key "$tmp/$cert.key" "$@"
 }
 
@@ -98,6 +98,7 @@ start_servers() {
 	done
 	stunnel_server ecdsa
 	haproxy_server rsa
+	start_peer_servers
 	for name in "${!server_port[@]}"; do
 		ready "server-$name" "${server_port[$name]}" || return 1
 	done
@@ -116,7 +117,7 @@ connect_gate() {
 	shift
 	free_port
 	connect_port=$port
-	spawn gate-connect "$tlsgated" connect "127.0.0.1:$connect_port" "127.0.0.1:$backend" \
+	spawn gate-connect "${tlsgated[@]}" connect "127.0.0.1:$connect_port" "127.0.0.1:$backend" \
 		"--data-path=$path" "--handshake-timeout=$((10 * slow))s" "$@"
 	ready gate-connect "$connect_port"
 }
@@ -189,14 +190,15 @@ originate() {
 	local server=$1 version=$2 suite=$3 group=$4
 	local -a options=(--ca "$tmp/ca.pem" --server-name gate.test
 		"--min-version=$version" "--max-version=$version")
-	[[ -n ${server_port[$server]:-} ]] || { skip "no ${server%%-*} on this machine"; return; }
+	[[ -n ${server_port[$server]:-} ]] || { skip "$(why_no_peer "${server%%-*}")"; return; }
 	[[ $suite = - ]] || options+=("--ciphersuites=$suite")
 	[[ $group = - ]] || options+=("--groups=$(iana_groups "$group")")
 	connect_gate "${server_port[$server]}" "${options[@]}" || return 1
 	kernel_mark
 	case $server in
 	gnutls-*) plain_echo && kernel_carried 80000 80000 ;;
-	openssl-*) plain_download && kernel_carried 1 "$blob_size" ;;
+	openssl-* | openssl36-*) plain_download && kernel_carried 1 "$blob_size" ;;
+	nss-*) plain_nss && kernel_carried 6668 6668 ;;
 	*) plain_download && plain_upload && kernel_carried "$blob_size" "$blob_size" ;;
 	esac || { stop gate-connect; return 1; }
 	stop gate-connect || fail "exit status $? on SIGTERM"

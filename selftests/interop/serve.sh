@@ -19,7 +19,7 @@ gate_at() {
 	shift 4
 	free_port
 	gate_port[$name]=$port
-	spawn "gate-$name" "$tlsgated" serve "$address:$port" "$backend" \
+	spawn "gate-$name" "${tlsgated[@]}" serve "$address:$port" "$backend" \
 		--cert "$tmp/$cert.pem" --key "$tmp/$cert.key" "--data-path=$path" \
 		"--handshake-timeout=$((10 * slow))s" "$@"
 }
@@ -47,6 +47,7 @@ start_gates() {
 	gate clientca "$http_port" ecdsa --client-ca "$tmp/ca.pem"
 	gate keylog "$http_port" ecdsa --keylog "$tmp/keylog"
 	gate_at 127.0.0.1 unix "unix:$tmp/verdicts.sock" ecdsa
+	start_peer_gates
 	gate_at '[::1]' ipv6 "127.0.0.1:$http_port" ecdsa
 	gates_ready
 }
@@ -93,7 +94,8 @@ serve_rows() {
 # round_trip CLIENT GATE VERSION SUITE GROUP: the blob down and up again.
 round_trip() {
 	local client=$1 gate=$2 version=$3 suite=$4 group=$5 operation
-	have_client "$client" || { skip "no $client on this machine"; return; }
+	have_client "$client" || { skip "$(why_no_peer "$client")"; return; }
+	[[ -n ${gate_port[$gate]:-} ]] || { fail "no gate $gate"; return; }
 	kernel_mark
 	rm -f "$tmp/got" "$tmp/answer"
 	for operation in get put; do
@@ -171,7 +173,7 @@ serve_refusals() {
 # A client that expects another name, or trusts another CA, has to leave.
 client_refuses() {
 	local client=$1 name=$2 ca=$3 want=$4
-	have_client "$client" || { skip "no $client on this machine"; return; }
+	have_client "$client" || { skip "$(why_no_peer "$client")"; return; }
 	if "client_$client" get "${gate_port[ecdsa]}" "$name" "$tmp/$ca.pem" 1.3 - -; then
 		fail "the client took the certificate"
 		return

@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Unpacks a minimal Debian sid under build/sid, for its OpenSSL (3.6, with ML-KEM) and the libraries
+# that our own programs need there. The mirror is that of the machine's own apt configuration. Exit
+# status 1, with one line that says why: there is none. What is there from an earlier run is kept.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+root=build/sid
+log=build/sid.log
+packages=openssl,libnl-3-200,libnl-genl-3-200,libev4t64,libconfuse2,libseccomp2,libcap-ng0
+packages+=,libsystemd0,libjson-c5
+
+die() {
+	echo "interop/fetch-sid.sh: $*" >&2
+	exit 1
+}
+
+mirror() {
+	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI) $(COMPONENT)' \
+		'Created-By: Packages' |
+		sed -nE 's|^Debian Debian ([^ ]+) main$|\1|p' | sort -u | head -n 1
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+mkdir -p build
+exec 9> build/.sid.lock
+flock 9
+[ ! -e $root/.complete ] || exit 0
+
+from=$(mirror)
+[ -n "$from" ] || die "apt knows no Debian mirror: is one configured, and did 'apt-get update' run?"
+echo "deps: unpacking Debian sid from $from into $root"
+as_root rm -rf $root
+PATH=$PATH:/usr/sbin:/sbin as_root debootstrap --variant=minbase --include=$packages sid $root "$from" \
+	> $log 2>&1 || die "debootstrap of sid from $from failed: $(tail -n 1 $log) (all of it: $log)"
+as_root touch $root/.complete
