@@ -56,6 +56,25 @@ $(BUILD)/vm/init: selftests/vm/init.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -Wall -Wextra -Werror $(CFLAGS) -static -o $@ $<
 
+# ---- peers for interop.sh, in their own languages; without the compiler they are left out ------
+
+INTEROP := $(BUILD)/selftests/interop
+
+.PHONY: interop-peers
+interop-peers: $(if $(shell command -v go),$(INTEROP)/peer) \
+	$(if $(shell command -v javac),$(INTEROP)/Peer.class)
+
+$(INTEROP)/peer: selftests/interop/peer.go
+	$(call say,GO,$@)
+	@mkdir -p $(@D)
+	$(Q)GO111MODULE=off GOCACHE='$(abspath $(INTEROP))/gocache' go build -o $@ $<
+
+$(INTEROP)/Peer.class: selftests/interop/Peer.java
+	$(call say,JAVAC,$@)
+	@mkdir -p $(@D)
+	$(Q)javac -d $(@D) $<
+	@touch $@
+
 # ---- BoringSSL's test runner: the shim it drives is linked with the sanitized engine ----------
 
 BOGO_SHIM := $(BUILD)/selftests/bogo-shim
