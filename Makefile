@@ -24,6 +24,7 @@ include userspace/userspace.mk
 include userspace/fuzz/fuzz.mk
 include selftests/selftests.mk
 include selftests/bench/bench.mk
+include selftests/secrets/secrets.mk
 
 # ---- kernel module -------------------------------------------------------------------------
 # The sources are linked into a folder per kernel, so that kbuild leaves nothing in the source
