@@ -309,9 +309,10 @@ static int tg_tx_batch(struct sock *sk, struct tg_session *s, struct msghdr *msg
 	return before - msg_data_left(msg) ?: err;
 }
 
-/* Flags that mean on TLS what they mean on TCP. */
+/* Flags that mean on TLS what they mean on TCP; of MSG_WAITALL and MSG_BATCH, nothing. */
 #define TG_SEND_FLAGS (MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_COMPAT | MSG_EOR | \
-		       MSG_SPLICE_PAGES | MSG_SENDPAGE_NOTLAST | MSG_SENDPAGE_NOPOLICY)
+		       MSG_SPLICE_PAGES | MSG_SENDPAGE_NOTLAST | MSG_SENDPAGE_NOPOLICY | \
+		       MSG_WAITALL | MSG_BATCH)
 
 int tg_tx_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 {

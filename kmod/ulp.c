@@ -94,6 +94,29 @@ static int tg_disconnect(struct sock *sk, int flags)
 	return -EOPNOTSUPP;
 }
 
+static struct proto *tg_base(const struct sock *sk)
+{
+	return tg_families[sk->sk_family == AF_INET6].base;
+}
+
+/* Repair mode shows TCP's queues and fills them, past every key. */
+static int tg_setsockopt(struct sock *sk, int level, int optname, sockptr_t optval,
+			 unsigned int optlen)
+{
+	if (level == SOL_TCP && optname == TCP_REPAIR)
+		return -EOPNOTSUPP;
+	return tg_base(sk)->setsockopt(sk, level, optname, optval, optlen);
+}
+
+/* So does zero-copy receive, which would take the wire out of them. */
+static int tg_getsockopt(struct sock *sk, int level, int optname, char __user *optval,
+			 int __user *optlen)
+{
+	if (level == SOL_TCP && optname == TCP_ZEROCOPY_RECEIVE)
+		return -EOPNOTSUPP;
+	return tg_base(sk)->getsockopt(sk, level, optname, optval, optlen);
+}
+
 /* inet_shutdown() holds the lock and has set sk_shutdown already. */
 static void tg_shutdown(struct sock *sk, int how)
 {
@@ -172,6 +195,8 @@ static void tg_family_build(struct tg_family *f, struct sock *sk)
 	f->proto.close = tg_close;
 	f->proto.shutdown = tg_shutdown;
 	f->proto.disconnect = tg_disconnect;
+	f->proto.setsockopt = tg_setsockopt;
+	f->proto.getsockopt = tg_getsockopt;
 	f->proto.splice_eof = NULL;
 	f->proto.sock_is_readable = NULL;
 	TG_NO_SENDPAGE(&f->proto);
@@ -191,6 +216,8 @@ static void tg_family_build(struct tg_family *f, struct sock *sk)
 	f->ops.sendmsg_locked = NULL;
 	f->ops.peek_len = NULL;
 	f->ops.mmap = sock_no_mmap;
+	/* We keep no place to peek from: better none than one that is not heeded. */
+	f->ops.set_peek_off = NULL;
 	/* Pairs with tg_family_of(): who sees base sees the rest. */
 	smp_store_release(&f->base, sk->sk_prot);
 }
