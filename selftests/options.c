@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: MIT
+/* Rarer calls and options on a session's socket, and the socket when memory is short. */
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "kselftest_harness.h"
+#include "lib/pair.h"
+
+#define BUF_SIZE	(1 << 19)
+
+FIXTURE(options)
+{
+	struct pair p;
+	uint8_t data[BUF_SIZE], got[BUF_SIZE];
+};
+
+FIXTURE_VARIANT(options)
+{
+	uint16_t version, suite;
+	int family;
+};
+
+PAIR_VARIANT(options, v12_aes128, 0x0303, 0xc02f, AF_INET)
+PAIR_VARIANT(options, v13_aes256, 0x0304, 0x1302, AF_INET6)
+
+FIXTURE_SETUP(options)
+{
+	pat_fill(self->data, 0, BUF_SIZE, 1);
+	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
+}
+
+FIXTURE_TEARDOWN(options)
+{
+	pair_free(&self->p);
+}
+
+#define PEER_SENDS(off, n) \
+	ASSERT_EQ(0, peer_send_data(&self->p.peer, self->data + (off), n))
+#define GOT(off, n)	EXPECT_EQ((size_t)(n), pat_check(self->got, off, n, 1))
+
+/* ---- a peer that reads at its leisure ---------------------------------------- */
+
+struct reader {
+	struct peer *peer;
+	uint8_t *got;
+	size_t len;
+	int delay;		/* ms */
+	bool all, end;
+};
+
+static void *read_later(void *arg)
+{
+	struct reader *r = arg;
+
+	poll(NULL, 0, r->delay);
+	r->all = peer_recv_data(r->peer, r->got, r->len);
+	r->end = r->all && peer_expect_end(r->peer);
+	return NULL;
+}
+
+/* ---- sending ------------------------------------------------------------------ */
+
+TEST_F(options, end_of_record)
+{
+	ASSERT_EQ(100, send(self->p.fd, self->data, 100, MSG_EOR));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 100));
+	ASSERT_EQ(100, send(self->p.fd, self->data, 100, MSG_MORE));
+	ASSERT_EQ(100, send(self->p.fd, self->data + 100, 100, MSG_EOR));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 200));
+	GOT(0, 200);
+}
+
+TEST_F(options, vmsplice)
+{
+	uint8_t *pages = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct iovec iov = { pages + 100, 60000 };
+	int pipefd[2];
+	size_t n = 0;
+	ssize_t r;
+
+	ASSERT_NE(MAP_FAILED, pages);
+	memcpy(pages + 100, self->data, 60000);
+	ASSERT_EQ(0, pipe(pipefd));
+	ASSERT_LE(60000, fcntl(pipefd[1], F_SETPIPE_SZ, 1 << 18));
+	ASSERT_EQ(60000, vmsplice(pipefd[1], &iov, 1, 0));
+	while (n < 60000 && (r = splice(pipefd[0], NULL, self->p.fd, NULL, 60000 - n, 0)) > 0)
+		n += r;
+	ASSERT_EQ(60000, n);
+	/* What was sealed is what the page held then. */
+	memset(pages, 0xee, 65536);
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 60000));
+	GOT(0, 60000);
+	munmap(pages, 65536);
+	close(pipefd[0]);
+	close(pipefd[1]);
+}
+
+TEST_F(options, smallest_buffers)
+{
+	struct reader r = { &self->p.peer, self->got, 200000, 0 };
+	int size = 1;
+	pthread_t thread;
+
+	ASSERT_EQ(0, setsockopt(self->p.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
+	ASSERT_EQ(0, setsockopt(self->p.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, read_later, &r));
+	EXPECT_EQ(0, net_write(self->p.fd, self->data, 200000));
+	shutdown(self->p.fd, SHUT_WR);
+	pthread_join(thread, NULL);
+	EXPECT_TRUE(r.all);
+	EXPECT_TRUE(r.end);
+	GOT(0, 200000);
+	PEER_SENDS(0, 16384);
+	EXPECT_EQ(0, net_read(self->p.fd, self->got, 16384));
+	GOT(0, 16384);
+}
+
+/* How much is not acknowledged yet: all of it at first, nothing at last. */
+static bool all_acked(void *fd)
+{
+	int left = -1;
+
+	return !ioctl(*(int *)fd, SIOCOUTQ, &left) && !left;
+}
+
+TEST_F(options, outq)
+{
+	int left = -1, more;
+	ssize_t n;
+
+	fcntl(self->p.fd, F_SETFL, O_NONBLOCK);
+	while ((n = send(self->p.fd, self->data, 65536, 0)) > 0)
+		;
+	ASSERT_EQ(0, ioctl(self->p.fd, SIOCOUTQ, &left));
+	EXPECT_GT(left, 1000);
+	ASSERT_EQ(0, ioctl(self->p.fd, SIOCOUTQNSD, &more));
+	EXPECT_GT(more, 0);
+	shutdown(self->p.fd, SHUT_WR);
+	EXPECT_EQ(PEER_EOF, peer_drain(&self->p.peer));
+	EXPECT_TRUE(net_until(all_acked, &self->p.fd));
+}
+
+/* ---- receiving ------------------------------------------------------------------ */
+
+TEST_F(options, recvmmsg)
+{
+	struct iovec iov[3] = {
+		{ self->got, 100 }, { self->got + 100, 100 }, { self->got + 200, 100 },
+	};
+	struct mmsghdr msg[3] = {
+		{ { .msg_iov = &iov[0], .msg_iovlen = 1 } },
+		{ { .msg_iov = &iov[1], .msg_iovlen = 1 } },
+		{ { .msg_iov = &iov[2], .msg_iovlen = 1 } },
+	};
+
+	PEER_SENDS(0, 250);
+	ASSERT_EQ(3, recvmmsg(self->p.fd, msg, 3, 0, NULL));
+	EXPECT_EQ(100, msg[0].msg_len);
+	EXPECT_EQ(100, msg[1].msg_len);
+	EXPECT_EQ(50, msg[2].msg_len);
+	GOT(0, 250);
+}
+
+TEST_F(options, sendmmsg)
+{
+	struct iovec iov[2] = { { self->data, 100 }, { self->data + 100, 20000 } };
+	struct mmsghdr msg[2] = {
+		{ { .msg_iov = &iov[0], .msg_iovlen = 1 } },
+		{ { .msg_iov = &iov[1], .msg_iovlen = 1 } },
+	};
+
+	ASSERT_EQ(2, sendmmsg(self->p.fd, msg, 2, 0));
+	EXPECT_EQ(20000, msg[1].msg_len);
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 20100));
+	GOT(0, 20100);
+}
+
+/* The kernel side of a read waits until so much plaintext is there. */
+TEST_F(options, rcvlowat)
+{
+	int low = 300;
+
+	ASSERT_EQ(0, setsockopt(self->p.fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)));
+	PEER_SENDS(0, 200);
+	EXPECT_EQ(200, recv(self->p.fd, self->got, 1000, MSG_DONTWAIT | MSG_PEEK));
+	PEER_SENDS(200, 200);
+	EXPECT_LE(300, recv(self->p.fd, self->got, 1000, 0));
+}
+
+struct counting {
+	int fd;
+	uint64_t sum, count;
+};
+
+#define NUMBERS		20000
+
+static void *count_numbers(void *arg)
+{
+	struct counting *c = arg;
+	uint32_t n;
+
+	while (recv(c->fd, &n, sizeof(n), MSG_WAITALL) == sizeof(n)) {
+		c->sum += n;
+		c->count++;
+	}
+	return NULL;
+}
+
+/* Two threads share what comes, each byte going to one of them. */
+TEST_F(options, two_readers)
+{
+	struct counting c[2] = { { self->p.fd }, { dup(self->p.fd) } };
+	uint32_t *numbers = (void *)self->data;
+	pthread_t thread[2];
+
+	for (uint32_t i = 0; i < NUMBERS; i++)
+		numbers[i] = i;
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, count_numbers, &c[i]));
+	for (int at = 0; at < NUMBERS * 4; at += 400)
+		PEER_SENDS(at, 400);
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	EXPECT_EQ(NUMBERS, c[0].count + c[1].count);
+	EXPECT_EQ(NUMBERS * (NUMBERS - 1ull) / 2, c[0].sum + c[1].sum);
+	close(c[1].fd);
+}
+
+/* struct tcp_zerocopy_receive of linux/tcp.h, which netinet/tcp.h has in part only. */
+struct zerocopy {
+	uint64_t address;
+	uint32_t length, recv_skip_hint, inq;
+	int32_t err;
+	uint64_t copybuf_address;
+	int32_t copybuf_len;
+	uint32_t flags;
+};
+
+/* What reaches into TCP's receive queue must not find the wire there. */
+TEST_F(options, zerocopy_receive_is_refused)
+{
+	struct zerocopy zc = {
+		.copybuf_address = (uint64_t)(unsigned long)self->got, .copybuf_len = 4096,
+	};
+	socklen_t len = sizeof(zc);
+
+	PEER_SENDS(0, 100);
+	ASSERT_TRUE(net_poll(self->p.fd, POLLIN, NET_DEADLINE) & POLLIN);
+	EXPECT_EQ(-1, getsockopt(self->p.fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &zc, &len));
+	EXPECT_EQ(100, recv(self->p.fd, self->got, 1000, MSG_DONTWAIT));
+	GOT(0, 100);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, 4096, PROT_READ, MAP_SHARED, self->p.fd, 0));
+}
+
+/* Repair mode shows and takes TCP's queues, and closes without a word. */
+TEST_F(options, repair_is_refused)
+{
+	int on = 1, off = 0;
+
+	EXPECT_EQ(-1, setsockopt(self->p.fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)));
+	setsockopt(self->p.fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off));
+	PEER_SENDS(0, 100);
+	EXPECT_EQ(100, recv(self->p.fd, self->got, 100, 0));
+}
+
+/* A place to peek from that is not heeded would show the same bytes again and again. */
+TEST_F(options, peek_offset_is_heeded_or_refused)
+{
+	int off = 10;
+
+	if (setsockopt(self->p.fd, SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off))) {
+		EXPECT_EQ(EOPNOTSUPP, errno);
+		return;
+	}
+	PEER_SENDS(0, 100);
+	EXPECT_EQ(5, recv(self->p.fd, self->got, 5, MSG_PEEK));
+	GOT(10, 5);
+}
+
+/* ---- ends ----------------------------------------------------------------------------- */
+
+/* close() waits until the peer has all, close_notify and FIN included. */
+TEST_F(options, linger_waits)
+{
+	struct reader r = { &self->p.peer, self->got, 65536, 300 };
+	struct linger linger = { .l_onoff = 1, .l_linger = 10 };
+	uint64_t began = net_now();
+	int size = 4096;
+	pthread_t thread;
+
+	setsockopt(self->p.peer.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	ASSERT_EQ(0, setsockopt(self->p.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, read_later, &r));
+	ASSERT_EQ(0, net_write(self->p.fd, self->data, 65536));
+	close(self->p.fd);
+	self->p.fd = -1;
+	EXPECT_LE(250, net_now() - began);
+	pthread_join(thread, NULL);
+	EXPECT_TRUE(r.all);
+	EXPECT_TRUE(r.end);
+	GOT(0, 65536);
+}
+
+/* ---- sockmap ------------------------------------------------------------------------------ */
+
+static int bpf(int cmd, union bpf_attr *attr)
+{
+	return syscall(SYS_bpf, cmd, attr, sizeof(*attr));
+}
+
+static int sockmap_new(void)
+{
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_SOCKMAP, .key_size = 4, .value_size = 4, .max_entries = 1,
+	};
+
+	return bpf(BPF_MAP_CREATE, &attr);
+}
+
+static int sockmap_add(int map, int fd)
+{
+	uint32_t key = 0, value = fd;
+	union bpf_attr attr = {
+		.map_fd = map, .key = (unsigned long)&key, .value = (unsigned long)&value,
+	};
+
+	return bpf(BPF_MAP_UPDATE_ELEM, &attr);
+}
+
+/* Its verdict programs would read the wire, and its redirections write on it. */
+TEST_F(options, sockmap_is_refused)
+{
+	int map = sockmap_new();
+
+	if (map < 0)
+		SKIP(return, "this kernel has no sockmap: %s", strerror(errno));
+	EXPECT_EQ(-1, sockmap_add(map, self->p.fd));
+	EXPECT_EQ(0, sockmap_add(map, self->p.peer.fd));
+	PEER_SENDS(0, 100);
+	EXPECT_EQ(100, recv(self->p.fd, self->got, 100, 0));
+	GOT(0, 100);
+	close(map);
+}
+
+/* ---- memory is short ------------------------------------------------------------------------- */
+
+static char tcp_mem_before[100];
+
+static bool tcp_mem(const char *value)
+{
+	int fd = open("/proc/sys/net/ipv4/tcp_mem", O_RDWR);
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	if (!tcp_mem_before[0] && read(fd, tcp_mem_before, sizeof(tcp_mem_before) - 1) <= 0)
+		return false;
+	n = pwrite(fd, value, strlen(value), 0);
+	close(fd);
+	return n > 0;
+}
+
+static void transfer(struct __test_metadata *_metadata, FIXTURE_DATA(options) *self)
+{
+	struct reader r = { &self->p.peer, self->got, BUF_SIZE, 100 };
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, read_later, &r));
+	EXPECT_EQ(0, net_write(self->p.fd, self->data, BUF_SIZE));
+	shutdown(self->p.fd, SHUT_WR);
+	pthread_join(thread, NULL);
+	EXPECT_TRUE(r.all);
+	EXPECT_TRUE(r.end);
+	GOT(0, BUF_SIZE);
+}
+
+/* TCP under pressure, and then at its limit: slower, but all of it arrives. */
+TEST_F_TIMEOUT(options, memory_pressure, 60)
+{
+	ASSERT_TRUE(tcp_mem("1 1 100000"));
+	transfer(_metadata, self);
+	tcp_mem(tcp_mem_before);
+}
+
+TEST_F_TIMEOUT(options, memory_limit, 60)
+{
+	ASSERT_TRUE(tcp_mem("8 12 24"));
+	transfer(_metadata, self);
+	tcp_mem(tcp_mem_before);
+}
+
+TEST_HARNESS_MAIN
