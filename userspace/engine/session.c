@@ -81,7 +81,7 @@ static bool read_fields(struct tls_session *session, struct tls_reader *in)
 	tls_read_vec8(in, &name);
 	tls_read_vec16(in, &ticket);
 	if (in->failed || format != FORMAT || !session->suite ||
-	    secret.left > sizeof(session->secret))
+	    secret.left > sizeof(session->secret) || memchr(name.p, '\0', name.left))
 		return false;
 	session->secret_len = (uint8_t)secret.left;
 	tls_read_copy(&secret, session->secret, secret.left);
