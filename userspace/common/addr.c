@@ -198,6 +198,17 @@ const char *addr_format(const struct sockaddr *sa, socklen_t len, char buf[ADDR_
 	return buf;
 }
 
+bool addr_is_local(const struct addr *addr)
+{
+	const struct sockaddr_in *sin = (const struct sockaddr_in *)&addr->storage;
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&addr->storage;
+
+	if (addr->sa.sa_family == AF_INET)
+		return ntohl(sin->sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+	return addr->sa.sa_family == AF_UNIX ||
+	       (addr->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr));
+}
+
 bool addr_equal(const struct addr *a, const struct addr *b)
 {
 	char text_a[ADDR_TEXT_MAX], text_b[ADDR_TEXT_MAX];

@@ -47,6 +47,9 @@ int addr_split(const char *text, char host[ADDR_HOST_MAX], const char **port, co
 /* "1.2.3.4:443", "[::1]:443", "unix:/path"; IPv4-mapped addresses as IPv4.  Returns buf. */
 const char *addr_format(const struct sockaddr *sa, socklen_t len, char buf[ADDR_TEXT_MAX]);
 
+/* On this host for sure: a UNIX socket or a loopback address. */
+bool addr_is_local(const struct addr *addr);
+
 /* Same family, address and port (or path)? */
 bool addr_equal(const struct addr *a, const struct addr *b);
 

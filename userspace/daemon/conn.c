@@ -43,14 +43,14 @@ void conn_deadline(struct conn *conn, uint32_t ms)
 	ev_timer_start(conn->worker->loop, &conn->timer);
 }
 
-int conn_flush(struct conn *conn)
+static int send_output(struct conn *conn, int flags)
 {
 	const uint8_t *data;
 	size_t len;
 	ssize_t n;
 
 	while ((data = tls_conn_output(conn->tls, &len)), len) {
-		n = send(conn->tls_io.fd, data, len, MSG_NOSIGNAL);
+		n = send(conn->tls_io.fd, data, len, MSG_NOSIGNAL | flags);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -59,6 +59,16 @@ int conn_flush(struct conn *conn)
 		conn->active = ev_now(conn->worker->loop);
 	}
 	return 0;
+}
+
+int conn_flush(struct conn *conn)
+{
+	return send_output(conn, 0);
+}
+
+int conn_flush_with_next(struct conn *conn)
+{
+	return send_output(conn, MSG_MORE);
 }
 
 static void close_side(struct conn *conn, ev_io *io)
@@ -245,8 +255,6 @@ static bool hand_over(struct conn *conn)
 static void start_relay(struct conn *conn)
 {
 	leave_handshake(conn);
-	conn_watch(conn, &conn->tls_io, 0);
-	conn_watch(conn, &conn->plain_io, 0);
 	if (conn->gate->kernel && hand_over(conn))
 		return;
 	conn->worker->counters.user++;
@@ -283,7 +291,10 @@ static void backend_unreachable(struct conn *conn, int error)
 	conn_close(conn);
 }
 
-/* Starts to connect.  0: under way or done; else errno. */
+/*
+ * Starts to connect.  0, EINPROGRESS or what went wrong.  On this host, TCP is
+ * through before the first call is back: the second one says so.
+ */
 static int connect_one(struct conn *conn, ev_io *io)
 {
 	const struct addr *addr = &conn->gate->backends[conn->backend];
@@ -296,9 +307,10 @@ static int connect_one(struct conn *conn, ev_io *io)
 	io->fd = fd;
 	if (addr->sa.sa_family != AF_UNIX)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (connect(fd, &addr->sa, addr->len) && errno != EINPROGRESS)
-		return errno;
-	return 0;
+	if (!connect(fd, &addr->sa, addr->len) ||
+	    (errno == EINPROGRESS && addr_is_local(addr) && !connect(fd, &addr->sa, addr->len)))
+		return 0;
+	return errno == EALREADY ? EINPROGRESS : errno;
 }
 
 /* Goes through the addresses from conn->backend on. */
@@ -309,6 +321,11 @@ static void connect_next(struct conn *conn, int error)
 	for (; conn->backend < conn->gate->backend_count; conn->backend++) {
 		error = connect_one(conn, io);
 		if (!error) {
+			conn_deadline(conn, 0);
+			backend_connected(conn);
+			return;
+		}
+		if (error == EINPROGRESS) {
 			conn_deadline(conn, conn->gate->settings->connect_timeout);
 			conn_watch(conn, io, EV_WRITE);
 			return;
@@ -337,7 +354,6 @@ static void connect_continue(struct conn *conn)
 		connect_failed(conn, error);
 		return;
 	}
-	conn_watch(conn, io, 0);
 	conn_deadline(conn, 0);
 	backend_connected(conn);
 }
@@ -345,7 +361,6 @@ static void connect_continue(struct conn *conn)
 static void start_connect(struct conn *conn)
 {
 	conn->state = CONN_CONNECTING;
-	conn_watch(conn, &conn->tls_io, 0);
 	connect_next(conn, 0);
 }
 
@@ -364,16 +379,18 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 	struct conn *conn = io->data;
 
 	(void)loop;
-	(void)events;
 	switch (conn->state) {
 	case CONN_CONNECTING:
-		connect_continue(conn);
+		if (io == backend_io(conn))
+			connect_continue(conn);
+		else
+			conn_watch(conn, io, 0);
 		break;
 	case CONN_HANDSHAKE:
 		handshake_continue(conn);
 		break;
 	case CONN_RELAY:
-		userpath_continue(conn);
+		userpath_continue(conn, io, events);
 		break;
 	case CONN_LINGER:
 		linger_continue(conn);

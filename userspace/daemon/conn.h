@@ -53,13 +53,19 @@ void conn_accept(struct worker *worker, const struct gate *gate, int fd,
 /* Who connected to us, as text. */
 const char *conn_client(const struct conn *conn, char buf[ADDR_TEXT_MAX]);
 
-/* Watches for events (EV_READ | EV_WRITE, 0: none) on one of the sides. */
+/*
+ * Watches for events (EV_READ | EV_WRITE, 0: none) on one of the sides.  Each
+ * change costs a system call: better to leave a watch that is not wanted for
+ * the moment, and to end it when it reports something.
+ */
 void conn_watch(struct conn *conn, ev_io *io, int events);
 /* Calls the timer after ms from now; 0: never. */
 void conn_deadline(struct conn *conn, uint32_t ms);
 
 /* Sends the engine's output.  0: all; 1: the socket is full; -1: errno says. */
 int conn_flush(struct conn *conn);
+/* Likewise, but what is sent next may take it along: TCP keeps it for at most 200 ms. */
+int conn_flush_with_next(struct conn *conn);
 
 /* The handshake is complete and all output is sent.  May free conn. */
 void conn_established(struct conn *conn);

@@ -10,8 +10,11 @@
 
 #define WHAT	"handshake failed"
 
-/* One receive call's bytes into the engine.  True: look again at what it wants. */
-static bool feed(struct conn *conn)
+/*
+ * One receive call's bytes into the engine.  True: look again at what it
+ * wants; *readable: there may be more to receive.
+ */
+static bool feed(struct conn *conn, bool *readable)
 {
 	struct worker *worker = conn->worker;
 	size_t room = tls_conn_input_space(conn->tls);
@@ -21,6 +24,7 @@ static bool feed(struct conn *conn)
 	if (room > sizeof(worker->wire))
 		room = sizeof(worker->wire);
 	n = recv(conn->tls_io.fd, worker->wire, room, 0);
+	*readable = n == (ssize_t)room;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		conn_watch(conn, &conn->tls_io, EV_READ);
 		return false;
@@ -40,14 +44,27 @@ static bool feed(struct conn *conn)
 	return false;
 }
 
+/* 0: all is sent; 1: the socket is full; -1: errno says. */
+static int flush(struct conn *conn)
+{
+	struct tls_conn_info info;
+
+	tls_conn_info(conn->tls, &info);
+	/* TLS 1.3: all that is left are tickets, for which nobody waits */
+	if (conn->gate->settings->mode == GATE_SERVE && info.version == TLS_1_3 &&
+	    tls_conn_established(conn->tls))
+		return conn_flush_with_next(conn);
+	return conn_flush(conn);
+}
+
 static void ask_keyd(struct conn *conn)
 {
-	conn_watch(conn, &conn->tls_io, 0);
 	if (!conn->key_waiting && keyclient_ask(&conn->worker->keys, conn))
 		conn_fail(conn, WHAT, "too many wait for keyd");
 }
 
-void handshake_continue(struct conn *conn)
+/* readable: receiving may bring something; else only the event loop knows when. */
+static void go_on(struct conn *conn, bool readable)
 {
 	int ret;
 
@@ -57,7 +74,7 @@ void handshake_continue(struct conn *conn)
 			ask_keyd(conn);
 			return;
 		}
-		ret = conn_flush(conn);
+		ret = flush(conn);
 		if (ret < 0) {
 			conn_fail(conn, WHAT, strerror(errno));
 			return;
@@ -70,7 +87,20 @@ void handshake_continue(struct conn *conn)
 			conn_established(conn);
 			return;
 		}
-	} while (feed(conn));
+		if (!readable) {
+			conn_watch(conn, &conn->tls_io, EV_READ);
+			return;
+		}
+	} while (feed(conn, &readable));
+}
+
+void handshake_continue(struct conn *conn)
+{
+	/* The answer goes on with it; what came meanwhile can wait in the socket. */
+	if (conn->key_waiting)
+		conn_watch(conn, &conn->tls_io, 0);
+	else
+		go_on(conn, true);
 }
 
 void handshake_start(struct conn *conn)
@@ -90,8 +120,8 @@ void handshake_start(struct conn *conn)
 		err = tls_conn_start(conn->tls);
 	if (err)
 		conn_fail_engine(conn, WHAT, err);
-	else
-		handshake_continue(conn);
+	else	/* a client speaks first, and listeners wait for that: see listener_start() */
+		go_on(conn, conn->gate->settings->mode == GATE_SERVE);
 }
 
 void handshake_key_reply(struct conn *conn, const uint8_t *reply, size_t len)
@@ -101,5 +131,5 @@ void handshake_key_reply(struct conn *conn, const uint8_t *reply, size_t len)
 	if (err)
 		conn_fail_engine(conn, WHAT, err);
 	else
-		handshake_continue(conn);
+		go_on(conn, false);
 }

@@ -79,8 +79,11 @@ static int send_held(struct conn *conn)
 	return 0;
 }
 
-/* 1: fed; 0: nothing there; -1: failed, conn may be gone. */
-static int feed(struct conn *conn)
+/*
+ * 1: fed; 0: nothing there; -1: failed, conn may be gone.  *readable: there
+ * may be more: who gives less than was asked for has no more.
+ */
+static int feed(struct conn *conn, bool *readable)
 {
 	struct worker *worker = conn->worker;
 	size_t room = tls_conn_input_space(conn->tls);
@@ -90,6 +93,7 @@ static int feed(struct conn *conn)
 	if (room > sizeof(worker->wire))
 		room = sizeof(worker->wire);
 	n = recv(conn->tls_io.fd, worker->wire, room, 0);
+	*readable = n == (ssize_t)room;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n < 0) {
@@ -125,7 +129,8 @@ static int deliver(struct conn *conn, size_t len)
 	return 0;
 }
 
-static enum pump tls_to_plain(struct conn *conn)
+/* readable: receiving may bring something; else the event loop will say when. */
+static enum pump tls_to_plain(struct conn *conn, bool readable)
 {
 	int turns = TURNS;
 	size_t len;
@@ -142,9 +147,9 @@ static enum pump tls_to_plain(struct conn *conn)
 		if (ret == TLS_ERR_CLOSED) {
 			conn->tls_eof = true;
 		} else if (ret == TLS_ERR_AGAIN) {
-			if (!turns-- || output_len(conn) > OUTPUT_HIGH)
+			if (!readable || !turns-- || output_len(conn) > OUTPUT_HIGH)
 				break;
-			ret = feed(conn);
+			ret = feed(conn, &readable);
 			if (ret < 0)
 				return PUMP_FAILED;
 			if (!ret)
@@ -164,14 +169,15 @@ static enum pump tls_to_plain(struct conn *conn)
 	return PUMP_WAITS;
 }
 
-/* Seals one receive call's bytes.  1: go on; 0: nothing there; -1: failed. */
-static int seal(struct conn *conn)
+/* Seals one receive call's bytes.  1: go on; 0: nothing there; -1: failed. *readable as above. */
+static int seal(struct conn *conn, bool *readable)
 {
 	struct worker *worker = conn->worker;
 	ssize_t n;
 	int err;
 
 	n = recv(conn->plain_io.fd, worker->plain, sizeof(worker->plain), 0);
+	*readable = n == (ssize_t)sizeof(worker->plain);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n < 0) {
@@ -193,7 +199,7 @@ static int seal(struct conn *conn)
 	return 1;
 }
 
-static enum pump plain_to_tls(struct conn *conn)
+static enum pump plain_to_tls(struct conn *conn, bool readable)
 {
 	int turns = TURNS;
 	int ret;
@@ -202,16 +208,18 @@ static enum pump plain_to_tls(struct conn *conn)
 		ret = conn_flush(conn);
 		if (ret < 0)
 			return fail(conn, strerror(errno));
-		if (ret || conn->plain_eof || !turns--)
+		if (ret || conn->plain_eof || !readable || !turns--)
 			break;
-		ret = seal(conn);
+		ret = seal(conn, &readable);
 		if (ret < 0)
 			return PUMP_FAILED;
 		if (!ret)
 			break;
 	}
 	if (conn->plain_eof && !output_len(conn) && !conn->tls_shut) {
-		(void)shutdown(conn->tls_io.fd, SHUT_WR);	/* as above */
+		/* as above; both directions are over: closing does it */
+		if (!conn->plain_shut)
+			(void)shutdown(conn->tls_io.fd, SHUT_WR);
 		conn->tls_shut = true;
 	}
 	return PUMP_WAITS;
@@ -244,9 +252,10 @@ static void finish(struct conn *conn)
 	conn_free(conn);
 }
 
-void userpath_continue(struct conn *conn)
+static void pump(struct conn *conn, bool tls_readable, bool plain_readable)
 {
-	if (tls_to_plain(conn) == PUMP_FAILED || plain_to_tls(conn) == PUMP_FAILED)
+	if (tls_to_plain(conn, tls_readable) == PUMP_FAILED ||
+	    plain_to_tls(conn, plain_readable) == PUMP_FAILED)
 		return;
 	if (conn->tls_shut && conn->plain_shut)
 		finish(conn);
@@ -254,12 +263,19 @@ void userpath_continue(struct conn *conn)
 		watch_both(conn);
 }
 
+void userpath_continue(struct conn *conn, const ev_io *io, int events)
+{
+	bool readable = events & EV_READ;
+
+	pump(conn, readable && io == &conn->tls_io, readable && io == &conn->plain_io);
+}
+
 void userpath_start(struct conn *conn)
 {
 	conn->state = CONN_RELAY;
 	conn->active = ev_now(conn->worker->loop);
 	conn_deadline(conn, conn->gate->settings->idle_timeout);
-	userpath_continue(conn);
+	pump(conn, false, false);
 }
 
 void userpath_timer(struct conn *conn)

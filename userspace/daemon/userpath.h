@@ -7,12 +7,14 @@
 #ifndef TLSGATE_DAEMON_USERPATH_H
 #define TLSGATE_DAEMON_USERPATH_H
 
+#include <ev.h>
+
 struct conn;
 
 /* Both sides are connected and the handshake is over.  May free conn. */
 void userpath_start(struct conn *conn);
-/* One of the sides is ready for what was watched.  May free conn. */
-void userpath_continue(struct conn *conn);
+/* A side is ready for these of the events watched.  May free conn. */
+void userpath_continue(struct conn *conn, const ev_io *io, int events);
 /* The idle timer fired.  May free conn. */
 void userpath_timer(struct conn *conn);
 

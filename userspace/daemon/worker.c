@@ -16,7 +16,7 @@
 #include "daemon/conn.h"
 #include "lib/libtlsgate.h"
 
-#define ACCEPT_BATCH	32
+#define ACCEPT_MAX	32	/* in one turn */
 #define PAUSE_SECONDS	0.2
 #define ROTATE_SECONDS	10.	/* how late a worker may be with a new ticket key */
 
@@ -63,17 +63,26 @@ static bool is_lasting(int error)
 	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
 }
 
+/* Alone, a connection should not pay for an accept that finds nothing; a crowd shares it. */
+static size_t accept_batch(const struct worker *worker)
+{
+	size_t batch = 1 + worker->handshakes / 4;
+
+	return batch < ACCEPT_MAX ? batch : ACCEPT_MAX;
+}
+
 static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct worker_listener *listener = io->data;
 	struct worker *worker = listener->worker;
 	struct sockaddr_in6 client;
+	size_t i, batch = accept_batch(worker);
 	socklen_t len;
-	int i, fd;
+	int fd;
 
 	(void)loop;
 	(void)events;
-	for (i = 0; i < ACCEPT_BATCH && worker->accepting; i++) {
+	for (i = 0; i < batch && worker->accepting; i++) {
 		len = sizeof(client);
 		fd = accept4(io->fd, (struct sockaddr *)&client, &len,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -100,6 +100,25 @@ static void test_limits(void)
 	       ":1 and 0.0.0.0:1 are not");
 }
 
+static void test_local(void)
+{
+	static const struct {
+		const char *text;
+		bool local;
+	} cases[] = {
+		{ "127.0.0.1:1", true }, { "127.8.0.1:1", true }, { ":1", true },
+		{ "[::1]:1", true }, { "unix:/x", true },
+		{ "128.0.0.1:1", false }, { "10.0.0.1:1", false }, { "[::2]:1", false },
+	};
+	struct addr list[ADDR_LIST_MAX];
+	const char *why;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		tap_ok(addr_resolve(cases[i].text, list, &why) == 1 &&
+		       addr_is_local(&list[0]) == cases[i].local, "%s is %s", cases[i].text,
+		       cases[i].local ? "local" : "not local");
+}
+
 int main(void)
 {
 	const size_t listens = sizeof(listen_cases) / sizeof(listen_cases[0]);
@@ -111,5 +130,6 @@ int main(void)
 	for (i = 0; i < backends; i++)
 		test_backend(&backend_cases[i]);
 	test_limits();
+	test_local();
 	return tap_done();
 }
