@@ -2,14 +2,14 @@
 # What `make bench`, `bench-native` and `bench-profile` run: programs, and count.so, a plugin for
 # QEMU itself.
 
-BENCH_PROGS := $(addprefix $(BUILD)/bench/,client backend splice sockets aead)
+BENCH_PROGS := $(addprefix $(BUILD)/bench/,client backend splice sockets aead handshake)
 BENCH_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-missing-field-initializers
 
 .PHONY: bench bench-native bench-profile bench-programs
 bench-programs: $(BENCH_PROGS) $(BUILD)/bench/count.so
 
 $(BENCH_PROGS): $(BUILD)/bench/%: selftests/bench/%.c selftests/bench/busy.c selftests/bench/busy.h \
-	$(GATE_LIB)
+	$(GATE_LIB) $(ENGINE_LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(US_CPPFLAGS) $(PKG_CFLAGS) $(BENCH_CFLAGS) $(CFLAGS) -o $@ $(filter %.c %.a,$^) \

@@ -2,13 +2,14 @@
 /*
  * The one client of every row: HTTP/1.1 over OpenSSL, or over plain TCP.
  *
- *	client [-n] [-p] [-2] [-c SUITE] PORT get|put|both|churn|resume SIZE COUNT
+ *	client [-n] [-p] [-2] [-c SUITE] PORT get|put|both|churn|resume|full|again SIZE COUNT
  *
  * get, put, both: COUNT transactions of SIZE bytes down, up, or both ways at
  * once, on one connection that has carried one already.  churn: COUNT times
  * connect, full handshake, one get of SIZE bytes, close; resume: the same with
- * the first connection's session.  Prints the instructions of the whole guest
- * for them, one number (busy.h).  -n: nothing; -p: plain TCP; -2: TLS 1.2.
+ * the first connection's session; full, again: as these two, but without the
+ * get.  Prints the instructions of the whole guest for them, one number
+ * (busy.h).  -n: nothing; -p: plain TCP; -2: TLS 1.2.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -76,6 +77,7 @@ static void client_connect(struct client *c, SSL_SESSION *resume)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(c->port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	SSL_SESSION *copy;
 	int one = 1;
 
 	c->have = 0;
@@ -86,9 +88,12 @@ static void client_connect(struct client *c, SSL_SESSION *resume)
 	if (!c->ctx)
 		return;
 	c->ssl = SSL_new(c->ctx);
+	/* libssl resumes no session twice: a copy, since there may be no newer one */
+	copy = resume ? SSL_SESSION_dup(resume) : NULL;
 	if (!c->ssl || !SSL_set_app_data(c->ssl, c) || !SSL_set_fd(c->ssl, c->fd) ||
-	    (resume && !SSL_set_session(c->ssl, resume)) || SSL_connect(c->ssl) != 1)
+	    (resume && !SSL_set_session(c->ssl, copy)) || SSL_connect(c->ssl) != 1)
 		die_ssl("handshake");
+	SSL_SESSION_free(copy);
 	if (resume && !SSL_session_reused(c->ssl))
 		errx(1, "the session was not resumed");
 }
@@ -214,6 +219,12 @@ static void both(struct client *c, uint64_t size)
 	fcntl(c->fd, F_SETFL, 0);
 }
 
+static void nothing(struct client *c, uint64_t size)
+{
+	(void)c;
+	(void)size;
+}
+
 static const struct {
 	const char *name;
 	void (*transact)(struct client *c, uint64_t size);
@@ -224,6 +235,8 @@ static const struct {
 	{ "both", both },
 	{ "churn", get, .anew = true },
 	{ "resume", get, .anew = true, .resume = true },
+	{ "full", nothing, .anew = true },
+	{ "again", nothing, .anew = true, .resume = true },
 };
 
 static void run(struct client *c, unsigned int job, uint64_t size, unsigned long count,
@@ -233,7 +246,11 @@ static void run(struct client *c, unsigned int job, uint64_t size, unsigned long
 	unsigned long i;
 
 	client_connect(c, NULL);
-	jobs[job].transact(c, size);
+	/* by the answer, the tickets have come, too */
+	if (jobs[job].anew)
+		get(c, size);
+	else
+		jobs[job].transact(c, size);
 	if (jobs[job].anew)
 		client_close(c);
 	if (count_instructions)
@@ -253,7 +270,8 @@ static void run(struct client *c, unsigned int job, uint64_t size, unsigned long
 
 static void usage(void)
 {
-	errx(2, "usage: client [-n] [-p] [-2] [-c SUITE] PORT get|put|both|churn|resume SIZE COUNT");
+	errx(2, "usage: client [-n] [-p] [-2] [-c SUITE] PORT JOB SIZE COUNT; "
+	     "JOB: get, put, both, churn, resume, full, again");
 }
 
 int main(int argc, char **argv)

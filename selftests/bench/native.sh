@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# make bench-native: CPU microseconds of the server's processes for a full TLS
-# 1.3 handshake (ECDSA P-256, X25519), on this machine, no guest: tlsgated with
-# --data-path=user and its peers in turn, ROUNDS times, medians.  Prints while
-# it runs; build/bench/native.csv: subject,round,handshakes,microseconds.
+# make bench-native: what handshakes cost the server on this machine, no guest:
+# TLS 1.3, ECDSA P-256, X25519, AES-128-GCM; tlsgated with --data-path=user and
+# its peers in turn, ROUNDS times, medians.  Prints while it runs, and writes
+# build/bench/native.csv (row,subject,round,count,microseconds; two workers:
+# of the busiest process; memory: bytes) and build/bench/native.md.
 #
-# Environment: ROUNDS (5), COUNT (handshakes a round, 2000).
+# Environment: ROUNDS (9), COUNT (handshakes a round, 1000), ROWS, SUBJECTS.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 tree=$here/../..
@@ -17,8 +18,22 @@ bench=$tree/build/bench
 bulk=$((1 << 20))
 # shellcheck source-path=SCRIPTDIR
 . "$here/subjects.sh"
-subjects=(tlsgate-user nginx-stream haproxy hitch)
+
+# row | the client's job | clients at once | subjects
+rows=(
+	"handshake | full | 1 | relays"
+	"resumption | again | 1 | relays"
+	"churn | churn | 1 | relays"
+	"churn-resumed | resume | 1 | relays"
+	"churn-8 | churn | 8 | relays"
+	"workers | churn | 8 | tlsgate-user tlsgate-two"
+	"memory-handshake | full | - | tlsgate libssl"
+	"memory-resumption | resume | - | tlsgate libssl"
+	"memory-held | memory | - | tlsgate libssl"
+)
+relays="${SUBJECTS:-tlsgate-user nginx-stream haproxy hitch}"
 csv=$bench/native.csv
+count=${COUNT:-1000}
 
 "$here/../deps.sh" build bench && make -s -C "$tree" userspace bench-programs || exit 1
 
@@ -31,19 +46,6 @@ family() {
 	done
 }
 
-# cpu NAME: microseconds its processes have run, utime and stime, in steps of a clock tick: hence
-# many handshakes a round.
-cpu() {
-	local pid stat sum=0
-	local -a fields
-	for pid in $(family "${pid_of[$1]}"); do
-		stat=$(< "/proc/$pid/stat") || continue
-		read -ra fields <<< "${stat##*) }"
-		sum=$((sum + fields[11] + fields[12]))
-	done
-	echo $((sum * 1000000 / $(getconf CLK_TCK)))
-}
-
 process_of() {
 	case $1 in
 	nginx-*) echo nginx ;;
@@ -51,36 +53,86 @@ process_of() {
 	esac
 }
 
-round() {
-	local subject=$1 name before used
-	name=$(process_of "$subject")
-	before=$(cpu "$name")
-	"$bench/client" -n "${port_of[$subject]}" churn 64 "$count" > /dev/null ||
-		bail_out "$subject does not answer"
-	# The client connects once more to warm up.
-	used=$((($(cpu "$name") - before) / (count + 1)))
-	echo "$subject: $used us"
-	echo "$subject,$2,$count,$used" >> "$csv"
-}
-
-medians() {
-	local subject
-	for subject in "${subjects[@]}"; do
-		awk -F, -v s="$subject" '$1 == s { print $4 }' "$csv" | sort -n |
-			awk -v s="$subject" '{ v[NR] = $1 } END { print s ": median", v[int((NR + 1) / 2)],
-				"us, from", v[1], "to", v[NR] }'
+# cpu SUBJECT: a line for each of its processes: id, nanoseconds that it has run.
+cpu() {
+	local pid stat sum
+	for pid in $(family "${pid_of[$(process_of "$1")]}"); do
+		sum=0
+		for stat in /proc/"$pid"/task/*/schedstat; do
+			read -r stat _ < "$stat" && sum=$((sum + stat))
+		done
+		echo "$pid $sum"
 	done
 }
 
-count=${COUNT:-2000}
+# used WHAT BEFORE AFTER: nanoseconds of all processes (sum) or of the busiest (max).
+used() {
+	join <(sort <<< "$2") <(sort <<< "$3") |
+		awk -v what="$1" '{ n = $3 - $2; sum += n; if (n > max) max = n }
+			END { print what == "sum" ? sum : max }'
+}
+
+# relayed JOB CLIENTS SUBJECT WHAT: microseconds a connection, in $result.
+relayed() {
+	local before after i ns each=$((count / $2)) failed=0
+	local -a clients=()
+	before=$(cpu "$3")
+	for ((i = 0; i < $2; i++)); do
+		"$bench/client" -n "${port_of[$3]}" "$1" 64 "$each" & clients+=($!)
+	done
+	for i in "${clients[@]}"; do
+		wait "$i" || failed=1
+	done
+	after=$(cpu "$3")
+	((!failed)) || bail_out "$3 does not answer"
+	ns=$(used "$4" "$before" "$after")
+	# Each client connects once more to warm up.
+	result=$(awk -v ns="$ns" -v n="$(((each + 1) * $2))" 'BEGIN { printf "%.1f", ns / n / 1000 }')
+}
+
+# in_memory JOB SUBJECT: microseconds, or bytes, in $result.
+in_memory() {
+	result=$("$bench/handshake" "$2" "$1" "$count" "$tmp/cert.pem" "$tmp/cert.key") ||
+		bail_out "$2: $1 in memory does not work"
+	[[ $1 == memory ]] || result=$(awk -v ns="$result" 'BEGIN { printf "%.1f", ns / 1000 }')
+}
+
+measure() {
+	local row=$1 job=$2 clients=$3 subject=$4 what=sum
+	[[ $row != workers ]] || what=max
+	if [[ $clients == - ]]; then
+		in_memory "$job" "$subject"
+	else
+		relayed "$job" "$clients" "$subject" "$what"
+	fi
+	echo "$row $subject: $result"
+	echo "$row,$subject,$5,$count,$result" >> "$csv"
+}
+
+# all DO: DO row job clients subject, for each of the rows wanted.
+all() {
+	local line row job clients subjects subject
+	for line in "${rows[@]}"; do
+		IFS='|' read -r row job clients subjects <<< "${line// | /|}"
+		[[ -z ${ROWS:-} || " $ROWS " == *" $row "* ]] || continue
+		[[ $subjects != relays ]] || subjects=$relays
+		for subject in $subjects; do
+			"$1" "$row" "$job" "$clients" "$subject" "${2:-}"
+		done
+	done
+}
+
+start_once() {
+	[[ $3 != - && -z ${started[$4]:-} ]] || return 0
+	start "$4" || bail_out "$4: $why"
+	started[$4]=1
+}
+declare -A started=()
+
 prepare_bench || bail_out "$why"
-for subject in "${subjects[@]}"; do
-	start "$subject" || bail_out "$subject: $why"
+all start_once
+echo "row,subject,round,count,value" > "$csv"
+for ((n = 1; n <= ${ROUNDS:-9}; n++)); do
+	all measure "$n"
 done
-echo "subject,round,handshakes,microseconds" > "$csv"
-for ((n = 1; n <= ${ROUNDS:-5}; n++)); do
-	for subject in "${subjects[@]}"; do
-		round "$subject" "$n"
-	done
-done
-medians
+python3 "$here/native.py" "$csv" "$bench/native.md"

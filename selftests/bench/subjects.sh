@@ -12,7 +12,7 @@ backend_socket=$tmp/backend.sock
 
 declare -A port_of=(
 	[none]=$backend_port [plain-relay]=9001
-	[tlsgate]=9010 [tlsgate-unix]=9011 [tlsgate-user]=9012
+	[tlsgate]=9010 [tlsgate-unix]=9011 [tlsgate-user]=9012 [tlsgate-two]=9013
 	[nginx-stream]=9020 [nginx-http]=9021 [nginx-http-ktls]=9022
 	[haproxy]=9030 [hitch]=9040 [stunnel]=9050 [ktls-splice]=9060
 )
@@ -43,7 +43,7 @@ start_backend() {
 
 start_tlsgate() {
 	spawn "$1" "$tree/build/tlsgated" serve "127.0.0.1:${port_of[$1]}" "$2" "--data-path=$3" \
-		--workers=1 --cert "$tmp/cert.pem" --key "$tmp/cert.key"
+		"--workers=${4:-1}" --cert "$tmp/cert.pem" --key "$tmp/cert.key"
 	ready "$1" "${port_of[$1]}"
 }
 
@@ -132,6 +132,7 @@ start() {
 	tlsgate) start_tlsgate tlsgate "127.0.0.1:$backend_port" kernel ;;
 	tlsgate-unix) start_tlsgate tlsgate-unix "unix:$backend_socket" kernel ;;
 	tlsgate-user) start_tlsgate tlsgate-user "127.0.0.1:$backend_port" user ;;
+	tlsgate-two) start_tlsgate tlsgate-two "127.0.0.1:$backend_port" user 2 ;;
 	plain-relay|nginx-*) [[ -n ${pid_of[nginx]:-} ]] || start_nginx ;;
 	ktls-splice)
 		spawn ktls-splice "$bench/splice" "${port_of[ktls-splice]}" "$backend_port" \
