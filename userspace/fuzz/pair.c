@@ -7,7 +7,7 @@
 #include "fuzz.h"
 #include "pki.h"
 
-#define NOW		INT64_C(1767225600)	/* 2026-01-01 */
+#define NOW		INT64_C(1798761600)	/* 2027-01-01 */
 #define ROUNDS		40	/* of the pump: more than any handshake takes */
 #define MAX_MEMORY	(600 * 1024)	/* of buffers, for one connection */
 
@@ -89,13 +89,12 @@ static void on_event(void *arg, void *conn_arg, const struct tls_event *event)
 
 static void add_certificate(struct tls_config *config, const char *pem, bool ocsp)
 {
-	static const uint8_t response[] = { 0x30, 0x03, 0x0a, 0x01, 0x06 };	/* "unauthorized" */
 	struct tls_certificate *cert;
 	int err = tls_certificate_new(&cert, pem, strlen(pem), NULL);
 
 	must(!err, "certificate");
 	if (ocsp)
-		err = tls_certificate_set_ocsp(cert, response, sizeof(response));
+		err = tls_certificate_set_ocsp(cert, fuzz_pki_ocsp, sizeof(fuzz_pki_ocsp));
 	must(!err && !tls_config_add_certificate(config, cert), "certificate");
 	tls_certificate_free(cert);
 }

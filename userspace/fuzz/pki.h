@@ -1,63 +1,86 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Certificates of the fuzzed engines, fixed so that a corpus means the same on
- * every machine: a P-256 CA, and leaves for host.test by it, valid until 2035.
- * Nobody has their keys, which transparent.c does without.
+ * every machine: a P-256 CA, and leaves for host.test by it, valid until 2035;
+ * an OCSP response for the RSA leaf, valid from November 2026 to 2034.  Nobody
+ * has their keys, which transparent.c does without.
  */
 #ifndef TLSGATE_FUZZ_PKI_H
 #define TLSGATE_FUZZ_PKI_H
 
 static const char fuzz_pki_ca[] =
 	"-----BEGIN CERTIFICATE-----\n"
-	"MIIBVTCB+6ADAgECAgEBMAoGCCqGSM49BAMCMBIxEDAOBgNVBAMMB2Z1enogQ0Ew\n"
+	"MIIBVDCB+6ADAgECAgEBMAoGCCqGSM49BAMCMBIxEDAOBgNVBAMMB2Z1enogQ0Ew\n"
 	"HhcNMjUwMTAxMDAwMDAwWhcNMzUwMTAxMDAwMDAwWjASMRAwDgYDVQQDDAdmdXp6\n"
-	"IENBMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEHtXL3PpDvddc4J4z1q8cBIm1\n"
-	"gGJU7+ml8+yZLrL/CUoq5nHSvTwA/cAviuqE2vH5sDadcrNU5AXdpa7dxpCb/aNC\n"
-	"MEAwDwYDVR0TAQH/BAUwAwEB/zAOBgNVHQ8BAf8EBAMCAgQwHQYDVR0OBBYEFCNv\n"
-	"j2Quv1xaz3XG2RNB35SmklF2MAoGCCqGSM49BAMCA0kAMEYCIQC9bJzM1AlBUrwv\n"
-	"z2UWkkQTnynmnKwbLMueQ4q0al9ntAIhAPR28pCyzu/wGzGOV17wbVptsqrl+/fv\n"
-	"YAgn0igVZI/G\n"
+	"IENBMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEeu2qjMOttRqmuI4uS12iJHQ+\n"
+	"kObJfioO6I/zTX6wNrE5FlxCTnBgoOCIrnHiSfGHvnSAAgNGfQ6UqCJzxyxns6NC\n"
+	"MEAwDwYDVR0TAQH/BAUwAwEB/zAOBgNVHQ8BAf8EBAMCAoQwHQYDVR0OBBYEFCBB\n"
+	"QRk195oMHPt4OcVLBQxHkO5tMAoGCCqGSM49BAMCA0gAMEUCIAww/Gfdx7vJhzSN\n"
+	"hmMLYDye2Z8PezPZ2slwxO9+N5tvAiEA0wtNjG3m4LWwjRZyxx0Zb70KW2pkK29I\n"
+	"z0Ou8ZKIc8g=\n"
 	"-----END CERTIFICATE-----\n";
 
 static const char fuzz_pki_p256[] =
 	"-----BEGIN CERTIFICATE-----\n"
 	"MIIBfzCCASSgAwIBAgIBAjAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdmdXp6IENB\n"
 	"MB4XDTI1MDEwMTAwMDAwMFoXDTM1MDEwMTAwMDAwMFowDzENMAsGA1UEAwwEbGVh\n"
-	"ZjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABJku7tfJ8X2y7We6RkEeEfUwjlrp\n"
-	"tPT9NwiOOyleYfTENhhTPNzQ+zjYZRftZ769cj+HZc9ccwjKVpHp2An3CiKjbjBs\n"
+	"ZjBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABAW+nkqvDoh/aM+OHtW2w56BgHyZ\n"
+	"YqBeEkEpK7QEA714Cwlkqqk1WNMfwOWTAVxiTUox+9VX8JVdHB/1G0YL5aWjbjBs\n"
 	"MBoGA1UdEQQTMBGCCWhvc3QudGVzdIcEwAACATAOBgNVHQ8BAf8EBAMCB4AwHQYD\n"
-	"VR0OBBYEFF1gUCD9+UARDqq1tjgyVU4SmtaZMB8GA1UdIwQYMBaAFCNvj2Quv1xa\n"
-	"z3XG2RNB35SmklF2MAoGCCqGSM49BAMCA0kAMEYCIQCtt8jYbnIDyH3ZERJelqcQ\n"
-	"BWIyrUx+qLoom62fKSqjoQIhAM2MeVf77ZYM80mTt+985Xb933Z3y1vQKog8Ouj3\n"
-	"2rQt\n"
+	"VR0OBBYEFEtnNhxJXlPCiGMYbp1mF4ENDuu+MB8GA1UdIwQYMBaAFCBBQRk195oM\n"
+	"HPt4OcVLBQxHkO5tMAoGCCqGSM49BAMCA0kAMEYCIQDCdzwtUp+BEG/p8k3XpJWR\n"
+	"luqsBcWc2p9OxrE1+0GMigIhAKTybF0efe+FshLhxQRq2vfdKwT8oDFZTzWkQksQ\n"
+	"3Hz1\n"
 	"-----END CERTIFICATE-----\n";
 
 static const char fuzz_pki_rsa[] =
 	"-----BEGIN CERTIFICATE-----\n"
 	"MIICRjCCAe2gAwIBAgIBAzAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdmdXp6IENB\n"
 	"MB4XDTI1MDEwMTAwMDAwMFoXDTM1MDEwMTAwMDAwMFowEzERMA8GA1UEAwwIbGVh\n"
-	"Zi1yc2EwggEiMA0GCSqGSIb3DQEBAQUAA4IBDwAwggEKAoIBAQC5hlFJnYKPHqGa\n"
-	"r4nYfGluK/T2Rx1vXpAwIjv8uKyv1T5xrPARk7CVsWyEHACud+VNi9sioEK0dpPN\n"
-	"cR62WNzOgONFzyr7QUJcD3grptsNgX4YdQF90kRiJatnvOFfaGSPzbHe0grrbQsB\n"
-	"uu8DgtUSQCs7/wTd49xdT+jdX6SO4VvaD61MKMV0Up/46c2caZ2CK/wjZzJfNOte\n"
-	"jWjSsxaZnpE0H5Fe6vOqJcmuLcrSqbZHt7Z1VqNQ3HY2mRvh8rlZQ38iuyqjR5+A\n"
-	"R5VA8nWZq6u4mx3A6TwYD58UD8hei1hzEwq05ZUveNX2DygFFTMqBYEr/R053y2F\n"
-	"BgiPxzOxAgMBAAGjaDBmMBQGA1UdEQQNMAuCCWhvc3QudGVzdDAOBgNVHQ8BAf8E\n"
-	"BAMCBaAwHQYDVR0OBBYEFMPLABFLK2pUDYvTpB6ARtrl6MdlMB8GA1UdIwQYMBaA\n"
-	"FCNvj2Quv1xaz3XG2RNB35SmklF2MAoGCCqGSM49BAMCA0cAMEQCIEm+3qBsDAOH\n"
-	"UTp85NQgt3WTfE0RakTCNU+MZbh+QxhPAiB7SDpcT68IGfb10uWfY6dnKXsFTQ77\n"
-	"CIRV+HCbdVVOkg==\n"
+	"Zi1yc2EwggEiMA0GCSqGSIb3DQEBAQUAA4IBDwAwggEKAoIBAQC8HUhtAaw/Cbvf\n"
+	"v/ZU+m+rpNA9Tug/mEvodfL3dIIDM3wnVxF4nEttFEef799K387t4BcXIWQzLwTE\n"
+	"qisUf2ZW54Vw9XZGfwebp1yPElRFSM5i5ORpxg2cfCPJ0uf8AAQFirs20kUXrAlC\n"
+	"oHfNQroUY8Dd2jVGxLO85+ot6XWMMzH5Xw09YI5o7iMm9tSjEiLc/TBmpRKZOw5q\n"
+	"nw024GnZzFJVI6SCqa1hkNgyCVfSRNPt/63kcFHgaxgXm189fk55LwDbJTkA/dLZ\n"
+	"+zdAX/n9TbbAFah11KBodaE6KM8rv4eQ2Ixh0SvBlqsj38nb/2uaXXrUYjzGHvTS\n"
+	"wnJ5i+LPAgMBAAGjaDBmMBQGA1UdEQQNMAuCCWhvc3QudGVzdDAOBgNVHQ8BAf8E\n"
+	"BAMCBaAwHQYDVR0OBBYEFB+SIjncc3lA6UOSyWlHkJ+4kSfdMB8GA1UdIwQYMBaA\n"
+	"FCBBQRk195oMHPt4OcVLBQxHkO5tMAoGCCqGSM49BAMCA0cAMEQCIEESYcrjH/4y\n"
+	"8ySk3P4XnTzPmLybdpV8ehvLxIdz4F3sAiBxSSmhgiaGBFEpIertwm/mjtFlNSSj\n"
+	"aCqiPbFNpW1a7g==\n"
 	"-----END CERTIFICATE-----\n";
 
 static const char fuzz_pki_ed25519[] =
 	"-----BEGIN CERTIFICATE-----\n"
-	"MIIBOjCB4KADAgECAgEEMAoGCCqGSM49BAMCMBIxEDAOBgNVBAMMB2Z1enogQ0Ew\n"
+	"MIIBOTCB4KADAgECAgEEMAoGCCqGSM49BAMCMBIxEDAOBgNVBAMMB2Z1enogQ0Ew\n"
 	"HhcNMjUwMTAxMDAwMDAwWhcNMzUwMTAxMDAwMDAwWjARMQ8wDQYDVQQDDAZjbGll\n"
-	"bnQwKjAFBgMrZXADIQDFBNrHbdtAkO2WmP1RZZDBzMqHI2sv7Z+s/bb2stgIEaNX\n"
-	"MFUwEwYDVR0lBAwwCgYIKwYBBQUHAwIwHQYDVR0OBBYEFO9/oD/yXm3G5y5sZ79Z\n"
-	"n444cL5zMB8GA1UdIwQYMBaAFCNvj2Quv1xaz3XG2RNB35SmklF2MAoGCCqGSM49\n"
-	"BAMCA0kAMEYCIQCagbzz7yXhGnvWXdpHIalamejYimXYVJTATKsHy3CBLwIhALCP\n"
-	"xW3LyfY+F2xtdA04+1FFJb3bfuvQVR/wEtRxvGKG\n"
+	"bnQwKjAFBgMrZXADIQBDs/4VOPth3WuDF8+FBFwnVM+EqO3k5+UA2cmOHmpXUKNX\n"
+	"MFUwEwYDVR0lBAwwCgYIKwYBBQUHAwIwHQYDVR0OBBYEFKZTi4YtDgAfTouEr79Y\n"
+	"8FSPPWhGMB8GA1UdIwQYMBaAFCBBQRk195oMHPt4OcVLBQxHkO5tMAoGCCqGSM49\n"
+	"BAMCA0gAMEUCIGzF5+WGC9H+U9IHSUoEHERuSE5Tr8fV/6bYGwHEhiGwAiEA8Ebm\n"
+	"JrStYcRG+x83f2iwe9CWsdn0VcnhFow1ZhO5MuA=\n"
 	"-----END CERTIFICATE-----\n";
+
+static const uint8_t fuzz_pki_ocsp[] = {
+	0x30, 0x81, 0xff, 0x0a, 0x01, 0x00, 0xa0, 0x81, 0xf9, 0x30, 0x81, 0xf6, 0x06, 0x09,
+	0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01, 0x04, 0x81, 0xe8, 0x30, 0x81,
+	0xe5, 0x30, 0x81, 0x8d, 0xa1, 0x14, 0x30, 0x12, 0x31, 0x10, 0x30, 0x0e, 0x06, 0x03,
+	0x55, 0x04, 0x03, 0x0c, 0x07, 0x66, 0x75, 0x7a, 0x7a, 0x20, 0x43, 0x41, 0x18, 0x0f,
+	0x32, 0x30, 0x32, 0x36, 0x31, 0x31, 0x32, 0x33, 0x32, 0x32, 0x30, 0x34, 0x34, 0x38,
+	0x5a, 0x30, 0x64, 0x30, 0x62, 0x30, 0x3a, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03,
+	0x02, 0x1a, 0x05, 0x00, 0x04, 0x14, 0x71, 0x0a, 0x15, 0x3e, 0x0d, 0xc9, 0x1a, 0x6b,
+	0x91, 0x98, 0x07, 0x21, 0x3c, 0x95, 0xa9, 0x2d, 0x73, 0xfc, 0xe3, 0x79, 0x04, 0x14,
+	0x20, 0x41, 0x41, 0x19, 0x35, 0xf7, 0x9a, 0x0c, 0x1c, 0xfb, 0x78, 0x39, 0xc5, 0x4b,
+	0x05, 0x0c, 0x47, 0x90, 0xee, 0x6d, 0x02, 0x01, 0x03, 0x80, 0x00, 0x18, 0x0f, 0x32,
+	0x30, 0x32, 0x36, 0x31, 0x31, 0x32, 0x33, 0x32, 0x32, 0x30, 0x34, 0x34, 0x38, 0x5a,
+	0xa0, 0x11, 0x18, 0x0f, 0x32, 0x30, 0x33, 0x34, 0x31, 0x31, 0x30, 0x31, 0x32, 0x32,
+	0x30, 0x34, 0x34, 0x38, 0x5a, 0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+	0x04, 0x03, 0x02, 0x03, 0x47, 0x00, 0x30, 0x44, 0x02, 0x1f, 0x21, 0x0b, 0xeb, 0x77,
+	0x95, 0x51, 0xe8, 0x05, 0x53, 0x6e, 0x56, 0x41, 0xca, 0x58, 0x47, 0xa6, 0x81, 0xce,
+	0x07, 0x3d, 0x31, 0xc4, 0xed, 0x42, 0x17, 0x6d, 0x91, 0x7a, 0x22, 0x63, 0x0a, 0x02,
+	0x21, 0x00, 0x9b, 0x56, 0x32, 0xe9, 0x64, 0x44, 0x71, 0xb3, 0x81, 0xaf, 0xfc, 0x6b,
+	0xa4, 0x9f, 0x01, 0xf8, 0x67, 0x06, 0x0f, 0x87, 0x8c, 0x04, 0x97, 0x02, 0x8f, 0x51,
+	0xe2, 0xbb, 0x54, 0x67, 0x08, 0xf7,
+};
 
 #endif /* TLSGATE_FUZZ_PKI_H */

@@ -59,6 +59,81 @@ static void save_message(const char *target, bool typed, uint8_t choice, struct 
 	tls_buf_free(&seed);
 }
 
+/* Where the extensions of a hello are, counted from its type; 0: there are none. */
+static size_t extensions_at(struct tls_slice message)
+{
+	struct tls_reader in, vec;
+	bool client = message.p[0] == TLS_MSG_CLIENT_HELLO;
+
+	tls_reader_init(&in, message.p, message.len);
+	(void)tls_read_bytes(&in, TLS_HANDSHAKE_HEADER + 2 + TLS_RANDOM_LEN);
+	tls_read_vec8(&in, &vec);
+	if (client)
+		tls_read_vec16(&in, &vec);
+	else
+		(void)tls_read_u16(&in);
+	if (client)
+		tls_read_vec8(&in, &vec);
+	else
+		(void)tls_read_u8(&in);
+	return tls_read_more(&in) ? (size_t)(in.p - message.p) : 0;
+}
+
+/* The hello with one extension more: the first, for pre_shared_key must be the last. */
+static void add_extension(struct tls_slice hello, struct tls_slice extension, struct tls_buf *out)
+{
+	size_t at = extensions_at(hello);
+	const uint8_t *p = hello.p + at;
+	struct tls_vec message, extensions;
+
+	if (!at)
+		abort();
+	tls_put_u8(out, hello.p[0]);
+	message = tls_put_open(out, 3);
+	tls_put_bytes(out, hello.p + TLS_HANDSHAKE_HEADER, at - TLS_HANDSHAKE_HEADER);
+	extensions = tls_put_open(out, 2);
+	tls_put_bytes(out, extension.p, extension.len);
+	tls_put_bytes(out, p + 2, hello.len - at - 2);
+	tls_put_close(out, extensions);
+	tls_put_close(out, message);
+}
+
+/* What our own ends never send: a cookie, early data. */
+static void save_cookie(uint8_t choice, struct tls_slice hello)
+{
+	static const uint8_t cookie[] = { 0, 44, 0, 5, 0, 3, 'a', 'b', 'c' };
+	struct tls_buf more = { .limit = SIZE_MAX };
+
+	add_extension(hello, (struct tls_slice){ cookie, sizeof(cookie) }, &more);
+	number += 50;
+	save_message("server_hello", false, choice, (struct tls_slice){ more.data, more.len });
+	number -= 50;
+	tls_buf_free(&more);
+}
+
+static void save_early_data(uint8_t choice, struct tls_slice hello)
+{
+	static const uint8_t early_data[] = { 0, 42, 0, 0 };
+	struct tls_buf more = { .limit = SIZE_MAX }, seed = { .limit = SIZE_MAX };
+	struct tls_vec record;
+
+	add_extension(hello, (struct tls_slice){ early_data, sizeof(early_data) }, &more);
+	number += 50;
+	save_message("client_hello", false, choice, (struct tls_slice){ more.data, more.len });
+	number -= 50;
+	tls_put_u8(&seed, choice | FUZZ_SECOND);	/* fuzz_record.c: before the handshake */
+	tls_put_u8(&seed, 0xff);
+	tls_put_u8(&seed, TLS_RECORD_HANDSHAKE);
+	tls_put_u16(&seed, TLS_1_2);
+	record = tls_put_open(&seed, 2);
+	tls_put_bytes(&seed, more.data, more.len);
+	tls_put_close(&seed, record);
+	tls_put_bytes(&seed, "\x17\x03\x03\x00\x14" FUZZ_BAD FUZZ_BAD FUZZ_BAD FUZZ_BAD FUZZ_BAD, 25);
+	save("record", "early-data", &seed);
+	tls_buf_free(&seed);
+	tls_buf_free(&more);
+}
+
 static void on_sent(enum tls_role role, struct tls_slice message)
 {
 	uint8_t type = message.p[0], choice = (uint8_t)variant;
@@ -75,6 +150,10 @@ static void on_sent(enum tls_role role, struct tls_slice message)
 			     message);
 		known = true;
 	}
+	if (type == TLS_MSG_SERVER_HELLO && !strcmp(fuzz_variant_name(variant), "tls13-retry"))
+		save_cookie(choice, message);
+	if (type == TLS_MSG_CLIENT_HELLO && number == 1)
+		save_early_data(choice, message);
 	if (!known)
 		save_message("message", true, choice | client, message);
 }
