@@ -87,6 +87,9 @@ class Corpus:
         name = f"peer-{peer}-{number:02}"
         with open(os.path.join(self.folder, target, name), "wb") as f:
             f.write(start_bytes + body)
+        if kind in (1, 2, 12):
+            with open(os.path.join(self.folder, "explain", name), "wb") as f:
+                f.write(message)
 
 
 def capture_hello(corpus, name, command):

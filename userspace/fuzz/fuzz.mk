@@ -16,7 +16,9 @@ FUZZ_LDFLAGS := $(US_LDFLAGS) $(FUZZ_WRAP:%=-Wl,--wrap=%)
 FUZZ_SRC := $(sort $(wildcard userspace/fuzz/fuzz_*.c))
 FUZZ_TARGETS := $(FUZZ_SRC:userspace/fuzz/fuzz_%.c=%)
 FUZZ_HELPERS := userspace/fuzz/pair.c userspace/fuzz/message.c userspace/fuzz/transparent.c
-FUZZ_DAEMON := userspace/daemon/config.c userspace/daemon/settings.c
+# What a target needs beside the engine.
+FUZZ_MORE_settings := userspace/daemon/config.c userspace/daemon/settings.c
+FUZZ_MORE_explain := userspace/ctl/handshake_decode.c
 
 fuzz_obj = $(patsubst userspace/%.c,$(BUILD)/$(1)/%.o,$(2))
 
@@ -31,7 +33,7 @@ $(foreach dir,engine common,$(eval \
 # fuzz_program PROGRAM OBJECT-FOLDER TARGET FURTHER-SOURCES LINK-COMMAND
 define fuzz_program
 $(1): $(call fuzz_obj,$(2),userspace/fuzz/fuzz_$(3).c $(FUZZ_HELPERS) $(4) \
-		$(if $(filter settings,$(3)),$(FUZZ_DAEMON))) \
+		$(FUZZ_MORE_$(3))) \
 		$(BUILD)/$(2)/libcommon.a $(BUILD)/$(2)/libengine.a userspace/fuzz/fuzz.mk
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)

@@ -59,6 +59,17 @@ static void save_message(const char *target, bool typed, uint8_t choice, struct 
 	tls_buf_free(&seed);
 }
 
+static void save_whole(const char *target, struct tls_slice message)
+{
+	struct tls_buf seed = { .limit = SIZE_MAX };
+	char what[16];
+
+	tls_put_bytes(&seed, message.p, message.len);
+	snprintf(what, sizeof(what), "%02u", number);
+	save(target, what, &seed);
+	tls_buf_free(&seed);
+}
+
 /* Where the extensions of a hello are, counted from its type; 0: there are none. */
 static size_t extensions_at(struct tls_slice message)
 {
@@ -150,6 +161,9 @@ static void on_sent(enum tls_role role, struct tls_slice message)
 			     message);
 		known = true;
 	}
+	if (type == TLS_MSG_CLIENT_HELLO || type == TLS_MSG_SERVER_HELLO ||
+	    type == TLS_MSG_SERVER_KEY_EXCHANGE)
+		save_whole("explain", message);
 	if (type == TLS_MSG_SERVER_HELLO && !strcmp(fuzz_variant_name(variant), "tls13-retry"))
 		save_cookie(choice, message);
 	if (type == TLS_MSG_CLIENT_HELLO && number == 1)
