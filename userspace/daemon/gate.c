@@ -75,6 +75,68 @@ static int add_certs(struct gate *gate, uint32_t *next_key_id)
 	return 0;
 }
 
+/* 0: done; 1: it is about another certificate; -1: *why says what is wrong. */
+static int staple_to(struct gate *gate, size_t index, const char *path, const void *response,
+		     size_t len, const char **why)
+{
+	int64_t until;
+
+	if (tls_certificate_check_ocsp(gate->certs[index], response, len, &until, why))
+		return until < 0 ? 1 : -1;
+	if (until <= now(NULL)) {
+		log_warn("%s: ocsp '%s' is out of date and is not stapled: get a new one and reload",
+			 gate->settings->name, path);
+		return 0;
+	}
+	*why = "out of memory";
+	if (tls_certificate_set_ocsp(gate->certs[index], response, len))
+		return -1;
+	gate->staple_until[index] = until;
+	return 0;
+}
+
+static int add_staple(struct gate *gate, const char *path)
+{
+	const char *why = "";
+	char *response;
+	int ret = 1;
+	size_t len, i;
+
+	response = file_read(path, MAX_CERT_FILE, &len);
+	if (!response)
+		return refuse(gate, "ocsp", path, strerror(errno));
+	for (i = 0; ret == 1 && i < gate->settings->certs.count; i++)
+		ret = staple_to(gate, i, path, response, len, &why);
+	free(response);
+	return ret ? refuse(gate, "ocsp", path, why) : 0;
+}
+
+static int add_staples(struct gate *gate)
+{
+	size_t i;
+
+	gate->staple_until = xcalloc(gate->settings->certs.count, sizeof(*gate->staple_until));
+	for (i = 0; i < gate->settings->ocsp.count; i++)
+		if (add_staple(gate, gate->settings->ocsp.items[i]))
+			return -1;
+	return 0;
+}
+
+/* A response that has ended is worse than none. */
+static void drop_old_staples(struct gate *gate)
+{
+	size_t i;
+
+	for (i = 0; i < gate->settings->certs.count; i++) {
+		if (!gate->staple_until[i] || gate->staple_until[i] > now(NULL))
+			continue;
+		(void)tls_certificate_set_ocsp(gate->certs[i], NULL, 0);	/* cannot fail */
+		gate->staple_until[i] = 0;
+		log_warn("%s: the OCSP response for certificate '%s' has ended and is no longer stapled: get a new one and reload",
+			 gate->settings->name, gate->settings->certs.items[i]);
+	}
+}
+
 static int add_ca(struct gate *gate, const char *path)
 {
 	char *pem;
@@ -188,13 +250,19 @@ static int set_tickets(struct gate *gate)
 	return -1;
 }
 
-void gate_rotate_tickets(struct gate *gate)
+static void rotate_tickets(struct gate *gate)
 {
 	if (gate->settings->mode != GATE_SERVE || !ticket_chain_advance(&gate->tickets, now(NULL)))
 		return;
 	if (tls_config_set_ticket_keys(gate->config, gate->tickets.keys, gate->tickets.count))
 		log_warn("%s: session ticket keys stay the old ones: no memory",
 			 gate->settings->name);
+}
+
+void gate_refresh(struct gate *gate)
+{
+	rotate_tickets(gate);
+	drop_old_staples(gate);
 }
 
 int gate_build(struct gate *gate, const struct gate_settings *settings, int keylog_fd,
@@ -214,7 +282,7 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 		log_error("%s: no engine configuration: out of memory", settings->name);
 		return -1;
 	}
-	if (add_certs(gate, next_key_id) || set_protocol(gate) || set_trust(gate) ||
+	if (add_certs(gate, next_key_id) || add_staples(gate) || set_protocol(gate) || set_trust(gate) ||
 	    set_tickets(gate) || set_backend(gate) || check_server_name(gate))
 		return -1;
 	return 0;
@@ -272,6 +340,7 @@ void gate_clear(struct gate *gate)
 	for (i = 0; gate->certs && i < gate->settings->certs.count; i++)
 		tls_certificate_free(gate->certs[i]);
 	free(gate->certs);
+	free(gate->staple_until);
 	ticket_chain_wipe(&gate->tickets);
 	tls_config_unref(gate->config);
 }

@@ -21,6 +21,7 @@ struct gate {
 	const struct gate_settings *settings;
 	struct tls_config *config;
 	struct tls_certificate **certs;	/* settings->certs.count of them */
+	int64_t *staple_until;		/* of certs[i]: when its OCSP response ends; 0: has none */
 	uint32_t first_key_id;		/* of certs[0]; the others follow */
 	struct addr backends[ADDR_LIST_MAX];	/* tried in order */
 	size_t backend_count;
@@ -47,8 +48,11 @@ int gate_bind(struct gate *gate, struct listeners *all, size_t workers);
 /* Gives the listeners back; allowed twice. */
 void gate_unbind(struct gate *gate, struct listeners *all);
 
-/* Goes on to the ticket keys of this hour: now and then in each process that uses them. */
-void gate_rotate_tickets(struct gate *gate);
+/*
+ * What time does to a gate: the ticket keys of this hour, OCSP responses that
+ * end.  Now and then in each process that uses them.
+ */
+void gate_refresh(struct gate *gate);
 
 /* Frees all but the settings; the listeners must have been given back. */
 void gate_clear(struct gate *gate);

@@ -317,7 +317,7 @@ static int start_worker(struct generation *generation, struct child *child)
 
 	/* one that starts late must not start with the keys of long ago */
 	for (i = 0; i < generation->built; i++)
-		gate_rotate_tickets(&generation->gates[i]);
+		gate_refresh(&generation->gates[i]);
 	pid = worker_start(&plan, generation->keyd.control, &child->control);
 	if (pid < 0)
 		return -1;

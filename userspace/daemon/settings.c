@@ -183,10 +183,12 @@ static const struct setting table[] = {
 	  "ADDR:PORT, [V6]:PORT or :PORT" },
 	{ "backend", "BACKEND", SETTING_GATE | SETTING_FILE, GATE(backend), set_backend,
 	  "where to connect: as LISTEN, or NAME:PORT, or unix:/path" },
-	{ "cert", "FILE", SETTING_SERVE | SETTING_LIST, GATE(certs), add_text,
+	{ "cert", "FILE", SETTING_GATE | SETTING_LIST, GATE(certs), add_text,
 	  "certificate chain, PEM, leaf first; several may be given" },
-	{ "key", "FILE", SETTING_SERVE | SETTING_LIST, GATE(keys), add_text,
+	{ "key", "FILE", SETTING_GATE | SETTING_LIST, GATE(keys), add_text,
 	  "its private key, PEM, not encrypted; one for each --cert" },
+	{ "ocsp", "FILE", SETTING_SERVE | SETTING_LIST, GATE(ocsp), add_text,
+	  "OCSP response, DER, to staple; several may be given" },
 	{ "client-ca", "FILE", SETTING_SERVE, GATE(client_ca), set_text,
 	  "ask clients for a certificate that one of these CAs signed" },
 	{ "verify-client", "require|request", SETTING_SERVE, GATE(verify_client), set_verify_client,
@@ -248,6 +250,7 @@ static void gate_settings_clear(struct gate_settings *gate)
 	list_free(&gate->listen);
 	list_free(&gate->certs);
 	list_free(&gate->keys);
+	list_free(&gate->ocsp);
 	free(gate->name);
 	free(gate->backend);
 	free(gate->ca);

@@ -42,6 +42,7 @@ struct gate_settings {
 	struct text_list listen;
 	char *backend;
 	struct text_list certs, keys;	/* files, in pairs */
+	struct text_list ocsp;		/* files; each says which certificate it is about */
 	char *ca, *client_ca;		/* files; NULL: the system's store / none */
 	enum verify_client verify_client;
 	char *server_name;		/* NULL: the host part of backend */

@@ -163,7 +163,7 @@ static void on_rotate(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	for (i = 0; i < worker->gate_count; i++)
-		gate_rotate_tickets(&worker->gates[i]);
+		gate_refresh(&worker->gates[i]);
 }
 
 static void add_listener(struct worker *worker, const struct gate *gate, int fd)

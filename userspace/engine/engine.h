@@ -145,6 +145,14 @@ void tls_certificate_set_key_id(struct tls_certificate *cert, uint32_t key_id);
  * len 0: none.  May be replaced at any time by the only thread that uses cert.
  */
 int tls_certificate_set_ocsp(struct tls_certificate *cert, const void *response, size_t len);
+/*
+ * Whether that is worth stapling: an OCSP response (DER) that says that cert's leaf is good, and
+ * until when, which becomes *until (seconds since the epoch).  Clients check its signature.
+ * TLS_ERR_ARGUMENT: it is not; *why is a static sentence, and *until -1 where it is about another
+ * certificate.
+ */
+int tls_certificate_check_ocsp(const struct tls_certificate *cert, const void *response,
+			       size_t len, int64_t *until, const char **why);
 
 /* Parses an unencrypted PEM private key (PKCS#8, or the older forms).  It belongs to one
  * thread at a time. */

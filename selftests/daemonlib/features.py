@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""OCSP stapling, and the certificates and sessions of a gate that connects."""
+
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+from daemonlib.gate import (DEADLINE, Backend, Gate, echo, log_text, need, path, run, test, tmp,
+                            wait_until, write)
+from daemonlib.refusals import PAIR, USER, refused
+
+TIME = re.compile(rb"\x18\x0f(\d{14}Z)")    # GeneralizedTime in DER
+
+
+def ocsp_response(name, certificate, status="V", fields=("-ndays", "7")):
+    serial = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-serial"], cwd=tmp,
+                            check=True, capture_output=True, text=True).stdout.strip()[7:]
+    write("index.txt", "%s\t400101000000Z\t%s\t%s\tunknown\t/CN=x\n" %
+          (status, "250101000000Z" if status == "R" else "", serial))
+    run("openssl", "ocsp", "-index", "index.txt", "-CA", "ca.pem", "-rsigner", "ca.pem", "-rkey",
+        "ca.key", "-issuer", "ca.pem", "-cert", certificate, "-respout", name, *fields)
+    return path(name)
+
+
+def ends_at(name, when):
+    """Another end in the response; that its signature is no good then, only a client finds."""
+    with open(path(name), "rb") as file:
+        data = bytearray(file.read())
+    end = TIME.search(data, TIME.search(data, TIME.search(data).end()).end())
+    data[end.start(1):end.end(1)] = time.strftime("%Y%m%d%H%M%SZ", time.gmtime(when)).encode()
+    with open(path("changed." + name), "wb") as file:
+        file.write(data)
+    return "changed." + name
+
+
+def stapled(gate, version):
+    """What openssl's client, which asks for it and verifies it, says of the response."""
+    said = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % gate.port, "-CAfile",
+                           "ca.pem", "-status", "-tls" + version], cwd=tmp, capture_output=True,
+                          text=True, stdin=subprocess.DEVNULL, timeout=DEADLINE, check=False).stdout
+    serial = re.search("Serial Number: ([0-9A-F]+)", said)
+    if "OCSP response: no response sent" in said:
+        return None
+    need("Cert Status: good" in said and serial, "openssl says of the response: " + said[:2000])
+    return re.search("Next Update: (.*)", said).group(1)
+
+
+@test
+def staples_the_ocsp_response():
+    ocsp_response("one.ocsp", "one.pem")
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--ocsp=one.ocsp", "--cert=two.pem", "--key=two.key") as gate:
+        first = stapled(gate, "1_3")
+        need(first and stapled(gate, "1_2") == first, "no response stapled")
+        with gate.connect() as connection:      # Python's client asks for none
+            echo(connection)
+        ocsp_response("one.ocsp", "one.pem", fields=("-ndays", "9"))
+        gate.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: stapled(gate, "1_3") not in (None, first), "the new response after SIGHUP")
+
+
+@test
+def staples_nothing_that_has_ended():
+    ocsp_response("one.ocsp", "one.pem")
+    old = ends_at("one.ocsp", time.time() - 60)
+    with Backend() as backend, Gate("serve", backend.address, "--ocsp=" + old) as gate:
+        need("out of date and is not stapled" in log_text(), "a line in the log: " + log_text())
+        need(stapled(gate, "1_3") is None, "an old response was stapled")
+    soon = ends_at("one.ocsp", time.time() + 3)
+    with Backend() as backend, Gate("serve", backend.address, "--ocsp=" + soon, "--workers=1") as gate:
+        need(stapled(gate, "1_3"), "no response while it lasts")
+        wait_until(lambda: "has ended and is no longer stapled" in log_text(), "a line in the log", 30)
+        need(stapled(gate, "1_3") is None, "a response that has ended was stapled")
+
+
+@test
+def bad_ocsp_responses():
+    ocsp_response("two.ocsp", "two.pem")
+    ocsp_response("revoked.ocsp", "one.pem", "R")
+    ocsp_response("endless.ocsp", "one.pem", fields=())
+    for name, why in (("two.ocsp", "about another certificate"), ("absent", "No such file"),
+                      ("one.pem", "no OCSP response in DER"),
+                      ("revoked.ocsp", "does not say that the certificate is good"),
+                      ("endless.ocsp", "does not say until when")):
+        refused(1, "ocsp.*" + why, "serve", ":1", ":2", *PAIR, USER, "--ocsp=" + name)
+    refused(2, "not for mode connect", "connect", ":1", "localhost:2", USER, "--ocsp=one.ocsp")
+
+
+class TlsServer:
+    """A TLS server that echoes lines; sessions tells of each connection whether it was resumed."""
+
+    def __init__(self, version=ssl.TLSVersion.TLSv1_3, client_ca=None):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(path("one.pem"), path("one.key"))
+        self.context.minimum_version = self.context.maximum_version = version
+        if client_ca:
+            self.context.load_verify_locations(path(client_ca))
+            self.context.verify_mode = ssl.CERT_REQUIRED
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.address = "localhost:%d" % self.listener.getsockname()[1]
+        self.sessions, self.names = [], []
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        try:
+            while True:
+                connection, _ = self.listener.accept()
+                threading.Thread(target=self.one, args=(connection,), daemon=True).start()
+        except OSError:
+            pass
+
+    def one(self, connection):
+        try:
+            with self.context.wrap_socket(connection, server_side=True) as tls:
+                self.sessions.append("resumed" if tls.session_reused else "new")
+                subject = (tls.getpeercert() or {}).get("subject", ())
+                self.names.append(dict(item[0] for item in subject).get("commonName"))
+                while data := tls.recv(65536):
+                    tls.sendall(data)
+        except OSError as error:
+            self.sessions.append(str(error))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+
+def through(gate, data=b"hello"):
+    with gate.connect_plain() as plain:
+        echo(plain, data)
+
+
+@test
+def connects_with_a_certificate():
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        with TlsServer(version, "ca.pem") as server:
+            with Gate("connect", server.address, "--ca=ca.pem", "--cert=two.pem", "--key=two.key") as gate:
+                through(gate)
+                need(server.names == ["two"], "the server saw: %s" % server.names)
+            with Gate("connect", server.address, "--ca=ca.pem") as gate, gate.connect_plain() as plain:
+                plain.sendall(b"hello")
+                try:
+                    need(not plain.recv(100), "a server that wants a certificate answered without")
+                except ConnectionResetError:
+                    pass
+    refused(2, "one key for each cert", "connect", ":1", "localhost:2", USER, "--cert=one.pem")
+    refused(1, "not the key of certificate", "connect", ":1", "localhost:2", USER, "--cert=one.pem",
+            "--key=two.key")
