@@ -43,7 +43,7 @@ rows() {
 		socket-send-256|send|256|$times||$sockets
 		socket-send-16k|send|16384|$times||$sockets
 		socket-sendfile-64k|sendfile|65536|$times||$sockets
-		resume|resume|1024|$((times / 4))||nginx-stream haproxy hitch stunnel nginx-http
+		resume|resume|1024|$((times / 4))||$others nginx-http
 	ROWS
 }
 

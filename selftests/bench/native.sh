@@ -18,6 +18,7 @@ bench=$tree/build/bench
 bulk=$((1 << 20))
 # shellcheck source-path=SCRIPTDIR
 . "$here/subjects.sh"
+port_of[tlsgate-two]=9013
 
 # row | the client's job | clients at once | subjects
 rows=(
