@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/engine.h"
+#include "engine/conn.h"
 #include "pair.h"
 #include "tap.h"
 
@@ -37,7 +37,7 @@ static void remember(const char *name, const uint8_t *p)
 	secret_count++;
 }
 
-/* Of one side: both have the same. */
+/* Of one side: both have the same, of every direction, and both are looked through. */
 static void take_secret(void *arg, void *conn_arg, const struct tls_event *event)
 {
 	(void)conn_arg;
@@ -94,6 +94,26 @@ static void expect_gone(const char *when, bool handshake_only)
 	}
 }
 
+/* Makes the client go on with a session, whose secret is a secret of this connection, too. */
+static void resume(struct pair *pair, const struct pair_options *options)
+{
+	struct pair first;
+	const uint8_t *p;
+	size_t len;
+
+	pair_init(&first, options);
+	pair_handshake(&first);
+	/* TLS 1.3: tickets are read with data */
+	if (!pair_up(&first) || !pair_transfer(&first, &first.server, &first.client, 1))
+		tap_bail("no first connection");
+	p = tls_conn_session(first.client.conn, &len);
+	if (!p || tls_conn_set_session(pair->client.conn, p, len))
+		tap_bail("no session to resume");
+	pair_free(&first);
+	secret_count = 0;		/* those were the first connection's */
+	remember("the session's secret", pair->client.conn->hs->session.secret);
+}
+
 static void one_connection(const char *what, const struct pair_options *options)
 {
 	struct tls_session_keys keys;
@@ -102,9 +122,14 @@ static void one_connection(const char *what, const struct pair_options *options)
 
 	secret_count = 0;
 	pair_init(&pair, options);
+	if (options->ticket_key_count)
+		resume(&pair, options);
 	pair_handshake(&pair);
-	if (!pair_up(&pair) || !pair_transfer(&pair, &pair.client, &pair.server, 100))
+	if (!pair_up(&pair) || !pair_transfer(&pair, &pair.client, &pair.server, 100) ||
+	    !!options->ticket_key_count != pair.client.conn->resumed)
 		tap_bail("no connection");
+	if (pair.client.conn->version == TLS_1_3)
+		remember("the resumption secret", pair.client.conn->resumption);
 	if (tls_conn_export_keys(pair.server.conn, &keys))
 		tap_bail("no keys");
 	remember("the sending key", keys.tx.key);
@@ -125,6 +150,13 @@ int main(void)
 		.event = take_secret, .suites = "TLS_CHACHA20_POLY1305_SHA256",
 	};
 	static const struct pair_options tls12 = { .event = take_secret, .max = TLS_1_2 };
+	static const struct tls_ticket_key key = { .name = "key", .key = { 1 } };
+	static const struct pair_options resumed13 = {
+		.event = take_secret, .min = TLS_1_3, .ticket_keys = &key, .ticket_key_count = 1,
+	};
+	static const struct pair_options resumed12 = {
+		.event = take_secret, .max = TLS_1_2, .ticket_keys = &key, .ticket_key_count = 1,
+	};
 	const struct pair_options rsa = {
 		.event = take_secret, .suites = "TLS_RSA_WITH_AES_256_GCM_SHA384",
 		.server = { pair_leaf(PKI_RSA2048) },
@@ -134,6 +166,8 @@ int main(void)
 	one_connection("TLS 1.3 with ChaCha20", &chacha);
 	one_connection("TLS 1.2", &tls12);
 	one_connection("TLS 1.2 with RSA key exchange", &rsa);
+	one_connection("TLS 1.3, resumed", &resumed13);
+	one_connection("TLS 1.2, resumed", &resumed12);
 	pair_free_pki();
 	return tap_done();
 }
