@@ -227,7 +227,12 @@ int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,
 				  crypto_req_done, &wait);
 	aead_request_set_crypt(req, s->sg_src, s->sg_dst, len, s->nonce);
 	aead_request_set_ad(req, aad_len);
+	sg_mark_end(&s->sg_src[s->sg_src_last]);
+	sg_mark_end(&s->sg_dst[s->sg_dst_last]);
 	err = crypto_wait_req(seal ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req), &wait);
+	/* So that the lists need no initialising for the next record. */
+	sg_unmark_end(&s->sg_src[s->sg_src_last]);
+	sg_unmark_end(&s->sg_dst[s->sg_dst_last]);
 	if (err)
 		trace_tlsgate_record_failed(s, d, seq, len, err);
 	else if (seal)

@@ -108,8 +108,8 @@ u64 tg_dir_left(const struct tg_dir *d, const struct tg_cipher *c);
 
 /**
  * tg_cipher_crypt() - run the AEAD on one record
- * @s: session, its socket locked, with sg_src, sg_dst and aad filled;
- *	the first entry of each list is the additional data
+ * @s: session, its socket locked, with sg_src, sg_dst, the index of their last
+ *	entries and aad filled; the first entry of each list is the additional data
  * @d: direction
  * @explicit: the record's explicit nonce, where the suite has one
  * @aad_len: bytes of additional data

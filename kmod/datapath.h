@@ -13,8 +13,8 @@
 
 /* In-order bytes not yet consumed, a FIN not counted.  Also under the spinlock. */
 u32 tg_queue_len(const struct sock *sk);
-/* Copies the first @len bytes, which are there.  Also under the spinlock. */
-void tg_queue_copy(struct sock *sk, void *to, u32 len);
+/* Copies @len bytes at @off, which are there.  Also under the spinlock. */
+void tg_queue_copy(struct sock *sk, u32 off, void *to, u32 len);
 /*
  * Scatterlist of *@len bytes at @off, at most @max entries: entries used, none
  * marked as the end.  *@len shrinks to what they cover.
@@ -79,6 +79,11 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS);					/* takes lock_sock() */
  * data; 0: close_notify; -EAGAIN: no whole record yet; else the session failed.
  */
 int tg_rx_next(struct sock *sk, struct tg_session *s);
+/*
+ * Lets TCP have the room of what was opened.  Once for a batch, since each time
+ * may send a window update; before the lock is released, in any case.
+ */
+void tg_rx_settle(struct sock *sk, struct tg_session *s);
 /* Sets tg_rx.ready anew and returns it.  Also under the spinlock. */
 bool tg_rx_update_ready(struct sock *sk, struct tg_session *s);
 

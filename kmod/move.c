@@ -49,6 +49,7 @@ static int tg_relay_open_batch(struct tg_relay *r)
 		tg_frags_move(&r->opened, &s->rx.plain);
 		ret = 1;
 	}
+	tg_rx_settle(sk, s);
 	release_sock(sk);
 	return ret;
 }
@@ -126,6 +127,20 @@ void tg_relay_open_work(struct work_struct *work)
 /* --- plain to TLS ---------------------------------------------------------------- */
 
 /*
+ * Ends a record where a block ends in the source's page, so that in the next
+ * one no block straddles two pages, which the AEADs would copy.  Bytes cut off.
+ */
+static u32 tg_relay_cut(struct scatterlist *last)
+{
+	u32 cut = (last->offset + last->length) % TG_BLOCK_LEN;
+
+	if (last->length <= cut)
+		return 0;
+	last->length -= cut;
+	return cut;
+}
+
+/*
  * Both sockets locked.  Seals one record of what follows the first @off bytes.
  * Bytes sealed, 0: no data, or -errno.
  */
@@ -142,10 +157,11 @@ static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock 
 	if (err)
 		return err;
 	/* Room for the inner type and padding behind the data. */
-	sg_init_table(s->sg_src, TG_SG_SRC);
 	nents = tg_queue_sg(plain, off, &len, s->sg_src + 1, TG_SG_SRC - 1 - TG_RECORD_FRAGS);
 	if (!nents)
 		return 0;
+	if (len == s->tx.record_size)
+		len -= tg_relay_cut(&s->sg_src[nents]);
 	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, &rec);
 	if (err)
 		return err;

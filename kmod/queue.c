@@ -36,18 +36,18 @@ static struct sk_buff *tg_queue_seek(struct sock *sk, u32 seq, u32 *off)
 	return NULL;
 }
 
-void tg_queue_copy(struct sock *sk, void *to, u32 len)
+void tg_queue_copy(struct sock *sk, u32 off, void *to, u32 len)
 {
-	u32 seq = tcp_sk(sk)->copied_seq;
+	u32 seq = tcp_sk(sk)->copied_seq + off;
 
 	while (len) {
-		u32 off, part;
-		struct sk_buff *skb = tg_queue_seek(sk, seq, &off);
+		u32 skip, part;
+		struct sk_buff *skb = tg_queue_seek(sk, seq, &skip);
 
 		if (!skb)
 			break;
-		part = min(skb->len - off, len);
-		if (skb_copy_bits(skb, off, to, part))
+		part = min(skb->len - skip, len);
+		if (skb_copy_bits(skb, skip, to, part))
 			break;
 		to += part;
 		seq += part;

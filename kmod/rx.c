@@ -38,6 +38,19 @@ static u32 tg_rx_stashed(const struct tg_rx *rx)
 	return rx->stash_len - rx->stash_off;
 }
 
+/* Bytes in TCP's queue that are not yet opened. */
+static u32 tg_rx_queued(const struct sock *sk, const struct tg_rx *rx)
+{
+	return tg_queue_len(sk) - rx->taken;
+}
+
+void tg_rx_settle(struct sock *sk, struct tg_session *s)
+{
+	if (s->rx.taken)
+		tcp_read_done(sk, s->rx.taken);
+	s->rx.taken = 0;
+}
+
 static void tg_rx_stash_drop(struct tg_rx *rx, u32 len)
 {
 	rx->stash_off += len;
@@ -81,9 +94,9 @@ static int tg_rx_stash_fill(struct sock *sk, struct tg_session *s, u32 want)
 		err = tg_rx_stash_grow(rx, want);
 		if (err)
 			return err;
-		len = min(want - have, tg_queue_len(sk));
-		tg_queue_copy(sk, rx->stash + rx->stash_len, len);
-		tcp_read_done(sk, len);
+		len = min(want - have, tg_rx_queued(sk, rx));
+		tg_queue_copy(sk, rx->taken, rx->stash + rx->stash_len, len);
+		rx->taken += len;
 		rx->stash_len += len;
 	}
 	return tg_rx_stashed(rx) < want ? -EAGAIN : 0;
@@ -113,8 +126,8 @@ static bool tg_rx_header(struct sock *sk, struct tg_session *s, u8 *header)
 {
 	if (tg_rx_stashed(&s->rx) >= TG_HEADER_LEN)
 		memcpy(header, s->rx.stash + s->rx.stash_off, TG_HEADER_LEN);
-	else if (!tg_rx_stashed(&s->rx) && tg_queue_len(sk) >= TG_HEADER_LEN)
-		tg_queue_copy(sk, header, TG_HEADER_LEN);
+	else if (!tg_rx_stashed(&s->rx) && tg_rx_queued(sk, &s->rx) >= TG_HEADER_LEN)
+		tg_queue_copy(sk, s->rx.taken, header, TG_HEADER_LEN);
 	else
 		return false;
 	return true;
@@ -152,16 +165,18 @@ static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_reco
 	full = TG_HEADER_LEN + r->header.len;
 	body = full - skip;
 
-	sg_init_table(s->sg_src, TG_SG_SRC);
 	r->stashed = tg_rx_stashed(rx);
 	if (!r->stashed) {
-		if (tg_queue_len(sk) >= full) {
+		if (tg_rx_queued(sk, rx) >= full) {
 			len = body;
-			r->nents = tg_queue_sg(sk, skip, &len, s->sg_src + 1, TG_SG_SRC - 1);
+			r->nents = tg_queue_sg(sk, rx->taken + skip, &len, s->sg_src + 1,
+					       TG_SG_SRC - 1);
 			if (len == body)
 				return 0;
-		} else if (!tg_rx_pressed(sk)) {
-			return -EAGAIN;
+		} else {
+			tg_rx_settle(sk, s);
+			if (!tg_rx_pressed(sk))
+				return -EAGAIN;
 		}
 		/* Too many pieces, or more than the queue will hold: copy it together. */
 		r->stashed = true;
@@ -170,7 +185,6 @@ static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_reco
 	err = tg_rx_stash_fill(sk, s, full);
 	if (err)
 		return err;
-	sg_init_table(s->sg_src, TG_SG_SRC);
 	r->nents = tg_rx_stash_sg(rx, skip, body, s->sg_src + 1);
 	return 0;
 }
@@ -184,7 +198,7 @@ static void tg_rx_explicit(struct sock *sk, struct tg_session *s, const struct t
 	if (r->stashed)
 		memcpy(start, s->rx.stash + s->rx.stash_off, len);
 	else
-		tg_queue_copy(sk, start, len);
+		tg_queue_copy(sk, s->rx.taken, start, len);
 	memcpy(explicit, start + TG_HEADER_LEN, s->cipher->explicit_len);
 }
 
@@ -197,7 +211,6 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 	u32 start = f->bytes;
 	u32 body = r->header.len - c->explicit_len;
 	u8 explicit[sizeof(__be64)] = { };
-	unsigned int n;
 	u32 aad_len;
 	int err;
 
@@ -212,11 +225,9 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 	aad_len = tg_record_aad(c, s->aad, d->seq, r->header.type,
 				c->version == TLSGATE_TLS_1_3 ? r->header.len : body - TG_TAG_LEN);
 	sg_set_buf(s->sg_src, s->aad, aad_len);
-	sg_mark_end(&s->sg_src[r->nents]);
-	sg_init_table(s->sg_dst, TG_SG_DST);
+	s->sg_src_last = r->nents;
 	sg_set_buf(s->sg_dst, s->aad, aad_len);
-	n = tg_frags_sg(f, start, body - TG_TAG_LEN, s->sg_dst + 1);
-	sg_mark_end(&s->sg_dst[n]);
+	s->sg_dst_last = tg_frags_sg(f, start, body - TG_TAG_LEN, s->sg_dst + 1);
 
 	err = tg_cipher_crypt(s, d, explicit, aad_len, body, false);
 	if (err) {
@@ -234,7 +245,7 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 	if (r->stashed)
 		tg_rx_stash_drop(&s->rx, TG_HEADER_LEN + r->header.len);
 	else
-		tcp_read_done(sk, TG_HEADER_LEN + r->header.len);
+		s->rx.taken += TG_HEADER_LEN + r->header.len;
 	d->records++;
 	tg_stat_inc(sock_net(sk), TG_STAT_RX_RECORDS);
 	return 0;
@@ -428,7 +439,7 @@ int tg_rx_next(struct sock *sk, struct tg_session *s)
 	while (!s->error) {
 		if (s->rx.closed) {
 			/* RFC 9846 section 6.1: what follows close_notify is ignored. */
-			tcp_read_done(sk, tg_queue_len(sk));
+			s->rx.taken = tg_queue_len(sk);
 			return 0;
 		}
 		err = tg_rx_locate(sk, s, &r);
@@ -462,10 +473,11 @@ bool tg_rx_update_ready(struct sock *sk, struct tg_session *s)
 	    sk->sk_state == TCP_CLOSE || (sk->sk_shutdown & RCV_SHUTDOWN))
 		ready = true;
 	else if (!tg_rx_header(sk, s, header))
-		ready = tg_rx_stashed(&s->rx) && tg_queue_len(sk);
+		ready = tg_rx_stashed(&s->rx) && tg_rx_queued(sk, &s->rx);
 	else
 		ready = tg_record_parse(s->cipher, header, &h) ||
-			tg_rx_stashed(&s->rx) + tg_queue_len(sk) >= TG_HEADER_LEN + h.len ||
+			tg_rx_stashed(&s->rx) + tg_rx_queued(sk, &s->rx) >=
+			TG_HEADER_LEN + h.len ||
 			tg_rx_pressed(sk);
 	WRITE_ONCE(s->rx.ready, ready);
 	return ready;
@@ -506,6 +518,7 @@ static int tg_rx_more(struct sock *sk, struct tg_session *s, u32 skip)
 /* Sleeps until there may be a record.  0: look again, or -errno. */
 static int tg_rx_wait(struct sock *sk, struct tg_session *s, long *timeo)
 {
+	tg_rx_settle(sk, s);
 	tg_rx_update_ready(sk, s);
 	if (!*timeo)
 		return -EAGAIN;
@@ -553,8 +566,10 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 			break;
 	}
 	s = tg_session_from_sk(sk);
-	if (s)
+	if (s) {
+		tg_rx_settle(sk, s);
 		tg_rx_update_ready(sk, s);
+	}
 	release_sock(sk);
 	return copied ?: ret;
 }

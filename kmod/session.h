@@ -118,6 +118,8 @@ struct tg_tx {
  * @stash_len: bytes of @stash filled
  * @message: a post-handshake message being put together, header included
  * @message_len: bytes of it seen so far
+ * @taken: bytes at the head of TCP's queue that were opened and are to be
+ *	dropped, once a batch; 0 whenever the lock is not held
  * @empty_records: records without data since the last one with data
  * @key_updates: KeyUpdates since the last application data
  * @warnings: TLS 1.2 warning alerts received
@@ -134,6 +136,7 @@ struct tg_rx {
 	u32 stash_len;
 	u8 *message;
 	u32 message_len;
+	u32 taken;
 	u16 empty_records;
 	u16 key_updates;
 	u16 warnings;
@@ -168,6 +171,8 @@ struct tg_rx {
  *	from set-up to completion, so one serves
  * @sg_src: scatterlist of what is read, likewise shared
  * @sg_dst: scatterlist of what is written
+ * @sg_src_last: index of the last entry of @sg_src for the record at hand
+ * @sg_dst_last: the same of @sg_dst
  * @aad: additional data of the record at hand
  * @nonce: nonce of the record at hand
  * @relay: joined with a plain socket; NULL if not.  Callbacks read it as well
@@ -199,6 +204,8 @@ struct tg_session {
 	struct aead_request *req;
 	struct scatterlist sg_src[TG_SG_SRC];
 	struct scatterlist sg_dst[TG_SG_DST];
+	u8 sg_src_last;
+	u8 sg_dst_last;
 	u8 aad[TG_AAD_MAX];
 	u8 nonce[TG_NONCE_LEN];
 

@@ -92,17 +92,17 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 	aad_len = tg_record_aad(c, s->aad, d->seq, r->type,
 				c->version == TLSGATE_TLS_1_3 ? sealed : r->len);
 
-	sg_init_table(s->sg_dst, TG_SG_DST);
 	sg_set_buf(s->sg_dst, s->aad, aad_len);
 	n = tg_frags_sg(f, data, sealed, s->sg_dst + 1);
-	sg_mark_end(&s->sg_dst[n]);
+	s->sg_dst_last = n;
 
 	if (nents) {
 		sg_set_buf(s->sg_src, s->aad, aad_len);
 		tail = tg_frags_sg(f, data + r->len, r->tail, s->sg_src + 1 + nents);
-		sg_mark_end(&s->sg_src[nents + tail]);
+		s->sg_src_last = nents + tail;
 	} else {
 		memcpy(s->sg_src, s->sg_dst, (n + 1) * sizeof(*s->sg_dst));
+		s->sg_src_last = n;
 	}
 
 	err = tg_cipher_crypt(s, d, explicit, aad_len, r->len + r->tail, true);

@@ -40,9 +40,11 @@ static void tg_data_ready(struct sock *sk)
 {
 	struct tg_session *s = tg_session_from_sk(sk);
 
+	if (!tg_rx_update_ready(sk, s))
+		return;
 	if (s->relay)
 		tg_relay_kick_open(s->relay);
-	else if (tg_rx_update_ready(sk, s))
+	else
 		s->data_ready(sk);
 }
 
@@ -139,6 +141,7 @@ static bool tg_close_unread(struct sock *sk, struct tg_session *s)
 {
 	if (tg_frags_empty(&s->rx.plain) && !s->error)
 		tg_rx_next(sk, s);
+	tg_rx_settle(sk, s);
 	return !tg_frags_empty(&s->rx.plain);
 }
 
