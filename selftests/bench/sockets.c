@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Socket to socket over loopback, TLS 1.3 AES-128-GCM with keys made here: one
- * call that sends, then reads until all of it came.
+ * Socket to socket over loopback, TLS 1.3 AES-128-GCM with keys made here: calls
+ * that send as much as MOST or BURST of them, then reads until all of it came.
  *
  *	sockets tlsgate|ktls|plain send|sendfile SIZE COUNT
  *
@@ -21,6 +21,7 @@
 #include "libtlsgate.h"
 
 #define MOST	(64 << 10)
+#define BURST	64
 #define SECRET	32
 
 static const uint8_t key[KTLS_KEY_LEN] = "sixteen bytes...", iv[KTLS_IV_LEN] = "twelve bytes";
@@ -109,18 +110,22 @@ static const struct {
 	{ "plain", install_nothing },
 };
 
-static void transfer(const int fds[2], ssize_t (*send_by)(int fd, size_t size), size_t size)
+static void transfer(const int fds[2], ssize_t (*send_by)(int fd, size_t size), size_t size,
+		     unsigned long count)
 {
 	static char sink[MOST];
 	size_t sent, got;
+	unsigned long i;
 	ssize_t n;
 
-	for (sent = 0; sent < size; sent += n) {
-		n = send_by(fds[0], size - sent);
-		if (n <= 0)
-			err(1, "send");
+	for (i = 0; i < count; i++) {
+		for (sent = 0; sent < size; sent += n) {
+			n = send_by(fds[0], size - sent);
+			if (n <= 0)
+				err(1, "send");
+		}
 	}
-	for (got = 0; got < size; got += n) {
+	for (got = 0; got < count * size; got += n) {
 		n = recv(fds[1], sink, sizeof(sink), 0);
 		if (n <= 0)
 			err(1, "recv");
@@ -130,7 +135,7 @@ static void transfer(const int fds[2], ssize_t (*send_by)(int fd, size_t size), 
 static void run(const char *subject, const char *how, size_t size, unsigned long count)
 {
 	ssize_t (*send_by)(int, size_t) = strcmp(how, "sendfile") ? by_send : by_sendfile;
-	unsigned long i;
+	unsigned long burst = MOST / size < BURST ? MOST / size : BURST, i;
 	struct busy busy;
 	int fds[2];
 
@@ -139,10 +144,10 @@ static void run(const char *subject, const char *how, size_t size, unsigned long
 		if (!strcmp(subjects[i].name, subject))
 			subjects[i].install(fds);
 	for (i = 0; i < 20; i++)
-		transfer(fds, send_by, size);
+		transfer(fds, send_by, size, burst);
 	busy = busy_start();
-	for (i = 0; i < count; i++)
-		transfer(fds, send_by, size);
+	for (i = 0; i < count; i += burst)
+		transfer(fds, send_by, size, count - i < burst ? count - i : burst);
 	printf("%" PRIu64 "\n", busy_used(&busy));
 }
 
@@ -150,8 +155,8 @@ int main(int argc, char **argv)
 {
 	size_t size;
 
-	if (argc != 5 || (size = strtoul(argv[3], NULL, 10)) > MOST)
-		errx(2, "usage: sockets tlsgate|ktls|plain send|sendfile SIZE(<= 64 KiB) COUNT");
+	if (argc != 5 || (size = strtoul(argv[3], NULL, 10)) - 1 >= MOST)
+		errx(2, "usage: sockets tlsgate|ktls|plain send|sendfile SIZE(1 to 64 KiB) COUNT");
 	file = memfd_create("data", MFD_CLOEXEC);
 	if (file < 0 || write(file, data, MOST) != MOST)
 		err(1, "memfd");
