@@ -84,6 +84,8 @@ int tg_rx_next(struct sock *sk, struct tg_session *s);
  * may send a window update; before the lock is released, in any case.
  */
 void tg_rx_settle(struct sock *sk, struct tg_session *s);
+/* Bytes that a reader gets without waiting: for SIOCINQ a record is opened if need be. */
+u32 tg_rx_readable(struct sock *sk, struct tg_session *s);
 /* Sets tg_rx.ready anew and returns it.  Also under the spinlock. */
 bool tg_rx_update_ready(struct sock *sk, struct tg_session *s);
 

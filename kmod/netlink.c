@@ -113,7 +113,7 @@ int tg_netlink_options(struct genl_info *info, const struct tg_cipher *c, int *r
 	struct nlattr *pad = info->attrs[TLSGATE_A_PADDING];
 
 	if (size && nla_get_u16(size) && nla_get_u16(size) < TLSGATE_RECORD_SIZE_MIN) {
-		NL_SET_ERR_MSG_ATTR(info->extack, size, "smallest is 64, 0 means 16384");
+		NL_SET_ERR_MSG_ATTR(info->extack, size, "smallest is 63, 0 means 16384");
 		return -ERANGE;
 	}
 	if (pad && nla_get_u16(pad) && c->version != TLSGATE_TLS_1_3) {

@@ -483,6 +483,15 @@ bool tg_rx_update_ready(struct sock *sk, struct tg_session *s)
 	return ready;
 }
 
+u32 tg_rx_readable(struct sock *sk, struct tg_session *s)
+{
+	if (tg_frags_empty(&s->rx.plain))
+		tg_rx_next(sk, s);
+	tg_rx_settle(sk, s);
+	tg_rx_update_ready(sk, s);
+	return s->rx.plain.bytes;
+}
+
 /* Copies opened data out, from byte @skip on.  Bytes copied, or -EFAULT if not one was. */
 static int tg_rx_copy(struct tg_session *s, struct msghdr *msg, u32 skip, size_t len, int flags)
 {

@@ -182,6 +182,7 @@ struct tg_rx {
  * @data_ready: the socket's own callback, as are the next two
  * @write_space: see @data_ready
  * @state_change: see @data_ready
+ * @error_report: see @data_ready
  */
 struct tg_session {
 	refcount_t ref;
@@ -217,6 +218,7 @@ struct tg_session {
 	void (*data_ready)(struct sock *sk);
 	void (*write_space)(struct sock *sk);
 	void (*state_change)(struct sock *sk);
+	void (*error_report)(struct sock *sk);
 };
 
 #define TG_NO_ALERT	(-1)

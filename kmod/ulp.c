@@ -6,6 +6,8 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/netlink.h>
+#include <linux/sockios.h>
+#include <asm/ioctls.h>
 #include <net/inet_common.h>
 #include <net/tcp.h>
 
@@ -75,6 +77,28 @@ static void tg_state_change(struct sock *sk)
 	s->state_change(sk);
 }
 
+/*
+ * A relay's sockets have no fd, but an epoll that watched one still holds it:
+ * its owner must not be woken for what it can neither read nor unwatch.
+ * Unlike the others this one may be called without any lock.
+ */
+static void tg_error_report(struct sock *sk)
+{
+	struct tg_session *s;
+	struct tg_relay *r;
+
+	rcu_read_lock();
+	s = tg_session_from_sk(sk);
+	r = s ? READ_ONCE(s->relay) : NULL;
+	if (r) {
+		tg_relay_kick_open(r);
+		tg_relay_kick_seal(r);
+	} else if (s) {
+		s->error_report(sk);
+	}
+	rcu_read_unlock();
+}
+
 /* --- calls ---------------------------------------------------------------- */
 
 static __poll_t tg_poll(struct file *file, struct socket *sock, struct poll_table_struct *wait)
@@ -88,6 +112,21 @@ static __poll_t tg_poll(struct file *file, struct socket *sock, struct poll_tabl
 		mask |= EPOLLIN | EPOLLRDNORM;
 	rcu_read_unlock();
 	return mask;
+}
+
+/* TCP would tell of bytes of records. */
+static int tg_ioctl(struct sock *sk, int cmd, tg_ioctl_arg arg)
+{
+	struct tg_session *s = tg_session_from_sk(sk);
+	u32 len = 0;
+
+	if (cmd != SIOCINQ)
+		return s->base->ioctl(sk, cmd, arg);
+	lock_sock(sk);
+	if (!s->relay)
+		len = tg_rx_readable(sk, s);
+	release_sock(sk);
+	return tg_ioctl_answer(len, arg);
 }
 
 /* CVE-2025-37756: a TLS socket that connects anew would be a plain one. */
@@ -153,6 +192,7 @@ static void tg_detach(struct sock *sk, struct tg_session *s)
 	sk->sk_data_ready = s->data_ready;
 	sk->sk_write_space = s->write_space;
 	sk->sk_state_change = s->state_change;
+	sk->sk_error_report = s->error_report;
 	write_unlock_bh(&sk->sk_callback_lock);
 	if (sk->sk_socket)
 		WRITE_ONCE(sk->sk_socket->ops, s->base_ops);
@@ -196,6 +236,7 @@ static void tg_family_build(struct tg_family *f, struct sock *sk)
 	f->proto.sendmsg = tg_tx_sendmsg;
 	f->proto.recvmsg = tg_rx_recvmsg;
 	f->proto.close = tg_close;
+	f->proto.ioctl = tg_ioctl;
 	f->proto.shutdown = tg_shutdown;
 	f->proto.disconnect = tg_disconnect;
 	f->proto.setsockopt = tg_setsockopt;
@@ -276,6 +317,7 @@ static void tg_attach(struct sock *sk, struct tg_session *s, struct tg_family *f
 	s->data_ready = sk->sk_data_ready;
 	s->write_space = sk->sk_write_space;
 	s->state_change = sk->sk_state_change;
+	s->error_report = sk->sk_error_report;
 
 	/* The socket's reference on us: tcp_cleanup_ulp() gives it back. */
 	__module_get(THIS_MODULE);
@@ -286,6 +328,7 @@ static void tg_attach(struct sock *sk, struct tg_session *s, struct tg_family *f
 	sk->sk_data_ready = tg_data_ready;
 	sk->sk_write_space = tg_write_space;
 	sk->sk_state_change = tg_state_change;
+	sk->sk_error_report = tg_error_report;
 	WRITE_ONCE(sk->sk_prot, &f->proto);
 	write_unlock_bh(&sk->sk_callback_lock);
 	WRITE_ONCE(sk->sk_socket->ops, &f->ops);

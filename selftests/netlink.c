@@ -265,7 +265,7 @@ static const struct refusal ranges[] = {
 	{ "a TLS 1.3 suite", U16(TLSGATE_A_SUITE, 0x1301), EOPNOTSUPP, EINVAL, 0x0303 },
 	{ "a TLS 1.2 suite", U16(TLSGATE_A_SUITE, 0xc02f), EOPNOTSUPP, EINVAL, 0x0304 },
 	{ "role 2", U8(TLSGATE_A_ROLE, 2), EINVAL, ERANGE },
-	{ "record size 63", ADD16(TLSGATE_A_RECORD_SIZE, 63), EINVAL, ERANGE },
+	{ "record size 62", ADD16(TLSGATE_A_RECORD_SIZE, 62), EINVAL, ERANGE },
 	{ "record size 16385", ADD16(TLSGATE_A_RECORD_SIZE, 16385), EINVAL, ERANGE },
 	{ "padding 4097", ADD16(TLSGATE_A_PADDING, 4097), EINVAL, ERANGE },
 	{ "idle timeout over a day", ADD32(TLSGATE_A_IDLE_TIMEOUT, TLSGATE_IDLE_TIMEOUT_MAX + 1),
@@ -436,7 +436,7 @@ TEST_F(command, set_ranges)
 	struct tg_who me = BY_FD(self->p.fd);
 	struct tg *tg = self->p.tg;
 	static const struct { int attr, width; uint32_t value; bool good; } rows[] = {
-		{ TLSGATE_A_RECORD_SIZE, 2, 63, false }, { TLSGATE_A_RECORD_SIZE, 2, 64, true },
+		{ TLSGATE_A_RECORD_SIZE, 2, 62, false }, { TLSGATE_A_RECORD_SIZE, 2, 63, true },
 		{ TLSGATE_A_RECORD_SIZE, 2, 16385, false }, { TLSGATE_A_RECORD_SIZE, 2, 16384, true },
 		{ TLSGATE_A_RECORD_SIZE, 4, 64, false }, { TLSGATE_A_RECORD_SIZE, 2, 1, false },
 		{ TLSGATE_A_PADDING, 2, 4097, false }, { TLSGATE_A_PADDING, 2, 4096, true },
@@ -472,10 +472,10 @@ TEST_F(command, set_takes_effect)
 	struct peer *peer = &self->p.peer;
 	uint8_t buf[1000] = { 0 }, type;
 
-	ASSERT_EQ(0, tg_session_set(self->p.tg, me, TLSGATE_A_RECORD_SIZE, 64, 2));
+	ASSERT_EQ(0, tg_session_set(self->p.tg, me, TLSGATE_A_RECORD_SIZE, 63, 2));
 	ASSERT_EQ(100, send(self->p.fd, buf, 100, 0));
-	EXPECT_EQ(64, peer_recv(peer, &type, buf, sizeof(buf)));
-	EXPECT_EQ(36, peer_recv(peer, &type, buf, sizeof(buf)));
+	EXPECT_EQ(63, peer_recv(peer, &type, buf, sizeof(buf)));
+	EXPECT_EQ(37, peer_recv(peer, &type, buf, sizeof(buf)));
 	ASSERT_EQ(0, tg_session_set(self->p.tg, me, TLSGATE_A_RECORD_SIZE, 0, 2));
 	ASSERT_EQ(0, tg_session_set(self->p.tg, me, TLSGATE_A_PADDING, 256, 2));
 	ASSERT_EQ(10, send(self->p.fd, buf, 10, 0));

@@ -41,8 +41,9 @@
  *
  * SESSION_SET   do: (ID | FD) and any of
  *     TLSGATE_A_RECORD_SIZE   ? u16  most plaintext bytes in a record we seal,
- *                                    content type not counted; 64..16384
- *                                    (RFC 8449); 0 = 16384
+ *                                    content type not counted; 63..16384,
+ *                                    0 = 16384 (RFC 8449's least is 64, of
+ *                                    which TLS 1.3 takes one for the type)
  *     TLSGATE_A_PADDING       ? u16  pad TLS 1.3 records until data and padding
  *                                    are a multiple of this many bytes, as far
  *                                    as RECORD_SIZE allows; 0 = none; <= 4096
@@ -90,7 +91,7 @@
 #define TLSGATE_IV_MAX		12	/* bytes */
 #define TLSGATE_SECRET_MAX	48	/* bytes, SHA-384 */
 #define TLSGATE_RX_PENDING_MAX	32768	/* bytes */
-#define TLSGATE_RECORD_SIZE_MIN	64
+#define TLSGATE_RECORD_SIZE_MIN	63
 #define TLSGATE_RECORD_SIZE_MAX	16384
 #define TLSGATE_PADDING_MAX	4096
 #define TLSGATE_IDLE_TIMEOUT_MAX	(24 * 3600 * 1000)	/* ms */

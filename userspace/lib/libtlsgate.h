@@ -75,7 +75,7 @@ struct tlsgate_keys {
 #define TLSGATE_SET_IDLE_TIMEOUT	4u
 struct tlsgate_options {
 	unsigned int set;
-	uint16_t record_size;			/* bytes, 64..16384; 0 = 16384 */
+	uint16_t record_size;			/* bytes, 63..16384; 0 = 16384 */
 	uint16_t padding;			/* bytes, 0..4096 */
 	uint32_t idle_timeout;			/* ms, relay only; 0 = none */
 };
