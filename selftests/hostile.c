@@ -377,7 +377,7 @@ TEST_F(hostile, empty_record_flood)
 }
 
 /* Some empty records among data are nothing odd: old stacks sent one before each. */
-TEST_F(hostile, empty_records_among_data)
+TEST_F_TIMEOUT(hostile, empty_records_among_data, 120)
 {
 	for (int i = 0; i < 1000; i++) {
 		ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, "", 0));

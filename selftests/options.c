@@ -81,6 +81,19 @@ TEST_F(options, end_of_record)
 	GOT(0, 200);
 }
 
+/* What a send says it took is what arrives, however far into a bad address it got. */
+TEST_F(options, bad_address_behind_a_good_one)
+{
+	struct iovec iov[2] = { { self->data, 20000 }, { (void *)8, 5000 } };
+	ssize_t n = writev(self->p.fd, iov, 2);
+
+	ASSERT_GE(20000, n);
+	ASSERT_LT(0, n);
+	ASSERT_EQ(100, send(self->p.fd, self->data + n, 100, 0));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, n + 100));
+	GOT(0, n + 100);
+}
+
 TEST_F(options, vmsplice)
 {
 	uint8_t *pages = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Keys at their limits: KeyUpdates by the thousand amid data, and what one key
+ * may seal, lowered by the module's parameter aead_limit.
+ *
+ * KEY_UPDATES and MEGABYTES in the environment choose the amounts; check-all
+ * takes 100000 and 256.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "kselftest_harness.h"
+#include "lib/pair.h"
+
+#define LIMIT		"/sys/module/tlsgate/parameters/aead_limit"
+#define LIMIT_RECORDS	16
+#define CHUNK		(1 << 18)
+
+static long amount(const char *name, long otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? atol(text) : otherwise;
+}
+
+static bool set_limit(int records)
+{
+	char text[16];
+	int fd = open(LIMIT, O_WRONLY), len = snprintf(text, sizeof(text), "%d", records);
+	bool done = fd >= 0 && write(fd, text, len) == len;
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
+/* Reads records until len bytes of data came, following KeyUpdates; how many of these, or -1. */
+static int read_through_updates(struct peer *peer, uint8_t *got, size_t len, uint64_t *longest)
+{
+	static _Thread_local uint8_t plain[REF_PLAINTEXT];
+	uint8_t type;
+	int updates = 0;
+	ssize_t n;
+
+	while (len) {
+		n = peer_recv(peer, &type, plain, sizeof(plain));
+		if (peer->rx.seq > *longest)
+			*longest = peer->rx.seq;
+		if (type == REF_HANDSHAKE && n == 5 && plain[0] == 24) {
+			ref_ratchet(&peer->rx);
+			updates++;
+			continue;
+		}
+		if (n < 0 || type != REF_DATA || (size_t)n > len)
+			return -1;
+		memcpy(got, plain, n);
+		got += n;
+		len -= n;
+	}
+	return updates;
+}
+
+/* ---- KeyUpdates ----------------------------------------------------------------- */
+
+FIXTURE(updates)
+{
+	struct pair p;
+	struct tg_info info;
+	uint8_t data[CHUNK], got[CHUNK];
+};
+
+FIXTURE_VARIANT(updates)
+{
+	uint16_t version, suite;
+	int family;
+};
+
+PAIR_VARIANTS_13(updates)
+
+FIXTURE_SETUP(updates)
+{
+	pat_fill(self->data, 0, CHUNK, 1);
+	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
+}
+
+FIXTURE_TEARDOWN(updates)
+{
+	pair_free(&self->p);
+}
+
+#define BATCH		24	/* KeyUpdates in one write */
+#define BETWEEN		50	/* bytes between two of them */
+
+static size_t seal_batch(struct peer *peer, const uint8_t *data, uint8_t *wire, int request)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < BATCH; i++) {
+		n += ref_seal(&peer->tx, REF_DATA, data + i * BETWEEN, BETWEEN, 0, wire + n);
+		n += ref_seal(&peer->tx, REF_HANDSHAKE,
+			      (uint8_t[]){ 24, 0, 0, 1, i == request }, 5, 0, wire + n);
+		ref_ratchet(&peer->tx);
+	}
+	return n;
+}
+
+/* On one connection, both ways, data in between, and nothing but data is ever seen. */
+TEST_F_TIMEOUT(updates, by_the_thousand, 1800)
+{
+	long rounds = amount("KEY_UPDATES", 4000) / BATCH + 1, answers = 0;
+	struct pair *p = &self->p;
+	uint8_t wire[BATCH * 300];
+	uint64_t longest = 0;
+
+	for (long i = 0; i < rounds; i++) {
+		size_t n = seal_batch(&p->peer, self->data, wire, i % BATCH);
+		int seen;
+
+		ASSERT_EQ(0, net_write(p->peer.fd, wire, n));
+		ASSERT_EQ(0, net_read(p->fd, self->got, BATCH * BETWEEN));
+		ASSERT_EQ(BATCH * BETWEEN, pat_check(self->got, 0, BATCH * BETWEEN, 1));
+		/* And ours, in the middle of what we send. */
+		ASSERT_EQ(100, send(p->fd, self->data, 100, 0));
+		if (i % 4 == 0)
+			ASSERT_EQ(0, tg_session_rekey(p->tg, BY_FD(p->fd)));
+		ASSERT_EQ(100, send(p->fd, self->data + 100, 100, 0));
+		seen = read_through_updates(&p->peer, self->got, 200, &longest);
+		ASSERT_LE(i % 4 == 0, seen) TH_LOG("round %ld", i);
+		ASSERT_EQ(200, pat_check(self->got, 0, 200, 1));
+		answers += seen;
+	}
+	/* A KeyUpdate behind the data is seen with what follows. */
+	ASSERT_EQ(0, peer_send(&p->peer, REF_DATA, self->data, 1));
+	ASSERT_EQ(0, net_read(p->fd, self->got, 1));
+	ASSERT_EQ(1, send(p->fd, self->data, 1, 0));
+	answers += read_through_updates(&p->peer, self->got, 1, &longest);
+	EXPECT_LE(rounds + rounds / 4, answers);
+	ASSERT_EQ(0, tg_session_get(p->tg, BY_FD(p->fd), &self->info));
+	EXPECT_EQ(rounds * BATCH, tg_num(&self->info, TLSGATE_A_RX_EPOCH));
+	EXPECT_EQ(answers, tg_num(&self->info, TLSGATE_A_TX_EPOCH));
+	TH_LOG("%ld KeyUpdates received, %ld sent", rounds * BATCH, answers);
+}
+
+/* ---- the limit of a key ----------------------------------------------------------- */
+
+FIXTURE(limit)
+{
+	struct pair p;
+	uint8_t data[CHUNK];
+};
+
+FIXTURE_VARIANT(limit)
+{
+	uint16_t version, suite;
+	int family;
+};
+
+PAIR_VARIANTS_13(limit)
+
+FIXTURE_SETUP(limit)
+{
+	pat_fill(self->data, 0, CHUNK, 1);
+	ASSERT_TRUE(set_limit(LIMIT_RECORDS));
+	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
+}
+
+FIXTURE_TEARDOWN(limit)
+{
+	set_limit(0);
+	pair_free(&self->p);
+}
+
+struct writer {
+	int fd;
+	const uint8_t *data;
+	size_t chunks;
+	bool done;
+};
+
+static void *write_chunks(void *arg)
+{
+	struct writer *w = arg;
+
+	for (size_t i = 0; i < w->chunks; i++)
+		if (net_write(w->fd, w->data, CHUNK))
+			return NULL;
+	w->done = true;
+	return NULL;
+}
+
+struct tally {
+	size_t bytes;		/* of data */
+	long updates;
+	uint64_t longest;	/* records under one key */
+};
+
+/* One record of a stream that repeats data; false: it is not what was sent. */
+static bool read_record(struct peer *peer, const uint8_t *data, struct tally *t)
+{
+	static uint8_t plain[REF_PLAINTEXT];
+	uint8_t type;
+	ssize_t n = peer_recv(peer, &type, plain, sizeof(plain));
+	size_t at = t->bytes % CHUNK, part = CHUNK - at;
+
+	if (peer->rx.seq > t->longest)
+		t->longest = peer->rx.seq;
+	if (n == 5 && type == REF_HANDSHAKE && plain[0] == 24) {
+		ref_ratchet(&peer->rx);
+		t->updates++;
+		return true;
+	}
+	if (n <= 0 || type != REF_DATA)
+		return false;
+	if ((size_t)n < part)
+		part = n;
+	t->bytes += n;
+	return !memcmp(plain, data + at, part) && !memcmp(plain + part, data, n - part);
+}
+
+/* A writer on fd, and the peer reads; each key seals as many records as it may. */
+static void expect_rekeys(struct __test_metadata *_metadata, struct pair *p, int fd,
+			  const uint8_t *data)
+{
+	struct writer w = { fd, data, amount("MEGABYTES", 8) << 20 >> 18 };
+	struct tally t = { };
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, write_chunks, &w));
+	while (t.bytes < w.chunks * CHUNK)
+		ASSERT_TRUE(read_record(&p->peer, data, &t)) TH_LOG("after %zu bytes", t.bytes);
+	pthread_join(thread, NULL);
+	EXPECT_TRUE(w.done);
+	EXPECT_LE(t.longest, LIMIT_RECORDS);
+	EXPECT_GE(t.updates, w.chunks * (CHUNK / REF_PLAINTEXT) / LIMIT_RECORDS);
+}
+
+TEST_F_TIMEOUT(limit, rekeys_by_itself, 900)
+{
+	struct pair *p = &self->p;
+
+	expect_rekeys(_metadata, p, p->fd, self->data);
+}
+
+TEST_F_TIMEOUT(limit, relay_rekeys_by_itself, 900)
+{
+	struct pair *p = &self->p;
+	int plain;
+
+	plain = pair_relay(p, AF_INET, 0);
+	ASSERT_GE(plain, 0);
+	expect_rekeys(_metadata, p, plain, self->data);
+	close(plain);
+}
+
+/* ---- TLS 1.2 cannot rekey: a key at its limit ends its session ----------------------- */
+
+FIXTURE(last)
+{
+	struct pair p;
+	struct tg_info info;
+	uint8_t data[CHUNK], got[CHUNK];
+};
+
+FIXTURE_VARIANT(last)
+{
+	uint16_t version, suite;
+	int family;
+};
+
+PAIR_VARIANT(last, v12_aes128, 0x0303, 0xc02f, AF_INET)
+PAIR_VARIANT(last, v12_chacha, 0x0303, 0xcca8, AF_INET6)
+
+FIXTURE_SETUP(last)
+{
+	pat_fill(self->data, 0, CHUNK, 1);
+	ASSERT_TRUE(set_limit(LIMIT_RECORDS));
+	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
+}
+
+FIXTURE_TEARDOWN(last)
+{
+	set_limit(0);
+	pair_free(&self->p);
+}
+
+TEST_F(last, ends_in_order)
+{
+	struct pair *p = &self->p;
+	uint8_t type;
+	int sent = 0, got = 0;
+	ssize_t n;
+
+	while (sent < 100 && send(p->fd, self->data, 100, MSG_NOSIGNAL) == 100)
+		sent++;
+	EXPECT_EQ(EKEYEXPIRED, errno);
+	EXPECT_GE(LIMIT_RECORDS, sent);
+	EXPECT_LE(LIMIT_RECORDS - 4, sent);
+	while ((n = peer_recv(&p->peer, &type, self->got, CHUNK)) == 100 && type == REF_DATA)
+		got++;
+	EXPECT_EQ(sent, got);
+	EXPECT_EQ(2, n);
+	EXPECT_EQ(REF_ALERT, type);
+	EXPECT_EQ(TLS_CLOSE_NOTIFY, self->got[1]);
+	EXPECT_EQ(PEER_EOF, peer_drain(&p->peer));
+	EXPECT_GE(LIMIT_RECORDS, p->peer.rx.seq);
+	ASSERT_EQ(0, tg_session_get(p->tg, BY_FD(p->fd), &self->info));
+	EXPECT_EQ(TLSGATE_REASON_AEAD_LIMIT, tg_num(&self->info, TLSGATE_A_REASON));
+}
+
+TEST_F(last, relay_ends_in_order)
+{
+	struct pair *p = &self->p;
+	int plain, got = 0;
+	uint8_t type;
+	ssize_t n;
+
+	plain = pair_relay(p, AF_INET, 0);
+	ASSERT_GE(plain, 0);
+	for (int i = 0; i < 20; i++)
+		if (send(plain, self->data, REF_PLAINTEXT, MSG_NOSIGNAL) < 0)
+			break;
+	while ((n = peer_recv(&p->peer, &type, self->got, CHUNK)) > 0 && type == REF_DATA)
+		got += n;
+	EXPECT_LT(0, got);
+	EXPECT_EQ(2, n);
+	EXPECT_EQ(REF_ALERT, type);
+	EXPECT_EQ(TLS_CLOSE_NOTIFY, self->got[1]);
+	EXPECT_GE(LIMIT_RECORDS, p->peer.rx.seq);
+	close(plain);
+}
+
+TEST_HARNESS_MAIN
