@@ -263,30 +263,41 @@ int tg_tx_ready(struct sock *sk, struct tg_session *s)
 	return tg_tx_check_limit(sk, s);
 }
 
+/* Copies a record's plaintext to its place.  0, or -EFAULT: part of it was taken. */
+static int tg_tx_fill(struct tg_session *s, const struct tg_tx_record *r, struct iov_iter *from)
+{
+	u32 left, at, part;
+
+	for (left = r->len; left; left -= part) {
+		struct page *page;
+
+		at = r->start + TG_HEADER_LEN + s->cipher->explicit_len + r->len - left;
+		part = left;
+		page = tg_frags_page(&s->tx.pending, &at, &part);
+		if (copy_page_from_iter(page, at, part, from) != part)
+			return -EFAULT;
+	}
+	return 0;
+}
+
 static int tg_tx_seal_iter(struct sock *sk, struct tg_session *s, struct iov_iter *from)
 {
-	struct tg_frags *f = &s->tx.pending;
+	size_t before = iov_iter_count(from);
 	struct tg_tx_record r;
-	u32 at, left;
 	int err;
 
-	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA,
-			  min_t(size_t, iov_iter_count(from), s->tx.record_size), &r);
+	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, min_t(size_t, before, s->tx.record_size), &r);
 	if (err)
 		return err;
-	at = r.start + TG_HEADER_LEN + s->cipher->explicit_len;
-	for (left = r.len; left;) {
-		u32 part = left;
-		struct page *page = tg_frags_page(f, &at, &part);
-
-		if (copy_page_from_iter(page, at, part, from) != part) {
-			tg_tx_abandon(s, &r);
-			return -EFAULT;
-		}
-		left -= part;
-		at = r.start + TG_HEADER_LEN + s->cipher->explicit_len + r.len - left;
-	}
-	return tg_tx_seal(sk, s, &r, 0);
+	err = tg_tx_fill(s, &r, from);
+	if (err)
+		tg_tx_abandon(s, &r);
+	else
+		err = tg_tx_seal(sk, s, &r, 0);
+	/* Only what is sealed was taken, as the caller counts it. */
+	if (err)
+		iov_iter_revert(from, before - iov_iter_count(from));
+	return err;
 }
 
 /* Seals a few records and gives them to TCP.  Bytes taken from the message, or -errno. */
