@@ -251,6 +251,27 @@ TEST_F(options, two_readers)
 	close(c[1].fd);
 }
 
+static int inq(int fd)
+{
+	int n = -1;
+
+	return ioctl(fd, SIOCINQ, &n) ? -1 : n;
+}
+
+/* Plaintext that a read would give, never bytes of the wire. */
+TEST_F(options, inq)
+{
+	EXPECT_EQ(0, inq(self->p.fd));
+	PEER_SENDS(0, 300);
+	ASSERT_TRUE(net_poll(self->p.fd, POLLIN, NET_DEADLINE) & POLLIN);
+	EXPECT_GE(300, inq(self->p.fd));
+	EXPECT_LT(0, inq(self->p.fd));
+	ASSERT_EQ(100, recv(self->p.fd, self->got, 100, 0));
+	EXPECT_EQ(200, inq(self->p.fd));
+	ASSERT_EQ(200, recv(self->p.fd, self->got, 300, 0));
+	EXPECT_EQ(0, inq(self->p.fd));
+}
+
 /* struct tcp_zerocopy_receive of linux/tcp.h, which netinet/tcp.h has in part only. */
 struct zerocopy {
 	uint64_t address;
