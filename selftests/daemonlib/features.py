@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: MIT
 """OCSP stapling, and the certificates and sessions of a gate that connects."""
 
-import os
 import re
 import signal
-import socket
 import ssl
 import subprocess
-import threading
 import time
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, echo, log_text, need, path, run, test, tmp,
-                            wait_until, write)
+from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, echo, log_text, need, path, run, test,
+                            tmp, wait_until, write)
 from daemonlib.refusals import PAIR, USER, refused
 
 TIME = re.compile(rb"\x18\x0f(\d{14}Z)")    # GeneralizedTime in DER
@@ -91,47 +88,6 @@ def bad_ocsp_responses():
     refused(2, "not for mode connect", "connect", ":1", "localhost:2", USER, "--ocsp=one.ocsp")
 
 
-class TlsServer:
-    """A TLS server that echoes lines; sessions tells of each connection whether it was resumed."""
-
-    def __init__(self, version=ssl.TLSVersion.TLSv1_3, client_ca=None):
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(path("one.pem"), path("one.key"))
-        self.context.minimum_version = self.context.maximum_version = version
-        if client_ca:
-            self.context.load_verify_locations(path(client_ca))
-            self.context.verify_mode = ssl.CERT_REQUIRED
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.address = "localhost:%d" % self.listener.getsockname()[1]
-        self.sessions, self.names = [], []
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        try:
-            while True:
-                connection, _ = self.listener.accept()
-                threading.Thread(target=self.one, args=(connection,), daemon=True).start()
-        except OSError:
-            pass
-
-    def one(self, connection):
-        try:
-            with self.context.wrap_socket(connection, server_side=True) as tls:
-                self.sessions.append("resumed" if tls.session_reused else "new")
-                subject = (tls.getpeercert() or {}).get("subject", ())
-                self.names.append(dict(item[0] for item in subject).get("commonName"))
-                while data := tls.recv(65536):
-                    tls.sendall(data)
-        except OSError as error:
-            self.sessions.append(str(error))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.listener.close()
-
-
 def through(gate, data=b"hello"):
     with gate.connect_plain() as plain:
         echo(plain, data)
@@ -153,3 +109,63 @@ def connects_with_a_certificate():
     refused(2, "one key for each cert", "connect", ":1", "localhost:2", USER, "--cert=one.pem")
     refused(1, "not the key of certificate", "connect", ":1", "localhost:2", USER, "--cert=one.pem",
             "--key=two.key")
+
+
+def kinds_of(server, count):
+    wait_until(lambda: len(server.sessions) == count, "%d handshakes: %s" % (count, server.sessions))
+    return server.sessions
+
+
+@test
+def resumes_sessions_when_connecting():
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        with TlsServer(version) as server, \
+                Gate("connect", server.address, "--ca=ca.pem", "--workers=1") as gate:
+            through(gate)
+            through(gate)
+            need(kinds_of(server, 2) == ["new", "resumed"], "TLS handshakes: %s" % server.sessions)
+            gate.process.send_signal(signal.SIGHUP)     # other CAs might be in force
+            gate.ready(2)
+            through(gate)
+            need(kinds_of(server, 3)[2] == "new", "resumed over a reload")
+
+
+@test
+def offers_a_session_once():
+    with TlsServer() as server, Gate("connect", server.address, "--ca=ca.pem", "--workers=1") as gate:
+        through(gate)
+        held = [gate.connect_plain() for _ in range(3)]
+        kinds_of(server, 4)
+        for plain in held:
+            echo(plain)
+        need(sorted(server.sessions) == ["new", "new", "new", "resumed"],
+             "one session, three connections at once: %s" % server.sessions)
+        for plain in held:
+            plain.close()
+        through(gate)       # each of the four gave one
+        need(kinds_of(server, 5)[4] == "resumed", "handshakes: %s" % server.sessions)
+
+
+@test
+def keeps_few_sessions():
+    with TlsServer() as server, Gate("connect", server.address, "--ca=ca.pem", "--workers=1") as gate:
+        held = [gate.connect_plain() for _ in range(20)]
+        for plain in held:
+            echo(plain)
+        for plain in held:
+            plain.close()
+        held = [gate.connect_plain() for _ in range(20)]
+        need(kinds_of(server, 40)[20:].count("resumed") == 16, "handshakes: %s" % server.sessions[20:])
+        for plain in held:
+            plain.close()
+
+
+@test
+def a_server_may_forget_its_sessions():
+    with TlsServer() as server, \
+            Gate("connect", server.address, "--ca=ca.pem", "--workers=1") as gate:
+        through(gate)
+        server.context = other = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)    # knows no ticket
+        other.load_cert_chain(path("one.pem"), path("one.key"))
+        through(gate)
+        need(kinds_of(server, 2) == ["new", "new"], "handshakes: %s" % server.sessions)

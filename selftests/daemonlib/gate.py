@@ -117,6 +117,47 @@ class Backend:
         self.listener.close()
 
 
+class TlsServer:
+    """A TLS server that echoes lines; sessions tells of each connection whether it was resumed."""
+
+    def __init__(self, version=ssl.TLSVersion.TLSv1_3, client_ca=None):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(path("one.pem"), path("one.key"))
+        self.context.minimum_version = self.context.maximum_version = version
+        if client_ca:
+            self.context.load_verify_locations(path(client_ca))
+            self.context.verify_mode = ssl.CERT_REQUIRED
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.address = "localhost:%d" % self.listener.getsockname()[1]
+        self.sessions, self.names = [], []
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        try:
+            while True:
+                connection, _ = self.listener.accept()
+                threading.Thread(target=self.one, args=(connection,), daemon=True).start()
+        except OSError:
+            pass
+
+    def one(self, connection):
+        try:
+            with self.context.wrap_socket(connection, server_side=True) as tls:
+                self.sessions.append("resumed" if tls.session_reused else "new")
+                subject = (tls.getpeercert() or {}).get("subject", ())
+                self.names.append(dict(item[0] for item in subject).get("commonName"))
+                while data := tls.recv(65536):
+                    tls.sendall(data)
+        except OSError as error:
+            self.sessions.append(str(error))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+
 logs = []               # of this test, one for each tlsgated
 
 

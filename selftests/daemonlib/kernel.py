@@ -8,8 +8,8 @@ import signal
 import socket
 import subprocess
 
-from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, echo, log_text, need, test,
-                            wait_until)
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, log_text, need,
+                            test, wait_until)
 
 CCM = "--ciphersuites=TLS_AES_128_CCM_SHA256"    # the engine has it, the module does not
 
@@ -157,3 +157,35 @@ def auto_takes_the_kernel():
         need("data path: kernel" in log_text(), log_text())
         with gate.connect() as connection:
             echo(connection)
+
+
+@test
+def resumes_and_hands_over_when_connecting():
+    """TLS 1.3 tickets come after the handshake: until then, a connection is relayed here."""
+    with TlsServer() as server, \
+            Gate("connect", server.address, "--ca=ca.pem", "--verbose", "--workers=1", path="kernel") as gate:
+        for number in (1, 2, 3):
+            with gate.connect_plain() as plain:
+                echo(plain)
+                handed_over(number)
+                echo(plain, os.urandom(300000))
+        need(server.sessions == ["new", "resumed", "resumed"], "handshakes: %s" % server.sessions)
+        wait_until(lambda: not sessions(), "sessions end: %s" % sessions())
+
+
+@test
+def hands_over_without_a_ticket_too():
+    with TlsServer() as server:
+        server.context.num_tickets = 0
+        with Gate("connect", server.address, "--ca=ca.pem", "--verbose", "--workers=1",
+                  path="kernel") as gate:
+            with gate.connect_plain() as silent:    # neither side says a word
+                handed_over(1)
+                echo(silent, os.urandom(100000))
+            for number in (2, 3, 4, 5):             # data says that no ticket will come
+                with gate.connect_plain() as plain:
+                    echo(plain)
+                    handed_over(number)
+            with gate.connect_plain():              # and now nobody waits for one
+                handed_over(6)
+        need(server.sessions == ["new"] * 6, "handshakes: %s" % server.sessions)

@@ -102,6 +102,8 @@ void conn_free(struct conn *conn)
 {
 	struct worker *worker = conn->worker;
 
+	if (conn->state == CONN_RELAY && conn->hands_over)
+		worker->counters.user++;	/* it ended before that */
 	leave_handshake(conn);
 	keyclient_forget(&worker->keys, conn);
 	ev_timer_stop(worker->loop, &conn->timer);
@@ -252,14 +254,49 @@ static bool hand_over(struct conn *conn)
 	return true;
 }
 
-static void start_relay(struct conn *conn)
+static void stays_here(struct conn *conn)
 {
-	leave_handshake(conn);
-	if (conn->gate->kernel && hand_over(conn))
-		return;
 	conn->worker->counters.user++;
 	if (log_is_verbose())
 		log_established(conn, "user");
+}
+
+void conn_keep_session(struct conn *conn)
+{
+	if (conn->gate->sessions && !conn->session_kept)
+		conn->session_kept = sessions_keep(conn->gate->sessions, conn->tls);
+}
+
+bool conn_hand_over_late(struct conn *conn)
+{
+	conn->hands_over = false;
+	if (hand_over(conn))
+		return true;
+	stays_here(conn);
+	return false;
+}
+
+/* Only what is relayed here sees the tickets of TLS 1.3: the kernel has no use for them. */
+static bool waits_for_session(const struct conn *conn)
+{
+	struct tls_conn_info info;
+
+	tls_conn_info(conn->tls, &info);
+	return conn->gate->sessions && !conn->session_kept && info.version == TLS_1_3 &&
+	       sessions_worth_waiting(conn->gate->sessions);
+}
+
+static void start_relay(struct conn *conn)
+{
+	leave_handshake(conn);
+	conn_keep_session(conn);
+	if (conn->gate->kernel) {
+		conn->waits = conn->hands_over = waits_for_session(conn);
+		if (!conn->waits && hand_over(conn))
+			return;
+	}
+	if (!conn->waits)
+		stays_here(conn);
 	userpath_start(conn);
 }
 

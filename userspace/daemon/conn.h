@@ -38,6 +38,9 @@ struct conn {
 	bool in_handshake;		/* in worker->handshaking */
 	bool plain_eof, plain_shut;	/* FIN read, FIN sent */
 	bool tls_eof, tls_shut;		/* close_notify read, close_notify and FIN sent */
+	bool hands_over;		/* relayed here for now: the kernel is to take it */
+	bool waits;			/* ... once the server sent a session to resume */
+	bool session_kept;		/* the gate has one of this connection */
 	uint32_t key_number;
 	uint8_t *held;			/* plaintext that the plain socket did not take yet */
 	uint32_t held_len, held_done;
@@ -69,6 +72,18 @@ int conn_flush_with_next(struct conn *conn);
 
 /* The handshake is complete and all output is sent.  May free conn. */
 void conn_established(struct conn *conn);
+
+/*
+ * Keeps the session that the server gave to resume later, if there is one now;
+ * one of each connection.
+ */
+void conn_keep_session(struct conn *conn);
+
+/*
+ * Tries to give conn->hands_over to the kernel: nothing is held, no output is
+ * left, no direction is at its end.  True: conn is gone.
+ */
+bool conn_hand_over_late(struct conn *conn);
 
 /*
  * Ends in failure: pending output (an alert) is sent, the plain side reset if

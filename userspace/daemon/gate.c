@@ -282,6 +282,8 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 		log_error("%s: no engine configuration: out of memory", settings->name);
 		return -1;
 	}
+	if (settings->mode == GATE_CONNECT)
+		gate->sessions = xcalloc(1, sizeof(*gate->sessions));
 	if (add_certs(gate, next_key_id) || add_staples(gate) || set_protocol(gate) || set_trust(gate) ||
 	    set_tickets(gate) || set_backend(gate) || check_server_name(gate))
 		return -1;
@@ -342,5 +344,8 @@ void gate_clear(struct gate *gate)
 	free(gate->certs);
 	free(gate->staple_until);
 	ticket_chain_wipe(&gate->tickets);
+	if (gate->sessions)
+		sessions_wipe(gate->sessions);
+	free(gate->sessions);
 	tls_config_unref(gate->config);
 }

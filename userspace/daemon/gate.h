@@ -13,6 +13,7 @@
 
 #include "common/addr.h"
 #include "daemon/listener.h"
+#include "daemon/sessions.h"
 #include "daemon/settings.h"
 #include "daemon/ticket.h"
 #include "engine/engine.h"
@@ -28,6 +29,7 @@ struct gate {
 	char server_name[ADDR_HOST_MAX];	/* connect */
 	struct listener **listeners;	/* settings->listen.count of them; NULL once put */
 	struct ticket_chain tickets;	/* serve */
+	struct sessions *sessions;	/* connect; each process changes its own copy */
 	bool kernel;			/* hand over to the kernel */
 	bool may_fall_back;		/* ... or else go on in userspace */
 };

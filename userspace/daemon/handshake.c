@@ -116,6 +116,8 @@ void handshake_start(struct conn *conn)
 	}
 	err = conn->gate->server_name[0] ?
 	      tls_conn_set_server_name(conn->tls, conn->gate->server_name) : 0;
+	if (!err && conn->gate->sessions)
+		sessions_offer(conn->gate->sessions, conn->tls);
 	if (!err)
 		err = tls_conn_start(conn->tls);
 	if (err)

@@ -12,6 +12,7 @@
 #define TURNS		8	/* receive calls per direction before others get their turn */
 /* A peer that asks for KeyUpdates and reads none of the answers is not read from. */
 #define OUTPUT_HIGH	(2 * WORKER_BUFFER)
+#define SESSION_WAIT_MS	1000	/* for a ticket, where nothing else comes from the server */
 
 enum pump {
 	PUMP_WAITS,			/* for a socket, or its turn is over */
@@ -129,6 +130,38 @@ static int deliver(struct conn *conn, size_t len)
 	return 0;
 }
 
+/* Whether it came or not: servers send it before any data. */
+static void end_wait(struct conn *conn)
+{
+	if (!conn->waits)
+		return;
+	conn->waits = false;
+	sessions_waited(conn->gate->sessions, conn->session_kept);
+}
+
+/*
+ * The first bytes need not wait for the ticket, but what is more than TCP lets
+ * go before the server's next answer is the kernel's to carry.
+ */
+static bool holds_back(const struct conn *conn)
+{
+	return conn->waits && conn->plain_bytes >= WORKER_BUFFER;
+}
+
+static void look_for_session(struct conn *conn)
+{
+	conn_keep_session(conn);
+	if (conn->session_kept || conn->tls_bytes)
+		end_wait(conn);
+}
+
+/* At a record boundary, with nothing between the sockets: as if it had just begun. */
+static bool may_hand_over(const struct conn *conn)
+{
+	return conn->hands_over && !conn->waits && !conn->held && !conn->tls_eof &&
+	       !conn->plain_eof && !output_len(conn);
+}
+
 /* readable: receiving may bring something; else the event loop will say when. */
 static enum pump tls_to_plain(struct conn *conn, bool readable)
 {
@@ -160,6 +193,9 @@ static enum pump tls_to_plain(struct conn *conn, bool readable)
 		} else if (deliver(conn, len)) {
 			return PUMP_FAILED;
 		}
+		look_for_session(conn);
+		if (may_hand_over(conn))
+			break;	/* what else came goes along */
 	}
 	if (conn->tls_eof && !conn->held && !conn->plain_shut) {
 		/* fails only where the backend is gone already: reading will tell */
@@ -208,7 +244,7 @@ static enum pump plain_to_tls(struct conn *conn, bool readable)
 		ret = conn_flush(conn);
 		if (ret < 0)
 			return fail(conn, strerror(errno));
-		if (ret || conn->plain_eof || !readable || !turns--)
+		if (ret || conn->plain_eof || !readable || !turns-- || holds_back(conn))
 			break;
 		ret = seal(conn, &readable);
 		if (ret < 0)
@@ -234,7 +270,7 @@ static void watch_both(struct conn *conn)
 		tls |= EV_READ;
 	if (output)
 		tls |= EV_WRITE;
-	if (!conn->plain_eof && !output)
+	if (!conn->plain_eof && !output && !holds_back(conn))
 		plain |= EV_READ;
 	if (conn->held)
 		plain |= EV_WRITE;
@@ -259,7 +295,7 @@ static void pump(struct conn *conn, bool tls_readable, bool plain_readable)
 		return;
 	if (conn->tls_shut && conn->plain_shut)
 		finish(conn);
-	else
+	else if (!may_hand_over(conn) || !conn_hand_over_late(conn))
 		watch_both(conn);
 }
 
@@ -274,7 +310,7 @@ void userpath_start(struct conn *conn)
 {
 	conn->state = CONN_RELAY;
 	conn->active = ev_now(conn->worker->loop);
-	conn_deadline(conn, conn->gate->settings->idle_timeout);
+	conn_deadline(conn, conn->waits ? SESSION_WAIT_MS : conn->gate->settings->idle_timeout);
 	pump(conn, false, false);
 }
 
@@ -283,6 +319,12 @@ void userpath_timer(struct conn *conn)
 	const double idle = conn->gate->settings->idle_timeout / 1000.0;
 	double left = conn->active + idle - ev_now(conn->worker->loop);
 
+	if (conn->waits) {
+		end_wait(conn);
+		conn_deadline(conn, conn->gate->settings->idle_timeout);
+		pump(conn, false, false);
+		return;
+	}
 	if (left > 0.0005) {
 		conn_deadline(conn, (uint32_t)(left * 1000) + 1);
 		return;
