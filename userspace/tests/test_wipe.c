@@ -143,6 +143,24 @@ static void one_connection(const char *what, const struct pair_options *options)
 	expect_gone(when, false);
 }
 
+/* Nor does it stay when a handshake fails that has come to secrets. */
+static void one_failure(const char *what, const struct pair_options *options)
+{
+	struct pair pair;
+	char when[80];
+
+	secret_count = 0;
+	pair_init(&pair, options);
+	pair.client.refuse_key = true;
+	pair_handshake(&pair);
+	if (pair_up(&pair) || !pair.client.err)
+		tap_bail("it did not fail");
+	tap_ok(secret_count > 0, "%s: %zu secrets", what, secret_count);
+	pair_free(&pair);
+	snprintf(when, sizeof(when), "%s, after the connection", what);
+	expect_gone(when, false);
+}
+
 int main(void)
 {
 	static const struct pair_options tls13 = { .event = take_secret };
@@ -157,6 +175,17 @@ int main(void)
 	static const struct pair_options resumed12 = {
 		.event = take_secret, .max = TLS_1_2, .ticket_keys = &key, .ticket_key_count = 1,
 	};
+	static const struct pair_options untrusted = {
+		.event = take_secret, .min = TLS_1_3, .client_trusts_nobody = true,
+	};
+	const struct pair_options unsigned13 = {
+		.event = take_secret, .min = TLS_1_3, .server_verify = TLS_VERIFY_REQUIRE,
+		.client = { pair_leaf(PKI_P384) },
+	};
+	const struct pair_options unsigned12 = {
+		.event = take_secret, .max = TLS_1_2, .server_verify = TLS_VERIFY_REQUIRE,
+		.client = { pair_leaf(PKI_P384) },
+	};
 	const struct pair_options rsa = {
 		.event = take_secret, .suites = "TLS_RSA_WITH_AES_256_GCM_SHA384",
 		.server = { pair_leaf(PKI_RSA2048) },
@@ -168,6 +197,9 @@ int main(void)
 	one_connection("TLS 1.2 with RSA key exchange", &rsa);
 	one_connection("TLS 1.3, resumed", &resumed13);
 	one_connection("TLS 1.2, resumed", &resumed12);
+	one_failure("TLS 1.3, certificate refused", &untrusted);
+	one_failure("TLS 1.3, client's key refused", &unsigned13);
+	one_failure("TLS 1.2, client's key refused", &unsigned12);
 	pair_free_pki();
 	return tap_done();
 }
