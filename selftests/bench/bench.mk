@@ -2,13 +2,14 @@
 # What `make bench`, `bench-native` and `bench-profile` run: programs, and count.so, a plugin for
 # QEMU itself.
 
-BENCH_PROGS := $(addprefix $(BUILD)/bench/,client backend splice sockets aead handshake)
+BENCH_PROGS := $(addprefix $(BUILD)/bench/,client backend splice sockets growth aead handshake)
 BENCH_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-missing-field-initializers
 
 .PHONY: bench bench-native bench-profile bench-programs
 bench-programs: $(BENCH_PROGS) $(BUILD)/bench/count.so
 
 $(BENCH_PROGS): $(BUILD)/bench/%: selftests/bench/%.c selftests/bench/busy.c selftests/bench/busy.h \
+	selftests/bench/pair.c selftests/bench/pair.h \
 	$(GATE_LIB) $(ENGINE_LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)

@@ -98,6 +98,18 @@ run_rows() {
 	done < <(rows)
 }
 
+# Sessions cost the others nothing: the same work with ever more of them.
+measure_growth() {
+	local row subject count used
+	[[ growth =~ ^(${ROWS:-.*})$ && tlsgate =~ ^(${SUBJECTS:-.*})$ ]] || return 0
+	"$bench/growth" 2 100 1000 10000 > "$tmp/growth" 2> "$tmp/said" ||
+		miss growth tlsgate "$(tail -n 1 "$tmp/said")"
+	while read -r row subject count used; do
+		printf '%-20s %-16s %12s\n' "$row" "$subject" $((used / count))
+		echo "$row,$subject,growth,-,aes128,0,0,$count,$used" >> "$OUT/raw.csv"
+	done < "$tmp/growth"
+}
+
 # What the AEADs alone cost here: OpenSSL's in aead.txt, the kernel's in tcrypt.txt.  tcrypt
 # measures while it is loaded, and refuses to stay.
 measure_aeads() {
@@ -126,5 +138,6 @@ cp /proc/kallsyms "$OUT/kallsyms"
 [[ -n ${NO_AEAD:-} ]] || measure_aeads
 start_all
 run_rows
+measure_growth
 cp "$tmp"/log/* "$OUT/" 2>/dev/null
 exit "$failed"

@@ -3,6 +3,7 @@
 #ifndef TLSGATE_BENCH_KTLS_H
 #define TLSGATE_BENCH_KTLS_H
 
+#include <netinet/in.h>
 #include <linux/tls.h>
 #include <netinet/tcp.h>
 #include <stdint.h>

@@ -7,7 +7,6 @@
  *
  * Prints the instructions for COUNT calls, both ends.
  */
-#include <arpa/inet.h>
 #include <err.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,59 +17,20 @@
 
 #include "busy.h"
 #include "ktls.h"
-#include "libtlsgate.h"
+#include "pair.h"
 
 #define MOST	(64 << 10)
 #define BURST	64
-#define SECRET	32
 
-static const uint8_t key[KTLS_KEY_LEN] = "sixteen bytes...", iv[KTLS_IV_LEN] = "twelve bytes";
 static char data[MOST];
 static int file;
 
-static void connect_pair(int fds[2])
-{
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1, room = 4 * MOST;
-	socklen_t len = sizeof(at);
-
-	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
-	if (listener < 0 || fds[0] < 0 || bind(listener, (struct sockaddr *)&at, len) ||
-	    setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)) ||
-	    setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) ||
-	    listen(listener, 1) || getsockname(listener, (struct sockaddr *)&at, &len) ||
-	    connect(fds[0], (struct sockaddr *)&at, len) ||
-	    setsockopt(fds[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
-		err(1, "loopback");
-	fds[1] = accept(listener, NULL, NULL);
-	if (fds[1] < 0)
-		err(1, "accept");
-	close(listener);
-}
-
 static void install_tlsgate(const int fds[2])
 {
-	struct tlsgate_session_params params = TLSGATE_SESSION_PARAMS_INIT;
-	const char *why;
-	struct tlsgate *tg;
-	uint32_t id;
-	int i;
+	struct tlsgate *tg = pair_open();
 
-	if (tlsgate_open(&tg, &why))
-		errx(1, "%s", why);
-	params.version = TLSGATE_TLS_1_3;
-	params.suite = 0x1301;
-	params.tx = (struct tlsgate_keys){ .key_len = sizeof(key), .iv_len = sizeof(iv),
-					   .secret_len = SECRET };
-	memcpy(params.tx.key, key, sizeof(key));
-	memcpy(params.tx.iv, iv, sizeof(iv));
-	params.rx = params.tx;
-	for (i = 0; i < 2; i++) {
-		params.fd = fds[i];
-		params.role = i ? TLSGATE_ROLE_SERVER : TLSGATE_ROLE_CLIENT;
-		if (tlsgate_session_new(tg, &params, &id))
-			errx(1, "%s", tlsgate_error(tg));
-	}
+	pair_install(tg, fds[0], TLSGATE_ROLE_CLIENT);
+	pair_install(tg, fds[1], TLSGATE_ROLE_SERVER);
 	tlsgate_close(tg);
 }
 
@@ -79,8 +39,8 @@ static void install_ktls(const int fds[2])
 	int i;
 
 	for (i = 0; i < 2; i++)
-		if (ktls_attach(fds[i]) || ktls_install(fds[i], TLS_TX, key, iv) ||
-		    ktls_install(fds[i], TLS_RX, key, iv))
+		if (ktls_attach(fds[i]) || ktls_install(fds[i], TLS_TX, pair_key, pair_iv) ||
+		    ktls_install(fds[i], TLS_RX, pair_key, pair_iv))
 			err(1, "kTLS");
 }
 
@@ -139,7 +99,7 @@ static void run(const char *subject, const char *how, size_t size, unsigned long
 	struct busy busy;
 	int fds[2];
 
-	connect_pair(fds);
+	pair_connect(fds, 4 * MOST);
 	for (i = 0; i < sizeof(subjects) / sizeof(*subjects); i++)
 		if (!strcmp(subjects[i].name, subject))
 			subjects[i].install(fds);
