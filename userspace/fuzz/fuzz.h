@@ -22,6 +22,10 @@ struct fuzz_end {
 	struct tls_conn *conn;
 	int err;			/* the first that a call gave */
 	int alert;			/* the last that was sent; -1: none */
+	/* Set: what is read must be what that one wrote, in order, and its end that one's. */
+	const struct fuzz_end *peer;
+	size_t written, read;		/* bytes of data */
+	bool closed;			/* fuzz_close() was called */
 };
 
 struct fuzz_pair {
@@ -46,6 +50,9 @@ void fuzz_pump(struct fuzz_pair *pair);
 void fuzz_feed(struct fuzz_end *end, const uint8_t *data, size_t len);
 /* Reads data until there is none. */
 void fuzz_drain(struct fuzz_end *end);
+/* Writes len bytes of data, if it is established. */
+void fuzz_write(struct fuzz_end *end, size_t len);
+void fuzz_close(struct fuzz_end *end);
 /* Answers what an end asks its private key; true: it did ask. */
 bool fuzz_answer_key(struct fuzz_end *end);
 /* Keeps the first error that an end gave. */
@@ -72,6 +79,8 @@ int fuzz_message(enum tls_role sender, uint8_t type, const uint8_t *data, size_t
 #define FUZZ_BAD_LEN	4
 
 void fuzz_random_reset(void);
+/* false: AEADs and comparisons are the engine's, for connections made from then on. */
+extern bool fuzz_transparent;
 /* Chains are verified for real; else all are taken, which is quicker. */
 extern bool fuzz_verify_chains;
 

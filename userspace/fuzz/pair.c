@@ -48,7 +48,8 @@ void (*fuzz_on_sent)(enum tls_role role, struct tls_slice message);
 
 /* Made once: a configuration costs more than a connection. By enum tls_role. */
 static struct tls_config *configs[VARIANTS][TLS_SERVER + 1];
-static struct tls_buf sessions[VARIANTS];
+/* By fuzz_transparent, too: tickets of the one kind are none of the other. */
+static struct tls_buf sessions[VARIANTS][2];
 
 size_t fuzz_variants(void)
 {
@@ -150,34 +151,35 @@ static void pair_start(struct fuzz_pair *pair, size_t v)
 }
 
 /* A session to be resumed, by a whole handshake. */
-static void get_session(size_t v)
+static void get_session(size_t v, struct tls_buf *session)
 {
 	struct fuzz_pair pair;
 	const uint8_t *p;
 	size_t len;
 
-	sessions[v].limit = TLS_MAX_SESSION;
+	session->limit = TLS_MAX_SESSION;
 	pair_start(&pair, v);
 	fuzz_handshake(&pair);
 	p = tls_conn_session(pair.client.conn, &len);
 	must(p, "a session to resume");
-	tls_put_bytes(&sessions[v], p, len);
+	tls_put_bytes(session, p, len);
 	fuzz_pair_free(&pair);
 }
 
 void fuzz_pair_init(struct fuzz_pair *pair, uint8_t choice)
 {
 	size_t v = (choice & FUZZ_VARIANT) % VARIANTS;
+	struct tls_buf *session = &sessions[v][fuzz_transparent];
 
 	if (!configs[v][TLS_CLIENT]) {
 		configs[v][TLS_CLIENT] = make_config(&variants[v], TLS_CLIENT);
 		configs[v][TLS_SERVER] = make_config(&variants[v], TLS_SERVER);
-		if (variants[v].resume)
-			get_session(v);
 	}
+	if (variants[v].resume && !session->len)
+		get_session(v, session);
 	pair_start(pair, v);
-	if (sessions[v].len)
-		must(!tls_conn_set_session(pair->client.conn, sessions[v].data, sessions[v].len),
+	if (session->len)
+		must(!tls_conn_set_session(pair->client.conn, session->data, session->len),
 		     "session");
 }
 
@@ -234,6 +236,40 @@ bool fuzz_answer_key(struct fuzz_end *end)
 	return true;
 }
 
+/* Byte number n of what an end writes. */
+static uint8_t data_byte(size_t n)
+{
+	return (uint8_t)(n * 7 + n / 251);
+}
+
+void fuzz_write(struct fuzz_end *end, size_t len)
+{
+	uint8_t *data = malloc(len);
+
+	must(data, "memory");
+	for (size_t i = 0; i < len; i++)
+		data[i] = data_byte(end->written + i);
+	if (tls_conn_established(end->conn) && !tls_conn_write(end->conn, data, len))
+		end->written += len;
+	free(data);
+}
+
+void fuzz_close(struct fuzz_end *end)
+{
+	end->closed = true;
+	(void)!tls_conn_close(end->conn);
+}
+
+static void check_data(struct fuzz_end *end, const uint8_t *data, size_t len)
+{
+	if (!end->peer)
+		return;
+	must(len <= end->peer->written - end->read, "data that nobody wrote");
+	for (size_t i = 0; i < len; i++)
+		must(data[i] == data_byte(end->read + i), "data as it was written");
+	end->read += len;
+}
+
 void fuzz_drain(struct fuzz_end *end)
 {
 	uint8_t buf[512];
@@ -246,7 +282,10 @@ void fuzz_drain(struct fuzz_end *end)
 		len = sizeof(buf);
 		err = tls_conn_read(end->conn, buf, &len);
 		must(err || len, "a read gives something");
+		check_data(end, buf, len);
 	} while (!err);
+	if (err == TLS_ERR_CLOSED && end->peer)
+		must(end->peer->closed && end->read == end->peer->written, "an end that is one");
 	fuzz_note(end, err);
 }
 

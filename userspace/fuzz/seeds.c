@@ -241,16 +241,20 @@ static void save_program(void)
 	static const uint8_t honest[] = {
 		0, 1, 0, 1, 0, 1, 20, 0xff, 0xff, 0, 21, 0, 100, 1, 22, 1, 0, 23, 0, 1, 24, 0,
 	};
+	static const char *const names[] = {
+		"honest", "honest-sealed", "spoilt", "spoilt-sealed",
+	};
 	struct tls_buf seed = { .limit = SIZE_MAX };
 
-	tls_put_u8(&seed, (uint8_t)variant);
-	tls_put_bytes(&seed, program, sizeof(program));
-	save("connection", "spoilt", &seed);
-	tls_buf_free(&seed);
-	tls_put_u8(&seed, (uint8_t)variant);
-	tls_put_bytes(&seed, honest, sizeof(honest));
-	save("connection", "honest", &seed);
-	tls_buf_free(&seed);
+	for (int i = 0; i < 4; i++) {
+		tls_put_u8(&seed, (uint8_t)(variant | (i & 1 ? FUZZ_FLAG : 0)));
+		if (i & 2)
+			tls_put_bytes(&seed, program, sizeof(program));
+		else
+			tls_put_bytes(&seed, honest, sizeof(honest));
+		save("connection", names[i], &seed);
+		tls_buf_free(&seed);
+	}
 }
 
 static void one_variant(void)
