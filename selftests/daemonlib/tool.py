@@ -2,11 +2,12 @@
 """tlsgate handshake, against tlsgated and against what is no TLS server."""
 
 import json
+import re
 import socket
 import subprocess
 import threading
 
-from daemonlib.gate import DEADLINE, TLSGATE, Backend, Gate, free_port, need, test, tmp
+from daemonlib.gate import DEADLINE, TLSGATE, Backend, Gate, free_port, need, run, test, tmp
 
 STEPS = ("ClientHello", "ServerHello", "Authentication", "Key exchange", "Session keys", "Finished")
 
@@ -30,11 +31,32 @@ def handshake_explains_every_step():
         target = "localhost:%d" % gate.port
         for version, trips in (("1.2", "2 round trips"), ("1.3", "1 round trip,")):
             text = handshake(0, target, "--ca=ca.pem", "--explain", "--max-version=" + version)
-            says(text, *("%d. %s\n" % pair for pair in enumerate(STEPS, 1)))
+            for number, step in enumerate(STEPS, 1):
+                need(re.search(r"^%d\. %s  \(\d+\.\d ms(, round trip [12])?\)$" % (number, step), text,
+                               re.M), "no time for %s: %s" % (step, text))
             says(text, "TLS " + version, "CN=one", "verified for localhost", trips,
                  "its MAC over the whole handshake is right", "sent; the server checks it")
             need("value" not in text.replace("values", "").replace("public value", ""),
                  "a secret's value without --secrets: " + text)
+
+
+@test
+def handshake_explains_the_key_exchange():
+    run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "rsa.key", "-out", "rsa.csr", "-subj",
+        "/CN=rsa")
+    run("openssl", "x509", "-req", "-in", "rsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+        "-CAcreateserial", "-days", "20", "-extfile", "ext", "-out", "rsa.pem")
+    suite = "--ciphersuites=TLS_RSA_WITH_AES_128_GCM_SHA256"
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--cert=rsa.pem", "--key=rsa.key", suite) as gate:
+        target = "localhost:%d" % gate.port
+        text = handshake(0, target, "--ca=ca.pem", "--explain", suite,
+                         "--max-version=1.2")
+        says(text, "RSA: the client chose the premaster secret",
+             "256 bytes, to the server's key (RSA 2048 bits)", "extended master secret")
+        report = json.loads(handshake(0, target, "--ca=ca.pem", "--json", suite, "--max-version=1.2"))
+        need(report["key_exchange"] == {"method": "RSA", "encrypted_premaster_bytes": 256},
+             "%s" % report["key_exchange"])
 
 
 @test
@@ -53,6 +75,17 @@ def handshake_gives_json():
         need(report["ok"] and report["verified"] and report["version"] == "TLS 1.3" and
              report["round_trips"] == 1 and report["finished_checked"], "%s" % report)
         need(not any("value" in secret for secret in report["secrets"]), "a secret's value")
+        need(all(secret["from"] for secret in report["secrets"]), "a secret from nowhere")
+        need([step["name"] for step in report["steps"]] == list(STEPS) and
+             all(step["reached"] and step["ms"] >= 0 for step in report["steps"]), "%s" % report["steps"])
+        took = sum(step["ms"] for step in report["steps"])
+        need(0 < took <= report["handshake_ms"] + 1, "%s ms in steps, %s in all" %
+             (took, report["handshake_ms"]))
+        need(report["key_exchange"] == {"method": "ephemeral Diffie-Hellman", "group": "x25519",
+                                        "client_bytes": 32, "server_bytes": 32},
+             "%s" % report["key_exchange"])
+        need(report["chain_and_name"] == "verified" and report["scheme"] and
+             all(cert["verdict"].startswith("ok: ") for cert in report["certificates"]), "%s" % report)
 
 
 @test
@@ -68,7 +101,10 @@ def handshake_says_why_it_failed():
         says(handshake(0, target, "--insecure"), "NO (--insecure)")
         report = json.loads(handshake(1, target, "--ca=two.pem", "--json"))
         need(not report["ok"] and not report["verified"] and report["alert_sent"] == "unknown_ca" and
-             report["failed_step"] == "Authentication", "%s" % report)
+             report["failed_step"] == "Authentication" and report["chain_and_name"] == "refused",
+             "%s" % report)
+        need([step["reached"] for step in report["steps"]] == [True] * 5 + [False],
+             "%s" % report["steps"])
 
 
 def answer_once(data):

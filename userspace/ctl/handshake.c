@@ -142,14 +142,6 @@ static int64_t now_s(void *arg)
 	return (int64_t)time(NULL);
 }
 
-static double now_ms(void)
-{
-	struct timespec ts = {0};
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1000.0 + (double)ts.tv_nsec / 1e6;
-}
-
 static int add_ca(struct tls_config *config, const char *path)
 {
 	char *pem;
@@ -243,7 +235,7 @@ static int connect_target(struct report *report)
 {
 	struct addr list[ADDR_LIST_MAX];
 	const char *why = "no address";
-	double start = now_ms();
+	double start = report_now_ms();
 	int count, fd = -1;
 	int i;
 
@@ -254,7 +246,7 @@ static int connect_target(struct report *report)
 			why = strerror(errno);
 		addr_format(&list[i].sa, list[i].len, report->peer);
 	}
-	report->connect_ms = now_ms() - start;
+	report->connect_ms = report_now_ms() - start;
 	if (fd < 0)
 		ctl_error("handshake: %s cannot be reached: %s", report->target, why);
 	return fd;
@@ -296,8 +288,9 @@ static void receive_input(int fd, struct tls_conn *conn, struct report *report)
 
 static void run(int fd, struct tls_conn *conn, struct report *report)
 {
-	double start = now_ms();
+	double start = report_now_ms();
 
+	report->last_ms = start;
 	report->err = tls_conn_start(conn);
 	for (;;) {
 		send_output(fd, conn, report);
@@ -305,7 +298,7 @@ static void run(int fd, struct tls_conn *conn, struct report *report)
 			break;
 		receive_input(fd, conn, report);
 	}
-	report->handshake_ms = now_ms() - start;
+	report->handshake_ms = report_now_ms() - start;
 	report_finish(report, conn);
 	if (report->established && !tls_conn_close(conn))
 		send_output(fd, conn, &(struct report){0});	/* only a courtesy */

@@ -87,7 +87,7 @@ static struct json_object *certificates_json(const struct report *report)
 		add_text(object, "not_before", cert->not_before);
 		add_text(object, "not_after", cert->not_after);
 		add_text(object, "key", cert->key);
-		add_text(object, "verdict", cert->verdict);
+		add_text(object, "verdict", report_verdict(report, i));
 		json_object_array_add(array, object);
 	}
 	return array;
@@ -105,11 +105,49 @@ static struct json_object *secrets_json(const struct report *report)
 		secret = &report->secrets[i];
 		add_text(object, "name", secret->name);
 		add(object, "bytes", json_object_new_int64((int64_t)secret->len));
+		add_text(object, "from", report_origin(report, secret->name));
 		if (report->show_secrets)
 			add_hex(object, "value", secret->value, secret->len);
 		json_object_array_add(array, object);
 	}
 	return array;
+}
+
+static struct json_object *steps_json(const struct report *report)
+{
+	struct json_object *array = ctl_must(json_object_new_array());
+	enum step step;
+
+	for (step = STEP_CLIENT_HELLO; step < STEPS; step++) {
+		struct json_object *object = ctl_must(json_object_new_object());
+
+		add_text(object, "name", step_names[step]);
+		add(object, "reached", json_object_new_boolean(report->reached[step]));
+		add(object, "ms", json_object_new_double(report->step_ms[step]));
+		if (report->step_trip[step])
+			add(object, "round_trip", json_object_new_int64(report->step_trip[step]));
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
+static struct json_object *kex_json(const struct report *report)
+{
+	struct json_object *object = ctl_must(json_object_new_object());
+	struct report_kex kex;
+
+	report_kex(report, &kex);
+	if (kex.encrypted_len) {
+		add_text(object, "method", "RSA");
+		add(object, "encrypted_premaster_bytes",
+		    json_object_new_int64((int64_t)kex.encrypted_len));
+	} else if (kex.group) {
+		add_text(object, "method", "ephemeral Diffie-Hellman");
+		add_text(object, "group", tls_group_name(kex.group));
+		add(object, "client_bytes", json_object_new_int64((int64_t)kex.client_len));
+		add(object, "server_bytes", json_object_new_int64((int64_t)kex.server_len));
+	}
+	return object;
 }
 
 static void add_outcome(struct json_object *object, const struct report *report)
@@ -121,7 +159,6 @@ static void add_outcome(struct json_object *object, const struct report *report)
 		add_text(object, "version", tls_version_name(info->version));
 		add_text(object, "suite", tls_suite_name(info->suite));
 		add_text(object, "group", info->group ? tls_group_name(info->group) : "RSA");
-		add_text(object, "scheme", report->scheme);
 		add_text(object, "alpn", info->alpn);
 		add(object, "extended_master_secret",
 		    json_object_new_boolean(info->extended_master_secret));
@@ -130,6 +167,9 @@ static void add_outcome(struct json_object *object, const struct report *report)
 		add_text(object, "error", report_failure(report, text));
 		add_text(object, "likely_cause", report_cause(report));
 	}
+	add_text(object, "scheme", report->scheme);
+	add_text(object, "chain_and_name", report_proof(report));
+	add(object, "client_certificate_asked", json_object_new_boolean(report->certificate_asked));
 	add(object, "verified", json_object_new_boolean(report->established && !report->insecure));
 	add_text(object, "verify_error", info->verify_error);
 	if (report->alert_sent >= 0)
@@ -153,7 +193,9 @@ void report_json(const struct report *report)
 		add(object, "hello_retry_request", hello_json(&report->retry));
 	if (report->server.present)
 		add(object, "server_hello", hello_json(&report->server));
+	add(object, "steps", steps_json(report));
 	add(object, "certificates", certificates_json(report));
+	add(object, "key_exchange", kex_json(report));
 	add(object, "secrets", secrets_json(report));
 	add(object, "finished_sent", json_object_new_boolean(report->finished_sent));
 	add(object, "finished_checked", json_object_new_boolean(report->finished_checked));

@@ -11,27 +11,6 @@
 
 #define HEADER_LEN	4
 
-const char *const step_names[STEPS] = {
-	[STEP_CLIENT_HELLO] = "ClientHello",
-	[STEP_SERVER_HELLO] = "ServerHello",
-	[STEP_AUTHENTICATION] = "Authentication",
-	[STEP_KEY_EXCHANGE] = "Key exchange",
-	[STEP_SESSION_KEYS] = "Session keys",
-	[STEP_FINISHED] = "Finished",
-};
-
-enum {
-	MSG_CLIENT_HELLO = 1,
-	MSG_SERVER_HELLO = 2,
-	MSG_CERTIFICATE = 11,
-	MSG_SERVER_KEY_EXCHANGE = 12,
-	MSG_CERTIFICATE_REQUEST = 13,
-	MSG_SERVER_HELLO_DONE = 14,
-	MSG_CERTIFICATE_VERIFY = 15,
-	MSG_CLIENT_KEY_EXCHANGE = 16,
-	MSG_FINISHED = 20,
-};
-
 void report_init(struct report *report)
 {
 	memset(report, 0, sizeof(*report));
@@ -234,11 +213,28 @@ static void message_received(struct report *report, const struct tls_event *even
 	}
 }
 
+/*
+ * What passed since the last event belongs to this one's step.  The shared
+ * secret of TLS 1.3 is computed on the way to the first secret.
+ */
+static void note_time(struct report *report, const struct tls_event *event)
+{
+	enum step step = report_step_of(report, event);
+
+	if (event->kind == TLS_EVENT_SECRET_DERIVED && !report->secret_count &&
+	    report->server.share_count)
+		report_took(report, STEP_KEY_EXCHANGE);
+	report_took(report, step);
+	if (event->kind == TLS_EVENT_MESSAGE_RECEIVED)
+		report->step_trip[step] = report->round_trips + report->awaits;
+}
+
 void report_event(void *arg, void *conn_arg, const struct tls_event *event)
 {
 	struct report *report = conn_arg;
 
 	(void)arg;
+	note_time(report, event);
 	switch (event->kind) {
 	case TLS_EVENT_MESSAGE_SENT:
 		report->awaits = true;

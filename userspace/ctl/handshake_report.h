@@ -26,6 +26,22 @@ enum step {
 	STEPS,
 };
 
+/* Handshake messages by their types on the wire. */
+enum {
+	MSG_CLIENT_HELLO = 1,
+	MSG_SERVER_HELLO = 2,
+	MSG_NEW_SESSION_TICKET = 4,
+	MSG_ENCRYPTED_EXTENSIONS = 8,
+	MSG_CERTIFICATE = 11,
+	MSG_SERVER_KEY_EXCHANGE = 12,
+	MSG_CERTIFICATE_REQUEST = 13,
+	MSG_SERVER_HELLO_DONE = 14,
+	MSG_CERTIFICATE_VERIFY = 15,
+	MSG_CLIENT_KEY_EXCHANGE = 16,
+	MSG_FINISHED = 20,
+	MSG_CERTIFICATE_STATUS = 22,
+};
+
 struct report_cert {
 	char subject[REPORT_TEXT], issuer[REPORT_TEXT], names[REPORT_TEXT];
 	char not_before[32], not_after[32];
@@ -38,6 +54,13 @@ struct report_secret {
 	char name[64];
 	uint8_t value[64];
 	size_t len;
+};
+
+/* group 0: RSA, or not yet known; then encrypted_len tells which. */
+struct report_kex {
+	uint16_t group;
+	size_t client_len, server_len;	/* of the public values */
+	size_t encrypted_len;		/* of the premaster secret, encrypted to the server's key */
 };
 
 struct report {
@@ -62,6 +85,10 @@ struct report {
 	enum step step;			/* the one being performed */
 	unsigned int round_trips;	/* TCP's own not counted */
 	bool awaits;			/* a message was sent that none answered yet */
+	bool reached[STEPS];
+	double step_ms[STEPS];		/* waiting for the server included */
+	unsigned int step_trip[STEPS];	/* the round trip that brought its messages; 0: none */
+	double last_ms;			/* of the last event; 0: none yet */
 
 	/* set by the caller at the end */
 	int err;			/* engine result; 0 */
@@ -81,6 +108,18 @@ void report_clear(struct report *report);
 void report_event(void *arg, void *conn_arg, const struct tls_event *event);
 /* The connection is over: takes its outcome, puts the certificates in order. */
 void report_finish(struct report *report, const struct tls_conn *conn);
+/* An event's step. */
+enum step report_step_of(const struct report *report, const struct tls_event *event);
+/* The time since it was called last, or last_ms was set, went into this step. */
+void report_took(struct report *report, enum step step);
+double report_now_ms(void);
+void report_kex(const struct report *report, struct report_kex *kex);
+/* What a secret was derived from; "" for one that is not known.  Static. */
+const char *report_origin(const struct report *report, const char *name);
+/* On certificate index, with the reason. */
+const char *report_verdict(const struct report *report, size_t index);
+/* Chain and name: "verified", "refused"... */
+const char *report_proof(const struct report *report);
 /* What probably is the matter, or NULL. */
 const char *report_cause(const struct report *report);
 /* The one sentence that says why it failed. */

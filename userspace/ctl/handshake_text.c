@@ -133,8 +133,9 @@ static void explain_server_hello(const struct report *report)
 	list("extensions", &hello->extensions, extension_text);
 }
 
-static void explain_certificate(const struct report_cert *cert, size_t index)
+static void explain_certificate(const struct report *report, size_t index)
 {
+	const struct report_cert *cert = &report->certs[index];
 	char label[32];
 
 	snprintf(label, sizeof(label), "issuer %zu", index);
@@ -143,7 +144,7 @@ static void explain_certificate(const struct report_cert *cert, size_t index)
 	field("  names", cert->names);
 	printf(LABEL "%s to %s\n", "  valid", cert->not_before, cert->not_after);
 	field("  key", cert->key);
-	field("  verdict", cert->verdict);
+	field("  verdict", report_verdict(report, index));
 }
 
 static void explain_authentication(const struct report *report)
@@ -152,7 +153,7 @@ static void explain_authentication(const struct report *report)
 	size_t i;
 
 	for (i = 0; i < report->cert_count; i++)
-		explain_certificate(&report->certs[i], i);
+		explain_certificate(report, i);
 	if (report->certificate_asked)
 		field("client certificate", "asked for by the server; none was sent");
 	if (checked)
@@ -170,60 +171,24 @@ static void explain_authentication(const struct report *report)
 
 static void explain_key_exchange(const struct report *report)
 {
-	const struct hello_share *client = &report->client.shares[0];
-	const struct hello_share *server = report->server.share_count ? &report->server.shares[0] :
-					   &report->kex12;
+	struct report_kex kex;
 	char text[CTL_TEXT_MAX];
-	size_t client_len = report->kex12_client_len ? report->kex12_client_len - 1 : 0;
-	size_t i;
 
-	if (!server->group && report->kex12_client_len) {
+	report_kex(report, &kex);
+	if (kex.encrypted_len) {
 		field("method", "RSA: the client chose the premaster secret and sent it encrypted to the");
 		field("", "server certificate's public key; whoever gets that key later can read this");
-		printf(LABEL "%zu bytes\n", "encrypted premaster", report->kex12_client_len - 2);
+		printf(LABEL "%zu bytes, to the server's key (%s)\n", "encrypted premaster",
+		       kex.encrypted_len, report->cert_count ? report->certs[0].key : "unknown");
 		return;
 	}
-	if (!server->group)
+	if (!kex.group)
 		return;
-	for (i = 0; i < report->client.share_count; i++)
-		if (report->client.shares[i].group == server->group)
-			client = &report->client.shares[i];
-	if (!report->kex12_client_len)
-		client_len = client->len;
 	printf(LABEL "ephemeral Diffie-Hellman (forward secrecy)\n", "method");
-	field("group", group_text(server->group, text));
-	printf(LABEL "client %zu bytes, server %zu bytes\n", "public values", client_len, server->len);
+	field("group", group_text(kex.group, text));
+	printf(LABEL "client %zu bytes, server %zu bytes\n", "public values", kex.client_len,
+	       kex.server_len);
 	field("shared secret", "computed at both ends, never sent");
-}
-
-struct origin {
-	const char *name, *from;
-};
-
-/* By how names begin: the application secrets carry their generation. */
-static const struct origin origins[] = {
-	{ "client_handshake_traffic_secret", "the shared secret and all messages up to ServerHello" },
-	{ "server_handshake_traffic_secret", "the shared secret and all messages up to ServerHello" },
-	{ "client_application_traffic_secret",
-	  "the main secret and all messages up to the server's Finished" },
-	{ "server_application_traffic_secret",
-	  "the main secret and all messages up to the server's Finished" },
-	{ "exporter_", "the main secret and all messages up to the server's Finished" },
-	{ "resumption_", "the main secret and all messages of the handshake" },
-};
-
-static const char *origin(const struct report *report, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < sizeof(origins) / sizeof(origins[0]); i++)
-		if (!strncmp(origins[i].name, name, strlen(origins[i].name)))
-			return origins[i].from;
-	if (strcmp(name, "master_secret"))
-		return "";
-	return report->info.extended_master_secret ?
-	       "the premaster secret and all messages so far (extended master secret)" :
-	       "the premaster secret and both randoms";
 }
 
 static void explain_session_keys(const struct report *report)
@@ -234,7 +199,7 @@ static void explain_session_keys(const struct report *report)
 	for (i = 0; i < report->secret_count; i++) {
 		secret = &report->secrets[i];
 		printf("    %s\n", secret->name);
-		printf("      %zu bytes, from %s\n", secret->len, origin(report, secret->name));
+		printf("      %zu bytes, from %s\n", secret->len, report_origin(report, secret->name));
 		if (report->show_secrets)
 			hex("  value", secret->value, secret->len);
 	}
@@ -263,9 +228,19 @@ static void (*const explain[STEPS])(const struct report *report) = {
 
 static const char *step_state(const struct report *report, enum step step)
 {
-	if (report->established || step < report->step)
-		return "";
-	return step == report->step ? "  << failed here" : "  (not reached)";
+	if (!report->established && step == report->step)
+		return "  << failed here";
+	return report->reached[step] ? "" : "  (not reached)";
+}
+
+static void print_step_cost(const struct report *report, enum step step)
+{
+	if (!report->reached[step])
+		return;
+	printf("  (%.1f ms", report->step_ms[step]);
+	if (report->step_trip[step])
+		printf(", round trip %u", report->step_trip[step]);
+	putchar(')');
 }
 
 static void print_failure(const struct report *report)
@@ -291,7 +266,9 @@ void report_explain(const struct report *report)
 
 	printf("TLS handshake with %s (%s)\n\n", report->target, report->peer);
 	for (step = STEP_CLIENT_HELLO; step < STEPS; step++) {
-		printf("%d. %s%s\n", (int)step + 1, step_names[step], step_state(report, step));
+		printf("%d. %s", (int)step + 1, step_names[step]);
+		print_step_cost(report, step);
+		printf("%s\n", step_state(report, step));
 		explain[step](report);
 	}
 	putchar('\n');
