@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs every test and ends with one line: N passed, M failed, K skipped. Called by `make check`;
-# --all adds the kselftests and the interop on a debug kernel (KASAN, lockdep, kmemleak), which it
-# builds the first time.
+# Runs every test and ends with one line: N passed, M failed, K skipped. Called by `make check`.
+# A debug kernel (KASAN, lockdep, kmemleak, fault injection), built the first time, runs the faults
+# and the races; --all runs every kselftest, the interop and long fuzzing on it.
 #
 # A suite is a function that leaves TAP in build/check/NAME.log and returns the exit status of what
 # it ran. Silence is no pass: a suite counts one failure more when it has no result, has no plan or
@@ -19,6 +19,7 @@ esac
 
 logs=build/check
 started=$SECONDS
+debug_kernel=
 purposes=(build guest check peers)
 [ $all = no ] || purposes+=(debug)
 selftests/deps.sh "${purposes[@]}" || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
@@ -136,9 +137,12 @@ suite_guest() {
 
 # The guest's own health is one test of its own; each program is a suite counted by itself.
 suite_kselftests() {
-	local kernel=$1 name=$2 status=0
+	local kernel=$1 name=$2 limit=1500 status=0
 	shift 2
-	suite_guest "$kernel" "$name" 1500 selftests/vm/kselftests.sh "$@" || status=$?
+	# Each program's share is a fifth; the debug kernel is several times slower.
+	[ "$kernel" != "$debug_kernel" ] || limit=4500
+	suite_guest "$kernel" "$name" $limit env LIMIT=$((limit / 5)) selftests/vm/kselftests.sh \
+		"$@" || status=$?
 	echo 1..1
 	tap_case 1 "guest $kernel ran to its end, the module unloaded, the kernel did not complain" \
 		[ $status -eq 0 ]
@@ -199,20 +203,28 @@ start_suite bogo timeout --foreground -k 5 1200 selftests/bogo.sh
 start_suite docs selftests/docs.sh
 start_suite daemon timeout --foreground -k 5 600 selftests/daemon.py
 start_suite interop-user timeout --foreground -k 5 1200 selftests/interop.sh user
+start_suite fuzz-corpus timeout --foreground -k 5 600 selftests/fuzz.sh corpus
+start_suite secrets timeout --foreground -k 5 600 selftests/secrets.sh
+wait
+debug_programs=(build/selftests/faults build/selftests/races)
+[ $all = no ] || debug_programs=("${programs[@]}")
+suites+=(debug-kernel)
+run_suite debug-kernel suite_debug_kernel
+start_suite kselftests-debug suite_kselftests "$debug_kernel" kselftests-debug \
+	"${debug_programs[@]}"
 if [ $all = yes ]; then
-	wait
-	debug_kernel=
-	suites+=(debug-kernel)
-	run_suite debug-kernel suite_debug_kernel
-	guests+=(kselftests-debug)
-	start_suite kselftests-debug suite_kselftests "$debug_kernel" kselftests-debug "${programs[@]}"
 	start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 2400 \
 		selftests/interop.sh kernel
+	for name in fuzz_netlink fuzz_records; do
+		start_suite "$name-debug" suite_in_guest "$debug_kernel" "$name-debug" 2400 \
+			env COUNT=50000 LIMIT=2000 "build/selftests/$name"
+	done
 fi
 wait
 for name in "${guests[@]}"; do
 	kselftest_counts "$name" "${programs[@]}"
 done
+kselftest_counts kselftests-debug "${debug_programs[@]}"
 
 passed=0 failed=0 skipped=0
 for name in "${suites[@]}"; do
