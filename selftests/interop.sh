@@ -103,7 +103,10 @@ check "every gate of serve lives, and ends in order" stop_gates
 start_servers || bail_out "$why"
 connect_table
 connect_peers
-[[ $path = kernel ]] || connect_refusals
+if [[ $path = user ]]; then
+	connect_refusals
+	connect_peer_features
+fi
 connect_behaviour
 stop_servers
 kernel_end

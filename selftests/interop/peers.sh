@@ -62,6 +62,8 @@ have_peer() {
 	java) have java && [[ -e $peers/Peer.class ]] ;;
 	nss) have tstclnt && have selfserv ;;
 	openssl36) [[ -e $sid/.complete ]] ;;
+	openssl) true ;;
+	gnutls) have gnutls-serv ;;
 	*) return 1 ;;
 	esac
 }
@@ -138,7 +140,11 @@ peer_server() {
 		${want:+"$tmp/ca.pem"} ;;
 	nss) server "$name" in_tmp selfserv -n "$cert" -p @PORT@ -d "sql:$tmp/keys.db" \
 		-V tls1.2:tls1.3 -u -v ${want:+-rr} ;;
-	openssl36) openssl_server "$name" "$cert" ${want:+-Verify 1 -CAfile "$tmp/ca.pem"} ;;
+	gnutls) server "$name" gnutls-serv --echo -p @PORT@ --x509certfile "$tmp/$cert.pem" \
+		--x509keyfile "$tmp/$cert.key" --x509cafile "$tmp/ca.pem" \
+		"--${want:-disable}-client-cert" ;;
+	openssl | openssl36) openssl_server "$name" "$cert" \
+		${want:+-Verify 1 -verify_return_error -CAfile "$tmp/ca.pem"} ;;
 	esac
 }
 
@@ -321,6 +327,53 @@ plain_nss() {
 originate_mlkem() {
 	local -a tlsgated=("${sid_run[@]}" "$tlsgated")
 	originate openssl36-mlkem 1.3 "$1" "$2"
+}
+
+plain_through() {
+	case $1 in
+	gnutls) plain_echo ;;
+	nss) plain_nss ;;
+	*) plain_download ;;
+	esac
+}
+
+# connect_certified KIND VERSION: a server that wants a client's certificate gets one, and resumes
+# the session, which is then the certificate's as well; without one it serves nobody.
+connect_certified() {
+	local kind=$1 version=$2 cert
+	local -a openssl=("${openssl[@]}") options=(--verbose --workers=1 --ca "$tmp/ca.pem"
+		--server-name gate.test "--min-version=$version" "--max-version=$version")
+	have_peer "$kind" || { skip "$(why_no_peer "$kind")"; return; }
+	[[ $kind != openssl36 ]] || openssl=("${sid_openssl[@]}")
+	peer_server "$kind" ecdsa certified require
+	ready server-certified "${server_port[certified]}" || return 1
+	for cert in client_ecdsa client_rsa; do
+		connect_gate "${server_port[certified]}" "${options[@]}" --cert "$tmp/$cert.pem" \
+			--key "$tmp/$cert.key" || break
+		plain_through "$kind" && plain_through "$kind" || { why="$cert: $why"; break; }
+		grep -q "TLS $version [^ ]* resumed" "$tmp/log/gate-connect" ||
+			{ why="$cert: the second connection was not resumed"; break; }
+		stop gate-connect
+	done
+	if [[ -z $why ]] && connect_gate "${server_port[certified]}" "${options[@]}"; then
+		! plain_through "$kind" || why="the server took a client without a certificate"
+		[[ $why != "the server took"* ]] && why=
+	fi
+	stop gate-connect
+	stop server-certified
+	unset "server_port[certified]"
+	[[ -z $why ]]
+}
+
+connect_peer_features() {
+	local kind version
+	diagnose_logs=(gate-connect server-certified)
+	for version in 1.3 1.2; do
+		for kind in openssl openssl36 gnutls go java nss; do
+			check "connect $kind TLS $version: client certificate, then resumed" \
+				connect_certified $kind $version
+		done
+	done
 }
 
 connect_peers() {
