@@ -184,6 +184,12 @@ static bool tg_close_unread(struct sock *sk, struct tg_session *s)
 	return !tg_frags_empty(&s->rx.plain);
 }
 
+/* An owner who wants RST gets it, with no close_notify before: this is no end in order. */
+static bool tg_close_aborts(const struct sock *sk)
+{
+	return sock_flag(sk, SOCK_LINGER) && !sk->sk_lingertime;
+}
+
 static void tg_detach(struct sock *sk, struct tg_session *s)
 {
 	write_lock_bh(&sk->sk_callback_lock);
@@ -207,8 +213,8 @@ static void tg_close(struct sock *sk, long timeout)
 	lock_sock(sk);
 	s = tg_session_from_sk(sk);
 	base = s->base;
-	reset = tg_close_unread(sk, s);
-	if (!s->error && tg_tx_close_notify(sk, s, false))
+	reset = tg_close_unread(sk, s) || tg_close_aborts(sk);
+	if (!s->error && !tg_close_aborts(sk) && tg_tx_close_notify(sk, s, false))
 		reset = true;
 	/* What could not be handed over is lost: that must not look like an end. */
 	if (!tg_frags_empty(&s->tx.pending))
