@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "net.h"
+
 #define PROGRESS	20000
 
 static uint64_t mix(uint64_t z)
@@ -57,6 +59,7 @@ void fuzz_start(struct fuzz *f, const char *name, uint64_t count)
 	f->seed = number("SEED", seed);
 	f->first = number("FIRST", 0);
 	f->count = number("COUNT", count);
+	f->end = getenv("DURATION") ? net_now() + 1000 * number("DURATION", 0) : UINT64_MAX;
 	f->at = f->first - 1;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("1..1\n# SEED=%" PRIu64 " FIRST=%" PRIu64 " COUNT=%" PRIu64 "\n", f->seed, f->first,
@@ -65,7 +68,7 @@ void fuzz_start(struct fuzz *f, const char *name, uint64_t count)
 
 bool fuzz_next(struct fuzz *f)
 {
-	if (++f->at - f->first >= f->count)
+	if (++f->at - f->first >= f->count || net_now() > f->end)
 		return false;
 	f->state = mix(f->seed ^ mix(f->at));
 	if (f->at > f->first && !(f->at % PROGRESS))
@@ -76,8 +79,8 @@ bool fuzz_next(struct fuzz *f)
 int fuzz_end(const struct fuzz *f, const char *failure)
 {
 	if (!failure) {
-		printf("ok 1 - %s: %" PRIu64 " inputs of seed %" PRIu64 "\n", f->name, f->count,
-		       f->seed);
+		printf("ok 1 - %s: %" PRIu64 " inputs of seed %" PRIu64 "\n", f->name,
+		       f->at - f->first, f->seed);
 		return 0;
 	}
 	printf("not ok 1 - %s: %s\n# again: SEED=%" PRIu64 " FIRST=%" PRIu64 " COUNT=1"

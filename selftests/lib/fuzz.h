@@ -4,7 +4,8 @@
  * says how many, and what a failure prints.
  *
  * Input number i of a run depends on the seed and on i alone: SEED=s FIRST=i
- * COUNT=n sends inputs i to i+n-1 of that run again.
+ * COUNT=n sends inputs i to i+n-1 of that run again.  DURATION=s ends it after
+ * that many seconds, in good order.
  */
 #ifndef TLSGATE_SELFTESTS_FUZZ_H
 #define TLSGATE_SELFTESTS_FUZZ_H
@@ -16,6 +17,7 @@
 struct fuzz {
 	const char *name;
 	uint64_t seed, first, count;	/* of the run */
+	uint64_t end;			/* when, by net_now() */
 	uint64_t at;			/* input at hand */
 	uint64_t state;			/* of the generator */
 };
