@@ -26,6 +26,10 @@ struct tls_slice tls_certificate_der(const struct tls_certificate *cert, size_t 
 enum tls_key_type tls_certificate_key_type(const struct tls_certificate *cert);
 /* What tls_certificate_set_ocsp() was given. */
 struct tls_slice tls_certificate_ocsp(const struct tls_certificate *cert);
+/* What tls_certificate_set_scts() was given. */
+struct tls_slice tls_certificate_scts(const struct tls_certificate *cert);
+/* Is one of the chain issued by a CA of this name (DER)? */
+bool tls_certificate_issued_by(const struct tls_certificate *cert, struct tls_slice name);
 uint32_t tls_certificate_key_id(const struct tls_certificate *cert);
 /* Does the leaf name this host (wildcards as in RFC 9525)?  For the choice by SNI. */
 bool tls_certificate_has_name(const struct tls_certificate *cert, const char *name);

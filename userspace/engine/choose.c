@@ -150,6 +150,21 @@ static bool fits_key_request(const struct tls_conn *conn, const struct tls_certi
 	return len <= TLS_MAX_KEY_REQUEST;
 }
 
+/* RFC 9846 section 4.5.1.2, RFC 5246 section 7.4.6: by a CA that the server named, if any. */
+static bool issuer_named(const struct tls_conn *conn, const struct tls_certificate *cert)
+{
+	struct tls_slice names = conn->hs->offer.ca_names;
+	struct tls_reader list, name;
+
+	tls_reader_init(&list, names.p, names.len);
+	while (tls_read_more(&list)) {
+		tls_read_vec16(&list, &name);
+		if (tls_certificate_issued_by(cert, tls_read_rest(&name)))
+			return true;
+	}
+	return false;
+}
+
 static bool take_client_certificate(struct tls_conn *conn, struct tls_certificate *cert,
 				    size_t request_len)
 {
@@ -170,6 +185,12 @@ void tls_choose_client_certificate(struct tls_conn *conn, size_t request_len)
 {
 	const struct tls_config *config = conn->config;
 
+	for (size_t i = 0; config->cert_count > 1 && i < config->cert_count; i++) {
+		if (issuer_named(conn, config->certs[i]) &&
+		    take_client_certificate(conn, config->certs[i], request_len))
+			return;
+	}
+	/* Servers name CAs and mean others, too: let it judge. */
 	for (size_t i = 0; i < config->cert_count; i++) {
 		if (take_client_certificate(conn, config->certs[i], request_len))
 			return;

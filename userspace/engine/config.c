@@ -276,7 +276,7 @@ int tls_config_use_system_ca(struct tls_config *config)
 
 int tls_config_set_verify(struct tls_config *config, enum tls_verify verify)
 {
-	if (config->role == TLS_CLIENT && verify == TLS_VERIFY_REQUEST)
+	if (verify == (config->role == TLS_CLIENT ? TLS_VERIFY_REQUEST : TLS_VERIFY_REPORT))
 		return TLS_ERR_ARGUMENT;
 	config->verify = verify;
 	return 0;
@@ -287,6 +287,14 @@ int tls_config_request_ocsp(struct tls_config *config)
 	if (config->role != TLS_CLIENT)
 		return TLS_ERR_ARGUMENT;
 	config->request_ocsp = true;
+	return 0;
+}
+
+int tls_config_request_scts(struct tls_config *config)
+{
+	if (config->role != TLS_CLIENT)
+		return TLS_ERR_ARGUMENT;
+	config->request_scts = true;
 	return 0;
 }
 

@@ -44,6 +44,7 @@ struct tls_conn *tls_conn_new(struct tls_config *config)
 	tls_buf_init(&conn->out, SIZE_MAX);
 	tls_buf_init(&conn->session, TLS_MAX_SESSION);
 	tls_buf_init(&conn->ocsp, TLS_MAX_CERT_MESSAGE);
+	tls_buf_init(&conn->scts, TLS_MAX_CERT_MESSAGE);
 	tls_record_init(&conn->rx);
 	tls_record_init(&conn->tx);
 	conn->hs = handshake_new();
@@ -64,6 +65,7 @@ void tls_conn_free(struct tls_conn *conn)
 	tls_buf_free(&conn->out);
 	tls_buf_free(&conn->session);
 	tls_buf_free(&conn->ocsp);
+	tls_buf_free(&conn->scts);
 	tls_record_free(&conn->rx);
 	tls_record_free(&conn->tx);
 	tls_keysched_free(&conn->keysched);
@@ -248,6 +250,8 @@ void tls_conn_info(const struct tls_conn *conn, struct tls_conn_info *info)
 		.scheme = conn->scheme,
 		.ocsp_response = conn->ocsp.len ? conn->ocsp.data : NULL,
 		.ocsp_response_len = conn->ocsp.len,
+		.scts = conn->scts.len ? conn->scts.data : NULL,
+		.scts_len = conn->scts.len,
 		.record_size = conn->tx.limit ? conn->tx.limit : TLS_MAX_PLAINTEXT,
 		.resumed = conn->resumed,
 		.hello_retry = conn->hello_retry,

@@ -22,7 +22,6 @@
 #include "transcript.h"
 #include "verify.h"
 
-#define TLS_SESSION_ID_LEN	32
 #define TLS_STATUS_OCSP		1	/* RFC 6066 section 8 */
 #define TLS_CERT_TYPE_RSA	1	/* RFC 5246 section 7.4.4 */
 #define TLS_CERT_TYPE_ECDSA	64
@@ -122,6 +121,7 @@ enum tls_state {
 	TLS12_CLIENT_RESUME_FINISHED,
 	TLS12_CLIENT_WAIT_CCS,
 	TLS12_CLIENT_WAIT_FINISHED,
+	TLS12_CLIENT_KEEP_SESSION,
 	TLS12_CLIENT_ESTABLISHED,
 
 	TLS12_SERVER_SEND_HELLO,
@@ -138,6 +138,7 @@ enum tls_state {
 	TLS12_SERVER_WAIT_CCS,
 	TLS12_SERVER_WAIT_FINISHED,
 	TLS12_SERVER_RESUME,
+	TLS12_SERVER_RESUME_TICKET,
 	TLS12_SERVER_RESUME_FINISHED,
 	TLS12_SERVER_SEND_TICKET,
 	TLS12_SERVER_SEND_FINISHED,
@@ -183,7 +184,7 @@ struct tls_config {
 	size_t ticket_key_count;
 	struct tls_trust *trust;
 	bool has_ca;			/* trust is not empty */
-	bool request_ocsp;
+	bool request_ocsp, request_scts;
 	enum tls_verify verify;
 };
 
@@ -192,7 +193,7 @@ struct tls_config {
  * read: slices into the message, gone when its handler returns.
  */
 struct tls_offer {
-	struct tls_slice suites, versions, groups, shares, schemes, alpn, cert_types;
+	struct tls_slice suites, versions, groups, shares, schemes, alpn, cert_types, ca_names;
 	bool has_versions, has_groups, has_shares, has_schemes, has_alpn, extended_master_secret;
 	bool has_psk_modes, psk_dhe, has_psk;
 	uint16_t record_size;		/* record_size_limit; 0: none */
@@ -212,6 +213,8 @@ struct tls_handshake {
 	uint16_t client_version;	/* the hello's, also in the RSA premaster secret */
 	uint8_t session_id[TLS_SESSION_ID_LEN];
 	uint8_t session_id_len;
+	uint8_t server_id[TLS_SESSION_ID_LEN];	/* client, TLS 1.2: of the new session, if any */
+	uint8_t server_id_len;
 	bool ccs_sent;			/* TLS 1.3: the compatibility one, at most one */
 	bool early_data;		/* offered: records that we cannot open are skipped */
 	bool server_name_known;		/* a certificate of ours has the name asked for */
@@ -220,7 +223,8 @@ struct tls_handshake {
 	uint32_t ext_sent, ext_seen;	/* bits: rows of the registry; seen: in the last message */
 	struct tls_offer offer;
 	struct tls_buf cookie;		/* HelloRetryRequest's, to be echoed */
-	struct tls_session session;	/* client: offered, if it has a ticket; server: resumed */
+	struct tls_session session;	/* client: offered, if it has a suite; server: resumed */
+	bool ticket_renew;		/* server: that one's ticket is sealed by an old key */
 	uint16_t psk_index;		/* of the identity that the server took */
 	bool past_leaf;			/* client, TLS 1.3: the chain's first element is read */
 	bool status_due;		/* server: to be stapled; client, TLS 1.2: announced */
@@ -280,8 +284,10 @@ struct tls_conn {
 	uint8_t randoms[2 * TLS_RANDOM_LEN];	/* TLS 1.2, for the exporter: client's, server's */
 	uint8_t resumption[TLS_MAX_HASH];	/* client, TLS 1.3: for tickets to come */
 	struct tls_buf session;		/* client: what tls_conn_session() gives */
+	int64_t begun;			/* of the session resumed; 0: none */
 	struct tls_certificate *peer;
 	struct tls_buf ocsp;		/* client: the response stapled */
+	struct tls_buf scts;		/* client: the leaf's, as they came */
 	char server_name[TLS_MAX_SERVER_NAME + 1];
 	char alpn[TLS_MAX_ALPN + 1];
 	char verify_error[TLS_VERIFY_TEXT];
@@ -411,7 +417,7 @@ tls_handler tls12_send_certificate_status, tls12_recv_certificate_status;
 /* CertificateStatus, whose form TLS 1.3 has, too: ours, and the peer's into conn->ocsp. */
 void tls_put_status(const struct tls_conn *conn, struct tls_buf *out);
 TLS_MUST_CHECK int tls_take_status(struct tls_conn *conn, struct tls_reader *body);
-/* Verifies conn->ocsp, if there is one. */
+/* Verifies conn->ocsp, or that there needs to be none, where the configuration asks for it. */
 TLS_MUST_CHECK int tls_verify_status(struct tls_conn *conn);
 tls_handler tls13_sign, tls12_client_sign, tls_send_certificate_verify;
 tls_handler tls13_recv_certificate_verify, tls12_recv_certificate_verify;
@@ -421,7 +427,7 @@ tls_handler tls12_send_client_key_exchange, tls12_recv_client_key_exchange;
 tls_handler tls12_recv_ccs;
 tls_handler tls12_send_finished, tls12_recv_finished, tls13_send_finished, tls13_recv_finished;
 tls_handler tls13_send_tickets, tls13_recv_new_session_ticket;
-tls_handler tls12_send_ticket, tls12_recv_new_session_ticket;
+tls_handler tls12_send_ticket, tls12_recv_new_session_ticket, tls12_keep_session_id;
 tls_handler tls13_recv_key_update, tls12_refuse_renegotiation;
 /* A post-handshake message came: unexpected_message when there are too many without data. */
 TLS_MUST_CHECK int tls_count_post_handshake(struct tls_conn *conn);

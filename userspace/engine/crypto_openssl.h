@@ -46,7 +46,7 @@ struct tls_certificate {
 	size_t count;
 	X509 *x509[TLS_MAX_CHAIN];
 	struct tls_slice der[TLS_MAX_CHAIN];	/* owned */
-	struct tls_slice ocsp;			/* owned; of ours only */
+	struct tls_slice ocsp, scts;		/* owned; of ours only */
 };
 
 /* What signed last, ready to sign again by the same scheme. */

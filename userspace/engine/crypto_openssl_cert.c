@@ -11,6 +11,7 @@
 #include <openssl/x509v3.h>
 
 #include "crypto_openssl.h"
+#include "ext.h"
 
 /* RFC 8017 section 9.1.1: what an encoded message has besides digest and salt */
 #define PSS_OVERHEAD	2
@@ -69,6 +70,7 @@ void tls_certificate_free(struct tls_certificate *cert)
 	}
 	EVP_PKEY_free(cert->key);
 	free((void *)cert->ocsp.p);
+	free((void *)cert->scts.p);
 	free(cert);
 }
 
@@ -204,26 +206,41 @@ uint32_t tls_certificate_key_id(const struct tls_certificate *cert)
 	return cert->key_id;
 }
 
-int tls_certificate_set_ocsp(struct tls_certificate *cert, const void *response, size_t len)
+/* len 0: nothing. */
+static int replace(struct tls_slice *slot, const void *data, size_t len)
 {
 	uint8_t *copy = NULL;
 
-	if (len > TLS_MAX_OCSP)
-		return TLS_ERR_ARGUMENT;
 	if (len) {
 		copy = malloc(len);
 		if (!copy)
 			return TLS_ERR_NO_MEMORY;
-		memcpy(copy, response, len);
+		memcpy(copy, data, len);
 	}
-	free((void *)cert->ocsp.p);
-	cert->ocsp = (struct tls_slice){ copy, len };
+	free((void *)slot->p);
+	*slot = (struct tls_slice){ copy, len };
 	return 0;
+}
+
+int tls_certificate_set_ocsp(struct tls_certificate *cert, const void *response, size_t len)
+{
+	return len > TLS_MAX_OCSP ? TLS_ERR_ARGUMENT : replace(&cert->ocsp, response, len);
 }
 
 struct tls_slice tls_certificate_ocsp(const struct tls_certificate *cert)
 {
 	return cert->ocsp;
+}
+
+int tls_certificate_set_scts(struct tls_certificate *cert, const void *list, size_t len)
+{
+	return len && !tls_scts_well_formed((struct tls_slice){ list, len }) ?
+	       TLS_ERR_ARGUMENT : replace(&cert->scts, list, len);
+}
+
+struct tls_slice tls_certificate_scts(const struct tls_certificate *cert)
+{
+	return cert->scts;
 }
 
 size_t tls_certificate_count(const struct tls_certificate *cert)
@@ -245,6 +262,19 @@ bool tls_certificate_has_name(const struct tls_certificate *cert, const char *na
 {
 	return X509_check_host(cert->x509[0], name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS,
 			       NULL) == 1;
+}
+
+bool tls_certificate_issued_by(const struct tls_certificate *cert, struct tls_slice name)
+{
+	const unsigned char *p = name.p;
+	X509_NAME *wanted = d2i_X509_NAME(NULL, &p, (long)name.len);
+	bool found = false;
+
+	for (size_t i = 0; wanted && i < cert->count && !found; i++)
+		found = !X509_NAME_cmp(X509_get_issuer_name(cert->x509[i]), wanted);
+	X509_NAME_free(wanted);
+	ERR_clear_error();
+	return found;
 }
 
 bool tls_certificate_may(const struct tls_certificate *cert, enum tls_key_op op)

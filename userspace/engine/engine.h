@@ -153,6 +153,11 @@ int tls_certificate_set_ocsp(struct tls_certificate *cert, const void *response,
  */
 int tls_certificate_check_ocsp(const struct tls_certificate *cert, const void *response,
 			       size_t len, int64_t *until, const char **why);
+/*
+ * Likewise: the SignedCertificateTimestampList (RFC 6962 section 3.3, its length
+ * included) for clients that ask.  TLS_ERR_ARGUMENT: it is none.
+ */
+int tls_certificate_set_scts(struct tls_certificate *cert, const void *list, size_t len);
 
 /* Parses an unencrypted PEM private key (PKCS#8, or the older forms).  It belongs to one
  * thread at a time. */
@@ -197,6 +202,7 @@ enum tls_verify {
 	TLS_VERIFY_NONE,		/* client: take any certificate; server: ask for none */
 	TLS_VERIFY_REQUEST,		/* server: ask, verify what comes, accept none */
 	TLS_VERIFY_REQUIRE,		/* client: verify (the default); server: refuse without */
+	TLS_VERIFY_REPORT,		/* client: verify, and go on whatever comes of it */
 };
 
 enum tls_event_kind {
@@ -268,12 +274,16 @@ int tls_config_set_verify(struct tls_config *config, enum tls_verify verify);
 
 /*
  * Client: asks for a stapled OCSP response.  One that comes is verified with
- * the chain; that none comes is no error.
+ * the chain; that none comes is an error where the certificate says that one
+ * must (RFC 7633).
  */
 int tls_config_request_ocsp(struct tls_config *config);
+/* Client: asks for signed certificate timestamps, and hands them on in tls_conn_info(). */
+int tls_config_request_scts(struct tls_config *config);
 
 #define TLS_MAX_TICKET_KEYS	4
 #define TLS_TICKET_LIFETIME	7200	/* seconds */
+#define TLS_SESSION_LIFETIME	604800	/* of what one full handshake began, whatever comes after */
 
 /* Seals session tickets.  Random, and the same for all who take each other's tickets. */
 struct tls_ticket_key {
@@ -310,7 +320,7 @@ int tls_conn_set_server_name(struct tls_conn *conn, const char *name);
  */
 int tls_conn_set_session(struct tls_conn *conn, const uint8_t *session, size_t len);
 /*
- * Client: the latest session that the server gave a ticket for, or NULL.  It
+ * Client: the latest session that the server lets us go on with, or NULL.  It
  * holds secrets: keep it as such, and in memory.  In TLS 1.3 it comes after the
  * handshake, on tls_conn_read().  Valid until the next call that changes conn.
  */
@@ -354,11 +364,13 @@ struct tls_conn_info {
 	bool resumed, hello_retry, extended_master_secret;
 	const char *server_name;		/* NULL: none */
 	const char *alpn;			/* NULL: none */
-	const char *verify_error;		/* why the peer's chain was refused, or NULL */
+	const char *verify_error;		/* what is wrong with the peer's chain, or NULL */
 	const uint8_t *peer_certificate;	/* DER, or NULL */
 	size_t peer_certificate_len;
 	const uint8_t *ocsp_response;		/* DER, stapled by the server, or NULL */
 	size_t ocsp_response_len;
+	const uint8_t *scts;			/* the server's list of them, or NULL */
+	size_t scts_len;
 };
 /* Pointers are valid until conn is freed. */
 void tls_conn_info(const struct tls_conn *conn, struct tls_conn_info *info);

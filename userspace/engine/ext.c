@@ -17,6 +17,7 @@ static const struct tls_ext *const registry[] = {
 	&tls_ext_certificate_authorities,
 	&tls_ext_alpn,
 	&tls_ext_status_request,
+	&tls_ext_signed_certificate_timestamp,
 	&tls_ext_cookie,
 	&tls_ext_early_data,
 	&tls_ext_key_share,

@@ -23,6 +23,7 @@ enum tls_ext_place {
 #define TLS_EXT_EC_POINT_FORMATS	11
 #define TLS_EXT_SIGNATURE_ALGORITHMS	13
 #define TLS_EXT_ALPN			16
+#define TLS_EXT_SIGNED_CERTIFICATE_TIMESTAMP	18
 #define TLS_EXT_EXTENDED_MASTER_SECRET	23
 #define TLS_EXT_RECORD_SIZE_LIMIT	28
 #define TLS_EXT_SESSION_TICKET		35
@@ -68,6 +69,10 @@ bool tls_ext_sent(const struct tls_conn *conn, uint16_t type);
 /* As if it had been there (RFC 5746's cipher suite value stands for its extension). */
 void tls_ext_assume_seen(struct tls_conn *conn, uint16_t type);
 
+/* A SignedCertificateTimestampList as RFC 6962 section 3.3 has it, with its length? */
+bool tls_scts_well_formed(struct tls_slice list);
+/* DistinguishedName vectors, none of them empty? */
+bool tls_names_well_formed(struct tls_slice names);
 /* The signature schemes we verify, as TLS 1.2's CertificateRequest has them, too. */
 void tls_put_schemes(const struct tls_config *config, struct tls_buf *out);
 
@@ -77,6 +82,7 @@ extern const struct tls_ext tls_ext_supported_versions, tls_ext_server_name,
 	tls_ext_extended_master_secret,
 	tls_ext_renegotiation_info, tls_ext_ec_point_formats, tls_ext_cookie, tls_ext_early_data,
 	tls_ext_status_request, tls_ext_session_ticket, tls_ext_record_size_limit,
-	tls_ext_psk_key_exchange_modes, tls_ext_pre_shared_key;
+	tls_ext_psk_key_exchange_modes, tls_ext_pre_shared_key,
+	tls_ext_signed_certificate_timestamp;
 
 #endif /* TLSGATE_EXT_H */

@@ -17,22 +17,32 @@ static void write_names(struct tls_conn *conn, enum tls_ext_place place, struct 
 	tls_put_close(out, list);
 }
 
-/* We have one chain per key: there is no other to choose by its anchor. */
-static int read_names(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *body)
+bool tls_names_well_formed(struct tls_slice names)
 {
 	struct tls_reader list, name;
 
-	(void)conn;
-	(void)place;
-	tls_read_vec16(body, &list);
-	if (!list.left)
-		return TLS_ALERT(DECODE_ERROR);
+	tls_reader_init(&list, names.p, names.len);
 	while (tls_read_more(&list)) {
 		tls_read_vec16(&list, &name);
 		if (!name.left)
-			return TLS_ALERT(DECODE_ERROR);
+			return false;
 	}
-	return list.failed ? TLS_ALERT(DECODE_ERROR) : 0;
+	return !list.failed;
+}
+
+/* A client's: we have one chain per key, there is no other to choose by its anchor. */
+static int read_names(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *body)
+{
+	struct tls_reader list;
+	struct tls_slice names;
+
+	tls_read_vec16(body, &list);
+	names = tls_read_rest(&list);
+	if (!names.len || !tls_names_well_formed(names))
+		return TLS_ALERT(DECODE_ERROR);
+	if (place == TLS_IN_CERTIFICATE_REQUEST)
+		conn->hs->offer.ca_names = names;
+	return 0;
 }
 
 const struct tls_ext tls_ext_certificate_authorities = {

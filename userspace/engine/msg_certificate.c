@@ -113,7 +113,11 @@ int tls_verify_peer(struct tls_conn *conn)
 		.arg = conn,
 	};
 
-	return tls_verify_chain(&req, conn->verify_error);
+	int err;
+
+	conn->verify_error[0] = '\0';
+	err = tls_verify_chain(&req, conn->verify_error);
+	return config->verify == TLS_VERIFY_REPORT && TLS_ERR_CLASS(err) == TLS_ERR_ALERT ? 0 : err;
 }
 
 static int take_chain(struct tls_conn *conn, const struct tls_slice *chain, size_t count)

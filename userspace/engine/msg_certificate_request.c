@@ -64,18 +64,6 @@ int tls13_recv_certificate_request(struct tls_conn *conn, struct tls_reader *bod
 	return 0;
 }
 
-static bool names_well_formed(struct tls_reader names)
-{
-	struct tls_reader name;
-
-	while (tls_read_more(&names)) {
-		tls_read_vec16(&names, &name);
-		if (!name.left)
-			return false;
-	}
-	return !names.failed;
-}
-
 int tls12_recv_certificate_request(struct tls_conn *conn, struct tls_reader *body)
 {
 	struct tls_offer *offer = &conn->hs->offer;
@@ -85,8 +73,9 @@ int tls12_recv_certificate_request(struct tls_conn *conn, struct tls_reader *bod
 	tls_read_vec8(body, &types);
 	tls_read_vec16(body, &schemes);
 	tls_read_vec16(body, &names);
+	offer->ca_names = tls_read_rest(&names);
 	if (!tls_read_at_end(body) || !types.left || !schemes.left || schemes.left % 2 ||
-	    !names_well_formed(names))
+	    !tls_names_well_formed(offer->ca_names))
 		return TLS_ALERT(DECODE_ERROR);
 	offer->cert_types = tls_read_rest(&types);
 	offer->schemes = tls_read_rest(&schemes);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* CertificateStatus: a message in TLS 1.2 (RFC 6066 section 8), an extension's body in TLS 1.3. */
+#include <stdio.h>
+
 #include "conn.h"
 
 void tls_put_status(const struct tls_conn *conn, struct tls_buf *out)
@@ -34,11 +36,20 @@ int tls_verify_status(struct tls_conn *conn)
 {
 	const struct tls_config *config = conn->config;
 	struct tls_slice response = { conn->ocsp.data, conn->ocsp.len };
+	int err;
 
-	if (!response.len || config->verify == TLS_VERIFY_NONE)
+	if (!config->request_ocsp || config->verify == TLS_VERIFY_NONE)
 		return 0;
-	return tls_verify_ocsp(config->trust, conn->peer, response,
-			       config->hooks.now(config->hooks.arg));
+	err = tls_verify_ocsp(config->trust, conn->peer, response,
+			      config->hooks.now(config->hooks.arg));
+	if (TLS_ERR_CLASS(err) != TLS_ERR_ALERT)
+		return err;
+	if (!conn->verify_error[0])
+		snprintf(conn->verify_error, sizeof(conn->verify_error), "%s: %s",
+			 response.len ? "the OCSP response stapled" :
+					"the certificate demands an OCSP response, there is none",
+			 tls_alert_name(TLS_ERR_CODE(err)));
+	return config->verify == TLS_VERIFY_REPORT ? 0 : err;
 }
 
 int tls12_send_certificate_status(struct tls_conn *conn, struct tls_reader *body)
@@ -55,7 +66,5 @@ int tls12_send_certificate_status(struct tls_conn *conn, struct tls_reader *body
 
 int tls12_recv_certificate_status(struct tls_conn *conn, struct tls_reader *body)
 {
-	int err = tls_take_status(conn, body);
-
-	return err ? err : tls_verify_status(conn);
+	return tls_take_status(conn, body);
 }

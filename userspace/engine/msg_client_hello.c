@@ -18,9 +18,14 @@ static int begin_handshake(struct tls_conn *conn)
 	hs->client_version = TLS_1_2;
 	if (has13)
 		hs->group = conn->config->groups[0];
-	/* RFC 9846 appendix E.4: for middleboxes it resumes; RFC 5077 section 3.4: really */
 	if (err || !(has13 || hs->session.suite))
 		return err;
+	if (hs->session.id_len) {
+		memcpy(hs->session_id, hs->session.id, hs->session.id_len);
+		hs->session_id_len = hs->session.id_len;
+		return 0;
+	}
+	/* RFC 9846 appendix E.4: for middleboxes it resumes; RFC 5077 section 3.4: really */
 	hs->session_id_len = TLS_SESSION_ID_LEN;
 	return tls_random(hs->session_id, TLS_SESSION_ID_LEN);
 }
@@ -162,12 +167,13 @@ static int answer_share(struct tls_conn *conn)
 	return tls_kex_respond(hs->group, peer, hs->share, hs->shared);
 }
 
-/* TLS 1.2 gets no new ticket for an old one: the session is still the same. */
+/* TLS 1.2's session goes on as it was: it gets a new ticket only for one by a key that will go. */
 static bool wants_ticket(const struct tls_conn *conn)
 {
 	if (conn->version == TLS_1_3)
 		return conn->hs->offer.psk_dhe;
-	return !conn->resumed && tls_ext_seen(conn, TLS_EXT_SESSION_TICKET);
+	return (!conn->resumed || conn->hs->ticket_renew) &&
+	       tls_ext_seen(conn, TLS_EXT_SESSION_TICKET);
 }
 
 static int take_first_hello(struct tls_conn *conn, const struct hello *hello)

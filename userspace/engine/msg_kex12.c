@@ -143,9 +143,8 @@ int tls12_send_server_hello_done(struct tls_conn *conn, struct tls_reader *body)
 
 int tls12_recv_server_hello_done(struct tls_conn *conn, struct tls_reader *body)
 {
-	(void)conn;
 	(void)body;		/* empty: the caller sees to it */
-	return 0;
+	return tls_verify_status(conn);
 }
 
 static int write_point(struct tls_conn *conn, struct tls_buf *out)

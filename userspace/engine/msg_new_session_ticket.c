@@ -33,6 +33,8 @@ static int send_ticket13(struct tls_conn *conn, const uint8_t *resumption, uint8
 	int err;
 
 	tls_session_of(conn, &session);
+	if (!session.lifetime)
+		return 0;
 	session.secret_len = (uint8_t)conn->keysched.len;
 	err = tls_random(&session.age_add, sizeof(session.age_add));
 	if (!err)
@@ -81,12 +83,19 @@ int tls12_send_ticket(struct tls_conn *conn, struct tls_reader *body)
 	struct tls_buf *out = &conn->hs->flight, ticket = { .limit = TLS_MAX_TICKET };
 	struct tls_session session;
 	struct tls_outgoing msg;
+	int64_t issued;
 	int err;
 
 	(void)body;
 	if (!conn->hs->ticket_due)
 		return 0;
 	tls_session_of(conn, &session);
+	issued = session.issued;
+	/* A new ticket makes the master secret no younger. */
+	if (conn->resumed) {
+		session.issued = conn->hs->session.issued;
+		session.lifetime = conn->hs->session.lifetime;
+	}
 	session.secret_len = TLS12_MASTER_LEN;
 	memcpy(session.secret, conn->hs->master, TLS12_MASTER_LEN);
 	err = put_ticket(conn, &session, &ticket);
@@ -97,7 +106,7 @@ int tls12_send_ticket(struct tls_conn *conn, struct tls_reader *body)
 	}
 	if (!err) {
 		msg = tls_message_begin(conn, TLS_MSG_NEW_SESSION_TICKET);
-		tls_put_u32(out, session.lifetime);
+		tls_put_u32(out, tls_session_left(&session, issued));
 		tls_put_u16(out, (uint16_t)ticket.len);
 		tls_put_bytes(out, ticket.data, ticket.len);
 		err = tls_message_end(conn, msg);
@@ -165,25 +174,44 @@ int tls13_recv_new_session_ticket(struct tls_conn *conn, struct tls_reader *body
 					 tls_read_rest(&ticket));
 }
 
+static int keep_session12(struct tls_conn *conn, uint32_t lifetime, struct tls_slice ticket)
+{
+	const struct tls_handshake *hs = conn->hs;
+	struct tls_session session;
+	int err;
+
+	tls_session_of(conn, &session);
+	/* RFC 5077 section 3.3: 0 leaves it to us */
+	if (lifetime && lifetime < MAX_LIFETIME)
+		session.lifetime = lifetime;
+	session.secret_len = TLS12_MASTER_LEN;
+	memcpy(session.secret, hs->master, TLS12_MASTER_LEN);
+	if (!ticket.len) {
+		session.id_len = hs->server_id_len;
+		memcpy(session.id, hs->server_id, hs->server_id_len);
+	}
+	err = keep_session(conn, &session, ticket);
+	tls_wipe(&session, sizeof(session));
+	return err;
+}
+
 int tls12_recv_new_session_ticket(struct tls_conn *conn, struct tls_reader *body)
 {
 	uint32_t lifetime = tls_read_u32(body);
-	struct tls_session session;
 	struct tls_reader ticket;
-	int err;
 
 	tls_read_vec16(body, &ticket);
 	if (!tls_read_at_end(body))
 		return TLS_ALERT(DECODE_ERROR);
 	if (!ticket.left || ticket.left > TLS_MAX_TICKET)
 		return 0;
-	tls_session_of(conn, &session);
-	/* RFC 5077 section 3.3: 0 leaves it to us */
-	if (lifetime && lifetime < MAX_LIFETIME)
-		session.lifetime = lifetime;
-	session.secret_len = TLS12_MASTER_LEN;
-	memcpy(session.secret, conn->hs->master, TLS12_MASTER_LEN);
-	err = keep_session(conn, &session, tls_read_rest(&ticket));
-	tls_wipe(&session, sizeof(session));
-	return err;
+	return keep_session12(conn, lifetime, tls_read_rest(&ticket));
+}
+
+int tls12_keep_session_id(struct tls_conn *conn, struct tls_reader *body)
+{
+	(void)body;
+	if (conn->session.len || !conn->hs->server_id_len)
+		return 0;
+	return keep_session12(conn, 0, (struct tls_slice){ NULL, 0 });
 }

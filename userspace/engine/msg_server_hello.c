@@ -151,12 +151,14 @@ static int settle_suite(struct tls_conn *conn, const struct hello *hello)
 /* TLS 1.3 echoes it; in TLS 1.2 an echo resumes a session, if we offered that one. */
 static int check_session_id(struct tls_conn *conn, struct tls_slice id)
 {
-	const struct tls_handshake *hs = conn->hs;
+	struct tls_handshake *hs = conn->hs;
 	bool same = id.len == hs->session_id_len && !memcmp(id.p, hs->session_id, id.len);
 
 	if (conn->version == TLS_1_3)
 		return same ? 0 : TLS_ALERT(ILLEGAL_PARAMETER);
 	conn->resumed = same && id.len;
+	memcpy(hs->server_id, id.p, id.len);
+	hs->server_id_len = (uint8_t)id.len;
 	return conn->resumed && hs->session.suite != conn->suite ? TLS_ALERT(ILLEGAL_PARAMETER) : 0;
 }
 
@@ -176,6 +178,7 @@ static void take_session(struct tls_conn *conn)
 	if (!conn->resumed)
 		return;
 	conn->peer = session->peer;
+	conn->begun = session->begun;
 	if (conn->version == TLS_1_2)
 		conn->group = session->group;
 	session->peer = NULL;

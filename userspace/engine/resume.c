@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Going on with a session: TLS 1.3 by a PSK with (EC)DHE (RFC 9846 section
- * 2.2), TLS 1.2 by a ticket (RFC 5077).  A session keeps the peer's chain,
- * which is verified again each time: trust may have ended meanwhile.
+ * 2.2), TLS 1.2 by a ticket (RFC 5077), or, as a client, by a session id.  A
+ * session keeps the peer's chain, which is verified again each time: trust may
+ * have ended meanwhile.
  */
 #include <string.h>
 
@@ -17,11 +18,16 @@ static int64_t now(const struct tls_conn *conn)
 
 void tls_session_of(const struct tls_conn *conn, struct tls_session *session)
 {
+	int64_t at = now(conn), begun = conn->begun ? conn->begun : at;
+	int64_t left = begun + TLS_SESSION_LIFETIME - at;
+
 	*session = (struct tls_session){
 		.suite = conn->suite,
 		.extended_master_secret = conn->extended_master_secret,
-		.issued = now(conn),
-		.lifetime = TLS_TICKET_LIFETIME,
+		.begun = begun,
+		.issued = at,
+		.lifetime = left > TLS_TICKET_LIFETIME ? TLS_TICKET_LIFETIME :
+			    left > 0 ? (uint32_t)left : 0,
 		.group = conn->group,
 		.peer = conn->peer,
 		.ticket = { .limit = 0xffff },
@@ -37,7 +43,7 @@ static bool session_usable(struct tls_conn *conn, const struct tls_session *sess
 	const struct tls_config *config = conn->config;
 	bool usable;
 
-	if (!session->ticket.len || !tls_session_fresh(session, now(conn)) ||
+	if (!(session->ticket.len || session->id_len) || !tls_session_fresh(session, now(conn)) ||
 	    !tls_config_has_suite(config, session->suite) ||
 	    !tls_config_has_version(config, session->suite->version) ||
 	    strcmp(session->server_name, conn->server_name) || !session->peer)
@@ -47,7 +53,8 @@ static bool session_usable(struct tls_conn *conn, const struct tls_session *sess
 	conn->peer = session->peer;
 	usable = !tls_verify_peer(conn);
 	conn->peer = NULL;
-	conn->verify_error[0] = '\0';
+	if (config->verify != TLS_VERIFY_REPORT)
+		conn->verify_error[0] = '\0';
 	return usable;
 }
 
@@ -118,12 +125,16 @@ int tls13_write_binder(struct tls_conn *conn, size_t start)
 
 /* ---- server ---- */
 
-static bool open_ticket(const struct tls_conn *conn, struct tls_slice ticket,
+static bool open_ticket(struct tls_conn *conn, struct tls_slice ticket,
 			struct tls_session *session)
 {
 	const struct tls_config *config = conn->config;
 	struct tls_buf state = { .limit = TLS_MAX_TICKET };
-	int err = tls_ticket_open(config->ticket_keys, config->ticket_key_count, ticket, &state);
+	size_t key;
+	int err = tls_ticket_open(config->ticket_keys, config->ticket_key_count, ticket, &state,
+				  &key);
+
+	conn->hs->ticket_renew = key > 0;
 
 	if (!err)
 		err = tls_session_read(session, (struct tls_slice){ state.data, state.len });
@@ -164,6 +175,7 @@ static void resume(struct tls_conn *conn, struct tls_session *session)
 	conn->peer = hs->session.peer;
 	hs->session.peer = NULL;
 	conn->resumed = true;
+	conn->begun = hs->session.begun;
 	conn->group = hs->session.group;
 	hs->cert = NULL;
 	hs->scheme = NULL;
@@ -178,6 +190,7 @@ static void start_over(struct tls_conn *conn)
 	tls_certificate_free(conn->peer);
 	conn->peer = NULL;
 	conn->resumed = false;
+	conn->begun = 0;
 }
 
 static int check_binder(struct tls_conn *conn, const struct tls_session *session,

@@ -4,13 +4,26 @@
 
 #include "session.h"
 
-#define FORMAT	1	/* of the serialised form; raised with every change of it */
+#define FORMAT	2	/* of the serialised form; raised with every change of it */
 
 void tls_session_free(struct tls_session *session)
 {
 	tls_certificate_free(session->peer);
 	tls_buf_free(&session->ticket);
 	tls_wipe(session, sizeof(*session));
+}
+
+static void put_time(struct tls_buf *out, int64_t at)
+{
+	tls_put_u32(out, (uint32_t)((uint64_t)at >> 32));
+	tls_put_u32(out, (uint32_t)at);
+}
+
+static int64_t read_time(struct tls_reader *in)
+{
+	uint64_t high = tls_read_u32(in);
+
+	return (int64_t)(high << 32 | tls_read_u32(in));
 }
 
 static void write_chain(const struct tls_certificate *peer, struct tls_buf *out)
@@ -35,8 +48,8 @@ void tls_session_write(const struct tls_session *session, struct tls_buf *out)
 	tls_put_u16(out, session->suite->id);
 	tls_put_u16(out, session->group);
 	tls_put_u8(out, session->extended_master_secret);
-	tls_put_u32(out, (uint32_t)((uint64_t)session->issued >> 32));
-	tls_put_u32(out, (uint32_t)session->issued);
+	put_time(out, session->begun);
+	put_time(out, session->issued);
 	tls_put_u32(out, session->lifetime);
 	tls_put_u32(out, session->age_add);
 	tls_put_u8(out, session->secret_len);
@@ -45,6 +58,8 @@ void tls_session_write(const struct tls_session *session, struct tls_buf *out)
 	tls_put_bytes(out, session->server_name, name_len);
 	tls_put_u16(out, (uint16_t)session->ticket.len);
 	tls_put_bytes(out, session->ticket.data, session->ticket.len);
+	tls_put_u8(out, session->id_len);
+	tls_put_bytes(out, session->id, session->id_len);
 	write_chain(session->peer, out);
 }
 
@@ -66,27 +81,30 @@ static int read_chain(struct tls_session *session, struct tls_reader *in)
 
 static bool read_fields(struct tls_session *session, struct tls_reader *in)
 {
-	struct tls_reader secret, name, ticket;
+	struct tls_reader secret, name, ticket, id;
 	uint8_t format = tls_read_u8(in);
-	uint64_t high;
 
 	session->suite = tls_suite_find(tls_read_u16(in));
 	session->group = tls_read_u16(in);
 	session->extended_master_secret = tls_read_u8(in);
-	high = tls_read_u32(in);
-	session->issued = (int64_t)(high << 32 | tls_read_u32(in));
+	session->begun = read_time(in);
+	session->issued = read_time(in);
 	session->lifetime = tls_read_u32(in);
 	session->age_add = tls_read_u32(in);
 	tls_read_vec8(in, &secret);
 	tls_read_vec8(in, &name);
 	tls_read_vec16(in, &ticket);
+	tls_read_vec8(in, &id);
 	if (in->failed || format != FORMAT || !session->suite ||
-	    secret.left > sizeof(session->secret) || memchr(name.p, '\0', name.left))
+	    secret.left > sizeof(session->secret) || id.left > sizeof(session->id) ||
+	    memchr(name.p, '\0', name.left))
 		return false;
 	session->secret_len = (uint8_t)secret.left;
 	tls_read_copy(&secret, session->secret, secret.left);
 	tls_read_copy(&name, session->server_name, name.left);
 	tls_put_bytes(&session->ticket, ticket.p, ticket.left);
+	session->id_len = (uint8_t)id.left;
+	tls_read_copy(&id, session->id, id.left);
 	return true;
 }
 
@@ -111,4 +129,10 @@ int tls_session_read(struct tls_session *session, struct tls_slice in)
 bool tls_session_fresh(const struct tls_session *session, int64_t now)
 {
 	return now >= session->issued && now - session->issued < session->lifetime;
+}
+
+uint32_t tls_session_left(const struct tls_session *session, int64_t now)
+{
+	return tls_session_fresh(session, now) ?
+	       session->lifetime - (uint32_t)(now - session->issued) : 0;
 }

@@ -50,13 +50,14 @@ static int open_with(const struct tls_ticket_key *key, struct tls_slice ticket,
 }
 
 int tls_ticket_open(const struct tls_ticket_key *keys, size_t count, struct tls_slice ticket,
-		    struct tls_buf *state)
+		    struct tls_buf *state, size_t *key)
 {
+	*key = 0;
 	if (ticket.len <= OVERHEAD || ticket.len > TLS_MAX_TICKET)
 		return TLS_ERR_ARGUMENT;
-	for (size_t i = 0; i < count; i++) {
-		if (!memcmp(keys[i].name, ticket.p, NAME_LEN))
-			return open_with(&keys[i], ticket, state);
+	for (; *key < count; ++*key) {
+		if (!memcmp(keys[*key].name, ticket.p, NAME_LEN))
+			return open_with(&keys[*key], ticket, state);
 	}
 	return TLS_ERR_ARGUMENT;
 }

@@ -46,9 +46,11 @@ TLS_MUST_CHECK int tls_verify_chain(const struct tls_verify_request *req,
 				    char why[TLS_VERIFY_TEXT]);
 
 /*
- * A stapled OCSP response for the leaf of a chain that has been verified.
- * TLS_ERR_ALERT + certificate_revoked; + bad_certificate_status_response: it is
- * malformed, not for this leaf, not by its issuer, too old, or says nothing.
+ * A stapled OCSP response for the leaf of a chain that has been verified; an
+ * empty one: there is none.  TLS_ERR_ALERT + certificate_revoked; +
+ * bad_certificate_status_response: it is malformed, not for this leaf, not by
+ * its issuer, too old, or says nothing, or is missing where the leaf has to
+ * come with one (RFC 7633).
  */
 TLS_MUST_CHECK int tls_verify_ocsp(const struct tls_trust *trust,
 				   const struct tls_certificate *chain,

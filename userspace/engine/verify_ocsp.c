@@ -9,6 +9,8 @@
 #include "crypto_openssl.h"
 #include "verify.h"
 
+#define STATUS_REQUEST	5	/* as a TLS feature: RFC 7633 section 4.2.3 */
+
 #define ALERT_BAD	(TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE_STATUS)
 #define CLOCK_SKEW	300	/* seconds that responder's clock and ours may differ */
 
@@ -97,8 +99,21 @@ static int check_status(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer, int64_t
 	return ALERT_BAD;
 }
 
-int tls_verify_ocsp(const struct tls_trust *trust, const struct tls_certificate *chain,
-		    struct tls_slice response, int64_t now)
+/* RFC 7633: does the certificate promise that its server staples? */
+static bool must_staple(const X509 *leaf)
+{
+	TLS_FEATURE *features = X509_get_ext_d2i(leaf, NID_tlsfeature, NULL, NULL);
+	bool found = false;
+
+	for (int i = 0; i < sk_ASN1_INTEGER_num(features) && !found; i++)
+		found = ASN1_INTEGER_get(sk_ASN1_INTEGER_value(features, i)) ==
+			STATUS_REQUEST;
+	TLS_FEATURE_free(features);
+	return found;
+}
+
+static int check_response(const struct tls_trust *trust, const struct tls_certificate *chain,
+			  struct tls_slice response, int64_t now)
 {
 	const unsigned char *p = response.p;
 	OCSP_RESPONSE *parsed = d2i_OCSP_RESPONSE(NULL, &p, (long)response.len);
@@ -114,6 +129,18 @@ int tls_verify_ocsp(const struct tls_trust *trust, const struct tls_certificate 
 	OCSP_BASICRESP_free(basic);
 	OCSP_RESPONSE_free(parsed);
 	X509_free(issuer);
+	return err;
+}
+
+int tls_verify_ocsp(const struct tls_trust *trust, const struct tls_certificate *chain,
+		    struct tls_slice response, int64_t now)
+{
+	int err;
+
+	if (response.len)
+		err = check_response(trust, chain, response, now);
+	else
+		err = must_staple(chain->x509[0]) ? ALERT_BAD : 0;
 	ERR_clear_error();
 	return err;
 }

@@ -47,10 +47,11 @@ static void open_ticket(struct tls_slice state)
 {
 	struct tls_buf ticket = { .limit = SIZE_MAX }, opened = { .limit = TLS_MAX_TICKET };
 	struct tls_slice in;
+	size_t used;
 
 	make_ticket(state, &ticket);
 	in = (struct tls_slice){ ticket.data, ticket.len };
-	if (!tls_ticket_open(&key, 1, in, &opened) &&
+	if (!tls_ticket_open(&key, 1, in, &opened, &used) &&
 	    (opened.len != state.len || memcmp(opened.data, state.p, state.len)))
 		abort();
 	tls_buf_free(&opened);

@@ -64,7 +64,7 @@ static void keylog(void *arg, const char *line)
 }
 
 static void add_certificate(struct pair_end *end, const struct pki *pki, uint32_t id,
-			    struct tls_slice ocsp)
+			    const struct pair_options *o)
 {
 	const char *pem = pki_certificate(pki), *key = pki_key(pki);
 	struct tls_certificate *cert;
@@ -74,7 +74,8 @@ static void add_certificate(struct pair_end *end, const struct pki *pki, uint32_
 	    tls_config_add_certificate(end->config, cert))
 		tap_bail("cannot add a certificate");
 	tls_certificate_set_key_id(cert, id);
-	if (ocsp.len && tls_certificate_set_ocsp(cert, ocsp.p, ocsp.len))
+	if (tls_certificate_set_ocsp(cert, o->ocsp.p, o->ocsp.len) ||
+	    tls_certificate_set_scts(cert, o->scts.p, o->scts.len))
 		tap_bail("cannot staple");
 	tls_certificate_free(cert);
 }
@@ -117,14 +118,18 @@ static void configure(struct pair_end *end, enum tls_role role, const struct pai
 		err |= tls_config_set_verify(end->config, o->server_verify);
 	else if (o->client_verifies_nothing)
 		err |= tls_config_set_verify(end->config, TLS_VERIFY_NONE);
+	else if (o->client_reports)
+		err |= tls_config_set_verify(end->config, TLS_VERIFY_REPORT);
 	if (err)
 		tap_bail("cannot configure: %s", tls_strerror(err));
 	if (role == TLS_CLIENT && o->request_ocsp && tls_config_request_ocsp(end->config))
 		tap_bail("cannot ask for OCSP");
+	if (role == TLS_CLIENT && o->request_scts && tls_config_request_scts(end->config))
+		tap_bail("cannot ask for SCTs");
 	for (uint32_t i = 0; i < PAIR_MAX_CERTS && certs[i]; i++)
-		add_certificate(end, certs[i], i, o->ocsp);
+		add_certificate(end, certs[i], i, o);
 	if (role == TLS_SERVER && !certs[0])
-		add_certificate(end, pair_leaf(PKI_P256), 0, o->ocsp);
+		add_certificate(end, pair_leaf(PKI_P256), 0, o);
 	end->conn = tls_conn_new(end->config);
 	if (!end->conn)
 		tap_bail("no connection");

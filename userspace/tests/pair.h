@@ -20,10 +20,10 @@ struct pair_options {
 	const struct pki *server[PAIR_MAX_CERTS];	/* all NULL: pair_leaf(PKI_P256) */
 	const struct pki *client[PAIR_MAX_CERTS];
 	enum tls_verify server_verify;		/* of client certificates */
-	bool client_trusts_nobody, client_verifies_nothing;
+	bool client_trusts_nobody, client_verifies_nothing, client_reports;
 	size_t chunk;				/* bytes fed at a time; 0: all there is */
-	struct tls_slice ocsp;			/* stapled by the server's first certificate */
-	bool request_ocsp;
+	struct tls_slice ocsp, scts;		/* of every certificate, client's too */
+	bool request_ocsp, request_scts;
 	const struct tls_ticket_key *ticket_keys;
 	size_t ticket_key_count;
 	int64_t now;				/* 0: PKI_NOW */

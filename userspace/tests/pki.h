@@ -30,6 +30,7 @@ struct pki_options {
 	const char *key_usage;		/* as in openssl.cnf; NULL: no such extension */
 	const char *extended_usage;	/* the same */
 	const char *constraints;	/* basicConstraints; NULL: none */
+	const char *feature;		/* tlsfeature (RFC 7633) as in openssl.cnf; NULL: none */
 	const char *digest;		/* "SHA256" */
 	int64_t not_before, not_after;	/* PKI_NOW -/+ 30 days */
 };

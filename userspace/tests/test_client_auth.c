@@ -85,11 +85,47 @@ static void too_much_to_sign(void)
 	}
 }
 
+/* The first whose issuer the server named goes before the first of all. */
+static void chosen_by_issuer(uint16_t version)
+{
+	struct pki *strange_ca = pki_ca(PKI_P256, "Another CA");
+	const struct pki_options leaf = { .names = "DNS:host.test" };
+	struct pki *strange = pki_new(PKI_P256, strange_ca, &leaf);
+	const struct pki *rows[][2] = {
+		{ strange, pair_leaf(PKI_P384) },
+		{ pair_leaf(PKI_P384), strange },
+		{ strange, NULL },
+	};
+
+	for (size_t i = 0; i < 3; i++) {
+		const struct pair_options options = {
+			.max = version, .server_verify = TLS_VERIFY_REQUIRE,
+			.client = { rows[i][0], rows[i][1] },
+		};
+		struct pair pair;
+
+		pair_init(&pair, &options);
+		pair_handshake(&pair);
+		if (rows[i][1])
+			tap_ok(pair_up(&pair), "%s: the one by a CA that was named, %s",
+			       tls_version_name(version), i ? "the first" : "the second");
+		else
+			tap_equal(pair.server.err, TLS_ERR_ALERT + TLS_ALERT_UNKNOWN_CA,
+				  "%s: by another where there is none",
+				  tls_version_name(version));
+		pair_free(&pair);
+	}
+	pki_free(strange);
+	pki_free(strange_ca);
+}
+
 int main(void)
 {
 	every_key_type(TLS_1_2);
 	every_key_type(TLS_1_3);
 	too_much_to_sign();
+	chosen_by_issuer(TLS_1_2);
+	chosen_by_issuer(TLS_1_3);
 	pair_free_pki();
 	return tap_done();
 }

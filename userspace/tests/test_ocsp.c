@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Stapled OCSP responses: sent where asked for, believed where they deserve it. */
+/* What is stapled to a certificate: sent where asked for, believed where it deserves it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -168,12 +168,123 @@ static void rest(uint16_t version)
 	pair_free(&pair);
 }
 
+/* RFC 7633: the certificate itself says that a response has to be stapled. */
+static void must_staple(struct pair_options options, const char *suite)
+{
+	static const struct pki_options demanding = { .feature = "status_request" };
+	const struct answer good = {
+		.status = V_OCSP_CERTSTATUS_GOOD, .from = -3600, .until = 3600,
+		.about = pair_leaf_named(options.suites ? PKI_RSA2048 : PKI_P256, &demanding),
+	};
+	struct tls_slice der = make_response(&good);
+	struct pair pair;
+
+	options.suites = suite;
+	options.server[0] = good.about;
+	for (int ask = 0; ask < 2; ask++) {
+		options.request_ocsp = ask;
+		pair_init(&pair, &options);
+		pair_handshake(&pair);
+		tap_equal(pair.client.err,
+			  ask ? TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE_STATUS : 0,
+			  "%s, %s: a certificate demands a response, there is none, %s",
+			  tls_version_name(options.max), suite ? suite : "any suite",
+			  ask ? "and it is asked for" : "and nobody asks");
+		pair_free(&pair);
+	}
+	options.ocsp = der;
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tap_ok(pair_up(&pair), "%s: there is one", tls_version_name(options.max));
+	pair_free(&pair);
+	OPENSSL_free((void *)der.p);
+}
+
+/* Told, not refused: by a client that only wants to know. */
+static void reported(uint16_t version)
+{
+	static const struct pki_options demanding = { .feature = "status_request" };
+	struct pair_options options = {
+		.max = version, .client_reports = true, .client_trusts_nobody = true,
+	};
+	struct tls_conn_info info;
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tls_conn_info(pair.client.conn, &info);
+	tap_ok(pair_up(&pair) && info.verify_error, "%s: a chain by nobody known (%s)",
+	       tls_version_name(version), info.verify_error ? info.verify_error : "no error");
+	pair_free(&pair);
+	options.client_trusts_nobody = false;
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tls_conn_info(pair.client.conn, &info);
+	tap_ok(pair_up(&pair) && !info.verify_error, "%s: nothing wrong, nothing told",
+	       tls_version_name(version));
+	pair_free(&pair);
+	options.server[0] = pair_leaf_named(PKI_P256, &demanding);
+	options.request_ocsp = true;
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tls_conn_info(pair.client.conn, &info);
+	tap_ok(pair_up(&pair) && info.verify_error, "%s: no response stapled (%s)",
+	       tls_version_name(version), info.verify_error ? info.verify_error : "no error");
+	pair_free(&pair);
+}
+
+/* Signed certificate timestamps go the same ways, and are not judged. */
+static void timestamps(uint16_t version)
+{
+	static const uint8_t list[] = { 0, 6, 0, 4, 5, 6, 7, 8 }, empty[] = { 0, 2, 0, 0 };
+	const struct pair_options options = {
+		.max = version, .scts = { list, sizeof(list) },
+		.server_verify = TLS_VERIFY_REQUIRE, .client = { pair_leaf(PKI_P256) },
+	};
+	struct tls_certificate *cert;
+	struct tls_conn_info info;
+	struct pair pair;
+
+	for (int ask = 0; ask < 2; ask++) {
+		struct pair_options o = options;
+
+		o.request_scts = ask;
+		pair_init(&pair, &o);
+		pair_handshake(&pair);
+		tls_conn_info(pair.client.conn, &info);
+		tap_ok(pair_up(&pair) && info.scts_len == (ask ? sizeof(list) : 0) &&
+		       !memcmp(ask ? info.scts : list, list, info.scts_len),
+		       "%s: timestamps %s", tls_version_name(version),
+		       ask ? "asked for" : "not asked for");
+		tls_conn_info(pair.server.conn, &info);
+		tap_ok(!info.scts, "%s: a client sends none", tls_version_name(version));
+		pair_free(&pair);
+	}
+	if (tls_certificate_new(&cert, pki_certificate(pair_leaf(PKI_P256)),
+				strlen(pki_certificate(pair_leaf(PKI_P256))), NULL))
+		tap_bail("cannot parse a certificate");
+	for (size_t len = 1; len < sizeof(list); len++)
+		tap_equal(tls_certificate_set_scts(cert, list, len), TLS_ERR_ARGUMENT,
+			  "%zu bytes of a list", len);
+	tap_equal(tls_certificate_set_scts(cert, empty, sizeof(empty)), TLS_ERR_ARGUMENT,
+		  "an empty timestamp");
+	tls_certificate_free(cert);
+}
+
 int main(void)
 {
 	answers(TLS_1_2);
 	answers(TLS_1_3);
 	rest(TLS_1_2);
 	rest(TLS_1_3);
+	must_staple((struct pair_options){ .max = TLS_1_2 }, NULL);
+	must_staple((struct pair_options){ .max = TLS_1_2, .suites = "" },
+		    "TLS_RSA_WITH_AES_128_GCM_SHA256");
+	must_staple((struct pair_options){ .max = TLS_1_3 }, NULL);
+	reported(TLS_1_2);
+	reported(TLS_1_3);
+	timestamps(TLS_1_2);
+	timestamps(TLS_1_3);
 	pair_free_pki();
 	return tap_done();
 }

@@ -100,6 +100,72 @@ static void chain_of_sessions(const char *what, struct pair_options options)
 	free(session.data);
 }
 
+/* Resumes *session; true if that worked.  *renewed: *session is the one that comes next. */
+static bool resume(struct session *session, const struct pair_options *options, bool *renewed)
+{
+	struct session next;
+	struct pair pair;
+	bool ok;
+
+	pair_init(&pair, options);
+	(void)tls_conn_set_session(pair.client.conn, session->data, session->len);
+	pair_handshake(&pair);
+	ok = both_resumed(&pair);
+	next = take_session(&pair);
+	pair_free(&pair);
+	*renewed = next.data;
+	if (next.data) {
+		free(session->data);
+		*session = next;
+	}
+	return ok;
+}
+
+/* TLS 1.2: the key that sealed it is on its way out; the session ends when it would have. */
+static void renewal(void)
+{
+	static const struct tls_ticket_key rotated[] = {
+		{ .name = "second", .key = { 4, 5, 6 } },
+		{ .name = "first", .key = { 1, 2, 3 } },
+	};
+	struct pair_options options = {
+		.max = TLS_1_2, .ticket_keys = keys, .ticket_key_count = 1, .now = PKI_NOW,
+	};
+	struct session session = first_session(&options);
+	bool renewed;
+
+	options.ticket_keys = rotated;
+	options.ticket_key_count = 2;
+	options.now += TLS_TICKET_LIFETIME / 2;
+	tap_ok(resume(&session, &options, &renewed) && renewed,
+	       "a ticket by an old key is renewed");
+	options.ticket_key_count = 1;
+	options.now = PKI_NOW + TLS_TICKET_LIFETIME - 1;
+	tap_ok(resume(&session, &options, &renewed) && !renewed,
+	       "the new ticket is good without the old key, and needs no renewal");
+	options.now = PKI_NOW + TLS_TICKET_LIFETIME;
+	tap_ok(!resume(&session, &options, &renewed), "and has not made the session longer");
+	free(session.data);
+}
+
+/* However often it is resumed, a session ends a week after the full handshake. */
+static void a_week(void)
+{
+	struct pair_options options = {
+		.ticket_keys = keys, .ticket_key_count = 1, .now = PKI_NOW,
+	};
+	struct session session = first_session(&options);
+	unsigned int times = 0;
+	bool renewed;
+
+	do
+		options.now += TLS_TICKET_LIFETIME - 1;
+	while (resume(&session, &options, &renewed) && ++times < 100);
+	tap_equal((int)times, TLS_SESSION_LIFETIME / (TLS_TICKET_LIFETIME - 1),
+		  "resumptions in a row until a session is too old");
+	free(session.data);
+}
+
 /* ---- what does not ---- */
 
 struct refusal {
@@ -271,6 +337,8 @@ int main(void)
 	chain_of_sessions("TLS 1.2 with client certificates", (struct pair_options){
 		.max = TLS_1_2, .server_verify = TLS_VERIFY_REQUIRE,
 		.client = { pair_leaf(PKI_P384) } });
+	renewal();
+	a_week();
 	refusals(TLS_1_2);
 	refusals(TLS_1_3);
 	expired_meanwhile();
