@@ -88,7 +88,7 @@ $(BUILD)/selftests/asan/%.o: selftests/%.c
 $(BOGO_SHIM): $(BOGO_OBJ) $(BUILD)/asan/libengine.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(US_LDFLAGS) $(SANITIZE) -Wl,--wrap=tls_verify_chain \
-		-Wl,--wrap=tls_verify_ocsp -o $@ $(filter %.o %.a,$^) \
+		-Wl,--wrap=tls_verify_ocsp -Wl,--wrap=tls_trust_put_names -o $@ $(filter %.o %.a,$^) \
 		$(LIBS_engine)
 
 .PHONY: bogo-shim check-bogo

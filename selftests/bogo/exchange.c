@@ -8,6 +8,13 @@
 
 #define READ_SIZE	512	/* small, so that a record comes in several reads */
 #define GREETING	"hello"
+#define ALERT_DECOMPRESSION_FAILURE	30	/* what the runner waits for */
+
+static bool has_extensions(uint8_t message)
+{
+	return message == TLS_MSG_CLIENT_HELLO || message == TLS_MSG_SERVER_HELLO ||
+	       message == TLS_MSG_ENCRYPTED_EXTENSIONS || message == TLS_MSG_CERTIFICATE;
+}
 
 /* Which of several alerts it is depends on the version; what is wrong does not. */
 static void explain(const struct exchange *x, int err)
@@ -15,6 +22,10 @@ static void explain(const struct exchange *x, int err)
 	struct tls_conn_info info;
 
 	tls_conn_info(x->conn, &info);
+	if ((err == TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER ||
+	     err == TLS_ERR_ALERT + TLS_ALERT_DECODE_ERROR) &&
+	    has_extensions(x->observed.last_message))
+		fprintf(stderr, "refused: a message with extensions\n");
 	if (info.verify_error)
 		fprintf(stderr, "%s\n", info.verify_error);
 	else if (x->options->require_certificate && !info.peer_certificate &&
@@ -43,7 +54,7 @@ static int use_key(struct exchange *x)
 	uint8_t reply[TLS_MAX_KEY_REPLY];
 	size_t len = sizeof(reply);
 
-	if (!x->key ||
+	if (!x->key || x->options->refuse_key ||
 	    tls_private_key_perform(x->key, tls_conn_key_request(x->conn), reply, &len))
 		return tls_conn_key_reply(x->conn, NULL, 0);
 	return tls_conn_key_reply(x->conn, reply, len);
@@ -167,6 +178,7 @@ static int echo(struct exchange *x)
 	if (!data)
 		return TLS_ERR_NO_MEMORY;
 	while (!(err = read_some(x, data, &len))) {
+		x->hold_output = false;
 		err = answer(x, data, len);
 		if (err)
 			break;
@@ -203,14 +215,22 @@ static int close_in_order(struct exchange *x)
 static int transfer(struct exchange *x)
 {
 	const struct options *o = x->options;
-	int err = o->export_length ? write_keying_material(x) : 0;
+	int err;
+
+	if (o->send_alert)
+		return tls_engine_send_alert(x->conn, TLS_LEVEL_FATAL, ALERT_DECOMPRESSION_FAILURE);
+	err = o->export_length ? write_keying_material(x) : 0;
 
 	if (!err && o->export_traffic_secrets)
 		err = write_secrets(x);
 	if (!err && o->write_different_record_sizes)
 		return write_sizes(x);
-	if (!err && o->shim_writes_first)
+	if (!err && o->read_with_unfinished_write) {
+		err = tls_conn_write(x->conn, (const uint8_t *)GREETING, strlen(GREETING));
+		transport_send_one(x);
+	} else if (!err && o->shim_writes_first) {
 		err = write_all(x, GREETING, strlen(GREETING));
+	}
 	return err || o->shim_shuts_down ? err : echo(x);
 }
 
@@ -225,7 +245,8 @@ int exchange_run(struct exchange *x, bool resumption)
 	err = transfer(x);
 	if (err)
 		return failed(x, err);
-	if (!expect_session(x))
+	transport_flush(x);
+	if (!expect_session(x) || !expect_trace(x))
 		return EXIT_FAILURE;
 	return x->options->check_close_notify ? close_in_order(x) : 0;
 }

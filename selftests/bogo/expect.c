@@ -67,16 +67,54 @@ static bool expect_certificate(const char *path, const struct tls_conn_info *inf
 	return expect_flag("the peer's certificate", true, same);
 }
 
-static bool expect_ocsp(const char *wanted, const struct tls_conn_info *info)
+static bool expect_bytes(const char *what, const uint8_t *wanted, size_t wanted_len,
+			 const uint8_t *found, size_t found_len)
 {
-	uint8_t response[1024];
-	size_t len;
-
-	if (!wanted)
+	if (wanted_len && wanted_len == found_len && !memcmp(wanted, found, found_len))
 		return true;
-	len = base64_decode(wanted, response, sizeof(response));
-	return expect_flag("OCSP response", true, len && len == info->ocsp_response_len &&
-			   !memcmp(response, info->ocsp_response, len));
+	fprintf(stderr, "%s: %zu bytes, not the %zu that were wanted\n", what, found_len,
+		wanted_len);
+	return false;
+}
+
+static bool expect_base64(const char *what, const char *wanted, const uint8_t *found, size_t len)
+{
+	uint8_t bytes[1024];
+
+	return !wanted ||
+	       expect_bytes(what, bytes, base64_decode(wanted, bytes, sizeof(bytes)), found, len);
+}
+
+static bool expect_names(const char *wanted, const struct seen *found)
+{
+	uint8_t names[MAX_SEEN];
+
+	return !wanted || expect_bytes("the CAs named", names,
+				       hex_names(wanted, names, sizeof(names)), found->bytes,
+				       found->len);
+}
+
+static bool expect_schemes(const struct int_list *wanted, const struct seen *found)
+{
+	uint8_t list[2 * MAX_LIST];
+
+	for (size_t i = 0; i < wanted->count; i++) {
+		list[2 * i] = (uint8_t)(wanted->values[i] >> 8);
+		list[2 * i + 1] = (uint8_t)wanted->values[i];
+	}
+	return !wanted->count || expect_bytes("the peer's signature schemes", list,
+					      2 * wanted->count, found->bytes, found->len);
+}
+
+static bool expect_requests(const struct exchange *x)
+{
+	const struct options *o = x->options;
+	const struct observed *observed = &x->observed;
+
+	return expect_base64("the certificate types", o->expect_cert_types,
+			     observed->cert_types.bytes, observed->cert_types.len) &&
+	       expect_names(o->expect_ca_names, &observed->ca_names) &&
+	       expect_schemes(&o->expect_peer_schemes, &observed->peer_schemes);
 }
 
 static bool expect_peer(const struct exchange *x, const struct tls_conn_info *info)
@@ -89,9 +127,12 @@ static bool expect_peer(const struct exchange *x, const struct tls_conn_info *in
 	if (o->expect_verify_result &&
 	    !expect_flag("verification error", o->verify_fail, info->verify_error != NULL))
 		return false;
-	/* Both are of the handshake that made a session, which does not keep them. */
+	/* All are of the handshake that made a session, which does not keep them. */
 	if (!info->resumed &&
-	    !(expect_scheme(x) && expect_ocsp(o->expect_ocsp_response, info)))
+	    !(expect_scheme(x) && expect_requests(x) &&
+	      expect_base64("the OCSP response", o->expect_ocsp_response, info->ocsp_response,
+			    info->ocsp_response_len) &&
+	      expect_base64("the SCTs", o->expect_scts, info->scts, info->scts_len)))
 		return false;
 	return expect_certificate(o->expect_peer_cert_file, info);
 }
@@ -106,6 +147,23 @@ bool expect_session(const struct exchange *x)
 	if (o->expect_no_session)
 		return expect_flag("session to resume", false, has);
 	return !o->expect_ticket_renewal || expect_flag("session to resume", true, has);
+}
+
+bool expect_trace(const struct exchange *x)
+{
+	const char *wanted = x->options->expect_trace, *found = x->observed.trace;
+	bool same = true;
+
+	/* Of change_cipher_spec, in either direction, there is no event. */
+	for (; same && wanted && *wanted; wanted += strcspn(wanted, "\n") + 1) {
+		size_t len = strcspn(wanted, "\n") + 1;
+
+		if (!strncmp(wanted + len - 4, "ccs\n", 4))
+			continue;
+		same = !strncmp(wanted, found, len);
+		found += same ? len : 0;
+	}
+	return !wanted || expect_flag("the messages expected", true, same && !*found);
 }
 
 bool expect_handshake(const struct exchange *x, bool resumption)
@@ -128,7 +186,9 @@ bool expect_handshake(const struct exchange *x, bool resumption)
 	    !expect_text("the server's name", o->expect_server_name, info.server_name))
 		return false;
 	if (o->expect_advertised_alpn &&
-	    !expect_text("the client's ALPN", o->expect_advertised_alpn, x->observed.alpn))
+	    !expect_bytes("the client's ALPN", (const uint8_t *)o->expect_advertised_alpn,
+			  strlen(o->expect_advertised_alpn), x->observed.alpn.bytes,
+			  x->observed.alpn.len))
 		return false;
 	return expect_flag("resumption", resumption && !o->expect_session_miss, info.resumed) &&
 	       expect_text("the application protocol", o->server ? o->select_alpn : o->expect_alpn,

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "ext.h"
 #include "shim.h"
 
 #define MAX_NAMES	1024
@@ -22,66 +21,6 @@ static int64_t now(void *arg)
 {
 	(void)arg;
 	return time(NULL) + clock_advance;
-}
-
-static void observe_hello(struct observed *observed, const struct tls_event *event)
-{
-	struct tls_reader hello, vec, alpn, list;
-	struct tls_slice names;
-
-	tls_reader_init(&hello, event->data, event->len);
-	(void)tls_read_bytes(&hello, TLS_HANDSHAKE_HEADER + 2 + TLS_RANDOM_LEN);
-	tls_read_vec8(&hello, &vec);		/* session_id */
-	tls_read_vec16(&hello, &vec);		/* cipher_suites */
-	tls_read_vec8(&hello, &vec);		/* compression_methods */
-	tls_read_vec16(&hello, &vec);
-	if (hello.failed || !tls_ext_find(vec, TLS_EXT_ALPN, &alpn))
-		return;
-	tls_read_vec16(&alpn, &list);
-	names = tls_read_rest(&list);
-	if (names.len < sizeof(observed->alpn))
-		memcpy(observed->alpn, names.p, names.len);
-}
-
-static void observe(void *arg, void *conn_arg, const struct tls_event *event)
-{
-	struct exchange *x = conn_arg;
-
-	(void)arg;
-	if (event->kind == TLS_EVENT_SIGNATURE_CHECKED)
-		snprintf(x->observed.scheme, sizeof(x->observed.scheme), "%s", event->text);
-	else if (event->kind == TLS_EVENT_MESSAGE_RECEIVED && event->type == TLS_MSG_CLIENT_HELLO)
-		observe_hello(&x->observed, event);
-}
-
-/*
- * In the engine's place (by the linker's --wrap): the runner's certificates
- * have no names and no anchor, and what it tests is what TLS does with the
- * verdict.
- */
-static uint8_t chain_alert;	/* 0: every chain is believed */
-
-int __wrap_tls_verify_chain(const struct tls_verify_request *req, char why[TLS_VERIFY_TEXT]);
-int __wrap_tls_verify_chain(const struct tls_verify_request *req, char why[TLS_VERIFY_TEXT])
-{
-	(void)req;
-	if (!chain_alert)
-		return 0;
-	snprintf(why, TLS_VERIFY_TEXT, "certificate refused by the test");
-	return TLS_ERR_ALERT + chain_alert;
-}
-
-/* Likewise: the runner's OCSP responses are a few arbitrary bytes. */
-int __wrap_tls_verify_ocsp(const struct tls_trust *trust, const struct tls_certificate *chain,
-			   struct tls_slice response, int64_t at);
-int __wrap_tls_verify_ocsp(const struct tls_trust *trust, const struct tls_certificate *chain,
-			   struct tls_slice response, int64_t at)
-{
-	(void)trust;
-	(void)chain;
-	(void)response;
-	(void)at;
-	return 0;
 }
 
 static int unimplemented(const char *what)
@@ -102,6 +41,8 @@ static int set_versions(struct exchange *x)
 	int min = o->min_version > TLS_1_2 ? o->min_version : TLS_1_2;
 	int max = o->max_version ? o->max_version : TLS_1_3;
 
+	if (o->no_tls1 && o->no_tls11 && o->no_tls12 && o->no_tls13)
+		return failed("to have no version");
 	if (o->no_tls12 && min == TLS_1_2)
 		min = TLS_1_3;
 	if (o->no_tls13 && max == TLS_1_3)
@@ -112,15 +53,50 @@ static int set_versions(struct exchange *x)
 		       failed("the versions") : 0;
 }
 
-/* All of them: RSA key exchange has to be named. */
+static void add_name(char list[MAX_NAMES], const char *name)
+{
+	size_t len = strlen(list);
+
+	snprintf(list + len, MAX_NAMES - len, "%s%s", len ? ":" : "", name);
+}
+
+/* Every suite of a version but those with NULL or a part of the name: RSA key exchange, too. */
+static void add_suites(char list[MAX_NAMES], uint16_t version, const char *without)
+{
+	for (const struct tls_suite_info *info = tls_suites(); info->suite; info++) {
+		if (info->version == version && !(without && strstr(info->name, without)))
+			add_name(list, info->name);
+	}
+}
+
+/* BoringSSL's language, as far as the tests need it: IANA's names, some alike by [a|b], or all
+ * but some.  Suites that we do not have are left out. */
+static void add_named_suites(char list[MAX_NAMES], const char *names)
+{
+	char copy[MAX_NAMES], *rest = copy, *name;
+
+	if (!strncmp(names, "DEFAULT:!", 9)) {
+		add_suites(list, TLS_1_2, names + 9);
+		return;
+	}
+	snprintf(copy, sizeof(copy), "%s", names);
+	while ((name = strsep(&rest, ":[|]"))) {
+		for (const struct tls_suite_info *info = tls_suites(); info->suite; info++) {
+			if (!strcmp(info->name, name))
+				add_name(list, name);
+		}
+	}
+}
+
 static int set_suites(struct exchange *x)
 {
 	char list[MAX_NAMES] = "";
-	size_t len = 0;
 
-	for (const struct tls_suite_info *info = tls_suites(); info->suite; info++)
-		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ":" : "",
-					info->name);
+	add_suites(list, TLS_1_3, NULL);
+	if (x->options->suites)
+		add_named_suites(list, x->options->suites);
+	else
+		add_suites(list, TLS_1_2, NULL);
 	return tls_config_set_suites(x->config, list, NULL) ? failed(list) : 0;
 }
 
@@ -211,10 +187,27 @@ static bool staple(const struct options *o, struct tls_certificate *cert)
 	return len && !tls_certificate_set_ocsp(cert, response, len);
 }
 
-static int set_ocsp(struct exchange *x)
+static int set_requests(struct exchange *x)
 {
-	return x->options->request_ocsp && !x->options->server &&
-	       tls_config_request_ocsp(x->config) ? failed("to ask for OCSP") : 0;
+	const struct options *o = x->options;
+
+	if (o->server)
+		return o->refuse_ocsp ? unimplemented("a server that does not get its staple") : 0;
+	if (o->request_ocsp && tls_config_request_ocsp(x->config))
+		return failed("to ask for OCSP");
+	return o->request_scts && tls_config_request_scts(x->config) ? failed("to ask for SCTs") :
+								       0;
+}
+
+static bool add_scts(const struct options *o, struct tls_certificate *cert)
+{
+	uint8_t scts[MAX_NAMES];
+	size_t len;
+
+	if (!o->scts)
+		return true;
+	len = base64_decode(o->scts, scts, sizeof(scts));
+	return len && !tls_certificate_set_scts(cert, scts, len);
 }
 
 static int add_certificate(struct exchange *x, const char *pem, size_t len)
@@ -227,9 +220,9 @@ static int add_certificate(struct exchange *x, const char *pem, size_t len)
 		fprintf(stderr, "%s: %s\n", x->options->cert_file, why);
 		return EXIT_FAILURE;
 	}
-	if (!staple(x->options, cert)) {
+	if (!staple(x->options, cert) || !add_scts(x->options, cert)) {
 		tls_certificate_free(cert);
-		return failed("the OCSP response");
+		return failed("the OCSP response or the SCTs");
 	}
 	err = tls_config_add_certificate(x->config, cert);
 	tls_certificate_free(cert);
@@ -270,39 +263,46 @@ static int set_verify(struct exchange *x)
 
 	if (o->server && o->verify_peer)
 		verify = TLS_VERIFY_REQUEST;
-	else if (o->verify_peer || o->require_certificate)
+	else if (o->verify_peer || o->require_certificate || (!o->server && o->verify_ocsp))
 		verify = TLS_VERIFY_REQUIRE;
 	else if (o->verify_fail)
-		return unimplemented("a verdict that nobody asked for");
-	if (o->verify_fail)
-		chain_alert = o->custom_verify ? TLS_ALERT_CERTIFICATE_UNKNOWN :
-						 TLS_ALERT_HANDSHAKE_FAILURE;
+		verify = TLS_VERIFY_REPORT;
+	x->config->has_ca = o->ca_names && *o->ca_names != '<';
 	return tls_config_set_verify(x->config, verify) ? failed("the verification") : 0;
 }
 
 /* One key for all connections of this process, so that each takes the others' tickets. */
-static int set_tickets(struct exchange *x)
+static int set_tickets(struct exchange *x, bool resumption)
 {
-	static const struct tls_ticket_key key = { .name = "of the BoGo shim", .key = { 1 } };
+	static const struct tls_ticket_key keys[] = {
+		{ .name = "newer", .key = { 2 } },
+		{ .name = "of the BoGo shim", .key = { 1 } },
+	};
+	/* To be renewed, a ticket has to be by a key that is not the first any more. */
+	size_t first = resumption && x->options->renew_ticket ? 0 : 1;
 
 	if (!x->options->server || x->options->no_ticket)
 		return 0;
-	return tls_config_set_ticket_keys(x->config, &key, 1) ? failed("the ticket key") : 0;
+	return tls_config_set_ticket_keys(x->config, keys + first, 2 - first) ?
+	       failed("the ticket key") : 0;
 }
 
-int setup_config(struct exchange *x)
+int setup_config(struct exchange *x, bool resumption)
 {
 	static const struct tls_hooks hooks = { .now = now, .event = observe };
 	static int (*const steps[])(struct exchange *x) = {
-		set_versions, set_suites, set_groups, set_schemes, set_alpn, set_verify, set_tickets, set_ocsp,
+		set_versions, set_suites, set_groups, set_schemes, set_alpn, set_verify, set_requests,
 	};
 	int status = 0;
 
+	verdict_set_up(x->options);
 	x->config = tls_config_new(x->options->server ? TLS_SERVER : TLS_CLIENT, &hooks);
 	if (!x->config)
 		return failed("a configuration");
 	for (size_t i = 0; !status && i < sizeof(steps) / sizeof(*steps); i++)
 		status = steps[i](x);
+	if (!status)
+		status = set_tickets(x, resumption);
 	if (!status)
 		status = with_file(x, x->options->cert_file, add_certificate);
 	return status ? status : with_file(x, x->options->key_file, load_key);
@@ -347,5 +347,6 @@ int setup_connection(struct exchange *x, bool resume)
 	tls_conn_set_arg(x->conn, x);
 	if (name && tls_conn_set_server_name(x->conn, name))
 		return failed(name);
+	x->conn->tx.limit = (uint16_t)x->options->max_send_fragment;
 	return resume && !x->options->server ? offer_session(x) : 0;
 }

@@ -27,7 +27,7 @@ static int connect_and_run(struct exchange *x, bool resumption)
 static int run_one(const struct options *options, bool resumption)
 {
 	struct exchange x = { .options = options };
-	int status = setup_config(&x);
+	int status = setup_config(&x, resumption);
 
 	if (!status)
 		status = setup_connection(&x, resumption);

@@ -54,7 +54,7 @@ void transport_flush(struct exchange *x)
 	const uint8_t *data;
 	size_t len;
 
-	while (data = tls_conn_output(x->conn, &len), len) {
+	while (data = tls_conn_output(x->conn, &len), len && !x->hold_output) {
 		ssize_t sent = send(x->fd, data, len, MSG_NOSIGNAL);
 
 		if (sent < 0 && errno == EINTR)
@@ -64,6 +64,16 @@ void transport_flush(struct exchange *x)
 			sent = (ssize_t)len;
 		tls_conn_output_done(x->conn, (size_t)sent);
 	}
+}
+
+void transport_send_one(struct exchange *x)
+{
+	size_t len;
+	const uint8_t *data = tls_conn_output(x->conn, &len);
+
+	if (len && send(x->fd, data, 1, MSG_NOSIGNAL) == 1)
+		tls_conn_output_done(x->conn, 1);
+	x->hold_output = true;
 }
 
 int transport_receive(struct exchange *x)

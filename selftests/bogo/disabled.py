@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""disabled.py NAMES CONFIG: the configuration as the runner takes it, on stdout.
+
+config.json disables tests by patterns, each with its reason; under "Exceptions" it names tests
+that a pattern matches and that run all the same. The runner has no such thing: it gets the names.
+"""
+
+import fnmatch
+import json
+import sys
+
+
+class Config:
+    """Test name -> reason, of those that do not run; stale: what matches no test."""
+
+    def __init__(self, path, names):
+        self.json = json.load(open(path))
+        exceptions = self.json.pop("Exceptions")
+        self.disabled, used = {}, set()
+        for pattern, reason in self.json["DisabledTests"].items():
+            # Go's patterns negate a class by ^, Python's by !.
+            found = fnmatch.filter(names, pattern.replace("[^", "[!"))
+            used.update([pattern] if found else [])
+            for name in found:
+                self.disabled.setdefault(name, reason)
+        self.stale = [p for p in self.json["DisabledTests"] if p not in used]
+        self.stale += [name for name in exceptions if not self.disabled.pop(name, None)]
+
+
+def main():
+    config = Config(sys.argv[2], open(sys.argv[1]).read().split())
+    config.json["DisabledTests"] = config.disabled
+    json.dump(config.json, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
