@@ -146,18 +146,19 @@ void tls_certificate_set_key_id(struct tls_certificate *cert, uint32_t key_id);
  */
 int tls_certificate_set_ocsp(struct tls_certificate *cert, const void *response, size_t len);
 /*
- * Whether that is worth stapling: an OCSP response (DER) that says that cert's leaf is good, and
- * until when, which becomes *until (seconds since the epoch).  Clients check its signature.
+ * Likewise: the SignedCertificateTimestampList (RFC 6962 section 3.3, its length
+ * included) for clients that ask.  TLS_ERR_ARGUMENT: it is none.
+ */
+int tls_certificate_set_scts(struct tls_certificate *cert, const void *list, size_t len);
+/*
+ * Whether something is worth stapling: an OCSP response (DER) that says that cert's leaf is
+ * good, and until when, which becomes *until (seconds since the epoch).  Clients check its
+ * signature.
  * TLS_ERR_ARGUMENT: it is not; *why is a static sentence, and *until -1 where it is about another
  * certificate.
  */
 int tls_certificate_check_ocsp(const struct tls_certificate *cert, const void *response,
 			       size_t len, int64_t *until, const char **why);
-/*
- * Likewise: the SignedCertificateTimestampList (RFC 6962 section 3.3, its length
- * included) for clients that ask.  TLS_ERR_ARGUMENT: it is none.
- */
-int tls_certificate_set_scts(struct tls_certificate *cert, const void *list, size_t len);
 
 /* Parses an unencrypted PEM private key (PKCS#8, or the older forms).  It belongs to one
  * thread at a time. */
