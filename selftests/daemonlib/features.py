@@ -3,6 +3,7 @@
 
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -169,3 +170,80 @@ def a_server_may_forget_its_sessions():
         other.load_cert_chain(path("one.pem"), path("one.key"))
         through(gate)
         need(kinds_of(server, 2) == ["new", "new"], "handshakes: %s" % server.sessions)
+
+
+def read_exactly(connection, length):
+    data = b""
+    while len(data) < length:
+        piece = connection.recv(length - len(data))
+        need(piece, "end after %d of %d bytes" % (len(data), length))
+        data += piece
+    return data
+
+
+def tlvs(data):
+    found = {}
+    while data:
+        kind, length = data[0], int.from_bytes(data[1:3], "big")
+        need(kind not in found and len(data) >= 3 + length, "TLV %d" % kind)
+        found[kind] = data[3:3 + length]
+        data = data[3 + length:]
+    return found
+
+
+def proxy_header(connection):
+    """What a PROXY header, version 2, says: family, source and destination, TLVs, those of TLS."""
+    head = read_exactly(connection, 16)
+    need(head[:13] == b"\r\n\r\n\0\r\nQUIT\n\x21", "no PROXY header: %r" % head)
+    body = read_exactly(connection, int.from_bytes(head[14:], "big"))
+    size = {0x11: 4, 0x21: 16}[head[13]]
+    family = {4: socket.AF_INET, 16: socket.AF_INET6}[size]
+    addresses = [socket.inet_ntop(family, body[i * size:(i + 1) * size]) for i in (0, 1)]
+    ports = [int.from_bytes(body[2 * size + 2 * i:2 * size + 2 * i + 2], "big") for i in (0, 1)]
+    outer = tlvs(body[2 * size + 4:])
+    inner = outer.pop(0x20)
+    return list(zip(addresses, ports)), outer, inner[:5], tlvs(inner[5:])
+
+
+def der_of(name):
+    with open(path(name)) as file:
+        return ssl.PEM_cert_to_DER_cert(file.read())
+
+
+@test
+def hands_on_who_the_client_is():
+    with Backend() as backend, Gate("serve", backend.address, "--proxy-protocol", "--client-ca=ca.pem",
+                                    "--verify-client=request", "--alpn=x") as gate:
+        context = ssl.create_default_context(cafile=path("ca.pem"))
+        context.set_alpn_protocols(["x"])
+        context.load_cert_chain(path("two.pem"), path("two.key"))
+        session = None
+        for kind, flags in (("new", 7), ("resumed", 5)):
+            with gate.connect_with(context, session) as tls:
+                tls.sendall(b"data")
+                plain = backend.accept()
+                addresses, outer, verdict, inner = proxy_header(plain)
+                need(read_exactly(plain, 4) == b"data", "data follows the header")
+                plain.sendall(b"answer")
+                need(tls.recv(100) == b"answer", "an answer")
+                need(tls.session_reused == (kind == "resumed"), kind)
+                session = tls.session
+                need(addresses == [tls.getsockname(), ("127.0.0.1", gate.port)], "%s" % addresses)
+                need(outer == {1: b"x", 2: b"localhost"}, "%s" % outer)
+                need(verdict == bytes([flags, 0, 0, 0, 0]), "client and verify: %s" % verdict.hex())
+                need(inner[0x21] == b"TLSv1.3" and inner[0x22] == b"two" and
+                     inner[0x23].decode() == tls.cipher()[0] and inner[0x26] == b"x25519" and
+                     inner[0x28] == der_of("two.pem"), "%s" % inner)
+                plain.close()
+
+
+@test
+def hands_on_a_client_without_a_certificate():
+    with Backend() as backend, Gate("serve", backend.address, "--proxy-protocol") as gate:
+        with gate.connect(maximum_version=ssl.TLSVersion.TLSv1_2), backend.accept() as plain:
+            _, outer, verdict, inner = proxy_header(plain)
+            need(verdict == b"\1\0\0\0\1" and outer == {2: b"localhost"} and
+                 inner.keys() == {0x21, 0x23, 0x26} and inner[0x21] == b"TLSv1.2",
+                 "%s %s %s" % (verdict.hex(), outer, inner))
+    refused(2, "proxy-protocol is not for mode connect", "connect", ":1", "localhost:2", USER,
+            "--proxy-protocol")

@@ -162,8 +162,38 @@ start_peer_servers() {
 
 # ---- serve ---------------------------------------------------------------------
 
+# nginx as a backend that believes what the gate says of the client; clients come by IPv4 and IPv6.
+start_proxied() {
+	have nginx || return 0
+	free_port
+	proxied_port=$port
+	spawn_nginx proxied <<-CONF
+		server {
+			listen 127.0.0.1:$port proxy_protocol;
+			location / {
+				return 200 "\$proxy_protocol_addr to \$proxy_protocol_server_addr\\n";
+			}
+		}
+	CONF
+	ready proxied "$proxied_port" || bail_out "$why"
+	gate_at '' proxied "127.0.0.1:$proxied_port" ecdsa --proxy-protocol
+}
+
+# proxied ADDRESS: as curl is told to reach it, and nginx is to name it.
+proxied() {
+	have nginx || { skip "no nginx on this machine"; return; }
+	local said
+	kernel_mark
+	said=$(curl -sSf --max-time $((30 * slow)) --cacert "$tmp/ca.pem" \
+		--resolve "gate.test:${gate_port[proxied]}:[$1]" \
+		"https://gate.test:${gate_port[proxied]}/" 2>"$tmp/said") || { fail "$(<"$tmp/said")"; return; }
+	[[ $said = "$1 to $1" ]] || { fail "nginx says: $said"; return; }
+	kernel_carried 1 1
+}
+
 start_peer_gates() {
 	gate watched "$http_port" ecdsa --alpn=http/1.1 --verbose
+	start_proxied
 	have_peer openssl36 || return 0
 	local -a tlsgated=("${sid_run[@]}" "$tlsgated")
 	gate mlkem "$http_port" ecdsa --alpn=http/1.1 --verbose --groups=X25519MLKEM768
@@ -205,6 +235,9 @@ peer_rows() {
 }
 
 serve_peers() {
+	diagnose_logs=(gate-proxied proxied)
+	check "serve: nginx takes the PROXY header, IPv4" proxied 127.0.0.1
+	check "serve: nginx takes the PROXY header, IPv6" proxied ::1
 	local where client version suite group gate
 	while read -r where client version suite group gate; do
 		[[ $where = user && $path = kernel ]] && continue

@@ -11,6 +11,7 @@
 
 #include "daemon/handshake.h"
 #include "daemon/install.h"
+#include "daemon/proxy.h"
 #include "daemon/userpath.h"
 
 #define LINGER_MS	2000
@@ -306,12 +307,39 @@ static ev_io *backend_io(struct conn *conn)
 	return conn->gate->settings->mode == GATE_SERVE ? &conn->plain_io : &conn->tls_io;
 }
 
+/* Before any other byte, by whichever data path.  0, or -1: conn is gone. */
+static int send_proxy_header(struct conn *conn)
+{
+	struct sockaddr_in6 server = {0};
+	socklen_t server_len = sizeof(server);
+	uint8_t *header = conn->worker->plain;
+	struct tls_conn_info info;
+	size_t len;
+	ssize_t n;
+
+	tls_conn_info(conn->tls, &info);
+	if (getsockname(conn->tls_io.fd, (struct sockaddr *)&server, &server_len)) {
+		conn_fail(conn, "no PROXY header", strerror(errno));
+		return -1;
+	}
+	len = proxy_header(&conn->client, &server, &info, header);
+	if (!len) {
+		conn_fail(conn, "no PROXY header", "the client's certificate is too long for it");
+		return -1;
+	}
+	n = send(conn->plain_io.fd, header, len, MSG_NOSIGNAL);
+	if (n == (ssize_t)len)
+		return 0;
+	conn_fail(conn, "no PROXY header", n < 0 ? strerror(errno) : "the backend does not take it");
+	return -1;
+}
+
 static void backend_connected(struct conn *conn)
 {
-	if (conn->gate->settings->mode == GATE_SERVE)
-		start_relay(conn);
-	else
+	if (conn->gate->settings->mode == GATE_CONNECT)
 		handshake_start(conn);
+	else if (!conn->gate->settings->proxy_protocol || !send_proxy_header(conn))
+		start_relay(conn);
 }
 
 static void backend_unreachable(struct conn *conn, int error)

@@ -133,7 +133,7 @@ static const int base_calls[] = {
 static const int worker_calls[] = {
 	SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(recvfrom), SCMP_SYS(sendto),
 	SCMP_SYS(shutdown), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(epoll_ctl),
-	SCMP_SYS(epoll_wait), SCMP_SYS(poll),
+	SCMP_SYS(epoll_wait), SCMP_SYS(poll), SCMP_SYS(getsockname),
 	/* libev starts afresh when a listener it closed lives on elsewhere and still reports */
 	SCMP_SYS(epoll_create1),
 };

@@ -193,6 +193,8 @@ static const struct setting table[] = {
 	  "ask clients for a certificate that one of these CAs signed" },
 	{ "verify-client", "require|request", SETTING_SERVE, GATE(verify_client), set_verify_client,
 	  "with --client-ca: refuse clients without one (default), or not" },
+	{ "proxy-protocol", NULL, SETTING_SERVE, GATE(proxy_protocol), set_switch,
+	  "send the backend a PROXY header, version 2, with the client's certificate" },
 	{ "ca", "FILE", SETTING_CONNECT, GATE(ca), set_text,
 	  "trust these CAs instead of the system's" },
 	{ "server-name", "NAME", SETTING_CONNECT, GATE(server_name), set_text,
@@ -313,6 +315,8 @@ static bool is_set(const struct setting *row, const struct gate_settings *gate)
 
 	if (row->set == add_text)
 		return ((const struct text_list *)field)->count;
+	if (row->set == set_switch)
+		return *(const bool *)field;
 	return row->set == set_text && *(char *const *)field;
 }
 

@@ -48,6 +48,7 @@ static const struct line lines[] = {
 	{ "serve :443 :80 --cert= --key k", OPTIONS_BAD },
 	{ "connect :80 h:443 --cert c", OPTIONS_BAD },
 	{ "connect :80 h:443 --ocsp r", OPTIONS_BAD },
+	{ "connect :80 h:443 --proxy-protocol", OPTIONS_BAD },
 	{ "connect :80 unix:/run/x", OPTIONS_BAD },
 	{ "-c file serve", OPTIONS_BAD },
 	{ "-c file --workers 3", OPTIONS_BAD },
