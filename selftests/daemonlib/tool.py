@@ -6,7 +6,9 @@ import re
 import socket
 import subprocess
 import threading
+import time
 
+from daemonlib.features import ends_at, ocsp_response
 from daemonlib.gate import DEADLINE, TLSGATE, Backend, Gate, free_port, need, run, test, tmp
 
 STEPS = ("ClientHello", "ServerHello", "Authentication", "Key exchange", "Session keys", "Finished")
@@ -98,13 +100,30 @@ def handshake_says_why_it_failed():
              "FAILED at Authentication", "likely cause")
         says(handshake(1, target, "--ca=ca.pem", "--ciphersuites=TLS_RSA_WITH_AES_128_GCM_SHA256"),
              "handshake_failure received", "likely cause")
-        says(handshake(0, target, "--insecure"), "NO (--insecure)")
+        says(handshake(0, target, "--insecure"), "NO (--insecure): unable to get local issuer")
+        says(handshake(0, target, "--insecure", "--ca=ca.pem"), "yes, for localhost")
+        says(handshake(0, target, "--insecure", "--explain"), "NOT TRUSTED: unable to get local issuer")
         report = json.loads(handshake(1, target, "--ca=two.pem", "--json"))
         need(not report["ok"] and not report["verified"] and report["alert_sent"] == "unknown_ca" and
              report["failed_step"] == "Authentication" and report["chain_and_name"] == "refused",
              "%s" % report)
         need([step["reached"] for step in report["steps"]] == [True] * 5 + [False],
              "%s" % report["steps"])
+
+
+@test
+def handshake_checks_the_stapled_response():
+    ocsp_response("one.ocsp", "one.pem")
+    forged = ends_at("one.ocsp", time.time() + 86400)
+    for name, status, words in (("one.ocsp", 0, ("stapled by the server",)),
+                                (forged, 1, ("bad_certificate_status_response sent", "likely cause"))):
+        with Backend().echo() as backend, Gate("serve", backend.address, "--ocsp=" + name) as gate:
+            target = "localhost:%d" % gate.port
+            for version in ("1.2", "1.3"):
+                says(handshake(status, target, "--ca=ca.pem", "--explain", "--max-version=" + version),
+                     *words)
+            says(handshake(0, target, "--ca=ca.pem", "--insecure"),
+                 "yes, for" if status == 0 else "NO (--insecure): the OCSP response")
 
 
 def answer_once(data):

@@ -163,13 +163,13 @@ static int add_ca(struct tls_config *config, const char *path)
 
 static int set_trust(struct tls_config *config, const struct request *request)
 {
-	if (request->insecure && tls_config_set_verify(config, TLS_VERIFY_NONE)) {
-		ctl_error("handshake: the engine refuses not to verify");
+	if (request->insecure && tls_config_set_verify(config, TLS_VERIFY_REPORT)) {
+		ctl_error("handshake: the engine refuses to go on with a bad certificate");
 		return CTL_FAILED;
 	}
 	if (request->ca)
 		return add_ca(config, request->ca);
-	if (request->insecure || !tls_config_use_system_ca(config))
+	if (!tls_config_use_system_ca(config) || request->insecure)
 		return CTL_DONE;
 	ctl_error("handshake: the system's CAs cannot be read: install ca-certificates or give --ca");
 	return CTL_FAILED;
@@ -206,6 +206,10 @@ static int configure(struct tls_config *config, const struct request *request)
 		ctl_error("handshake: --alpn '%s' refused: it is not a list of names with ',' between",
 			  request->alpn);
 		return CTL_USAGE;
+	}
+	if (tls_config_request_ocsp(config)) {
+		ctl_error("handshake: the engine does not ask for OCSP responses");
+		return CTL_FAILED;
 	}
 	return set_trust(config, request);
 }

@@ -170,8 +170,9 @@ static void add_outcome(struct json_object *object, const struct report *report)
 	add_text(object, "scheme", report->scheme);
 	add_text(object, "chain_and_name", report_proof(report));
 	add(object, "client_certificate_asked", json_object_new_boolean(report->certificate_asked));
-	add(object, "verified", json_object_new_boolean(report->established && !report->insecure));
+	add(object, "verified", json_object_new_boolean(report->established && !info->verify_error));
 	add_text(object, "verify_error", info->verify_error);
+	add(object, "ocsp_stapled", json_object_new_boolean(info->ocsp_response != NULL));
 	if (report->alert_sent >= 0)
 		add_text(object, "alert_sent", tls_alert_name((uint8_t)report->alert_sent));
 	if (report->alert_received >= 0)

@@ -147,8 +147,6 @@ const char *report_verdict(const struct report *report, size_t index)
 const char *report_proof(const struct report *report)
 {
 	if (report->info.verify_error)
-		return "refused";
-	if (report->insecure)
-		return "not verified (--insecure)";
+		return report->insecure ? "not trusted, gone on with (--insecure)" : "refused";
 	return report->cert_count && report->reached[STEP_FINISHED] ? "verified" : "not verified yet";
 }

@@ -161,12 +161,17 @@ static void explain_authentication(const struct report *report)
 		       report->scheme);
 	else if (report->established && !report->info.resumed)
 		field("signature", "none: with RSA key exchange, being able to decrypt is the proof");
-	if (report->info.verify_error)
+	if (report->cert_count && report->step > STEP_SERVER_HELLO && !report->info.resumed)
+		field("OCSP response", report->info.ocsp_response ? "stapled by the server" :
+		      "asked for; the server staples none");
+	if (report->info.verify_error && report->insecure) {
+		printf(LABEL "NOT TRUSTED: %s;\n", "chain and name", report->info.verify_error);
+		field("", "gone on with (--insecure): anybody could be the peer");
+	} else if (report->info.verify_error) {
 		printf(LABEL "REFUSED: %s\n", "chain and name", report->info.verify_error);
-	else if (report->insecure)
-		field("chain and name", "NOT VERIFIED (--insecure): anybody could be the peer");
-	else if (report->cert_count)
+	} else if (report->cert_count) {
 		printf(LABEL "verified for %s\n", "chain and name", report->server_name);
+	}
 }
 
 static void explain_key_exchange(const struct report *report)
@@ -292,8 +297,8 @@ void report_print(const struct report *report)
 	field("key exchange", info->group ? group_text(info->group, text) : "RSA");
 	field("signature", report->scheme[0] ? report->scheme : "none (RSA key exchange)");
 	field("certificate", report->cert_count ? report->certs[0].subject : NULL);
-	if (report->insecure)
-		field("verified", "NO (--insecure)");
+	if (info->verify_error)
+		printf(LABEL "NO (--insecure): %s\n", "verified", info->verify_error);
 	else
 		printf(LABEL "yes, for %s\n", "verified", report->server_name);
 	field("protocol (ALPN)", info->alpn);
