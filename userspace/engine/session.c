@@ -97,7 +97,7 @@ static bool read_fields(struct tls_session *session, struct tls_reader *in)
 	tls_read_vec8(in, &id);
 	if (in->failed || format != FORMAT || !session->suite ||
 	    secret.left > sizeof(session->secret) || id.left > sizeof(session->id) ||
-	    memchr(name.p, '\0', name.left))
+	    memchr(name.p, '\0', name.left) || session->begun < 0 || session->issued < 0)
 		return false;
 	session->secret_len = (uint8_t)secret.left;
 	tls_read_copy(&secret, session->secret, secret.left);
