@@ -8,8 +8,8 @@ import ssl
 import subprocess
 import time
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, echo, log_text, need, path, run, test,
-                            tmp, wait_until, write)
+from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, echo, free_port, log_text, need, path,
+                            run, test, tmp, wait_until, write)
 from daemonlib.refusals import PAIR, USER, refused
 
 TIME = re.compile(rb"\x18\x0f(\d{14}Z)")    # GeneralizedTime in DER
@@ -247,3 +247,39 @@ def hands_on_a_client_without_a_certificate():
                  "%s %s %s" % (verdict.hex(), outer, inner))
     refused(2, "proxy-protocol is not for mode connect", "connect", ":1", "localhost:2", USER,
             "--proxy-protocol")
+
+
+def openssl_server(response):
+    port = free_port()
+    server = subprocess.Popen(["openssl", "s_server", "-accept", "127.0.0.1:%d" % port, "-cert", "one.pem",
+                               "-key", "one.key", "-rev", "-status_file", response], cwd=tmp,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    return server, "localhost:%d" % port
+
+
+def answers(gate):
+    with gate.connect_plain() as plain:
+        plain.sendall(b"abc\n")
+        try:
+            return plain.recv(100) == b"cba\n"
+        except ConnectionResetError:
+            return False
+
+
+@test
+def checks_the_staple_of_the_server_when_asked():
+    ocsp_response("one.ocsp", "one.pem")
+    forged = ends_at("one.ocsp", time.time() + 86400)
+    for response, asked, wanted in (("one.ocsp", True, True), (forged, True, False), (forged, False, True)):
+        server, address = openssl_server(response)
+        options = ("--request-ocsp",) if asked else ()
+        try:
+            with Gate("connect", address, "--ca=ca.pem", *options) as gate:
+                said = "bad_certificate_status_response sent"
+                wait_until(lambda: answers(gate) or said in log_text(), "an outcome")   # or it just starts
+                need(answers(gate) == wanted, "%s, asked: %s: %s" % (response, asked, log_text()))
+                need((said in log_text()) != wanted, log_text())
+        finally:
+            server.kill()
+            server.wait()

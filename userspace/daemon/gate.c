@@ -155,6 +155,10 @@ static int set_trust(struct gate *gate)
 {
 	const struct gate_settings *set = gate->settings;
 
+	if (set->request_ocsp && tls_config_request_ocsp(gate->config)) {
+		log_error("%s: request-ocsp refused: the engine does not ask", set->name);
+		return -1;
+	}
 	if (set->mode == GATE_CONNECT && set->ca)
 		return add_ca(gate, set->ca);
 	if (set->mode == GATE_CONNECT) {

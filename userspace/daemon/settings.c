@@ -197,6 +197,8 @@ static const struct setting table[] = {
 	  "send the backend a PROXY header, version 2, with the client's certificate" },
 	{ "ca", "FILE", SETTING_CONNECT, GATE(ca), set_text,
 	  "trust these CAs instead of the system's" },
+	{ "request-ocsp", NULL, SETTING_CONNECT, GATE(request_ocsp), set_switch,
+	  "ask for a stapled OCSP response, and refuse the server if it is bad" },
 	{ "server-name", "NAME", SETTING_CONNECT, GATE(server_name), set_text,
 	  "name to ask for and to verify (default: the host of BACKEND)" },
 	{ "data-path", "auto|kernel|user", SETTING_GATE, GATE(data_path), set_data_path,

@@ -46,6 +46,7 @@ struct gate_settings {
 	char *ca, *client_ca;		/* files; NULL: the system's store / none */
 	enum verify_client verify_client;
 	bool proxy_protocol;		/* serve: tell the backend whom it serves */
+	bool request_ocsp;		/* connect: want to see that the server's is good */
 	char *server_name;		/* NULL: the host part of backend */
 	uint16_t min_version, max_version;	/* TLS_1_2...; 0: the engine's default */
 	char *suites, *groups, *alpn;	/* lists as given; NULL: the engine's default */
