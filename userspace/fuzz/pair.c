@@ -17,7 +17,7 @@ struct variant {
 	uint16_t version;		/* 0: both */
 	const char *suites, *client_groups, *server_groups, *alpn;
 	enum tls_verify client_auth;
-	bool tickets, resume, rsa, ocsp;
+	bool tickets, resume, rsa, staples;
 };
 
 static const struct variant variants[] = {
@@ -36,9 +36,9 @@ static const struct variant variants[] = {
 	  .suites = "TLS_AES_256_GCM_SHA384" },
 	{ .name = "tls12-tickets", .version = TLS_1_2, .tickets = true, .alpn = "h2,http/1.1",
 	  .client_auth = TLS_VERIFY_REQUEST },
-	{ .name = "tls13-ocsp", .version = TLS_1_3, .rsa = true, .ocsp = true,
+	{ .name = "tls13-ocsp", .version = TLS_1_3, .rsa = true, .staples = true,
 	  .suites = "TLS_CHACHA20_POLY1305_SHA256" },
-	{ .name = "tls12-ocsp", .version = TLS_1_2, .rsa = true, .ocsp = true,
+	{ .name = "tls12-ocsp", .version = TLS_1_2, .rsa = true, .staples = true,
 	  .suites = "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256" },
 };
 
@@ -88,14 +88,17 @@ static void on_event(void *arg, void *conn_arg, const struct tls_event *event)
 		fuzz_on_sent(end->conn->role, (struct tls_slice){ event->data, event->len });
 }
 
-static void add_certificate(struct tls_config *config, const char *pem, bool ocsp)
+/* staples: has an OCSP response and signed certificate timestamps to go with it */
+static void add_certificate(struct tls_config *config, const char *pem, bool staples)
 {
+	static const uint8_t scts[] = { 0, 6, 0, 4, 's', 'c', 't', 's' };
 	struct tls_certificate *cert;
 	int err = tls_certificate_new(&cert, pem, strlen(pem), NULL);
 
 	must(!err, "certificate");
-	if (ocsp)
-		err = tls_certificate_set_ocsp(cert, fuzz_pki_ocsp, sizeof(fuzz_pki_ocsp));
+	if (staples)
+		err |= tls_certificate_set_ocsp(cert, fuzz_pki_ocsp, sizeof(fuzz_pki_ocsp)) |
+		       tls_certificate_set_scts(cert, scts, sizeof(scts));
 	must(!err && !tls_config_add_certificate(config, cert), "certificate");
 	tls_certificate_free(cert);
 }
@@ -121,12 +124,12 @@ static struct tls_config *make_config(const struct variant *v, enum tls_role rol
 		err |= tls_config_set_verify(config, v->client_auth);
 	if (role == TLS_SERVER && v->tickets)
 		err |= tls_config_set_ticket_keys(config, &key, 1);
-	if (role == TLS_CLIENT && v->ocsp)
-		err |= tls_config_request_ocsp(config);
+	if (role == TLS_CLIENT && v->staples)
+		err |= tls_config_request_ocsp(config) | tls_config_request_scts(config);
 	err |= tls_config_add_ca(config, fuzz_pki_ca, strlen(fuzz_pki_ca));
 	must(!err, "configuration");
 	if (role == TLS_SERVER)
-		add_certificate(config, v->rsa ? fuzz_pki_rsa : fuzz_pki_p256, v->ocsp);
+		add_certificate(config, v->rsa ? fuzz_pki_rsa : fuzz_pki_p256, v->staples);
 	else if (v->client_auth)
 		add_certificate(config, v->version == TLS_1_3 ? fuzz_pki_ed25519 : fuzz_pki_p256,
 				false);
@@ -191,6 +194,7 @@ static void check_end(const struct fuzz_end *end)
 {
 	const struct tls_conn *conn = end->conn;
 	size_t memory = conn->in.cap + conn->message.cap + conn->session.cap + conn->ocsp.cap +
+			conn->scts.cap +
 			(conn->hs ? conn->hs->flight.cap + conn->hs->cookie.cap : 0);
 	int err = end->err;
 
