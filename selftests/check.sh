@@ -135,6 +135,12 @@ suite_guest() {
 		--out "$logs/$name.out" --log "$logs/$name.guest.log" -- "$@"
 }
 
+# The same with the OpenSSL of Debian sid, which has ML-KEM.
+suite_program_sid() {
+	make -s "$1" && UBSAN_OPTIONS=print_stacktrace=1 \
+		timeout --foreground -k 5 180 selftests/with-sid.sh "$1"
+}
+
 # The guest's own health is one test of its own; each program is a suite counted by itself.
 suite_kselftests() {
 	local kernel=$1 name=$2 limit=1500 status=0
@@ -193,6 +199,9 @@ start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 900 selftests/daemon
 for source in userspace/tests/test_*.c; do
 	name=$(basename "$source" .c)
 	start_suite "unit-${name#test_}" suite_program "build/tests/$name"
+done
+for name in crypto handshake resumption client_auth ocsp verify; do
+	start_suite "unit-$name-openssl-3.6" suite_program_sid "build/tests/test_$name"
 done
 for source in selftests/native/*.c; do
 	name=$(basename "$source" .c)
