@@ -59,8 +59,19 @@ static int flush(struct conn *conn)
 
 static void ask_keyd(struct conn *conn)
 {
-	if (!conn->key_waiting && keyclient_ask(&conn->worker->keys, conn))
+	int err;
+
+	if (conn->key_waiting)
+		return;
+	if (keyclient_ask(&conn->worker->keys, conn)) {
 		conn_fail(conn, WHAT, "too many wait for keyd");
+		return;
+	}
+	err = tls_conn_work_ahead(conn->tls);
+	if (err)
+		conn_fail_engine(conn, WHAT, err);
+	else	/* often the answer is there by now: to sleep for it would cost more */
+		keyclient_look(&conn->worker->keys);
 }
 
 /* readable: receiving may bring something; else only the event loop knows when. */

@@ -126,6 +126,11 @@ void keyclient_init(struct keyclient *keys, struct ev_loop *loop, int end)
 	ev_io_start(loop, &keys->io);
 }
 
+void keyclient_look(struct keyclient *keys)
+{
+	ev_feed_event(keys->loop, &keys->io, EV_READ);
+}
+
 int keyclient_ask(struct keyclient *keys, struct conn *conn)
 {
 	if (keys->tail - keys->head == KEYCLIENT_QUEUE)

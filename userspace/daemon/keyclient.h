@@ -34,6 +34,8 @@ void keyclient_init(struct keyclient *keys, struct ev_loop *loop, int end);
  * answer, later.  0, or -1: the queue is full.
  */
 int keyclient_ask(struct keyclient *keys, struct conn *conn);
+/* Looks for answers once the caller is back in the loop, before that waits for anything. */
+void keyclient_look(struct keyclient *keys);
 /* conn goes away: nobody waits for its answer any more. */
 void keyclient_forget(struct keyclient *keys, struct conn *conn);
 

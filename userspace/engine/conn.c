@@ -216,6 +216,13 @@ const struct tls_key_request *tls_conn_key_request(const struct tls_conn *conn)
 	return &conn->hs->key_request;
 }
 
+int tls_conn_work_ahead(struct tls_conn *conn)
+{
+	if (conn->error)
+		return conn->error;
+	return conn->hs ? tls_engine_work_ahead(conn) : 0;
+}
+
 int tls_conn_key_reply(struct tls_conn *conn, const uint8_t *reply, size_t len)
 {
 	int err;

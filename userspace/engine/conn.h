@@ -89,11 +89,11 @@ enum tls_state {
 	TLS13_SERVER_SEND_RETRY,
 	TLS13_SERVER_WAIT_SECOND_HELLO,
 	TLS13_SERVER_SEND_HELLO,
-	TLS13_SERVER_HANDSHAKE_KEYS,
 	TLS13_SERVER_SEND_EXTENSIONS,
 	TLS13_SERVER_SEND_REQUEST,
 	TLS13_SERVER_SEND_CERT,
 	TLS13_SERVER_SIGN,
+	TLS13_SERVER_HANDSHAKE_KEYS,
 	TLS13_SERVER_SEND_VERIFY,
 	TLS13_SERVER_SEND_FINISHED,
 	TLS13_SERVER_MASTER,
@@ -234,6 +234,8 @@ struct tls_handshake {
 	uint16_t share_len;
 	uint8_t shared[TLS_MAX_SHARED_SECRET];	/* (EC)DHE secret, or TLS 1.2 premaster secret */
 	uint16_t shared_len;
+	uint8_t hello_digest[TLS_MAX_HASH];	/* server, TLS 1.3: up to its ServerHello */
+	size_t hello_len;		/* of that in the flight, which goes on under other keys */
 	struct tls_certificate *cert;	/* ours, chosen; the configuration's, not counted */
 	const struct tls_scheme *scheme;	/* to sign with it */
 	uint8_t client_secret[TLS_MAX_HASH], server_secret[TLS_MAX_HASH];
@@ -305,6 +307,8 @@ bool tls_is_dns_name(const char *name);
 
 /* Does what is due and reads what is there, until input or the private key is wanted. */
 int tls_engine_run(struct tls_conn *conn);
+/* See tls_conn_work_ahead(). */
+int tls_engine_work_ahead(struct tls_conn *conn);
 /*
  * Opens the next record unless one is open.  *again: there is no whole record
  * to be had.  Alerts, dropped and empty records are dealt with.
@@ -338,6 +342,8 @@ TLS_MUST_CHECK int tls_message_end(struct tls_conn *conn, struct tls_outgoing ms
 /* Seals the flight's messages into the output. Before every change of the send key.
  * unexpected_message: the peer said more than was its turn. */
 TLS_MUST_CHECK int tls_flight_flush(struct tls_conn *conn);
+/* Only its first len bytes, whole messages. */
+TLS_MUST_CHECK int tls_flight_flush_first(struct tls_conn *conn, size_t len);
 /* TLS 1.3 middlebox compatibility (RFC 9846 appendix E.4): one change_cipher_spec, once. */
 TLS_MUST_CHECK int tls_compat_ccs(struct tls_conn *conn);
 /* RFC 9846 section 5.1: messages must not span a change of the receive key. */

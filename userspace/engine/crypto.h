@@ -135,7 +135,7 @@ const struct tls_group *const *tls_groups(size_t *count);
 /* NULL: unknown, or libcrypto lacks it. */
 const struct tls_group *tls_group_find(uint16_t id);
 
-/* The initiator's ephemeral private key. */
+/* An ephemeral private key: the initiator's, or a responder's between its two steps. */
 struct tls_kex;
 
 /* share gets group->initiator_len bytes. */
@@ -145,6 +145,14 @@ TLS_MUST_CHECK int tls_kex_initiate(struct tls_kex **out, const struct tls_group
  * TLS_ERR_ALERT + illegal_parameter: peer is of a wrong length, is no point, or gives zero. */
 TLS_MUST_CHECK int tls_kex_respond(const struct tls_group *group, struct tls_slice peer,
 				   uint8_t *answer, uint8_t *secret);
+/*
+ * The same in two steps, for whoever has a use for the time between them: the
+ * answer, then the secret, which agree() may be asked for once.  Either may find
+ * that peer is none.
+ */
+TLS_MUST_CHECK int tls_kex_accept(struct tls_kex **out, const struct tls_group *group,
+				  struct tls_slice peer, uint8_t *answer);
+TLS_MUST_CHECK int tls_kex_agree(struct tls_kex *kex, uint8_t *secret);
 /* secret gets group->secret_len bytes.  Errors as tls_kex_respond(). May be called once. */
 TLS_MUST_CHECK int tls_kex_finish(struct tls_kex *kex, struct tls_slice answer, uint8_t *secret);
 void tls_kex_free(struct tls_kex *kex);				/* NULL is fine */

@@ -32,11 +32,14 @@ static const struct group_row rows[TLS_GROUPS] = {
 
 #define POINT_UNCOMPRESSED	4	/* SEC 1; the only form TLS allows */
 #define X25519_LEN		32
+#define MAX_HELD		97	/* a point of P-384; > TLS_MAX_SHARED_SECRET */
 
 struct tls_kex {
 	const struct group_row *row;
 	EVP_PKEY *key;
 	EVP_PKEY_CTX *derivation;	/* of key; NULL: a KEM */
+	/* responder: the peer's share; of a KEM, the secret */
+	uint8_t held[MAX_HELD];
 };
 
 static EVP_PKEY *curve_template(const char *algorithm, const char *curve)
@@ -335,6 +338,7 @@ void tls_kex_free(struct tls_kex *kex)
 		return;
 	EVP_PKEY_CTX_free(kex->derivation);
 	EVP_PKEY_free(kex->key);	/* cleanses the private part */
+	tls_wipe(kex->held, sizeof(kex->held));
 	free(kex);
 }
 
@@ -371,66 +375,99 @@ int tls_kex_initiate(struct tls_kex **out, const struct tls_group *group, uint8_
 	return err;
 }
 
-static int ecdh_respond(const struct group_row *row, EVP_PKEY *peer, uint8_t *answer,
-			uint8_t *secret)
+/* As tls_kex_agree(), with this peer. */
+static int ecdh_agree(const struct tls_kex *kex, struct tls_slice share, uint8_t *secret)
 {
-	struct tls_kex own = { .row = row };
-	int err = kex_generate(&own, answer, row->group.responder_len);
+	const struct tls_crypto *crypto = tls_crypto();
+	EVP_PKEY *peer = crypto ? peer_key(crypto, kex->row, share) : NULL;
+	int err = TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
 
-	if (!err)
-		err = ecdh(row, own.derivation, peer, secret);
-	EVP_PKEY_CTX_free(own.derivation);
-	EVP_PKEY_free(own.key);
+	if (peer)
+		err = ecdh(kex->row, kex->derivation, peer, secret);
+	EVP_PKEY_free(peer);
 	return err;
+}
+
+static int kem_accept(struct tls_kex *kex, struct tls_slice share, uint8_t *answer)
+{
+	const struct tls_crypto *crypto = tls_crypto();
+	EVP_PKEY *peer = crypto ? peer_key(crypto, kex->row, share) : NULL;
+	int err = TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
+
+	if (peer)
+		err = encapsulate(kex->row, peer, answer, kex->held);
+	EVP_PKEY_free(peer);
+	return err;
+}
+
+int tls_kex_accept(struct tls_kex **out, const struct tls_group *group, struct tls_slice peer,
+		   uint8_t *answer)
+{
+	struct tls_kex *kex;
+	int err;
+
+	if (peer.len != group->initiator_len)
+		return TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
+	kex = calloc(1, sizeof(*kex));
+	if (!kex)
+		return TLS_ERR_NO_MEMORY;
+	kex->row = (const struct group_row *)group;
+	if (kex->row->kind == GROUP_KEM) {
+		err = kem_accept(kex, peer, answer);
+	} else {
+		memcpy(kex->held, peer.p, peer.len);
+		err = kex_generate(kex, answer, group->responder_len);
+	}
+	if (err) {
+		tls_library_error();
+		tls_kex_free(kex);
+	} else {
+		*out = kex;
+	}
+	return err;
+}
+
+/* What tls_kex_agree() and tls_kex_finish() give: on an error, nothing. */
+static int agreed(const struct tls_group *group, uint8_t *secret, int err)
+{
+	if (err) {
+		tls_library_error();
+		tls_wipe(secret, group->secret_len);
+	}
+	return err;
+}
+
+int tls_kex_agree(struct tls_kex *kex, uint8_t *secret)
+{
+	const struct tls_group *group = &kex->row->group;
+
+	if (kex->row->kind != GROUP_KEM)
+		return agreed(group, secret, ecdh_agree(kex, (struct tls_slice){ kex->held,
+								group->initiator_len }, secret));
+	memcpy(secret, kex->held, group->secret_len);
+	return 0;
 }
 
 int tls_kex_respond(const struct tls_group *group, struct tls_slice peer, uint8_t *answer,
 		    uint8_t *secret)
 {
-	const struct group_row *row = (const struct group_row *)group;
-	const struct tls_crypto *crypto = tls_crypto();
-	EVP_PKEY *key;
-	int err;
+	struct tls_kex *kex;
+	int err = tls_kex_accept(&kex, group, peer, answer);
 
-	if (!crypto)
-		return TLS_ERR_LIBRARY;
-	key = peer.len == group->initiator_len ? peer_key(crypto, row, peer) : NULL;
-	if (!key)
-		err = TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
-	else if (row->kind == GROUP_KEM)
-		err = encapsulate(row, key, answer, secret);
-	else
-		err = ecdh_respond(row, key, answer, secret);
-	EVP_PKEY_free(key);
-	if (err) {
-		tls_library_error();
-		tls_wipe(secret, group->secret_len);
-	}
+	if (err)
+		return agreed(group, secret, err);
+	err = tls_kex_agree(kex, secret);
+	tls_kex_free(kex);
 	return err;
 }
 
 int tls_kex_finish(struct tls_kex *kex, struct tls_slice answer, uint8_t *secret)
 {
 	const struct tls_group *group = &kex->row->group;
-	const struct tls_crypto *crypto = tls_crypto();
-	EVP_PKEY *peer = NULL;
-	int err = TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
 
-	if (!crypto)
-		return TLS_ERR_LIBRARY;
 	if (answer.len != group->responder_len)
-		return err;
-	if (kex->row->kind == GROUP_KEM) {
-		err = decapsulate(kex->row, kex->key, answer, secret);
-	} else {
-		peer = peer_key(crypto, kex->row, answer);
-		if (peer)
-			err = ecdh(kex->row, kex->derivation, peer, secret);
-	}
-	EVP_PKEY_free(peer);
-	if (err) {
-		tls_library_error();
-		tls_wipe(secret, group->secret_len);
-	}
-	return err;
+		return TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
+	return agreed(group, secret, kex->row->kind == GROUP_KEM ?
+				     decapsulate(kex->row, kex->key, answer, secret) :
+				     ecdh_agree(kex, answer, secret));
 }

@@ -31,19 +31,23 @@ int tls_check_key_boundary(const struct tls_conn *conn)
 	return conn->plain.len || partial ? TLS_ALERT(UNEXPECTED_MESSAGE) : 0;
 }
 
-int tls_flight_flush(struct tls_conn *conn)
+int tls_flight_flush_first(struct tls_conn *conn, size_t len)
 {
 	struct tls_buf *flight = &conn->hs->flight;
-	int err;
-
-	if (!flight->len)
-		return 0;
 	/* Our turn: the peer cannot have more to say before it has heard us. */
-	err = tls_check_key_boundary(conn);
+	int err = tls_check_key_boundary(conn);
+
 	if (!err)
-		err = tls_engine_seal(conn, TLS_RECORD_HANDSHAKE, flight->data, flight->len);
-	tls_buf_reset(flight);
+		err = tls_engine_seal(conn, TLS_RECORD_HANDSHAKE, flight->data, len);
+	tls_buf_consume(flight, len);
 	return err;
+}
+
+int tls_flight_flush(struct tls_conn *conn)
+{
+	size_t len = conn->hs->flight.len;
+
+	return len ? tls_flight_flush_first(conn, len) : 0;
 }
 
 struct tls_outgoing tls_message_begin(struct tls_conn *conn, enum tls_message type)
@@ -377,6 +381,12 @@ static bool handshake_over(const struct tls_conn *conn)
 	       conn->state == TLS12_CLIENT_ESTABLISHED || conn->state == TLS12_SERVER_ESTABLISHED;
 }
 
+static int take_step(struct tls_conn *conn, const struct tls_transition *row)
+{
+	conn->state = row->next;
+	return row->handler(conn, NULL);
+}
+
 /* All that is ours to do, until a message or the private key is needed. */
 static int run_steps(struct tls_conn *conn)
 {
@@ -384,8 +394,7 @@ static int run_steps(struct tls_conn *conn)
 	int err;
 
 	while (!conn->hs->key_wanted && (row = find_transition(conn, TLS_STEP))) {
-		conn->state = row->next;
-		err = row->handler(conn, NULL);
+		err = take_step(conn, row);
 		if (err)
 			return err;
 	}
@@ -427,6 +436,16 @@ static int run(struct tls_conn *conn)
 		err = tls_engine_handshake_record(conn);
 	}
 	return err;
+}
+
+int tls_engine_work_ahead(struct tls_conn *conn)
+{
+	int err = 0;
+
+	/* The one step that has no use for the signature. */
+	if (conn->hs->key_wanted && conn->state == TLS13_SERVER_HANDSHAKE_KEYS)
+		err = take_step(conn, find_transition(conn, TLS_STEP));
+	return err ? tls_engine_fail(conn, err) : 0;
 }
 
 int tls_engine_run(struct tls_conn *conn)

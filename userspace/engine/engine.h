@@ -352,6 +352,12 @@ void tls_conn_output_done(struct tls_conn *conn, size_t len);
 
 /* NULL unless TLS_WANTS_PRIVATE_KEY. */
 const struct tls_key_request *tls_conn_key_request(const struct tls_conn *conn);
+/*
+ * For while the key is at work elsewhere: does what needs no answer, which
+ * tls_conn_key_reply() does otherwise.  It may fail as that may; then there is
+ * no request any more.
+ */
+int tls_conn_work_ahead(struct tls_conn *conn);
 /* The answer, or reply == NULL for "refused".  Goes on with the handshake. */
 int tls_conn_key_reply(struct tls_conn *conn, const uint8_t *reply, size_t len);
 

@@ -46,10 +46,11 @@ struct secret {
 	const char *event;
 };
 
-static int derive_secrets(struct tls_conn *conn, const struct secret *secrets, size_t count)
+/* digest: of the transcript. */
+static int derive_secrets(struct tls_conn *conn, const uint8_t *digest,
+			  const struct secret *secrets, size_t count)
 {
-	uint8_t digest[TLS_MAX_HASH];
-	int err = tls_transcript_digest(&conn->hs->transcript, digest);
+	int err = 0;
 
 	for (size_t i = 0; !err && i < count; i++) {
 		const struct secret *s = &secrets[i];
@@ -64,20 +65,26 @@ static int derive_secrets(struct tls_conn *conn, const struct secret *secrets, s
 	return err;
 }
 
-int tls13_set_traffic_secret(struct tls_conn *conn, bool send, const uint8_t *secret)
+static int set_keys(struct tls_conn *conn, bool send, const uint8_t *secret)
 {
 	struct tls_direction_keys keys;
-	int err;
-
-	/* RFC 9846 section 5.1: messages must not span key changes, in either direction. */
-	err = send ? (conn->hs ? tls_flight_flush(conn) : 0) : tls_check_key_boundary(conn);
-	if (err)
-		return err;
-	err = tls_keysched_keys(&conn->keysched, conn->suite, secret, &keys);
+	int err = tls_keysched_keys(&conn->keysched, conn->suite, secret, &keys);
 	if (!err)
 		err = tls_record_set_keys(send ? &conn->tx : &conn->rx, conn->suite, send, &keys);
 	tls_wipe(&keys, sizeof(keys));
 	return err;
+}
+
+int tls13_set_traffic_secret(struct tls_conn *conn, bool send, const uint8_t *secret)
+{
+	int err;
+
+	/* RFC 9846 section 5.1: messages must not span key changes, in either direction. */
+	if (send)
+		err = conn->hs ? tls_flight_flush(conn) : 0;
+	else
+		err = tls_check_key_boundary(conn);
+	return err ? err : set_keys(conn, send, secret);
 }
 
 int tls13_next_traffic_secret(struct tls_conn *conn, bool send)
@@ -96,7 +103,7 @@ int tls13_next_traffic_secret(struct tls_conn *conn, bool send)
 	return err;
 }
 
-static int derive_handshake(struct tls_conn *conn)
+static int derive_handshake(struct tls_conn *conn, const uint8_t *digest)
 {
 	struct tls_handshake *hs = conn->hs;
 	struct tls_keysched *ks = &conn->keysched;
@@ -116,16 +123,19 @@ static int derive_handshake(struct tls_conn *conn)
 	if (!err)
 		err = tls_keysched_handshake(ks, (struct tls_slice){ hs->shared, hs->shared_len });
 	if (!err)
-		err = derive_secrets(conn, secrets, 2);
+		err = derive_secrets(conn, digest, secrets, 2);
 	tls_wipe(hs->shared, sizeof(hs->shared));
 	return err;
 }
 
 int tls13_client_handshake_keys(struct tls_conn *conn, struct tls_reader *body)
 {
-	int err = derive_handshake(conn);
+	uint8_t digest[TLS_MAX_HASH];
+	int err = tls_transcript_digest(&conn->hs->transcript, digest);
 
 	(void)body;
+	if (!err)
+		err = derive_handshake(conn, digest);
 	if (!err)
 		err = tls13_set_traffic_secret(conn, false, conn->hs->server_secret);
 	/* Now, not with our next message: an alert in between is encrypted already. */
@@ -136,16 +146,22 @@ int tls13_client_handshake_keys(struct tls_conn *conn, struct tls_reader *body)
 
 int tls13_server_handshake_keys(struct tls_conn *conn, struct tls_reader *body)
 {
-	int err = derive_handshake(conn);
+	struct tls_handshake *hs = conn->hs;
+	int err = tls_kex_agree(hs->kex, hs->shared);
 
 	(void)body;
+	tls_kex_free(hs->kex);
+	hs->kex = NULL;
 	if (!err)
-		err = tls_flight_flush(conn);
+		err = derive_handshake(conn, hs->hello_digest);
+	if (!err)
+		err = tls_flight_flush_first(conn, hs->hello_len);
 	if (!err)
 		err = tls_compat_ccs(conn);
+	/* What else the flight has is under these, so it is not flushed before. */
 	if (!err)
-		err = tls13_set_traffic_secret(conn, true, conn->hs->server_secret);
-	return err ? err : tls13_set_traffic_secret(conn, false, conn->hs->client_secret);
+		err = set_keys(conn, true, hs->server_secret);
+	return err ? err : tls13_set_traffic_secret(conn, false, hs->client_secret);
 }
 
 int tls13_derive_master(struct tls_conn *conn, struct tls_reader *body)
@@ -159,10 +175,13 @@ int tls13_derive_master(struct tls_conn *conn, struct tls_reader *body)
 		{ TLS_LABEL_EXPORTER, conn->exporter,
 		  "EXPORTER_SECRET", "exporter_master_secret" },
 	};
-	int err = tls_keysched_master(&conn->keysched);
+	uint8_t digest[TLS_MAX_HASH];
+	int err = tls_transcript_digest(&hs->transcript, digest);
 
 	(void)body;
-	return err ? err : derive_secrets(conn, secrets, 3);
+	if (!err)
+		err = tls_keysched_master(&conn->keysched);
+	return err ? err : derive_secrets(conn, digest, secrets, 3);
 }
 
 int tls13_server_master(struct tls_conn *conn, struct tls_reader *body)

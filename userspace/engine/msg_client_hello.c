@@ -151,7 +151,7 @@ static void keep_hello(struct tls_handshake *hs, const struct hello *hello)
 	hs->session_id_len = (uint8_t)hello->session_id.len;
 }
 
-/* Our half of the key exchange; without the client's share of the group it is asked for one. */
+/* Our public half of the key exchange; without the client's share of the group it is asked for one. */
 static int answer_share(struct tls_conn *conn)
 {
 	struct tls_handshake *hs = conn->hs;
@@ -164,7 +164,7 @@ static int answer_share(struct tls_conn *conn)
 	conn->group = hs->group->id;
 	hs->share_len = hs->group->responder_len;
 	hs->shared_len = hs->group->secret_len;
-	return tls_kex_respond(hs->group, peer, hs->share, hs->shared);
+	return tls_kex_accept(&hs->kex, hs->group, peer, hs->share);
 }
 
 /* TLS 1.2's session goes on as it was: it gets a new ticket only for one by a key that will go. */

@@ -8,7 +8,7 @@ int tls_send_encrypted_extensions(struct tls_conn *conn, struct tls_reader *body
 
 	(void)body;
 	if (conn->resumed)
-		conn->state = TLS13_SERVER_SEND_FINISHED;
+		conn->state = TLS13_SERVER_HANDSHAKE_KEYS;
 	tls_ext_write(conn, TLS_IN_ENCRYPTED_EXTENSIONS, false, &conn->hs->flight);
 	return tls_message_end(conn, msg);
 }

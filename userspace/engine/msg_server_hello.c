@@ -61,7 +61,10 @@ int tls13_send_server_hello(struct tls_conn *conn, struct tls_reader *body)
 	(void)body;
 	if (!err)
 		err = tls_transcript_choose(&hs->transcript, conn->suite->hash, false);
-	return err ? err : write_hello(conn, hs->server_random, TLS_IN_SERVER_HELLO);
+	if (!err)
+		err = write_hello(conn, hs->server_random, TLS_IN_SERVER_HELLO);
+	hs->hello_len = hs->flight.len;
+	return err ? err : tls_transcript_digest(&hs->transcript, hs->hello_digest);
 }
 
 int tls12_send_server_hello(struct tls_conn *conn, struct tls_reader *body)

@@ -54,10 +54,8 @@ static const struct tls_transition transitions[] = {
 	{ TLS13_SERVER_WAIT_SECOND_HELLO, TLS_MSG_CLIENT_HELLO,
 	  tls13_recv_second_client_hello, TLS13_SERVER_SEND_HELLO },
 	{ TLS13_SERVER_SEND_HELLO, TLS_STEP,
-	  tls13_send_server_hello, TLS13_SERVER_HANDSHAKE_KEYS },
-	{ TLS13_SERVER_HANDSHAKE_KEYS, TLS_STEP,
-	  tls13_server_handshake_keys, TLS13_SERVER_SEND_EXTENSIONS },
-	/* sets TLS13_SERVER_SEND_FINISHED where a session is resumed */
+	  tls13_send_server_hello, TLS13_SERVER_SEND_EXTENSIONS },
+	/* sets TLS13_SERVER_HANDSHAKE_KEYS where a session is resumed */
 	{ TLS13_SERVER_SEND_EXTENSIONS, TLS_STEP,
 	  tls_send_encrypted_extensions, TLS13_SERVER_SEND_REQUEST },
 	{ TLS13_SERVER_SEND_REQUEST, TLS_STEP,
@@ -65,7 +63,10 @@ static const struct tls_transition transitions[] = {
 	{ TLS13_SERVER_SEND_CERT, TLS_STEP,
 	  tls13_send_certificate, TLS13_SERVER_SIGN },
 	{ TLS13_SERVER_SIGN, TLS_STEP,
-	  tls13_sign, TLS13_SERVER_SEND_VERIFY },
+	  tls13_sign, TLS13_SERVER_HANDSHAKE_KEYS },
+	/* the flight waits for them; done ahead while the private key is at work */
+	{ TLS13_SERVER_HANDSHAKE_KEYS, TLS_STEP,
+	  tls13_server_handshake_keys, TLS13_SERVER_SEND_VERIFY },
 	{ TLS13_SERVER_SEND_VERIFY, TLS_STEP,
 	  tls_send_certificate_verify, TLS13_SERVER_SEND_FINISHED },
 	{ TLS13_SERVER_SEND_FINISHED, TLS_STEP,

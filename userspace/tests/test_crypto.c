@@ -199,8 +199,9 @@ static void test_group(const struct tls_group *group)
 {
 	uint8_t share[TLS_MAX_SHARE + 1], answer[TLS_MAX_SHARE + 1];
 	uint8_t ours[TLS_MAX_SHARED_SECRET], theirs[TLS_MAX_SHARED_SECRET];
+	uint8_t unused[TLS_MAX_SHARE], more[TLS_MAX_SHARE];
 	struct tls_slice in = { share, group->initiator_len };
-	struct tls_kex *kex;
+	struct tls_kex *kex, *other, *third;
 
 	must(tls_kex_initiate(&kex, group, share), "initiate");
 	must(tls_kex_respond(group, in, answer, theirs), "respond");
@@ -214,7 +215,13 @@ static void test_group(const struct tls_group *group)
 	tap_equal(tls_kex_respond(group, in, answer, ours), ALERT(ILLEGAL_PARAMETER),
 		  "%s: an empty share", group->name);
 	in.len = group->initiator_len;
-	must(tls_kex_respond(group, in, answer, theirs), "respond");
+	must(tls_kex_accept(&other, group, in, answer), "accept");
+	/* another share in between: nothing of the first is in its place */
+	must(tls_kex_initiate(&third, group, unused), "initiate");
+	must(tls_kex_respond(group, (struct tls_slice){ unused, in.len }, more, ours), "respond");
+	must(tls_kex_agree(other, theirs), "agree");
+	tls_kex_free(other);
+	tls_kex_free(third);
 	in = (struct tls_slice){ answer, group->responder_len - 1u };
 	tap_equal(tls_kex_finish(kex, in, ours), ALERT(ILLEGAL_PARAMETER),
 		  "%s: an answer too short", group->name);

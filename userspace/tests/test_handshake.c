@@ -510,6 +510,53 @@ static void early_records(void)
 	pair_free(&pair);
 }
 
+/* What is done ahead of the signature changes nothing of what the client gets. */
+static void work_ahead(void)
+{
+	const struct pair_options options = { 0 };
+	struct pair pair;
+	size_t before, after;
+
+	pair_init(&pair, &options);
+	if (tls_conn_start(pair.client.conn))
+		tap_bail("cannot start");
+	tap_ok(!tls_conn_work_ahead(pair.server.conn), "ahead of anything, there is no work");
+	pair_move(&pair, &pair.client, &pair.server);
+	(void)tls_conn_output(pair.server.conn, &before);
+	tap_ok(!tls_conn_work_ahead(pair.server.conn) &&
+	       tls_conn_wants(pair.server.conn) == TLS_WANTS_PRIVATE_KEY,
+	       "a server works ahead, and still wants its key");
+	(void)tls_conn_output(pair.server.conn, &after);
+	tap_ok(!before && after, "the ServerHello is made meanwhile");
+	tap_ok(!tls_conn_work_ahead(pair.server.conn) &&
+	       tls_conn_output(pair.server.conn, &before) && before == after, "once");
+	pair_pump(&pair);
+	tap_ok(pair_up(&pair) && pair_same_keys(&pair) &&
+	       pair_transfer(&pair, &pair.server, &pair.client, 1000),
+	       "and the handshake goes on as ever");
+	tap_ok(!tls_conn_work_ahead(pair.server.conn), "after it, there is no work");
+	pair_free(&pair);
+}
+
+static void refused_ahead(void)
+{
+	const struct pair_options options = { 0 };
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	pair.server.refuse_key = true;
+	if (tls_conn_start(pair.client.conn))
+		tap_bail("cannot start");
+	pair_move(&pair, &pair.client, &pair.server);
+	if (tls_conn_work_ahead(pair.server.conn))
+		tap_bail("cannot work ahead");
+	pair_pump(&pair);
+	tap_equal(pair.server.err, TLS_ERR_KEY_REFUSED, "a key refused after work ahead");
+	tap_equal(pair.client.err, TLS_ERR_PEER + TLS_ALERT_INTERNAL_ERROR,
+		  "the client is told, under the keys made ahead");
+	pair_free(&pair);
+}
+
 static void calls_out_of_order(void)
 {
 	const struct pair_options options = { 0 };
@@ -590,6 +637,8 @@ int main(void)
 	refused_key();
 	key_logs();
 	early_records();
+	work_ahead();
+	refused_ahead();
 	calls_out_of_order();
 	configuration();
 	pair_free_pki();
