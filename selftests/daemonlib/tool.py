@@ -43,6 +43,18 @@ def handshake_explains_every_step():
 
 
 @test
+def handshake_explains_a_retry():
+    with Backend().echo() as backend, Gate("serve", backend.address, "--groups=secp384r1") as gate:
+        target = "localhost:%d" % gate.port
+        says(handshake(0, target, "--ca=ca.pem", "--explain"), "key shares sent        x25519 (32 bytes)",
+             "HelloRetryRequest      secp384r1", "key shares sent then   secp384r1 (97 bytes)",
+             "client 97 bytes, server 97 bytes", "2 round trips")
+        report = json.loads(handshake(0, target, "--ca=ca.pem", "--json"))
+        need([report[name]["key_shares"][0]["group"] for name in ("client_hello", "client_hello_again")] ==
+             ["x25519", "secp384r1"], "%s" % report)
+
+
+@test
 def handshake_explains_the_key_exchange():
     run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "rsa.key", "-out", "rsa.csr", "-subj",
         "/CN=rsa")

@@ -192,6 +192,8 @@ void report_json(const struct report *report)
 		add(object, "client_hello", hello_json(&report->client));
 	if (report->retry.present)
 		add(object, "hello_retry_request", hello_json(&report->retry));
+	if (report->again.present)
+		add(object, "client_hello_again", hello_json(&report->again));
 	if (report->server.present)
 		add(object, "server_hello", hello_json(&report->server));
 	add(object, "steps", steps_json(report));

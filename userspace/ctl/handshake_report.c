@@ -162,7 +162,8 @@ static void message_sent(struct report *report, const struct tls_event *event)
 {
 	switch (event->type) {
 	case MSG_CLIENT_HELLO:
-		hello_read_client(&report->client, event->data, event->len);
+		hello_read_client(report->retry.present ? &report->again : &report->client,
+				  event->data, event->len);
 		break;
 	case MSG_CLIENT_KEY_EXCHANGE:
 		report->kex12_client_len = event->len - HEADER_LEN;

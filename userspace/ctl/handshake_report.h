@@ -71,7 +71,7 @@ struct report {
 	bool insecure, show_secrets;
 
 	/* by report_event() */
-	struct hello client, retry, server;
+	struct hello client, retry, again, server;	/* again: the ClientHello after a retry */
 	struct report_cert certs[REPORT_CERTS];	/* leaf first after report_finish() */
 	size_t cert_count;
 	char scheme[64];		/* of the signature checked; "": none */

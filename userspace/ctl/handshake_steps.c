@@ -83,15 +83,16 @@ void report_took(struct report *report, enum step step)
 
 void report_kex(const struct report *report, struct report_kex *kex)
 {
+	const struct hello *client = report->again.present ? &report->again : &report->client;
 	size_t i;
 
 	*kex = (struct report_kex){0};
 	if (report->server.share_count) {
 		kex->group = report->server.shares[0].group;
 		kex->server_len = report->server.shares[0].len;
-		for (i = 0; i < report->client.share_count; i++)
-			if (report->client.shares[i].group == kex->group)
-				kex->client_len = report->client.shares[i].len;
+		for (i = 0; i < client->share_count; i++)
+			if (client->shares[i].group == kex->group)
+				kex->client_len = client->shares[i].len;
 	} else if (report->kex12.group) {
 		kex->group = report->kex12.group;
 		kex->server_len = report->kex12.len;

@@ -123,6 +123,7 @@ static void explain_server_hello(const struct report *report)
 
 	if (report->retry.present)
 		list("HelloRetryRequest", &report->retry.groups, group_text);
+	shares("key shares sent then", &report->again);
 	if (!hello->present)
 		return;
 	field("version chosen", version_text(hello->versions.count ? hello->versions.items[0] :
