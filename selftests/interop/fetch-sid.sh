@@ -35,6 +35,9 @@ from=$(mirror)
 [ -n "$from" ] || die "apt knows no Debian mirror: is one configured, and did 'apt-get update' run?"
 echo "deps: unpacking Debian sid from $from into $root"
 as_root rm -rf $root
-PATH=$PATH:/usr/sbin:/sbin as_root debootstrap --variant=minbase --include=$packages sid $root "$from" \
-	> $log 2>&1 || die "debootstrap of sid from $from failed: $(tail -n 1 $log) (all of it: $log)"
-as_root touch $root/.complete
+export PATH=$PATH:/usr/sbin:/sbin
+as_root debootstrap --variant=minbase --include=$packages sid $root "$from" > $log 2>&1 ||
+	die "debootstrap of sid from $from failed: $(tail -n 1 $log) (all of it: $log)"
+# So that whoever builds can also delete it.
+as_root chown -R "$(id -u):$(id -g)" $root
+touch $root/.complete

@@ -370,8 +370,8 @@ plain_through() {
 	esac
 }
 
-# connect_certified KIND VERSION: a server that wants a client's certificate gets one, and resumes
-# the session, which is then the certificate's as well; without one it serves nobody.
+# connect_certified KIND VERSION: a server that wants a client's certificate gets
+# one, and resumes the session; without one it serves nobody.
 connect_certified() {
 	local kind=$1 version=$2 cert
 	local -a openssl=("${openssl[@]}") options=(--verbose --workers=1 --ca "$tmp/ca.pem"
