@@ -5,13 +5,14 @@
  *
  * One reference is the relay's own and dropped by tg_relay_finish(); one is
  * held by each queued work and by the armed timer.  The last one drops the
- * files, in whatever context: fput() and kfree_rcu() defer what may sleep.
+ * files, in whatever context: fput() and call_rcu() defer what may sleep.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/netlink.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
@@ -21,8 +22,14 @@
 #include "ulp.h"
 
 static struct workqueue_struct *tg_relay_wq;
+static struct kmem_cache *tg_relays;
 
 /* --- references ------------------------------------------------------------ */
+
+static void tg_relay_free_rcu(struct rcu_head *rcu)
+{
+	kmem_cache_free(tg_relays, container_of(rcu, struct tg_relay, rcu));
+}
 
 void tg_relay_put(struct tg_relay *r)
 {
@@ -31,7 +38,7 @@ void tg_relay_put(struct tg_relay *r)
 	tg_frags_purge(&r->opened);
 	fput(r->plain->file);
 	fput(r->tls->file);
-	kfree_rcu(r, rcu);
+	call_rcu(&r->rcu, tg_relay_free_rcu);
 }
 
 /* Any context; the caller is in a read-side section or knows that the relay lives. */
@@ -210,7 +217,7 @@ static unsigned long tg_relay_limit(void)
 
 static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain, u32 idle_timeout)
 {
-	struct tg_relay *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	struct tg_relay *r = kmem_cache_zalloc(tg_relays, GFP_KERNEL);
 
 	if (!r)
 		return NULL;
@@ -260,7 +267,7 @@ static int tg_relay_join(struct tg_relay *r, struct netlink_ext_ack *extack,
 void tg_relay_discard(struct tg_relay *r)
 {
 	tg_relay_count(tg_net(r->net), r->uid, -1, 0);
-	kfree(r);
+	kmem_cache_free(tg_relays, r);
 }
 
 struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
@@ -316,7 +323,12 @@ int tg_relay_start(struct tg_relay *r, struct netlink_ext_ack *extack,
 
 int __init tg_relay_init(void)
 {
+	tg_relays = KMEM_CACHE(tg_relay, SLAB_ACCOUNT);
+	if (!tg_relays)
+		return -ENOMEM;
 	tg_relay_wq = alloc_workqueue("tlsgate", WQ_MEM_RECLAIM, 0);
+	if (!tg_relay_wq)
+		kmem_cache_destroy(tg_relays);
 	return tg_relay_wq ? 0 : -ENOMEM;
 }
 
@@ -325,4 +337,5 @@ void tg_relay_exit(void)
 	destroy_workqueue(tg_relay_wq);
 	/* Freed relays may still wait for their grace period. */
 	rcu_barrier();
+	kmem_cache_destroy(tg_relays);
 }

@@ -2,6 +2,7 @@
 /* A session's life, its end, and its namespace. */
 #include <linux/module.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
@@ -10,6 +11,9 @@
 #include "stats.h"
 
 unsigned int tg_net_id;
+
+/* Of their own size: the next larger kmalloc() would double what an idle one costs. */
+static struct kmem_cache *tg_sessions;
 
 static uint sessions_max = 1 << 20;
 module_param(sessions_max, uint, 0644);
@@ -59,6 +63,11 @@ struct tg_session *tg_session_from_sk(const struct sock *sk)
 	return rcu_dereference_check(inet_csk(sk)->icsk_ulp_data, true);
 }
 
+static void tg_session_free_rcu(struct rcu_head *rcu)
+{
+	kmem_cache_free(tg_sessions, container_of(rcu, struct tg_session, rcu));
+}
+
 static void tg_session_free(struct tg_session *s)
 {
 	tg_frags_purge(&s->tx.pending);
@@ -68,7 +77,7 @@ static void tg_session_free(struct tg_session *s)
 	aead_request_free(s->req);
 	tg_dir_free(&s->tx.dir);
 	tg_dir_free(&s->rx.dir);
-	kfree_rcu(s, rcu);
+	call_rcu(&s->rcu, tg_session_free_rcu);
 }
 
 void tg_session_put(struct tg_session *s)
@@ -116,7 +125,7 @@ struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 		goto err_count;
 	}
 	*reason = TLSGATE_REASON_NO_MEMORY;
-	s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
+	s = kmem_cache_zalloc(tg_sessions, GFP_KERNEL);
 	if (!s) {
 		err = -ENOMEM;
 		goto err_count;
@@ -370,7 +379,15 @@ static struct pernet_operations tg_net_ops = {
 
 int __init tg_session_init(void)
 {
-	return register_pernet_subsys(&tg_net_ops);
+	int err;
+
+	tg_sessions = KMEM_CACHE(tg_session, SLAB_ACCOUNT);
+	if (!tg_sessions)
+		return -ENOMEM;
+	err = register_pernet_subsys(&tg_net_ops);
+	if (err)
+		kmem_cache_destroy(tg_sessions);
+	return err;
 }
 
 void tg_session_exit(void)
@@ -378,4 +395,5 @@ void tg_session_exit(void)
 	unregister_pernet_subsys(&tg_net_ops);
 	/* Freed sessions may still wait for their grace period. */
 	rcu_barrier();
+	kmem_cache_destroy(tg_sessions);
 }
