@@ -11,6 +11,11 @@ config=$PWD/selftests/bogo/config.json
 shim=$PWD/build/selftests/bogo-shim
 cache=$PWD/build/bogo
 workers=${BOGO_WORKERS:-$(nproc)}
+# Run again and again, with each allocation of the engine failing in turn: both roles, both
+# versions, resumption, a client certificate, a second ClientHello, what is stapled.
+malloc_tests='Basic-Client-TLS-Sync;TicketCallback-Renew-TLS-TLS12;Client-Sign-Ed25519-TLS12'
+malloc_tests+=';ClientAuth-ECDSA-Client-TLS13-TLS-Sync;TLS13-HelloRetryRequest-Server-TLS-Sync'
+malloc_tests+=';Server-Verify-RSA_PSS_SHA256-TLS13;SignedCertificateTimestampList-Client-TLS-TLS13'
 
 die() {
 	echo "1..1"
@@ -47,4 +52,7 @@ runner=$(selftests/bogo/fetch.sh) || die "it cannot be fetched or built"
 [ "$cache/names.txt" -nt "$runner/runner.test" ] || list_tests
 selftests/bogo/disabled.py "$cache/names.txt" "$config" > "$cache/config.json"
 run "$cache/run.log" -shim-path "$shim" -shim-config "$cache/config.json" -test "${1-}"
-exec python3 selftests/bogo/report.py "$cache/names.txt" "$config" "$cache/run.log" "${1-}"
+[ -n "${1-}" ] || run "$cache/malloc.log" -shim-path "$shim" -shim-config "$cache/config.json" \
+	-malloc-test 0 -test "$malloc_tests"
+exec python3 selftests/bogo/report.py "$cache/names.txt" "$config" "$cache/run.log" "${1-}" \
+	"$cache/malloc.log" "$malloc_tests"

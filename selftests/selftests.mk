@@ -85,10 +85,11 @@ $(BUILD)/selftests/asan/%.o: selftests/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(US_CPPFLAGS) $(PKG_CFLAGS) $(US_CFLAGS) $(SANITIZE) -c -o $@ $<
 
+BOGO_WRAPPED := tls_verify_chain tls_verify_ocsp tls_trust_put_names malloc calloc realloc reallocarray
+
 $(BOGO_SHIM): $(BOGO_OBJ) $(BUILD)/asan/libengine.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(US_LDFLAGS) $(SANITIZE) -Wl,--wrap=tls_verify_chain \
-		-Wl,--wrap=tls_verify_ocsp -Wl,--wrap=tls_trust_put_names -o $@ $(filter %.o %.a,$^) \
+	$(Q)$(CC) $(US_LDFLAGS) $(SANITIZE) $(BOGO_WRAPPED:%=-Wl,--wrap=%) -o $@ $(filter %.o %.a,$^) \
 		$(LIBS_engine)
 
 .PHONY: bogo-shim check-bogo

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""report.py NAMES CONFIG LOG [PATTERNS]: TAP and totals from the runner's output.
+"""report.py NAMES CONFIG LOG PATTERNS MALLOC_LOG MALLOC_TESTS: TAP and totals from its output.
 
 A test that is neither disabled nor in the log has not run, and a pattern in the
 configuration that matches no test is out of date: both are failures.
@@ -51,11 +51,25 @@ def report_family(number, family, members, results, texts):
     return count
 
 
+def report_malloc(number, patterns, log, tests):
+    """The tests with allocations that fail; the runner ends each with PASSED or FAILED."""
+    text = f"{number} - with each allocation failing in turn: {tests.replace(';', ', ')}"
+    if patterns:
+        print(f"ok {text} # SKIP only some tests are run")
+        return 0
+    results, texts = read_results(log)
+    failed = [name for name in tests.split(";") if results.get(name) != "PASSED"]
+    print(f"{'not ok' if failed else 'ok'} {text}")
+    for name in failed:
+        print(f"# {name}: {' | '.join(texts[name]) or 'it did not run'}")
+    return len(failed)
+
+
 def main():
     names = open(sys.argv[1]).read().split()
     config = disabled.Config(sys.argv[2], names)
     results, texts = read_results(sys.argv[3])
-    chosen = sys.argv[4].split(";") if len(sys.argv) > 4 and sys.argv[4] else ["*"]
+    chosen = sys.argv[4].split(";") if sys.argv[4] else ["*"]
     families = collections.defaultdict(list)
     off = 0
     for name in names:
@@ -63,7 +77,7 @@ def main():
             off += 1
         elif matches(name, chosen):
             families[name.split("-")[0]].append(name)
-    print(f"1..{len(families) + 1}")
+    print(f"1..{len(families) + 2}")
     total = collections.Counter()
     for number, family in enumerate(sorted(families), 1):
         total += report_family(number, family, families[family], results, texts)
@@ -71,6 +85,7 @@ def main():
     print(f"{'not ok' if stale else 'ok'} {len(families) + 1} - every disabled pattern and exception has a test")
     for pattern in stale:
         print(f"# no test is named, or disabled, like {pattern}")
+    total["FAILED"] += report_malloc(len(families) + 2, sys.argv[4], *sys.argv[5:])
     print(f"bogo: {total['PASSED']} passed, {total['FAILED']} failed, "
           f"{total['UNIMPLEMENTED']} unimplemented, {off} disabled (of {len(names)})")
     return 1 if stale or total["FAILED"] or not total["PASSED"] else 0

@@ -62,5 +62,6 @@ int main(int argc, char **argv)
 		puts("No");
 		return 0;
 	}
-	return run(&sets);
+	malloc_set_up();
+	return malloc_exit_status(run(&sets));
 }

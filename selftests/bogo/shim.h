@@ -36,6 +36,10 @@ struct exchange {
 	bool hold_output;		/* a write is not finished: send nothing */
 };
 
+/* malloc.c: counts allocations from now on, where one of them is to fail. */
+void malloc_set_up(void);
+/* malloc.c: what to exit with, instead of status. */
+int malloc_exit_status(int status);
 /* observe.c: the event hook; the connection's argument is the exchange. */
 void observe(void *arg, void *conn_arg, const struct tls_event *event);
 /* verdict.c: whose verdicts are given from now on. */
