@@ -278,13 +278,19 @@ static void watch_both(struct conn *conn)
 	conn_watch(conn, &conn->plain_io, plain);
 }
 
-static void finish(struct conn *conn)
+static void log_finished(const struct conn *conn)
 {
 	char client[ADDR_TEXT_MAX];
 
 	log_verbose("%s: finished: %llu bytes from the TLS side, %llu from the plain side",
 		    conn_client(conn, client), (unsigned long long)conn->tls_bytes,
 		    (unsigned long long)conn->plain_bytes);
+}
+
+static void finish(struct conn *conn)
+{
+	if (log_is_verbose())
+		log_finished(conn);
 	conn_free(conn);
 }
 

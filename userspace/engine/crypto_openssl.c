@@ -4,10 +4,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
 
 #include "crypto_openssl.h"
@@ -34,28 +32,15 @@ int tls_library_error(void)
 	return TLS_ERR_LIBRARY;
 }
 
-static bool fetch_hash(enum tls_hash hash, EVP_MAC *hmac)
-{
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)md_names[hash], 0),
-		OSSL_PARAM_construct_end(),
-	};
-
-	crypto.md[hash] = EVP_MD_fetch(NULL, md_names[hash], NULL);
-	crypto.hmac[hash] = EVP_MAC_CTX_new(hmac);
-	return crypto.md[hash] && crypto.hmac[hash] &&
-	       EVP_MAC_CTX_set_params(crypto.hmac[hash], params) &&
-	       EVP_Digest("", 0, crypto.empty[hash], NULL, crypto.md[hash], NULL);
-}
-
 static bool fetch_hashes(void)
 {
-	EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-	bool ok = hmac;
+	bool ok = true;
 
-	for (int i = 0; ok && i < TLS_HASH_COUNT; i++)
-		ok = fetch_hash(i, hmac);
-	EVP_MAC_free(hmac);	/* the contexts hold it */
+	for (int i = 0; ok && i < TLS_HASH_COUNT; i++) {
+		crypto.md[i] = EVP_MD_fetch(NULL, md_names[i], NULL);
+		ok = crypto.md[i] &&
+		     EVP_Digest("", 0, crypto.empty[i], NULL, crypto.md[i], NULL) == 1;
+	}
 	crypto.sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
 	return ok && crypto.sha512;
 }

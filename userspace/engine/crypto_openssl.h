@@ -17,7 +17,6 @@
 struct tls_crypto {
 	EVP_MD *md[TLS_HASH_COUNT], *sha512;
 	uint8_t empty[TLS_HASH_COUNT][TLS_MAX_HASH];
-	EVP_MAC_CTX *hmac[TLS_HASH_COUNT];	/* templates with the digest set, to be copied */
 	EVP_CIPHER *cipher[TLS_AEAD_COUNT];
 	/* in the order of the table of groups; groups[] only those that can be had */
 	EVP_PKEY *params[TLS_GROUPS];		/* NIST: curve templates; X25519: the base point */

@@ -63,10 +63,13 @@ static int set_up(struct tls_aead_ctx *ctx, const EVP_CIPHER *cipher, const uint
 		OSSL_PARAM_construct_end(),
 	};
 
+	/* of the others this is the default */
+	if (!ctx->two_pass)
+		return EVP_CipherInit_ex2(ctx->cipher, cipher, key, NULL, seal, NULL);
 	if (EVP_CipherInit_ex2(ctx->cipher, cipher, NULL, NULL, seal, params) != 1)
 		return 0;
 	/* CCM's default tag is shorter; a length alone is set by a tag without bytes. */
-	if (ctx->two_pass && set_tag(ctx->cipher, NULL) != 1)
+	if (set_tag(ctx->cipher, NULL) != 1)
 		return 0;
 	return EVP_CipherInit_ex2(ctx->cipher, NULL, key, NULL, seal, NULL);
 }
