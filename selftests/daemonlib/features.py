@@ -283,3 +283,20 @@ def checks_the_staple_of_the_server_when_asked():
         finally:
             server.kill()
             server.wait()
+
+
+@test
+def limits_handshake_messages():
+    with open(path("two.pem")) as leaf, open(path("ca.pem")) as authority:
+        write("long.pem", leaf.read() + 7 * authority.read())
+    for limit, wanted in ((), True), (("--max-message=2048",), False):
+        with Backend().echo() as backend, \
+                Gate("serve", backend.address, "--client-ca=ca.pem", *limit) as gate:
+            try:
+                with gate.connect(("long.pem", "two.key")) as connection:
+                    echo(connection)
+                    came = True
+            except (OSError, AssertionError):
+                came = False
+            need(came == wanted, "limit %s: %s" % (limit, log_text()))
+            need(wanted or "illegal_parameter sent" in log_text(), log_text())

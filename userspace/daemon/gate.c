@@ -198,6 +198,10 @@ static int set_protocol(struct gate *gate)
 		log_error("%s: min-version and max-version leave no version", set->name);
 		return -1;
 	}
+	if (set->max_message && tls_config_set_max_message(gate->config, set->max_message)) {
+		log_error("%s: max-message refused: the engine does not take it", set->name);
+		return -1;
+	}
 	if (set_list(gate, "ciphersuites", set->suites, tls_config_set_suites) ||
 	    set_list(gate, "groups", set->groups, tls_config_set_groups))
 		return -1;

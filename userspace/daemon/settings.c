@@ -141,6 +141,17 @@ static int set_workers(void *field, const char *value, char why[SETTINGS_WHY_MAX
 	return 0;
 }
 
+static int set_max_message(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	char *end;
+	long n = strtol(value, &end, 10);
+
+	if (end == value || *end || n < TLS_LEAST_MAX_MESSAGE || n > 65536)
+		return refuse(why, "it must be a number from 2048 to 65536");
+	*(uint32_t *)field = (uint32_t)n;
+	return 0;
+}
+
 static int set_duration(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	static const struct choice units[] = {
@@ -213,6 +224,8 @@ static const struct setting table[] = {
 	  "key exchange groups, most wanted first" },
 	{ "alpn", "a,b", SETTING_GATE, GATE(alpn), set_text,
 	  "application protocols, most wanted first" },
+	{ "max-message", "BYTES", SETTING_GATE, GATE(max_message), set_max_message,
+	  "longest handshake message to take (default: 65536)" },
 	{ "handshake-timeout", "TIME", SETTING_GATE, GATE(handshake_timeout), set_duration,
 	  "for the whole handshake (default: 10s; 0: none)" },
 	{ "connect-timeout", "TIME", SETTING_GATE, GATE(connect_timeout), set_duration,

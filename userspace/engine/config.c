@@ -42,6 +42,7 @@ struct tls_config *tls_config_new(enum tls_role role, const struct tls_hooks *ho
 	config->hooks = *hooks;
 	config->min_version = TLS_1_2;
 	config->max_version = TLS_1_3;
+	config->max_message = TLS_MAX_CERT_MESSAGE;
 	config->verify = role == TLS_CLIENT ? TLS_VERIFY_REQUIRE : TLS_VERIFY_NONE;
 	tls_buf_init(&config->alpn, 0xffff);
 	if (tls_crypto_init() || tls_trust_new(&config->trust)) {
@@ -287,6 +288,14 @@ int tls_config_request_ocsp(struct tls_config *config)
 	if (config->role != TLS_CLIENT)
 		return TLS_ERR_ARGUMENT;
 	config->request_ocsp = true;
+	return 0;
+}
+
+int tls_config_set_max_message(struct tls_config *config, size_t bytes)
+{
+	if (bytes < TLS_LEAST_MAX_MESSAGE || bytes > TLS_MAX_CERT_MESSAGE)
+		return TLS_ERR_ARGUMENT;
+	config->max_message = (uint32_t)bytes;
 	return 0;
 }
 

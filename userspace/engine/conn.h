@@ -172,6 +172,7 @@ struct tls_config {
 	enum tls_role role;
 	struct tls_hooks hooks;
 	uint16_t min_version, max_version;
+	uint32_t max_message;		/* bytes of a handshake message's body, any type */
 	const struct tls_suite *suites[TLS_MAX_SUITES];
 	size_t suite_count;
 	const struct tls_group *groups[TLS_MAX_GROUPS];

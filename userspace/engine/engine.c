@@ -287,6 +287,8 @@ static int check_header(const struct tls_conn *conn, const uint8_t header[TLS_HA
 	if (type == TLS_MSG_CERTIFICATE || type == TLS_MSG_CERTIFICATE_REQUEST ||
 	    type == TLS_MSG_CERTIFICATE_STATUS)
 		max = TLS_MAX_CERT_MESSAGE;
+	if (max > conn->config->max_message)
+		max = conn->config->max_message;
 	return body_len(header) > max ? TLS_ALERT(ILLEGAL_PARAMETER) : 0;
 }
 

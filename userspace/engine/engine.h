@@ -273,6 +273,15 @@ int tls_config_add_ca(struct tls_config *config, const void *pem, size_t len);
 int tls_config_use_system_ca(struct tls_config *config);
 int tls_config_set_verify(struct tls_config *config, enum tls_verify verify);
 
+#define TLS_LEAST_MAX_MESSAGE	2048	/* hellos with X25519MLKEM768 have their room */
+
+/*
+ * The longest handshake message to take from the peer, from TLS_LEAST_MAX_MESSAGE
+ * to 64 KiB, which is the default for certificates; others end at 16 KiB in any
+ * case.  A longer one is refused by its header, before it is stored.
+ */
+int tls_config_set_max_message(struct tls_config *config, size_t bytes);
+
 /*
  * Client: asks for a stapled OCSP response.  One that comes is verified with
  * the chain; that none comes is an error where the certificate says that one
