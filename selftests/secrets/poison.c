@@ -182,13 +182,24 @@ int __wrap_tls_kex_respond(const struct tls_group *group, struct tls_slice peer,
 	return err;
 }
 
+/* No group's secret has less than this. */
+#define MIN_SECRET	32
+
+AROUND(tls_kex_agree);
+int __wrap_tls_kex_agree(struct tls_kex *kex, uint8_t *secret)
+{
+	int err = __real_tls_kex_agree(kex, secret);
+
+	make_secret(secret, MIN_SECRET);
+	return err;
+}
+
 AROUND(tls_kex_finish);
 int __wrap_tls_kex_finish(struct tls_kex *kex, struct tls_slice answer, uint8_t *secret)
 {
 	int err = __real_tls_kex_finish(kex, answer, secret);
 
-	/* of no group less than this */
-	make_secret(secret, 32);
+	make_secret(secret, MIN_SECRET);
 	return err;
 }
 
