@@ -200,7 +200,7 @@ for source in userspace/tests/test_*.c; do
 	name=$(basename "$source" .c)
 	start_suite "unit-${name#test_}" suite_program "build/tests/$name"
 done
-for name in crypto handshake resumption client_auth ocsp verify; do
+for name in crypto handshake key_share resumption client_auth ocsp verify alerts_{hello,flight}; do
 	start_suite "unit-$name-openssl-3.6" suite_program_sid "build/tests/test_$name"
 done
 for source in selftests/native/*.c; do

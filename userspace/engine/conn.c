@@ -17,6 +17,14 @@ static struct tls_handshake *handshake_new(void)
 	return hs;
 }
 
+void tls_drop_shares(struct tls_handshake *hs)
+{
+	tls_kex_free(hs->kex);
+	tls_kex_free(hs->spare.kex);
+	hs->kex = NULL;
+	hs->spare = (struct tls_spare_share){ 0 };
+}
+
 void tls_handshake_free(struct tls_handshake *hs)
 {
 	if (!hs)
@@ -25,7 +33,7 @@ void tls_handshake_free(struct tls_handshake *hs)
 	tls_buf_free(&hs->flight);
 	tls_buf_free(&hs->cookie);
 	tls_session_free(&hs->session);
-	tls_kex_free(hs->kex);
+	tls_drop_shares(hs);
 	tls_wipe(hs, sizeof(*hs));
 	free(hs);
 }

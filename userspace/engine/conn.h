@@ -29,6 +29,7 @@
 #define TLS_MAX_MESSAGE		16384	/* body of a handshake message, but: */
 #define TLS_MAX_CERT_MESSAGE	65536	/* certificate, its status and request */
 #define TLS_KEY_DATA		1024	/* what the private key is asked about, but: messages */
+#define TLS_MAX_CURVE_SHARE	97	/* P-384's; what is longer has a KEM in it */
 #define TLS_MAX_SUITES		16
 #define TLS_MAX_GROUPS		8
 #define TLS_MAX_SCHEMES		16
@@ -205,6 +206,13 @@ struct tls_offer {
 	struct tls_slice ticket;	/* TLS 1.2 */
 };
 
+/* A second share, beside one of a group that many servers do not have yet; group NULL: none. */
+struct tls_spare_share {
+	const struct tls_group *group;
+	struct tls_kex *kex;
+	uint8_t share[TLS_MAX_CURVE_SHARE];
+};
+
 /* What only a handshake needs; freed, wiped, when it is over. */
 struct tls_handshake {
 	struct tls_transcript transcript;
@@ -233,6 +241,7 @@ struct tls_handshake {
 	const struct tls_group *group;	/* of the key exchange; client TLS 1.3: of its share */
 	uint8_t share[TLS_MAX_SHARE];	/* our public value, share_len bytes */
 	uint16_t share_len;
+	struct tls_spare_share spare;	/* client, first hello of TLS 1.3 */
 	uint8_t shared[TLS_MAX_SHARED_SECRET];	/* (EC)DHE secret, or TLS 1.2 premaster secret */
 	uint16_t shared_len;
 	uint8_t hello_digest[TLS_MAX_HASH];	/* server, TLS 1.3: up to its ServerHello */
@@ -301,6 +310,8 @@ struct tls_conn {
 /* ---- conn.c ------------------------------------------------------------ */
 
 void tls_handshake_free(struct tls_handshake *hs);	/* wiped; NULL is fine */
+/* The client's secrets for every share that it has sent are no use any more. */
+void tls_drop_shares(struct tls_handshake *hs);
 /* Labels of 1..63 letters, digits, hyphens and underscores; an IPv4 literal is one, too. */
 bool tls_is_dns_name(const char *name);
 

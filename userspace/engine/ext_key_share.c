@@ -7,27 +7,32 @@ static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 	return place != TLS_IN_CLIENT_HELLO || tls_config_has_version(conn->config, TLS_1_3);
 }
 
-static void write_entry(const struct tls_handshake *hs, struct tls_buf *out)
+static void write_entry(struct tls_buf *out, const struct tls_group *group, const uint8_t *share,
+			size_t len)
 {
-	struct tls_vec share;
+	struct tls_vec vec;
 
-	tls_put_u16(out, hs->group->id);
-	share = tls_put_open(out, 2);
-	tls_put_bytes(out, hs->share, hs->share_len);
-	tls_put_close(out, share);
+	tls_put_u16(out, group->id);
+	vec = tls_put_open(out, 2);
+	tls_put_bytes(out, share, len);
+	tls_put_close(out, vec);
 }
 
 static void write_shares(struct tls_conn *conn, enum tls_ext_place place, struct tls_buf *out)
 {
+	const struct tls_handshake *hs = conn->hs;
+	const struct tls_spare_share *spare = &hs->spare;
 	struct tls_vec list;
 
 	if (place == TLS_IN_HELLO_RETRY) {
-		tls_put_u16(out, conn->hs->group->id);
+		tls_put_u16(out, hs->group->id);
 	} else if (place == TLS_IN_SERVER_HELLO) {
-		write_entry(conn->hs, out);
+		write_entry(out, hs->group, hs->share, hs->share_len);
 	} else {
 		list = tls_put_open(out, 2);
-		write_entry(conn->hs, out);
+		write_entry(out, hs->group, hs->share, hs->share_len);
+		if (spare->group)
+			write_entry(out, spare->group, spare->share, spare->group->initiator_len);
 		tls_put_close(out, list);
 	}
 }
@@ -59,7 +64,7 @@ static int read_offer(struct tls_conn *conn, struct tls_reader *body)
 	return list.failed ? TLS_ALERT(DECODE_ERROR) : 0;
 }
 
-/* The server wants another group: one of ours, and not the one it has a share of. */
+/* The server wants another group: one of ours, and none that it has a share of. */
 static int read_retry(struct tls_conn *conn, struct tls_reader *body)
 {
 	struct tls_handshake *hs = conn->hs;
@@ -67,12 +72,21 @@ static int read_retry(struct tls_conn *conn, struct tls_reader *body)
 
 	if (body->failed)
 		return TLS_ALERT(DECODE_ERROR);
-	if (!group || group == hs->group)
+	if (!group || group == hs->group || group == hs->spare.group)
 		return TLS_ALERT(ILLEGAL_PARAMETER);
-	tls_kex_free(hs->kex);
-	hs->kex = NULL;
+	tls_drop_shares(hs);
 	hs->group = group;
 	return 0;
+}
+
+/* The server took the second share: it becomes the one there is. */
+static void take_spare(struct tls_handshake *hs)
+{
+	struct tls_kex *first = hs->kex;
+
+	hs->group = hs->spare.group;
+	hs->kex = hs->spare.kex;
+	hs->spare.kex = first;
 }
 
 static int read_answer(struct tls_conn *conn, struct tls_reader *body)
@@ -85,6 +99,8 @@ static int read_answer(struct tls_conn *conn, struct tls_reader *body)
 	tls_read_vec16(body, &share);
 	if (share.failed || !share.left)
 		return TLS_ALERT(DECODE_ERROR);
+	if (hs->spare.group && id == hs->spare.group->id)
+		take_spare(hs);
 	if (id != hs->group->id)
 		return TLS_ALERT(ILLEGAL_PARAMETER);
 	err = tls_kex_finish(hs->kex, tls_read_rest(&share), hs->shared);

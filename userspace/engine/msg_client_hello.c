@@ -30,12 +30,28 @@ static int begin_handshake(struct tls_conn *conn)
 	return tls_random(hs->session_id, TLS_SESSION_ID_LEN);
 }
 
-static int make_share(struct tls_handshake *hs)
+/* A server without the first group, if that is one with a KEM, should not cost a round trip. */
+static int make_spare_share(const struct tls_config *config, struct tls_spare_share *spare)
 {
+	for (size_t i = 0; i < config->group_count && !spare->group; i++) {
+		if (config->groups[i]->initiator_len <= sizeof(spare->share))
+			spare->group = config->groups[i];
+	}
+	return spare->group ? tls_kex_initiate(&spare->kex, spare->group, spare->share) : 0;
+}
+
+static int make_shares(struct tls_conn *conn)
+{
+	struct tls_handshake *hs = conn->hs;
+	int err;
+
 	if (!hs->group || hs->kex)
 		return 0;
 	hs->share_len = hs->group->initiator_len;
-	return tls_kex_initiate(&hs->kex, hs->group, hs->share);
+	err = tls_kex_initiate(&hs->kex, hs->group, hs->share);
+	if (!err && !conn->hello_retry && hs->share_len > sizeof(hs->spare.share))
+		err = make_spare_share(conn->config, &hs->spare);
+	return err;
 }
 
 static void write_suites(const struct tls_conn *conn, struct tls_buf *out)
@@ -80,7 +96,7 @@ int tls_send_client_hello(struct tls_conn *conn, struct tls_reader *body)
 
 	(void)body;
 	if (!err)
-		err = make_share(conn->hs);
+		err = make_shares(conn);
 	return err ? err : write_hello(conn);
 }
 

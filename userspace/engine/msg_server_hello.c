@@ -195,8 +195,7 @@ static int take_hello12(struct tls_conn *conn, struct hello *hello)
 
 	if (is_downgrade(conn))
 		return TLS_ALERT(ILLEGAL_PARAMETER);
-	tls_kex_free(hs->kex);
-	hs->kex = NULL;
+	tls_drop_shares(hs);
 	hs->group = NULL;
 	conn->state = conn->resumed ? TLS12_CLIENT_RESUME : TLS12_CLIENT_WAIT_CERT;
 	err = tls_transcript_choose(&hs->transcript, conn->suite->hash, may_sign);

@@ -504,7 +504,7 @@ static void fragments(void)
 static void talking_out_of_turn(uint16_t version)
 {
 	const struct pair_options options = { .max = version };
-	uint8_t record[1024];
+	uint8_t record[2048];
 	struct pair pair;
 	const uint8_t *p;
 	size_t len;

@@ -100,27 +100,6 @@ static void every_combination(void)
 	}
 }
 
-static void hello_retry(size_t chunk)
-{
-	const struct pair_options options = {
-		.client_groups = "x25519:secp384r1:secp256r1",
-			.server_groups = "secp256r1:secp384r1",
-		.min = TLS_1_3, .chunk = chunk,
-	};
-	struct tls_conn_info c, s;
-	struct pair pair;
-
-	pair_init(&pair, &options);
-	pair_handshake(&pair);
-	tls_conn_info(pair.client.conn, &c);
-	tls_conn_info(pair.server.conn, &s);
-	tap_ok(pair_up(&pair) && c.hello_retry && s.hello_retry && c.group == TLS_GROUP_SECP256R1 &&
-	       s.group == c.group && pair_same_keys(&pair) &&
-	       pair_transfer(&pair, &pair.client, &pair.server, 1000),
-	       "HelloRetryRequest changes the group%s", chunk ? ", byte by byte" : "");
-	pair_free(&pair);
-}
-
 static void versions(void)
 {
 	static const struct {
@@ -620,8 +599,6 @@ int main(void)
 	static const uint16_t both[] = { TLS_1_2, TLS_1_3 };
 
 	every_combination();
-	hello_retry(0);
-	hello_retry(1);
 	versions();
 	for (size_t i = 0; i < 2; i++) {
 		alpn(both[i]);
