@@ -21,6 +21,16 @@
 #define TG_RECVMSG_ARGS struct sock *sk, struct msghdr *msg, size_t len, int flags, int *addr_len
 #endif
 
+/* Exported still, but newer kernels keep these declarations to themselves. */
+struct sock *unix_peer_get(struct sock *sk);
+long unix_inq_len(struct sock *sk);
+
+/* 6.18: workqueues are asked for by CPU, not by default. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#define WQ_PERCPU 0
+#define system_percpu_wq system_wq
+#endif
+
 /* 6.13: files are counted in f_ref. */
 #include <linux/fs.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
@@ -81,7 +91,7 @@ typedef unsigned long tg_ioctl_arg;
 static inline size_t tg_copy_page_to_iter(struct page *page, size_t off, size_t len,
 					  struct iov_iter *to)
 {
-	void *p = kmap_local_page(nth_page(page, off >> PAGE_SHIFT)) + offset_in_page(off);
+	void *p = kmap_local_page(page + (off >> PAGE_SHIFT)) + offset_in_page(off);
 
 	len = copy_to_iter(p, min_t(size_t, len, PAGE_SIZE - offset_in_page(off)), to);
 	kunmap_local(p);

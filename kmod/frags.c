@@ -90,7 +90,7 @@ static void *tg_frags_map(const struct bio_vec *bv, u32 off, u32 *len)
 	u32 at = bv->bv_offset + off;
 
 	*len = min3(*len, bv->bv_len - off, (u32)(PAGE_SIZE - offset_in_page(at)));
-	return kmap_local_page(nth_page(bv->bv_page, at >> PAGE_SHIFT)) + offset_in_page(at);
+	return kmap_local_page(bv->bv_page + (at >> PAGE_SHIFT)) + offset_in_page(at);
 }
 
 void tg_frags_write(struct tg_frags *f, u32 off, const void *from, u32 len)

@@ -326,7 +326,7 @@ int __init tg_relay_init(void)
 	tg_relays = KMEM_CACHE(tg_relay, SLAB_ACCOUNT);
 	if (!tg_relays)
 		return -ENOMEM;
-	tg_relay_wq = alloc_workqueue("tlsgate", WQ_MEM_RECLAIM, 0);
+	tg_relay_wq = alloc_workqueue("tlsgate", WQ_MEM_RECLAIM | WQ_PERCPU, 0);
 	if (!tg_relay_wq)
 		kmem_cache_destroy(tg_relays);
 	return tg_relay_wq ? 0 : -ENOMEM;

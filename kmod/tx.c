@@ -140,7 +140,7 @@ static ssize_t tg_tx_give(struct sock *sk, struct tg_frags *f, int flags)
 static void tg_tx_retry_later(struct tg_session *s, unsigned long delay)
 {
 	refcount_inc(&s->ref);
-	if (!schedule_delayed_work(&s->push_work, delay))
+	if (!queue_delayed_work(system_percpu_wq, &s->push_work, delay))
 		refcount_dec(&s->ref);
 }
 
@@ -192,7 +192,7 @@ void tg_tx_push_work(struct work_struct *work)
 void tg_tx_kick(struct tg_session *s)
 {
 	refcount_inc(&s->ref);
-	if (mod_delayed_work(system_wq, &s->push_work, 0))
+	if (mod_delayed_work(system_percpu_wq, &s->push_work, 0))
 		refcount_dec(&s->ref);
 }
 

@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Unpacks the kernel of Debian sid, builds the module for it with sid's compiler, and prints the
+# kernel's folder, which run.sh takes as --kernel. Exit status 1, with one line that says why: sid
+# cannot be reached, or the module does not build. The compiler is used where it is, in a folder
+# build/sid-kernel, as root or by sudo: nothing of it is installed.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+PATH=$PATH:/usr/sbin:/sbin
+
+root=$PWD/build/sid-kernel
+log=$PWD/build/sid-kernel.log
+
+die() {
+	echo "sid-kernel.sh: $*" >&2
+	exit 1
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# in_sid COMMAND: objtool reads /proc, whose mount goes with the command.
+in_sid() {
+	as_root unshare --mount sh -c 'mount -t proc proc "$1/proc" && exec chroot "$1" sh -c "$2"' \
+		sh "$root" "$1"
+}
+
+fetch_compiler() {
+	[ ! -e "$root/.complete" ] || return 0
+	selftests/interop/fetch-sid.sh >&2 || die "no Debian sid"
+	echo "sid-kernel: installing headers and compiler into build/sid-kernel" >&2
+	as_root rm -rf "$root"
+	as_root cp -a build/sid "$root"
+	apt-config dump Acquire | as_root tee "$root/etc/apt/apt.conf.d/99machine" > /dev/null
+	as_root cp -L /etc/resolv.conf "$root/etc/"
+	in_sid 'export DEBIAN_FRONTEND=noninteractive
+		apt-get -y --no-install-recommends install linux-headers-cloud-amd64 make' > "$log" 2>&1 ||
+		die "installing the headers failed: $(tail -n 1 "$log") (all of it: $log)"
+	as_root touch "$root/.complete"
+}
+
+# Sets release and folder.
+fetch_kernel() {
+	local part
+	release=$(cd "$root/usr/src" && echo linux-headers-*-cloud-amd64)
+	release=${release#linux-headers-}
+	folder=$PWD/build/kernels/$release
+	[ ! -e "$folder/.complete" ] || return 0
+	echo "sid-kernel: unpacking $release" >&2
+	rm -rf "$folder"
+	mkdir -p "$folder/boot" "$folder/lib"
+	in_sid "cd /tmp && apt-get download linux-binary-$release linux-modules-$release linux-base-$release" \
+		> "$log" 2>&1 || die "no kernel $release: $(tail -n 1 "$log") (all of it: $log)"
+	for part in binary modules base; do
+		dpkg-deb -x "$root/tmp/linux-$part-$release"_*.deb "$folder/unpacked"
+	done
+	mv "$folder/unpacked/usr/lib/modules" "$folder/lib/"
+	rm -rf "$folder/unpacked"
+	mv "$folder/lib/modules/$release/vmlinuz" "$folder/boot/vmlinuz-$release"
+	depmod -b "$folder" "$release"
+	touch "$folder/.complete"
+}
+
+build_module() {
+	as_root rm -rf "$root/src"
+	as_root mkdir "$root/src"
+	as_root cp -r Makefile Kbuild kmod userspace selftests "$root/src/"
+	in_sid "cd /src && make module KDIR=/usr/src/linux-headers-$release KARGS=W=1" > "$log" 2>&1 ||
+		die "the module does not build for $release: $log"
+	! grep -i 'warning:' "$log" >&2 || die "the module builds for $release with warnings"
+	mkdir -p "build/kmod/$release"
+	cp "$root/src/build/kmod/$release/tlsgate.ko" "build/kmod/$release/"
+}
+
+exec 9> build/.sid-kernel.lock
+flock 9
+fetch_compiler
+fetch_kernel
+build_module
+echo "$folder"
