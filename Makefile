@@ -72,6 +72,7 @@ help:
 	@echo 'make check-all    make check, and again in a debug kernel (KASAN, lockdep, kmemleak), built first'
 	@echo 'make bench        instructions per byte of tlsgate and its peers, in one guest'
 	@echo 'make bench-native handshakes: CPU time of tlsgate and its peers, on this machine'
+	@echo '                  (ICOUNT=1: instructions, in a guest: exact on a busy machine, too)'
 	@echo 'make bench-profile  the guest'"'"'s instructions by kernel function'
 	@echo 'make fuzz SECONDS=N  every fuzz target for so long; TARGETS="a b" for some'
 	@echo 'make style        checkpatch --strict, sparse and W=1 over kmod/'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """native.csv of native.sh -> native.md, printed, too.
 
-native.py CSV MARKDOWN
+native.py CSV MARKDOWN [UNIT]
 """
 import collections
 import csv
@@ -45,11 +45,11 @@ def quartiles(values):
     return f"{low:.0f} to {high:.0f}"
 
 
-def time_table(name, row):
+def time_table(name, row, unit):
     """Ratios are medians of the rounds' ratios: what disturbs a round, disturbs both."""
     ours = next(row[name] for name in OURS if name in row)
     yield f"### {name}: {TITLES[name]}\n"
-    yield "| subject | median, µs | middle half | tlsgate / it, by rounds |"
+    yield f"| subject | median, {unit} | middle half | tlsgate / it, by rounds |"
     yield "|---|---|---|---|"
     ratios = []
     for subject, values in row.items():
@@ -64,9 +64,9 @@ def time_table(name, row):
     yield ""
 
 
-def workers(row):
+def workers(row, unit):
     one, two = (statistics.median(row[s]) for s in ("tlsgate-user", "tlsgate-two"))
-    yield "### workers: the busiest process, µs a connection\n"
+    yield f"### workers: the busiest process, {unit} a connection\n"
     yield f"One worker {one:.0f}, two workers {two:.0f}: {one / two:.2f} times as many connections " \
         f"before it is busy all the time; bar {WORKERS_BAR}: {verdict(one / two >= WORKERS_BAR)}\n"
 
@@ -77,15 +77,20 @@ def held(row):
     yield f"tlsgate {ours:.0f}, libssl {theirs:.0f}; bar {HELD_BAR}: {verdict(ours <= HELD_BAR)}\n"
 
 
-def report(rows):
+def report(rows, unit):
     for name, row in rows.items():
-        yield from {"workers": workers, "memory-held": held}.get(
-            name, lambda row, name=name: time_table(name, row))(row)
+        if name == "workers":
+            yield from workers(row, unit)
+        elif name == "memory-held":
+            yield from held(row)
+        else:
+            yield from time_table(name, row, unit)
 
 
 def main():
-    source, target = sys.argv[1:]
-    text = "\n".join(report(read(source)))
+    source, target = sys.argv[1:3]
+    unit = sys.argv[3] if sys.argv[3:] and sys.argv[3] else "µs"
+    text = "\n".join(report(read(source), unit))
     with open(target, "w", encoding="utf-8") as out:
         out.write(text)
     print(text)

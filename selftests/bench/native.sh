@@ -7,12 +7,24 @@
 # build/bench/native.csv (row,subject,round,count,microseconds; two workers:
 # of the busiest process; memory: bytes) and build/bench/native.md.
 #
+# ICOUNT=1: the same in a guest whose clock counts instructions, thousands of
+# them instead of microseconds, exact to a percent in one short round however
+# busy the machine is: build/bench/native-icount.csv and .md.
+#
 # Environment: ROUNDS (41), COUNT (handshakes a round, 150: short,
 # so that what else the machine does falls on all), ROWS, SUBJECTS.
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
 tree=$here/../..
 bench=$tree/build/bench
+out=${OUT:-$bench}
+report=native
+if [[ -n ${ICOUNT:-} ]]; then
+	report=native-icount
+	# The guest's clock leaps whenever all is idle.
+	slow=100000
+	: "${ROUNDS:=1}" "${COUNT:=80}"
+fi
 # shellcheck source-path=SCRIPTDIR
 . "$here/../lib.sh"
 # How far nginx's own files go (subjects.sh).
@@ -34,10 +46,26 @@ rows=(
 	"memory-held | memory | - | tlsgate libssl"
 )
 relays="${SUBJECTS:-tlsgate-user nginx-stream haproxy hitch}"
-csv=$bench/native.csv
+csv=$out/$report.csv
 count=${COUNT:-150}
 
-"$here/../deps.sh" build bench && make -s -C "$tree" userspace bench-programs || exit 1
+build() {
+	"$here/../deps.sh" build bench ${ICOUNT:+guest} &&
+		make -s -C "$tree" userspace bench-programs
+}
+
+in_guest() {
+	mkdir -p "$bench/out" && "$here/../vm/run.sh" --icount --no-module --timeout "${LIMIT:-1800}" \
+		--out "$bench/out" -- env ICOUNT=1 ROUNDS="$ROUNDS" COUNT="$COUNT" ROWS="${ROWS:-}" \
+		SUBJECTS="${SUBJECTS:-}" selftests/bench/native.sh &&
+		cp "$bench/out/$report".* "$bench"
+}
+
+# A guest has everything built, and sees a folder for what it makes.
+if [[ -z ${OUT:-} ]]; then
+	build || exit 1
+	[[ -z ${ICOUNT:-} ]] || { in_guest; exit; }
+fi
 
 # Every process below PID, and PID.
 family() {
@@ -137,4 +165,4 @@ echo "row,subject,round,count,value" > "$csv"
 for ((n = 1; n <= ${ROUNDS:-41}; n++)); do
 	all measure "$n"
 done
-python3 "$here/native.py" "$csv" "$bench/native.md"
+python3 "$here/native.py" "$csv" "$out/$report.md" "${ICOUNT:+thousand instructions}"
