@@ -172,7 +172,9 @@ plain_upload() {
 	[[ $(<"$tmp/answer") = "$blob_sum $blob_size" ]] || fail "uploaded bytes differ"
 }
 
-# gnutls-serv --echo works on lines of text, one at a time.
+# gnutls-serv --echo works on lines of text, one at a time, and ends even a busy
+# connection 40 s after it began: in a guest fewer lines.
+echo_lines=$((120 / (slow + 1)))
 plain_echo() {
 	local fd line back n=0
 	exec {fd}<>"/dev/tcp/127.0.0.1/$connect_port" || { fail "no connection"; return; }
@@ -181,14 +183,14 @@ plain_echo() {
 		read -rt $((10 * slow)) -u "$fd" back || break
 		[[ $back = "$line" ]] || break
 		n=$((n + 1))
-	done < <(head -c 60000 "$tmp/blob" | base64 -w 1000)
+	done < <(head -c $((750 * echo_lines)) "$tmp/blob" | base64 -w 1000)
 	exec {fd}>&-
-	((n == 80)) || fail "$n of 80 lines came back"
+	((n == echo_lines)) || fail "$n of $echo_lines lines came back"
 }
 
 # Until the ticket of TLS 1.3 came, the daemon relays: at most 64 KiB and a record.
 originate() {
-	local server=$1 version=$2 suite=$3 group=$4 early=0
+	local server=$1 version=$2 suite=$3 group=$4 early=0 least
 	local -a options=(--ca "$tmp/ca.pem" --server-name gate.test
 		"--min-version=$version" "--max-version=$version")
 	[[ -n ${server_port[$server]:-} ]] || { skip "$(why_no_peer "${server%%-*}")"; return; }
@@ -198,7 +200,10 @@ originate() {
 	[[ $version = 1.2 ]] || early=$((5 * 16384))
 	kernel_mark
 	case $server in
-	gnutls-*) plain_echo && kernel_carried $((80000 - early / 4)) $((80000 - early / 4)) ;;
+	gnutls-*)
+		# the first answer is as good as a ticket
+		least=$((1000 * echo_lines - early / 16))
+		plain_echo && kernel_carried $least $least ;;
 	openssl-* | openssl36-*) plain_download && kernel_carried $((early == 0)) $((blob_size - early)) ;;
 	nss-*) plain_nss && kernel_carried $((early ? 0 : 6668)) $((early ? 0 : 6668)) ;;
 	*) plain_download && plain_upload && kernel_carried $((blob_size - early)) $((blob_size - early)) ;;
