@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Runs every test and ends with one line: N passed, M failed, K skipped. Called by `make check`.
 # A debug kernel (KASAN, lockdep, kmemleak, fault injection), built the first time, runs the faults
-# and the races; --all runs every kselftest, the interop and long fuzzing on it.
+# and the races; --all runs every kselftest, the interop and long fuzzing on it, and every kselftest
+# on Debian sid's kernel.
 #
 # A suite is a function that leaves TAP in build/check/NAME.log and returns the exit status of what
 # it ran. Silence is no pass: a suite counts one failure more when it has no result, has no plan or
@@ -19,10 +20,8 @@ esac
 
 logs=build/check
 started=$SECONDS
-debug_kernel=
-purposes=(build guest check peers)
-[ $all = no ] || purposes+=(debug)
-selftests/deps.sh "${purposes[@]}" || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+debug_kernel= sid_kernel=
+selftests/deps.sh build guest check peers debug || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 rm -rf $logs
 mkdir -p $logs
 
@@ -181,6 +180,18 @@ suite_debug_kernel() {
 	tap_case 2 'module builds for it' make -j2 module KDIR="$debug_kernel/headers"
 }
 
+# Sets sid_kernel; leaves it empty, and counts a skip, where sid cannot be had.
+suite_sid_kernel() {
+	echo 1..1
+	if sid_kernel=$(selftests/vm/sid-kernel.sh); then
+		echo "ok 1 - module builds for ${sid_kernel##*/} at W=1 without a warning"
+	elif [ -e build/sid-kernel/.complete ]; then
+		echo "not ok 1 - module builds for Debian sid's kernel at W=1 without a warning"
+	else
+		echo "ok 1 # SKIP no Debian sid: see the lines above"
+	fi
+}
+
 # ---- run ---------------------------------------------------------------------------------------
 
 echo "check: logs are in $logs/"
@@ -222,6 +233,12 @@ run_suite debug-kernel suite_debug_kernel
 start_suite kselftests-debug suite_kselftests "$debug_kernel" kselftests-debug \
 	"${debug_programs[@]}"
 if [ $all = yes ]; then
+	suites+=(sid-kernel)
+	run_suite sid-kernel suite_sid_kernel
+	if [ -n "$sid_kernel" ]; then
+		guests+=(kselftests-sid)
+		start_suite kselftests-sid suite_kselftests "$sid_kernel" kselftests-sid "${programs[@]}"
+	fi
 	start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 2400 \
 		selftests/interop.sh kernel
 	for name in fuzz_netlink fuzz_records; do
