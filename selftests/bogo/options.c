@@ -37,6 +37,7 @@ static const struct flag flags[] = {
 	FLAG("-key-update", BOOL, key_update),
 	FLAG("-send-alert", BOOL, send_alert),
 	FLAG("-read-with-unfinished-write", BOOL, read_with_unfinished_write),
+	FLAG("-max-cert-list", INT, max_cert_list),
 	FLAG("-max-send-fragment", INT, max_send_fragment),
 	FLAG("-read-size", INT, read_size),
 	FLAG("-write-different-record-sizes", BOOL, write_different_record_sizes),

@@ -21,7 +21,7 @@ struct options {
 	bool server, async, shim_writes_first, shim_shuts_down, check_close_notify;
 	bool key_update, write_different_record_sizes, export_traffic_secrets;
 	bool send_alert, read_with_unfinished_write;
-	int max_send_fragment;
+	int max_send_fragment, max_cert_list;
 	bool handshaker_supported;
 	int read_size, export_length;
 	const char *export_label, *export_context;

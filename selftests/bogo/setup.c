@@ -187,6 +187,14 @@ static bool staple(const struct options *o, struct tls_certificate *cert)
 	return len && !tls_certificate_set_ocsp(cert, response, len);
 }
 
+static int set_max_message(struct exchange *x)
+{
+	int max = x->options->max_cert_list;
+
+	return max && tls_config_set_max_message(x->config, (size_t)max) ?
+	       failed("the limit to messages") : 0;
+}
+
 static int set_requests(struct exchange *x)
 {
 	const struct options *o = x->options;
@@ -292,6 +300,7 @@ int setup_config(struct exchange *x, bool resumption)
 	static const struct tls_hooks hooks = { .now = now, .event = observe };
 	static int (*const steps[])(struct exchange *x) = {
 		set_versions, set_suites, set_groups, set_schemes, set_alpn, set_verify, set_requests,
+		set_max_message,
 	};
 	int status = 0;
 
