@@ -40,6 +40,7 @@ static const struct variant variants[] = {
 	  .suites = "TLS_CHACHA20_POLY1305_SHA256" },
 	{ .name = "tls12-ocsp", .version = TLS_1_2, .rsa = true, .staples = true,
 	  .suites = "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256" },
+	{ .name = "tls13-second-share", .version = TLS_1_3, .server_groups = "x25519" },
 };
 
 #define VARIANTS	(sizeof(variants) / sizeof(*variants))
