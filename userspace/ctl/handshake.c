@@ -207,8 +207,8 @@ static int configure(struct tls_config *config, const struct request *request)
 			  request->alpn);
 		return CTL_USAGE;
 	}
-	if (tls_config_request_ocsp(config)) {
-		ctl_error("handshake: the engine does not ask for OCSP responses");
+	if (tls_config_request_ocsp(config) || tls_config_request_scts(config)) {
+		ctl_error("handshake: the engine does not ask for what is stapled");
 		return CTL_FAILED;
 	}
 	return set_trust(config, request);

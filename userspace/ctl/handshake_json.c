@@ -173,6 +173,7 @@ static void add_outcome(struct json_object *object, const struct report *report)
 	add(object, "verified", json_object_new_boolean(report->established && !info->verify_error));
 	add_text(object, "verify_error", info->verify_error);
 	add(object, "ocsp_stapled", json_object_new_boolean(info->ocsp_response != NULL));
+	add(object, "scts", json_object_new_int64((int64_t)report_scts(report)));
 	if (report->alert_sent >= 0)
 		add_text(object, "alert_sent", tls_alert_name((uint8_t)report->alert_sent));
 	if (report->alert_received >= 0)

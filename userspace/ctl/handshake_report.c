@@ -288,6 +288,17 @@ static void order_certificates(struct report *report)
 	}
 }
 
+size_t report_scts(const struct report *report)
+{
+	const uint8_t *list = report->info.scts;
+	size_t count = 0;
+
+	/* The engine has seen to it that the lengths fit. */
+	for (size_t at = 2; at + 2 <= report->info.scts_len; count++)
+		at += 2 + (size_t)(list[at] << 8 | list[at + 1]);
+	return count;
+}
+
 void report_finish(struct report *report, const struct tls_conn *conn)
 {
 	report->established = !report->io_error && !report->err && tls_conn_established(conn);

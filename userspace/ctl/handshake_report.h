@@ -106,6 +106,8 @@ void report_init(struct report *report);
 void report_clear(struct report *report);
 /* As hook in struct tls_hooks, with conn_arg the report. */
 void report_event(void *arg, void *conn_arg, const struct tls_event *event);
+/* How many signed certificate timestamps the server gave beside its certificate. */
+size_t report_scts(const struct report *report);
 /* The connection is over: takes its outcome, puts the certificates in order. */
 void report_finish(struct report *report, const struct tls_conn *conn);
 /* An event's step. */

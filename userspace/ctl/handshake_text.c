@@ -165,6 +165,9 @@ static void explain_authentication(const struct report *report)
 	if (report->cert_count && report->step > STEP_SERVER_HELLO && !report->info.resumed)
 		field("OCSP response", report->info.ocsp_response ? "stapled by the server" :
 		      "asked for; the server staples none");
+	if (report->info.scts)
+		printf(LABEL "%zu, from the server; their logs' signatures are not checked\n",
+		       "timestamps (SCT)", report_scts(report));
 	if (report->info.verify_error && report->insecure) {
 		printf(LABEL "NOT TRUSTED: %s;\n", "chain and name", report->info.verify_error);
 		field("", "gone on with (--insecure): anybody could be the peer");
