@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
 """tlsgate handshake, against tlsgated and against what is no TLS server."""
 
+import base64
 import json
 import re
 import socket
+import struct
 import subprocess
 import threading
 import time
 
 from daemonlib.features import ends_at, ocsp_response
-from daemonlib.gate import DEADLINE, TLSGATE, Backend, Gate, free_port, need, run, test, tmp
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, free_port, need, run, test, tmp,
+                            wait_until, write)
 
 STEPS = ("ClientHello", "ServerHello", "Authentication", "Key exchange", "Session keys", "Finished")
 
@@ -136,6 +139,36 @@ def handshake_checks_the_stapled_response():
                      *words)
             says(handshake(0, target, "--ca=ca.pem", "--insecure"),
                  "yes, for" if status == 0 else "NO (--insecure): the OCSP response")
+
+
+def write_serverinfo(name, extension, data):
+    """As s_server -serverinfo reads it: for hellos of both versions and TLS 1.3's Certificate."""
+    body = base64.encodebytes(struct.pack(">IHH", 0x1180, extension, len(data)) + data).decode()
+    write(name, "-----BEGIN SERVERINFOV2 FOR X-----\n%s-----END SERVERINFOV2 FOR X-----\n" % body)
+
+
+@test
+def handshake_counts_timestamps():
+    write_serverinfo("two.scts", 18, bytes.fromhex("000e 0004 05060708 0006 010203040506"))
+    port = free_port()
+    server = subprocess.Popen(["openssl", "s_server", "-accept", "127.0.0.1:%d" % port, "-cert", "one.pem",
+                               "-key", "one.key", "-rev", "-serverinfo", "two.scts"], cwd=tmp,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: reachable(port), "s_server")
+        for version in ("1.2", "1.3"):
+            argv = ("localhost:%d" % port, "--ca=ca.pem", "--max-version=" + version)
+            says(handshake(0, *argv, "--explain"), "timestamps (SCT)       2, from the server")
+            need(json.loads(handshake(0, *argv, "--json"))["scts"] == 2, "not 2 in JSON")
+    finally:
+        server.kill()
+        server.wait()
+
+
+def reachable(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def answer_once(data):
