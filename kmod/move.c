@@ -105,6 +105,8 @@ static bool tg_relay_open_round(struct tg_relay *r)
 		WRITE_ONCE(r->open_done, true);
 		WRITE_ONCE(r->active, jiffies);
 		tg_relay_finish_if_done(r);
+		/* From now on it is the one who finds that TLS's TCP is gone. */
+		tg_relay_kick_seal(r);
 	}
 	return false;
 }
@@ -257,6 +259,7 @@ static bool tg_relay_seal_round(struct tg_relay *r)
 	struct tg_session *s = r->session;
 	struct tg_seal_state st = { };
 	struct sock *sk = r->tls->sk;
+	bool gone;
 	int push;
 
 	lock_sock(sk);
@@ -275,10 +278,14 @@ static bool tg_relay_seal_round(struct tg_relay *r)
 		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
 		trace_tlsgate_relay_paused(s, true);
 	}
+	gone = !s->tx.closed && sk->sk_state == TCP_CLOSE;
 	release_sock(sk);
 
 	if (s->error)
 		tg_relay_finish(r, s->reason);
+	/* Before that, open_work has what came to deliver, and finds the error itself. */
+	else if (gone && READ_ONCE(r->open_done))
+		tg_relay_finish(r, TLSGATE_REASON_PEER_RESET);
 	else if (st.err == -EAGAIN)
 		return false;
 	else if (st.err == -ENOMEM || st.err == -ENOBUFS)
