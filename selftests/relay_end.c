@@ -260,6 +260,20 @@ TEST_F(ending, tls_reset)
 	EXPECT_REASON(TLSGATE_REASON_PEER_RESET);
 }
 
+/* Its half was closed in order, so nothing is left to be read that would tell of the reset. */
+TEST_F(ending, tls_reset_after_close_notify)
+{
+	char c;
+
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	ASSERT_EQ(0, recv(self->plain, &c, 1, 0));
+	net_reset(self->p.peer.fd);
+	self->p.peer.fd = -1;
+	ASSERT_EQ(0, tg_event(self->ear, TLSGATE_CMD_NTF_SESSION_CLOSED, self->p.id, &self->info,
+			      NET_DEADLINE));
+	EXPECT_EQ(TLSGATE_REASON_PEER_RESET, tg_num(&self->info, TLSGATE_A_REASON));
+}
+
 TEST_F(ending, fatal_alert)
 {
 	int error;

@@ -194,13 +194,23 @@ static void raise_limits(void)
 	setrlimit(RLIMIT_NOFILE, &many);
 }
 
-TEST(idle_ones_cost_little)
+FIXTURE(load) {};
+
+FIXTURE_SETUP(load)
+{
+	raise_limits();
+}
+
+FIXTURE_TEARDOWN(load)
+{
+}
+
+TEST_F_TIMEOUT(load, idle_ones_cost_little, 900)
 {
 	long before, sockets, sessions, relays;
 	struct crowd c;
 	int n = amount("IDLE", 600);
 
-	raise_limits();
 	before = slab_bytes();
 	ASSERT_TRUE(crowd_connect(&c, n));
 	sockets = slab_bytes();
@@ -215,17 +225,6 @@ TEST(idle_ones_cost_little)
 	EXPECT_GE(COST_MAX, (sessions - sockets) / n);
 	EXPECT_GE(COST_MAX, (relays - sockets) / n);
 	crowd_free(&c);
-}
-
-FIXTURE(load) {};
-
-FIXTURE_SETUP(load)
-{
-	raise_limits();
-}
-
-FIXTURE_TEARDOWN(load)
-{
 }
 
 static void run_threads(struct __test_metadata *_metadata, long relays)
