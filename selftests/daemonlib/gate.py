@@ -101,11 +101,14 @@ class Backend:
                     pass
 
         def serve():
-            try:
-                while True:
-                    threading.Thread(target=one, args=(self.accept(),), daemon=True).start()
-            except OSError:
-                pass
+            while True:
+                try:
+                    connection = self.accept()
+                except (TimeoutError, ConnectionError):     # nobody came, or went away before
+                    continue
+                except OSError:                             # closed
+                    return
+                threading.Thread(target=one, args=(connection,), daemon=True).start()
 
         threading.Thread(target=serve, daemon=True).start()
         return self

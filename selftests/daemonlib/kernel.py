@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
 """tlsgated on the kernel data path; the module must be loaded."""
 
+import contextlib
 import json
 import os
+import random
+import select
 import shutil
 import signal
 import socket
 import subprocess
+import threading
 
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, log_text, need,
                             test, wait_until)
@@ -61,6 +65,71 @@ def sessions_outlive_the_daemon():
         need(len(sessions()) == 1, "tlsgate show: %s" % sessions())
         connection.unwrap()
         wait_until(lambda: not sessions(), "the session ends")
+
+
+class Talker(threading.Thread):
+    """Connects and echoes until told to stop, or until an error, which is kept."""
+
+    def __init__(self, gate, stop):
+        super().__init__(daemon=True)
+        self.gate, self.stop = gate, stop
+        self.connection = self.error = None
+        self.start()
+
+    def run(self):
+        try:
+            self.connection = self.gate.connect()
+            while not self.stop.is_set():
+                echo(self.connection, os.urandom(random.randrange(1, 60000)))
+        except OSError as error:            # ssl.SSLError is one
+            self.error = error
+        except AssertionError as error:     # wrong bytes, or an end in order that is none
+            self.error = error
+
+    def in_kernel(self, listed):
+        peer = self.connection and "%s:%d" % self.connection.getsockname()[:2]
+        return any(session["peer"] == peer for session in listed)
+
+
+def kill_while_talking(number, backend):
+    """One daemon, killed while connections are made and carry data."""
+    stop = threading.Event()
+    gate = Gate("serve", backend.address, path="kernel")
+    talkers = [Talker(gate, stop) for _ in range(6)]
+    if number % 2:                          # else in the middle of handshakes
+        wait_until(sessions, "a session")
+    select.select([], [], [], random.uniform(0, 0.8))
+    for pid in [gate.process.pid, *gate.workers(), *gate.keyd()]:
+        with contextlib.suppress(ProcessLookupError):       # it has seen the monitor go
+            os.kill(pid, signal.SIGKILL)
+    gate.process.wait()
+    listed = sessions()
+    with Gate("serve", backend.address, path="kernel"):
+        need({s["id"] for s in listed} == {s["id"] for s in sessions()},
+             "round %d: a new daemon lists what lives on" % number)
+        stop.set()
+        for talker in talkers:
+            talker.join(DEADLINE)
+            need(not isinstance(talker.error, AssertionError), "round %d: %s" % (number, talker.error))
+            if talker.in_kernel(listed):
+                need(not talker.error, "round %d: an established session: %s" % (number, talker.error))
+                echo(talker.connection, os.urandom(100000))
+                talker.connection.unwrap()
+            elif talker.connection:
+                talker.connection.close()
+    return len(listed)
+
+
+@test
+def killed_at_any_instant():
+    seed = int(os.environ.get("SEED", int.from_bytes(os.urandom(4), "little")))
+    print("# SEED=%d" % seed)
+    random.seed(seed)
+    with Backend().echo() as backend:
+        survived = sum(kill_while_talking(number, backend) for number in range(12))
+        print("# %d of 72 connections were established when their daemon was killed" % survived)
+        need(survived, "no connection was established: seed %d" % seed)
+        wait_until(lambda: not sessions(), "sessions end: %s" % sessions())
 
 
 @test
