@@ -37,7 +37,7 @@ struct options {
 	const char *ocsp_response, *scts;	/* in base64, as what is expected of them */
 	const char *ca_names;		/* in hexadecimal, between commas */
 	bool verify_peer, require_certificate, verify_fail, reverify_on_resume, refuse_key;
-	bool custom_verify;		/* refuse with another alert: as BoringSSL's two callbacks do */
+	bool custom_verify;		/* refuse by another alert: as BoringSSL's two callbacks do */
 	/* what must be true of the handshake */
 	bool expect_hrr, expect_no_hrr, expect_extended_master_secret, expect_verify_result;
 	bool expect_session_miss, expect_no_session, expect_ticket_renewal, handshake_never_done;
@@ -45,7 +45,8 @@ struct options {
 	struct int_list expect_peer_schemes;
 	const char *expect_ocsp_response, *expect_scts, *expect_cert_types, *expect_ca_names;
 	const char *expect_trace;
-	const char *expect_server_name, *expect_alpn, *expect_advertised_alpn, *expect_peer_cert_file;
+	const char *expect_server_name, *expect_alpn, *expect_advertised_alpn;
+	const char *expect_peer_cert_file;
 };
 
 /* The first connection's options, those of the ones that resume its session, and a retry's. */

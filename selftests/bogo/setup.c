@@ -299,8 +299,8 @@ int setup_config(struct exchange *x, bool resumption)
 {
 	static const struct tls_hooks hooks = { .now = now, .event = observe };
 	static int (*const steps[])(struct exchange *x) = {
-		set_versions, set_suites, set_groups, set_schemes, set_alpn, set_verify, set_requests,
-		set_max_message,
+		set_versions, set_suites, set_groups, set_schemes, set_alpn, set_verify,
+		set_requests, set_max_message,
 	};
 	int status = 0;
 
