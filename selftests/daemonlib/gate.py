@@ -92,6 +92,7 @@ class Backend:
 
     def echo(self):
         def one(connection):
+            connection.settimeout(None)     # a test may hold many for long
             with connection:
                 try:
                     while data := connection.recv(65536):
