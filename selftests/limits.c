@@ -8,15 +8,19 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
 #include "lib/pair.h"
 
 #define LIMIT		"/sys/module/tlsgate/parameters/aead_limit"
+#define SESSIONS	"/sys/module/tlsgate/parameters/sessions_max"
 #define LIMIT_RECORDS	16
 #define CHUNK		(1 << 18)
 
@@ -27,10 +31,10 @@ static long amount(const char *name, long otherwise)
 	return text ? atol(text) : otherwise;
 }
 
-static bool set_limit(int records)
+static bool set_parameter(const char *name, int value)
 {
 	char text[16];
-	int fd = open(LIMIT, O_WRONLY), len = snprintf(text, sizeof(text), "%d", records);
+	int fd = open(name, O_WRONLY), len = snprintf(text, sizeof(text), "%d", value);
 	bool done = fd >= 0 && write(fd, text, len) == len;
 
 	if (fd >= 0)
@@ -164,13 +168,13 @@ PAIR_VARIANTS_13(limit)
 FIXTURE_SETUP(limit)
 {
 	pat_fill(self->data, 0, CHUNK, 1);
-	ASSERT_TRUE(set_limit(LIMIT_RECORDS));
+	ASSERT_TRUE(set_parameter(LIMIT, LIMIT_RECORDS));
 	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
 }
 
 FIXTURE_TEARDOWN(limit)
 {
-	set_limit(0);
+	set_parameter(LIMIT, 0);
 	pair_free(&self->p);
 }
 
@@ -277,13 +281,13 @@ PAIR_VARIANT(last, v12_chacha, 0x0303, 0xcca8, AF_INET6)
 FIXTURE_SETUP(last)
 {
 	pat_fill(self->data, 0, CHUNK, 1);
-	ASSERT_TRUE(set_limit(LIMIT_RECORDS));
+	ASSERT_TRUE(set_parameter(LIMIT, LIMIT_RECORDS));
 	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
 }
 
 FIXTURE_TEARDOWN(last)
 {
-	set_limit(0);
+	set_parameter(LIMIT, 0);
 	pair_free(&self->p);
 }
 
@@ -331,6 +335,56 @@ TEST_F(last, relay_ends_in_order)
 	EXPECT_EQ(TLS_CLOSE_NOTIFY, self->got[1]);
 	EXPECT_GE(LIMIT_RECORDS, p->peer.rx.seq);
 	close(plain);
+}
+
+/* ---- a namespace's fill of sessions ----------------------------------------------------- */
+
+#define SESSIONS_MAX	3
+
+static int install_again(struct pair *p)
+{
+	return pair_connect(p, 0x0304, 0x1301, AF_INET) ? pair_install(p) : -EIO;
+}
+
+FIXTURE(full)
+{
+	struct pair p[SESSIONS_MAX + 1];
+};
+
+FIXTURE_SETUP(full)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd;
+
+	memset(self, 0, sizeof(*self));
+	/* One of its own, so that nobody else's sessions count. */
+	ASSERT_EQ(0, unshare(CLONE_NEWNET));
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	ASSERT_EQ(0, ioctl(fd, SIOCSIFFLAGS, &lo));
+	close(fd);
+	ASSERT_TRUE(set_parameter(SESSIONS, SESSIONS_MAX));
+}
+
+FIXTURE_TEARDOWN(full)
+{
+	set_parameter(SESSIONS, 1 << 20);
+	for (int i = 0; i <= SESSIONS_MAX; i++)
+		pair_free(&self->p[i]);
+}
+
+TEST_F(full, one_more_is_refused)
+{
+	struct pair *more = &self->p[SESSIONS_MAX];
+
+	for (int i = 0; i < SESSIONS_MAX; i++)
+		ASSERT_EQ(0, install_again(&self->p[i]));
+	ASSERT_EQ(-ENOSPC, install_again(more));
+	EXPECT_NE(NULL, strstr(more->tg->ack.msg, "sessions_max"));
+	/* It is a plain socket still; and when one has ended there is room. */
+	close(self->p[0].fd);
+	self->p[0].fd = -1;
+	EXPECT_EQ(0, pair_install(more));
+	EXPECT_EQ(5, send(more->fd, "bytes", 5, 0));
 }
 
 TEST_HARNESS_MAIN
