@@ -58,8 +58,10 @@ static const struct block blocks[] = {
 	{ .name = "padding of no byte", .changes = { { 2, 0 } } },
 	{ .name = "padding of 7 bytes", .changes = { { 9, 0 } } },
 	{ .name = "padding of 8 bytes", .changes = { { 10, 0 } } },
-	{ .name = "secret of 49 bytes", .changes = { { MESSAGE_AT - 2, 0 }, { MESSAGE_AT - 1, 7 } } },
-	{ .name = "secret of 47 bytes", .changes = { { MESSAGE_AT - 1, 7 }, { MESSAGE_AT, 0 } } },
+	{ .name = "secret of 49 bytes",
+	  .changes = { { MESSAGE_AT - 2, 0 }, { MESSAGE_AT - 1, 7 } } },
+	{ .name = "secret of 47 bytes",
+	  .changes = { { MESSAGE_AT - 1, 7 }, { MESSAGE_AT, 0 } } },
 	{ .name = "secret of no byte", .no_zero = true, .changes = { { RSA_LEN - 1, 0 } } },
 	{ .name = "no zero at all", .no_zero = true },
 };
@@ -279,8 +281,10 @@ static void test_ours(struct pair *pair)
 	for (size_t i = 0; i < BLOCKS; i++) {
 		long count = run(pair, i, ANSWER_OURS);
 
-		tap_equal(count, first ? first : -1, "%s: instructions as of the first", blocks[i].name);
-		tap_ok(outcome->len == sizeof(alert) && !memcmp(outcome->sent, alert, sizeof(alert)),
+		tap_equal(count, first ? first : -1, "%s: instructions as of the first",
+			  blocks[i].name);
+		tap_ok(outcome->len == sizeof(alert) &&
+		       !memcmp(outcome->sent, alert, sizeof(alert)),
 		       "%s: bad_record_mac is all that is sent", blocks[i].name);
 	}
 }

@@ -17,7 +17,8 @@ $(BUILD)/secrets/%.o: selftests/secrets/%.c
 $(SECRETS_PROGS): $(BUILD)/secrets/%: $(BUILD)/secrets/%.o $(SECRETS_HELPERS) $(ENGINE_LIB) \
 		selftests/secrets/secrets.mk
 	$(call say,LD,$@)
-	$(Q)$(CC) $(US_LDFLAGS) $(SECRETS_WRAP_$*:%=-Wl,--wrap=%) -o $@ $(filter %.o %.a,$^) $(LIBS_engine) -lpthread
+	$(Q)$(CC) $(US_LDFLAGS) $(SECRETS_WRAP_$*:%=-Wl,--wrap=%) -o $@ \
+		$(filter %.o %.a,$^) $(LIBS_engine) -lpthread
 
 .PHONY: secrets
 secrets: $(SECRETS_PROGS)

@@ -139,7 +139,8 @@ static void save_early_data(uint8_t choice, struct tls_slice hello)
 	record = tls_put_open(&seed, 2);
 	tls_put_bytes(&seed, more.data, more.len);
 	tls_put_close(&seed, record);
-	tls_put_bytes(&seed, "\x17\x03\x03\x00\x14" FUZZ_BAD FUZZ_BAD FUZZ_BAD FUZZ_BAD FUZZ_BAD, 25);
+	tls_put_bytes(&seed, "\x17\x03\x03\x00\x14"
+		      FUZZ_BAD FUZZ_BAD FUZZ_BAD FUZZ_BAD FUZZ_BAD, 25);
 	save("record", "early-data", &seed);
 	tls_buf_free(&seed);
 	tls_buf_free(&more);
