@@ -61,6 +61,9 @@ static void tg_write_space(struct sock *sk)
 	} else if (sk_stream_is_writeable(sk)) {
 		clear_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
 		tg_relay_kick_seal(s->relay);
+	} else {
+		/* push_work calls as well, when nobody has asked for a call yet. */
+		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
 	}
 }
 
