@@ -46,10 +46,10 @@ long unix_inq_len(struct sock *sk);
 #include <asm/unaligned.h>
 #endif
 
-/* 6.5: pages go to sockets by MSG_SPLICE_PAGES, the sendpage calls are gone; proto.ioctl changed. */
+/* 6.5: pages go to sockets by MSG_SPLICE_PAGES, sendpage is gone, proto.ioctl has changed. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 
-typedef int *tg_ioctl_arg;
+#define TG_IOCTL_ARG int *arg
 #define tg_ioctl_answer(n, arg) ({ *(arg) = (n); 0; })
 
 #define MSG_SENDPAGE_NOTLAST 0
@@ -78,7 +78,7 @@ static inline ssize_t tg_sock_send_bvecs(struct socket *sock, struct bio_vec *bv
 #else
 
 /* The answer went to the caller's memory here, and not by way of sk_ioctl(). */
-typedef unsigned long tg_ioctl_arg;
+#define TG_IOCTL_ARG unsigned long arg
 #define tg_ioctl_answer(n, arg) put_user(n, (int __user *)(arg))
 
 #ifndef MSG_SPLICE_PAGES

@@ -118,7 +118,7 @@ static __poll_t tg_poll(struct file *file, struct socket *sock, struct poll_tabl
 }
 
 /* TCP would tell of bytes of records. */
-static int tg_ioctl(struct sock *sk, int cmd, tg_ioctl_arg arg)
+static int tg_ioctl(struct sock *sk, int cmd, TG_IOCTL_ARG)
 {
 	struct tg_session *s = tg_session_from_sk(sk);
 	u32 len = 0;
