@@ -4,6 +4,8 @@
 #include <linux/crypto.h>
 #include <linux/moduleparam.h>
 #include <crypto/hash.h>
+#include <crypto/internal/simd.h>
+#include <asm/simd.h>
 
 #include "session.h"
 #include "trace.h"
@@ -197,6 +199,11 @@ u64 tg_dir_left(const struct tg_dir *d, const struct tg_cipher *c)
 	return min(used < limit ? limit - used : 0, U64_MAX - d->seq);
 }
 
+bool tg_dir_atomic(const struct tg_dir *d)
+{
+	return d->prompt && crypto_simd_usable();
+}
+
 /* RFC 5288 section 3: salt and explicit part; RFC 9846 section 5.3, RFC 7905: IV xor number. */
 static void tg_nonce(struct tg_session *s, const struct tg_dir *d, const u8 *explicit)
 {
@@ -217,19 +224,21 @@ int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,
 {
 	struct aead_request *req = s->req;
 	DECLARE_CRYPTO_WAIT(wait);
+	u32 flags = s->atomic ? 0 : CRYPTO_TFM_REQ_MAY_SLEEP | CRYPTO_TFM_REQ_MAY_BACKLOG;
 	u64 seq = d->seq;
 	int err;
 
 	tg_nonce(s, d, explicit);
 	d->seq++;
 	aead_request_set_tfm(req, d->aead);
-	aead_request_set_callback(req, CRYPTO_TFM_REQ_MAY_SLEEP | CRYPTO_TFM_REQ_MAY_BACKLOG,
-				  crypto_req_done, &wait);
+	aead_request_set_callback(req, flags, crypto_req_done, &wait);
 	aead_request_set_crypt(req, s->sg_src, s->sg_dst, len, s->nonce);
 	aead_request_set_ad(req, aad_len);
 	sg_mark_end(&s->sg_src[s->sg_src_last]);
 	sg_mark_end(&s->sg_dst[s->sg_dst_last]);
-	err = crypto_wait_req(seal ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req), &wait);
+	err = seal ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req);
+	d->prompt = err != -EINPROGRESS && err != -EBUSY;
+	err = crypto_wait_req(err, &wait);
 	/* So that the lists need no initialising for the next record. */
 	sg_unmark_end(&s->sg_src[s->sg_src_last]);
 	sg_unmark_end(&s->sg_dst[s->sg_dst_last]);

@@ -52,6 +52,7 @@ struct tg_cipher {
  * @records: records since install
  * @bytes: plaintext bytes since install
  * @epoch: times the key was ratcheted
+ * @prompt: the last operation was complete when it returned
  */
 struct tg_dir {
 	struct crypto_aead *aead;
@@ -62,6 +63,7 @@ struct tg_dir {
 	u64 records;
 	u64 bytes;
 	u32 epoch;
+	bool prompt;
 };
 
 /* Row for (version, suite), or NULL. */
@@ -105,6 +107,13 @@ int tg_dir_ratchet(struct tg_dir *d, const struct tg_cipher *c);
 
 /* How many more records may be sealed with this key. */
 u64 tg_dir_left(const struct tg_dir *d, const struct tg_cipher *c);
+
+/*
+ * May tg_cipher_crypt() be called here, where nothing may sleep?  Not by an
+ * AEAD that was seen to complete later, nor by one that uses the FPU while the
+ * CPU's is taken.
+ */
+bool tg_dir_atomic(const struct tg_dir *d);
 
 /**
  * tg_cipher_crypt() - run the AEAD on one record

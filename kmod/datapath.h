@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The map of the data path.  Unless said otherwise everything here is called
- * in process context with lock_sock() of the TLS socket held.
+ * in process context with lock_sock() of the TLS socket held.  direct.c calls
+ * tg_rx_next(), tg_rx_settle(), tg_tx_begin(), tg_tx_seal() and tg_tx_push() in
+ * a softirq, with the spinlock of a socket that nobody owns and tg_session.atomic set.
  */
 #ifndef TG_DATAPATH_H
 #define TG_DATAPATH_H
@@ -77,6 +79,7 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS);					/* takes lock_sock() */
 /*
  * Opens records until one with data is added to tg_rx.plain.  1: there is
  * data; 0: close_notify; -EAGAIN: no whole record yet; else the session failed.
+ * Where nothing may sleep it is -EAGAIN for all but data; call again elsewhere.
  */
 int tg_rx_next(struct sock *sk, struct tg_session *s);
 /*

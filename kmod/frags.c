@@ -2,6 +2,7 @@
 /* Queues of page fragments: sealed records on their way to TCP, plaintext to a reader. */
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <linux/sched.h>
 
 #include "session.h"
@@ -145,6 +146,32 @@ unsigned int tg_frags_sg(const struct tg_frags *f, u32 off, u32 len, struct scat
 	return n;
 }
 
+/* Of a softirq, which must leave the fragment alone of the task that it interrupts. */
+static DEFINE_PER_CPU(struct page_frag, tg_softirq_frag);
+
+void tg_frags_exit(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct page_frag *pf = per_cpu_ptr(&tg_softirq_frag, cpu);
+
+		if (pf->page)
+			put_page(pf->page);
+	}
+}
+
+static struct page_frag *tg_frags_source(struct sock *sk, const struct tg_session *s)
+{
+	return s->atomic ? this_cpu_ptr(&tg_softirq_frag) : sk_page_frag(sk);
+}
+
+static bool tg_frags_refill(struct sock *sk, const struct tg_session *s, struct page_frag *pf)
+{
+	return s->atomic ? skb_page_frag_refill(1, pf, GFP_ATOMIC | __GFP_NOWARN)
+			 : sk_page_frag_refill(sk, pf);
+}
+
 /* Records that lie side by side on a page become one fragment. */
 static bool tg_frags_extend(struct tg_frags *f, const struct page_frag *pf, u32 len)
 {
@@ -163,10 +190,11 @@ static bool tg_frags_extend(struct tg_frags *f, const struct page_frag *pf, u32 
  * Page memory such that what follows @head bytes begins at a multiple of the
  * AEADs' block: then no block straddles two pages, which they would copy.
  */
-static bool tg_frags_align(struct sock *sk, struct page_frag *pf, u32 head)
+static bool tg_frags_align(struct sock *sk, const struct tg_session *s, struct page_frag *pf,
+			   u32 head)
 {
 	do {
-		if (!sk_page_frag_refill(sk, pf))
+		if (!tg_frags_refill(sk, s, pf))
 			return false;
 		pf->offset += -(pf->offset + head) % TG_BLOCK_LEN;
 	} while (pf->offset >= pf->size);
@@ -190,9 +218,9 @@ static int tg_frags_add(struct tg_frags *f, struct page_frag *pf, u32 len)
 	return 0;
 }
 
-int tg_frags_reserve(struct sock *sk, struct tg_frags *f, u32 head, u32 len)
+int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, u32 head, u32 len)
 {
-	struct page_frag *pf = sk_page_frag(sk);
+	struct page_frag *pf = tg_frags_source(sk, s);
 	u32 before = f->bytes, part;
 	int err = 0;
 
@@ -201,13 +229,13 @@ int tg_frags_reserve(struct sock *sk, struct tg_frags *f, u32 head, u32 len)
 		memmove(f->bv, &f->bv[f->head], f->tail * sizeof(*f->bv));
 		f->head = 0;
 	}
-	if (!tg_frags_align(sk, pf, head))
+	if (!tg_frags_align(sk, s, pf, head))
 		return -ENOMEM;
 	while (len && !err) {
 		part = min(len, pf->size - pf->offset);
 		err = tg_frags_add(f, pf, part);
 		len -= part;
-		if (!err && len && !sk_page_frag_refill(sk, pf))
+		if (!err && len && !tg_frags_refill(sk, s, pf))
 			err = -ENOMEM;
 	}
 	if (err)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The relay's data path: two works, each serialised by the workqueue.
+ * The relay's data path in bulk: two works, each serialised by the workqueue.
  *	open	TLS to plain: opened pages go to the plain socket as they are
  *	seal	plain to TLS: sealed straight from the plain socket's received
  *		buffers into fresh pages
@@ -47,6 +47,8 @@ static int tg_relay_open_batch(struct tg_relay *r)
 	/* What came before an end or an error is delivered first. */
 	if (!tg_frags_empty(&s->rx.plain)) {
 		tg_frags_move(&r->opened, &s->rx.plain);
+		r->delivering = true;
+		r->sealed_last = false;
 		ret = 1;
 	}
 	tg_rx_settle(sk, s);
@@ -69,6 +71,8 @@ static int tg_relay_deliver(struct tg_relay *r)
 		WRITE_ONCE(r->active, jiffies);
 		trace_tlsgate_relay_moved(r->session, false, ret);
 	}
+	/* The plain socket has it all before direct.c gives it more. */
+	smp_store_release(&r->delivering, false);
 	return 0;
 }
 
@@ -241,6 +245,7 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 			sealed += ret;
 	} while (ret > 0 && ++n < TG_RELAY_SEAL_BATCH);
 	if (sealed) {
+		r->sealed_last = true;
 		WRITE_ONCE(r->active, jiffies);
 		trace_tlsgate_relay_moved(r->session, true, sealed);
 	}

@@ -60,6 +60,12 @@ void tg_relay_kick_seal(struct tg_relay *r)
 	tg_relay_kick(r, &r->seal_work);
 }
 
+void tg_relay_record_ready(struct tg_relay *r, struct sock *sk)
+{
+	if (!tg_direct_open(r, sk))
+		tg_relay_kick_open(r);
+}
+
 /* --- the end ---------------------------------------------------------------- */
 
 /* TLS socket locked.  True if the plain side must not see a clean end. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What relay.c (its life), move.c (its data path) and plain.c (its plain socket) share. */
+/*
+ * What relay.c (its life), move.c and direct.c (its data path) and plain.c (its
+ * plain socket) share.
+ */
 #ifndef TG_RELAY_PRIV_H
 #define TG_RELAY_PRIV_H
 
@@ -28,6 +31,10 @@ enum tg_relay_flag {
  * @seal_work: plain to TLS
  * @idle_work: looks whether @idle_timeout has passed
  * @opened: plaintext the plain socket did not take yet; open_work only
+ * @delivering: there may be some, and nothing may overtake it; open_work writes,
+ *	true under lock_sock() of the TLS socket
+ * @sealed_last: plain to TLS was the direction that moved last; under the TLS
+ *	socket's lock
  * @open_done: close_notify was passed on as FIN; open_work writes
  * @seal_done: FIN was passed on as close_notify, and TCP has it; seal_work writes
  * @plain_error: the plain socket is broken: what it had sent is still sealed,
@@ -52,6 +59,8 @@ struct tg_relay {
 	struct work_struct seal_work;
 	struct delayed_work idle_work;
 	struct tg_frags opened;
+	bool delivering;
+	bool sealed_last;
 	bool open_done;
 	bool seal_done;
 	bool plain_error;
@@ -84,6 +93,13 @@ void tg_relay_put(struct tg_relay *r);
 /* move.c.  Each has a reference, which it drops. */
 void tg_relay_open_work(struct work_struct *work);
 void tg_relay_seal_work(struct work_struct *work);
+
+/*
+ * direct.c: moves what has just come in, here and now.  @sk's spinlock is held.
+ * False: something is left, or cannot be done here: kick the work.
+ */
+bool tg_direct_open(struct tg_relay *r, struct sock *sk);
+bool tg_direct_seal(struct tg_relay *r, struct sock *sk);
 
 /* plain.c */
 

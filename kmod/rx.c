@@ -33,6 +33,12 @@ struct tg_rx_record {
 	unsigned int nents;
 };
 
+/* Where nothing may sleep a failure is left to be found again where it can be acted upon. */
+static int tg_rx_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason reason)
+{
+	return s->atomic ? -EAGAIN : tg_session_fail(sk, s, reason);
+}
+
 static u32 tg_rx_stashed(const struct tg_rx *rx)
 {
 	return rx->stash_len - rx->stash_off;
@@ -161,7 +167,7 @@ static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_reco
 		return -EAGAIN;
 	reason = tg_record_parse(s->cipher, header, &r->header);
 	if (reason)
-		return tg_session_fail(sk, s, reason);
+		return tg_rx_fail(sk, s, reason);
 	full = TG_HEADER_LEN + r->header.len;
 	body = full - skip;
 
@@ -179,6 +185,8 @@ static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_reco
 				return -EAGAIN;
 		}
 		/* Too many pieces, or more than the queue will hold: copy it together. */
+		if (s->atomic)
+			return -EAGAIN;
 		r->stashed = true;
 		tg_stat_inc(sock_net(sk), TG_STAT_RX_STASHED);
 	}
@@ -215,8 +223,8 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 	int err;
 
 	if (d->seq == U64_MAX)
-		return tg_session_fail(sk, s, TLSGATE_REASON_SEQ_EXHAUSTED);
-	err = tg_frags_reserve(sk, f, 0, body - TG_TAG_LEN);
+		return tg_rx_fail(sk, s, TLSGATE_REASON_SEQ_EXHAUSTED);
+	err = tg_frags_reserve(sk, s, f, 0, body - TG_TAG_LEN);
 	if (err)
 		return err;
 
@@ -233,9 +241,9 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 	if (err) {
 		tg_frags_trim(f, start);
 		/* Opening twice under one nonce gives nothing away, unlike sealing. */
-		if (err == -ENOMEM) {
+		if (err == -ENOMEM || s->atomic) {
 			d->seq--;
-			return err;
+			return s->atomic ? -EAGAIN : err;
 		}
 		if (err == -EBADMSG)
 			tg_event_auth_failed(s);
@@ -379,19 +387,35 @@ static enum tlsgate_reason tg_rx_data(struct sock *sk, struct tg_session *s, u32
 	return TLSGATE_REASON_NONE;
 }
 
-/* What was opened, from @start to the end of rx.plain: only data stays there. */
-static enum tlsgate_reason tg_rx_dispatch(struct sock *sk, struct tg_session *s, u8 type, u32 start)
+/* Holds what was opened, from @start to the end of rx.plain, to be dealt with. */
+static void tg_rx_hold(struct tg_session *s, u8 type, u32 start)
 {
 	struct tg_frags *f = &s->rx.plain;
-	enum tlsgate_reason reason;
-	u32 len;
 
-	if (s->cipher->version == TLSGATE_TLS_1_3) {
-		if (f->bytes - start > TG_PLAINTEXT_MAX + 1)
-			return TLSGATE_REASON_RECORD_OVERFLOW;
+	/* One that is too long even for its padding is left as it is, to be refused. */
+	if (s->cipher->version == TLSGATE_TLS_1_3 && f->bytes - start <= TG_PLAINTEXT_MAX + 1)
 		type = tg_rx_inner_type(f, start);
-	}
-	len = f->bytes - start;
+	s->rx.held = true;
+	s->rx.held_type = type;
+	s->rx.held_len = f->bytes - start;
+}
+
+/* Data that goes on from where it is: the rest may have to sleep. */
+static bool tg_rx_is_data(const struct tg_rx *rx)
+{
+	return rx->held_type == TG_APPLICATION_DATA && rx->held_len &&
+	       rx->held_len <= TG_PLAINTEXT_MAX && !rx->message;
+}
+
+/* Deals with the record that is held: only data stays in rx.plain. */
+static enum tlsgate_reason tg_rx_dispatch(struct sock *sk, struct tg_session *s)
+{
+	struct tg_frags *f = &s->rx.plain;
+	u32 len = s->rx.held_len, start = f->bytes - len;
+	u8 type = s->rx.held_type;
+	enum tlsgate_reason reason;
+
+	s->rx.held = false;
 	if (len > TG_PLAINTEXT_MAX)
 		return TLSGATE_REASON_RECORD_OVERFLOW;
 	/* RFC 9846 section 5.1: nothing may come between the pieces of a message. */
@@ -429,9 +453,23 @@ static int tg_rx_drained(struct sock *sk, struct tg_session *s)
 	return -EAGAIN;
 }
 
-int tg_rx_next(struct sock *sk, struct tg_session *s)
+/* Opens the next record, to be held.  0, -EAGAIN, -ENOMEM, or the session failed. */
+static int tg_rx_fetch(struct sock *sk, struct tg_session *s)
 {
 	struct tg_rx_record r = { };
+	u32 start = s->rx.plain.bytes;
+	int err;
+
+	err = tg_rx_locate(sk, s, &r);
+	if (!err)
+		err = tg_rx_open(sk, s, &r);
+	if (!err)
+		tg_rx_hold(s, r.header.type, start);
+	return err;
+}
+
+int tg_rx_next(struct sock *sk, struct tg_session *s)
+{
 	enum tlsgate_reason reason;
 	u32 start;
 	int err;
@@ -442,16 +480,17 @@ int tg_rx_next(struct sock *sk, struct tg_session *s)
 			s->rx.taken = tg_queue_len(sk);
 			return 0;
 		}
-		err = tg_rx_locate(sk, s, &r);
-		if (err == -EAGAIN)
-			return tg_rx_drained(sk, s);
-		if (err)
-			return err;
-		start = s->rx.plain.bytes;
-		err = tg_rx_open(sk, s, &r);
-		if (err)
-			return err;
-		reason = tg_rx_dispatch(sk, s, r.header.type, start);
+		if (!s->rx.held) {
+			err = tg_rx_fetch(sk, s);
+			if (err == -EAGAIN && !s->atomic)
+				return tg_rx_drained(sk, s);
+			if (err)
+				return err;
+		}
+		if (s->atomic && !tg_rx_is_data(&s->rx))
+			return -EAGAIN;
+		start = s->rx.plain.bytes - s->rx.held_len;
+		reason = tg_rx_dispatch(sk, s);
 		if (reason) {
 			tg_frags_trim(&s->rx.plain, start);
 			return tg_session_fail(sk, s, reason);

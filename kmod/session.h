@@ -4,7 +4,8 @@
  *
  * Locks, outermost first:
  *	lock_sock() of the TLS socket	everything in struct tg_session that does
- *					not say otherwise
+ *					not say otherwise; or, in a softirq, its
+ *					spinlock while it has no owner (direct.c)
  *	lock_sock() of the plain socket	nested inside the former, relay only
  *	tg_session.sk_lock (spin)	the pointer to the socket
  * Callbacks that TCP makes (data_ready, write_space, state_change) run with the
@@ -120,6 +121,9 @@ struct tg_tx {
  * @message_len: bytes of it seen so far
  * @taken: bytes at the head of TCP's queue that were opened and are to be
  *	dropped, once a batch; 0 whenever the lock is not held
+ * @held: the end of @plain is a record that was opened but not yet dealt with
+ * @held_type: its content type; 0 if it had none
+ * @held_len: its bytes, padding taken off
  * @empty_records: records without data since the last one with data
  * @key_updates: KeyUpdates since the last application data
  * @warnings: TLS 1.2 warning alerts received
@@ -137,6 +141,9 @@ struct tg_rx {
 	u8 *message;
 	u32 message_len;
 	u32 taken;
+	bool held;
+	u8 held_type;
+	u32 held_len;
 	u16 empty_records;
 	u16 key_updates;
 	u16 warnings;
@@ -175,6 +182,7 @@ struct tg_rx {
  * @sg_dst_last: the same of @sg_dst
  * @aad: additional data of the record at hand
  * @nonce: nonce of the record at hand
+ * @atomic: whoever has the lock now may not sleep
  * @relay: joined with a plain socket; NULL if not.  Callbacks read it as well
  * @push_work: gives @tx.pending to TCP when it has room again
  * @base: the socket's own struct proto
@@ -209,6 +217,7 @@ struct tg_session {
 	u8 sg_dst_last;
 	u8 aad[TG_AAD_MAX];
 	u8 nonce[TG_NONCE_LEN];
+	bool atomic;
 
 	struct tg_relay *relay;
 	struct delayed_work push_work;
@@ -405,17 +414,21 @@ unsigned int tg_frags_sg(const struct tg_frags *f, u32 off, u32 len, struct scat
 /* Moves all of @from to @to, which is empty. */
 void tg_frags_move(struct tg_frags *to, struct tg_frags *from);
 
+/* Gives up the memory kept for tg_frags_reserve() where nothing may sleep. */
+void tg_frags_exit(void);
+
 /**
  * tg_frags_reserve() - add fresh memory at the end of the queue
- * @sk: whose page fragment allocator to use, locked
+ * @sk: TLS socket, locked
+ * @s: its session
  * @f: queue
  * @head: bytes before what an AEAD works on, which is then aligned for it
  * @len: bytes, @head included
  *
- * Process context.  The memory is not initialised.
+ * The memory is not initialised.
  *
  * Return: 0, %-ENOMEM, or %-ENOBUFS if the queue has no room; then nothing changed.
  */
-int tg_frags_reserve(struct sock *sk, struct tg_frags *f, u32 head, u32 len);
+int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, u32 head, u32 len);
 
 #endif /* TG_SESSION_H */

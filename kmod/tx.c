@@ -58,7 +58,7 @@ int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, struct 
 	r->type = r->tail ? TG_APPLICATION_DATA : type;
 	r->data = type == TG_APPLICATION_DATA;
 	body = c->explicit_len + len + r->tail + TG_TAG_LEN;
-	err = tg_frags_reserve(sk, &s->tx.pending, TG_HEADER_LEN + c->explicit_len,
+	err = tg_frags_reserve(sk, s, &s->tx.pending, TG_HEADER_LEN + c->explicit_len,
 			       TG_HEADER_LEN + body);
 	if (err)
 		return err;
@@ -244,6 +244,9 @@ static int tg_tx_check_limit(struct sock *sk, struct tg_session *s)
 {
 	if (tg_dir_left(&s->tx.dir, s->cipher) > TG_TX_LIMIT_RESERVE)
 		return 0;
+	/* Either may sleep. */
+	if (s->atomic)
+		return -EAGAIN;
 	if (s->cipher->version == TLSGATE_TLS_1_3)
 		return tg_key_update_send(sk, s);
 	tg_tx_close_notify(sk, s, true);

@@ -45,7 +45,7 @@ static void tg_data_ready(struct sock *sk)
 	if (!tg_rx_update_ready(sk, s))
 		return;
 	if (s->relay)
-		tg_relay_kick_open(s->relay);
+		tg_relay_record_ready(s->relay, sk);
 	else
 		s->data_ready(sk);
 }

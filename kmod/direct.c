@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The relay's data path for requests and answers: a message on its own is moved
+ * in the softirq that brought it, from the receiving socket's data_ready,
+ * without waking a work, which costs as much as all of TCP does for a small one.
+ *
+ * Locks: the receiving socket's spinlock is held by TCP.  The other one's is only
+ * tried, since its softirq may be trying ours; neither may be owned, and both are
+ * then as good as lock_sock().  Nothing sleeps: what needs memory that may not be
+ * there, what fails, and all but data is left to the works, which find it again.
+ */
+#include <linux/highmem.h>
+#include <net/tcp.h>
+
+#include "datapath.h"
+#include "relay_priv.h"
+#include "trace.h"
+
+/* More is for the works: they copy nothing, and let others have their turn. */
+#define TG_DIRECT_MAX		TG_PLAINTEXT_MAX
+
+/*
+ * The other direction moved last, or nothing did for a while.  What streams one
+ * way is cheaper in the works' batches.
+ */
+static bool tg_direct_alone(const struct tg_relay *r, bool seal)
+{
+	return r->sealed_last != seal || time_after(jiffies, READ_ONCE(r->active) + 1);
+}
+
+/* May @other be used as well as @sk?  Then its spinlock is held. */
+static bool tg_direct_lock(struct sock *sk, struct sock *other)
+{
+	/* The backlog of an owner, which is a work or will kick one. */
+	if (sock_owned_by_user(sk) || !spin_trylock(&other->sk_lock.slock))
+		return false;
+	if (!sock_owned_by_user(other))
+		return true;
+	spin_unlock(&other->sk_lock.slock);
+	return false;
+}
+
+static void tg_direct_unlock(struct sock *other)
+{
+	spin_unlock(&other->sk_lock.slock);
+}
+
+/* From here on @to takes data without sleeping. */
+static gfp_t tg_direct_begin(struct tg_session *s, struct sock *to)
+{
+	gfp_t before = to->sk_allocation;
+
+	s->atomic = true;
+	to->sk_allocation = GFP_ATOMIC | __GFP_NOWARN;
+	return before;
+}
+
+static void tg_direct_end(struct tg_session *s, struct sock *to, gfp_t before)
+{
+	to->sk_allocation = before;
+	s->atomic = false;
+}
+
+/* Without scatter-gather TCP copies, by way of the fragment of the task that is interrupted. */
+static bool tg_direct_takes(const struct sock *to)
+{
+	return to->sk_route_caps & NETIF_F_SG && sk_stream_memory_free(to);
+}
+
+/* --- TLS to plain ------------------------------------------------------------ */
+
+static bool tg_direct_can_open(const struct tg_relay *r, struct sock *sk, const struct sock *plain)
+{
+	const struct tg_session *s = r->session;
+
+	/* Before it, what open_work has gathered. */
+	return !smp_load_acquire(&r->delivering) && tg_frags_empty(&s->rx.plain) &&
+	       !s->error && !s->rx.closed && !s->rx.stash && !READ_ONCE(r->plain_error) &&
+	       tg_queue_len(sk) <= TG_RECORD_MAX && tg_direct_alone(r, false) &&
+	       tg_direct_takes(plain) && tg_dir_atomic(&s->rx.dir);
+}
+
+/* Gives the plain socket the data that was opened; what it does not take stays in rx.plain. */
+static void tg_direct_deliver(struct tg_relay *r, struct sock *plain)
+{
+	struct tg_session *s = r->session;
+	struct tg_frags *f = &s->rx.plain;
+	u32 len = f->bytes - (s->rx.held ? s->rx.held_len : 0);
+	ssize_t ret;
+
+	if (!len)
+		return;
+	ret = tg_tcp_send_bvecs(plain, &f->bv[f->head], f->tail - f->head, len,
+				MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (ret <= 0)
+		return;
+	tg_frags_consume(f, ret);
+	r->sealed_last = false;
+	WRITE_ONCE(r->active, jiffies);
+	trace_tlsgate_relay_moved(s, false, ret);
+}
+
+bool tg_direct_open(struct tg_relay *r, struct sock *sk)
+{
+	struct tg_session *s = r->session;
+	struct sock *plain = r->plain->sk;
+	bool done = false;
+	gfp_t before;
+
+	if (!tg_is_tcp(plain) || tg_relay_dead(r) || !tg_direct_lock(sk, plain))
+		return false;
+	if (tg_direct_can_open(r, sk, plain)) {
+		before = tg_direct_begin(s, plain);
+		while (tg_frags_room(&s->rx.plain) >= TG_RECORD_FRAGS && tg_rx_next(sk, s) > 0)
+			;
+		tg_direct_deliver(r, plain);
+		tg_rx_settle(sk, s);
+		tg_direct_end(s, plain, before);
+		done = !tg_rx_update_ready(sk, s);
+	}
+	tg_direct_unlock(plain);
+	return done;
+}
+
+/* --- plain to TLS -------------------------------------------------------------- */
+
+static bool tg_direct_can_seal(const struct tg_relay *r, const struct sock *sk,
+			       const struct sock *plain)
+{
+	const struct tg_session *s = r->session;
+
+	return s->relay == r && !s->error && !s->tx.closed && tg_frags_empty(&s->tx.pending) &&
+	       !(plain->sk_shutdown & RCV_SHUTDOWN) && !plain->sk_err &&
+	       tg_queue_len(plain) <= TG_DIRECT_MAX && tg_direct_alone(r, true) &&
+	       tg_direct_takes(sk) && tg_dir_atomic(&s->tx.dir);
+}
+
+/* Copies a record's plaintext to its place: sealed there, it needs no memory besides. */
+static void tg_direct_fill(struct tg_session *s, const struct tg_tx_record *rec,
+			   struct sock *plain, u32 off)
+{
+	u32 left, at, part;
+	struct page *page;
+	void *p;
+
+	for (left = rec->len; left; left -= part) {
+		at = rec->start + TG_HEADER_LEN + s->cipher->explicit_len + rec->len - left;
+		part = left;
+		page = tg_frags_page(&s->tx.pending, &at, &part);
+		part = min_t(u32, part, PAGE_SIZE - offset_in_page(at));
+		p = kmap_local_page(page + (at >> PAGE_SHIFT)) + offset_in_page(at);
+		tg_queue_copy(plain, off + rec->len - left, p, part);
+		kunmap_local(p);
+	}
+}
+
+/* Seals all that is there.  Bytes sealed; 0: not now, -errno: the session failed. */
+static int tg_direct_seal_queue(struct tg_session *s, struct sock *sk, struct sock *plain)
+{
+	u32 all = tg_queue_len(plain), off, len;
+	struct tg_tx_record rec;
+	int err;
+
+	for (off = 0; off < all; off += len) {
+		len = min_t(u32, all - off, s->tx.record_size);
+		if (tg_tx_ready(sk, s) ||
+		    tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, &rec))
+			break;
+		tg_direct_fill(s, &rec, plain, off);
+		err = tg_tx_seal(sk, s, &rec, 0);
+		if (err)
+			return err;
+	}
+	return off;
+}
+
+bool tg_direct_seal(struct tg_relay *r, struct sock *plain)
+{
+	struct tg_session *s = r->session;
+	struct sock *sk = r->tls->sk;
+	bool done = false;
+	gfp_t before;
+	int sealed;
+
+	/* The callback may come while the relay ends. */
+	if (tg_relay_dead(r) || !refcount_inc_not_zero(&r->ref))
+		return false;
+	if (!tg_direct_lock(plain, sk))
+		goto out;
+	if (tg_direct_can_seal(r, sk, plain)) {
+		before = tg_direct_begin(s, sk);
+		sealed = tg_direct_seal_queue(s, sk, plain);
+		if (sealed > 0) {
+			r->sealed_last = true;
+			WRITE_ONCE(r->active, jiffies);
+			trace_tlsgate_relay_moved(s, true, sealed);
+			tcp_read_done(plain, sealed);
+		}
+		done = sealed >= 0 && !tg_tx_push(sk, s, 0) && !tg_queue_len(plain);
+		tg_direct_end(s, sk, before);
+	}
+	tg_direct_unlock(sk);
+out:
+	tg_relay_put(r);
+	return done;
+}
