@@ -24,12 +24,15 @@
 #define COUNT		3000
 #define ATTRS		24
 #define MESSAGE		(128 * 1024)
+#define ENOUGH		500	/* messages, to say whether the share that is accepted is right */
+
+enum tally { ACCEPTED, REFUSED };
 
 /* ---- descriptors ------------------------------------------------------- */
 
 enum kind {
-	FRESH, KEYED, RELAYED, PLAIN, LOCAL, DATAGRAM, LISTENER, UNCONNECTED, GONE, FILE_, CLOSED,
-	KINDS
+	FRESH, KEYED, RELAYED, PLAIN, LOCAL, DATAGRAM, LISTENER, UNCONNECTED, GONE, FOREIGN, FILE_,
+	CLOSED, KINDS
 };
 
 static struct slot {
@@ -39,6 +42,8 @@ static struct slot {
 
 static struct tg *admin;
 static struct ref_keys keys[2];
+static int listener;		/* all pairs are connected by it */
+static int foreign[2];		/* a pair of another namespace */
 
 static void slot_close(struct slot *s)
 {
@@ -69,7 +74,7 @@ static void slot_relay(struct slot *s)
 {
 	int fd[2];
 
-	if (net_tcp_pair(AF_INET, fd) || tg_relay_new(admin, BY_FD(s->fd), fd[0], 0))
+	if (net_tcp_pair_at(listener, fd) || tg_relay_new(admin, BY_FD(s->fd), fd[0], 0))
 		abort();
 	close(fd[0]);
 	net_reset(fd[1]);
@@ -87,7 +92,7 @@ static void slot_make(enum kind kind)
 	case RELAYED:
 	case PLAIN:
 	case GONE:
-		slot_pair(s, net_tcp_pair(AF_INET, fd), fd);
+		slot_pair(s, net_tcp_pair_at(listener, fd), fd);
 		if (kind == KEYED || kind == RELAYED)
 			slot_key(s);
 		if (kind == RELAYED)
@@ -108,6 +113,9 @@ static void slot_make(enum kind kind)
 		break;
 	case UNCONNECTED:
 		s->fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		break;
+	case FOREIGN:
+		s->fd = dup(foreign[0]);
 		break;
 	case FILE_:
 		s->fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -366,8 +374,6 @@ static size_t message_write(uint8_t *to, const struct message *m, int family, ui
 
 /* ---- answers --------------------------------------------------------------- */
 
-static uint64_t accepted, refused;
-
 static bool holds_a_key(const uint8_t *p, size_t len)
 {
 	for (int i = 0; i < 2; i++)
@@ -432,16 +438,32 @@ static int open_netlink(void)
 	return sk;
 }
 
-/* What a message did to the descriptors must not go on for ever. */
+static bool names(const struct message *m, const struct slot *s)
+{
+	for (unsigned int i = 0; i < m->count; i++) {
+		const struct attr *a = &m->attr[i];
+		bool id = a->type == TLSGATE_A_ID;
+
+		if (!id && a->type != TLSGATE_A_FD && a->type != TLSGATE_A_RELAY_FD)
+			continue;
+		if (a->len == 4 && !memcmp(a->data, id ? (void *)&s->id : (void *)&s->fd, 4))
+			return true;
+	}
+	return false;
+}
+
+/* What a message used up is made anew; and now and then something that was not. */
 static void renew(struct fuzz *f, const struct message *m, int error)
 {
-	if (!error && (m->cmd == TLSGATE_CMD_SESSION_NEW || m->cmd == TLSGATE_CMD_RELAY_NEW)) {
-		slot_make(FRESH);
-		slot_make(PLAIN);
-		if (fuzz_once(f, 2))
-			slot_make(LOCAL);
-	}
-	if (fuzz_once(f, 8))
+	static const bool uses_up[256] = {
+		[TLSGATE_CMD_SESSION_NEW] = true, [TLSGATE_CMD_SESSION_DEL] = true,
+		[TLSGATE_CMD_RELAY_NEW] = true,
+	};
+
+	for (int kind = 0; kind < KINDS && !error && uses_up[m->cmd]; kind++)
+		if (names(m, &slots[kind]))
+			slot_make(kind);
+	if (fuzz_once(f, 48))
 		slot_make(fuzz_once(f, 2) ? KEYED : RELAYED);
 	if (fuzz_once(f, 64))
 		slot_make(fuzz_below(f, KINDS));
@@ -468,23 +490,22 @@ static const char *one(struct fuzz *f, int sk)
 		fuzz_dump("message", wire, len);
 		return why;
 	}
-	*(error ? &refused : &accepted) += 1;
+	f->tally[error ? REFUSED : ACCEPTED]++;
 	renew(f, &m, error);
 	return NULL;
 }
 
-int main(void)
+static const char *work(struct fuzz *f)
 {
 	const struct ref_suite *suite = ref_suite(0x0304, 0x1301);
 	const char *why = NULL;
 	uint64_t sent;
-	struct fuzz f;
 	int sk[2];
 
-	fuzz_start(&f, "netlink messages", COUNT);
 	admin = tg_open();
-	if (!admin)
-		return fuzz_end(&f, "the module is not loaded");
+	listener = net_listener(AF_INET);
+	if (!admin || listener < 0)
+		return "the module is not loaded, or there is no loopback";
 	ref_keys_random(&keys[0], suite);
 	ref_keys_random(&keys[1], suite);
 	for (int kind = 0; kind < KINDS; kind++)
@@ -495,14 +516,26 @@ int main(void)
 	sk[1] = open_netlink();
 	if (seteuid(0))
 		abort();
-	while (!why && fuzz_next(&f))
-		why = one(&f, sk[fuzz_once(&f, 6)]);
+	while (!why && fuzz_next(f))
+		why = one(f, sk[fuzz_once(f, 6)]);
 	/* A fuzzer that is refused all the time, or never, looks at one half only. */
-	sent = accepted + refused;
-	if (!why && sent >= COUNT && (accepted < sent / 20 || refused < sent / 20))
+	sent = f->tally[ACCEPTED] + f->tally[REFUSED];
+	if (!why && sent >= ENOUGH &&
+	    (f->tally[ACCEPTED] < sent / 20 || f->tally[REFUSED] < sent / 20))
 		why = "too few messages are accepted, or refused";
-	printf("# %lu accepted, %lu refused\n", accepted, refused);
 	for (int kind = 0; kind < KINDS; kind++)
 		slot_close(&slots[kind]);
-	return fuzz_end(&f, why);
+	return why;
+}
+
+int main(void)
+{
+	static const struct fuzz_plan plan = {
+		.name = "netlink messages", .count = COUNT, .work = work,
+		.tally = { [ACCEPTED] = "accepted", [REFUSED] = "refused" },
+	};
+
+	if (net_tcp_pair(AF_INET, foreign))
+		abort();
+	return fuzz_run(&plan);
 }

@@ -8,12 +8,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
@@ -353,15 +350,9 @@ FIXTURE(full)
 
 FIXTURE_SETUP(full)
 {
-	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int fd;
-
 	memset(self, 0, sizeof(*self));
-	/* One of its own, so that nobody else's sessions count. */
-	ASSERT_EQ(0, unshare(CLONE_NEWNET));
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	ASSERT_EQ(0, ioctl(fd, SIOCSIFFLAGS, &lo));
-	close(fd);
+	/* So that nobody else's sessions count. */
+	ASSERT_TRUE(net_namespace());
 	ASSERT_TRUE(set_parameter(SESSIONS, SESSIONS_MAX));
 }
 

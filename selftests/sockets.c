@@ -2,12 +2,9 @@
 /* Which sockets take keys, from whom, and in which namespace. */
 #include <fcntl.h>
 #include <grp.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
@@ -271,19 +268,6 @@ TEST_F(socket, without_privilege)
 
 /* ---- namespaces -------------------------------------------------------- */
 
-static bool new_netns(void)
-{
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
-	int fd, err;
-
-	if (unshare(CLONE_NEWNET))
-		return false;
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	err = ioctl(fd, SIOCSIFFLAGS, &ifr);
-	close(fd);
-	return !err;
-}
-
 TEST_F(socket, of_another_namespace)
 {
 	struct pair *here = &self->p;
@@ -292,7 +276,7 @@ TEST_F(socket, of_another_namespace)
 	uint32_t id;
 
 	ASSERT_EQ(0, pair_install(here));
-	ASSERT_TRUE(new_netns());
+	ASSERT_TRUE(net_namespace());
 	ASSERT_TRUE(pair_connect(&there, 0x0304, 0x1301, AF_INET));
 
 	/* here's netlink socket, there's TCP socket, and the other way round */
@@ -323,7 +307,7 @@ TEST_F(socket, namespace_goes_with_sessions_in_it)
 
 	ASSERT_GE(child, 0);
 	if (!child) {
-		if (!new_netns() || !pair_start(&there, 0x0304, 0x1301, AF_INET))
+		if (!net_namespace() || !pair_start(&there, 0x0304, 0x1301, AF_INET))
 			_exit(1);
 		_exit(0);	/* nothing closed: exit does */
 	}

@@ -5,11 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "net.h"
 
-#define PROGRESS	20000
+#define PROGRESS	5000
+#define WORKERS_MAX	16
 
 static uint64_t mix(uint64_t z)
 {
@@ -49,44 +53,104 @@ static uint64_t number(const char *name, uint64_t otherwise)
 	return text ? strtoull(text, NULL, 0) : otherwise;
 }
 
-void fuzz_start(struct fuzz *f, const char *name, uint64_t count)
-{
-	uint32_t seed = 1;
+/* ---- the processes ------------------------------------------------------ */
 
-	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
-		abort();
-	f->name = name;
-	f->seed = number("SEED", seed);
-	f->first = number("FIRST", 0);
-	f->count = number("COUNT", count);
-	f->end = getenv("DURATION") ? net_now() + 1000 * number("DURATION", 0) : UINT64_MAX;
-	f->at = f->first - 1;
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("1..1\n# SEED=%" PRIu64 " FIRST=%" PRIu64 " COUNT=%" PRIu64 "\n", f->seed, f->first,
-	       f->count);
-}
+/* Counts that all see. */
+struct board {
+	bool stop;
+	uint64_t tally[WORKERS_MAX][FUZZ_TALLIES];
+};
 
 bool fuzz_next(struct fuzz *f)
 {
-	if (++f->at - f->first >= f->count || net_now() > f->end)
+	if (++f->at - f->first >= f->count || net_now() > f->end ||
+	    __atomic_load_n(f->stop, __ATOMIC_RELAXED))
 		return false;
 	f->state = mix(f->seed ^ mix(f->at));
-	if (f->at > f->first && !(f->at % PROGRESS))
-		printf("# input %" PRIu64 "\n", f->at);
+	if (f->at > f->first && !((f->at - f->first) % PROGRESS))
+		printf("# input %" PRIu64 ", %" PRIu64 " %s\n", f->at, f->tally[0], f->plan->tally[0]);
 	return true;
 }
 
-int fuzz_end(const struct fuzz *f, const char *failure)
+/* Exit status of a worker. */
+static int work(struct fuzz *f)
 {
-	if (!failure) {
-		printf("ok 1 - %s: %" PRIu64 " inputs of seed %" PRIu64 "\n", f->name,
-		       f->at - f->first, f->seed);
+	const char *why = net_namespace() ? f->plan->work(f) : "no network namespace (not root?)";
+
+	if (!why)
 		return 0;
-	}
-	printf("not ok 1 - %s: %s\n# again: SEED=%" PRIu64 " FIRST=%" PRIu64 " COUNT=1"
-	       " (with what led to it: FIRST=%" PRIu64 " COUNT=%" PRIu64 ")\n", f->name, failure,
-	       f->seed, f->at, f->first, f->at - f->first + 1);
+	__atomic_store_n(f->stop, true, __ATOMIC_RELAXED);
+	printf("# failed: %s\n# again: SEED=%" PRIu64 " FIRST=%" PRIu64 " COUNT=1 WORKERS=1"
+	       " (with what led to it: FIRST=%" PRIu64 " COUNT=%" PRIu64 ")\n", why, f->seed, f->at,
+	       f->first, f->at - f->first + 1);
 	return 1;
+}
+
+/* Its share of the inputs, the last one's being what is left. */
+static struct fuzz share(const struct fuzz *run, unsigned int n, unsigned int workers,
+			 struct board *board)
+{
+	struct fuzz f = *run;
+
+	f.first = run->first + n * (run->count / workers);
+	f.count = n + 1 < workers ? run->count / workers : run->first + run->count - f.first;
+	f.at = f.first - 1;
+	f.tally = board->tally[n];
+	f.stop = &board->stop;
+	return f;
+}
+
+static bool all_well(unsigned int workers)
+{
+	bool well = true;
+	int status;
+
+	while (workers--)
+		well &= wait(&status) > 0 && !status;
+	return well;
+}
+
+static void print_tallies(const struct fuzz_plan *plan, const struct board *board)
+{
+	for (int i = 0; i < FUZZ_TALLIES && plan->tally[i]; i++) {
+		uint64_t sum = 0;
+
+		for (int n = 0; n < WORKERS_MAX; n++)
+			sum += board->tally[n][i];
+		printf("%s%" PRIu64 " %s", i ? ", " : "# ", sum, plan->tally[i]);
+	}
+	printf("\n");
+}
+
+int fuzz_run(const struct fuzz_plan *plan)
+{
+	struct board *board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	unsigned int workers = number("WORKERS", sysconf(_SC_NPROCESSORS_ONLN));
+	struct fuzz run = { .plan = plan };
+	uint32_t seed = 1;
+	bool well;
+
+	if (board == MAP_FAILED || getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		abort();
+	workers = workers < 1 ? 1 : workers > WORKERS_MAX ? WORKERS_MAX : workers;
+	run.seed = number("SEED", seed);
+	run.first = number("FIRST", 0);
+	run.count = number("COUNT", plan->count);
+	run.end = getenv("DURATION") ? net_now() + 1000 * number("DURATION", 0) : UINT64_MAX;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	printf("1..1\n# SEED=%" PRIu64 " FIRST=%" PRIu64 " COUNT=%" PRIu64 " WORKERS=%u\n",
+	       run.seed, run.first, run.count, workers);
+	for (unsigned int n = 0; n < workers; n++) {
+		struct fuzz f = share(&run, n, workers, board);
+
+		if (!fork())
+			exit(work(&f));
+	}
+	well = all_well(workers);
+	print_tallies(plan, board);
+	printf("%s 1 - %s of seed %" PRIu64 "\n", well ? "ok" : "not ok", plan->name, run.seed);
+	return !well;
 }
 
 void fuzz_dump(const char *what, const void *data, size_t len)

@@ -2,10 +2,13 @@
 #include "net.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
@@ -57,24 +60,26 @@ int net_connect_to(int listener)
 	return -1;
 }
 
-int net_tcp_pair(int family, int fd[2])
+int net_tcp_pair_at(int listener, int fd[2])
 {
 	int one = 1;
-	int listener = net_listener(family);
 
-	fd[0] = -1;
-	fd[1] = -1;
-	if (listener < 0)
-		return -1;
 	fd[0] = net_connect_to(listener);
-	if (fd[0] >= 0)
-		fd[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	close(listener);
+	fd[1] = fd[0] < 0 ? -1 : accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd[1] < 0)
 		return -1;
 	setsockopt(fd[1], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	net_timeouts(fd[1], NET_DEADLINE);
 	return 0;
+}
+
+int net_tcp_pair(int family, int fd[2])
+{
+	int listener = net_listener(family);
+	int err = net_tcp_pair_at(listener, fd);
+
+	close(listener);
+	return err;
 }
 
 int net_unix_pair(int fd[2])
@@ -84,6 +89,19 @@ int net_unix_pair(int fd[2])
 	net_timeouts(fd[0], NET_DEADLINE);
 	net_timeouts(fd[1], NET_DEADLINE);
 	return 0;
+}
+
+bool net_namespace(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd, err;
+
+	if (unshare(CLONE_NEWNET))
+		return false;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	err = ioctl(fd, SIOCSIFFLAGS, &lo);
+	close(fd);
+	return !err;
 }
 
 int net_poll(int fd, int events, int ms)

@@ -18,6 +18,8 @@
  * send and receive time-outs of NET_DEADLINE, Nagle off.  0, or -1 and errno.
  */
 int net_tcp_pair(int family, int fd[2]);
+/* The same over a listener that stays. */
+int net_tcp_pair_at(int listener, int fd[2]);
 /* As socketpair(AF_UNIX, SOCK_STREAM), with the same time-outs. */
 int net_unix_pair(int fd[2]);
 /* A TCP socket that listens on loopback, or -1. */
@@ -25,6 +27,8 @@ int net_listener(int family);
 /* A TCP socket connected to the listener, or -1; NULL family from the listener. */
 int net_connect_to(int listener);
 void net_timeouts(int fd, int ms);
+/* Moves the process into a network namespace of its own, with loopback up. */
+bool net_namespace(void);
 
 /* The events of poll(2) that came within ms, 0: none. */
 int net_poll(int fd, int events, int ms);
