@@ -104,9 +104,10 @@ static void tg_error_report(struct sock *sk)
 
 /* --- calls ---------------------------------------------------------------- */
 
+/* TCP tells of bytes of records, and of urgent data, which nobody can read. */
 static __poll_t tg_poll(struct file *file, struct socket *sock, struct poll_table_struct *wait)
 {
-	__poll_t mask = tcp_poll(file, sock, wait) & ~(EPOLLIN | EPOLLRDNORM);
+	__poll_t mask = tcp_poll(file, sock, wait) & ~(EPOLLIN | EPOLLRDNORM | EPOLLPRI);
 	struct tg_session *s;
 
 	rcu_read_lock();

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -229,6 +230,104 @@ TEST_F(calls, poll_readiness)
 	EXPECT_EQ(POLLIN, net_poll(fd, POLLIN, NET_DEADLINE));	/* the next record */
 }
 
+/* Which of select(2)'s three sets the socket is in within ms. */
+enum { CAN_READ = 1, CAN_WRITE = 2, EXCEPTION = 4 };
+
+static int in_sets(int fd, int ask, int ms)
+{
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	fd_set set[3];
+	int sum = 0, n;
+
+	for (int i = 0; i < 3; i++) {
+		FD_ZERO(&set[i]);
+		if (ask & 1 << i)
+			FD_SET(fd, &set[i]);
+	}
+	n = select(fd + 1, &set[0], &set[1], &set[2], &tv);
+	for (int i = 0; i < 3 && n > 0; i++)
+		sum |= FD_ISSET(fd, &set[i]) ? 1 << i : 0;
+	return sum;
+}
+
+TEST_F(calls, select)
+{
+	uint8_t wire[2000];
+	size_t n = ref_seal(&self->p.peer.tx, REF_DATA, self->data, 1000, 0, wire);
+	int fd = self->p.fd, all = CAN_READ | CAN_WRITE | EXCEPTION;
+
+	EXPECT_EQ(CAN_WRITE, in_sets(fd, all, 0));
+	ASSERT_EQ(0, net_write(self->p.peer.fd, wire, 600));
+	EXPECT_EQ(0, in_sets(fd, CAN_READ | EXCEPTION, NET_QUIET));
+	ASSERT_EQ(0, net_write(self->p.peer.fd, wire + 600, n - 600));
+	EXPECT_EQ(CAN_READ, in_sets(fd, CAN_READ, NET_DEADLINE));
+	EXPECT_EQ(400, recv(fd, self->got, 400, 0));
+	EXPECT_EQ(CAN_READ | CAN_WRITE, in_sets(fd, all, 0));	/* the rest of the record */
+	EXPECT_EQ(600, recv(fd, self->got, 1000, 0));
+	EXPECT_EQ(CAN_WRITE, in_sets(fd, all, 0));
+	/* The end is readable, and can be written to. */
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	EXPECT_EQ(CAN_READ, in_sets(fd, CAN_READ, NET_DEADLINE));
+	EXPECT_EQ(CAN_READ | CAN_WRITE, in_sets(fd, all, 0));
+	EXPECT_EQ(0, recv(fd, self->got, 1, 0));
+}
+
+TEST_F(calls, select_full_and_failed)
+{
+	int fd = self->p.fd, all = CAN_READ | CAN_WRITE | EXCEPTION;
+	uint8_t type, wire[100];
+	size_t n;
+
+	while (send(fd, self->data, BUF_SIZE, MSG_DONTWAIT) > 0)
+		;
+	EXPECT_EQ(0, in_sets(fd, all, 0));
+	while (in_sets(fd, CAN_WRITE, 0) != CAN_WRITE)
+		ASSERT_LT(0, peer_recv(&self->p.peer, &type, self->got, BUF_SIZE));
+	n = ref_seal(&self->p.peer.tx, REF_DATA, "f", 1, 0, wire);
+	wire[n - 1] ^= 1;
+	ASSERT_EQ(0, net_write(self->p.peer.fd, wire, n));
+	/* The record is there; what it is shows when it is read, and from then on. */
+	EXPECT_EQ(CAN_READ, in_sets(fd, CAN_READ, NET_DEADLINE));
+	EXPECT_EQ(-1, recv(fd, self->got, 1, 0));
+	EXPECT_EQ(EBADMSG, errno);
+	EXPECT_EQ(CAN_READ | CAN_WRITE, in_sets(fd, all, 0));
+}
+
+/* TCP's urgent data is no part of TLS: nobody is told of what cannot be read. */
+TEST_F(calls, urgent_data_is_no_exception)
+{
+	uint8_t wire[100];
+	size_t n = ref_seal(&self->p.peer.tx, REF_DATA, "u", 1, 0, wire);
+
+	ASSERT_EQ(n, send(self->p.peer.fd, wire, n, MSG_OOB));
+	EXPECT_EQ(CAN_READ, in_sets(self->p.fd, CAN_READ, NET_DEADLINE));
+	EXPECT_EQ(0, in_sets(self->p.fd, EXCEPTION, 0));
+	EXPECT_EQ(0, net_poll(self->p.fd, POLLPRI, 0));
+	EXPECT_EQ(1, recv(self->p.fd, self->got, 10, 0));
+	EXPECT_EQ('u', self->got[0]);
+}
+
+/* Level-triggered: told of again as long as there is something. */
+TEST_F(calls, epoll_level)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	uint8_t wire[2000];
+	size_t n = ref_seal(&self->p.peer.tx, REF_DATA, self->data, 1000, 0, wire);
+	int ep = epoll_create1(0);
+
+	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, self->p.fd, &ev));
+	ASSERT_EQ(0, net_write(self->p.peer.fd, wire, 600));
+	EXPECT_EQ(0, epoll_wait(ep, &ev, 1, NET_QUIET));
+	ASSERT_EQ(0, net_write(self->p.peer.fd, wire + 600, n - 600));
+	for (int i = 0; i < 5; i++) {
+		ASSERT_EQ(1, epoll_wait(ep, &ev, 1, NET_DEADLINE));
+		EXPECT_EQ(EPOLLIN, ev.events);
+		EXPECT_EQ(200, recv(self->p.fd, self->got, 200, MSG_DONTWAIT));
+	}
+	EXPECT_EQ(0, epoll_wait(ep, &ev, 1, 0));
+	close(ep);
+}
+
 TEST_F(calls, epoll_edge)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
@@ -303,6 +402,25 @@ TEST_F(calls, more)
 	ASSERT_EQ(100, send(self->p.fd, self->data + 200, 100, 0));
 	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 300));
 	GOT(0, 300);
+}
+
+/* The cork is TCP's: records gather behind it, and all are out when it is pulled, or at the end. */
+TEST_F(calls, cork)
+{
+	int on = 1, off = 0, fd = self->p.fd;
+
+	ASSERT_EQ(0, setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on)));
+	for (int i = 0; i < 10; i++)
+		ASSERT_EQ(100, send(fd, self->data + 100 * i, 100, 0));
+	ASSERT_EQ(0, setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off)));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 1000));
+	GOT(0, 1000);
+	ASSERT_EQ(0, setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on)));
+	ASSERT_EQ(100, send(fd, self->data, 100, 0));
+	ASSERT_EQ(0, shutdown(fd, SHUT_WR));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 100));
+	GOT(0, 100);
+	EXPECT_TRUE(peer_expect_end(&self->p.peer));
 }
 
 /* What was sent "with more to come" goes out at the latest when the sender ends. */
