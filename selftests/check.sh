@@ -226,7 +226,7 @@ start_suite interop-user timeout --foreground -k 5 1200 selftests/interop.sh use
 start_suite fuzz-corpus timeout --foreground -k 5 600 selftests/fuzz.sh corpus
 start_suite secrets timeout --foreground -k 5 600 selftests/secrets.sh
 wait
-debug_programs=(build/selftests/faults build/selftests/races)
+debug_programs=(build/selftests/{faults,races,install_races})
 [ $all = no ] || debug_programs=("${programs[@]}")
 suites+=(debug-kernel)
 run_suite debug-kernel suite_debug_kernel

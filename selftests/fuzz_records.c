@@ -13,14 +13,11 @@
  * by its own counter, or failed at it: what lies behind the end does not.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -356,19 +353,6 @@ static unsigned int reached(uint64_t opened)
 
 /* ---- the connection ------------------------------------------------------------ */
 
-/* Records opened in this namespace. */
-static uint64_t records_opened(void)
-{
-	char text[8192], *at;
-	ssize_t n = pread(our.counters, text, sizeof(text) - 1, 0);
-
-	text[n > 0 ? n : 0] = 0;
-	at = strstr(text, "\nrx_records ");
-	if (!at)
-		abort();
-	return strtoull(at + strlen("\nrx_records "), NULL, 10);
-}
-
 /* The kernel's end of it gets what it is to seal and open with as they are now. */
 static bool connect_pair(struct fuzz *f, struct pair *p)
 {
@@ -561,7 +545,7 @@ static const char *peer_reads(struct pair *p)
 static const char *one(struct fuzz *f)
 {
 	static struct pair p;
-	uint64_t before = records_opened();
+	uint64_t before = tg_counter(our.counters, "rx_records");
 	const char *why;
 	int reader = -1;
 
@@ -579,7 +563,7 @@ static const char *one(struct fuzz *f)
 	net_reset(p.peer.fd);
 	ref_keys_free(&p.peer.rx);
 	ref_keys_free(&p.peer.tx);
-	f->tally[REACHED] += reached(records_opened() - before);
+	f->tally[REACHED] += reached(tg_counter(our.counters, "rx_records") - before);
 	if (why) {
 		printf("# %s%s, %s, role %d, %zu bytes of data\n", st.relay ? "relay to " : "socket",
 		       !st.relay ? "" : st.local ? "UNIX" : "TCP", p.suite->name, st.role,
@@ -597,7 +581,7 @@ static const char *work(struct fuzz *f)
 	our.tg = tg_open();
 	our.listener[0] = net_listener(AF_INET);
 	our.listener[1] = net_listener(AF_INET6);
-	our.counters = open("/proc/self/net/tlsgate_stat", O_RDONLY | O_CLOEXEC);
+	our.counters = tg_counters();
 	if (!our.tg || our.listener[0] < 0 || our.listener[1] < 0 || our.counters < 0)
 		return "the module is not loaded, or there is no loopback";
 	while (!why && fuzz_next(f))

@@ -2,8 +2,11 @@
 #include "tg.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <poll.h>
 #include <netlink/genl/ctrl.h>
@@ -414,6 +417,27 @@ int tg_relay_new(struct tg *tg, struct tg_who who, int relay_fd, int idle_timeou
 	    (idle_timeout >= 0 && nla_put_u32(msg, TLSGATE_A_IDLE_TIMEOUT, idle_timeout)))
 		abort();
 	return tg_call(tg, msg, NULL, NULL);
+}
+
+/* ---- counters ---------------------------------------------------------- */
+
+int tg_counters(void)
+{
+	return open("/proc/self/net/tlsgate_stat", O_RDONLY | O_CLOEXEC);
+}
+
+uint64_t tg_counter(int counters, const char *name)
+{
+	char text[8192], key[100], *at;
+	ssize_t n = pread(counters, text + 1, sizeof(text) - 2, 0);
+
+	snprintf(key, sizeof(key), "\n%s ", name);
+	text[0] = '\n';
+	text[n > 0 ? n + 1 : 1] = '\0';
+	at = strstr(text, key);
+	if (!at)
+		abort();
+	return strtoull(at + strlen(key), NULL, 10);
 }
 
 /* ---- events ------------------------------------------------------------ */

@@ -117,6 +117,11 @@ int tg_session_rekey(struct tg *tg, struct tg_who who);
 int tg_session_del(struct tg *tg, struct tg_who who, int how);	/* how < 0: absent */
 int tg_relay_new(struct tg *tg, struct tg_who who, int relay_fd, int idle_timeout);
 
+/* The counters of this process's network namespace, opened; -1 if there are none. */
+int tg_counters(void);
+/* One of them by its name in /proc/net/tlsgate_stat; aborts if there is none such. */
+uint64_t tg_counter(int counters, const char *name);
+
 /* Joins "events" on this socket, which should then serve nothing else. */
 int tg_listen(struct tg *tg);
 /* The next event of command cmd about session id, others skipped; 0 or -ETIMEDOUT. */
