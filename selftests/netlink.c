@@ -335,6 +335,87 @@ TEST_F(refused, unknown_attribute)
 	RUN(unknown);
 }
 
+/* Of an attribute that is there twice the last one counts, whatever the first one said. */
+TEST_F(refused, twice)
+{
+	static const struct {
+		const char *what;
+		int attr, width;
+		uint32_t bad;
+	} rows[] = {
+		{ "fd", TLSGATE_A_FD, 4, 999 },
+		{ "version", TLSGATE_A_VERSION, 2, 0x0302 },
+		{ "suite", TLSGATE_A_SUITE, 2, 1 },
+		{ "role", TLSGATE_A_ROLE, 1, 2 },
+	};
+	struct pair *p = &self->p;
+	struct tg_install in = tg_install_on(p->fd, &p->tx, &p->rx);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct tg_edit last = { TG_APPEND, 0, rows[i].attr, &rows[i].bad, rows[i].width };
+
+		EXPECT_NE(0, tg_call(p->tg, tg_install_msg(p->tg, &in, &last), NULL, NULL))
+			TH_LOG("%s", rows[i].what);
+		EXPECT_TRUE(tg_names(p->tg, 0, rows[i].attr))
+			TH_LOG("%s: '%s'", rows[i].what, p->tg->ack.msg);
+		EXPECT_TRUE(still_plain(p)) TH_LOG("%s", rows[i].what);
+	}
+	struct tg_edit same = { TG_APPEND, 0, TLSGATE_A_FD, &p->fd, 4 };
+
+	EXPECT_EQ(0, tg_call(p->tg, tg_install_msg(p->tg, &in, &same), NULL, NULL))
+		TH_LOG("%s", p->tg->ack.msg);
+}
+
+/* An attribute where it does not belong, in a shape that is not its own. */
+struct shape {
+	const char *what;
+	int omit;		/* attribute of SESSION_NEW that this stands for */
+	int type;		/* with its flags */
+	int inner, claim;	/* an attribute within: type, and the length it claims */
+	size_t len;		/* bytes in all */
+};
+
+static const struct shape shapes[] = {
+	{ "tx without the flag of a nest", TLSGATE_A_TX, TLSGATE_A_TX, TLSGATE_KEYS_A_KEY, 20, 20 },
+	{ "tx empty", TLSGATE_A_TX, TLSGATE_A_TX | NLA_F_NESTED, 0, 0, 0 },
+	{ "tx of less than a header", TLSGATE_A_TX, TLSGATE_A_TX | NLA_F_NESTED,
+	  TLSGATE_KEYS_A_KEY, 4, 3 },
+	{ "a key longer than its nest", TLSGATE_A_TX, TLSGATE_A_TX | NLA_F_NESTED,
+	  TLSGATE_KEYS_A_KEY, 400, 20 },
+	{ "a key shorter than its header", TLSGATE_A_RX, TLSGATE_A_RX | NLA_F_NESTED,
+	  TLSGATE_KEYS_A_KEY, 3, 20 },
+	{ "a nest within the nest", TLSGATE_A_RX, TLSGATE_A_RX | NLA_F_NESTED,
+	  TLSGATE_A_RX | NLA_F_NESTED, 24, 24 },
+	{ "a key that is a nest", TLSGATE_A_RX, TLSGATE_A_RX | NLA_F_NESTED,
+	  TLSGATE_KEYS_A_KEY | NLA_F_NESTED, 20, 20 },
+	{ "a version that is a nest", TLSGATE_A_VERSION, TLSGATE_A_VERSION | NLA_F_NESTED, 0, 0, 2 },
+	{ "a version in network order", TLSGATE_A_VERSION,
+	  TLSGATE_A_VERSION | NLA_F_NET_BYTEORDER, 0, 0, 2 },
+};
+
+TEST_F(refused, nested_wrongly)
+{
+	struct pair *p = &self->p;
+	struct tg_install in = tg_install_on(p->fd, &p->tx, &p->rx);
+
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
+		const struct shape *s = &shapes[i];
+		struct tg_edit omit = { TG_OMIT, 0, s->omit };
+		struct nl_msg *msg = tg_install_msg(p->tg, &in, &omit);
+		struct nlattr inner = { .nla_len = s->claim, .nla_type = s->inner };
+		uint8_t body[64] = { 0 };
+		int err;
+
+		memcpy(body, &inner, sizeof(inner));
+		ASSERT_EQ(0, nla_put(msg, s->type, s->len, body));
+		err = tg_call(p->tg, msg, NULL, NULL);
+		EXPECT_TRUE(err == -EINVAL || err == -ERANGE) TH_LOG("%s: %d", s->what, err);
+		EXPECT_TRUE(p->tg->ack.msg[0] || p->tg->ack.missing >= 0) TH_LOG("%s", s->what);
+		EXPECT_TRUE(still_plain(p)) TH_LOG("%s", s->what);
+	}
+	EXPECT_EQ(0, pair_install(p)) TH_LOG("%s", p->tg->ack.msg);
+}
+
 TEST_F(refused, largest_values_are_taken)
 {
 	struct pair *p = &self->p;
