@@ -75,6 +75,6 @@ help:
 	@echo '                  (ICOUNT=1: instructions, in a guest: exact on a busy machine, too)'
 	@echo 'make bench-profile  the guest'"'"'s instructions by kernel function'
 	@echo 'make fuzz SECONDS=N  every fuzz target for so long; TARGETS="a b" for some'
-	@echo 'make style        checkpatch --strict, sparse and W=1 over kmod/'
+	@echo 'make style        checkpatch --strict, coccinelle, sparse and W=1 over kmod/'
 	@echo 'make clean        removes build/'
 	@echo 'V=1 shows the commands. check and demo install the Debian packages they need.'

@@ -12,6 +12,7 @@ KST_TARBALL := /usr/src/linux-source-6.12.tar.xz
 # From the kernel's own tree, never copied into ours.
 KST_MEMBERS := tools/testing/selftests/kselftest.h tools/testing/selftests/kselftest_harness.h \
 	scripts/checkpatch.pl scripts/spelling.txt scripts/const_structs.checkpatch \
+	scripts/coccinelle \
 	Documentation/netlink/genetlink-c.yaml tools/net/ynl/lib
 
 .PHONY: kselftests linux-tools

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# make style: checkpatch --strict over kmod/, then sparse and W=1 over the module built for 6.12.
-# Exits 0 only when none of them says anything.
+# make style: checkpatch --strict and the kernel's coccinelle rules over kmod/, then sparse and W=1 over
+# the module built for 6.12. Exits 0 only when none of them says anything. Ends with the module's size.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,6 +29,8 @@ ln -sfn ../../kmod build/style/kmod
 	--no-summary --show-types -f "${sources[@]}") > build/style/checkpatch.log
 ! grep -vE "$exempt" build/style/checkpatch.log || failed=1
 
+selftests/cocci.sh || failed=1
+
 echo "style: sparse and W=1 for $release"
 rm -rf "$out"
 make -j2 module KDIR=build/kernels/6.12/headers KOUT="$out" KARGS='C=2 W=1' > $log 2>&1 || {
@@ -37,5 +39,24 @@ make -j2 module KDIR=build/kernels/6.12/headers KOUT="$out" KARGS='C=2 W=1' > $l
 }
 # Remarks about the kernel's own headers are not ours to mend.
 ! grep -E "kmod/.*(warning|error):" $log || failed=1
+
+# Without comments and blank lines; no string of the module's holds the start of a comment.
+code_lines() {
+	awk '{
+		line = ""
+		while ($0 != "") {
+			mark = inside ? "*/" : "/*"
+			at = index($0, mark)
+			part = at ? substr($0, 1, at - 1) : $0
+			line = inside ? line : line part
+			$0 = at ? substr($0, at + 2) : ""
+			inside = at ? !inside : inside
+		}
+		sub("//.*", "", line)
+		lines += line ~ /[^ \t]/
+	} END { print lines }' "$@"
+}
+echo "style: kmod/ has $(code_lines "${sources[@]}") lines of code," \
+	"$(cat "${sources[@]}" | wc -l) with comments and blank ones"
 
 [ $failed -eq 0 ] && echo "style: clean" || { echo "style: failed" >&2; exit 1; }
