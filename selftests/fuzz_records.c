@@ -432,7 +432,7 @@ static void print_file(const char *path)
 	FILE *file = fopen(path, "r");
 
 	while (file && fgets(line, sizeof(line), file))
-		printf("# %.110s%s", line, strchr(line, '\n') && strlen(line) <= 110 ? "" : "\n");
+		printf("# %.*s\n", (int)strcspn(line, "\n"), line);
 	if (file)
 		fclose(file);
 }
@@ -565,7 +565,8 @@ static const char *one(struct fuzz *f)
 	ref_keys_free(&p.peer.tx);
 	f->tally[REACHED] += reached(tg_counter(our.counters, "rx_records") - before);
 	if (why) {
-		printf("# %s%s, %s, role %d, %zu bytes of data\n", st.relay ? "relay to " : "socket",
+		printf("# %s%s, %s, role %d, %zu bytes of data\n",
+		       st.relay ? "relay to " : "socket",
 		       !st.relay ? "" : st.local ? "UNIX" : "TCP", p.suite->name, st.role,
 		       st.data_len);
 		fuzz_dump("stream", st.wire, st.wire_len);

@@ -376,7 +376,8 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-	{ "tx without the flag of a nest", TLSGATE_A_TX, TLSGATE_A_TX, TLSGATE_KEYS_A_KEY, 20, 20 },
+	{ "tx without the flag of a nest", TLSGATE_A_TX, TLSGATE_A_TX,
+	  TLSGATE_KEYS_A_KEY, 20, 20 },
 	{ "tx empty", TLSGATE_A_TX, TLSGATE_A_TX | NLA_F_NESTED, 0, 0, 0 },
 	{ "tx of less than a header", TLSGATE_A_TX, TLSGATE_A_TX | NLA_F_NESTED,
 	  TLSGATE_KEYS_A_KEY, 4, 3 },

@@ -68,7 +68,8 @@ bool fuzz_next(struct fuzz *f)
 		return false;
 	f->state = mix(f->seed ^ mix(f->at));
 	if (f->at > f->first && !((f->at - f->first) % PROGRESS))
-		printf("# input %" PRIu64 ", %" PRIu64 " %s\n", f->at, f->tally[0], f->plan->tally[0]);
+		printf("# input %" PRIu64 ", %" PRIu64 " %s\n", f->at, f->tally[0],
+		       f->plan->tally[0]);
 	return true;
 }
 
