@@ -25,7 +25,7 @@
 #include "lib/pair.h"
 
 #define COUNT		400
-#define RECORDS		28
+#define RECORDS		48
 #define STREAM		(256 * 1024)
 #define PATIENCE	(9 * NET_DEADLINE)	/* for a machine that is busy elsewhere */
 
@@ -320,11 +320,11 @@ static void stream_make(struct fuzz *f, struct peer *peer)
 	       !(st.wrong && fuzz_once(f, 3))) {
 		if (clean || fuzz_once(f, 4))
 			add_data(f, peer);
-		else if (fuzz_once(f, 16))
+		else if (fuzz_once(f, 24))
 			add_bad(f, peer);
 		else
 			add_odd(f, peer);
-		if (!clean && !st.cut && fuzz_once(f, 16))
+		if (!clean && !st.cut && fuzz_once(f, 20))
 			spoil(f);
 	}
 	if (fuzz_once(f, 2)) {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -87,6 +88,24 @@ static int work(struct fuzz *f)
 	return 1;
 }
 
+/*
+ * The kernel patches its code when a family first connects (net_get_random_once),
+ * and an emulated CPU may run into the breakpoint that the other one has just
+ * taken away.  So not while two workers connect.
+ */
+static void connect_once(void)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	int fd[2];
+
+	for (int i = 0; i < 2; i++) {
+		if (net_tcp_pair(families[i], fd))
+			continue;
+		close(fd[0]);
+		close(fd[1]);
+	}
+}
+
 /* Its share of the inputs, the last one's being what is left. */
 static struct fuzz share(const struct fuzz *run, unsigned int n, unsigned int workers,
 			 struct board *board)
@@ -142,6 +161,7 @@ int fuzz_run(const struct fuzz_plan *plan)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("1..1\n# SEED=%" PRIu64 " FIRST=%" PRIu64 " COUNT=%" PRIu64 " WORKERS=%u\n",
 	       run.seed, run.first, run.count, workers);
+	connect_once();
 	for (unsigned int n = 0; n < workers; n++) {
 		struct fuzz f = share(&run, n, workers, board);
 
