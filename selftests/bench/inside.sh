@@ -32,18 +32,18 @@ rows() {
 		download|get|$bulk|1||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
 		upload|put|$bulk|1||$relays tlsgate-unix plain-relay none
 		transact-64|get|64|$small||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
-		transact-1k|get|1024|$small||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
+		transact-1k|get|1024|$small||$relays tlsgate-kernel nginx-http nginx-http-ktls tlsgate-unix plain-relay none
 		transact-16k|get|16384|$small||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
 		download-chacha20|get|$bulk|1|-c TLS_CHACHA20_POLY1305_SHA256|$others
 		upload-chacha20|put|$bulk|1|-c TLS_CHACHA20_POLY1305_SHA256|$others
 		download-aes256|get|$bulk|1|-c TLS_AES_256_GCM_SHA384|$others
 		upload-aes256|put|$bulk|1|-c TLS_AES_256_GCM_SHA384|$others
 		both-ways|both|$bulk|1||$relays plain-relay none
-		churn|churn|1024|$((times / 4))||$relays nginx-http nginx-http-ktls plain-relay none
+		churn|churn|1024|$((times / 4))||$relays tlsgate-kernel nginx-http nginx-http-ktls plain-relay none
 		socket-send-256|send|256|$times||$sockets
 		socket-send-16k|send|16384|$times||$sockets
 		socket-sendfile-64k|sendfile|65536|$times||$sockets
-		resume|resume|1024|$((times / 4))||$others nginx-http
+		resume|resume|1024|$((times / 4))||$others tlsgate-kernel nginx-http
 	ROWS
 }
 
@@ -63,7 +63,7 @@ suite_of() {
 # instructions JOB SIZE COUNT OPTIONS SUBJECT: of the whole guest, for COUNT operations.
 instructions() {
 	local job=$1 size=$2 count=$3 options=$4 subject=$5
-	[[ $(ends_of "$subject") != - ]] || options+=" -p"
+	[[ $(ends_of "$subject" "$job") != - ]] || options+=" -p"
 	case $subject in
 	*-socket) "$bench/sockets" "${subject%-socket}" "$job" "$size" "$count" ;;
 	# shellcheck disable=SC2086 # a list of flags
@@ -82,7 +82,7 @@ measure() {
 	per=$((used / count))
 	((count > 1)) || per=$(awk "BEGIN { printf \"%.3f\", $used / ($got + $sent) }")
 	printf '%-20s %-16s %12s\n' "$row" "$subject" "$per"
-	echo "$row,$subject,$job,$(ends_of "$subject"),$(suite_of "$options"),$got,$sent,$count,$used" \
+	echo "$row,$subject,$job,$(ends_of "$subject" "$job"),$(suite_of "$options"),$got,$sent,$count,$used" \
 		>> "$OUT/raw.csv"
 }
 

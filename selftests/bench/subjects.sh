@@ -4,7 +4,7 @@
 # Who is measured.  Each subject is a port of loopback that leads to the one
 # backend, or serves as it would; $tmp, spawn and ready are those of lib.sh.
 #
-# ends_of SUBJECT: where the AEADs of a transfer run, client first: u in
+# ends_of SUBJECT JOB: where the AEADs of a transfer run, client first: u in
 # userspace, k in the kernel; - where there is no TLS.
 
 backend_port=9000
@@ -12,16 +12,17 @@ backend_socket=$tmp/backend.sock
 
 declare -A port_of=(
 	[none]=$backend_port [plain-relay]=9001
-	[tlsgate]=9010 [tlsgate-unix]=9011 [tlsgate-user]=9012
+	[tlsgate]=9010 [tlsgate-unix]=9011 [tlsgate-user]=9012 [tlsgate-kernel]=9013
 	[nginx-stream]=9020 [nginx-http]=9021 [nginx-http-ktls]=9022
 	[haproxy]=9030 [hitch]=9040 [stunnel]=9050 [ktls-splice]=9060
 )
 
 ends_of() {
-	case $1 in
-	none|plain-*) echo - ;;
-	*-socket) echo kk ;;
-	tlsgate|tlsgate-unix|nginx-http-ktls|ktls-splice) echo uk ;;
+	case $1:$2 in
+	none:*|plain-*:*) echo - ;;
+	*-socket:*) echo kk ;;
+	tlsgate:churn|tlsgate:resume) echo uu ;;	# too short to be handed over
+	tlsgate:*|tlsgate-unix:*|tlsgate-kernel:*|nginx-http-ktls:*|ktls-splice:*) echo uk ;;
 	*) echo uu ;;
 	esac
 }
@@ -129,8 +130,9 @@ start_stunnel() {
 start() {
 	case $1 in
 	none) ;;
-	tlsgate) start_tlsgate tlsgate "127.0.0.1:$backend_port" kernel ;;
-	tlsgate-unix) start_tlsgate tlsgate-unix "unix:$backend_socket" kernel ;;
+	tlsgate) start_tlsgate tlsgate "127.0.0.1:$backend_port" auto ;;
+	tlsgate-kernel) start_tlsgate tlsgate-kernel "127.0.0.1:$backend_port" kernel ;;
+	tlsgate-unix) start_tlsgate tlsgate-unix "unix:$backend_socket" auto ;;
 	tlsgate-user) start_tlsgate tlsgate-user "127.0.0.1:$backend_port" user ;;
 	tlsgate-two) start_tlsgate tlsgate-two "127.0.0.1:$backend_port" user 2 ;;
 	plain-relay|nginx-*) [[ -n ${pid_of[nginx]:-} ]] || start_nginx ;;

@@ -9,8 +9,8 @@ import ssl
 import struct
 import threading
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, echo, free_port, log_text, need, path, run,
-                            test, wait_until)
+from daemonlib.gate import (DEADLINE, Backend, Gate, echo, echo_at_once, free_port, log_text, need,
+                            path, run, send_some, test, wait_until)
 
 
 @test
@@ -21,42 +21,18 @@ def relays_both_ways():
                 echo(connection)
 
 
-def send_some(connection, data):
-    try:
-        return connection.send(data)
-    except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-        return 0
-
-
-def receive_some(connection):
-    try:
-        piece = connection.recv(1 << 16)
-        need(piece, "end before all bytes came back")
-        return piece
-    except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-        return b""
-
-
 @test
 def backpressure_does_not_lose_bytes():
     data = os.urandom(1 << 20) * 24
     with Backend().echo() as backend, Gate("serve", backend.address) as gate, \
             gate.connect() as connection:
         connection.setblocking(False)
-        sent = got = 0
+        sent = 0
         # nothing is read until everything in between is full
         while select.select([], [connection], [], 0.5)[1]:
             sent += send_some(connection, data[sent:sent + (1 << 16)])
         need(sent < len(data), "24 MiB fitted into the buffers between")
-        while got < len(data):
-            ready = select.select([connection], [connection] if sent < len(data) else [], [],
-                                  DEADLINE)
-            need(ready[0] or ready[1] or connection.pending(), "stuck at %d of %d" % (got, sent))
-            if sent < len(data):
-                sent += send_some(connection, data[sent:sent + (1 << 16)])
-            piece = receive_some(connection)
-            need(piece == data[got:got + len(piece)], "wrong bytes at %d" % got)
-            got += len(piece)
+        echo_at_once(connection, data, sent)
 
 
 @test

@@ -250,3 +250,34 @@ def echo(connection, data=b"hello"):
         need(piece, "end before all %d bytes came back" % len(data))
         got += piece
     need(got == data, "other bytes came back")
+
+
+def send_some(connection, data):
+    try:
+        return connection.send(data)
+    except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        return 0
+
+
+def receive_some(connection):
+    try:
+        piece = connection.recv(1 << 16)
+        need(piece, "end before all bytes came back")
+        return piece
+    except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+        return b""
+
+
+def echo_at_once(connection, data, sent=0):
+    """Both directions carry data at the same time; sent bytes of it are under way already."""
+    connection.setblocking(False)
+    got = 0
+    while got < len(data):
+        ready = select.select([connection], [connection] if sent < len(data) else [], [], DEADLINE)
+        need(ready[0] or ready[1] or connection.pending(), "stuck at %d of %d" % (got, sent))
+        if sent < len(data):
+            sent += send_some(connection, data[sent:sent + (1 << 16)])
+        piece = receive_some(connection)
+        need(piece == data[got:got + len(piece)], "wrong bytes at %d" % got)
+        got += len(piece)
+    connection.settimeout(DEADLINE)

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import select
 import shutil
 import signal
@@ -12,8 +13,8 @@ import socket
 import subprocess
 import threading
 
-from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, log_text, need,
-                            test, wait_until)
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, echo_at_once,
+                            log_text, need, path, test, wait_until)
 
 CCM = "--ciphersuites=TLS_AES_128_CCM_SHA256"    # the engine has it, the module does not
 
@@ -161,9 +162,11 @@ def a_refused_session_falls_back():
             Gate("serve", backend.address, CCM, path="auto") as inner:
         with Gate("connect", "localhost:%d" % inner.port, "--ca=ca.pem", CCM,
                   path="auto") as outer, outer.connect_plain() as plain:
-            echo(plain, os.urandom(50000))
+            echo(plain, os.urandom(300000))
             wait_until(lambda: "refused the session" in log_text(), "a line with the reason")
             need("data path: user for this connection" in log_text(), "which path was taken")
+            echo(plain, os.urandom(300000))
+        need(log_text().count("refused the session") == 1, "refused once: " + log_text())
 
 
 @test
@@ -190,7 +193,7 @@ def the_user_limit_of_relays_is_told():
             need(len(held) < 200, "200 relays with 64 descriptors allowed")
             connection = gate.connect()
             try:
-                echo(connection)
+                echo(connection, bytes(100000))     # worth handing over
                 held.append(connection)
             except OSError:             # the keys were in already: closed, and said so
                 wait_until(lambda: "RLIMIT_NOFILE" in log_text(), "a line with the reason")
@@ -218,14 +221,6 @@ def the_peers_record_size_is_kept():
         finally:
             client.stdin.close()
             client.wait(DEADLINE)
-
-
-@test
-def auto_takes_the_kernel():
-    with Backend().echo() as backend, Gate("serve", backend.address, path="auto") as gate:
-        need("data path: kernel" in log_text(), log_text())
-        with gate.connect() as connection:
-            echo(connection)
 
 
 @test
@@ -258,3 +253,168 @@ def hands_over_without_a_ticket_too():
             with gate.connect_plain():              # and now nobody waits for one
                 handed_over(6)
         need(server.sessions == ["new"] * 6, "handshakes: %s" % server.sessions)
+
+
+# ---- --data-path=auto: handed over when it is worth it ------------------------------------
+
+
+class Adaptive(Gate):
+    def __init__(self, mode, backend, *options):
+        super().__init__(mode, backend, "--verbose", "--workers=1", *options, path="auto")
+        need("data path: kernel, once" in log_text(), log_text())
+
+
+def counted(word):
+    """Of the worker that has ended: how many connections it says were relayed there."""
+    return int(re.search(r"ends: .*?(\d+) %s" % word, log_text()).group(1))
+
+
+@test
+def short_connections_stay_here():
+    with Backend().echo() as backend, Adaptive("serve", backend.address) as gate:
+        for number in range(1, 11):     # several: a slow machine may take too long over one
+            with gate.connect() as connection:
+                echo(connection)
+                connection.unwrap()
+            wait_until(lambda: log_text().count(", data path: ") == number, "one line each")
+        lines = log_text()
+    here, kernel = lines.count(", data path: user"), lines.count(", data path: kernel, session")
+    need(here, "not one stayed: " + lines)
+    need((counted("here"), counted("relayed by the kernel")) == (here, kernel), log_text())
+
+
+@test
+def kernel_hands_over_short_ones_too():
+    with Backend().echo() as backend:
+        with Gate("serve", backend.address, "--verbose", "--workers=1", path="kernel") as gate, \
+                gate.connect() as connection:
+            echo(connection)
+            connection.unwrap()
+        need((counted("here"), counted("relayed by the kernel")) == (0, 1), log_text())
+
+
+@test
+def a_download_is_handed_over_on_its_way():
+    data = os.urandom(1 << 20) * 16
+    with Backend() as backend, Adaptive("serve", backend.address) as gate, \
+            gate.connect() as connection:
+        plain = backend.accept()
+        threading.Thread(target=plain.sendall, args=(data,), daemon=True).start()
+        got = connection.recv(1)
+        while len(got) < len(data):
+            got += connection.recv(1 << 20)
+        need(got == data, "other bytes came")
+        carried = sessions()[0]["tx_bytes"]
+        need(carried > len(data) / 2, "the kernel carried %d of %d" % (carried, len(data)))
+        plain.close()
+
+
+@test
+def an_upload_is_handed_over_on_its_way():
+    data = os.urandom(1 << 20) * 16
+    with Backend() as backend, Adaptive("serve", backend.address) as gate, \
+            gate.connect() as connection:
+        plain = backend.accept()
+        threading.Thread(target=connection.sendall, args=(data,), daemon=True).start()
+        got = plain.recv(1)
+        while len(got) < len(data):
+            got += plain.recv(1 << 20)
+        need(got == data, "other bytes came")
+        carried = sessions()[0]["rx_bytes"]
+        need(carried > len(data) / 2, "the kernel carried %d of %d" % (carried, len(data)))
+        plain.close()
+
+
+@test
+def handed_over_while_both_directions_carry():
+    with Backend().echo() as backend, Adaptive("serve", backend.address) as gate:
+        for number in range(1, 9):
+            with gate.connect() as connection:
+                for size in (1, 5000, 30000, 100000, random.randrange(4 << 20)):
+                    echo_at_once(connection, os.urandom(size))
+                handed_over(number)
+                connection.unwrap()
+
+
+@test
+def an_idle_one_is_handed_over_and_outlives_the_daemon():
+    with Backend().echo() as backend:
+        gate = Adaptive("serve", backend.address)
+        connection = gate.connect()
+        handed_over(1)
+        for pid in [gate.process.pid, *gate.workers(), *gate.keyd()]:
+            os.kill(pid, signal.SIGKILL)
+        gate.process.wait()
+        echo(connection, os.urandom(100000))
+        connection.unwrap()
+
+
+@test
+def a_stop_hands_over_what_stayed_here():
+    with Backend().echo() as backend:
+        with Adaptive("serve", backend.address) as gate:
+            connection = gate.connect()
+            echo(connection)
+        echo(connection, os.urandom(100000))
+        connection.unwrap()
+
+
+@test
+def a_reload_hands_over_what_stayed_here():
+    with Backend().echo() as backend, Adaptive("serve", backend.address) as gate, \
+            gate.connect() as connection:
+        echo(connection)
+        old = gate.workers()
+        gate.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: not os.path.exists("/proc/%d" % old[0]), "the old worker ends")
+        handed_over(1)
+        echo(connection, os.urandom(100000))
+        connection.unwrap()
+
+
+@test
+def a_half_closed_one_stays_here():
+    data = os.urandom(1 << 20)
+    with Backend() as backend, Adaptive("serve", backend.address) as inner, \
+            Adaptive("connect", "localhost:%d" % inner.port, "--ca=ca.pem") as outer, \
+            outer.connect_plain() as plain:
+        plain.sendall(b"request")
+        plain.shutdown(socket.SHUT_WR)
+        server = backend.accept()
+        request = b""
+        while piece := server.recv(100):
+            request += piece
+        need(request == b"request", "the backend got %r" % request)
+        threading.Thread(target=lambda: (server.sendall(data), server.close()), daemon=True).start()
+        got = b""
+        while piece := plain.recv(1 << 16):
+            got += piece
+        need(got == data, "other bytes came: %d of %d" % (len(got), len(data)))
+
+
+@test
+def key_updates_before_the_hand_over():
+    with Backend().echo() as backend, Adaptive("serve", backend.address) as gate:
+        client = subprocess.Popen(["openssl", "s_client", "-connect", "127.0.0.1:%d" % gate.port,
+                                   "-CAfile", path("ca.pem"), "-tls1_3", "-msg", "-msgfile", path("messages")],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL)
+        said = []
+        reader = threading.Thread(target=lambda: said.extend(client.stdout), daemon=True)
+        reader.start()
+        line = b"x" * 999 + b"\n"
+        client.stdin.write(line)
+        client.stdin.flush()
+        wait_until(lambda: line in said, "the first line comes back")
+        client.stdin.write(b"K\n")         # ours, and ask for the peer's
+        client.stdin.flush()
+        handed_over(1)
+        for _ in range(200):
+            client.stdin.write(line)
+        client.stdin.flush()
+        wait_until(lambda: said.count(line) == 201, "all lines come back")
+        client.stdin.close()
+        client.wait(DEADLINE)
+        with open(path("messages")) as messages:
+            need(re.search("^<<<.*KeyUpdate", messages.read(), re.M), "the gate's KeyUpdate")
+        need("refused the session" not in log_text(), log_text())

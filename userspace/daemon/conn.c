@@ -99,12 +99,43 @@ static void leave_handshake(struct conn *conn)
 	conn->worker->handshakes--;
 }
 
+static void log_established(const struct conn *conn, const char *path)
+{
+	char client[ADDR_TEXT_MAX];
+	struct tls_conn_info info;
+	const char *suite, *group;
+
+	tls_conn_info(conn->tls, &info);
+	suite = tls_suite_name(info.suite);
+	group = tls_group_name(info.group);
+	log_verbose("%s: client %s: %s %s %s%s%s%s%s, data path: %s", conn->gate->settings->name,
+		    conn_client(conn, client), tls_version_name(info.version), suite ? suite : "?",
+		    info.resumed ? "resumed" : group ? group : "RSA", info.server_name ? " name " : "",
+		    info.server_name ? info.server_name : "", info.alpn ? " alpn " : "",
+		    info.alpn ? info.alpn : "", path);
+}
+
+static void stays_here(struct conn *conn)
+{
+	conn->worker->counters.user++;
+	if (log_is_verbose())
+		log_established(conn, "user");
+}
+
+/* It ends before the kernel took it. */
+static void ends_here(struct conn *conn)
+{
+	if (!conn->hands_over)
+		return;
+	conn->hands_over = false;
+	stays_here(conn);
+}
+
 void conn_free(struct conn *conn)
 {
 	struct worker *worker = conn->worker;
 
-	if (conn->state == CONN_RELAY && conn->hands_over)
-		worker->counters.user++;	/* it ended before that */
+	ends_here(conn);
 	leave_handshake(conn);
 	keyclient_forget(&worker->keys, conn);
 	ev_timer_stop(worker->loop, &conn->timer);
@@ -136,6 +167,7 @@ static void linger(struct conn *conn)
 		return;
 	}
 	leave_handshake(conn);
+	ends_here(conn);
 	conn->state = CONN_LINGER;
 	conn_deadline(conn, LINGER_MS);
 	conn_watch(conn, &conn->tls_io, EV_READ);
@@ -195,22 +227,6 @@ void conn_close(struct conn *conn)
 	linger(conn);
 }
 
-static void log_established(const struct conn *conn, const char *path)
-{
-	char client[ADDR_TEXT_MAX];
-	struct tls_conn_info info;
-	const char *suite, *group;
-
-	tls_conn_info(conn->tls, &info);
-	suite = tls_suite_name(info.suite);
-	group = tls_group_name(info.group);
-	log_verbose("%s: client %s: %s %s %s%s%s%s%s, data path: %s", conn->gate->settings->name,
-		    conn_client(conn, client), tls_version_name(info.version), suite ? suite : "?",
-		    info.resumed ? "resumed" : group ? group : "RSA", info.server_name ? " name " : "",
-		    info.server_name ? info.server_name : "", info.alpn ? " alpn " : "",
-		    info.alpn ? info.alpn : "", path);
-}
-
 /* Never silent: what the kernel refused is said and counted. */
 static void log_refusal(struct conn *conn, const char *why, bool goes_on)
 {
@@ -224,8 +240,7 @@ static void log_refusal(struct conn *conn, const char *why, bool goes_on)
 			(unsigned long long)worker->counters.refused);
 }
 
-/* True: conn was handed over or ended, and is gone. */
-static bool hand_over(struct conn *conn)
+bool conn_hand_over(struct conn *conn)
 {
 	enum install_result result;
 	const char *why;
@@ -234,6 +249,9 @@ static bool hand_over(struct conn *conn)
 	uint32_t id;
 
 	result = install_session(conn, &id, &why);
+	conn->hands_over = result == INSTALL_LATER;
+	if (result == INSTALL_LATER)
+		return false;
 	if (result == INSTALL_DONE) {
 		conn->worker->counters.kernel++;
 		snprintf(path, sizeof(path), "kernel, session %u", id);
@@ -242,10 +260,12 @@ static bool hand_over(struct conn *conn)
 		conn_free(conn);
 		return true;
 	}
-	goes_on = result == INSTALL_REFUSED && conn->gate->may_fall_back;
+	goes_on = result == INSTALL_REFUSED && conn->gate->adaptive;
 	log_refusal(conn, why, goes_on);
-	if (goes_on)
+	if (goes_on) {
+		stays_here(conn);
 		return false;
+	}
 	/* a client that was reset meanwhile, say: its stream is no empty one */
 	reset_plain(conn);
 	if (result == INSTALL_BROKEN)
@@ -255,26 +275,10 @@ static bool hand_over(struct conn *conn)
 	return true;
 }
 
-static void stays_here(struct conn *conn)
-{
-	conn->worker->counters.user++;
-	if (log_is_verbose())
-		log_established(conn, "user");
-}
-
 void conn_keep_session(struct conn *conn)
 {
 	if (conn->gate->sessions && !conn->session_kept)
 		conn->session_kept = sessions_keep(conn->gate->sessions, conn->tls);
-}
-
-bool conn_hand_over_late(struct conn *conn)
-{
-	conn->hands_over = false;
-	if (hand_over(conn))
-		return true;
-	stays_here(conn);
-	return false;
 }
 
 /* Only what is relayed here sees the tickets of TLS 1.3: the kernel has no use for them. */
@@ -291,13 +295,13 @@ static void start_relay(struct conn *conn)
 {
 	leave_handshake(conn);
 	conn_keep_session(conn);
-	if (conn->gate->kernel) {
-		conn->waits = conn->hands_over = waits_for_session(conn);
-		if (!conn->waits && hand_over(conn))
-			return;
-	}
-	if (!conn->waits)
+	conn->hands_over = conn->gate->kernel;
+	conn->on_trial = conn->hands_over && conn->gate->adaptive;
+	conn->waits = conn->hands_over && waits_for_session(conn);
+	if (!conn->hands_over)
 		stays_here(conn);
+	else if (!conn->on_trial && !conn->waits && conn_hand_over(conn))
+		return;
 	userpath_start(conn);
 }
 

@@ -40,11 +40,13 @@ struct conn {
 	bool tls_eof, tls_shut;		/* close_notify read, close_notify and FIN sent */
 	bool hands_over;		/* relayed here for now: the kernel is to take it */
 	bool waits;			/* ... once the server sent a session to resume */
+	bool on_trial;			/* ... once it has proved to be worth that */
 	bool session_kept;		/* the gate has one of this connection */
 	uint32_t key_number;
 	uint8_t *held;			/* plaintext that the plain socket did not take yet */
 	uint32_t held_len, held_done;
 	uint64_t tls_bytes, plain_bytes;	/* of plaintext, received from that side */
+	uint32_t pieces;		/* in which they came */
 	ev_tstamp active;		/* when a byte last moved */
 	struct sockaddr_in6 client;	/* or sockaddr_in: who connected to us */
 };
@@ -81,9 +83,10 @@ void conn_keep_session(struct conn *conn);
 
 /*
  * Tries to give conn->hands_over to the kernel: nothing is held, no output is
- * left, no direction is at its end.  True: conn is gone.
+ * left, no direction is at its end.  True: conn is gone.  Else it stays here,
+ * for good or, where it still is to be handed over, until there is no output.
  */
-bool conn_hand_over_late(struct conn *conn);
+bool conn_hand_over(struct conn *conn);
 
 /*
  * Ends in failure: pending output (an alert) is sent, the plain side reset if

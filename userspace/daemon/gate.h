@@ -31,7 +31,7 @@ struct gate {
 	struct ticket_chain tickets;	/* serve */
 	struct sessions *sessions;	/* connect; each process changes its own copy */
 	bool kernel;			/* hand over to the kernel */
-	bool may_fall_back;		/* ... or else go on in userspace */
+	bool adaptive;			/* ... what is worth it; what it refuses goes on here */
 };
 
 /*

@@ -113,6 +113,13 @@ static bool probe_kernel(const char **why)
 	return found;
 }
 
+static const char *path_text(const struct gate *gate)
+{
+	if (!gate->kernel)
+		return "user";
+	return gate->adaptive ? "kernel, once a connection is worth it" : "kernel";
+}
+
 static int choose_data_paths(struct generation *generation)
 {
 	const char *why = "";
@@ -128,9 +135,8 @@ static int choose_data_paths(struct generation *generation)
 			return -1;
 		}
 		gate->kernel = asked != DATA_PATH_USER && found;
-		gate->may_fall_back = asked == DATA_PATH_AUTO;
-		log_info("%s: data path: %s (%s)", gate->settings->name,
-			 gate->kernel ? "kernel" : "user",
+		gate->adaptive = asked == DATA_PATH_AUTO;
+		log_info("%s: data path: %s (%s)", gate->settings->name, path_text(gate),
 			 asked == DATA_PATH_AUTO ? why : "as asked");
 	}
 	return 0;

@@ -72,13 +72,13 @@ enum install_result install_session(struct conn *conn, uint32_t *id, const char 
 	*why = "no netlink socket";
 	if (!worker->tlsgate)
 		return result;
-	(void)tls_conn_output(conn->tls, &output);
-	*why = "the handshake left bytes to send";
-	if (output || !tls_conn_established(conn->tls))
-		return result;
 	*why = "the engine does not give the keys";
-	if (tls_conn_export_keys(conn->tls, &keys))
+	if (tls_conn_export_keys(conn->tls, &keys)) {
+		(void)tls_conn_output(conn->tls, &output);
+		if (output)
+			result = INSTALL_LATER;
 		goto out;
+	}
 	fill_params(&params, conn, &keys);
 	if (!tlsgate_session_new(worker->tlsgate, &params, id)) {
 		result = INSTALL_DONE;

@@ -9,6 +9,7 @@ struct conn;
 
 enum install_result {
 	INSTALL_DONE,			/* the kernel relays: both descriptors can be closed */
+	INSTALL_LATER,			/* the engine has to send something first: there is output */
 	INSTALL_REFUSED,		/* nothing has changed: the connection can go on here */
 	INSTALL_BROKEN,			/* it cannot: the keys went in, the relay did not */
 };

@@ -213,7 +213,7 @@ static const struct setting table[] = {
 	{ "server-name", "NAME", SETTING_CONNECT, GATE(server_name), set_text,
 	  "name to ask for and to verify (default: the host of BACKEND)" },
 	{ "data-path", "auto|kernel|user", SETTING_GATE, GATE(data_path), set_data_path,
-	  "who seals and opens records (default: auto)" },
+	  "who seals and opens records (default: auto: the kernel, once it pays)" },
 	{ "min-version", "1.2|1.3", SETTING_GATE, GATE(min_version), set_version,
 	  "oldest TLS version (default: 1.2)" },
 	{ "max-version", "1.2|1.3", SETTING_GATE, GATE(max_version), set_version,

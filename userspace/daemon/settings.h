@@ -21,7 +21,7 @@ enum gate_mode {
 };
 
 enum data_path {
-	DATA_PATH_AUTO,			/* the kernel where the module is, else user */
+	DATA_PATH_AUTO,			/* the kernel where the module is and it pays, else user */
 	DATA_PATH_KERNEL,
 	DATA_PATH_USER,
 };

@@ -12,7 +12,19 @@
 #define TURNS		8	/* receive calls per direction before others get their turn */
 /* A peer that asks for KeyUpdates and reads none of the answers is not read from. */
 #define OUTPUT_HIGH	(2 * WORKER_BUFFER)
-#define SESSION_WAIT_MS	1000	/* for a ticket, where nothing else comes from the server */
+/*
+ * A connection that is to be handed over is waited for so long: for a ticket,
+ * where nothing else comes from the server, and for its being worth it, so that
+ * what is long and idle outlives the daemon.
+ */
+#define HAND_OVER_MS	1000
+/*
+ * When what it would have saved in the kernel has paid for handing it over.  In
+ * bytes; each piece is worth some more, for its system calls.  The arithmetic
+ * is in docs/performance.md.
+ */
+#define WORTH_BYTES	65536u
+#define PIECE_BYTES	4096u
 
 enum pump {
 	PUMP_WAITS,			/* for a socket, or its turn is over */
@@ -118,6 +130,7 @@ static int deliver(struct conn *conn, size_t len)
 	ssize_t n;
 
 	conn->tls_bytes += len;
+	conn->pieces++;
 	n = send_plain(conn, data, len);
 	if (n < 0) {
 		conn_fail(conn, WHAT, strerror(errno));
@@ -155,11 +168,18 @@ static void look_for_session(struct conn *conn)
 		end_wait(conn);
 }
 
+static bool is_on_trial(const struct conn *conn)
+{
+	return conn->on_trial && conn->tls_bytes + conn->plain_bytes +
+				 (uint64_t)conn->pieces * PIECE_BYTES < WORTH_BYTES;
+}
+
 /* At a record boundary, with nothing between the sockets: as if it had just begun. */
 static bool may_hand_over(const struct conn *conn)
 {
-	return conn->hands_over && !conn->waits && !conn->held && !conn->tls_eof &&
-	       !conn->plain_eof && !output_len(conn);
+	return conn->hands_over && !conn->waits && !is_on_trial(conn) && !conn->held &&
+	       !conn->tls_eof && !conn->plain_eof && !output_len(conn) &&
+	       tls_conn_at_rest(conn->tls);
 }
 
 /* readable: receiving may bring something; else the event loop will say when. */
@@ -173,8 +193,8 @@ static enum pump tls_to_plain(struct conn *conn, bool readable)
 		ret = send_held(conn);
 		if (ret < 0)
 			return fail(conn, strerror(errno));
-		if (ret || conn->tls_eof)
-			break;
+		if (ret || conn->tls_eof || may_hand_over(conn))
+			break;	/* what else came goes along */
 		len = sizeof(conn->worker->plain);
 		ret = tls_conn_read(conn->tls, conn->worker->plain, &len);
 		if (ret == TLS_ERR_CLOSED) {
@@ -194,8 +214,6 @@ static enum pump tls_to_plain(struct conn *conn, bool readable)
 			return PUMP_FAILED;
 		}
 		look_for_session(conn);
-		if (may_hand_over(conn))
-			break;	/* what else came goes along */
 	}
 	if (conn->tls_eof && !conn->held && !conn->plain_shut) {
 		/* fails only where the backend is gone already: reading will tell */
@@ -222,6 +240,7 @@ static int seal(struct conn *conn, bool *readable)
 	}
 	if (n) {
 		conn->plain_bytes += (size_t)n;
+		conn->pieces++;
 		err = tls_conn_write(conn->tls, worker->plain, (size_t)n);
 	} else {
 		conn->plain_eof = true;
@@ -244,7 +263,8 @@ static enum pump plain_to_tls(struct conn *conn, bool readable)
 		ret = conn_flush(conn);
 		if (ret < 0)
 			return fail(conn, strerror(errno));
-		if (ret || conn->plain_eof || !readable || !turns-- || holds_back(conn))
+		if (ret || conn->plain_eof || !readable || !turns-- || holds_back(conn) ||
+		    may_hand_over(conn))
 			break;
 		ret = seal(conn, &readable);
 		if (ret < 0)
@@ -294,15 +314,30 @@ static void finish(struct conn *conn)
 	conn_free(conn);
 }
 
-static void pump(struct conn *conn, bool tls_readable, bool plain_readable)
+/* False: conn is gone. */
+static bool relay(struct conn *conn, bool tls_readable, bool plain_readable)
 {
 	if (tls_to_plain(conn, tls_readable) == PUMP_FAILED ||
 	    plain_to_tls(conn, plain_readable) == PUMP_FAILED)
+		return false;
+	if (!conn->tls_shut || !conn->plain_shut)
+		return true;
+	finish(conn);
+	return false;
+}
+
+static void pump(struct conn *conn, bool tls_readable, bool plain_readable)
+{
+	if (!relay(conn, tls_readable, plain_readable))
 		return;
-	if (conn->tls_shut && conn->plain_shut)
-		finish(conn);
-	else if (!may_hand_over(conn) || !conn_hand_over_late(conn))
-		watch_both(conn);
+	while (may_hand_over(conn)) {
+		if (conn_hand_over(conn))
+			return;
+		/* refused: the records left for the kernel are ours; or some output goes first */
+		if (!relay(conn, false, false))
+			return;
+	}
+	watch_both(conn);
 }
 
 void userpath_continue(struct conn *conn, const ev_io *io, int events)
@@ -316,7 +351,18 @@ void userpath_start(struct conn *conn)
 {
 	conn->state = CONN_RELAY;
 	conn->active = ev_now(conn->worker->loop);
-	conn_deadline(conn, conn->waits ? SESSION_WAIT_MS : conn->gate->settings->idle_timeout);
+	conn_deadline(conn, conn->waits || conn->on_trial ? HAND_OVER_MS :
+			    conn->gate->settings->idle_timeout);
+	pump(conn, false, false);
+}
+
+void userpath_hand_over(struct conn *conn)
+{
+	if (!conn->waits && !conn->on_trial)
+		return;
+	conn->on_trial = false;
+	end_wait(conn);
+	conn_deadline(conn, conn->gate->settings->idle_timeout);
 	pump(conn, false, false);
 }
 
@@ -325,12 +371,12 @@ void userpath_timer(struct conn *conn)
 	const double idle = conn->gate->settings->idle_timeout / 1000.0;
 	double left = conn->active + idle - ev_now(conn->worker->loop);
 
-	if (conn->waits) {
-		end_wait(conn);
-		conn_deadline(conn, conn->gate->settings->idle_timeout);
-		pump(conn, false, false);
+	if (conn->waits || conn->on_trial) {
+		userpath_hand_over(conn);
 		return;
 	}
+	if (!conn->gate->settings->idle_timeout)
+		return;
 	if (left > 0.0005) {
 		conn_deadline(conn, (uint32_t)(left * 1000) + 1);
 		return;

@@ -15,7 +15,9 @@ struct conn;
 void userpath_start(struct conn *conn);
 /* A side is ready for these of the events watched.  May free conn. */
 void userpath_continue(struct conn *conn, const ev_io *io, int events);
-/* The idle timer fired.  May free conn. */
+/* The timer fired: it is idle, or has waited long enough for the kernel.  May free conn. */
 void userpath_timer(struct conn *conn);
+/* If the kernel is to take it, then as soon as it can: nothing more is waited for.  May free conn. */
+void userpath_hand_over(struct conn *conn);
 
 #endif

@@ -14,6 +14,7 @@
 #include "common/ipc.h"
 #include "common/mem.h"
 #include "daemon/conn.h"
+#include "daemon/userpath.h"
 #include "lib/libtlsgate.h"
 
 #define ACCEPT_MAX	32	/* in one turn */
@@ -103,6 +104,18 @@ void worker_conn_gone(struct worker *worker)
 		ev_break(worker->loop, EVBREAK_ALL);
 }
 
+/* What the kernel is to take anyway must not end with this worker, nor keep it. */
+static void hand_over_all(struct worker *worker)
+{
+	struct conn *conn, *next;
+
+	for (conn = worker->conns; conn; conn = next) {
+		next = conn->next;
+		if (conn->state == CONN_RELAY)
+			userpath_hand_over(conn);
+	}
+}
+
 static void drain(struct worker *worker)
 {
 	size_t i;
@@ -111,6 +124,7 @@ static void drain(struct worker *worker)
 		stop_accepting(worker);
 		for (i = 0; i < worker->listener_count; i++)
 			close(worker->listeners[i].io.fd);
+		hand_over_all(worker);
 		worker->draining = true;
 	}
 	worker_conn_gone(worker);

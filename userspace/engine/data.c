@@ -83,12 +83,17 @@ int tls_conn_close(struct tls_conn *conn)
 	return tls_engine_send_alert(conn, TLS_LEVEL_WARNING, TLS_ALERT_CLOSE_NOTIFY);
 }
 
+bool tls_conn_at_rest(const struct tls_conn *conn)
+{
+	return !conn->error && conn->established && !conn->plain.record_len && !conn->message.len &&
+	       !conn->rx_closed && !conn->tx_closed;
+}
+
 int tls_conn_export_keys(struct tls_conn *conn, struct tls_session_keys *keys)
 {
 	int err;
 
-	if (conn->error || !conn->established || conn->plain.record_len || conn->message.len ||
-	    conn->rx_closed || conn->tx_closed)
+	if (!tls_conn_at_rest(conn))
 		return TLS_ERR_STATE;
 	if (conn->key_update_owed) {
 		err = tls_send_key_update(conn, false);

@@ -406,9 +406,14 @@ struct tls_session_keys {
 };
 
 /*
- * The keys of an established connection.  Refused with TLS_ERR_STATE unless
- * established, with no output left and no part of a decrypted record unread;
- * a KeyUpdate that we owe the peer appears in the output then.
+ * Between two records and two messages, with both directions open: nothing but
+ * output can keep tls_conn_export_keys() from giving the keys.
+ */
+bool tls_conn_at_rest(const struct tls_conn *conn);
+/*
+ * The keys of an established connection.  Refused with TLS_ERR_STATE unless at
+ * rest and with no output left; a KeyUpdate that we owe the peer appears in the
+ * output then.
  * Once somebody uses them, only tls_conn_pending(), tls_conn_info() and
  * tls_conn_free() may be called; where they were refused, the connection goes
  * on as if it had not been asked.  The caller wipes *keys (tls_wipe()).

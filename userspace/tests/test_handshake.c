@@ -489,6 +489,31 @@ static void early_records(void)
 	pair_free(&pair);
 }
 
+/* Keys can be taken between two records only. */
+static void at_rest(void)
+{
+	const struct pair_options options = { 0 };
+	struct pair pair;
+	uint8_t byte;
+	size_t len = 1;
+
+	pair_init(&pair, &options);
+	tap_ok(!tls_conn_at_rest(pair.server.conn), "not at rest before the handshake");
+	pair_handshake(&pair);
+	tap_ok(tls_conn_at_rest(pair.server.conn), "at rest after it");
+	if (tls_conn_write(pair.client.conn, (const uint8_t *)"ab", 2))
+		tap_bail("cannot write");
+	pair_move(&pair, &pair.client, &pair.server);
+	tap_ok(tls_conn_at_rest(pair.server.conn), "and with a record that is not opened");
+	tap_ok(!tls_conn_read(pair.server.conn, &byte, &len) && len == 1 &&
+	       !tls_conn_at_rest(pair.server.conn), "not with half of it read");
+	tap_ok(!tls_conn_read(pair.server.conn, &byte, &len) && len == 1 &&
+	       tls_conn_at_rest(pair.server.conn), "but with all of it");
+	tap_ok(!tls_conn_close(pair.server.conn) && !tls_conn_at_rest(pair.server.conn),
+	       "nor once a direction is closed");
+	pair_free(&pair);
+}
+
 /* What is done ahead of the signature changes nothing of what the client gets. */
 static void work_ahead(void)
 {
@@ -614,6 +639,7 @@ int main(void)
 	refused_key();
 	key_logs();
 	early_records();
+	at_rest();
 	work_ahead();
 	refused_ahead();
 	calls_out_of_order();
