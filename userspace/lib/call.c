@@ -2,14 +2,12 @@
 /* Sends one request and reads the kernel's answer to that very request. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <netlink/genl/genl.h>
 
 #include "handle.h"
-
-#define RECEIVE_MAX	32768	/* the kernel's largest dump datagram */
 
 struct call {
 	struct tlsgate *tg;
@@ -41,11 +39,10 @@ struct nl_sock *tgl_socket(void)
 		errno = ENOMEM;
 		return NULL;
 	}
-	/* Without peeking an answer is one system call; without auto-ack it is one message. */
-	nl_socket_disable_msg_peek(sk);
+	/* so that an answer is one message */
 	nl_socket_disable_auto_ack(sk);
 	/* CAP_ACK: the kernel must not send a refused request, keys and all, back. */
-	if (nl_socket_set_msg_buf_size(sk, RECEIVE_MAX) == 0 && nl_connect(sk, NETLINK_GENERIC) == 0 &&
+	if (nl_connect(sk, NETLINK_GENERIC) == 0 &&
 	    setsockopt(nl_socket_get_fd(sk), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on)) == 0 &&
 	    setsockopt(nl_socket_get_fd(sk), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on)) == 0)
 		return sk;
@@ -55,24 +52,21 @@ struct nl_sock *tgl_socket(void)
 	return NULL;
 }
 
-int tgl_receive(struct nl_sock *sk, unsigned char **buf)
+int tgl_receive(struct tlsgate *tg, struct nl_sock *sk)
 {
 	struct sockaddr_nl from = { 0 };
-	int len;
+	socklen_t from_len = sizeof(from);
+	ssize_t len;
 
-	*buf = NULL;
-	errno = 0;
-	len = nl_recv(sk, &from, buf, NULL);
-	if (len == -NLE_MSG_TRUNC)
-		return -EPROTO;
+	do {
+		len = recvfrom(nl_socket_get_fd(sk), tg->answer, sizeof(tg->answer), MSG_TRUNC,
+			       (struct sockaddr *)&from, &from_len);
+	} while (len < 0 && errno == EINTR);
 	if (len < 0)
-		return errno ? -errno : -EPROTO;
-	if (len > 0 && from.nl_pid != 0) {
-		free(*buf);
-		*buf = NULL;
-		return 0;
-	}
-	return len > 0 ? len : -EAGAIN;
+		return -errno;
+	if (len > (ssize_t)sizeof(tg->answer))
+		return -EPROTO;
+	return from.nl_pid ? 0 : (int)len;
 }
 
 /* ---- refusals --------------------------------------------------------------- */
@@ -201,18 +195,15 @@ static bool take_datagram(struct call *call, unsigned char *buf, int len, int *r
 
 static int receive_answer(struct call *call)
 {
-	unsigned char *buf;
 	bool over = false;
 	int result = -EPROTO;
 
 	while (!over) {
-		int len = tgl_receive(call->tg->sk, &buf);
+		int len = tgl_receive(call->tg, call->tg->sk);
 
 		if (len < 0)
 			return tgl_fail(call->tg, len, strerror(-len));
-		if (len > 0)
-			over = take_datagram(call, buf, len, &result);
-		free(buf);
+		over = take_datagram(call, call->tg->answer, len, &result);
 	}
 	return result ? result : call->result;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Events: a second socket in the multicast group. */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <netlink/genl/genl.h>
@@ -79,23 +78,20 @@ int tlsgate_event_receive(struct tlsgate *tg,
 			  int (*each)(void *arg, const struct tlsgate_event *event), void *arg)
 {
 	const struct event_call call = { tg, each, arg };
-	unsigned char *buf;
 	int err = 0;
 
 	*tg->error = 0;
 	if (!tg->events)
 		return tgl_fail(tg, -EINVAL, "not subscribed: call tlsgate_subscribe() first");
 	while (!err) {
-		int len = tgl_receive(tg->events, &buf);
+		int len = tgl_receive(tg, tg->events);
 
 		if (len == -EAGAIN)
 			break;
 		if (len < 0)
 			return tgl_fail(tg, len, len == -ENOBUFS ?
 					"events were lost: list the sessions anew" : strerror(-len));
-		if (len > 0)
-			err = take_events(&call, buf, len);
-		free(buf);
+		err = take_events(&call, tg->answer, len);
 	}
 	return err;
 }

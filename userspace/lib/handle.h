@@ -14,6 +14,7 @@
 #include "libtlsgate.h"
 
 #define TGL_ERROR_MAX	512	/* bytes of one error line */
+#define TGL_RECEIVE_MAX	32768	/* the kernel's largest dump datagram */
 
 struct tlsgate {
 	struct nl_sock *sk;		/* questions and answers */
@@ -22,6 +23,8 @@ struct tlsgate {
 	uint32_t group;			/* multicast group "events" */
 	unsigned int version;
 	char error[TGL_ERROR_MAX];
+	/* one datagram from the kernel; nothing of it is secret */
+	unsigned char answer[TGL_RECEIVE_MAX] __attribute__((aligned(NLMSG_ALIGNTO)));
 };
 
 /*
@@ -48,14 +51,14 @@ int tgl_call(struct tlsgate *tg, struct nl_msg *msg, tgl_answer_fn *answer, void
 /* Sets the error text, returns err. */
 int tgl_fail(struct tlsgate *tg, int err, const char *text);
 
-/* A connected generic netlink socket that reads without peeking, or NULL (errno). */
+/* A connected generic netlink socket, or NULL (errno). */
 struct nl_sock *tgl_socket(void);
 
 /*
- * Reads one datagram from the kernel; *buf is the caller's to free.  Returns
- * its length, 0 for one that another process sent, or a negative errno.
+ * Reads one datagram from the kernel into tg->answer.  Returns its length, 0
+ * for one that another process sent, or a negative errno.
  */
-int tgl_receive(struct nl_sock *sk, unsigned char **buf);
+int tgl_receive(struct tlsgate *tg, struct nl_sock *sk);
 
 /* Copies a session's attributes out of a message; -EPROTO when malformed. */
 int tgl_session_parse(struct nlmsghdr *hdr, struct tlsgate_session *session,
