@@ -12,7 +12,7 @@ backend_socket=$tmp/backend.sock
 
 declare -A port_of=(
 	[none]=$backend_port [plain-relay]=9001
-	[tlsgate]=9010 [tlsgate-unix]=9011 [tlsgate-user]=9012 [tlsgate-kernel]=9013
+	[tlsgate]=9010 [tlsgate-unix]=9011 [tlsgate-user]=9012 [tlsgate-kernel]=9014
 	[nginx-stream]=9020 [nginx-http]=9021 [nginx-http-ktls]=9022
 	[haproxy]=9030 [hitch]=9040 [stunnel]=9050 [ktls-splice]=9060
 )

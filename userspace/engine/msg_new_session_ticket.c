@@ -9,9 +9,15 @@
 
 /* ---- server ---- */
 
+/* What is random in a ticket: drawn for all at once, since each call of libcrypto's costs. */
+struct ticket_random {
+	uint8_t nonce[TLS_NONCE_LEN];
+	uint32_t age_add;
+};
+
 /* Appends the sealed session. TLS_ERR_SPACE: it is too large for a ticket. */
 static int put_ticket(const struct tls_conn *conn, const struct tls_session *session,
-		      struct tls_buf *out)
+		      const struct ticket_random *random, struct tls_buf *out)
 {
 	struct tls_buf state = { .limit = TLS_MAX_TICKET / 2 };
 	int err;
@@ -19,13 +25,14 @@ static int put_ticket(const struct tls_conn *conn, const struct tls_session *ses
 	tls_session_write(session, &state);
 	err = tls_buf_error(&state);
 	if (!err)
-		err = tls_ticket_seal(&conn->config->ticket_keys[0],
+		err = tls_ticket_seal(&conn->config->ticket_keys[0], random->nonce,
 				      (struct tls_slice){ state.data, state.len }, out);
 	tls_buf_free(&state);
 	return err;
 }
 
-static int send_ticket13(struct tls_conn *conn, const uint8_t *resumption, uint8_t nonce)
+static int send_ticket13(struct tls_conn *conn, const uint8_t *resumption, uint8_t nonce,
+			 const struct ticket_random *random)
 {
 	struct tls_buf *out = &conn->hs->flight, ticket = { .limit = TLS_MAX_TICKET };
 	struct tls_session session;
@@ -36,12 +43,11 @@ static int send_ticket13(struct tls_conn *conn, const uint8_t *resumption, uint8
 	if (!session.lifetime)
 		return 0;
 	session.secret_len = (uint8_t)conn->keysched.len;
-	err = tls_random(&session.age_add, sizeof(session.age_add));
+	session.age_add = random->age_add;
+	err = tls_keysched_ticket_psk(&conn->keysched, resumption, (struct tls_slice){ &nonce, 1 },
+				      session.secret);
 	if (!err)
-		err = tls_keysched_ticket_psk(&conn->keysched, resumption,
-					      (struct tls_slice){ &nonce, 1 }, session.secret);
-	if (!err)
-		err = put_ticket(conn, &session, &ticket);
+		err = put_ticket(conn, &session, random, &ticket);
 	if (!err) {
 		msg = tls_message_begin(conn, TLS_MSG_NEW_SESSION_TICKET);
 		tls_put_u32(out, session.lifetime);
@@ -63,6 +69,7 @@ int tls13_send_tickets(struct tls_conn *conn, struct tls_reader *body)
 {
 	uint8_t digest[TLS_MAX_HASH], resumption[TLS_MAX_HASH];
 	uint8_t count = conn->resumed ? 1 : FULL_HANDSHAKE_TICKETS;
+	struct ticket_random random[FULL_HANDSHAKE_TICKETS];
 	int err;
 
 	(void)body;
@@ -72,8 +79,10 @@ int tls13_send_tickets(struct tls_conn *conn, struct tls_reader *body)
 	if (!err)
 		err = tls_keysched_derive(&conn->keysched, TLS_LABEL_RESUMPTION, digest,
 					  resumption);
+	if (!err)
+		err = tls_random(random, sizeof(random));
 	for (uint8_t i = 0; !err && i < count; i++)
-		err = send_ticket13(conn, resumption, i);
+		err = send_ticket13(conn, resumption, i, &random[i]);
 	tls_wipe(resumption, sizeof(resumption));
 	return err;
 }
@@ -81,6 +90,7 @@ int tls13_send_tickets(struct tls_conn *conn, struct tls_reader *body)
 int tls12_send_ticket(struct tls_conn *conn, struct tls_reader *body)
 {
 	struct tls_buf *out = &conn->hs->flight, ticket = { .limit = TLS_MAX_TICKET };
+	struct ticket_random random;
 	struct tls_session session;
 	struct tls_outgoing msg;
 	int64_t issued;
@@ -98,7 +108,9 @@ int tls12_send_ticket(struct tls_conn *conn, struct tls_reader *body)
 	}
 	session.secret_len = TLS12_MASTER_LEN;
 	memcpy(session.secret, conn->hs->master, TLS12_MASTER_LEN);
-	err = put_ticket(conn, &session, &ticket);
+	err = tls_random(&random, sizeof(random));
+	if (!err)
+		err = put_ticket(conn, &session, &random, &ticket);
 	/* RFC 5077 section 3.3: it was promised, so there is at least an empty one. */
 	if (err == TLS_ERR_SPACE) {
 		tls_buf_reset(&ticket);

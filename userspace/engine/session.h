@@ -37,8 +37,9 @@ bool tls_session_fresh(const struct tls_session *session, int64_t now);
 /* Seconds of it that are left; 0: none. */
 uint32_t tls_session_left(const struct tls_session *session, int64_t now);
 
-/* Appends state, sealed under key. Errors: out's, tls_aead_new()'s, tls_random()'s. */
-TLS_MUST_CHECK int tls_ticket_seal(const struct tls_ticket_key *key, struct tls_slice state,
+/* Appends state, sealed under key with a random nonce. Errors: out's, tls_aead_new()'s. */
+TLS_MUST_CHECK int tls_ticket_seal(const struct tls_ticket_key *key,
+				   const uint8_t nonce[TLS_NONCE_LEN], struct tls_slice state,
 				   struct tls_buf *out);
 /* Opens a ticket that one of the count keys sealed, and says which.  TLS_ERR_ARGUMENT: none did. */
 TLS_MUST_CHECK int tls_ticket_open(const struct tls_ticket_key *keys, size_t count,

@@ -11,7 +11,8 @@
 #define NAME_LEN	sizeof(((struct tls_ticket_key *)0)->name)
 #define OVERHEAD	(NAME_LEN + TLS_NONCE_LEN + TLS_TAG_LEN)
 
-int tls_ticket_seal(const struct tls_ticket_key *key, struct tls_slice state, struct tls_buf *out)
+int tls_ticket_seal(const struct tls_ticket_key *key, const uint8_t nonce[TLS_NONCE_LEN],
+		    struct tls_slice state, struct tls_buf *out)
 {
 	const struct tls_slice name = { key->name, NAME_LEN };
 	uint8_t *p = tls_put_space(out, OVERHEAD + state.len);
@@ -22,11 +23,10 @@ int tls_ticket_seal(const struct tls_ticket_key *key, struct tls_slice state, st
 		return err;
 	memcpy(p, key->name, NAME_LEN);
 	p += NAME_LEN;
-	err = tls_random(p, TLS_NONCE_LEN);
+	memcpy(p, nonce, TLS_NONCE_LEN);
+	err = tls_aead_new(&aead, TLS_AEAD_AES_256_GCM, key->key, true);
 	if (!err)
-		err = tls_aead_new(&aead, TLS_AEAD_AES_256_GCM, key->key, true);
-	if (!err)
-		err = tls_aead_seal(aead, p, name, state.p, state.len, p + TLS_NONCE_LEN);
+		err = tls_aead_seal(aead, nonce, name, state.p, state.len, p + TLS_NONCE_LEN);
 	tls_aead_free(aead);
 	return err;
 }
