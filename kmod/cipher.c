@@ -15,30 +15,33 @@
 /* ChaCha20-Poly1305: the sequence number ends first. */
 #define TG_LIMIT_NONE		U64_MAX
 
+#define TG_BLOCK_AES		16
+#define TG_BLOCK_CHACHA		64
+
 static ulong aead_limit;
 module_param(aead_limit, ulong, 0644);
 MODULE_PARM_DESC(aead_limit, "records one key may seal, if below the suite's own limit; 0 = the suite's own");
 
-#define TG_ROW_1_3(_suite, _name, _alg, _hash, _key, _secret, _limit) {		\
+#define TG_ROW_1_3(_suite, _name, _alg, _hash, _key, _secret, _block, _limit) {	\
 	.version = TLSGATE_TLS_1_3, .suite = _suite, .name = _name, .alg = _alg,	\
 	.hash = _hash, .key_len = _key, .iv_len = 12, .secret_len = _secret,	\
-	.limit = _limit }
+	.block_len = _block, .limit = _limit }
 #define TG_ROW_GCM_1_2(_suite, _name, _key) {					\
 	.version = TLSGATE_TLS_1_2, .suite = _suite, .name = _name,		\
 	.alg = "gcm(aes)", .key_len = _key, .iv_len = 4, .explicit_len = 8,	\
-	.limit = TG_LIMIT_GCM }
+	.block_len = TG_BLOCK_AES, .limit = TG_LIMIT_GCM }
 #define TG_ROW_CHACHA_1_2(_suite, _name) {					\
 	.version = TLSGATE_TLS_1_2, .suite = _suite, .name = _name,		\
 	.alg = "rfc7539(chacha20,poly1305)", .key_len = 32, .iv_len = 12,	\
-	.limit = TG_LIMIT_NONE }
+	.block_len = TG_BLOCK_CHACHA, .limit = TG_LIMIT_NONE }
 
 static const struct tg_cipher tg_ciphers[] = {
 	TG_ROW_1_3(0x1301, "TLS_AES_128_GCM_SHA256", "gcm(aes)", "hmac(sha256)",
-		   16, 32, TG_LIMIT_GCM),
+		   16, 32, TG_BLOCK_AES, TG_LIMIT_GCM),
 	TG_ROW_1_3(0x1302, "TLS_AES_256_GCM_SHA384", "gcm(aes)", "hmac(sha384)",
-		   32, 48, TG_LIMIT_GCM),
+		   32, 48, TG_BLOCK_AES, TG_LIMIT_GCM),
 	TG_ROW_1_3(0x1303, "TLS_CHACHA20_POLY1305_SHA256", "rfc7539(chacha20,poly1305)",
-		   "hmac(sha256)", 32, 32, TG_LIMIT_NONE),
+		   "hmac(sha256)", 32, 32, TG_BLOCK_CHACHA, TG_LIMIT_NONE),
 	TG_ROW_GCM_1_2(0xc02b, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", 16),
 	TG_ROW_GCM_1_2(0xc02c, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", 32),
 	TG_ROW_GCM_1_2(0xc02f, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", 16),

@@ -9,7 +9,6 @@
 #include "uapi/tlsgate.h"
 
 #define TG_TAG_LEN	16
-#define TG_BLOCK_LEN	16	/* AES; ChaCha20 is happy with it */
 #define TG_NONCE_LEN	12
 #define TG_AAD_MAX	13
 
@@ -27,6 +26,7 @@ struct tg_session;
  * @iv_len: bytes of static IV, or of salt where @explicit_len is not 0
  * @explicit_len: nonce bytes carried in each record (RFC 5288)
  * @secret_len: bytes of traffic secret; 0 in TLS 1.2
+ * @block_len: bytes that the AEAD works on at once
  * @limit: records one key may seal (RFC 9846 section 5.5)
  */
 struct tg_cipher {
@@ -39,6 +39,7 @@ struct tg_cipher {
 	u8 iv_len;
 	u8 explicit_len;
 	u8 secret_len;
+	u8 block_len;
 	u64 limit;
 };
 

@@ -14,6 +14,7 @@
 
 #include "datapath.h"
 #include "relay_priv.h"
+#include "stats.h"
 #include "trace.h"
 
 /* More is for the works: they copy nothing, and let others have their turn. */
@@ -27,23 +28,6 @@ static bool tg_direct_alone(const struct tg_relay *r, bool seal, const struct so
 {
 	return (r->sealed_last != seal || time_after(jiffies, READ_ONCE(r->active) + 1)) &&
 	       tcp_rtx_and_write_queues_empty(to);
-}
-
-/* May @other be used as well as @sk?  Then its spinlock is held. */
-static bool tg_direct_lock(struct sock *sk, struct sock *other)
-{
-	/* The backlog of an owner, which is a work or will kick one. */
-	if (sock_owned_by_user(sk) || !spin_trylock(&other->sk_lock.slock))
-		return false;
-	if (!sock_owned_by_user(other))
-		return true;
-	spin_unlock(&other->sk_lock.slock);
-	return false;
-}
-
-static void tg_direct_unlock(struct sock *other)
-{
-	spin_unlock(&other->sk_lock.slock);
 }
 
 /* From here on @to takes data without sleeping. */
@@ -60,6 +44,14 @@ static void tg_direct_end(struct tg_session *s, struct sock *to, gfp_t before)
 {
 	to->sk_allocation = before;
 	s->atomic = false;
+}
+
+static void tg_direct_moved(struct tg_relay *r, bool seal, u32 len)
+{
+	r->sealed_last = seal;
+	WRITE_ONCE(r->active, jiffies);
+	tg_stat_inc(r->net, TG_STAT_RELAY_DIRECT);
+	trace_tlsgate_relay_moved(r->session, seal, len);
 }
 
 /* Without scatter-gather TCP copies, by way of the fragment of the task that is interrupted. */
@@ -96,30 +88,38 @@ static void tg_direct_deliver(struct tg_relay *r, struct sock *plain)
 	if (ret <= 0)
 		return;
 	tg_frags_consume(f, ret);
-	r->sealed_last = false;
-	WRITE_ONCE(r->active, jiffies);
-	trace_tlsgate_relay_moved(s, false, ret);
+	tg_direct_moved(r, false, ret);
+}
+
+/* Both locked. */
+static bool tg_direct_open_locked(struct tg_relay *r, struct sock *sk, struct sock *plain)
+{
+	struct tg_session *s = r->session;
+	gfp_t before;
+
+	if (sock_owned_by_user(plain) || !tg_direct_can_open(r, sk, plain))
+		return false;
+	before = tg_direct_begin(s, plain);
+	while (tg_frags_room(&s->rx.plain) >= TG_RECORD_FRAGS && tg_rx_next(sk, s) > 0)
+		;
+	tg_direct_deliver(r, plain);
+	tg_rx_settle(sk, s);
+	tg_direct_end(s, plain, before);
+	return !tg_rx_update_ready(sk, s);
 }
 
 bool tg_direct_open(struct tg_relay *r, struct sock *sk)
 {
-	struct tg_session *s = r->session;
 	struct sock *plain = r->plain->sk;
-	bool done = false;
-	gfp_t before;
+	bool done;
 
-	if (!tg_is_tcp(plain) || tg_relay_dead(r) || !tg_direct_lock(sk, plain))
+	/* An owner's backlog comes here, too: a work's, or of one who will kick it. */
+	if (!tg_is_tcp(plain) || tg_relay_dead(r) || sock_owned_by_user(sk))
 		return false;
-	if (tg_direct_can_open(r, sk, plain)) {
-		before = tg_direct_begin(s, plain);
-		while (tg_frags_room(&s->rx.plain) >= TG_RECORD_FRAGS && tg_rx_next(sk, s) > 0)
-			;
-		tg_direct_deliver(r, plain);
-		tg_rx_settle(sk, s);
-		tg_direct_end(s, plain, before);
-		done = !tg_rx_update_ready(sk, s);
-	}
-	tg_direct_unlock(plain);
+	if (!spin_trylock(&plain->sk_lock.slock))
+		return false;
+	done = tg_direct_open_locked(r, sk, plain);
+	spin_unlock(&plain->sk_lock.slock);
 	return done;
 }
 
@@ -175,33 +175,41 @@ static int tg_direct_seal_queue(struct tg_session *s, struct sock *sk, struct so
 	return off;
 }
 
-bool tg_direct_seal(struct tg_relay *r, struct sock *plain)
+/* Both locked. */
+static bool tg_direct_seal_locked(struct tg_relay *r, struct sock *sk, struct sock *plain)
 {
 	struct tg_session *s = r->session;
-	struct sock *sk = r->tls->sk;
-	bool done = false;
 	gfp_t before;
 	int sealed;
+	bool done;
+
+	if (sock_owned_by_user(sk) || !tg_direct_can_seal(r, sk, plain))
+		return false;
+	before = tg_direct_begin(s, sk);
+	sealed = tg_direct_seal_queue(s, sk, plain);
+	if (sealed > 0) {
+		tg_direct_moved(r, true, sealed);
+		tcp_read_done(plain, sealed);
+	}
+	done = sealed >= 0 && !tg_tx_push(sk, s, 0) && !tg_queue_len(plain);
+	tg_direct_end(s, sk, before);
+	return done;
+}
+
+bool tg_direct_seal(struct tg_relay *r, struct sock *plain)
+{
+	struct sock *sk = r->tls->sk;
+	bool done;
 
 	/* The callback may come while the relay ends. */
-	if (tg_relay_dead(r) || !refcount_inc_not_zero(&r->ref))
+	if (sock_owned_by_user(plain) || tg_relay_dead(r) || !refcount_inc_not_zero(&r->ref))
 		return false;
-	if (!tg_direct_lock(plain, sk))
-		goto out;
-	if (tg_direct_can_seal(r, sk, plain)) {
-		before = tg_direct_begin(s, sk);
-		sealed = tg_direct_seal_queue(s, sk, plain);
-		if (sealed > 0) {
-			r->sealed_last = true;
-			WRITE_ONCE(r->active, jiffies);
-			trace_tlsgate_relay_moved(s, true, sealed);
-			tcp_read_done(plain, sealed);
-		}
-		done = sealed >= 0 && !tg_tx_push(sk, s, 0) && !tg_queue_len(plain);
-		tg_direct_end(s, sk, before);
+	if (!spin_trylock(&sk->sk_lock.slock)) {
+		tg_relay_put(r);
+		return false;
 	}
-	tg_direct_unlock(sk);
-out:
+	done = tg_direct_seal_locked(r, sk, plain);
+	spin_unlock(&sk->sk_lock.slock);
 	tg_relay_put(r);
 	return done;
 }

@@ -196,7 +196,7 @@ static bool tg_frags_align(struct sock *sk, const struct tg_session *s, struct p
 	do {
 		if (!tg_frags_refill(sk, s, pf))
 			return false;
-		pf->offset += -(pf->offset + head) % TG_BLOCK_LEN;
+		pf->offset += -(pf->offset + head) % s->cipher->block_len;
 	} while (pf->offset >= pf->size);
 	return true;
 }

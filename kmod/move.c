@@ -136,9 +136,9 @@ void tg_relay_open_work(struct work_struct *work)
  * Ends a record where a block ends in the source's page, so that in the next
  * one no block straddles two pages, which the AEADs would copy.  Bytes cut off.
  */
-static u32 tg_relay_cut(struct scatterlist *last)
+static u32 tg_relay_cut(struct scatterlist *last, u32 block_len)
 {
-	u32 cut = (last->offset + last->length) % TG_BLOCK_LEN;
+	u32 cut = (last->offset + last->length) % block_len;
 
 	if (last->length <= cut)
 		return 0;
@@ -167,7 +167,7 @@ static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock 
 	if (!nents)
 		return 0;
 	if (len == s->tx.record_size)
-		len -= tg_relay_cut(&s->sg_src[nents]);
+		len -= tg_relay_cut(&s->sg_src[nents], s->cipher->block_len);
 	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, &rec);
 	if (err)
 		return err;
