@@ -22,12 +22,13 @@
 
 /*
  * The other direction moved last, or nothing did for a while, and all that went
- * to the peer of @to has arrived.  What streams is cheaper in the works' batches.
+ * to either peer has arrived.  What streams is cheaper in the works' batches.
  */
-static bool tg_direct_alone(const struct tg_relay *r, bool seal, const struct sock *to)
+static bool tg_direct_alone(const struct tg_relay *r, bool seal)
 {
 	return (r->sealed_last != seal || time_after(jiffies, READ_ONCE(r->active) + 1)) &&
-	       tcp_rtx_and_write_queues_empty(to);
+	       tcp_rtx_and_write_queues_empty(r->tls->sk) &&
+	       tcp_rtx_and_write_queues_empty(r->plain->sk);
 }
 
 /* From here on @to takes data without sleeping. */
@@ -69,7 +70,7 @@ static bool tg_direct_can_open(const struct tg_relay *r, struct sock *sk, const 
 	/* Before it, what open_work has gathered. */
 	return !smp_load_acquire(&r->delivering) && tg_frags_empty(&s->rx.plain) &&
 	       !s->error && !s->rx.closed && !s->rx.stash && !READ_ONCE(r->plain_error) &&
-	       tg_queue_len(sk) <= TG_RECORD_MAX && tg_direct_alone(r, false, plain) &&
+	       tg_queue_len(sk) <= TG_RECORD_MAX && tg_direct_alone(r, false) &&
 	       tg_direct_takes(plain) && tg_dir_atomic(&s->rx.dir);
 }
 
@@ -132,7 +133,7 @@ static bool tg_direct_can_seal(const struct tg_relay *r, const struct sock *sk,
 
 	return s->relay == r && !s->error && !s->tx.closed && tg_frags_empty(&s->tx.pending) &&
 	       !(plain->sk_shutdown & RCV_SHUTDOWN) && !plain->sk_err &&
-	       tg_queue_len(plain) <= TG_DIRECT_MAX && tg_direct_alone(r, true, sk) &&
+	       tg_queue_len(plain) <= TG_DIRECT_MAX && tg_direct_alone(r, true) &&
 	       tg_direct_takes(sk) && tg_dir_atomic(&s->tx.dir);
 }
 
