@@ -103,13 +103,16 @@ static inline ssize_t tg_tcp_send_bvecs(struct sock *sk, struct bio_vec *bv, uns
 {
 	ssize_t sent = 0, ret;
 
-	for (; nr; nr--, bv++) {
-		ret = do_tcp_sendpages(sk, bv->bv_page, bv->bv_offset, bv->bv_len,
-				       nr > 1 ? flags | MSG_MORE | MSG_SENDPAGE_NOTLAST : flags);
+	for (; sent < len; bv++) {
+		size_t part = min_t(size_t, bv->bv_len, len - sent);
+
+		ret = do_tcp_sendpages(sk, bv->bv_page, bv->bv_offset, part,
+				       sent + part < len ? flags | MSG_MORE | MSG_SENDPAGE_NOTLAST
+							 : flags);
 		if (ret < 0)
 			return sent ?: ret;
 		sent += ret;
-		if (ret < bv->bv_len)
+		if (ret < part)
 			break;
 	}
 	return sent;
@@ -120,13 +123,16 @@ static inline ssize_t tg_sock_send_bvecs(struct socket *sock, struct bio_vec *bv
 {
 	ssize_t sent = 0, ret;
 
-	for (; nr; nr--, bv++) {
-		ret = kernel_sendpage(sock, bv->bv_page, bv->bv_offset, bv->bv_len,
-				      nr > 1 ? flags | MSG_MORE | MSG_SENDPAGE_NOTLAST : flags);
+	for (; sent < len; bv++) {
+		size_t part = min_t(size_t, bv->bv_len, len - sent);
+
+		ret = kernel_sendpage(sock, bv->bv_page, bv->bv_offset, part,
+				      sent + part < len ? flags | MSG_MORE | MSG_SENDPAGE_NOTLAST
+							: flags);
 		if (ret < 0)
 			return sent ?: ret;
 		sent += ret;
-		if (ret < bv->bv_len)
+		if (ret < part)
 			break;
 	}
 	return sent;
