@@ -183,7 +183,7 @@ TEST_F(relay, control_records_behind_a_request)
 	EXPECT_EQ(0, recv(self->plain, self->got, 1, 0));
 }
 
-/* Nor is one that does not authenticate, which comes behind an answer was sent. */
+/* So does one that does not authenticate: the work finds it again, and sends the alert. */
 TEST_F(relay, bad_record_behind_a_request)
 {
 	uint8_t wire[200];
