@@ -258,6 +258,9 @@ for name in "${suites[@]}"; do
 	p=0 f=1 s=0
 	[ ! -s "$logs/$name.count" ] || read -r p f s < "$logs/$name.count"
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	# Why a guest failed, here, where it is read and kept when the machine is gone.
+	[ "$f" -eq 0 ] || [ ! -e "$logs/$name.log" ] ||
+		sed -nE "s/^\[[^]]*\] (FAILED in |the kernel's words |\| )/$name: &/p" "$logs/$name.log"
 done
 echo "check: took $((SECONDS - started)) s"
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -304,8 +304,18 @@ fi
 if [ "$verdict" -ne 0 ]; then
 	echo "[$label] FAILED in $((SECONDS - started)) s: $reason" | tee -a "$log" >&2
 fi
+# From the first complaint on, where there is one: what comes after is mostly its consequence.
+last_words() {
+	local first
+	first=$(complaints | head -1) || true
+	if [ -n "$first" ]; then
+		grep -F -A 39 -m 1 -e "$first" "$kernel_log"
+	else
+		tail -n 25 "$kernel_log"
+	fi
+}
 if [ "$verdict" = 124 ] || [ "$verdict" = 125 ]; then
-	echo "[$label] the kernel's last lines ($kernel_log):" >&2
-	tail -n 25 "$kernel_log" | sed "s,^,[$label] | ," >&2
+	echo "[$label] the kernel's words ($kernel_log):" >&2
+	last_words | sed "s,^,[$label] | ," >&2
 fi
 exit "$verdict"
