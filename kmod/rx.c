@@ -508,8 +508,9 @@ bool tg_rx_update_ready(struct sock *sk, struct tg_session *s)
 	u8 header[TG_HEADER_LEN];
 	bool ready;
 
-	if (!tg_frags_empty(&s->rx.plain) || s->error || s->rx.closed || sk->sk_err ||
-	    sk->sk_state == TCP_CLOSE || (sk->sk_shutdown & RCV_SHUTDOWN))
+	/* What is held may be empty and still the end. */
+	if (!tg_frags_empty(&s->rx.plain) || s->rx.held || s->error || s->rx.closed ||
+	    sk->sk_err || sk->sk_state == TCP_CLOSE || (sk->sk_shutdown & RCV_SHUTDOWN))
 		ready = true;
 	else if (!tg_rx_header(sk, s, header))
 		ready = tg_rx_stashed(&s->rx) && tg_rx_queued(sk, &s->rx);

@@ -203,6 +203,20 @@ TEST_F(relay, bad_record_behind_a_request)
 		EXPECT_EQ(-1, recv(self->plain, self->got, 1, 0));
 }
 
+/* One without content waits for the work as any other does, though there is nothing of it. */
+TEST_F(relay, empty_record_behind_a_request)
+{
+	uint8_t wire[200];
+	size_t n;
+
+	ASSERT_TRUE(set_direct('1'));
+	talk(_metadata, &self->p.peer, self->plain, self->data, self->got, 100);
+	n = ref_seal(&self->p.peer.tx, REF_DATA, "good", 4, 0, wire);
+	n += ref_seal(&self->p.peer.tx, REF_HANDSHAKE, "", 0, 0, wire + n);
+	ASSERT_EQ(0, net_write(self->p.peer.fd, wire, n));
+	EXPECT_TRUE(peer_expect_alert(&self->p.peer, TLS_UNEXPECTED_MESSAGE));
+}
+
 /* One direction's stream, checked by place, in a thread of its own. */
 struct stream {
 	struct peer *peer;	/* the TLS end, or */
