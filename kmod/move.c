@@ -224,6 +224,14 @@ struct tg_seal_state {
 	bool broken;
 };
 
+/* Who sends on a socket takes its error along; that its end came without a FIN stays. */
+static bool tg_relay_plain_broken(const struct tg_relay *r, const struct sock *plain)
+{
+	return READ_ONCE(plain->sk_err) || READ_ONCE(r->plain_error) ||
+	       (tg_is_tcp(plain) && (plain->sk_shutdown & RCV_SHUTDOWN) &&
+		!sock_flag(plain, SOCK_DONE));
+}
+
 /* TLS socket locked. */
 static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 {
@@ -237,7 +245,7 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 		lock_sock_nested(plain, SINGLE_DEPTH_NESTING);
 	/* Before the data is looked at: what comes later kicks again. */
 	st->fin = plain->sk_shutdown & RCV_SHUTDOWN;
-	st->broken = plain->sk_err || READ_ONCE(r->plain_error);
+	st->broken = tg_relay_plain_broken(r, plain);
 	do {
 		ret = tcp ? tg_relay_seal_tcp(r->session, sk, plain, sealed)
 			  : tg_relay_seal_unix(r->session, sk, r->plain);

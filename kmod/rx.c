@@ -447,9 +447,9 @@ static int tg_rx_drained(struct sock *sk, struct tg_session *s)
 		return tg_session_fail(sk, s, TLSGATE_REASON_TRUNCATED);
 	if (sk->sk_state == TCP_CLOSE)
 		return tg_session_fail(sk, s, TLSGATE_REASON_PEER_RESET);
-	/* The reader's own shutdown(SHUT_RD). */
+	/* The reader's own shutdown(SHUT_RD); a relay's reader has not asked for that. */
 	if (sk->sk_shutdown & RCV_SHUTDOWN)
-		return 0;
+		return s->relay ? tg_session_fail(sk, s, TLSGATE_REASON_TRUNCATED) : 0;
 	return -EAGAIN;
 }
 

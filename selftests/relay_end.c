@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
@@ -480,6 +481,60 @@ TEST_F_TIMEOUT(ending, every_way_at_any_moment, 60)
 		EXPECT_EQ(-ENOENT, tg_session_get(p.tg, BY_ID(p.id), &self->info));
 		pair_free(&p);
 	}
+}
+
+static void *send_requests(void *arg)
+{
+	while (!peer_send(arg, REF_DATA, "request", 7))
+		;
+	return NULL;
+}
+
+/*
+ * The backend is cut off while requests come in: who finds the plain socket
+ * broken by sending to it must not hide that from who reads from it.
+ */
+TEST_F_TIMEOUT(ending, plain_reset_under_requests, 60)
+{
+	if (variant->plain_family == AF_UNIX)
+		return;
+	for (int round = 0; round < 100; round++) {
+		struct pair p;
+		pthread_t thread;
+		int plain, end;
+
+		ASSERT_TRUE(pair_start(&p, variant->version, variant->suite, variant->family));
+		plain = pair_relay(&p, variant->plain_family, -1);
+		ASSERT_GE(plain, 0);
+		close(p.fd);
+		p.fd = -1;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, send_requests, &p.peer));
+		ASSERT_EQ(0, net_read(plain, self->got, 1 + round * 7));
+		net_reset(plain);
+		EXPECT_NE(TLS_CLOSE_NOTIFY, last_alert(&p.peer, &end)) TH_LOG("round %d", round);
+		pthread_join(thread, NULL);
+		expect_reason(_metadata, self->ear, &p, &self->info, TLSGATE_REASON_PLAIN_RESET);
+		pair_free(&p);
+	}
+}
+
+/* Somebody who has the socket, too, can end the relay, but not in the peer's name. */
+TEST_F(ending, tls_shut_by_another_owner)
+{
+	struct pair p;
+	int plain, end;
+
+	ASSERT_TRUE(pair_start(&p, variant->version, variant->suite, variant->family));
+	plain = pair_relay(&p, variant->plain_family, -1);
+	ASSERT_GE(plain, 0);
+	ASSERT_EQ(0, peer_send(&p.peer, REF_DATA, self->data, 100));
+	ASSERT_EQ(0, net_read(plain, self->got, 100));
+	ASSERT_EQ(0, shutdown(p.fd, SHUT_RD));
+	EXPECT_EQ(0, read_to_end(plain, self->got, 100, &end));
+	EXPECT_EQ(ECONNRESET, end);
+	expect_reason(_metadata, self->ear, &p, &self->info, TLSGATE_REASON_TRUNCATED);
+	close(plain);
+	pair_free(&p);
 }
 
 TEST_HARNESS_MAIN
