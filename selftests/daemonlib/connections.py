@@ -13,6 +13,26 @@ from daemonlib.gate import (DEADLINE, Backend, Gate, echo, echo_at_once, free_po
                             path, run, send_some, test, wait_until)
 
 
+def need_reset(plain):
+    try:
+        need(False, "a reset is wanted, not %r" % plain.recv(100))
+    except ConnectionResetError:
+        pass
+
+
+def read_end(connection):
+    with connection:
+        try:
+            return repr(connection.recv(100))
+        except OSError as error:            # ssl.SSLError is one
+            return str(error)
+
+
+def need_alert(connection):
+    end = read_end(connection)
+    need("INTERNAL_ERROR" in end.upper(), "an alert is wanted, not: " + end)
+
+
 @test
 def relays_both_ways():
     with Backend().echo() as backend, Gate("serve", backend.address) as gate:
@@ -122,8 +142,7 @@ def backend_reset_is_no_clean_end():
 def backend_unreachable():
     port = free_port()
     with Gate("serve", "127.0.0.1:%d" % port) as gate:
-        connection = gate.connect()
-        need(connection.recv(100) == b"", "a clean close")
+        need_alert(gate.connect())
         wait_until(lambda: log_text().count("cannot be reached: Connection refused") == 1,
                    "one line in the log")
 
@@ -151,9 +170,27 @@ def handshake_deadline():
 def idle_deadline():
     with Backend() as backend, Gate("serve", backend.address, "--idle-timeout=300ms") as gate:
         connection = gate.connect()
-        plain = backend.accept()
-        need(plain.recv(100) == b"", "the backend sees the end")
-        need(connection.recv(100) == b"", "the client sees close_notify")
+        need_reset(backend.accept())
+        need_alert(connection)
+
+
+@test
+def a_stop_is_no_clean_end():
+    ends = []
+    with Backend() as backend:
+        with Gate("serve", backend.address) as gate:
+            connection = gate.connect()
+            connection.sendall(b"half of a messa")
+            plain = backend.accept()
+            need(plain.recv(100) == b"half of a messa", "data")
+            plain.sendall(b"half of an answ")
+            need(connection.recv(100) == b"half of an answ", "data")
+            # the worker waits for it to go
+            reader = threading.Thread(target=lambda: ends.append(read_end(connection)))
+            reader.start()
+        reader.join()
+        need("INTERNAL_ERROR" in ends[0].upper(), "an alert is wanted, not: " + ends[0])
+        need_reset(plain)
 
 
 @test

@@ -105,15 +105,6 @@ def connections_outlive_the_monitor():
                    "workers end with their last connection")
 
 
-@test
-def ends_with_close_notify():
-    with Backend().echo() as backend:
-        with Gate("serve", backend.address) as gate:
-            connection = gate.connect()
-            echo(connection)
-        need(connection.recv(100) == b"", "close_notify")
-
-
 # ---- reload -----------------------------------------------------------------------------
 
 def peer_name(connection):

@@ -220,10 +220,11 @@ void conn_fail_engine(struct conn *conn, const char *what, int err)
 	end_failed(conn);
 }
 
-void conn_close(struct conn *conn)
+void conn_abort(struct conn *conn)
 {
+	reset_plain(conn);
 	if (conn->tls && tls_conn_established(conn->tls) && !conn->tls_shut)
-		(void)tls_conn_close(conn->tls);	/* ends either way */
+		(void)tls_conn_abort(conn->tls, TLS_ALERT_INTERNAL_ERROR);
 	linger(conn);
 }
 
@@ -266,12 +267,13 @@ bool conn_hand_over(struct conn *conn)
 		stays_here(conn);
 		return false;
 	}
-	/* a client that was reset meanwhile, say: its stream is no empty one */
-	reset_plain(conn);
-	if (result == INSTALL_BROKEN)
+	if (result == INSTALL_BROKEN) {
+		/* a client that was reset meanwhile, say: its stream is no empty one */
+		reset_plain(conn);
 		conn_free(conn);	/* the kernel ends it: no byte of ours may go in between */
-	else
-		conn_close(conn);
+	} else {
+		conn_abort(conn);
+	}
 	return true;
 }
 
@@ -357,7 +359,7 @@ static void backend_unreachable(struct conn *conn, int error)
 			conn->gate->settings->name, conn_client(conn, client),
 			conn->gate->settings->backend, addr_format(&last->sa, last->len, backend),
 			strerror(error));
-	conn_close(conn);
+	conn_abort(conn);
 }
 
 /*

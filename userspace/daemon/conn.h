@@ -95,8 +95,11 @@ bool conn_hand_over(struct conn *conn);
 void conn_fail(struct conn *conn, const char *what, const char *why);
 /* As conn_fail() for an engine result, with its words.  May free conn. */
 void conn_fail_engine(struct conn *conn, const char *what, int err);
-/* close_notify, then as conn_fail() without a line.  May free conn. */
-void conn_close(struct conn *conn);
+/*
+ * Ends what is not at its end: an alert instead of close_notify, the plain side
+ * reset, since neither may take what it got for the whole.  May free conn.
+ */
+void conn_abort(struct conn *conn);
 /* Closes what is open and frees. */
 void conn_free(struct conn *conn);
 

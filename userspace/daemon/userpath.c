@@ -382,5 +382,5 @@ void userpath_timer(struct conn *conn)
 		return;
 	}
 	log_verbose("connection idle for %.0f s: closed", idle);
-	conn_close(conn);
+	conn_abort(conn);
 }

@@ -139,7 +139,7 @@ static void stop(struct worker *worker)
 		next = conn->next;
 		if (conn->state == CONN_LINGER)
 			continue;
-		conn_close(conn);
+		conn_abort(conn);
 	}
 }
 

@@ -83,6 +83,13 @@ int tls_conn_close(struct tls_conn *conn)
 	return tls_engine_send_alert(conn, TLS_LEVEL_WARNING, TLS_ALERT_CLOSE_NOTIFY);
 }
 
+int tls_conn_abort(struct tls_conn *conn, uint8_t alert)
+{
+	if (!conn->error && conn->tx_closed)
+		conn->error = TLS_ERR_ALERT + alert;
+	return tls_engine_fail(conn, TLS_ERR_ALERT + alert);
+}
+
 bool tls_conn_at_rest(const struct tls_conn *conn)
 {
 	return !conn->error && conn->established && !conn->plain.record_len && !conn->message.len &&

@@ -444,6 +444,13 @@ int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len);
 int tls_conn_write(struct tls_conn *conn, const uint8_t *data, size_t len);
 /* Puts close_notify into the output; no write after it. */
 int tls_conn_close(struct tls_conn *conn);
+/*
+ * Ends it though not all was said: puts a fatal alert (RFC 9846 section 6.2)
+ * into the output, so that the peer does not take what it has for the whole.
+ * None behind close_notify or another fatal one.  Later calls return what this
+ * returns: TLS_ERR_ALERT + alert, or the error that was there before.
+ */
+int tls_conn_abort(struct tls_conn *conn, uint8_t alert);
 /* TLS 1.3: puts a KeyUpdate into the output and ratchets the send key. */
 int tls_conn_rekey(struct tls_conn *conn, bool request_peer);
 

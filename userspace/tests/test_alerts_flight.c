@@ -590,6 +590,29 @@ static void after_the_end(void)
 	pair_free(&pair);
 }
 
+/* What is given up ends with an alert, and with none where close_notify was the last word. */
+static void given_up(uint16_t version, bool closed)
+{
+	const int ours = TLS_ERR_ALERT + TLS_ALERT_INTERNAL_ERROR;
+	const int theirs = closed ? TLS_ERR_CLOSED : TLS_ERR_PEER + TLS_ALERT_INTERNAL_ERROR;
+	const struct pair_options options = { .max = version };
+	struct pair pair;
+	uint8_t byte = 0;
+	size_t len = 1;
+	bool ok;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	ok = !closed || !tls_conn_close(pair.server.conn);
+	ok &= tls_conn_abort(pair.server.conn, TLS_ALERT_INTERNAL_ERROR) == ours &&
+	      tls_conn_write(pair.server.conn, &byte, 1) == ours &&
+	      tls_conn_abort(pair.server.conn, TLS_ALERT_INTERNAL_ERROR) == ours;
+	pair_move(&pair, &pair.server, &pair.client);
+	tap_ok(ok && tls_conn_read(pair.client.conn, &byte, &len) == theirs,
+	       "given up%s, TLS 1.%d", closed ? " after close_notify" : "", version - TLS_1_2 + 2);
+	pair_free(&pair);
+}
+
 int main(void)
 {
 	for (size_t i = 0; i < sizeof(edits) / sizeof(*edits); i++) {
@@ -605,6 +628,9 @@ int main(void)
 	early_data(17, false);
 	key_update_flood();
 	after_the_end();
+	given_up(TLS_1_2, false);
+	given_up(TLS_1_3, false);
+	given_up(TLS_1_3, true);
 	pair_free_pki();
 	return tap_done();
 }
