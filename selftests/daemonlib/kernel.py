@@ -84,7 +84,7 @@ class Talker(threading.Thread):
                 echo(self.connection, os.urandom(random.randrange(1, 60000)))
         except OSError as error:            # ssl.SSLError is one
             self.error = error
-        except AssertionError as error:     # wrong bytes, or an end in order that is none
+        except AssertionError as error:     # wrong bytes, or the end
             self.error = error
 
     def in_kernel(self, listed):
@@ -111,7 +111,8 @@ def kill_while_talking(number, backend):
         stop.set()
         for talker in talkers:
             talker.join(DEADLINE)
-            need(not isinstance(talker.error, AssertionError), "round %d: %s" % (number, talker.error))
+            need("other bytes" not in str(talker.error), "round %d: %s" % (number, talker.error))
+            # what the daemon still had ends with it, by a bare FIN, which Python may call an end
             if talker.in_kernel(listed):
                 need(not talker.error, "round %d: an established session: %s" % (number, talker.error))
                 echo(talker.connection, os.urandom(100000))
