@@ -10,17 +10,12 @@
  * there, what fails, and all but data is left to the works, which find it again.
  */
 #include <linux/highmem.h>
-#include <linux/moduleparam.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
 #include "relay_priv.h"
 #include "stats.h"
 #include "trace.h"
-
-static bool relay_direct;
-module_param(relay_direct, bool, 0644);
-MODULE_PARM_DESC(relay_direct, "relay single messages in softirqs: fewer instructions, under test");
 
 /* More is for the works: they copy nothing, and let others have their turn. */
 #define TG_DIRECT_MAX		TG_PLAINTEXT_MAX
@@ -120,8 +115,7 @@ bool tg_direct_open(struct tg_relay *r, struct sock *sk)
 	bool done;
 
 	/* An owner's backlog comes here, too: a work's, or of one who will kick it. */
-	if (!READ_ONCE(relay_direct) || !tg_is_tcp(plain) || tg_relay_dead(r) ||
-	    sock_owned_by_user(sk))
+	if (!tg_is_tcp(plain) || tg_relay_dead(r) || sock_owned_by_user(sk))
 		return false;
 	if (!spin_trylock(&plain->sk_lock.slock))
 		return false;
@@ -209,8 +203,7 @@ bool tg_direct_seal(struct tg_relay *r, struct sock *plain)
 	bool done;
 
 	/* The callback may come while the relay ends. */
-	if (!READ_ONCE(relay_direct) || sock_owned_by_user(plain) || tg_relay_dead(r) ||
-	    !refcount_inc_not_zero(&r->ref))
+	if (sock_owned_by_user(plain) || tg_relay_dead(r) || !refcount_inc_not_zero(&r->ref))
 		return false;
 	if (!spin_trylock(&sk->sk_lock.slock)) {
 		tg_relay_put(r);

@@ -19,18 +19,6 @@
 /* A writer that made no step for so long is held back, or so slow that it does not matter. */
 #define STALL	500	/* ms */
 
-#define DIRECT	"/sys/module/tlsgate/parameters/relay_direct"
-
-static bool set_direct(char value)
-{
-	int fd = open(DIRECT, O_WRONLY);
-	bool done = fd >= 0 && write(fd, &value, 1) == 1;
-
-	if (fd >= 0)
-		close(fd);
-	return done;
-}
-
 FIXTURE(relay)
 {
 	struct pair p;		/* p.fd is closed: the relay holds it */
@@ -70,7 +58,6 @@ FIXTURE_TEARDOWN(relay)
 	if (self->plain >= 0)
 		close(self->plain);
 	pair_free(&self->p);
-	set_direct('0');
 }
 
 /* ---- bytes ------------------------------------------------------------- */
@@ -140,12 +127,8 @@ TEST_F(relay, requests_and_answers)
 {
 	bool local = variant->plain_family == AF_UNIX;
 
-	ASSERT_TRUE(set_direct('1'));
 	EXPECT_EQ(!local, !!talk(_metadata, &self->p.peer, self->plain, self->data, self->got,
 				 REF_PLAINTEXT));
-	ASSERT_TRUE(set_direct('0'));
-	EXPECT_EQ(0, talk(_metadata, &self->p.peer, self->plain, self->data, self->got,
-			  REF_PLAINTEXT));
 }
 
 /*
@@ -159,7 +142,6 @@ TEST_F(relay, control_records_behind_a_request)
 	uint8_t wire[1000];
 	size_t n;
 
-	ASSERT_TRUE(set_direct('1'));
 	talk(_metadata, peer, self->plain, self->data, self->got, 100);
 	for (size_t i = 0; i < 20; i++) {
 		n = ref_seal(&peer->tx, REF_DATA, self->data, 10 + i, 0, wire);
@@ -189,7 +171,6 @@ TEST_F(relay, bad_record_behind_a_request)
 	uint8_t wire[200];
 	size_t n, m;
 
-	ASSERT_TRUE(set_direct('1'));
 	talk(_metadata, &self->p.peer, self->plain, self->data, self->got, 100);
 	n = ref_seal(&self->p.peer.tx, REF_DATA, "good", 4, 0, wire);
 	m = ref_seal(&self->p.peer.tx, REF_DATA, "spoilt", 6, 0, wire + n);
@@ -209,7 +190,6 @@ TEST_F(relay, empty_record_behind_a_request)
 	uint8_t wire[200];
 	size_t n;
 
-	ASSERT_TRUE(set_direct('1'));
 	talk(_metadata, &self->p.peer, self->plain, self->data, self->got, 100);
 	n = ref_seal(&self->p.peer.tx, REF_DATA, "good", 4, 0, wire);
 	n += ref_seal(&self->p.peer.tx, REF_HANDSHAKE, "", 0, 0, wire + n);

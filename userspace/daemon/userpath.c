@@ -24,7 +24,7 @@
  * is in docs/performance.md.
  */
 #define WORTH_BYTES	65536u
-#define PIECE_BYTES	4096u
+#define PIECE_BYTES	16384u
 
 enum pump {
 	PUMP_WAITS,			/* for a socket, or its turn is over */
