@@ -241,11 +241,16 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 	u32 sealed = 0;
 	int ret;
 
+	/* AF_UNIX has a lock of its own for the end and the error that may belong to it. */
 	if (tcp)
 		lock_sock_nested(plain, SINGLE_DEPTH_NESTING);
+	else
+		unix_state_lock(plain);
 	/* Before the data is looked at: what comes later kicks again. */
 	st->fin = plain->sk_shutdown & RCV_SHUTDOWN;
 	st->broken = tg_relay_plain_broken(r, plain);
+	if (!tcp)
+		unix_state_unlock(plain);
 	do {
 		ret = tcp ? tg_relay_seal_tcp(r->session, sk, plain, sealed)
 			  : tg_relay_seal_unix(r->session, sk, r->plain);
