@@ -96,10 +96,7 @@ def truncation_becomes_reset():
         need(plain.recv(100) == b"half of a messa", "data")
         connection.shutdown(socket.SHUT_RDWR)
         connection.close()
-        try:
-            need(plain.recv(100) != b"", "truncation was passed on as a clean end")
-        except ConnectionResetError:
-            pass
+        need_reset(plain)
 
 
 @test
@@ -114,10 +111,7 @@ def forged_record_becomes_reset_and_alert():
             need(False, "the client got %r" % connection.recv(100))
         except ssl.SSLError as error:
             need("BAD_RECORD_MAC" in str(error).upper(), "alert: %s" % error)
-        try:
-            need(plain.recv(100) != b"", "a forged record was passed on as a clean end")
-        except ConnectionResetError:
-            pass
+        need_reset(plain)
         raw.close()
         connection.close()
         wait_until(lambda: "bad_record_mac sent" in log_text(), "a line in the log")

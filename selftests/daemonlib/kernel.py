@@ -297,37 +297,30 @@ def kernel_hands_over_short_ones_too():
         need((counted("here"), counted("relayed by the kernel")) == (0, 1), log_text())
 
 
+def hand_over_on_the_way(source, sink, counter):
+    data = os.urandom(1 << 20) * 16
+    source.settimeout(None)         # of sendall() it would be for the whole
+    threading.Thread(target=source.sendall, args=(data,), daemon=True).start()
+    got = bytearray(sink.recv(1))
+    while len(got) < len(data):
+        got += sink.recv(1 << 20)
+    need(got == data, "other bytes came")
+    carried = sessions()[0][counter]
+    need(carried > len(data) - HEAD, "the kernel carried %d of %d" % (carried, len(data)))
+
+
 @test
 def a_download_is_handed_over_on_its_way():
-    data = os.urandom(1 << 20) * 16
     with Backend() as backend, Adaptive("serve", backend.address) as gate, \
-            gate.connect() as connection:
-        plain = backend.accept()
-        plain.settimeout(None)          # of sendall() it would be for the whole
-        threading.Thread(target=plain.sendall, args=(data,), daemon=True).start()
-        got = bytearray(connection.recv(1))
-        while len(got) < len(data):
-            got += connection.recv(1 << 20)
-        need(got == data, "other bytes came")
-        carried = sessions()[0]["tx_bytes"]
-        need(carried > len(data) - HEAD, "the kernel carried %d of %d" % (carried, len(data)))
-        plain.close()
+            gate.connect() as connection, backend.accept() as plain:
+        hand_over_on_the_way(plain, connection, "tx_bytes")
 
 
 @test
 def an_upload_is_handed_over_on_its_way():
-    data = os.urandom(1 << 20) * 16
     with Backend() as backend, Adaptive("serve", backend.address) as gate, \
-            gate.connect() as connection:
-        plain = backend.accept()
-        threading.Thread(target=connection.sendall, args=(data,), daemon=True).start()
-        got = bytearray(plain.recv(1))
-        while len(got) < len(data):
-            got += plain.recv(1 << 20)
-        need(got == data, "other bytes came")
-        carried = sessions()[0]["rx_bytes"]
-        need(carried > len(data) - HEAD, "the kernel carried %d of %d" % (carried, len(data)))
-        plain.close()
+            gate.connect() as connection, backend.accept() as plain:
+        hand_over_on_the_way(connection, plain, "rx_bytes")
 
 
 @test
