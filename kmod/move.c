@@ -232,6 +232,14 @@ static bool tg_relay_plain_broken(const struct tg_relay *r, const struct sock *p
 		!sock_flag(plain, SOCK_DONE));
 }
 
+/* Before the data is looked at: what comes later kicks again. */
+static void tg_relay_look_for_end(const struct tg_relay *r, const struct sock *plain,
+				  struct tg_seal_state *st)
+{
+	st->fin = plain->sk_shutdown & RCV_SHUTDOWN;
+	st->broken = tg_relay_plain_broken(r, plain);
+}
+
 /* TLS socket locked. */
 static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 {
@@ -242,15 +250,14 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 	int ret;
 
 	/* AF_UNIX has a lock of its own for the end and the error that may belong to it. */
-	if (tcp)
+	if (tcp) {
 		lock_sock_nested(plain, SINGLE_DEPTH_NESTING);
-	else
+		tg_relay_look_for_end(r, plain, st);
+	} else {
 		unix_state_lock(plain);
-	/* Before the data is looked at: what comes later kicks again. */
-	st->fin = plain->sk_shutdown & RCV_SHUTDOWN;
-	st->broken = tg_relay_plain_broken(r, plain);
-	if (!tcp)
+		tg_relay_look_for_end(r, plain, st);
 		unix_state_unlock(plain);
+	}
 	do {
 		ret = tcp ? tg_relay_seal_tcp(r->session, sk, plain, sealed)
 			  : tg_relay_seal_unix(r->session, sk, r->plain);
