@@ -11,7 +11,7 @@ import sys
 
 OURS = ("tlsgate-user", "tlsgate")
 # row, the most that we may need of what the best of the others needs
-BARS = {"handshake": 0.70, "resumption": 0.70, "churn": 0.80}
+BARS = {"handshake": 0.70, "handshake-8": 0.70, "resumption": 0.70, "churn": 0.80}
 WORKERS_BAR = 1.8
 HELD_BAR = 32 << 10
 TITLES = {
@@ -19,6 +19,7 @@ TITLES = {
     "resumption": "connect, resumption, close",
     "churn": "connect, full handshake, request of 64 bytes, close",
     "churn-resumed": "the same, resumed",
+    "handshake-8": "as handshake, 8 clients at once",
     "churn-8": "as churn, 8 clients at once",
     "memory-handshake": "full handshake in memory: no socket, one thread",
     "memory-resumption": "resumption in memory",

@@ -71,6 +71,13 @@ def make_certificates():
             "-CAcreateserial", "-days", "20", "-extfile", "ext", "-out", name + ".pem")
 
 
+def make_rsa_certificate():
+    run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "rsa.key", "-out", "rsa.csr",
+        "-subj", "/CN=rsa")
+    run("openssl", "x509", "-req", "-in", "rsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+        "-CAcreateserial", "-days", "20", "-extfile", "ext", "-out", "rsa.pem")
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

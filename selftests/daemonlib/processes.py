@@ -13,7 +13,8 @@ import subprocess
 import threading
 
 from daemonlib.gate import (DEADLINE, Backend, Gate, Skip, children, echo, free_port, log_text,
-                            name_of, need, path, start, test, tmp, wait_until, write)
+                            make_rsa_certificate, name_of, need, path, run, start, test, tmp,
+                            wait_until, write)
 
 
 @test
@@ -62,6 +63,27 @@ def only_keyd_holds_the_key():
         need(any(memory_holds(keyd, form) for form in forms), "keyd has it (or this test is blind)")
         for pid in [gate.process.pid, *gate.workers()]:
             need(not any(memory_holds(pid, form) for form in forms), "it is in " + name_of(pid))
+
+
+def cpus_of(pid):
+    with open("/proc/%d/status" % pid) as file:
+        return next(line.split()[1] for line in file if line.startswith("Cpus_allowed_list:"))
+
+
+@test
+def quick_signatures_are_made_where_the_worker_runs():
+    if len(os.sched_getaffinity(0)) < 2:
+        raise Skip("needs two CPUs")
+    make_rsa_certificate()
+    with Backend().echo() as backend, Gate("serve", backend.address, "--cert=rsa.pem", "--key=rsa.key",
+                                           "--workers=1") as gate:
+        answerer = children(gate.keyd()[0])[0]
+        everywhere = cpus_of(gate.workers()[0])
+        for sigalgs, quick in (("RSA-PSS+SHA256", False), ("ECDSA+SHA256", True), ("RSA-PSS+SHA256", False)):
+            run("openssl", "s_client", "-connect", "127.0.0.1:%d" % gate.port, "-CAfile", "ca.pem",
+                "-verify_return_error", "-sigalgs", sigalgs)
+            cpus = cpus_of(answerer)
+            need(cpus.isdigit() if quick else cpus == everywhere, "after %s: CPUs %s" % (sigalgs, cpus))
 
 
 @test

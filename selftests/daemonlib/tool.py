@@ -11,8 +11,8 @@ import threading
 import time
 
 from daemonlib.features import ends_at, ocsp_response
-from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, free_port, need, run, test, tmp,
-                            wait_until, write)
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, free_port, make_rsa_certificate, need,
+                            run, test, tmp, wait_until, write)
 
 STEPS = ("ClientHello", "ServerHello", "Authentication", "Key exchange", "Session keys", "Finished")
 
@@ -59,10 +59,7 @@ def handshake_explains_a_retry():
 
 @test
 def handshake_explains_the_key_exchange():
-    run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "rsa.key", "-out", "rsa.csr", "-subj",
-        "/CN=rsa")
-    run("openssl", "x509", "-req", "-in", "rsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-        "-CAcreateserial", "-days", "20", "-extfile", "ext", "-out", "rsa.pem")
+    make_rsa_certificate()
     suite = "--ciphersuites=TLS_RSA_WITH_AES_128_GCM_SHA256"
     with Backend().echo() as backend, \
             Gate("serve", backend.address, "--cert=rsa.pem", "--key=rsa.key", suite) as gate:

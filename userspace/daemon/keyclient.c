@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,7 @@ static int send_request(struct keyclient *keys, uint32_t number,
 		.key_id = request->key_id,
 		.scheme = request->scheme,
 		.op = (uint16_t)request->op,
+		.cpu = sched_getcpu(),
 	};
 
 	if (request->len > TLS_MAX_KEY_REQUEST)

@@ -20,6 +20,7 @@ struct keyd_request {
 	uint32_t key_id;
 	uint16_t scheme;		/* TLS SignatureScheme */
 	uint16_t op;			/* enum tls_key_op */
+	int32_t cpu;			/* the worker's; a hint, negative where it is not known */
 };
 
 /*

@@ -133,7 +133,7 @@ static const int base_calls[] = {
 static const int worker_calls[] = {
 	SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(recvfrom), SCMP_SYS(sendto),
 	SCMP_SYS(shutdown), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(epoll_ctl),
-	SCMP_SYS(epoll_wait), SCMP_SYS(poll), SCMP_SYS(getsockname),
+	SCMP_SYS(epoll_wait), SCMP_SYS(poll), SCMP_SYS(getsockname), SCMP_SYS(getcpu),
 	/* libev starts afresh when a listener it closed lives on elsewhere and still reports */
 	SCMP_SYS(epoll_create1),
 };
@@ -165,6 +165,16 @@ static int allow_sockets(scmp_filter_ctx filter)
 	return ret;
 }
 
+/* Of itself only. */
+static int allow_moving(scmp_filter_ctx filter)
+{
+	int ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_getaffinity), 1,
+				   SCMP_A0(SCMP_CMP_EQ, 0));
+
+	return ret ? ret : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity), 1,
+					    SCMP_A0(SCMP_CMP_EQ, 0));
+}
+
 static int build_filter(scmp_filter_ctx filter, enum sandbox_role role)
 {
 	int ret;
@@ -176,6 +186,9 @@ static int build_filter(scmp_filter_ctx filter, enum sandbox_role role)
 		ret = allow_sockets(filter);
 	if (!ret && role == SANDBOX_KEYD)
 		ret = allow(filter, keyd_calls, COUNT(keyd_calls));
+	/* an answerer stands under keyd's filter, too */
+	if (!ret && role != SANDBOX_WORKER)
+		ret = allow_moving(filter);
 	return ret;
 }
 

@@ -107,6 +107,11 @@ bool tls_private_key_matches(const struct tls_private_key *key, const struct tls
 	return EVP_PKEY_eq(key->key, cert->key) == 1;
 }
 
+bool tls_private_key_is_quick(const struct tls_private_key *key)
+{
+	return key->type == TLS_KEY_ECDSA_P256 || key->type == TLS_KEY_ED25519;
+}
+
 static void signer_reset(struct tls_signer *signer)
 {
 	EVP_PKEY_CTX_free(signer->ctx);

@@ -76,6 +76,15 @@ static void test_matching(void)
 	}
 }
 
+static void test_quick(void)
+{
+	static const bool quick[HOLDERS] = { true, false, true, false };
+
+	for (size_t i = 0; i < HOLDERS; i++)
+		tap_equal(tls_private_key_is_quick(holders[i].key), quick[i], "%s: quick to sign or not",
+			  holders[i].name);
+}
+
 /* Which schemes, by number, each key may use: TLS 1.3, then TLS 1.2. */
 static const char *const fits13[] = { "0403", "0503", "0807", "0804 0805 0806" };
 static const char *const fits12[] = {
@@ -383,6 +392,7 @@ int main(void)
 {
 	make_holders();
 	test_matching();
+	test_quick();
 	test_schemes();
 	test_digest();
 	test_decrypt();
