@@ -243,9 +243,9 @@ if [ $all = yes ]; then
 		selftests/interop.sh kernel
 	start_suite fuzz-netlink-debug suite_in_guest "$debug_kernel" fuzz-netlink-debug 2400 \
 		env COUNT=50000 build/selftests/fuzz_netlink
-	# Streams of records, in each of which the kernel comes to some seven mutated ones.
+	# Streams of records, in each of which the kernel comes to some 47 mutated ones.
 	start_suite fuzz-records-debug suite_in_guest "$debug_kernel" fuzz-records-debug 2400 \
-		env COUNT=7500 build/selftests/fuzz_records
+		env COUNT=1100 build/selftests/fuzz_records
 fi
 wait
 for name in "${guests[@]}"; do

@@ -343,7 +343,7 @@ static void message_make(struct fuzz *f, struct message *m)
 	for (i = 0; i < 12 && g[i].attr; i++)
 		if (wanted(f, m->cmd, &g[i], who))
 			attr_make(f, m->cmd, &m->attr[m->count++], &g[i]);
-	for (i = fuzz_once(f, 2) ? 0 : 1 + fuzz_below(f, 3); i; i--)
+	for (i = fuzz_once(f, 5) ? 0 : 1 + fuzz_below(f, 3); i; i--)
 		mutate(f, m->attr, &m->count, ATTRS);
 	if (fuzz_once(f, 30))
 		m->cmd = fuzz_below(f, 256);

@@ -25,7 +25,10 @@
 #include "lib/pair.h"
 
 #define COUNT		400
-#define RECORDS		48
+#define SHORT		44	/* records */
+#define LONG		500
+#define RECORDS		(LONG + 4)
+#define SELDOM		16	/* what ends a stream comes so much more seldom in a long one */
 #define STREAM		(256 * 1024)
 #define PATIENCE	(9 * NET_DEADLINE)	/* for a machine that is busy elsewhere */
 
@@ -52,6 +55,7 @@ struct stream {
 	bool cut;			/* nothing behind it counts */
 	bool cut_sent;			/* and there are bytes in its place */
 	bool closed;			/* a close_notify is in it */
+	bool lengthy;
 	bool relay, local;
 	uint8_t role;
 };
@@ -99,6 +103,9 @@ static size_t length(struct fuzz *f)
 {
 	static const size_t edges[] = { 0, 1, 15, 16, 17, 255, 256, 4095, 4096, 4097, 16383, 16384 };
 
+	/* Many have to fit in. */
+	if (st.lengthy && !fuzz_once(f, 20))
+		return 1 + fuzz_below(f, 100);
 	if (fuzz_once(f, 6))
 		return edges[fuzz_below(f, sizeof(edges) / sizeof(*edges))];
 	return 1 + fuzz_below(f, fuzz_once(f, 8) ? 8000 : 300);
@@ -305,9 +312,13 @@ static void spoil(struct fuzz *f)
 
 static void stream_make(struct fuzz *f, struct peer *peer)
 {
-	unsigned int n = 1 + fuzz_below(f, RECORDS - 4);
 	bool clean = fuzz_once(f, 8);
+	unsigned int seldom, n;
 
+	/* Half of them are long: a connection costs a slow kernel more than many records. */
+	st.lengthy = fuzz_once(f, 2);
+	seldom = st.lengthy ? SELDOM : 1;
+	n = 1 + fuzz_below(f, st.lengthy ? LONG : SHORT);
 	st.wire_len = 0;
 	st.data_len = 0;
 	st.count = 0;
@@ -320,11 +331,11 @@ static void stream_make(struct fuzz *f, struct peer *peer)
 	       !(st.wrong && fuzz_once(f, 3))) {
 		if (clean || fuzz_once(f, 4))
 			add_data(f, peer);
-		else if (fuzz_once(f, 24))
+		else if (fuzz_once(f, 24 * seldom))
 			add_bad(f, peer);
 		else
 			add_odd(f, peer);
-		if (!clean && !st.cut && fuzz_once(f, 20))
+		if (!clean && !st.cut && fuzz_once(f, 20 * seldom))
 			spoil(f);
 	}
 	if (fuzz_once(f, 2)) {
