@@ -86,7 +86,10 @@ trap stop_suites INT TERM HUP
 suites=()
 start_suite() {
 	suites+=("$1")
-	[ "$(jobs -pr | wc -l)" -lt 2 ] || wait -n
+	# Again and again: wait -n is also back for one that ended long ago.
+	while [ "$(jobs -pr | wc -l)" -ge 2 ]; do
+		wait -n
+	done
 	run_suite "$@" < /dev/null &
 }
 
