@@ -2,7 +2,9 @@
 /* Cipher suites, keys and nonces. */
 #include <linux/bits.h>
 #include <linux/crypto.h>
+#include <linux/jiffies.h>
 #include <linux/moduleparam.h>
+#include <linux/spinlock.h>
 #include <crypto/hash.h>
 #include <crypto/internal/simd.h>
 #include <asm/simd.h>
@@ -22,25 +24,45 @@ static ulong aead_limit;
 module_param(aead_limit, ulong, 0644);
 MODULE_PARM_DESC(aead_limit, "records one key may seal, if below the suite's own limit; 0 = the suite's own");
 
+#define TG_DRIVER_FRESH		(60 * HZ)
+
+/* One AEAD of the crypto layer, and which driver served it last. */
+struct tg_alg {
+	const char *name;
+	spinlock_t lock;		/* protects what follows */
+	unsigned long fresh_until;	/* jiffies */
+	char driver[CRYPTO_MAX_ALG_NAME];	/* empty: not known */
+};
+
+static struct tg_alg tg_alg_gcm = {
+	.name = "gcm(aes)",
+	.lock = __SPIN_LOCK_UNLOCKED(tg_alg_gcm.lock),
+};
+
+static struct tg_alg tg_alg_chacha = {
+	.name = "rfc7539(chacha20,poly1305)",
+	.lock = __SPIN_LOCK_UNLOCKED(tg_alg_chacha.lock),
+};
+
 #define TG_ROW_1_3(_suite, _name, _alg, _hash, _key, _secret, _block, _limit) {	\
 	.version = TLSGATE_TLS_1_3, .suite = _suite, .name = _name, .alg = _alg,	\
 	.hash = _hash, .key_len = _key, .iv_len = 12, .secret_len = _secret,	\
 	.block_len = _block, .limit = _limit }
 #define TG_ROW_GCM_1_2(_suite, _name, _key) {					\
 	.version = TLSGATE_TLS_1_2, .suite = _suite, .name = _name,		\
-	.alg = "gcm(aes)", .key_len = _key, .iv_len = 4, .explicit_len = 8,	\
+	.alg = &tg_alg_gcm, .key_len = _key, .iv_len = 4, .explicit_len = 8,	\
 	.block_len = TG_BLOCK_AES, .limit = TG_LIMIT_GCM }
 #define TG_ROW_CHACHA_1_2(_suite, _name) {					\
 	.version = TLSGATE_TLS_1_2, .suite = _suite, .name = _name,		\
-	.alg = "rfc7539(chacha20,poly1305)", .key_len = 32, .iv_len = 12,	\
+	.alg = &tg_alg_chacha, .key_len = 32, .iv_len = 12,	\
 	.block_len = TG_BLOCK_CHACHA, .limit = TG_LIMIT_NONE }
 
 static const struct tg_cipher tg_ciphers[] = {
-	TG_ROW_1_3(0x1301, "TLS_AES_128_GCM_SHA256", "gcm(aes)", "hmac(sha256)",
+	TG_ROW_1_3(0x1301, "TLS_AES_128_GCM_SHA256", &tg_alg_gcm, "hmac(sha256)",
 		   16, 32, TG_BLOCK_AES, TG_LIMIT_GCM),
-	TG_ROW_1_3(0x1302, "TLS_AES_256_GCM_SHA384", "gcm(aes)", "hmac(sha384)",
+	TG_ROW_1_3(0x1302, "TLS_AES_256_GCM_SHA384", &tg_alg_gcm, "hmac(sha384)",
 		   32, 48, TG_BLOCK_AES, TG_LIMIT_GCM),
-	TG_ROW_1_3(0x1303, "TLS_CHACHA20_POLY1305_SHA256", "rfc7539(chacha20,poly1305)",
+	TG_ROW_1_3(0x1303, "TLS_CHACHA20_POLY1305_SHA256", &tg_alg_chacha,
 		   "hmac(sha256)", 32, 32, TG_BLOCK_CHACHA, TG_LIMIT_NONE),
 	TG_ROW_GCM_1_2(0xc02b, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", 16),
 	TG_ROW_GCM_1_2(0xc02c, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", 32),
@@ -68,19 +90,60 @@ const struct tg_cipher *tg_cipher_find(u16 version, u16 suite)
 	return NULL;
 }
 
+static bool tg_alg_driver(struct tg_alg *a, char driver[CRYPTO_MAX_ALG_NAME])
+{
+	bool known;
+
+	spin_lock(&a->lock);
+	known = a->driver[0] && time_before(jiffies, a->fresh_until);
+	if (known)
+		memcpy(driver, a->driver, sizeof(a->driver));
+	spin_unlock(&a->lock);
+	return known;
+}
+
+static void tg_alg_learn(struct tg_alg *a, struct crypto_aead *aead)
+{
+	spin_lock(&a->lock);
+	strscpy(a->driver, crypto_tfm_alg_driver_name(crypto_aead_tfm(aead)), sizeof(a->driver));
+	a->fresh_until = jiffies + TG_DRIVER_FRESH;
+	spin_unlock(&a->lock);
+}
+
 /*
  * No mask: on x86 up to 6.12 the fast gcm(aes) is a wrapper flagged
  * asynchronous that completes at once in process context, and masking
  * CRYPTO_ALG_ASYNC would select slow generic code.
  */
-static struct crypto_aead *tg_cipher_alloc(const struct tg_cipher *c)
+static struct crypto_aead *tg_alg_alloc_best(struct tg_alg *a)
 {
-	return crypto_alloc_aead(c->alg, 0, 0);
+	return crypto_alloc_aead(a->name, 0, 0);
+}
+
+/*
+ * The best of a name is found by going through every algorithm there is; a
+ * driver by its name is found when it is come to.  Not for ever: a better one
+ * may be loaded, or this one gone.
+ */
+static struct crypto_aead *tg_alg_alloc(struct tg_alg *a)
+{
+	char driver[CRYPTO_MAX_ALG_NAME];
+	struct crypto_aead *aead;
+
+	if (tg_alg_driver(a, driver)) {
+		aead = crypto_alloc_aead(driver, 0, 0);
+		if (PTR_ERR_OR_ZERO(aead) != -ENOENT)
+			return aead;
+	}
+	aead = tg_alg_alloc_best(a);
+	if (!IS_ERR(aead))
+		tg_alg_learn(a, aead);
+	return aead;
 }
 
 int tg_cipher_driver(const struct tg_cipher *c, char *buf, size_t len)
 {
-	struct crypto_aead *aead = tg_cipher_alloc(c);
+	struct crypto_aead *aead = tg_alg_alloc_best(c->alg);
 
 	if (IS_ERR(aead))
 		return PTR_ERR(aead);
@@ -106,7 +169,7 @@ int tg_dir_init(struct tg_dir *d, const struct tg_cipher *c, const struct tg_key
 {
 	int err;
 
-	d->aead = tg_cipher_alloc(c);
+	d->aead = tg_alg_alloc(c->alg);
 	if (IS_ERR(d->aead)) {
 		err = PTR_ERR(d->aead);
 		d->aead = NULL;

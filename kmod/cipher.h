@@ -12,6 +12,7 @@
 #define TG_NONCE_LEN	12
 #define TG_AAD_MAX	13
 
+struct tg_alg;
 struct tg_keys;
 struct tg_session;
 
@@ -20,7 +21,7 @@ struct tg_session;
  * @version: TLSGATE_TLS_1_2 or TLSGATE_TLS_1_3
  * @suite: IANA number
  * @name: IANA name
- * @alg: AEAD name in the crypto layer
+ * @alg: its AEAD in the crypto layer
  * @hash: hash of the key schedule, TLS 1.3 only
  * @key_len: bytes
  * @iv_len: bytes of static IV, or of salt where @explicit_len is not 0
@@ -33,7 +34,7 @@ struct tg_cipher {
 	u16 version;
 	u16 suite;
 	const char *name;
-	const char *alg;
+	struct tg_alg *alg;
 	const char *hash;
 	u8 key_len;
 	u8 iv_len;

@@ -10,7 +10,7 @@ static struct netlink_range_validation tg_idle_timeout_range = {
 	.max = TLSGATE_IDLE_TIMEOUT_MAX,
 };
 
-const struct nla_policy tg_keys_policy[TLSGATE_KEYS_A_MAX + 1] = {
+static const struct nla_policy tg_keys_policy[TLSGATE_KEYS_A_MAX + 1] = {
 	[TLSGATE_KEYS_A_KEY]	= { .type = NLA_BINARY, .len = TLSGATE_KEY_MAX },
 	[TLSGATE_KEYS_A_IV]	= { .type = NLA_BINARY, .len = TLSGATE_IV_MAX },
 	[TLSGATE_KEYS_A_SEQ]	= { .type = NLA_U64 },

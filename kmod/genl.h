@@ -13,9 +13,8 @@ enum tg_genl_group {
 
 extern struct genl_family tg_genl_family;
 
-/* Attributes of SESSION_NEW and of a nest of keys; netlink.c parses both itself. */
+/* Attributes of SESSION_NEW, which netlink.c parses itself. */
 extern const struct nla_policy tg_session_new_policy[TLSGATE_A_MAX + 1];
-extern const struct nla_policy tg_keys_policy[TLSGATE_KEYS_A_MAX + 1];
 
 /*
  * Last step of module init, first of its exit: from the one on and until the

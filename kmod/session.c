@@ -139,10 +139,6 @@ struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 	s->created = get_jiffies_64();
 	s->active = s->created;
 	s->alert = TG_NO_ALERT;
-	sg_init_table(s->sg_src, TG_SG_SRC);
-	sg_init_table(s->sg_dst, TG_SG_DST);
-	sg_unmark_end(&s->sg_src[TG_SG_SRC - 1]);
-	sg_unmark_end(&s->sg_dst[TG_SG_DST - 1]);
 	s->tx.record_size = in->record_size ?: TLSGATE_RECORD_SIZE_MAX;
 	s->tx.padding = in->padding;
 

@@ -236,7 +236,8 @@ int tg_tx_close_notify(struct sock *sk, struct tg_session *s, bool fin)
 		return err;
 	if (fin)
 		s->tx.shutdown = true;
-	return tg_tx_push(sk, s, 0);
+	/* A FIN that follows at once takes it along: one segment less. */
+	return tg_tx_push(sk, s, fin ? MSG_MORE : 0);
 }
 
 /* RFC 9846 section 5.5: rekey before the limit; TLS 1.2 cannot, so it ends in order. */

@@ -161,7 +161,7 @@ static void linger(struct conn *conn)
 {
 	keyclient_forget(&conn->worker->keys, conn);
 	close_side(conn, &conn->plain_io);
-	if (conn->tls_io.fd == -1 || !conn->tls || conn_flush(conn) ||
+	if (conn->tls_io.fd == -1 || !conn->tls || conn_flush_with_next(conn) ||
 	    shutdown(conn->tls_io.fd, SHUT_WR)) {
 		conn_free(conn);
 		return;

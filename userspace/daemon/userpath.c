@@ -260,7 +260,8 @@ static enum pump plain_to_tls(struct conn *conn, bool readable)
 	int ret;
 
 	for (;;) {
-		ret = conn_flush(conn);
+		/* close_notify leaves with the FIN */
+		ret = conn->plain_eof ? conn_flush_with_next(conn) : conn_flush(conn);
 		if (ret < 0)
 			return fail(conn, strerror(errno));
 		if (ret || conn->plain_eof || !readable || !turns-- || holds_back(conn) ||
