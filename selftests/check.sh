@@ -242,7 +242,7 @@ if [ $all = yes ]; then
 		guests+=(kselftests-sid)
 		start_suite kselftests-sid suite_kselftests "$sid_kernel" kselftests-sid "${programs[@]}"
 	fi
-	start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 2400 \
+	start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 3600 \
 		selftests/interop.sh kernel
 	start_suite fuzz-netlink-debug suite_in_guest "$debug_kernel" fuzz-netlink-debug 2400 \
 		env COUNT=50000 build/selftests/fuzz_netlink
