@@ -13,7 +13,7 @@ enum tg_genl_group {
 
 extern struct genl_family tg_genl_family;
 
-/* Attributes of SESSION_NEW, which netlink.c parses itself. */
+/* Attributes of SESSION_NEW, which install.c parses itself. */
 extern const struct nla_policy tg_session_new_policy[TLSGATE_A_MAX + 1];
 
 /*

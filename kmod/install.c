@@ -44,7 +44,7 @@ static int parse_keys(struct genl_info *info, int attr, const struct tg_cipher *
 	struct nlattr *tb[TLSGATE_KEYS_A_MAX + 1];
 	int err;
 
-	/* No policy: the family's has looked into the nest, too. */
+	/* No policy: tg_session_new_policy has looked into the nest, too. */
 	err = nla_parse_nested(tb, TLSGATE_KEYS_A_MAX, nest, NULL, info->extack);
 	if (!err)
 		err = keys_copy(info, nest, tb, TLSGATE_KEYS_A_KEY, keys->key, c->key_len);

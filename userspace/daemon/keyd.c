@@ -81,9 +81,9 @@ static void find_home(struct place *place)
 }
 
 /*
- * A quick signature costs less than to wake another CPU, and to find its caches
- * cold: it is made where the worker runs, instead of the worker.  A slow one may
- * use a CPU that is idle.  Where this fails, only time is lost.
+ * A quick signature costs less than to wake another CPU and to find its caches
+ * cold: it is made where the worker runs.  A slow one may use any CPU that is
+ * idle.  Where this fails, only time is lost.
  */
 static void move(struct place *place, int cpu)
 {
