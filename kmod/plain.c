@@ -7,6 +7,29 @@
 #include "relay_priv.h"
 #include "ulp.h"
 
+static bool tg_plain_is_v6(const struct sock *sk)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	return sk->sk_family == AF_INET6 && !ipv6_addr_v4mapped(&sk->sk_v6_daddr);
+#else
+	return false;
+#endif
+}
+
+/* Whether TCP socket @from is connected to the address of TCP socket @to. */
+static bool tg_plain_leads_to(const struct sock *from, const struct sock *to)
+{
+	bool v6 = tg_plain_is_v6(from);
+
+	if (inet_sk(from)->inet_dport != inet_sk(to)->inet_sport || v6 != tg_plain_is_v6(to))
+		return false;
+#if IS_ENABLED(CONFIG_IPV6)
+	if (v6)
+		return ipv6_addr_equal(&from->sk_v6_daddr, &to->sk_v6_rcv_saddr);
+#endif
+	return from->sk_daddr == to->sk_rcv_saddr;
+}
+
 int tg_plain_check(struct socket *tls, struct socket *plain,
 		   struct netlink_ext_ack *extack, enum tlsgate_reason *reason)
 {
@@ -27,6 +50,10 @@ int tg_plain_check(struct socket *tls, struct socket *plain,
 	if (sk->sk_user_data || (tcp && inet_csk(sk)->icsk_ulp_ops))
 		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
 				 "relay socket has a ULP or is in a relay already: give a plain one");
+	/* Its bytes would go round, with nobody at either end to stop them. */
+	if (tcp && tg_plain_leads_to(sk, tls->sk) && tg_plain_leads_to(tls->sk, sk))
+		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_FD, -ELOOP,
+				 "relay socket is the other end of the TLS socket's connection: give one that leads elsewhere");
 	return 0;
 }
 

@@ -24,7 +24,8 @@ void tg_relay_exit(void);
  *
  * Return: the relay, for tg_relay_start() or tg_relay_discard(), or ERR_PTR:
  * %-EOPNOTSUPP: kind of socket; %-ENOTCONN: not connected; %-EXDEV: namespace;
- * %-EBUSY: in a relay or otherwise in use; %-EDQUOT: the user's limit; %-ENOMEM.
+ * %-EBUSY: in a relay or otherwise in use; %-ELOOP: the other end of @tls;
+ * %-EDQUOT: the user's limit; %-ENOMEM.
  */
 struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
 				  struct netlink_ext_ack *extack, enum tlsgate_reason *reason);

@@ -611,6 +611,24 @@ TEST_F(joining, sockets_in_use_are_refused)
 	close(spare[1]);
 }
 
+/* Bytes would go round in it, and nobody holds an end. */
+TEST_F(joining, both_ends_of_one_connection_are_refused)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	int fd[2];
+
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, net_tcp_pair(families[i], fd));
+		self->in.fd = fd[i];
+		self->in.relay_fd = fd[!i];
+		EXPECT_EQ(-ELOOP, tg_session_new(self->p.tg, &self->in, NULL));
+		EXPECT_TRUE(tg_names(self->p.tg, 0, TLSGATE_A_RELAY_FD))
+			TH_LOG("'%s'", self->p.tg->ack.msg);
+		close(fd[0]);
+		close(fd[1]);
+	}
+}
+
 /* In one message: keys and relay, or neither, and no plaintext on a socket meant for TLS. */
 TEST_F(joining, refused_relay_in_session_new)
 {

@@ -59,7 +59,8 @@
  *               Data moves in the kernel from then on; the relay holds both
  *               sockets itself and outlives the fds and the process.
  *     (TLSGATE_A_ID | TLSGATE_A_FD) !
- *     TLSGATE_A_RELAY_FD      ! u32  connected TCP or UNIX stream socket
+ *     TLSGATE_A_RELAY_FD      ! u32  connected TCP or UNIX stream socket, not
+ *                                    the other end of the TLS connection
  *     TLSGATE_A_IDLE_TIMEOUT  ? u32  ms; 0 = none
  *
  * CIPHER_GET    dump: one message per (VERSION, SUITE)
