@@ -111,6 +111,19 @@ TEST_F(ending, plain_ends_first)
 	EXPECT_REASON(TLSGATE_REASON_FINISHED);
 }
 
+TEST_F(ending, close_notify_leaves_with_the_fin)
+{
+	uint32_t before;
+
+	ASSERT_EQ(0, net_write(self->plain, self->data, 1000));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 1000));
+	before = net_segments_in(self->p.peer.fd);
+	ASSERT_NE(0, before);
+	ASSERT_EQ(0, shutdown(self->plain, SHUT_WR));
+	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	EXPECT_EQ(before + 1, net_segments_in(self->p.peer.fd));
+}
+
 TEST_F(ending, tls_ends_first)
 {
 	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 1000));

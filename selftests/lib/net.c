@@ -2,9 +2,9 @@
 #include "net.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
@@ -15,6 +15,15 @@
 #include <unistd.h>
 
 #define PAT_BLOCK	8
+
+uint32_t net_segments_in(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+	return info.tcpi_segs_in;
+}
 
 void net_timeouts(int fd, int ms)
 {

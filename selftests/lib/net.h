@@ -26,6 +26,8 @@ int net_unix_pair(int fd[2]);
 int net_listener(int family);
 /* A TCP socket connected to the listener, or -1; NULL family from the listener. */
 int net_connect_to(int listener);
+/* TCP segments that came for this socket so far. */
+uint32_t net_segments_in(int fd);
 void net_timeouts(int fd, int ms);
 /* Moves the process into a network namespace of its own, with loopback up. */
 bool net_namespace(void);

@@ -213,6 +213,13 @@ struct tls_spare_share {
 	uint8_t share[TLS_MAX_CURVE_SHARE];
 };
 
+#define TLS_TICKETS	2	/* for a browser that opens several connections at once */
+
+struct tls_ticket_random {
+	uint8_t nonce[TLS_NONCE_LEN];
+	uint32_t age_add;
+};
+
 /* What only a handshake needs; freed, wiped, when it is over. */
 struct tls_handshake {
 	struct tls_transcript transcript;
@@ -238,6 +245,7 @@ struct tls_handshake {
 	bool past_leaf;			/* client, TLS 1.3: the chain's first element is read */
 	bool status_due;		/* server: to be stapled; client, TLS 1.2: announced */
 	bool ticket_due;		/* server: one is to be sent; client, TLS 1.2: announced */
+	struct tls_ticket_random ticket_random[TLS_TICKETS];	/* server, TLS 1.3 */
 	const struct tls_group *group;	/* of the key exchange; client TLS 1.3: of its share */
 	uint8_t share[TLS_MAX_SHARE];	/* our public value, share_len bytes */
 	uint16_t share_len;

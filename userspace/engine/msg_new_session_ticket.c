@@ -4,20 +4,13 @@
 
 #include "ext.h"
 
-#define FULL_HANDSHAKE_TICKETS	2	/* a browser opens several connections at once */
 #define MAX_LIFETIME		604800	/* RFC 9846 section 4.7.1 */
 
 /* ---- server ---- */
 
-/* What is random in a ticket: drawn for all at once, since each call of libcrypto's costs. */
-struct ticket_random {
-	uint8_t nonce[TLS_NONCE_LEN];
-	uint32_t age_add;
-};
-
 /* Appends the sealed session. TLS_ERR_SPACE: it is too large for a ticket. */
 static int put_ticket(const struct tls_conn *conn, const struct tls_session *session,
-		      const struct ticket_random *random, struct tls_buf *out)
+		      const struct tls_ticket_random *random, struct tls_buf *out)
 {
 	struct tls_buf state = { .limit = TLS_MAX_TICKET / 2 };
 	int err;
@@ -32,7 +25,7 @@ static int put_ticket(const struct tls_conn *conn, const struct tls_session *ses
 }
 
 static int send_ticket13(struct tls_conn *conn, const uint8_t *resumption, uint8_t nonce,
-			 const struct ticket_random *random)
+			 const struct tls_ticket_random *random)
 {
 	struct tls_buf *out = &conn->hs->flight, ticket = { .limit = TLS_MAX_TICKET };
 	struct tls_session session;
@@ -68,8 +61,7 @@ static int send_ticket13(struct tls_conn *conn, const uint8_t *resumption, uint8
 int tls13_send_tickets(struct tls_conn *conn, struct tls_reader *body)
 {
 	uint8_t digest[TLS_MAX_HASH], resumption[TLS_MAX_HASH];
-	uint8_t count = conn->resumed ? 1 : FULL_HANDSHAKE_TICKETS;
-	struct ticket_random random[FULL_HANDSHAKE_TICKETS];
+	uint8_t count = conn->resumed ? 1 : TLS_TICKETS;
 	int err;
 
 	(void)body;
@@ -79,10 +71,8 @@ int tls13_send_tickets(struct tls_conn *conn, struct tls_reader *body)
 	if (!err)
 		err = tls_keysched_derive(&conn->keysched, TLS_LABEL_RESUMPTION, digest,
 					  resumption);
-	if (!err)
-		err = tls_random(random, sizeof(random));
 	for (uint8_t i = 0; !err && i < count; i++)
-		err = send_ticket13(conn, resumption, i, &random[i]);
+		err = send_ticket13(conn, resumption, i, &conn->hs->ticket_random[i]);
 	tls_wipe(resumption, sizeof(resumption));
 	return err;
 }
@@ -90,7 +80,7 @@ int tls13_send_tickets(struct tls_conn *conn, struct tls_reader *body)
 int tls12_send_ticket(struct tls_conn *conn, struct tls_reader *body)
 {
 	struct tls_buf *out = &conn->hs->flight, ticket = { .limit = TLS_MAX_TICKET };
-	struct ticket_random random;
+	struct tls_ticket_random random;
 	struct tls_session session;
 	struct tls_outgoing msg;
 	int64_t issued;

@@ -43,8 +43,7 @@ static const struct tlsgate_reason_info reasons[] = {
 	REASON(CRYPTO_ERROR, "crypto_error", "the kernel's cipher failed for a reason of its own"),
 	REASON(SEQ_EXHAUSTED, "seq_exhausted", "the record sequence number would have wrapped"),
 	REASON(REFUSED_FD, "refused_fd",
-	       "the file descriptor is no TCP socket (for a relay: no plain stream socket, or the "
-	       "same connection's other end)"),
+	       "no TCP socket (for a relay: no stream socket, or the TLS socket's other end)"),
 	REASON(REFUSED_STATE, "refused_state", "the socket is not connected"),
 	REASON(REFUSED_ULP, "refused_ulp",
 	       "the socket has keys, a ULP or a relay already: use a fresh connection"),
