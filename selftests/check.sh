@@ -145,11 +145,12 @@ suite_program_sid() {
 
 # The guest's own health is one test of its own; each program is a suite counted by itself.
 suite_kselftests() {
-	local kernel=$1 name=$2 limit=1500 rounds=100 status=0
+	local kernel=$1 name=$2 limit=1500 status=0
+	local -a fewer=()
 	shift 2
 	# Each program's share is a fifth; the debug kernel is several times slower.
-	[ "$kernel" != "$debug_kernel" ] || limit=4500 rounds=50
-	suite_guest "$kernel" "$name" $limit env LIMIT=$((limit / 5)) ROUNDS=$rounds \
+	[ "$kernel" != "$debug_kernel" ] || { limit=4500; fewer=(ROUNDS=50); }
+	suite_guest "$kernel" "$name" $limit env LIMIT=$((limit / 5)) "${fewer[@]}" \
 		selftests/vm/kselftests.sh "$@" || status=$?
 	echo 1..1
 	tap_case 1 "guest $kernel ran to its end, the module unloaded, the kernel did not complain" \
