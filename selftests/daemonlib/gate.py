@@ -191,8 +191,12 @@ def children(pid):
 
 
 def name_of(pid):
-    with open("/proc/%d/comm" % pid) as file:
-        return file.read().strip()
+    """Empty for one that is gone."""
+    try:
+        with open("/proc/%d/comm" % pid) as file:
+            return file.read().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 class Gate:
