@@ -611,17 +611,52 @@ TEST_F(joining, sockets_in_use_are_refused)
 	close(spare[1]);
 }
 
+/* One connection of IPv4, whose first end an AF_INET6 socket has. */
+static int mapped_pair(int fd[2])
+{
+	int listener = net_listener(AF_INET);
+	struct sockaddr_in6 mapped = {
+		.sin6_family = AF_INET6,
+		.sin6_addr.s6_addr = { [10] = 0xff, 0xff, 127, 0, 0, 1 },
+	};
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+	int err;
+
+	err = getsockname(listener, (void *)&addr, &len);
+	mapped.sin6_port = addr.sin_port;
+	fd[0] = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (!err)
+		err = connect(fd[0], (void *)&mapped, sizeof(mapped));
+	fd[1] = err ? -1 : accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	close(listener);
+	return fd[1] < 0 ? -1 : 0;
+}
+
+static int v4_pair(int fd[2])
+{
+	return net_tcp_pair(AF_INET, fd);
+}
+
+static int v6_pair(int fd[2])
+{
+	return net_tcp_pair(AF_INET6, fd);
+}
+
 /* Bytes would go round in it, and nobody holds an end. */
 TEST_F(joining, both_ends_of_one_connection_are_refused)
 {
-	static const int families[] = { AF_INET, AF_INET6 };
+	int (*const pairs[])(int fd[2]) = { v4_pair, v6_pair, mapped_pair };
 	int fd[2];
 
-	for (int i = 0; i < 2; i++) {
-		ASSERT_EQ(0, net_tcp_pair(families[i], fd));
-		self->in.fd = fd[i];
-		self->in.relay_fd = fd[!i];
-		EXPECT_EQ(-ELOOP, tg_session_new(self->p.tg, &self->in, NULL));
+	for (int i = 0; i < 6; i++) {
+		int tls = i % 2;
+
+		ASSERT_EQ(0, pairs[i / 2](fd));
+		self->in.fd = fd[tls];
+		self->in.relay_fd = fd[!tls];
+		EXPECT_EQ(-ELOOP, tg_session_new(self->p.tg, &self->in, NULL))
+			TH_LOG("case %d", i);
 		EXPECT_TRUE(tg_names(self->p.tg, 0, TLSGATE_A_RELAY_FD))
 			TH_LOG("'%s'", self->p.tg->ack.msg);
 		close(fd[0]);
