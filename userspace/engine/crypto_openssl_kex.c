@@ -184,29 +184,28 @@ static EVP_PKEY *generate(const struct tls_crypto *crypto, const struct group_ro
  * in assembly that ecdh() uses.  So montgomery_share() has the ladder do it;
  * what is given here for the public key is used by nobody.
  */
-static EVP_PKEY *generate_montgomery(const struct group_row *row)
+static EVP_PKEY *generate_montgomery(const struct group_row *row, const uint8_t *random)
 {
-	uint8_t private[X25519_LEN], public[X25519_LEN] = { 0 };
+	uint8_t public[X25519_LEN] = { 0 };
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, private,
-						  sizeof(private)),
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)random,
+						  X25519_LEN),
 		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, public, sizeof(public)),
 		OSSL_PARAM_construct_end(),
 	};
 	struct montgomery *m = montgomery(row);
 	EVP_PKEY *key = NULL;
 
-	if (!m || tls_random(private, sizeof(private)) ||
-	    EVP_PKEY_fromdata(m->import, &key, EVP_PKEY_KEYPAIR, params) != 1)
+	if (!m || EVP_PKEY_fromdata(m->import, &key, EVP_PKEY_KEYPAIR, params) != 1)
 		key = NULL;
-	tls_wipe(private, sizeof(private));
 	return key;
 }
 
 static int key_generate(const struct tls_crypto *crypto, const struct group_row *row,
-			EVP_PKEY **key)
+			const uint8_t *random, EVP_PKEY **key)
 {
-	*key = row->kind == GROUP_MONTGOMERY ? generate_montgomery(row) : generate(crypto, row);
+	*key = row->kind == GROUP_MONTGOMERY ? generate_montgomery(row, random) :
+					       generate(crypto, row);
 	return *key ? 0 : tls_library_error();
 }
 
@@ -343,10 +342,10 @@ void tls_kex_free(struct tls_kex *kex)
 }
 
 /* Everything of kex but its row; share gets len bytes. */
-static int kex_generate(struct tls_kex *kex, uint8_t *share, size_t len)
+static int kex_generate(struct tls_kex *kex, const uint8_t *random, uint8_t *share, size_t len)
 {
 	const struct tls_crypto *crypto = tls_crypto();
-	int err = crypto ? key_generate(crypto, kex->row, &kex->key) : TLS_ERR_LIBRARY;
+	int err = crypto ? key_generate(crypto, kex->row, random, &kex->key) : TLS_ERR_LIBRARY;
 
 	if (err)
 		return err;
@@ -362,12 +361,16 @@ static int kex_generate(struct tls_kex *kex, uint8_t *share, size_t len)
 int tls_kex_initiate(struct tls_kex **out, const struct tls_group *group, uint8_t *share)
 {
 	struct tls_kex *kex = calloc(1, sizeof(*kex));
+	uint8_t random[TLS_KEX_RANDOM_LEN];
 	int err;
 
 	if (!kex)
 		return TLS_ERR_NO_MEMORY;
 	kex->row = (const struct group_row *)group;
-	err = kex_generate(kex, share, group->initiator_len);
+	err = tls_random(random, sizeof(random));
+	if (!err)
+		err = kex_generate(kex, random, share, group->initiator_len);
+	tls_wipe(random, sizeof(random));
 	if (err)
 		tls_kex_free(kex);
 	else
@@ -401,7 +404,7 @@ static int kem_accept(struct tls_kex *kex, struct tls_slice share, uint8_t *answ
 }
 
 int tls_kex_accept(struct tls_kex **out, const struct tls_group *group, struct tls_slice peer,
-		   uint8_t *answer)
+		   const uint8_t random[TLS_KEX_RANDOM_LEN], uint8_t *answer)
 {
 	struct tls_kex *kex;
 	int err;
@@ -416,7 +419,7 @@ int tls_kex_accept(struct tls_kex **out, const struct tls_group *group, struct t
 		err = kem_accept(kex, peer, answer);
 	} else {
 		memcpy(kex->held, peer.p, peer.len);
-		err = kex_generate(kex, answer, group->responder_len);
+		err = kex_generate(kex, random, answer, group->responder_len);
 	}
 	if (err) {
 		tls_library_error();
@@ -451,9 +454,13 @@ int tls_kex_agree(struct tls_kex *kex, uint8_t *secret)
 int tls_kex_respond(const struct tls_group *group, struct tls_slice peer, uint8_t *answer,
 		    uint8_t *secret)
 {
+	uint8_t random[TLS_KEX_RANDOM_LEN];
 	struct tls_kex *kex;
-	int err = tls_kex_accept(&kex, group, peer, answer);
+	int err = tls_random(random, sizeof(random));
 
+	if (!err)
+		err = tls_kex_accept(&kex, group, peer, random, answer);
+	tls_wipe(random, sizeof(random));
 	if (err)
 		return agreed(group, secret, err);
 	err = tls_kex_agree(kex, secret);

@@ -167,11 +167,31 @@ static void keep_hello(struct tls_handshake *hs, const struct hello *hello)
 	hs->session_id_len = (uint8_t)hello->session_id.len;
 }
 
+/* All that TLS 1.3 needs of it, drawn at once, since each call of libcrypto's costs. */
+static int draw13(struct tls_handshake *hs, uint8_t kex[TLS_KEX_RANDOM_LEN])
+{
+	struct {
+		uint8_t kex[TLS_KEX_RANDOM_LEN], server[TLS_RANDOM_LEN];
+		struct tls_ticket_random tickets[TLS_TICKETS];
+	} random;
+	int err = tls_random(&random, sizeof(random));
+
+	if (!err) {
+		memcpy(kex, random.kex, sizeof(random.kex));
+		memcpy(hs->server_random, random.server, sizeof(random.server));
+		memcpy(hs->ticket_random, random.tickets, sizeof(random.tickets));
+	}
+	tls_wipe(&random, sizeof(random));
+	return err;
+}
+
 /* Our public half of the key exchange; without the client's share of the group it is asked for one. */
 static int answer_share(struct tls_conn *conn)
 {
 	struct tls_handshake *hs = conn->hs;
 	struct tls_slice peer = tls_offer_share(&hs->offer, hs->group->id);
+	uint8_t random[TLS_KEX_RANDOM_LEN];
+	int err;
 
 	if (!peer.p) {
 		conn->state = TLS13_SERVER_SEND_RETRY;
@@ -180,7 +200,11 @@ static int answer_share(struct tls_conn *conn)
 	conn->group = hs->group->id;
 	hs->share_len = hs->group->responder_len;
 	hs->shared_len = hs->group->secret_len;
-	return tls_kex_accept(&hs->kex, hs->group, peer, hs->share);
+	err = draw13(hs, random);
+	if (!err)
+		err = tls_kex_accept(&hs->kex, hs->group, peer, random, hs->share);
+	tls_wipe(random, sizeof(random));
+	return err;
 }
 
 /* TLS 1.2's session goes on as it was: it gets a new ticket only for one by a key that will go. */

@@ -53,30 +53,12 @@ int tls13_send_hello_retry(struct tls_conn *conn, struct tls_reader *body)
 	return err ? err : tls_compat_ccs(conn);
 }
 
-/* Drawn at once, since each call of libcrypto's costs. */
-static int draw13(struct tls_handshake *hs)
-{
-	struct {
-		uint8_t server[TLS_RANDOM_LEN];
-		struct tls_ticket_random tickets[TLS_TICKETS];
-	} random;
-	int err = tls_random(&random, sizeof(random));
-
-	if (err)
-		return err;
-	memcpy(hs->server_random, random.server, sizeof(random.server));
-	memcpy(hs->ticket_random, random.tickets, sizeof(random.tickets));
-	return 0;
-}
-
 int tls13_send_server_hello(struct tls_conn *conn, struct tls_reader *body)
 {
 	struct tls_handshake *hs = conn->hs;
-	int err = draw13(hs);
+	int err = tls_transcript_choose(&hs->transcript, conn->suite->hash, false);
 
 	(void)body;
-	if (!err)
-		err = tls_transcript_choose(&hs->transcript, conn->suite->hash, false);
 	if (!err)
 		err = write_hello(conn, hs->server_random, TLS_IN_SERVER_HELLO);
 	hs->hello_len = hs->flight.len;

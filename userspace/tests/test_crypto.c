@@ -200,6 +200,7 @@ static void test_group(const struct tls_group *group)
 	uint8_t share[TLS_MAX_SHARE + 1], answer[TLS_MAX_SHARE + 1];
 	uint8_t ours[TLS_MAX_SHARED_SECRET], theirs[TLS_MAX_SHARED_SECRET];
 	uint8_t unused[TLS_MAX_SHARE], more[TLS_MAX_SHARE];
+	uint8_t random[TLS_KEX_RANDOM_LEN];
 	struct tls_slice in = { share, group->initiator_len };
 	struct tls_kex *kex, *other, *third;
 
@@ -215,7 +216,8 @@ static void test_group(const struct tls_group *group)
 	tap_equal(tls_kex_respond(group, in, answer, ours), ALERT(ILLEGAL_PARAMETER),
 		  "%s: an empty share", group->name);
 	in.len = group->initiator_len;
-	must(tls_kex_accept(&other, group, in, answer), "accept");
+	must(tls_random(random, sizeof(random)), "random");
+	must(tls_kex_accept(&other, group, in, random, answer), "accept");
 	/* another share in between: nothing of the first is in its place */
 	must(tls_kex_initiate(&third, group, unused), "initiate");
 	must(tls_kex_respond(group, (struct tls_slice){ unused, in.len }, more, ours), "respond");
