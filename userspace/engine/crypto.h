@@ -145,16 +145,17 @@ TLS_MUST_CHECK int tls_kex_initiate(struct tls_kex **out, const struct tls_group
  * TLS_ERR_ALERT + illegal_parameter: peer is of a wrong length, is no point, or gives zero. */
 TLS_MUST_CHECK int tls_kex_respond(const struct tls_group *group, struct tls_slice peer,
 				   uint8_t *answer, uint8_t *secret);
+
+#define TLS_KEX_RANDOM_LEN	32	/* bytes */
+
 /*
  * The same in two steps, for whoever has a use for the time between them: the
  * answer, then the secret, which agree() may be asked for once.  Either may find
- * that peer is none.  random: what the private key may be made of, drawn for
- * nothing else; the caller wipes it.
+ * that peer is none.  random: TLS_KEX_RANDOM_LEN bytes that the private key
+ * may be made of, drawn for nothing else, the caller wipes it; or NULL: it is drawn here.
  */
-#define TLS_KEX_RANDOM_LEN	32
 TLS_MUST_CHECK int tls_kex_accept(struct tls_kex **out, const struct tls_group *group,
-				  struct tls_slice peer, const uint8_t random[TLS_KEX_RANDOM_LEN],
-				  uint8_t *answer);
+				  struct tls_slice peer, const uint8_t *random, uint8_t *answer);
 TLS_MUST_CHECK int tls_kex_agree(struct tls_kex *kex, uint8_t *secret);
 /* secret gets group->secret_len bytes.  Errors as tls_kex_respond(). May be called once. */
 TLS_MUST_CHECK int tls_kex_finish(struct tls_kex *kex, struct tls_slice answer, uint8_t *secret);

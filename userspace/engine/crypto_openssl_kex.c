@@ -34,6 +34,8 @@ static const struct group_row rows[TLS_GROUPS] = {
 #define X25519_LEN		32
 #define MAX_HELD		97	/* a point of P-384; > TLS_MAX_SHARED_SECRET */
 
+_Static_assert(TLS_KEX_RANDOM_LEN == X25519_LEN, "a private key is all of it");
+
 struct tls_kex {
 	const struct group_row *row;
 	EVP_PKEY *key;
@@ -182,22 +184,29 @@ static EVP_PKEY *generate(const struct tls_crypto *crypto, const struct group_ro
  * A private key of which libcrypto does not know the public one: it would
  * multiply the base point in portable code, which takes longer than the ladder
  * in assembly that ecdh() uses.  So montgomery_share() has the ladder do it;
- * what is given here for the public key is used by nobody.
+ * what is given here for the public key is used by nobody.  random: NULL, or
+ * what the key is to be.
  */
 static EVP_PKEY *generate_montgomery(const struct group_row *row, const uint8_t *random)
 {
-	uint8_t public[X25519_LEN] = { 0 };
+	uint8_t private[X25519_LEN], public[X25519_LEN] = { 0 };
 	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)random,
-						  X25519_LEN),
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, private,
+						  sizeof(private)),
 		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, public, sizeof(public)),
 		OSSL_PARAM_construct_end(),
 	};
 	struct montgomery *m = montgomery(row);
 	EVP_PKEY *key = NULL;
+	int err = 0;
 
-	if (!m || EVP_PKEY_fromdata(m->import, &key, EVP_PKEY_KEYPAIR, params) != 1)
+	if (random)
+		memcpy(private, random, sizeof(private));
+	else
+		err = tls_random(private, sizeof(private));
+	if (!m || err || EVP_PKEY_fromdata(m->import, &key, EVP_PKEY_KEYPAIR, params) != 1)
 		key = NULL;
+	tls_wipe(private, sizeof(private));
 	return key;
 }
 
@@ -361,16 +370,12 @@ static int kex_generate(struct tls_kex *kex, const uint8_t *random, uint8_t *sha
 int tls_kex_initiate(struct tls_kex **out, const struct tls_group *group, uint8_t *share)
 {
 	struct tls_kex *kex = calloc(1, sizeof(*kex));
-	uint8_t random[TLS_KEX_RANDOM_LEN];
 	int err;
 
 	if (!kex)
 		return TLS_ERR_NO_MEMORY;
 	kex->row = (const struct group_row *)group;
-	err = tls_random(random, sizeof(random));
-	if (!err)
-		err = kex_generate(kex, random, share, group->initiator_len);
-	tls_wipe(random, sizeof(random));
+	err = kex_generate(kex, NULL, share, group->initiator_len);
 	if (err)
 		tls_kex_free(kex);
 	else
@@ -404,7 +409,7 @@ static int kem_accept(struct tls_kex *kex, struct tls_slice share, uint8_t *answ
 }
 
 int tls_kex_accept(struct tls_kex **out, const struct tls_group *group, struct tls_slice peer,
-		   const uint8_t random[TLS_KEX_RANDOM_LEN], uint8_t *answer)
+		   const uint8_t *random, uint8_t *answer)
 {
 	struct tls_kex *kex;
 	int err;
@@ -454,13 +459,9 @@ int tls_kex_agree(struct tls_kex *kex, uint8_t *secret)
 int tls_kex_respond(const struct tls_group *group, struct tls_slice peer, uint8_t *answer,
 		    uint8_t *secret)
 {
-	uint8_t random[TLS_KEX_RANDOM_LEN];
 	struct tls_kex *kex;
-	int err = tls_random(random, sizeof(random));
+	int err = tls_kex_accept(&kex, group, peer, NULL, answer);
 
-	if (!err)
-		err = tls_kex_accept(&kex, group, peer, random, answer);
-	tls_wipe(random, sizeof(random));
 	if (err)
 		return agreed(group, secret, err);
 	err = tls_kex_agree(kex, secret);

@@ -203,8 +203,7 @@ int __wrap_tls_kex_respond(const struct tls_group *group, struct tls_slice peer,
 
 OWN(tls_kex_accept);
 int __wrap_tls_kex_accept(struct tls_kex **out, const struct tls_group *group,
-			  struct tls_slice peer, const uint8_t random[TLS_KEX_RANDOM_LEN],
-			  uint8_t *answer)
+			  struct tls_slice peer, const uint8_t *random, uint8_t *answer)
 {
 	(void)random;
 	if (peer.len != group->initiator_len || is_bad(peer.p, peer.len))
