@@ -243,8 +243,8 @@ if [ $all = yes ]; then
 		guests+=(kselftests-sid)
 		start_suite kselftests-sid suite_kselftests "$sid_kernel" kselftests-sid "${programs[@]}"
 	fi
-	# What peers do differently is for 6.12 to see, and every suite for kselftests-debug; here,
-	# what a daemon makes the module do.
+	# What peers do differently is for 6.12 to see, and each cipher suite for the kselftests;
+	# here, what a daemon makes the module do.
 	start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 3600 \
 		env ONLY='at once|reset|(half-close|FIN).*1.3|KeyUpdate by|rekey|outlives|lives|is left' \
 		selftests/interop.sh kernel

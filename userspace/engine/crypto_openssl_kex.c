@@ -183,7 +183,7 @@ static EVP_PKEY *generate(const struct tls_crypto *crypto, const struct group_ro
 /*
  * A private key of which libcrypto does not know the public one: it would
  * multiply the base point in portable code, which takes longer than the ladder
- * in assembly that ecdh() uses.  So montgomery_share() has the ladder do it;
+ * in assembly that ecdh() uses.  So key_share() has the ladder do it;
  * what is given here for the public key is used by nobody.  random: NULL, or
  * what the key is to be.
  */
