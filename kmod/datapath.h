@@ -47,12 +47,14 @@ struct tg_tx_record {
 	bool data;
 };
 
-/* Reserves a record for @len bytes, writes all but its plaintext.  0, or -errno: none is there. */
-int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, struct tg_tx_record *r);
 /*
- * Seals it: in place, or, with @nents > 0, from that many entries of sg_src
- * behind the first.  On error the session has failed.
+ * Reserves a record for @len bytes, which are in @nents entries of sg_src behind
+ * the first, or, with 0, will be written to their place; writes all else.  0, or
+ * -errno: none is there.
  */
+int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, unsigned int nents,
+		struct tg_tx_record *r);
+/* Seals it, with the same @nents.  On error the session has failed. */
 int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, unsigned int nents);
 /* Drops a record that will not be sealed. */
 void tg_tx_abandon(struct tg_session *s, const struct tg_tx_record *r);

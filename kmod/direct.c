@@ -166,7 +166,7 @@ static int tg_direct_seal_queue(struct tg_session *s, struct sock *sk, struct so
 	for (off = 0; off < all; off += len) {
 		len = min_t(u32, all - off, s->tx.record_size);
 		if (tg_tx_ready(sk, s) ||
-		    tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, &rec))
+		    tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, 0, &rec))
 			break;
 		tg_direct_fill(s, &rec, plain, off);
 		err = tg_tx_seal(sk, s, &rec, 0);

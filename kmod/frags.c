@@ -2,8 +2,6 @@
 /* Queues of page fragments: sealed records on their way to TCP, plaintext to a reader. */
 #include <linux/highmem.h>
 #include <linux/mm.h>
-#include <linux/percpu.h>
-#include <linux/sched.h>
 
 #include "session.h"
 
@@ -146,32 +144,6 @@ unsigned int tg_frags_sg(const struct tg_frags *f, u32 off, u32 len, struct scat
 	return n;
 }
 
-/* Of a softirq, which must leave the fragment alone of the task that it interrupts. */
-static DEFINE_PER_CPU(struct page_frag, tg_softirq_frag);
-
-void tg_frags_exit(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		struct page_frag *pf = per_cpu_ptr(&tg_softirq_frag, cpu);
-
-		if (pf->page)
-			put_page(pf->page);
-	}
-}
-
-static struct page_frag *tg_frags_source(struct sock *sk, const struct tg_session *s)
-{
-	return s->atomic ? this_cpu_ptr(&tg_softirq_frag) : sk_page_frag(sk);
-}
-
-static bool tg_frags_refill(struct sock *sk, const struct tg_session *s, struct page_frag *pf)
-{
-	return s->atomic ? skb_page_frag_refill(1, pf, GFP_ATOMIC | __GFP_NOWARN)
-			 : sk_page_frag_refill(sk, pf);
-}
-
 /* Records that lie side by side on a page become one fragment. */
 static bool tg_frags_extend(struct tg_frags *f, const struct page_frag *pf, u32 len)
 {
@@ -187,18 +159,24 @@ static bool tg_frags_extend(struct tg_frags *f, const struct page_frag *pf, u32 
 }
 
 /*
- * Page memory such that what follows @head bytes begins at a multiple of the
- * AEADs' block: then no block straddles two pages, which they would copy.
+ * Where in a page a text should begin.  Best is where its page boundaries are
+ * its source's, since the AEADs work from one boundary of either to the next;
+ * where the source is in pieces smaller than pages, at a multiple of the AEADs'
+ * block: then no block straddles two pages, which they would copy.
  */
-static bool tg_frags_align(struct sock *sk, const struct tg_session *s, struct page_frag *pf,
-			   u32 head)
+static u32 tg_frags_place(const struct tg_session *s, const struct scatterlist *from,
+			  unsigned int nents, u32 *step)
 {
-	do {
-		if (!tg_frags_refill(sk, s, pf))
-			return false;
-		pf->offset += -(pf->offset + head) % s->cipher->block_len;
-	} while (pf->offset >= pf->size);
-	return true;
+	u32 before = 0;
+
+	*step = PAGE_SIZE;
+	for (; nents; nents--, from++) {
+		if (from->length >= PAGE_SIZE)
+			return from->offset - before;
+		before += from->length;
+	}
+	*step = s->cipher->block_len;
+	return 0;
 }
 
 static int tg_frags_add(struct tg_frags *f, struct page_frag *pf, u32 len)
@@ -218,10 +196,11 @@ static int tg_frags_add(struct tg_frags *f, struct page_frag *pf, u32 len)
 	return 0;
 }
 
-int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, u32 head, u32 len)
+int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, u32 head, u32 len,
+		     const struct scatterlist *from, unsigned int nents)
 {
-	struct page_frag *pf = tg_frags_source(sk, s);
-	u32 before = f->bytes, part;
+	u32 before = f->bytes, step, place = tg_frags_place(s, from, nents, &step), part;
+	struct page_frag *pf;
 	int err = 0;
 
 	if (f->head && f->tail == TG_FRAGS_MAX) {
@@ -229,14 +208,20 @@ int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, 
 		memmove(f->bv, &f->bv[f->head], f->tail * sizeof(*f->bv));
 		f->head = 0;
 	}
-	if (!tg_frags_align(sk, s, pf, head))
-		return -ENOMEM;
+	do {
+		pf = tg_pages_get(sk, s);
+		if (!pf)
+			return -ENOMEM;
+		pf->offset += (place - pf->offset - head) % step;
+	} while (pf->offset >= pf->size);
 	while (len && !err) {
 		part = min(len, pf->size - pf->offset);
 		err = tg_frags_add(f, pf, part);
 		len -= part;
-		if (!err && len && !tg_frags_refill(sk, s, pf))
-			err = -ENOMEM;
+		if (!err && len) {
+			pf = tg_pages_get(sk, s);
+			err = pf ? 0 : -ENOMEM;
+		}
 	}
 	if (err)
 		tg_frags_trim(f, before);

@@ -13,9 +13,12 @@ static int __init tg_init(void)
 {
 	int err;
 
-	err = tg_session_init();
+	err = tg_pages_init();
 	if (err)
 		return err;
+	err = tg_session_init();
+	if (err)
+		goto err_pages;
 	err = tg_relay_init();
 	if (err)
 		goto err_session;
@@ -33,6 +36,8 @@ err_relay:
 	tg_relay_exit();
 err_session:
 	tg_session_exit();
+err_pages:
+	tg_pages_exit();
 	return err;
 }
 
@@ -42,6 +47,7 @@ static void __exit tg_exit(void)
 	tg_ulp_exit();
 	tg_relay_exit();
 	tg_session_exit();
+	tg_pages_exit();
 }
 
 module_init(tg_init);

@@ -168,7 +168,7 @@ static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock 
 		return 0;
 	if (len == s->tx.record_size)
 		len -= tg_relay_cut(&s->sg_src[nents], s->cipher->block_len);
-	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, &rec);
+	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, nents, &rec);
 	if (err)
 		return err;
 	return tg_tx_seal(sk, s, &rec, nents) ?: len;
@@ -192,7 +192,7 @@ static int tg_relay_seal_unix(struct tg_session *s, struct sock *sk, struct sock
 	if (ret)
 		return ret;
 	len = min_t(long, avail, s->tx.record_size);
-	ret = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, &rec);
+	ret = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, 0, &rec);
 	if (ret)
 		return ret;
 	for (left = len; left; left -= bv[n++].bv_len) {

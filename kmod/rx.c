@@ -224,7 +224,7 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 
 	if (d->seq == U64_MAX)
 		return tg_rx_fail(sk, s, TLSGATE_REASON_SEQ_EXHAUSTED);
-	err = tg_frags_reserve(sk, s, f, 0, body - TG_TAG_LEN);
+	err = tg_frags_reserve(sk, s, f, 0, body - TG_TAG_LEN, s->sg_src + 1, r->nents);
 	if (err)
 		return err;
 

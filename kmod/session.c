@@ -392,5 +392,4 @@ void tg_session_exit(void)
 	/* Freed sessions may still wait for their grace period. */
 	rcu_barrier();
 	kmem_cache_destroy(tg_sessions);
-	tg_frags_exit();
 }

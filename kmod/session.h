@@ -414,21 +414,31 @@ unsigned int tg_frags_sg(const struct tg_frags *f, u32 off, u32 len, struct scat
 /* Moves all of @from to @to, which is empty. */
 void tg_frags_move(struct tg_frags *to, struct tg_frags *from);
 
-/* Gives up the memory kept for tg_frags_reserve() where nothing may sleep. */
-void tg_frags_exit(void);
-
 /**
- * tg_frags_reserve() - add fresh memory at the end of the queue
+ * tg_frags_reserve() - add memory at the end of the queue
  * @sk: TLS socket, locked
  * @s: its session
  * @f: queue
  * @head: bytes before what an AEAD works on, which is then aligned for it
  * @len: bytes, @head included
+ * @from: where the AEAD reads from
+ * @nents: entries of @from; 0: it works in place
  *
  * The memory is not initialised.
  *
  * Return: 0, %-ENOMEM, or %-ENOBUFS if the queue has no room; then nothing changed.
  */
-int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, u32 head, u32 len);
+int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, u32 head, u32 len,
+		     const struct scatterlist *from, unsigned int nents);
+
+/* pages.c: memory for records. */
+
+int tg_pages_init(void);
+void tg_pages_exit(void);
+/*
+ * Memory that begins at the fragment's offset, and is not initialised; who uses
+ * it moves the offset.  @sk is locked.  NULL: there is none.
+ */
+struct page_frag *tg_pages_get(struct sock *sk, const struct tg_session *s);
 
 #endif /* TG_SESSION_H */

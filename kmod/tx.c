@@ -45,7 +45,8 @@ static void tg_tx_write_tail(struct tg_session *s, const struct tg_tx_record *r,
 	}
 }
 
-int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, struct tg_tx_record *r)
+int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, unsigned int nents,
+		struct tg_tx_record *r)
 {
 	const struct tg_cipher *c = s->cipher;
 	u8 header[TG_HEADER_LEN + sizeof(__be64)];
@@ -59,7 +60,7 @@ int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, struct 
 	r->data = type == TG_APPLICATION_DATA;
 	body = c->explicit_len + len + r->tail + TG_TAG_LEN;
 	err = tg_frags_reserve(sk, s, &s->tx.pending, TG_HEADER_LEN + c->explicit_len,
-			       TG_HEADER_LEN + body);
+			       TG_HEADER_LEN + body, s->sg_src + 1, nents);
 	if (err)
 		return err;
 
@@ -199,7 +200,7 @@ void tg_tx_kick(struct tg_session *s)
 int tg_tx_control(struct sock *sk, struct tg_session *s, u8 type, const u8 *data, u32 len)
 {
 	struct tg_tx_record r;
-	int err = tg_tx_begin(sk, s, type, len, &r);
+	int err = tg_tx_begin(sk, s, type, len, 0, &r);
 
 	if (err)
 		return err;
@@ -290,7 +291,8 @@ static int tg_tx_seal_iter(struct sock *sk, struct tg_session *s, struct iov_ite
 	struct tg_tx_record r;
 	int err;
 
-	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, min_t(size_t, before, s->tx.record_size), &r);
+	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, min_t(size_t, before, s->tx.record_size), 0,
+			  &r);
 	if (err)
 		return err;
 	err = tg_tx_fill(s, &r, from);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Two kernel sessions back to back, both directions at once, sizes that vary. */
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
@@ -33,24 +36,35 @@ BULK(v13_aes128, 0x0304, 0x1301, AF_INET, 32)
 BULK(v13_aes256, 0x0304, 0x1302, AF_INET, 2)
 BULK(v13_chacha, 0x0304, 0x1303, AF_INET6, 2)
 
-FIXTURE_SETUP(bulk)
+/* A connection, a session at each end. */
+static int connect_sessions(struct tg *tg, int family, const struct ref_suite *suite, int fd[2])
 {
-	const struct ref_suite *suite = ref_suite(variant->version, variant->suite);
 	struct ref_keys a, b;
 	struct tg_install in;
+	int err = net_tcp_pair(family, fd);
 
-	self->tg = tg_open();
-	ASSERT_NE(NULL, self->tg);
-	ASSERT_EQ(0, net_tcp_pair(variant->family, self->fd));
+	if (err)
+		return err;
 	ref_keys_random(&a, suite);
 	ref_keys_random(&b, suite);
-	in = tg_install_on(self->fd[0], &a, &b);
-	ASSERT_EQ(0, tg_session_new(self->tg, &in, NULL));
-	in = tg_install_on(self->fd[1], &b, &a);
-	in.role = TLSGATE_ROLE_CLIENT;
-	ASSERT_EQ(0, tg_session_new(self->tg, &in, NULL));
+	in = tg_install_on(fd[0], &a, &b);
+	err = tg_session_new(tg, &in, NULL);
+	if (!err) {
+		in = tg_install_on(fd[1], &b, &a);
+		in.role = TLSGATE_ROLE_CLIENT;
+		err = tg_session_new(tg, &in, NULL);
+	}
 	ref_keys_free(&a);
 	ref_keys_free(&b);
+	return err;
+}
+
+FIXTURE_SETUP(bulk)
+{
+	self->tg = tg_open();
+	ASSERT_NE(NULL, self->tg);
+	ASSERT_EQ(0, connect_sessions(self->tg, variant->family,
+				      ref_suite(variant->version, variant->suite), self->fd));
 }
 
 FIXTURE_TEARDOWN(bulk)
@@ -144,6 +158,69 @@ TEST_F_TIMEOUT(bulk, both_ways, 90)
 	ASSERT_EQ(0, tg_session_get(self->tg, BY_FD(self->fd[0]), &self->info));
 	EXPECT_EQ(total, tg_num(&self->info, TLSGATE_A_TX_BYTES));
 	EXPECT_EQ(total / 2, tg_num(&self->info, TLSGATE_A_RX_BYTES));
+}
+
+/* The kernel wants memory back again and again, which the module's pages.c then gives up. */
+static void *run_shrink(void *arg)
+{
+	const bool *done = arg;
+
+	while (!__atomic_load_n(done, __ATOMIC_RELAXED)) {
+		int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
+		bool ok = fd >= 0 && write(fd, "2", 1) == 1;
+
+		close(fd);
+		if (!ok)
+			return NULL;
+		sched_yield();
+	}
+	return arg;
+}
+
+/* Memory that pages.c gives out again is nobody's any more, however long somebody waits with it. */
+TEST_F_TIMEOUT(bulk, others_leave_what_waits, 90)
+{
+	struct mover m[2] = {
+		{ .total = 8 << 20, .seed = 1, .sizes = 1 },
+		{ .total = 8 << 20, .seed = 1, .sizes = 2 },
+	};
+	struct mover waits = { .fd = self->fd[1], .seed = 3, .sizes = 3 };
+	uint8_t *buf = malloc(CHUNK);
+	pthread_t shrinker;
+	bool done = false;
+	void *shrunk;
+	int fd[2];
+	ssize_t n;
+
+	do {
+		pat_fill(buf, waits.total, CHUNK, waits.seed);
+		n = send(self->fd[0], buf, CHUNK, MSG_NOSIGNAL | MSG_DONTWAIT);
+		waits.total += n > 0 ? n : 0;
+	} while (n > 0);
+	free(buf);
+	EXPECT_EQ(EAGAIN, errno);
+	shutdown(self->fd[0], SHUT_WR);
+
+	ASSERT_EQ(0, connect_sessions(self->tg, variant->family,
+				      ref_suite(variant->version, variant->suite), fd));
+	ASSERT_EQ(0, pthread_create(&shrinker, NULL, run_shrink, &done));
+	for (int i = 0; i < 2; i++) {
+		m[i].fd = fd[i];
+		ASSERT_EQ(0, pthread_create(&m[i].thread, NULL, i ? run_recv : run_send, &m[i]));
+	}
+	for (int i = 0; i < 2; i++) {
+		pthread_join(m[i].thread, NULL);
+		EXPECT_TRUE(m[i].ok) TH_LOG("stopped at %lu of %lu", m[i].done, m[i].total);
+	}
+	__atomic_store_n(&done, true, __ATOMIC_RELAXED);
+	pthread_join(shrinker, &shrunk);
+	EXPECT_NE(NULL, shrunk) TH_LOG("drop_caches cannot be written");
+
+	EXPECT_LT(1 << 20, waits.total);
+	run_recv(&waits);
+	EXPECT_TRUE(waits.ok) TH_LOG("stopped at %lu of %lu", waits.done, waits.total);
+	close(fd[0]);
+	close(fd[1]);
 }
 
 TEST_HARNESS_MAIN

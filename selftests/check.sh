@@ -239,7 +239,8 @@ start_suite secrets timeout --foreground -k 5 600 selftests/secrets.sh
 # The builder too: it has both CPUs to itself from here on.
 wait
 debug_programs=(build/selftests/{faults,races,install_races})
-[ $all = no ] || debug_programs=("${programs[@]}")
+# The fuzzers run there by themselves, and for longer.
+[ $all = no ] || mapfile -t debug_programs < <(printf '%s\n' "${programs[@]}" | grep -v /fuzz_)
 suites+=(debug-kernel)
 run_suite debug-kernel suite_debug_kernel
 start_suite kselftests-debug suite_kselftests "$debug_kernel" kselftests-debug \

@@ -31,6 +31,7 @@ BARS = [
     ("resume", "total", "best", 0.70),
     ("socket-send-16k", "other-plain", "ktls-socket", 0.60),
     ("socket-send-256", "total", "ktls-socket", 0.50),
+    ("socket-send-256", "other-plain", "ktls-socket", 0.50),
     ("socket-sendfile-64k", "total", "ktls-socket", 0.90),
     ("growth-new", "total", "live-2", 1.05), ("growth-record", "total", "live-2", 1.05),
 ]
