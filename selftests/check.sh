@@ -82,18 +82,12 @@ stop_suites() {
 }
 trap stop_suites INT TERM HUP
 
-# Half an hour of compiling takes what the suites leave idle; suite_debug_kernel waits for the rest.
-start_debug_kernel() {
-	nice -n 19 selftests/vm/debug-kernel.sh > $logs/debug-kernel-build.log 2>&1 < /dev/null &
-	builder=$!
-}
-
-# At most two at once beside it: the machine this must be quick on has two cores.
+# At most two at once: the machine this must be quick on has two cores.
 suites=()
 start_suite() {
 	suites+=("$1")
 	# Again and again: wait -n is also back for one that ended long ago.
-	while [ "$(jobs -pr | grep -cvx "$builder")" -ge 2 ]; do
+	while [ "$(jobs -pr | wc -l)" -ge 2 ]; do
 		wait -n
 	done
 	run_suite "$@" < /dev/null &
@@ -183,7 +177,7 @@ suite_in_guest() {
 	return $status
 }
 
-# Sets debug_kernel. Not a guest suite's job: what is left of the build takes both CPUs.
+# Sets debug_kernel. Not a guest suite's job: it takes minutes and both CPUs.
 suite_debug_kernel() {
 	echo 1..2
 	tap_case 1 'debug kernel builds' eval 'debug_kernel=$(selftests/vm/debug-kernel.sh)'
@@ -205,7 +199,6 @@ suite_sid_kernel() {
 # ---- run ---------------------------------------------------------------------------------------
 
 echo "check: logs are in $logs/"
-start_debug_kernel
 suites+=(build)
 run_suite build suite_build
 
@@ -236,7 +229,6 @@ start_suite daemon timeout --foreground -k 5 600 selftests/daemon.py
 start_suite interop-user timeout --foreground -k 5 1200 selftests/interop.sh user
 start_suite fuzz-corpus timeout --foreground -k 5 600 selftests/fuzz.sh corpus
 start_suite secrets timeout --foreground -k 5 600 selftests/secrets.sh
-# The builder too: it has both CPUs to itself from here on.
 wait
 debug_programs=(build/selftests/{faults,races,install_races})
 # The fuzzers run there by themselves, and for longer.
