@@ -231,8 +231,13 @@ start_suite fuzz-corpus timeout --foreground -k 5 600 selftests/fuzz.sh corpus
 start_suite secrets timeout --foreground -k 5 600 selftests/secrets.sh
 wait
 debug_programs=(build/selftests/{faults,races,install_races})
-# The fuzzers run there by themselves, and for longer.
-[ $all = no ] || mapfile -t debug_programs < <(printf '%s\n' "${programs[@]}" | grep -v /fuzz_)
+debug_relay_programs=()
+if [ $all = yes ]; then
+	# In two guests, since one would be what all wait for at the end. The fuzzers run there by
+	# themselves, and for longer.
+	mapfile -t debug_programs < <(printf '%s\n' "${programs[@]}" | grep -vE '/(fuzz_|relay)')
+	mapfile -t debug_relay_programs < <(printf '%s\n' "${programs[@]}" | grep /relay)
+fi
 suites+=(debug-kernel)
 run_suite debug-kernel suite_debug_kernel
 start_suite kselftests-debug suite_kselftests "$debug_kernel" kselftests-debug \
@@ -244,10 +249,12 @@ if [ $all = yes ]; then
 		guests+=(kselftests-sid)
 		start_suite kselftests-sid suite_kselftests "$sid_kernel" kselftests-sid "${programs[@]}"
 	fi
-	# What peers do differently is for 6.12 to see, and each cipher suite for the kselftests;
-	# here, what a daemon makes the module do.
+	start_suite kselftests-debug-relay suite_kselftests "$debug_kernel" kselftests-debug-relay \
+		"${debug_relay_programs[@]}"
+	# What peers do differently is for 6.12 to see, and each cipher suite and way to end for the
+	# kselftests; here, what a daemon makes the module do.
 	start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 3600 \
-		env ONLY='at once|reset|(half-close|FIN).*1.3|KeyUpdate by|rekey|outlives|lives|is left' \
+		env ONLY='at once|resets|KeyUpdate by openssl|administrator|outlives|lives|is left' \
 		selftests/interop.sh kernel
 	start_suite fuzz-netlink-debug suite_in_guest "$debug_kernel" fuzz-netlink-debug 2400 \
 		env COUNT=50000 build/selftests/fuzz_netlink
@@ -260,6 +267,7 @@ for name in "${guests[@]}"; do
 	kselftest_counts "$name" "${programs[@]}"
 done
 kselftest_counts kselftests-debug "${debug_programs[@]}"
+kselftest_counts kselftests-debug-relay "${debug_relay_programs[@]}"
 
 passed=0 failed=0 skipped=0
 for name in "${suites[@]}"; do
