@@ -49,10 +49,11 @@ long unix_inq_len(struct sock *sk);
 /* 6.7: shrinkers are allocated. */
 #include <linux/shrinker.h>
 typedef unsigned long tg_shrink_fn(struct shrinker *shrinker, struct shrink_control *sc);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+
 static inline struct shrinker *tg_shrinker_start(tg_shrink_fn *count, tg_shrink_fn *scan,
 						 const char *name)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
 	struct shrinker *shrinker = shrinker_alloc(0, "%s", name);
 
 	if (!shrinker)
@@ -61,23 +62,25 @@ static inline struct shrinker *tg_shrinker_start(tg_shrink_fn *count, tg_shrink_
 	shrinker->scan_objects = scan;
 	shrinker_register(shrinker);
 	return shrinker;
+}
+
+#define tg_shrinker_stop shrinker_free
+
 #else
+
+static inline struct shrinker *tg_shrinker_start(tg_shrink_fn *count, tg_shrink_fn *scan,
+						 const char *name)
+{
 	static struct shrinker shrinker = { .seeks = DEFAULT_SEEKS };
 
 	shrinker.count_objects = count;
 	shrinker.scan_objects = scan;
 	return register_shrinker(&shrinker, "%s", name) ? NULL : &shrinker;
-#endif
 }
 
-static inline void tg_shrinker_stop(struct shrinker *shrinker)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
-	shrinker_free(shrinker);
-#else
-	unregister_shrinker(shrinker);
+#define tg_shrinker_stop unregister_shrinker
+
 #endif
-}
 
 /* 6.5: pages go to sockets by MSG_SPLICE_PAGES, sendpage is gone, proto.ioctl has changed. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)

@@ -21,7 +21,7 @@
 
 /**
  * struct tg_pages - of a CPU
- * @lock: protects all but @softirq
+ * @lock: innermost, bottom halves off; the shrinker takes it on any CPU
  * @kept: each with a reference of ours
  * @next: the one given out longest ago, or empty
  * @busy: looks since one was found that was free
