@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
@@ -162,18 +163,28 @@ TEST_F_TIMEOUT(bulk, both_ways, 90)
 
 #define SHRINKS	8
 
-/* The kernel wants memory back some times, which the module's pages.c then gives up. */
+static bool write_file(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC);
+	bool ok = fd >= 0 && write(fd, value, strlen(value)) > 0;
+
+	close(fd);
+	return ok;
+}
+
+/* The kernel wants memory back, which the module's pages.c then gives up. */
+static bool shrink(void)
+{
+	return write_file("/proc/sys/vm/drop_caches", "2");
+}
+
 static void *run_shrink(void *arg)
 {
 	bool *ok = arg;
 
-	for (int i = 0; i < SHRINKS; i++) {
-		int fd = open("/proc/sys/vm/drop_caches", O_WRONLY);
-
-		*ok = fd >= 0 && write(fd, "2", 1) == 1;
-		close(fd);
-		if (!*ok)
-			break;
+	*ok = true;
+	for (int i = 0; i < SHRINKS && *ok; i++) {
+		*ok = shrink();
 		sched_yield();
 	}
 	return NULL;
@@ -221,6 +232,59 @@ TEST_F_TIMEOUT(bulk, others_leave_what_waits, 90)
 	EXPECT_TRUE(waits.ok) TH_LOG("stopped at %lu of %lu", waits.done, waits.total);
 	close(fd[0]);
 	close(fd[1]);
+}
+
+#define TRACING		"/sys/kernel/tracing/"
+#define SHRUNK		TRACING "events/vmscan/mm_shrink_slab_end/enable"
+
+/* Pages that the module's shrinker gave up, as the kernel tells of it. */
+static long pages_given_up(void)
+{
+	static const char value[] = "last shrinker return val ";
+	FILE *f = fopen(TRACING "trace", "r");
+	char line[400];
+	long pages = 0;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *at = strstr(line, value);
+
+		if (at && strstr(line, "tg_pages_scan"))
+			pages += atol(at + strlen(value));
+	}
+	if (f)
+		fclose(f);
+	return pages;
+}
+
+/* Once who had it has let go of it, too: of one connection, all that went through it. */
+TEST(kernel_gets_its_memory_back)
+{
+	const struct ref_suite *suite = ref_suite(0x0304, 0x1301);
+	struct tg *tg = tg_open();
+	uint8_t buf[CHUNK] = { };
+	long first, second;
+	int fd[2];
+
+	ASSERT_NE(NULL, tg);
+	ASSERT_EQ(0, connect_sessions(tg, AF_INET, suite, fd));
+	for (int i = 0; i < 20; i++) {
+		ASSERT_EQ(CHUNK, send(fd[0], buf, CHUNK, MSG_NOSIGNAL));
+		ASSERT_EQ(CHUNK, recv(fd[1], buf, CHUNK, MSG_WAITALL));
+	}
+	if (access(TRACING "events", F_OK))
+		mount("tracefs", TRACING, "tracefs", 0, NULL);
+	ASSERT_TRUE(write_file(SHRUNK, "1"));
+	EXPECT_TRUE(shrink());
+	first = pages_given_up();
+	EXPECT_TRUE(shrink());
+	second = pages_given_up() - first;
+	EXPECT_TRUE(write_file(SHRUNK, "0"));
+
+	EXPECT_LT(0, first);
+	EXPECT_EQ(0, second) TH_LOG("%ld pages were still there", second);
+	close(fd[0]);
+	close(fd[1]);
+	tg_close(tg);
 }
 
 TEST_HARNESS_MAIN

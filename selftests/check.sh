@@ -112,12 +112,14 @@ module_is_clean() {
 }
 
 suite_build() {
-	local number=4 kernel
-	echo "1..$((4 + ${#kernels[@]}))"
+	local number=5 kernel
+	echo "1..$((5 + ${#kernels[@]}))"
 	tap_case 1 'userspace builds' make -k -j2 userspace
 	tap_case 2 'unit tests build' make -k -j2 unit-tests
 	tap_case 3 'kselftests build' make -k -j2 kselftests
 	tap_case 4 'peers for the interop tests build' make interop-peers
+	mkdir $logs/certs
+	tap_case 5 'certificates for the interop tests in guests' selftests/interop.sh certs $logs/certs
 	for kernel in "${kernels[@]}"; do
 		number=$((number + 1))
 		tap_case $number "module builds for $kernel at W=1 without a warning" \
@@ -209,7 +211,8 @@ for kernel in "${kernels[@]}"; do
 	guests+=("kselftests-$kernel")
 	start_suite "kselftests-$kernel" suite_kselftests "$kernel" "kselftests-$kernel" "${programs[@]}"
 done
-start_suite interop-kernel suite_in_guest 6.12 interop-kernel 1800 selftests/interop.sh kernel
+start_suite interop-kernel suite_in_guest 6.12 interop-kernel 1800 \
+	env CERTS=$logs/certs selftests/interop.sh kernel
 start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 900 selftests/daemon.py --kernel
 for source in userspace/tests/test_*.c; do
 	name=$(basename "$source" .c)
@@ -254,7 +257,8 @@ if [ $all = yes ]; then
 	# What peers do differently is for 6.12 to see, and each cipher suite and way to end for the
 	# kselftests; here, what a daemon makes the module do.
 	start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 3600 \
-		env ONLY='at once|resets|KeyUpdate by openssl|administrator|outlives|lives|is left' \
+		env CERTS=$logs/certs SIDES=serve \
+		ONLY='at once|resets|FIN without|KeyUpdate by openssl|administrator|outlives|lives|is left' \
 		selftests/interop.sh kernel
 	start_suite fuzz-netlink-debug suite_in_guest "$debug_kernel" fuzz-netlink-debug 2400 \
 		env COUNT=50000 build/selftests/fuzz_netlink

@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: MIT
 #
 # usage: interop.sh user|kernel
+#        interop.sh certs DIR
 #
 # tlsgated against clients and servers that others wrote, both roles, over the
 # named data path; TAP on standard output.  `kernel` wants the module loaded
 # (run it in a guest) and has every transfer's bytes looked for in the module's
-# own counters.
+# own counters.  `certs` makes the certificates only, for CERTS=DIR: in a
+# guest they take half a minute, and on a debug kernel two.
 #
-# Environment: TLSGATED (the daemon; default: the one built here), ONLY (a
-# regular expression: only checks whose name matches), KEEP=1 (leave the
+# Environment: TLSGATED (the daemon; default: the one built here), CERTS (a
+# folder made by `certs`), SIDES (serve: without the side that connects), ONLY
+# (a regular expression: only checks whose name matches), KEEP=1 (leave the
 # working directory behind), SEED (for the random bytes and ports).
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
@@ -17,8 +20,9 @@ path=${1:-}
 case $path in
 user) slow=1 many=20 blob_size=$((4 << 20)) ;;
 kernel) slow=6 many=5 blob_size=$((1 << 20)) ;;
+certs) [[ -d ${2:-} ]] || { echo "usage: interop.sh certs DIR" >&2; exit 2; } ;;
 *)
-	echo "usage: interop.sh user|kernel" >&2
+	echo "usage: interop.sh user|kernel|certs DIR" >&2
 	exit 2
 	;;
 esac
@@ -43,12 +47,7 @@ python=/usr/bin/python3
 node=node
 have node || node=nodejs
 
-prepare() {
-	[[ -x $tlsgated ]] || bail_out "$tlsgated is not there: run \`make userspace\`"
-	have openssl && have curl && have "$python" || bail_out "needs openssl, curl and python3"
-	# The gates' workers, who are nobody, have to reach a socket in there.
-	chmod 711 "$tmp"
-	kernel_prepare
+make_certs() {
 	new_ca ca && new_ca otherca &&
 		new_cert ecdsa ecdsa ca DNS:gate.test &&
 		new_cert rsa rsa ca DNS:gate.test &&
@@ -60,7 +59,20 @@ prepare() {
 		new_cert client_ed25519 ed25519 ca email:client@gate.test &&
 		new_cert stranger ecdsa otherca email:client@gate.test ||
 		bail_out "no certificates: $(tail -n 1 "$tmp/log/openssl")"
-	prepare_peers
+	make_peer_stores
+}
+
+prepare() {
+	[[ -x $tlsgated ]] || bail_out "$tlsgated is not there: run \`make userspace\`"
+	have openssl && have curl && have "$python" || bail_out "needs openssl, curl and python3"
+	# The gates' workers, who are nobody, have to reach a socket in there.
+	chmod 711 "$tmp"
+	kernel_prepare
+	if [[ -n ${CERTS:-} ]]; then
+		cp -r "$CERTS/." "$tmp" || bail_out "no certificates in $CERTS"
+	else
+		make_certs
+	fi
 	openssl enc -aes-128-ctr -pass "pass:$SEED" -nosalt -pbkdf2 </dev/zero 2>/dev/null |
 		head -c "$blob_size" >"$tmp/blob"
 	head -c $((blob_size / 8)) "$tmp/blob" >"$tmp/part"
@@ -81,6 +93,13 @@ start_backend() {
 	ready backend "$http_port" && ready backend "$talk_port" || bail_out "$why"
 }
 
+if [[ $path = certs ]]; then
+	make_certs
+	rm -r "$tmp/log"
+	cp -r "$tmp/." "$2"
+	exit
+fi
+
 echo "# data path $path, SEED=$SEED, $(openssl version | cut -d' ' -f1,2)"
 prepare
 start_backend
@@ -100,15 +119,17 @@ serve_behaviour
 kernel_serve
 check "every gate of serve lives, and ends in order" stop_gates
 
-start_servers || bail_out "$why"
-connect_table
-connect_peers
-if [[ $path = user ]]; then
-	connect_refusals
-	connect_peer_features
+if [[ ${SIDES:-serve connect} = *connect* ]]; then
+	start_servers || bail_out "$why"
+	connect_table
+	connect_peers
+	if [[ $path = user ]]; then
+		connect_refusals
+		connect_peer_features
+	fi
+	connect_behaviour
+	stop_servers
 fi
-connect_behaviour
-stop_servers
 kernel_end
 
 tap_end

@@ -30,7 +30,7 @@ declare -A nss_suite=(
 )
 
 # For Java and NSS: keys with their chains.
-prepare_peers() {
+make_peer_stores() {
 	local name
 	for name in ecdsa rsa client_ecdsa client_rsa; do
 		openssl pkcs12 -export -name "$name" -in "$tmp/$name.pem" -inkey "$tmp/$name.key" \
