@@ -151,7 +151,7 @@ suite_kselftests() {
 	local -a fewer=()
 	shift 2
 	# Each program's share is a fifth; the debug kernel is several times slower.
-	[ "$kernel" != "$debug_kernel" ] || { limit=4500; fewer=(ROUNDS=50); }
+	[ "$kernel" != "$debug_kernel" ] || { limit=4500; fewer=(ROUNDS=30); }
 	suite_guest "$kernel" "$name" $limit env LIMIT=$((limit / 5)) "${fewer[@]}" \
 		selftests/vm/kselftests.sh "$@" || status=$?
 	echo 1..1
