@@ -108,10 +108,13 @@ no_sessions() {
 }
 
 nothing_is_left() {
+	local cut=2
+	# Of fewer checks, only TLS 1.2's is sure to be cut once the kernel has it.
+	[[ -z ${ONLY:-} ]] || cut=1
 	wait_until 20 no_sessions || { fail "sessions left: $("$tlsgate" show)"; return; }
 	(($(counter relays_opened) == $(counter relays_closed))) || { fail "relays left"; return; }
 	(($(counter reason_bad_record_mac) == 0)) || { fail "records did not authenticate"; return; }
-	(($(counter reason_truncated) > 0)) || { fail "truncation was not counted"; return; }
+	(($(counter reason_truncated) >= cut)) || { fail "truncation was not counted"; return; }
 	(($(counter tx_rekeys) > 0 && $(counter rx_rekeys) > 0)) || fail "rekeys were not counted"
 }
 
