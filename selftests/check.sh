@@ -152,7 +152,7 @@ suite_kselftests() {
 	local -a fewer=()
 	shift 2
 	# Each program's share is a fifth; the debug kernel is several times slower.
-	[ "$kernel" != "$debug_kernel" ] || { limit=4500; fewer=(ROUNDS=30); }
+	[ "$kernel" != "$debug_kernel" ] || { limit=4500; fewer=(ROUNDS=20); }
 	suite_guest "$kernel" "$name" $limit env LIMIT=$((limit / 5)) "${fewer[@]}" \
 		selftests/vm/kselftests.sh "$@" || status=$?
 	echo 1..1
@@ -235,18 +235,17 @@ start_suite fuzz-corpus timeout --foreground -k 5 600 selftests/fuzz.sh corpus
 start_suite secrets timeout --foreground -k 5 600 selftests/secrets.sh
 wait
 debug_programs=(build/selftests/{faults,races,install_races})
-debug_relay_programs=() debug_one_programs=()
+debug_one_programs=()
 # What needs no second CPU is a third quicker on the debug kernel without one: these race nothing,
-# or what they race does so in `races` and `sockcalls` too.
-one_cpu='close|close_table|control|datapath|events|hostile|limits|netlink|nonces|options|pending'
-one_cpu="/($one_cpu|readback|rekey|sockets|uring)\$"
+# or what they race does so in `races`, `sockcalls` and `relay` too.
+one_cpu='close|close_table|control|datapath|events|faults|hostile|limits|netlink|nonces|options'
+one_cpu="/($one_cpu|pending|readback|rekey|relay_end|relay_net|sockets|uring)\$"
 if [ $all = yes ]; then
-	# In three guests, since one would be what all wait for at the end. The fuzzers run there by
+	# In two guests, since one would be what all wait for at the end. The fuzzers run there by
 	# themselves, and for longer.
-	mapfile -t debug_relay_programs < <(printf '%s\n' "${programs[@]}" | grep /relay)
 	mapfile -t debug_one_programs < <(printf '%s\n' "${programs[@]}" | grep -E "$one_cpu")
 	mapfile -t debug_programs < <(printf '%s\n' "${programs[@]}" |
-		grep -vE "/(fuzz_|relay)|$one_cpu")
+		grep -vE "/fuzz_|$one_cpu")
 fi
 suites+=(debug-kernel)
 run_suite debug-kernel suite_debug_kernel
@@ -255,8 +254,6 @@ start_suite kselftests-debug suite_kselftests "$debug_kernel" kselftests-debug \
 if [ $all = yes ]; then
 	suites+=(sid-kernel)
 	run_suite sid-kernel suite_sid_kernel
-	start_suite kselftests-debug-relay suite_kselftests "$debug_kernel" kselftests-debug-relay \
-		"${debug_relay_programs[@]}"
 	SMP=1 start_suite kselftests-debug-one suite_kselftests "$debug_kernel" \
 		kselftests-debug-one "${debug_one_programs[@]}"
 	if [ -n "$sid_kernel" ]; then
@@ -280,7 +277,6 @@ for name in "${guests[@]}"; do
 	kselftest_counts "$name" "${programs[@]}"
 done
 kselftest_counts kselftests-debug "${debug_programs[@]}"
-kselftest_counts kselftests-debug-relay "${debug_relay_programs[@]}"
 kselftest_counts kselftests-debug-one "${debug_one_programs[@]}"
 
 passed=0 failed=0 skipped=0

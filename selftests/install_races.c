@@ -113,7 +113,7 @@ FIXTURE_SETUP(race)
 	memset(self, 0, sizeof(*self));
 	/* So that its counters are of this test alone. */
 	ASSERT_TRUE(net_namespace());
-	self->rounds = rounds ? atoi(rounds) : 100;
+	self->rounds = rounds ? atoi(rounds) : 60;
 	self->listener = net_listener(AF_INET);
 	self->counters = tg_counters();
 	ASSERT_LE(0, self->listener);
