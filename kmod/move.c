@@ -202,11 +202,14 @@ static int tg_relay_seal_unix(struct tg_session *s, struct sock *sk, struct sock
 		bv[n].bv_offset = at;
 	}
 	iov_iter_bvec(&msg.msg_iter, ITER_DEST, bv, n, len);
-	ret = sock_recvmsg(plain, &msg, MSG_DONTWAIT | MSG_WAITALL);
+	/* A call stops behind descriptors, which are closed, and at an urgent byte. */
+	do {
+		ret = sock_recvmsg(plain, &msg, MSG_DONTWAIT);
+	} while (ret > 0 && msg_data_left(&msg));
 	/* Somebody else who holds the socket has read from it as well. */
-	if (ret != len) {
+	if (ret <= 0) {
 		tg_tx_abandon(s, &rec);
-		return ret < 0 ? ret : -EIO;
+		return -EIO;
 	}
 	ret = tg_tx_seal(sk, s, &rec, 0);
 	return ret ?: len;

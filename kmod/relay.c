@@ -261,6 +261,8 @@ static int tg_relay_join(struct tg_relay *r, struct netlink_ext_ack *extack,
 		get_file(r->tls->file);
 		get_file(r->plain->file);
 		r->session = s;
+		/* An urgent byte of AF_UNIX stays in the stream, as TCP's does. */
+		sock_set_flag(plain, SOCK_URGINLINE);
 		tg_plain_attach(r, plain);
 		spin_lock_bh(&s->sk_lock);
 		s->relay = r;

@@ -85,6 +85,8 @@ FIXTURE_SETUP(fault)
 	if (!fault_available())
 		SKIP(return, "this kernel has no fault injection");
 	pat_fill(self->data, 0, sizeof(self->data), 1);
+	/* Pages of ours that are still the parent's would be copied, or not, while a call writes. */
+	memset(self->got, 0, sizeof(self->got));
 	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
 }
 

@@ -98,6 +98,51 @@ TEST_F(relay, many_small_writes)
 	EXPECT_EQ(0, memcmp(self->data, self->got, 8200));
 }
 
+/* The receiving end of a relay asks for no urgent byte out of line: it is one of the stream. */
+TEST_F(relay, urgent_bytes_are_in_the_stream)
+{
+	for (int i = 0; i < 10; i++) {
+		ASSERT_EQ(3, send(self->plain, "abc", 3, i % 2 ? MSG_OOB : 0));
+		ASSERT_EQ(1, send(self->plain, "d", 1, i % 3 ? MSG_OOB : 0));
+		ASSERT_EQ(2, send(self->plain, "ef", 2, 0));
+		ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 6));
+		ASSERT_EQ(0, memcmp("abcdef", self->got, 6));
+	}
+}
+
+static ssize_t send_with_fd(int sock, const void *data, size_t len, int fd)
+{
+	char control[CMSG_SPACE(sizeof(fd))] = "";
+	struct iovec iov = { (void *)data, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	return sendmsg(sock, &msg, 0);
+}
+
+/* TLS cannot carry them, and nobody else ever gets them. */
+TEST_F(relay, descriptors_are_closed)
+{
+	int ends[2];
+
+	if (variant->plain_family != AF_UNIX)
+		SKIP(return, "only UNIX sockets carry descriptors");
+	ASSERT_EQ(0, pipe(ends));
+	for (size_t at = 0; at < 5000; at += 1000)
+		ASSERT_EQ(1000, send_with_fd(self->plain, self->data + at, 1000, ends[1]));
+	close(ends[1]);
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 5000));
+	EXPECT_EQ(5000, pat_check(self->got, 0, 5000, 1));
+	EXPECT_EQ(POLLHUP, net_poll(ends[0], POLLIN, 10000));
+	EXPECT_EQ(0, read(ends[0], self->got, 1));
+	close(ends[0]);
+}
+
 /*
  * Requests and answers: the works' turn comes first, to see how the AEAD
  * completes; then softirqs move them, but for UNIX sockets.  How often that was.
@@ -460,6 +505,25 @@ TEST_F(joining, after_a_partial_read)
 	ASSERT_EQ(4, send(self->plain[1], self->data + 4, 4, 0));
 	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 8));
 	EXPECT_EQ(8, pat_check(self->got, 0, 8, 1));
+}
+
+/* The same of the plain side's: what is left of a buffer goes on where it was left. */
+TEST_F(joining, after_a_partial_read_of_a_unix_socket)
+{
+	int plain[2];
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, plain));
+	ASSERT_EQ(0, pair_install(&self->p));
+	ASSERT_EQ(0, net_write(plain[1], self->data, 50000));
+	ASSERT_EQ(0, net_write(plain[1], self->data + 50000, 100));
+	ASSERT_EQ(0, net_read(plain[0], self->got, 12345));
+	ASSERT_EQ(0, tg_relay_new(self->p.tg, BY_ID(self->p.id), plain[0], -1))
+		TH_LOG("%s", self->p.tg->ack.msg);
+	ASSERT_EQ(0, net_write(plain[1], self->data + 50100, 10000));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 60100 - 12345));
+	EXPECT_EQ(60100 - 12345, pat_check(self->got, 12345, 60100 - 12345, 1));
+	close(plain[0]);
+	close(plain[1]);
 }
 
 TEST_F(joining, with_everything_waiting)
