@@ -236,7 +236,7 @@ start_suite secrets timeout --foreground -k 5 600 selftests/secrets.sh
 wait
 debug_programs=(build/selftests/{faults,races,install_races})
 debug_one_programs=()
-# What needs no second CPU is a third quicker on the debug kernel without one: these race nothing,
+# What needs no second CPU is quicker on the debug kernel without one: these race nothing,
 # or what they race does so in `races`, `sockcalls` and `relay` too.
 one_cpu='close|close_table|control|datapath|events|faults|hostile|limits|netlink|nonces|options'
 one_cpu="/($one_cpu|pending|readback|rekey|relay_end|relay_net|sockets|uring)\$"
@@ -244,8 +244,7 @@ if [ $all = yes ]; then
 	# In two guests, since one would be what all wait for at the end. The fuzzers run there by
 	# themselves, and for longer.
 	mapfile -t debug_one_programs < <(printf '%s\n' "${programs[@]}" | grep -E "$one_cpu")
-	mapfile -t debug_programs < <(printf '%s\n' "${programs[@]}" |
-		grep -vE "/fuzz_|$one_cpu")
+	mapfile -t debug_programs < <(printf '%s\n' "${programs[@]}" | grep -vE "/fuzz_|$one_cpu")
 fi
 suites+=(debug-kernel)
 run_suite debug-kernel suite_debug_kernel
