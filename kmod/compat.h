@@ -101,6 +101,7 @@ static inline ssize_t tg_tcp_send_bvecs(struct sock *sk, struct bio_vec *bv, uns
 }
 
 #define tg_copy_page_to_iter copy_page_to_iter
+#define tg_splice_by_copy copy_splice_read
 
 static inline ssize_t tg_sock_send_bvecs(struct socket *sock, struct bio_vec *bv, unsigned int nr,
 					 size_t len, int flags)
@@ -122,6 +123,7 @@ static inline ssize_t tg_sock_send_bvecs(struct socket *sock, struct bio_vec *bv
 #endif
 
 #define TG_NO_SENDPAGE(proto) ((proto)->sendpage = NULL)
+#define tg_splice_by_copy generic_file_splice_read
 
 /* A pipe would take our page as one of a page cache's, and find it not up to date. */
 static inline size_t tg_copy_page_to_iter(struct page *page, size_t off, size_t len,

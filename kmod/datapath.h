@@ -77,6 +77,8 @@ void tg_tx_kick(struct tg_session *s);
 /* rx.c: records in. */
 
 int tg_rx_recvmsg(TG_RECVMSG_ARGS);					/* takes lock_sock() */
+ssize_t tg_rx_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_info *pipe,
+			  size_t len, unsigned int flags);		/* takes lock_sock() */
 
 /*
  * Opens records until one with data is added to tg_rx.plain.  1: there is

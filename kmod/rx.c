@@ -7,6 +7,7 @@
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/splice.h>
 #include <linux/vmalloc.h>
 #include <net/tcp.h>
 
@@ -621,4 +622,28 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 	}
 	release_sock(sk);
 	return copied ?: ret;
+}
+
+/*
+ * By way of recvmsg, which knows of the file's O_NONBLOCK only.  Where another
+ * reader is quicker, this one may yet sleep, as splice(2) allows.
+ */
+ssize_t tg_rx_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_info *pipe,
+			  size_t len, unsigned int flags)
+{
+	struct sock *sk = sock->sk;
+	struct tg_session *s;
+	int ret = 1;
+
+	lock_sock(sk);
+	s = tg_session_from_sk(sk);
+	if (s && !s->relay && flags & SPLICE_F_NONBLOCK) {
+		ret = tg_rx_more(sk, s, 0);
+		tg_rx_settle(sk, s);
+		tg_rx_update_ready(sk, s);
+	}
+	release_sock(sk);
+	if (ret == -EAGAIN)
+		return ret;
+	return tg_splice_by_copy(sock->file, ppos, pipe, len, flags);
 }

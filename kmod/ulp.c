@@ -262,8 +262,8 @@ static void tg_family_build(struct tg_family *f, struct sock *sk)
 	f->base_ops = sk->sk_socket->ops;
 	f->ops = *f->base_ops;
 	f->ops.poll = tg_poll;
+	f->ops.splice_read = tg_rx_splice_read;
 	/* These reach into TCP's queues; without them all goes through sendmsg and recvmsg. */
-	f->ops.splice_read = NULL;
 	f->ops.splice_eof = NULL;
 	f->ops.read_sock = NULL;
 	f->ops.read_skb = NULL;
