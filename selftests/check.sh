@@ -271,11 +271,9 @@ else
 		env CERTS=$logs/certs SIDES=serve \
 		ONLY='at once|resets|FIN without|KeyUpdate by openssl|administrator|outlives|lives|is left' \
 		selftests/interop.sh kernel
-	SMP=1 start_suite fuzz-netlink-debug suite_in_guest "$debug_kernel" fuzz-netlink-debug 2400 \
-		env COUNT=50000 build/selftests/fuzz_netlink
 	# Streams of records, in each of which the kernel comes to some 47 mutated ones.
-	SMP=1 start_suite fuzz-records-debug suite_in_guest "$debug_kernel" fuzz-records-debug 2400 \
-		env COUNT=1100 build/selftests/fuzz_records
+	SMP=1 start_suite fuzz-debug suite_in_guest "$debug_kernel" fuzz-debug 4800 \
+		sh -c 'COUNT=50000 build/selftests/fuzz_netlink && COUNT=1100 build/selftests/fuzz_records'
 fi
 wait
 for name in "${guests[@]}"; do

@@ -108,12 +108,10 @@ FIXTURE(race)
 
 FIXTURE_SETUP(race)
 {
-	const char *rounds = getenv("ROUNDS");
-
 	memset(self, 0, sizeof(*self));
 	/* So that its counters are of this test alone. */
 	ASSERT_TRUE(net_namespace());
-	self->rounds = rounds ? atoi(rounds) : 60;
+	self->rounds = net_amount("ROUNDS", 60);
 	self->listener = net_listener(AF_INET);
 	self->counters = tg_counters();
 	ASSERT_LE(0, self->listener);

@@ -21,13 +21,6 @@
 #define LIMIT_RECORDS	16
 #define CHUNK		(1 << 18)
 
-static long amount(const char *name, long otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? atol(text) : otherwise;
-}
-
 static bool set_parameter(const char *name, int value)
 {
 	char text[16];
@@ -112,7 +105,7 @@ static size_t seal_batch(struct peer *peer, const uint8_t *data, uint8_t *wire, 
 /* On one connection, both ways, data in between, and nothing but data is ever seen. */
 TEST_F_TIMEOUT(updates, by_the_thousand, 1800)
 {
-	long rounds = amount("KEY_UPDATES", 4000) / BATCH + 1, answers = 0;
+	long rounds = net_amount("KEY_UPDATES", 4000) / BATCH + 1, answers = 0;
 	struct pair *p = &self->p;
 	uint8_t wire[BATCH * 300];
 	uint64_t longest = 0;
@@ -226,7 +219,7 @@ static bool read_record(struct peer *peer, const uint8_t *data, struct tally *t)
 static void expect_rekeys(struct __test_metadata *_metadata, struct pair *p, int fd,
 			  const uint8_t *data)
 {
-	struct writer w = { fd, data, amount("MEGABYTES", 8) << 20 >> 18 };
+	struct writer w = { fd, data, net_amount("MEGABYTES", 8) << 20 >> 18 };
 	struct tally t = { };
 	pthread_t thread;
 

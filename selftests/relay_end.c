@@ -510,9 +510,11 @@ static void *send_requests(void *arg)
  */
 TEST_F_TIMEOUT(ending, plain_reset_under_requests, 180)
 {
+	long rounds = net_amount("ROUNDS", 100);
+
 	if (variant->plain_family == AF_UNIX)
 		SKIP(return, "a UNIX socket has no RST of its own: see plain_dies_unread");
-	for (int round = 0; round < 100; round++) {
+	for (int round = 0; round < rounds; round++) {
 		struct pair p;
 		pthread_t thread;
 		int plain, end;
@@ -523,7 +525,7 @@ TEST_F_TIMEOUT(ending, plain_reset_under_requests, 180)
 		close(p.fd);
 		p.fd = -1;
 		ASSERT_EQ(0, pthread_create(&thread, NULL, send_requests, &p.peer));
-		ASSERT_EQ(0, net_read(plain, self->got, 1 + round * 7));
+		ASSERT_EQ(0, net_read(plain, self->got, 1 + round * 700 / rounds));
 		net_reset(plain);
 		EXPECT_NE(TLS_CLOSE_NOTIFY, last_alert(&p.peer, &end)) TH_LOG("round %d", round);
 		pthread_join(thread, NULL);

@@ -18,13 +18,6 @@
 #define THREADS		4
 #define COST_MAX	6144	/* bytes an idle session, or relay, may cost beyond its sockets */
 
-static long amount(const char *name, long otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? atol(text) : otherwise;
-}
-
 /* ---- coming and going ------------------------------------------------------------ */
 
 struct traffic {
@@ -223,7 +216,7 @@ TEST_F_TIMEOUT(load, idle_ones_cost_little, 900)
 {
 	long before, sockets, sessions, relays;
 	struct crowd c;
-	int n = amount("IDLE", 600);
+	int n = net_amount("IDLE", 600);
 
 	before = slab_bytes();
 	ASSERT_TRUE(crowd_connect(&c, n));
@@ -259,7 +252,7 @@ static void run_threads(struct __test_metadata *_metadata, long relays)
 
 TEST_F_TIMEOUT(load, come_and_go, 600)
 {
-	run_threads(_metadata, amount("RELAYS", 400));
+	run_threads(_metadata, net_amount("RELAYS", 400));
 }
 
 /* Data through ACTIVE of the relays, a few at a time, while all the others are idle. */
@@ -267,10 +260,10 @@ TEST_F_TIMEOUT(load, amid_idle_ones, 1200)
 {
 	struct crowd c;
 
-	ASSERT_TRUE(crowd_connect(&c, amount("IDLE", 600)));
+	ASSERT_TRUE(crowd_connect(&c, net_amount("IDLE", 600)));
 	ASSERT_TRUE(crowd_install(&c)) TH_LOG("%s", c.tg->ack.msg);
 	ASSERT_TRUE(crowd_relay(&c)) TH_LOG("%s", c.tg->ack.msg);
-	run_threads(_metadata, amount("ACTIVE", 100));
+	run_threads(_metadata, net_amount("ACTIVE", 100));
 	crowd_free(&c);
 }
 

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -23,6 +24,13 @@ uint32_t net_segments_in(int fd)
 
 	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
 	return info.tcpi_segs_in;
+}
+
+long net_amount(const char *name, long otherwise)
+{
+	const char *text = getenv(name);
+
+	return text ? atol(text) : otherwise;
 }
 
 void net_timeouts(int fd, int ms)

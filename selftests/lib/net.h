@@ -29,6 +29,8 @@ int net_connect_to(int listener);
 /* TCP segments that came for this socket so far. */
 uint32_t net_segments_in(int fd);
 void net_timeouts(int fd, int ms);
+/* A number from the environment: how much of something a test is to do. */
+long net_amount(const char *name, long otherwise);
 /* Moves the process into a network namespace of its own, with loopback up. */
 bool net_namespace(void);
 
