@@ -581,6 +581,7 @@ TEST_F(calls, splice_from)
 	EXPECT_EQ(EAGAIN, errno);
 	ASSERT_EQ(0, fcntl(self->p.fd, F_SETFL, 0));
 	PEER_SENDS(17385, 10);
+	ASSERT_NE(0, net_poll(self->p.fd, POLLIN, NET_DEADLINE));
 	EXPECT_EQ(10, splice(self->p.fd, NULL, pipefd[1], NULL, 65536, SPLICE_F_NONBLOCK));
 	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
 	EXPECT_EQ(0, splice(self->p.fd, NULL, pipefd[1], NULL, 65536, 0));
