@@ -230,7 +230,7 @@ SMP=1 start_kselftests 6.1 kselftests-6.1-one "${one_programs[@]}"
 SMP=1 start_suite interop-kernel suite_in_guest 6.12 interop-kernel 1800 \
 	env CERTS=$logs/certs selftests/interop.sh kernel
 start_kselftests 6.1 kselftests-6.1 "${two_programs[@]}"
-start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 900 selftests/daemon.py --kernel
+SMP=1 start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 900 selftests/daemon.py --kernel
 for source in userspace/tests/test_*.c; do
 	name=$(basename "$source" .c)
 	start_suite "unit-${name#test_}" suite_program "build/tests/$name"
@@ -261,10 +261,9 @@ else
 	suites+=(sid-kernel)
 	run_suite sid-kernel suite_sid_kernel
 	SMP=1 start_kselftests "$debug_kernel" kselftests-debug-one "${one_programs[@]}"
-	if [ -n "$sid_kernel" ]; then
+	# In the order in which two at once end together.
+	[ -z "$sid_kernel" ] ||
 		SMP=1 start_kselftests "$sid_kernel" kselftests-sid-one "${one_programs[@]}"
-		start_kselftests "$sid_kernel" kselftests-sid "${two_programs[@]}"
-	fi
 	# What peers do differently is for 6.12 to see, and each cipher suite and way to end for the
 	# kselftests; here, what a daemon makes the module do.
 	SMP=1 start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 3600 \
@@ -274,6 +273,7 @@ else
 	# Streams of records, in each of which the kernel comes to some 47 mutated ones.
 	SMP=1 start_suite fuzz-debug suite_in_guest "$debug_kernel" fuzz-debug 4800 \
 		sh -c 'COUNT=50000 build/selftests/fuzz_netlink && COUNT=1100 build/selftests/fuzz_records'
+	[ -z "$sid_kernel" ] || start_kselftests "$sid_kernel" kselftests-sid "${two_programs[@]}"
 fi
 wait
 for name in "${guests[@]}"; do

@@ -38,6 +38,10 @@ shorten REF_TRACKER_STACK_ENTRIES lib/ref_tracker.c
 # and debugobjects are in the way of every lock and timer.
 echo 'KASAN_SANITIZE_lockdep.o := n' >> "$top/source/kernel/locking/Makefile"
 echo 'KASAN_SANITIZE_debugobjects.o := n' >> "$top/source/lib/Makefile"
+# Nor in what reads the firmware's tables and checks BPF programs: this has to be booted, not tested.
+for folder in drivers/acpi/acpica kernel/bpf; do
+	printf '%s_SANITIZE := n\n' KASAN UBSAN >> "$top/source/$folder/Makefile"
+done
 make=(make -C "$top/source" O="$top/build" LOCALVERSION=-tlsgate-debug)
 "${make[@]}" -s tinyconfig >&2
 (cd "$top/build" && ../source/scripts/kconfig/merge_config.sh -m .config \
