@@ -442,9 +442,10 @@ static bool names(const struct message *m, const struct slot *s)
 {
 	for (unsigned int i = 0; i < m->count; i++) {
 		const struct attr *a = &m->attr[i];
-		bool id = a->type == TLSGATE_A_ID;
+		int type = a->type & NLA_TYPE_MASK;
+		bool id = type == TLSGATE_A_ID;
 
-		if (!id && a->type != TLSGATE_A_FD && a->type != TLSGATE_A_RELAY_FD)
+		if (!id && type != TLSGATE_A_FD && type != TLSGATE_A_RELAY_FD)
 			continue;
 		if (a->len == 4 && !memcmp(a->data, id ? (void *)&s->id : (void *)&s->fd, 4))
 			return true;
