@@ -59,10 +59,14 @@ static int tg_relay_open_batch(struct tg_relay *r)
 /* 0: all of it was taken; -EAGAIN; or the plain socket is broken. */
 static int tg_relay_deliver(struct tg_relay *r)
 {
+	struct sock *plain = r->plain->sk;
 	struct tg_frags *f = &r->opened;
 	ssize_t ret;
 
 	while (!tg_frags_empty(f)) {
+		/* One of ICMP, which an owner asked for (IP_RECVERR): TCP goes on, and nobody is told. */
+		if (tg_is_tcp(plain) && READ_ONCE(plain->sk_state) != TCP_CLOSE)
+			sock_error(plain);
 		ret = tg_sock_send_bvecs(r->plain, &f->bv[f->head], f->tail - f->head, f->bytes,
 					 MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (ret <= 0)
@@ -230,9 +234,12 @@ struct tg_seal_state {
 /* Who sends on a socket takes its error along; that its end came without a FIN stays. */
 static bool tg_relay_plain_broken(const struct tg_relay *r, const struct sock *plain)
 {
-	return READ_ONCE(plain->sk_err) || READ_ONCE(r->plain_error) ||
-	       (tg_is_tcp(plain) && (plain->sk_shutdown & RCV_SHUTDOWN) &&
-		!sock_flag(plain, SOCK_DONE));
+	if (READ_ONCE(r->plain_error))
+		return true;
+	if (!tg_is_tcp(plain))
+		return READ_ONCE(plain->sk_err);
+	return (plain->sk_err && plain->sk_state == TCP_CLOSE) ||
+	       ((plain->sk_shutdown & RCV_SHUTDOWN) && !sock_flag(plain, SOCK_DONE));
 }
 
 /* Before the data is looked at: what comes later kicks again. */

@@ -441,7 +441,7 @@ static enum tlsgate_reason tg_rx_dispatch(struct sock *sk, struct tg_session *s)
 /* Nothing more can be opened: is that an end, a wait, or an error? */
 static int tg_rx_drained(struct sock *sk, struct tg_session *s)
 {
-	if (sk->sk_err)
+	if (sk->sk_err && sk->sk_state == TCP_CLOSE)
 		return tg_session_fail(sk, s, TLSGATE_REASON_PEER_RESET);
 	/* The peer's FIN, and no close_notify before it (RFC 9846 section 6.1). */
 	if (sock_flag(sk, SOCK_DONE))
@@ -511,7 +511,7 @@ bool tg_rx_update_ready(struct sock *sk, struct tg_session *s)
 
 	/* What is held may be empty and still the end. */
 	if (!tg_frags_empty(&s->rx.plain) || s->rx.held || s->error || s->rx.closed ||
-	    sk->sk_err || sk->sk_state == TCP_CLOSE || (sk->sk_shutdown & RCV_SHUTDOWN))
+	    sk->sk_state == TCP_CLOSE || (sk->sk_shutdown & RCV_SHUTDOWN))
 		ready = true;
 	else if (!tg_rx_header(sk, s, header))
 		ready = tg_rx_stashed(&s->rx) && tg_rx_queued(sk, &s->rx);
@@ -570,6 +570,9 @@ static int tg_rx_wait(struct sock *sk, struct tg_session *s, long *timeo)
 {
 	tg_rx_settle(sk, s);
 	tg_rx_update_ready(sk, s);
+	/* Of ICMP, which the owner asked for (IP_RECVERR): told once, and TCP goes on. */
+	if (sk->sk_err)
+		return sock_error(sk);
 	if (!*timeo)
 		return -EAGAIN;
 	if (signal_pending(current))
@@ -609,7 +612,7 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 			copied += ret;
 			continue;
 		}
-		if (ret != -EAGAIN || copied >= target)
+		if (ret != -EAGAIN || copied >= target || (copied && sk->sk_err))
 			break;
 		ret = tg_rx_wait(sk, s, &timeo);
 		if (ret)
@@ -642,6 +645,9 @@ ssize_t tg_rx_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_i
 		tg_rx_settle(sk, s);
 		tg_rx_update_ready(sk, s);
 	}
+	/* An error is for recvmsg to tell. */
+	if (sk->sk_err)
+		ret = 1;
 	release_sock(sk);
 	if (ret == -EAGAIN)
 		return ret;

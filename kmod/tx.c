@@ -145,7 +145,7 @@ static void tg_tx_retry_later(struct tg_session *s, unsigned long delay)
 		refcount_dec(&s->ref);
 }
 
-int tg_tx_push(struct sock *sk, struct tg_session *s, int flags)
+static int tg_tx_push_all(struct sock *sk, struct tg_session *s, int flags)
 {
 	struct tg_frags *f = &s->tx.pending;
 	ssize_t ret;
@@ -172,6 +172,21 @@ int tg_tx_push(struct sock *sk, struct tg_session *s, int flags)
 		s->base->shutdown(sk, SEND_SHUTDOWN);
 	}
 	return 0;
+}
+
+/*
+ * An error of a connection that lives is the owner's to be told of: one of ICMP
+ * (IP_RECVERR), or what the session failed for.  TCP would hand it to us, and
+ * take nothing.
+ */
+int tg_tx_push(struct sock *sk, struct tg_session *s, int flags)
+{
+	int told = sk->sk_state == TCP_CLOSE ? 0 : sock_error(sk);
+	int ret = tg_tx_push_all(sk, s, flags);
+
+	if (told && !sk->sk_err)
+		WRITE_ONCE(sk->sk_err, -told);
+	return ret;
 }
 
 void tg_tx_push_work(struct work_struct *work)
@@ -347,6 +362,10 @@ int tg_tx_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 		s = tg_session_from_sk(sk);
 		if (!s || s->relay) {
 			ret = -EBUSY;
+			break;
+		}
+		if (sk->sk_err && sk->sk_state != TCP_CLOSE && !s->error) {
+			ret = sent ? 0 : sock_error(sk);
 			break;
 		}
 		ret = tg_tx_batch(sk, s, msg);

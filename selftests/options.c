@@ -4,6 +4,8 @@
 #include <linux/bpf.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -386,6 +388,120 @@ TEST_F(options, sockmap_is_refused)
 	EXPECT_EQ(100, recv(self->p.fd, self->got, 100, 0));
 	GOT(0, 100);
 	close(map);
+}
+
+/* ---- errors of ICMP, which IP_RECVERR asks for --------------------------------- */
+
+static uint32_t next_sent(int fd)
+{
+	int on = 1, off = -1, queue = TCP_SEND_QUEUE;
+	socklen_t len = sizeof(uint32_t);
+	uint32_t seq = 0;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue));
+	getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq, &len);
+	setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off));
+	return seq;
+}
+
+/* "Host unreachable" for a segment of fd's, and the error that its owner asked for is there. */
+static bool unreachable(int fd, uint32_t seq)
+{
+	struct sockaddr_in from, to;
+	socklen_t len = sizeof(from);
+	struct {
+		struct icmphdr icmp;
+		struct iphdr ip;
+		uint16_t ports[2];
+		uint32_t seq;
+	} m = { .icmp = { .type = ICMP_DEST_UNREACH, .code = ICMP_HOST_UNREACH }, .seq = htonl(seq) };
+	int raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP), one = 1;
+	uint16_t words[sizeof(m) / 2];
+	uint32_t sum = 0;
+	bool sent;
+
+	setsockopt(fd, IPPROTO_IP, IP_RECVERR, &one, sizeof(one));
+	getsockname(fd, (struct sockaddr *)&from, &len);
+	getpeername(fd, (struct sockaddr *)&to, &len);
+	m.ip = (struct iphdr){ .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP,
+			       .tot_len = htons(40), .saddr = from.sin_addr.s_addr,
+			       .daddr = to.sin_addr.s_addr };
+	m.ports[0] = from.sin_port;
+	m.ports[1] = to.sin_port;
+	memcpy(words, &m, sizeof(m));
+	for (size_t i = 0; i < sizeof(m) / 2; i++)
+		sum += words[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	m.icmp.checksum = ~(sum + (sum >> 16));
+	sent = sendto(raw, &m, sizeof(m), 0, (struct sockaddr *)&from, len) == sizeof(m);
+	close(raw);
+	return sent && net_poll(fd, 0, NET_DEADLINE) & POLLERR;
+}
+
+TEST(icmp_error_is_told_once_and_ends_nothing)
+{
+	char got[8];
+	struct pair p;
+	uint32_t seq;
+	uint8_t type;
+
+	ASSERT_TRUE(pair_connect(&p, 0x0304, 0x1301, AF_INET));
+	seq = next_sent(p.fd);
+	ASSERT_EQ(0, pair_install(&p));
+
+	ASSERT_TRUE(unreachable(p.fd, seq));
+	EXPECT_EQ(-1, recv(p.fd, got, 4, 0));
+	EXPECT_EQ(EHOSTUNREACH, errno);
+	EXPECT_EQ(-1, recv(p.fd, got, 4, MSG_DONTWAIT));
+	EXPECT_EQ(EAGAIN, errno);
+
+	ASSERT_TRUE(unreachable(p.fd, seq));
+	EXPECT_EQ(-1, send(p.fd, "lost", 4, 0));
+	EXPECT_EQ(EHOSTUNREACH, errno);
+
+	/* What the session sends by itself takes no error along. */
+	ASSERT_TRUE(unreachable(p.fd, seq));
+	EXPECT_EQ(0, tg_session_rekey(p.tg, BY_FD(p.fd)));
+	EXPECT_EQ(5, peer_recv(&p.peer, &type, got, sizeof(got)));
+	ref_ratchet(&p.peer.rx);
+	EXPECT_EQ(-1, send(p.fd, "lost", 4, 0));
+	EXPECT_EQ(EHOSTUNREACH, errno);
+
+	EXPECT_EQ(4, send(p.fd, "down", 4, 0));
+	EXPECT_TRUE(peer_recv_data(&p.peer, got, 4));
+	EXPECT_EQ(0, memcmp(got, "down", 4));
+	EXPECT_EQ(0, peer_send(&p.peer, REF_DATA, "upup", 4));
+	EXPECT_EQ(4, recv(p.fd, got, 4, 0));
+	EXPECT_EQ(0, memcmp(got, "upup", 4));
+	pair_free(&p);
+}
+
+TEST(icmp_error_ends_no_relay)
+{
+	char got[4];
+	struct pair p;
+	uint32_t seq, plain_seq;
+	int plain[2];
+
+	ASSERT_TRUE(pair_connect(&p, 0x0304, 0x1301, AF_INET));
+	ASSERT_EQ(0, net_tcp_pair(AF_INET, plain));
+	seq = next_sent(p.fd);
+	plain_seq = next_sent(plain[0]);
+	ASSERT_EQ(0, pair_install(&p));
+	ASSERT_EQ(0, tg_relay_new(p.tg, BY_FD(p.fd), plain[0], 0));
+
+	EXPECT_TRUE(unreachable(p.fd, seq));
+	EXPECT_TRUE(unreachable(plain[0], plain_seq));
+	EXPECT_EQ(0, net_write(plain[1], "down", 4));
+	EXPECT_TRUE(peer_recv_data(&p.peer, got, 4));
+	EXPECT_EQ(0, memcmp(got, "down", 4));
+	EXPECT_EQ(0, peer_send(&p.peer, REF_DATA, "upup", 4));
+	EXPECT_EQ(0, net_read(plain[1], got, 4));
+	EXPECT_EQ(0, memcmp(got, "upup", 4));
+	close(plain[0]);
+	close(plain[1]);
+	pair_free(&p);
 }
 
 /* ---- memory is short ------------------------------------------------------------------------- */
