@@ -64,7 +64,7 @@ static int tg_relay_deliver(struct tg_relay *r)
 	ssize_t ret;
 
 	while (!tg_frags_empty(f)) {
-		/* One of ICMP, which an owner asked for (IP_RECVERR): TCP goes on, and nobody is told. */
+		/* Of ICMP, which an owner asked for (IP_RECVERR): TCP goes on, untold. */
 		if (tg_is_tcp(plain) && READ_ONCE(plain->sk_state) != TCP_CLOSE)
 			sock_error(plain);
 		ret = tg_sock_send_bvecs(r->plain, &f->bv[f->head], f->tail - f->head, f->bytes,
