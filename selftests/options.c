@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/sockios.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -405,103 +407,191 @@ static uint32_t next_sent(int fd)
 	return seq;
 }
 
-/* "Host unreachable" for a segment of fd's, and the error that its owner asked for is there. */
-static bool unreachable(int fd, uint32_t seq)
-{
-	struct sockaddr_in from, to;
-	socklen_t len = sizeof(from);
-	struct {
-		struct icmphdr icmp;
-		struct iphdr ip;
-		uint16_t ports[2];
-		uint32_t seq;
-	} m = { .icmp = { .type = ICMP_DEST_UNREACH, .code = ICMP_HOST_UNREACH }, .seq = htonl(seq) };
-	int raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP), one = 1;
-	uint16_t words[sizeof(m) / 2];
-	uint32_t sum = 0;
-	bool sent;
+/* "Host unreachable", of 127.0.0.1 or ::1, for a segment of fd's. */
+struct unreachable {
+	struct icmphdr icmp;
+	union {
+		struct {
+			struct iphdr ip;
+			uint16_t ports[2];
+			uint32_t seq;
+		} v4;
+		struct {
+			struct ip6_hdr ip;
+			uint16_t ports[2];
+			uint32_t seq;
+		} v6;
+	};
+};
 
-	setsockopt(fd, IPPROTO_IP, IP_RECVERR, &one, sizeof(one));
-	getsockname(fd, (struct sockaddr *)&from, &len);
-	getpeername(fd, (struct sockaddr *)&to, &len);
-	m.ip = (struct iphdr){ .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP,
-			       .tot_len = htons(40), .saddr = from.sin_addr.s_addr,
-			       .daddr = to.sin_addr.s_addr };
-	m.ports[0] = from.sin_port;
-	m.ports[1] = to.sin_port;
-	memcpy(words, &m, sizeof(m));
-	for (size_t i = 0; i < sizeof(m) / 2; i++)
+static size_t unreachable_4(struct unreachable *m, const uint16_t ports[2], uint32_t seq)
+{
+	struct in_addr local = { htonl(INADDR_LOOPBACK) };
+	size_t len = offsetof(struct unreachable, v4) + sizeof(m->v4);
+	uint16_t words[sizeof(*m) / 2];
+	uint32_t sum = 0;
+
+	m->icmp = (struct icmphdr){ .type = ICMP_DEST_UNREACH, .code = ICMP_HOST_UNREACH };
+	m->v4.ip = (struct iphdr){ .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP,
+				   .tot_len = htons(40), .saddr = local.s_addr,
+				   .daddr = local.s_addr };
+	memcpy(m->v4.ports, ports, sizeof(m->v4.ports));
+	m->v4.seq = htonl(seq);
+	memcpy(words, m, len);
+	for (size_t i = 0; i < len / 2; i++)
 		sum += words[i];
 	sum = (sum & 0xffff) + (sum >> 16);
-	m.icmp.checksum = ~(sum + (sum >> 16));
-	sent = sendto(raw, &m, sizeof(m), 0, (struct sockaddr *)&from, len) == sizeof(m);
+	m->icmp.checksum = ~(sum + (sum >> 16));
+	return len;
+}
+
+/* The kernel puts in the checksum. */
+static size_t unreachable_6(struct unreachable *m, const uint16_t ports[2], uint32_t seq)
+{
+	m->icmp = (struct icmphdr){ .type = ICMP6_DST_UNREACH, .code = ICMP6_DST_UNREACH_ADDR };
+	m->v6.ip = (struct ip6_hdr){ .ip6_vfc = 6 << 4, .ip6_nxt = IPPROTO_TCP, .ip6_hlim = 64,
+				     .ip6_plen = htons(20), .ip6_src = in6addr_loopback,
+				     .ip6_dst = in6addr_loopback };
+	memcpy(m->v6.ports, ports, sizeof(m->v6.ports));
+	m->v6.seq = htonl(seq);
+	return offsetof(struct unreachable, v6) + sizeof(m->v6);
+}
+
+/* True: the error that fd's owner asked for is there. */
+static bool unreachable(int fd, uint32_t seq)
+{
+	struct sockaddr_in6 from, to;
+	socklen_t len = sizeof(from);
+	struct unreachable m = { };
+	uint16_t ports[2];
+	int raw, one = 1;
+	bool six, sent;
+
+	getsockname(fd, (struct sockaddr *)&from, &len);
+	getpeername(fd, (struct sockaddr *)&to, &len);
+	/* Where sockaddr_in has its own. */
+	ports[0] = from.sin6_port;
+	ports[1] = to.sin6_port;
+	from.sin6_port = 0;
+	six = from.sin6_family == AF_INET6;
+	setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVERR : IP_RECVERR, &one,
+		   sizeof(one));
+	raw = socket(from.sin6_family, SOCK_RAW | SOCK_CLOEXEC,
+		     six ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+	len = six ? unreachable_6(&m, ports, seq) : unreachable_4(&m, ports, seq);
+	sent = sendto(raw, &m, len, 0, (struct sockaddr *)&from, sizeof(from)) == (ssize_t)len;
 	close(raw);
 	return sent && net_poll(fd, 0, NET_DEADLINE) & POLLERR;
 }
 
-TEST(icmp_error_is_told_once_and_ends_nothing)
+FIXTURE(icmp)
 {
-	char got[8];
 	struct pair p;
-	uint32_t seq;
-	uint8_t type;
+	uint32_t seq;		/* of p.fd, before anything is sent by TLS */
+};
 
-	ASSERT_TRUE(pair_connect(&p, 0x0304, 0x1301, AF_INET));
-	seq = next_sent(p.fd);
-	ASSERT_EQ(0, pair_install(&p));
+FIXTURE_VARIANT(icmp)
+{
+	int family;
+};
 
-	ASSERT_TRUE(unreachable(p.fd, seq));
-	EXPECT_EQ(-1, recv(p.fd, got, 4, 0));
-	EXPECT_EQ(EHOSTUNREACH, errno);
-	EXPECT_EQ(-1, recv(p.fd, got, 4, MSG_DONTWAIT));
-	EXPECT_EQ(EAGAIN, errno);
+FIXTURE_VARIANT_ADD(icmp, v4) { .family = AF_INET };
+FIXTURE_VARIANT_ADD(icmp, v6) { .family = AF_INET6 };
 
-	ASSERT_TRUE(unreachable(p.fd, seq));
-	EXPECT_EQ(-1, send(p.fd, "lost", 4, 0));
-	EXPECT_EQ(EHOSTUNREACH, errno);
-
-	/* What the session sends by itself takes no error along. */
-	ASSERT_TRUE(unreachable(p.fd, seq));
-	EXPECT_EQ(0, tg_session_rekey(p.tg, BY_FD(p.fd)));
-	EXPECT_EQ(5, peer_recv(&p.peer, &type, got, sizeof(got)));
-	ref_ratchet(&p.peer.rx);
-	EXPECT_EQ(-1, send(p.fd, "lost", 4, 0));
-	EXPECT_EQ(EHOSTUNREACH, errno);
-
-	EXPECT_EQ(4, send(p.fd, "down", 4, 0));
-	EXPECT_TRUE(peer_recv_data(&p.peer, got, 4));
-	EXPECT_EQ(0, memcmp(got, "down", 4));
-	EXPECT_EQ(0, peer_send(&p.peer, REF_DATA, "upup", 4));
-	EXPECT_EQ(4, recv(p.fd, got, 4, 0));
-	EXPECT_EQ(0, memcmp(got, "upup", 4));
-	pair_free(&p);
+FIXTURE_SETUP(icmp)
+{
+	ASSERT_TRUE(pair_connect(&self->p, 0x0304, 0x1301, variant->family));
+	self->seq = next_sent(self->p.fd);
+	ASSERT_EQ(0, pair_install(&self->p));
 }
 
-TEST(icmp_error_ends_no_relay)
+FIXTURE_TEARDOWN(icmp)
 {
-	char got[4];
-	struct pair p;
-	uint32_t seq, plain_seq;
+	pair_free(&self->p);
+}
+
+#define UNREACHABLE()		ASSERT_TRUE(unreachable(self->p.fd, self->seq))
+#define SAYS(error, call) do {							\
+	EXPECT_EQ(-1, call);							\
+	EXPECT_EQ(error, errno);						\
+} while (0)
+
+TEST_F(icmp, error_is_told_once_and_ends_nothing)
+{
+	struct pair *p = &self->p;
+	char got[8];
+	uint8_t type;
+
+	UNREACHABLE();
+	SAYS(EHOSTUNREACH, recv(p->fd, got, 4, 0));
+	SAYS(EAGAIN, recv(p->fd, got, 4, MSG_DONTWAIT));
+
+	UNREACHABLE();
+	SAYS(EHOSTUNREACH, send(p->fd, "lost", 4, 0));
+
+	/* What the session sends by itself takes no error along. */
+	UNREACHABLE();
+	EXPECT_EQ(0, tg_session_rekey(p->tg, BY_FD(p->fd)));
+	EXPECT_EQ(5, peer_recv(&p->peer, &type, got, sizeof(got)));
+	ref_ratchet(&p->peer.rx);
+	SAYS(EHOSTUNREACH, send(p->fd, "lost", 4, 0));
+
+	EXPECT_EQ(4, send(p->fd, "down", 4, 0));
+	EXPECT_TRUE(peer_recv_data(&p->peer, got, 4));
+	EXPECT_EQ(0, memcmp(got, "down", 4));
+	EXPECT_EQ(0, peer_send(&p->peer, REF_DATA, "upup", 4));
+	EXPECT_EQ(4, recv(p->fd, got, 4, 0));
+	EXPECT_EQ(0, memcmp(got, "upup", 4));
+}
+
+/* What was read before it is given first, and the error to the next call, as TCP does. */
+TEST_F(icmp, error_ends_a_read_of_all)
+{
+	struct pair *p = &self->p;
+	char got[8];
+
+	EXPECT_EQ(0, peer_send(&p->peer, REF_DATA, "upup", 4));
+	ASSERT_TRUE(net_poll(p->fd, POLLIN, NET_DEADLINE) & POLLIN);
+	UNREACHABLE();
+	EXPECT_EQ(4, recv(p->fd, got, sizeof(got), MSG_WAITALL));
+	SAYS(EHOSTUNREACH, recv(p->fd, got, sizeof(got), MSG_WAITALL));
+	SAYS(EAGAIN, recv(p->fd, got, sizeof(got), MSG_WAITALL | MSG_DONTWAIT));
+}
+
+TEST_F(icmp, error_is_told_by_splice)
+{
+	struct pair *p = &self->p;
+	int fds[2];
+
+	ASSERT_EQ(0, pipe2(fds, O_CLOEXEC));
+	UNREACHABLE();
+	SAYS(EHOSTUNREACH, splice(p->fd, NULL, fds[1], NULL, 4, SPLICE_F_NONBLOCK));
+	SAYS(EAGAIN, splice(p->fd, NULL, fds[1], NULL, 4, SPLICE_F_NONBLOCK));
+	close(fds[0]);
+	close(fds[1]);
+}
+
+TEST_F(icmp, error_ends_no_relay)
+{
+	struct pair *p = &self->p;
+	uint32_t plain_seq;
 	int plain[2];
+	char got[4];
 
-	ASSERT_TRUE(pair_connect(&p, 0x0304, 0x1301, AF_INET));
-	ASSERT_EQ(0, net_tcp_pair(AF_INET, plain));
-	seq = next_sent(p.fd);
+	ASSERT_EQ(0, net_tcp_pair(variant->family, plain));
 	plain_seq = next_sent(plain[0]);
-	ASSERT_EQ(0, pair_install(&p));
-	ASSERT_EQ(0, tg_relay_new(p.tg, BY_FD(p.fd), plain[0], 0));
+	ASSERT_EQ(0, tg_relay_new(p->tg, BY_FD(p->fd), plain[0], 0));
 
-	EXPECT_TRUE(unreachable(p.fd, seq));
+	UNREACHABLE();
 	EXPECT_TRUE(unreachable(plain[0], plain_seq));
 	EXPECT_EQ(0, net_write(plain[1], "down", 4));
-	EXPECT_TRUE(peer_recv_data(&p.peer, got, 4));
+	EXPECT_TRUE(peer_recv_data(&p->peer, got, 4));
 	EXPECT_EQ(0, memcmp(got, "down", 4));
-	EXPECT_EQ(0, peer_send(&p.peer, REF_DATA, "upup", 4));
+	EXPECT_EQ(0, peer_send(&p->peer, REF_DATA, "upup", 4));
 	EXPECT_EQ(0, net_read(plain[1], got, 4));
 	EXPECT_EQ(0, memcmp(got, "upup", 4));
 	close(plain[0]);
 	close(plain[1]);
-	pair_free(&p);
 }
 
 /* ---- memory is short ------------------------------------------------------------------------- */
