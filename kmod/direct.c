@@ -19,14 +19,20 @@
 
 /* More is for the works: they copy nothing, and let others have their turn. */
 #define TG_DIRECT_MAX		TG_PLAINTEXT_MAX
+/* Either a request or its answer is: where both directions have longer ones, both stream. */
+#define TG_DIRECT_SHORT		4096U
 
 /*
- * The other direction moved last, or nothing did for a while, and all that went
- * to either peer has arrived.  What streams is cheaper in the works' batches.
+ * The other direction moved last, as requests and answers do, or nothing did for
+ * a while, and all that went to either peer has arrived.  What streams is
+ * cheaper in the works' batches.
  */
-static bool tg_direct_alone(const struct tg_relay *r, bool seal)
+static bool tg_direct_alone(const struct tg_relay *r, const struct sock *from, bool seal)
 {
-	return (r->sealed_last != seal || time_after(jiffies, READ_ONCE(r->active) + 1)) &&
+	bool turn = r->sealed_last != seal &&
+		    min(tg_queue_len(from), r->moved_last) <= TG_DIRECT_SHORT;
+
+	return (turn || time_after(jiffies, READ_ONCE(r->active) + 1)) &&
 	       tcp_rtx_and_write_queues_empty(r->tls->sk) &&
 	       tcp_rtx_and_write_queues_empty(r->plain->sk);
 }
@@ -50,6 +56,7 @@ static void tg_direct_end(struct tg_session *s, struct sock *to, gfp_t before)
 static void tg_direct_moved(struct tg_relay *r, bool seal, u32 len)
 {
 	r->sealed_last = seal;
+	r->moved_last = len;
 	WRITE_ONCE(r->active, jiffies);
 	tg_stat_inc(r->net, TG_STAT_RELAY_DIRECT);
 	trace_tlsgate_relay_moved(r->session, seal, len);
@@ -70,7 +77,7 @@ static bool tg_direct_can_open(const struct tg_relay *r, struct sock *sk, const 
 	/* Before it, what open_work has gathered. */
 	return !smp_load_acquire(&r->delivering) && tg_frags_empty(&s->rx.plain) &&
 	       !s->error && !s->rx.closed && !s->rx.stash && !READ_ONCE(r->plain_error) &&
-	       tg_queue_len(sk) <= TG_RECORD_MAX && tg_direct_alone(r, false) &&
+	       tg_queue_len(sk) <= TG_RECORD_MAX && tg_direct_alone(r, sk, false) &&
 	       tg_direct_takes(plain) && tg_dir_atomic(&s->rx.dir);
 }
 
@@ -133,7 +140,7 @@ static bool tg_direct_can_seal(const struct tg_relay *r, const struct sock *sk,
 
 	return s->relay == r && !s->error && !s->tx.closed && tg_frags_empty(&s->tx.pending) &&
 	       !(plain->sk_shutdown & RCV_SHUTDOWN) && !plain->sk_err &&
-	       tg_queue_len(plain) <= TG_DIRECT_MAX && tg_direct_alone(r, true) &&
+	       tg_queue_len(plain) <= TG_DIRECT_MAX && tg_direct_alone(r, plain, true) &&
 	       tg_direct_takes(sk) && tg_dir_atomic(&s->tx.dir);
 }
 

@@ -49,6 +49,7 @@ static int tg_relay_open_batch(struct tg_relay *r)
 		tg_frags_move(&r->opened, &s->rx.plain);
 		r->delivering = true;
 		r->sealed_last = false;
+		r->moved_last = r->opened.bytes;
 		ret = 1;
 	}
 	tg_rx_settle(sk, s);
@@ -276,6 +277,7 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 	} while (ret > 0 && ++n < TG_RELAY_SEAL_BATCH);
 	if (sealed) {
 		r->sealed_last = true;
+		r->moved_last = sealed;
 		WRITE_ONCE(r->active, jiffies);
 		trace_tlsgate_relay_moved(r->session, true, sealed);
 	}

@@ -35,6 +35,7 @@ enum tg_relay_flag {
  *	true under lock_sock() of the TLS socket
  * @sealed_last: plain to TLS was the direction that moved last; under the TLS
  *	socket's lock
+ * @moved_last: how many bytes at once; the same lock
  * @open_done: close_notify was passed on as FIN; open_work writes
  * @seal_done: FIN was passed on as close_notify, and TCP has it; seal_work writes
  * @plain_error: the plain socket is broken: what it had sent is still sealed,
@@ -61,6 +62,7 @@ struct tg_relay {
 	struct tg_frags opened;
 	bool delivering;
 	bool sealed_last;
+	u32 moved_last;
 	bool open_done;
 	bool seal_done;
 	bool plain_error;
