@@ -4,6 +4,7 @@
 #include <net/af_unix.h>
 #include <net/tcp.h>
 
+#include "datapath.h"
 #include "relay_priv.h"
 #include "ulp.h"
 
@@ -55,6 +56,11 @@ int tg_plain_check(struct socket *tls, struct socket *plain,
 		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_FD, -ELOOP,
 				 "relay socket is the other end of the TLS socket's connection: give one that leads elsewhere");
 	return 0;
+}
+
+bool tg_plain_waits(const struct sock *sk)
+{
+	return !tg_is_tcp(sk) || tg_queue_len(sk) || (sk->sk_shutdown & RCV_SHUTDOWN);
 }
 
 /* --- callbacks: any context ------------------------------------------------ */

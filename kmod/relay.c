@@ -267,6 +267,11 @@ static int tg_relay_join(struct tg_relay *r, struct netlink_ext_ack *extack,
 		spin_lock_bh(&s->sk_lock);
 		s->relay = r;
 		spin_unlock_bh(&s->sk_lock);
+		/* What came before us announces itself to nobody else. */
+		if (tg_rx_update_ready(r->tls->sk, s))
+			tg_relay_kick_open(r);
+		if (tg_plain_waits(plain))
+			tg_relay_kick_seal(r);
 	}
 	release_sock(plain);
 	return err;
@@ -323,8 +328,6 @@ int tg_relay_start(struct tg_relay *r, struct netlink_ext_ack *extack,
 		refcount_inc(&r->ref);
 		tg_relay_arm(r, r->idle_timeout);
 	}
-	tg_relay_kick_open(r);
-	tg_relay_kick_seal(r);
 	tg_relay_put(r);
 	return 0;
 }

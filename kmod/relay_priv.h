@@ -108,6 +108,8 @@ bool tg_direct_seal(struct tg_relay *r, struct sock *sk);
 /* 0, or what tg_relay_prepare() returns for the plain socket.  May be locked or not. */
 int tg_plain_check(struct socket *tls, struct socket *plain,
 		   struct netlink_ext_ack *extack, enum tlsgate_reason *reason);
+/* Has data, or its end has come; always for AF_UNIX, whose senders lock otherwise.  Locked. */
+bool tg_plain_waits(const struct sock *sk);
 /* Exchanges the callbacks, and puts them back. */
 void tg_plain_attach(struct tg_relay *r, struct sock *sk);
 void tg_plain_detach(struct tg_relay *r, struct sock *sk);

@@ -509,6 +509,41 @@ TEST_F(joining, after_a_partial_read)
 	EXPECT_EQ(8, pat_check(self->got, 0, 8, 1));
 }
 
+/* Ends that came before them tell nobody of themselves again. */
+TEST_F(joining, a_plain_side_that_has_ended)
+{
+	ASSERT_EQ(0, pair_install(&self->p));
+	ASSERT_EQ(0, shutdown(self->plain[1], SHUT_WR));
+	ASSERT_TRUE(net_poll(self->plain[0], POLLRDHUP, NET_DEADLINE) & POLLRDHUP);
+	ASSERT_EQ(0, tg_relay_new(self->p.tg, BY_ID(self->p.id), self->plain[0], -1));
+	EXPECT_TRUE(peer_expect_alert(&self->p.peer, TLS_CLOSE_NOTIFY));
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 100));
+	EXPECT_EQ(0, net_read(self->plain[1], self->got, 100));
+	EXPECT_EQ(100, pat_check(self->got, 0, 100, 1));
+}
+
+TEST_F(joining, a_tls_side_that_has_ended)
+{
+	ASSERT_EQ(0, pair_install(&self->p));
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	ASSERT_TRUE(net_poll(self->p.fd, POLLIN, NET_DEADLINE) & POLLIN);
+	ASSERT_EQ(0, tg_relay_new(self->p.tg, BY_ID(self->p.id), self->plain[0], -1));
+	EXPECT_EQ(0, recv(self->plain[1], self->got, 1, 0));
+	ASSERT_EQ(100, send(self->plain[1], self->data, 100, 0));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 100));
+	EXPECT_EQ(100, pat_check(self->got, 0, 100, 1));
+}
+
+TEST_F(joining, a_tls_side_that_was_cut_off)
+{
+	ASSERT_EQ(0, pair_install(&self->p));
+	ASSERT_EQ(0, shutdown(self->p.peer.fd, SHUT_WR));
+	ASSERT_TRUE(net_poll(self->p.fd, POLLRDHUP, NET_DEADLINE) & POLLRDHUP);
+	ASSERT_EQ(0, tg_relay_new(self->p.tg, BY_ID(self->p.id), self->plain[0], -1));
+	EXPECT_EQ(-1, recv(self->plain[1], self->got, 1, 0));
+	EXPECT_EQ(ECONNRESET, errno);
+}
+
 /* The same of the plain side's: what is left of a buffer goes on where it was left. */
 TEST_F(joining, after_a_partial_read_of_a_unix_socket)
 {

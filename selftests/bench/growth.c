@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * What live sessions cost the others: session-new, and a small record from
- * socket to socket, with ever more sessions.
+ * What live sessions cost the others: session-new, the same with a relay (a
+ * handover), and a small record from socket to socket, with ever more sessions.
  *
  *	growth LIVE...
  *
  * For each number, ascending, prints "growth-new live-N COUNT INSTRUCTIONS",
- * and the same for growth-record.
+ * and the same for growth-handover and growth-record.
  */
 #include <err.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -32,26 +33,31 @@ static void grow(struct tlsgate *tg, unsigned int sessions)
 {
 	for (; 2 * live < sessions; live++) {
 		pair_connect(pairs[live], ROOM);
-		pair_install(tg, pairs[live][0], TLSGATE_ROLE_CLIENT);
-		pair_install(tg, pairs[live][1], TLSGATE_ROLE_SERVER);
+		pair_install(tg, pairs[live][0], TLSGATE_ROLE_CLIENT, -1);
+		pair_install(tg, pairs[live][1], TLSGATE_ROLE_SERVER, -1);
 	}
 }
 
-static void measure_new(struct tlsgate *tg, unsigned int sessions)
+static void measure_new(struct tlsgate *tg, unsigned int sessions, bool relay)
 {
+	int fds[NEW][2], plain[NEW][2];
 	struct busy busy;
-	int fds[NEW][2];
 	int i;
 
-	for (i = 0; i < NEW; i++)
+	for (i = 0; i < NEW; i++) {
 		pair_connect(fds[i], ROOM);
+		pair_connect(plain[i], ROOM);
+	}
 	busy = busy_start();
 	for (i = 0; i < NEW; i++)
-		pair_install(tg, fds[i][0], TLSGATE_ROLE_CLIENT);
-	printf("growth-new live-%u %d %" PRIu64 "\n", sessions, NEW, busy_used(&busy));
+		pair_install(tg, fds[i][0], TLSGATE_ROLE_SERVER, relay ? plain[i][0] : -1);
+	printf("%s live-%u %d %" PRIu64 "\n", relay ? "growth-handover" : "growth-new", sessions, NEW,
+	       busy_used(&busy));
 	for (i = 0; i < NEW; i++) {
 		close(fds[i][0]);
 		close(fds[i][1]);
+		close(plain[i][0]);
+		close(plain[i][1]);
 	}
 }
 
@@ -94,7 +100,8 @@ int main(int argc, char **argv)
 		if (sessions < 2 || sessions > 2 * PAIRS_MAX)
 			errx(2, "%s: not from 2 to %d", *argv, 2 * PAIRS_MAX);
 		grow(tg, sessions);
-		measure_new(tg, sessions);
+		measure_new(tg, sessions, false);
+		measure_new(tg, sessions, true);
 		measure_record(sessions);
 	}
 	tlsgate_close(tg);

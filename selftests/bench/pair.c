@@ -41,12 +41,13 @@ struct tlsgate *pair_open(void)
 	return tg;
 }
 
-void pair_install(struct tlsgate *tg, int fd, enum tlsgate_role role)
+void pair_install(struct tlsgate *tg, int fd, enum tlsgate_role role, int relay_fd)
 {
 	struct tlsgate_session_params params = TLSGATE_SESSION_PARAMS_INIT;
 	uint32_t id;
 
 	params.fd = fd;
+	params.relay_fd = relay_fd;
 	params.role = role;
 	params.version = TLSGATE_TLS_1_3;
 	params.suite = 0x1301;

@@ -18,7 +18,7 @@ RELAYS = ("nginx-stream", "haproxy", "hitch", "stunnel")
 # Kernel AEADs as measured by hand on 6.12, for what tcrypt did not say.
 KERNEL_FACTS = {"aes128": (970, 2.22), "aes256": (970, 2.60), "chacha20": (970, 5.24)}
 
-# row, what is compared, with whom ("best": the best relay), at most this ratio.
+# row, what is compared, with whom ("best": the best relay) or how many, at most this ratio.
 BARS = [
     ("download", "other", "best", 0.55), ("download", "total", "best", 0.78),
     ("download", "other", "ktls-splice", 1.00),
@@ -34,6 +34,7 @@ BARS = [
     ("socket-send-256", "other-plain", "ktls-socket", 0.50),
     ("socket-sendfile-64k", "total", "ktls-socket", 0.90),
     ("growth-new", "total", "live-2", 1.05), ("growth-record", "total", "live-2", 1.05),
+    ("growth-handover", "total", "live-2", 1.05), ("growth-handover", "total", 25000, 1.00),
 ]
 UNIX_ROWS = ("download", "upload", "transact-64", "transact-1k", "transact-16k")
 
@@ -118,7 +119,10 @@ def compared(row, what, versus):
             return None
         plain = row["plain-socket"]["total"]
         return ours(row)["other"] - plain, row[versus]["other"] - plain
-    theirs = best(row, what) if versus == "best" else row.get(versus, {}).get(what)
+    if isinstance(versus, int):
+        theirs = versus
+    else:
+        theirs = best(row, what) if versus == "best" else row.get(versus, {}).get(what)
     return (ours(row)[what], theirs) if ours(row) and theirs else None
 
 

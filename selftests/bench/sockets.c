@@ -29,8 +29,8 @@ static void install_tlsgate(const int fds[2])
 {
 	struct tlsgate *tg = pair_open();
 
-	pair_install(tg, fds[0], TLSGATE_ROLE_CLIENT);
-	pair_install(tg, fds[1], TLSGATE_ROLE_SERVER);
+	pair_install(tg, fds[0], TLSGATE_ROLE_CLIENT, -1);
+	pair_install(tg, fds[1], TLSGATE_ROLE_SERVER, -1);
 	tlsgate_close(tg);
 }
 
