@@ -98,28 +98,29 @@ run_rows() {
 	done < <(rows)
 }
 
+# growth_rows JOB: what growth or held.py has printed.
+growth_rows() {
+	local row subject count used
+	while read -r row subject count used; do
+		printf '%-20s %-16s %12s\n' "$row" "$subject" $((used / count))
+		echo "$row,$subject,$1,-,aes128,0,0,$count,$used" >> "$OUT/raw.csv"
+	done < "$tmp/growth"
+}
+
 # Sessions cost the others nothing: the same work with ever more of them.
 measure_growth() {
-	local row subject count used
 	[[ growth =~ ^(${ROWS:-.*})$ && tlsgate =~ ^(${SUBJECTS:-.*})$ ]] || return 0
 	"$bench/growth" 2 100 1000 10000 > "$tmp/growth" 2> "$tmp/said" ||
 		miss growth tlsgate "$(tail -n 1 "$tmp/said")"
-	while read -r row subject count used; do
-		printf '%-20s %-16s %12s\n' "$row" "$subject" $((used / count))
-		echo "$row,$subject,growth,-,aes128,0,0,$count,$used" >> "$OUT/raw.csv"
-	done < "$tmp/growth"
+	growth_rows growth
 }
 
 # The daemon is out of the way of what it has handed over: bytes, not instructions.
 measure_daemon() {
-	local row subject count bytes
 	[[ growth =~ ^(${ROWS:-.*})$ && -n ${up[tlsgate-kernel]:-} ]] || return 0
 	"$here/held.py" "${pid_of[tlsgate-kernel]}" "${port_of[tlsgate-kernel]}" 100 300 1000 \
 		> "$tmp/growth" 2> "$tmp/said" || miss growth tlsgate-kernel "$(tail -n 1 "$tmp/said")"
-	while read -r row subject count bytes; do
-		printf '%-20s %-16s %12s\n' "$row" "$subject" "$bytes"
-		echo "$row,$subject,memory,-,aes128,0,0,$count,$bytes" >> "$OUT/raw.csv"
-	done < "$tmp/growth"
+	growth_rows memory
 }
 
 # What the AEADs alone cost here: OpenSSL's in aead.txt, the kernel's in tcrypt.txt.  tcrypt
