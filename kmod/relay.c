@@ -317,6 +317,11 @@ int tg_relay_start(struct tg_relay *r, struct netlink_ext_ack *extack,
 		tg_session_announce(r->session);
 		/* For us: once unlocked, the relay may come to its end. */
 		refcount_inc(&r->ref);
+		/* Its end disarms it, having had the lock. */
+		if (r->idle_timeout) {
+			refcount_inc(&r->ref);
+			tg_relay_arm(r, r->idle_timeout);
+		}
 	}
 	release_sock(sk);
 	if (err) {
@@ -324,10 +329,6 @@ int tg_relay_start(struct tg_relay *r, struct netlink_ext_ack *extack,
 		return err;
 	}
 	tg_stat_inc(r->net, TG_STAT_RELAYS_OPENED);
-	if (r->idle_timeout) {
-		refcount_inc(&r->ref);
-		tg_relay_arm(r, r->idle_timeout);
-	}
 	tg_relay_put(r);
 	return 0;
 }
