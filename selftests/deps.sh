@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 declare -A PACKAGES=(
-	[build]="gcc libc6-dev make pkg-config libssl-dev libnl-3-dev libnl-genl-3-dev libev-dev
+	[build]="gcc libc6-dev make pkg-config libssl-dev libsodium-dev libnl-3-dev libnl-genl-3-dev libev-dev
 		libconfuse-dev libseccomp-dev libcap-ng-dev libsystemd-dev libjson-c-dev"
 	[guest]="qemu-system-x86 qemu-system-common cpio kmod iproute2 procps xz-utils
 		gcc-12 pahole libelf1"

@@ -12,7 +12,7 @@ US_CFLAGS := -std=c11 -Wall -Wextra -Werror -fstack-protector-strong -fPIE -MMD 
 US_LDFLAGS := -pie -Wl,-z,relro,-z,now
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-US_PKGS := libcrypto libnl-3.0 libnl-genl-3.0 libseccomp libcap-ng libsystemd libconfuse json-c
+US_PKGS := libcrypto libsodium libnl-3.0 libnl-genl-3.0 libseccomp libcap-ng libsystemd libconfuse json-c
 
 # Asked once, and only when something is compiled: `make help` needs no library.
 us_pkg = $(eval us_pkg_$(1) := $(shell pkg-config --$(1) $(2)))$(if $(filter 0,$(.SHELLSTATUS)),,\
@@ -20,7 +20,7 @@ us_pkg = $(eval us_pkg_$(1) := $(shell pkg-config --$(1) $(2)))$(if $(filter 0,$
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(call us_pkg,cflags,$(US_PKGS)))$(PKG_CFLAGS)
 
 pkg_libs = $(shell pkg-config --libs $(1))
-LIBS_engine = $(call pkg_libs,libcrypto)
+LIBS_engine = $(call pkg_libs,libcrypto libsodium)
 LIBS_lib = $(call pkg_libs,libnl-genl-3.0 libnl-3.0)
 LIBS_common =
 LIBS_daemon = $(call pkg_libs,libseccomp libcap-ng libsystemd libconfuse) -lev

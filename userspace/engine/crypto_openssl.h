@@ -19,7 +19,7 @@ struct tls_crypto {
 	uint8_t empty[TLS_HASH_COUNT][TLS_MAX_HASH];
 	EVP_CIPHER *cipher[TLS_AEAD_COUNT];
 	/* in the order of the table of groups; groups[] only those that can be had */
-	EVP_PKEY *params[TLS_GROUPS];		/* NIST: curve templates; X25519: the base point */
+	EVP_PKEY *curves[TLS_GROUPS];		/* templates; NIST's only */
 	const struct tls_group *groups[TLS_GROUPS];
 	size_t group_count;
 };
@@ -34,7 +34,7 @@ X509 *tls_trust_issuer(const struct tls_trust *trust, const X509 *x509);
 /* Empties libcrypto's error queue of this thread and says TLS_ERR_LIBRARY. */
 int tls_library_error(void);
 
-/* Fills in params, groups and group_count; 0 or TLS_ERR_LIBRARY. */
+/* Fills in curves, groups and group_count; 0 or TLS_ERR_LIBRARY. */
 TLS_MUST_CHECK int tls_groups_setup(struct tls_crypto *crypto);
 
 struct tls_certificate {

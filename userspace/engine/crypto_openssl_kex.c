@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT
 /* Key exchange groups, all in the shape of a KEM. */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <sodium.h>
 
 #include "crypto_openssl.h"
 
 enum group_kind {
-	GROUP_MONTGOMERY,
+	GROUP_X25519,
 	GROUP_NIST,
 	GROUP_KEM,
 };
 
 struct group_row {
 	struct tls_group group;		/* first: a struct tls_group * of ours is a row */
-	const char *algorithm;		/* libcrypto's */
+	const char *algorithm;		/* libcrypto's; NULL: libsodium has it */
 	const char *curve;
 	enum group_kind kind;
 };
@@ -25,21 +25,22 @@ struct group_row {
 static const struct group_row rows[TLS_GROUPS] = {
 	{ { TLS_GROUP_X25519MLKEM768, "X25519MLKEM768", false, 1184 + 32, 1088 + 32, 64 },
 	  "X25519MLKEM768", NULL, GROUP_KEM },
-	{ { TLS_GROUP_X25519, "x25519", true, 32, 32, 32 }, "X25519", NULL, GROUP_MONTGOMERY },
+	{ { TLS_GROUP_X25519, "x25519", true, 32, 32, 32 }, NULL, NULL, GROUP_X25519 },
 	{ { TLS_GROUP_SECP256R1, "secp256r1", true, 65, 65, 32 }, "EC", "P-256", GROUP_NIST },
 	{ { TLS_GROUP_SECP384R1, "secp384r1", true, 97, 97, 48 }, "EC", "P-384", GROUP_NIST },
 };
 
 #define POINT_UNCOMPRESSED	4	/* SEC 1; the only form TLS allows */
-#define X25519_LEN		32
+#define X25519_LEN		crypto_scalarmult_curve25519_BYTES
+#define X25519_STACK		4096u	/* more than libsodium uses: 2.3 KB */
 #define MAX_HELD		97	/* a point of P-384; > TLS_MAX_SHARED_SECRET */
 
 _Static_assert(TLS_KEX_RANDOM_LEN == X25519_LEN, "a private key is all of it");
 
 struct tls_kex {
 	const struct group_row *row;
-	EVP_PKEY *key;
-	EVP_PKEY_CTX *derivation;	/* of key; NULL: a KEM */
+	EVP_PKEY *key;			/* NULL: X25519 */
+	uint8_t private[X25519_LEN];	/* of X25519 only */
 	/* responder: the peer's share; of a KEM, the secret */
 	uint8_t held[MAX_HELD];
 };
@@ -64,69 +65,15 @@ static bool has_algorithm(const char *name)
 	return keymgmt;
 }
 
-/*
- * What a thread keeps for X25519, since libcrypto takes longer to find out
- * what an EVP_PKEY is than to fill it in: how keys are imported, and one that
- * takes the public value of each peer in turn.  Neither holds a secret.
- */
-struct montgomery {
-	EVP_PKEY_CTX *import;
-	EVP_PKEY *peer;
-};
-
-static pthread_key_t montgomery_key;
-
-static void montgomery_free(void *p)
-{
-	struct montgomery *m = p;
-
-	EVP_PKEY_CTX_free(m->import);
-	EVP_PKEY_free(m->peer);
-	free(m);
-}
-
-/* The base point as a peer's share: RFC 7748 section 4.1, u = 9. */
-static EVP_PKEY *montgomery_base(const char *algorithm)
-{
-	static const uint8_t nine[X25519_LEN] = { 9 };
-
-	return EVP_PKEY_new_raw_public_key_ex(NULL, algorithm, NULL, nine, sizeof(nine));
-}
-
-static struct montgomery *montgomery_new(const char *algorithm)
-{
-	struct montgomery *m = calloc(1, sizeof(*m));
-
-	if (!m)
-		return NULL;
-	m->import = EVP_PKEY_CTX_new_from_name(NULL, algorithm, NULL);
-	m->peer = montgomery_base(algorithm);
-	if (m->import && m->peer && EVP_PKEY_fromdata_init(m->import) == 1 &&
-	    !pthread_setspecific(montgomery_key, m))
-		return m;
-	montgomery_free(m);
-	return NULL;
-}
-
-/* This thread's; NULL: out of memory. */
-static struct montgomery *montgomery(const struct group_row *row)
-{
-	struct montgomery *m = pthread_getspecific(montgomery_key);
-
-	return m ? m : montgomery_new(row->algorithm);
-}
-
 static int setup_group(struct tls_crypto *crypto, size_t i)
 {
 	const struct group_row *row = &rows[i];
 
 	if (row->kind == GROUP_KEM && !has_algorithm(row->algorithm))
 		return 0;
-	if (row->kind != GROUP_KEM) {
-		crypto->params[i] = row->kind == GROUP_NIST ?
-				    curve_template(row->algorithm, row->curve) :
-				    montgomery_base(row->algorithm);
-		if (!crypto->params[i])
+	if (row->kind == GROUP_NIST) {
+		crypto->curves[i] = curve_template(row->algorithm, row->curve);
+		if (!crypto->curves[i])
 			return TLS_ERR_LIBRARY;
 	}
 	crypto->groups[crypto->group_count++] = &row->group;
@@ -135,7 +82,7 @@ static int setup_group(struct tls_crypto *crypto, size_t i)
 
 int tls_groups_setup(struct tls_crypto *crypto)
 {
-	int err = pthread_key_create(&montgomery_key, montgomery_free) ? TLS_ERR_LIBRARY : 0;
+	int err = sodium_init() < 0 ? TLS_ERR_LIBRARY : 0;	/* chooses what suits the CPU */
 
 	for (size_t i = 0; !err && i < TLS_GROUPS; i++)
 		err = setup_group(crypto, i);
@@ -164,7 +111,7 @@ const struct tls_group *tls_group_find(uint16_t id)
 
 static EVP_PKEY *template_of(const struct tls_crypto *crypto, const struct group_row *row)
 {
-	return crypto->params[row - rows];
+	return crypto->curves[row - rows];
 }
 
 static EVP_PKEY *generate(const struct tls_crypto *crypto, const struct group_row *row)
@@ -180,59 +127,7 @@ static EVP_PKEY *generate(const struct tls_crypto *crypto, const struct group_ro
 	return key;
 }
 
-/*
- * A private key of which libcrypto does not know the public one: it would
- * multiply the base point in portable code, which takes longer than the ladder
- * in assembly that ecdh() uses.  So key_share() has the ladder do it;
- * what is given here for the public key is used by nobody.  random: NULL, or
- * what the key is to be.
- */
-static EVP_PKEY *generate_montgomery(const struct group_row *row, const uint8_t *random)
-{
-	uint8_t private[X25519_LEN], public[X25519_LEN] = { 0 };
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, private,
-						  sizeof(private)),
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, public, sizeof(public)),
-		OSSL_PARAM_construct_end(),
-	};
-	struct montgomery *m = montgomery(row);
-	EVP_PKEY *key = NULL;
-	int err = 0;
-
-	if (random)
-		memcpy(private, random, sizeof(private));
-	else
-		err = tls_random(private, sizeof(private));
-	if (!m || err || EVP_PKEY_fromdata(m->import, &key, EVP_PKEY_KEYPAIR, params) != 1)
-		key = NULL;
-	tls_wipe(private, sizeof(private));
-	return key;
-}
-
-static int key_generate(const struct tls_crypto *crypto, const struct group_row *row,
-			const uint8_t *random, EVP_PKEY **key)
-{
-	*key = row->kind == GROUP_MONTGOMERY ? generate_montgomery(row, random) :
-					       generate(crypto, row);
-	return *key ? 0 : tls_library_error();
-}
-
-/* A key of this group to put a peer's share into. */
-static EVP_PKEY *blank_peer(const struct tls_crypto *crypto, const struct group_row *row)
-{
-	struct montgomery *m;
-
-	if (row->kind == GROUP_NIST)
-		return EVP_PKEY_dup(template_of(crypto, row));
-	m = montgomery(row);
-	return m && EVP_PKEY_up_ref(m->peer) == 1 ? m->peer : NULL;
-}
-
-/*
- * A reference, good until the next one of this thread is made.  NULL: no public
- * key of this group (for the curves: not on the curve).
- */
+/* NULL: no public key of this group (for the curves: not on the curve). */
 static EVP_PKEY *peer_key(const struct tls_crypto *crypto, const struct group_row *row,
 			  struct tls_slice peer)
 {
@@ -240,31 +135,12 @@ static EVP_PKEY *peer_key(const struct tls_crypto *crypto, const struct group_ro
 
 	if (row->kind == GROUP_KEM)
 		return EVP_PKEY_new_raw_public_key_ex(NULL, row->algorithm, NULL, peer.p, peer.len);
-	if (row->kind == GROUP_NIST && peer.p[0] != POINT_UNCOMPRESSED)
+	if (peer.p[0] != POINT_UNCOMPRESSED)
 		return NULL;
-	key = blank_peer(crypto, row);
+	key = EVP_PKEY_dup(template_of(crypto, row));
 	if (key && EVP_PKEY_set1_encoded_public_key(key, peer.p, peer.len) == 1)
 		return key;
 	EVP_PKEY_free(key);
-	return NULL;
-}
-
-static bool all_zero(const uint8_t *p, size_t len)
-{
-	uint8_t any = 0;
-
-	for (size_t i = 0; i < len; i++)
-		any |= p[i];
-	return !any;
-}
-
-static EVP_PKEY_CTX *derivation(EVP_PKEY *own)
-{
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
-
-	if (ctx && EVP_PKEY_derive_init(ctx) == 1)
-		return ctx;
-	EVP_PKEY_CTX_free(ctx);
 	return NULL;
 }
 
@@ -273,35 +149,67 @@ static EVP_PKEY_CTX *derivation(EVP_PKEY *own)
  * is on the curve, the curves' cofactor is 1, and it would cost another point
  * multiplication.
  */
-static bool derive(EVP_PKEY_CTX *ctx, EVP_PKEY *peer, uint8_t *out, size_t want)
+static bool derive(EVP_PKEY *own, EVP_PKEY *peer, uint8_t *secret, size_t want)
 {
-	size_t len = want;
-
-	return EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) == 1 &&
-	       EVP_PKEY_derive(ctx, out, &len) == 1 && len == want;
-}
-
-static int ecdh(const struct group_row *row, EVP_PKEY_CTX *own, EVP_PKEY *peer, uint8_t *secret)
-{
-	if (!derive(own, peer, secret, row->group.secret_len) ||
-	    all_zero(secret, row->group.secret_len))	/* RFC 7748 section 6.1 */
-		return TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
-	return 0;
-}
-
-/* Our public value; ctx is key's derivation(), NULL for a KEM's. */
-static int key_share(const struct tls_crypto *crypto, const struct group_row *row, EVP_PKEY *key,
-		     EVP_PKEY_CTX *ctx, uint8_t *share, size_t want)
-{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, own, NULL);
 	size_t len = want;
 	bool ok;
 
-	if (row->kind == GROUP_MONTGOMERY)
-		ok = derive(ctx, template_of(crypto, row), share, want);
+	ok = ctx && EVP_PKEY_derive_init(ctx) == 1 &&
+	     EVP_PKEY_derive_set_peer_ex(ctx, peer, 0) == 1 &&
+	     EVP_PKEY_derive(ctx, secret, &len) == 1 && len == want;
+	EVP_PKEY_CTX_free(ctx);
+	return ok;
+}
+
+/* A new key, and its public value. */
+static int pkey_generate(struct tls_kex *kex, uint8_t *share, size_t want)
+{
+	const struct tls_crypto *crypto = tls_crypto();
+	size_t len = want;
+
+	kex->key = crypto ? generate(crypto, kex->row) : NULL;
+	if (kex->key && EVP_PKEY_get_octet_string_param(kex->key,
+			OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, share, want, &len) == 1 && len == want)
+		return 0;
+	return tls_library_error();
+}
+
+static bool nist_agree(const struct tls_kex *kex, struct tls_slice share, uint8_t *secret)
+{
+	const struct tls_crypto *crypto = tls_crypto();
+	EVP_PKEY *peer = crypto ? peer_key(crypto, kex->row, share) : NULL;
+	bool ok = peer && derive(kex->key, peer, secret, kex->row->group.secret_len);
+
+	EVP_PKEY_free(peer);
+	return ok;
+}
+
+/*
+ * libsodium's: around libcrypto's multiplication, no slower, stands the making
+ * and forgetting of its key, which takes as long as a third of it.
+ */
+static int x25519_generate(struct tls_kex *kex, const uint8_t *random, uint8_t *share)
+{
+	int err = 0;
+
+	if (random)
+		memcpy(kex->private, random, sizeof(kex->private));
 	else
-		ok = EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY,
-						     share, want, &len) == 1;
-	return ok && len == want ? 0 : TLS_ERR_LIBRARY;
+		err = tls_random(kex->private, sizeof(kex->private));
+	if (!err && crypto_scalarmult_curve25519_base(share, kex->private))
+		err = TLS_ERR_LIBRARY;
+	sodium_stackzero(X25519_STACK);
+	return err;
+}
+
+/* False: the secret would be all zero (RFC 7748 section 6.1). */
+static bool x25519_agree(const struct tls_kex *kex, struct tls_slice share, uint8_t *secret)
+{
+	bool ok = !crypto_scalarmult_curve25519(secret, kex->private, share.p);
+
+	sodium_stackzero(X25519_STACK);
+	return ok;
 }
 
 static int encapsulate(const struct group_row *row, EVP_PKEY *peer, uint8_t *answer,
@@ -344,27 +252,17 @@ void tls_kex_free(struct tls_kex *kex)
 {
 	if (!kex)
 		return;
-	EVP_PKEY_CTX_free(kex->derivation);
 	EVP_PKEY_free(kex->key);	/* cleanses the private part */
+	tls_wipe(kex->private, sizeof(kex->private));
 	tls_wipe(kex->held, sizeof(kex->held));
 	free(kex);
 }
 
-/* Everything of kex but its row; share gets len bytes. */
+/* random: NULL, or what an X25519 key is to be; share gets len bytes. */
 static int kex_generate(struct tls_kex *kex, const uint8_t *random, uint8_t *share, size_t len)
 {
-	const struct tls_crypto *crypto = tls_crypto();
-	int err = crypto ? key_generate(crypto, kex->row, random, &kex->key) : TLS_ERR_LIBRARY;
-
-	if (err)
-		return err;
-	if (kex->row->kind != GROUP_KEM) {
-		kex->derivation = derivation(kex->key);
-		if (!kex->derivation)
-			return tls_library_error();
-	}
-	err = key_share(crypto, kex->row, kex->key, kex->derivation, share, len);
-	return err ? tls_library_error() : 0;
+	return kex->row->kind == GROUP_X25519 ? x25519_generate(kex, random, share) :
+						pkey_generate(kex, share, len);
 }
 
 int tls_kex_initiate(struct tls_kex **out, const struct tls_group *group, uint8_t *share)
@@ -386,14 +284,10 @@ int tls_kex_initiate(struct tls_kex **out, const struct tls_group *group, uint8_
 /* As tls_kex_agree(), with this peer. */
 static int ecdh_agree(const struct tls_kex *kex, struct tls_slice share, uint8_t *secret)
 {
-	const struct tls_crypto *crypto = tls_crypto();
-	EVP_PKEY *peer = crypto ? peer_key(crypto, kex->row, share) : NULL;
-	int err = TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
+	bool ok = kex->row->kind == GROUP_X25519 ? x25519_agree(kex, share, secret) :
+						   nist_agree(kex, share, secret);
 
-	if (peer)
-		err = ecdh(kex->row, kex->derivation, peer, secret);
-	EVP_PKEY_free(peer);
-	return err;
+	return ok ? 0 : TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
 }
 
 static int kem_accept(struct tls_kex *kex, struct tls_slice share, uint8_t *answer)

@@ -56,9 +56,9 @@ static void test_free(void *p, const char *file, int line)
 	free(p);
 }
 
-static int kex(uint16_t id)
+static int kex_p256(void)
 {
-	const struct tls_group *group = tls_group_find(id);
+	const struct tls_group *group = tls_group_find(TLS_GROUP_SECP256R1);
 	uint8_t share[TLS_MAX_SHARE], answer[TLS_MAX_SHARE], secret[TLS_MAX_SHARED_SECRET];
 	struct tls_kex *kex;
 	int err = tls_kex_initiate(&kex, group, share);
@@ -72,16 +72,6 @@ static int kex(uint16_t id)
 				     secret);
 	tls_kex_free(kex);
 	return err;
-}
-
-static int kex_x25519(void)
-{
-	return kex(TLS_GROUP_X25519);
-}
-
-static int kex_p256(void)
-{
-	return kex(TLS_GROUP_SECP256R1);
 }
 
 static int parse_chain(void)
@@ -245,7 +235,6 @@ static const struct {
 	int (*run)(void);
 	bool refused;
 } cases[] = {
-	{ "X25519", kex_x25519, false },
 	{ "P-256", kex_p256, false },
 	{ "a peer's chain", parse_chain, false },
 	{ "signing", sign, false },
