@@ -112,6 +112,21 @@ def connects_with_a_certificate():
             "--key=two.key")
 
 
+@test
+def signs_a_long_transcript():
+    """In TLS 1.2 Ed25519 signs the messages themselves: here more than one packet to keyd holds."""
+    signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "20")
+    write("wordy", "subjectAltName=DNS:localhost\nnsComment=" + 5000 * "x")
+    run("openssl", "x509", "-req", "-in", "one.csr", *signed, "-extfile", "wordy", "-out", "wordy.pem")
+    run("openssl", "req", "-newkey", "ed25519", "-nodes", "-keyout", "ed.key", "-out", "ed.csr",
+        "-subj", "/CN=ed")
+    run("openssl", "x509", "-req", "-in", "ed.csr", *signed, "-out", "ed.pem")
+    with TlsServer(ssl.TLSVersion.TLSv1_2, "ca.pem", "wordy.pem") as server, \
+            Gate("connect", server.address, "--ca=ca.pem", "--cert=ed.pem", "--key=ed.key") as gate:
+        through(gate)
+        need(server.names == ["ed"], "the server saw: %s" % server.names)
+
+
 def kinds_of(server, count):
     wait_until(lambda: len(server.sessions) == count, "%d handshakes: %s" % (count, server.sessions))
     return server.sessions

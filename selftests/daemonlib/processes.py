@@ -86,6 +86,59 @@ def quick_signatures_are_made_where_the_worker_runs():
             need(cpus.isdigit() if quick else cpus == everywhere, "after %s: CPUs %s" % (sigalgs, cpus))
 
 
+class Hello:
+    """A client that has sent its ClientHello, and can wait with what follows."""
+
+    def __init__(self, gate):
+        self.socket = gate.connect_plain()
+        self.to, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = ssl.create_default_context(cafile=path("ca.pem")).wrap_bio(
+            self.to, self.out, server_hostname="localhost")
+        self.step()
+
+    def step(self):
+        """True: the handshake is complete."""
+        try:
+            self.tls.do_handshake()
+            done = True
+        except ssl.SSLWantReadError:
+            done = False
+        self.socket.sendall(self.out.read())
+        return done
+
+    def finish(self):
+        while not self.step():
+            data = self.socket.recv(65536)
+            need(data, "the connection ended in its handshake")
+            self.to.write(data)
+
+
+def taken(port):
+    """How many connections to port there are of which everything that came has been read."""
+    with open("/proc/net/tcp") as file:
+        rows = [line.split() for line in list(file)[1:]]
+    return sum(row[1].endswith(":%04X" % port) and row[3] == "01" and row[4].endswith(":00000000")
+               for row in rows)
+
+
+@test
+def a_crowd_waits_for_its_key():
+    """More than the pipe to the answerer has room for, of whom a third leaves meanwhile."""
+    crowd = 400
+    with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
+        answerer = children(gate.keyd()[0])[0]
+        os.kill(answerer, signal.SIGSTOP)
+        clients = [Hello(gate) for _ in range(crowd)]
+        wait_until(lambda: taken(gate.port) == crowd, "%d of %d are taken" % (taken(gate.port), crowd))
+        for client in clients[::3]:
+            client.socket.close()
+        os.kill(answerer, signal.SIGCONT)
+        for i, client in enumerate(clients):
+            if i % 3:
+                client.finish()
+                client.socket.close()
+
+
 @test
 def dead_worker_is_replaced():
     with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:

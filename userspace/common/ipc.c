@@ -2,22 +2,22 @@
 #include "common/ipc.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define IPC_VERSION	2	/* bump with enum ipc_type */
+#define IPC_VERSION	3	/* bump with enum ipc_type */
 
-struct ipc_header {
+struct ipc_packet {
 	uint16_t version;
 	uint16_t type;
-	uint32_t id;
 };
 
 union fd_space {
 	struct cmsghdr align;
-	char bytes[CMSG_SPACE(sizeof(int))];
+	char bytes[CMSG_SPACE(IPC_MAX_FDS * sizeof(int))];
 };
 
 int ipc_pair(int ends[2])
@@ -25,68 +25,62 @@ int ipc_pair(int ends[2])
 	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) ? -errno : 0;
 }
 
-static void attach_fd(struct msghdr *msg, union fd_space *space, int fd)
+static void attach_fds(struct msghdr *msg, union fd_space *space, const int *fds, size_t count)
 {
 	struct cmsghdr *cmsg;
 
 	memset(space, 0, sizeof(*space));
 	msg->msg_control = space->bytes;
-	msg->msg_controllen = sizeof(space->bytes);
+	msg->msg_controllen = CMSG_SPACE(count * sizeof(*fds));
 	cmsg = CMSG_FIRSTHDR(msg);
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+	cmsg->cmsg_len = CMSG_LEN(count * sizeof(*fds));
+	memcpy(CMSG_DATA(cmsg), fds, count * sizeof(*fds));
 }
 
-int ipc_send(int end, enum ipc_type type, uint32_t id, const void *data, size_t len, int fd)
+int ipc_send(int end, enum ipc_type type, const int *fds, size_t count)
 {
-	struct ipc_header header = { .version = IPC_VERSION, .type = (uint16_t)type, .id = id };
-	struct iovec iov[2] = {
-		{ .iov_base = &header, .iov_len = sizeof(header) },
-		{ .iov_base = (void *)(uintptr_t)data, .iov_len = len },
-	};
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = len ? 2 : 1 };
+	struct ipc_packet packet = { .version = IPC_VERSION, .type = (uint16_t)type };
+	struct iovec iov = { .iov_base = &packet, .iov_len = sizeof(packet) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	union fd_space space;
 	ssize_t n;
 
-	if (len > IPC_MAX_PAYLOAD)
-		return -EMSGSIZE;
-	if (fd != -1)
-		attach_fd(&msg, &space, fd);
+	if (count)
+		attach_fds(&msg, &space, fds, count);
 	do {
 		n = sendmsg(end, &msg, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
 }
 
-static int passed_fd(struct msghdr *msg)
+/* What was passed along fits into fds: the kernel had room for no more. */
+static size_t passed_fds(struct msghdr *msg, int fds[IPC_MAX_FDS])
 {
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
-	int fd = -1;
+	size_t len;
 
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS &&
-	    cmsg->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(cmsg), sizeof(int));
-	return fd;
+	if (!cmsg || cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+		return 0;
+	len = cmsg->cmsg_len - CMSG_LEN(0);
+	memcpy(fds, CMSG_DATA(cmsg), len);
+	return len / sizeof(*fds);
 }
 
 int ipc_receive(int end, struct ipc_message *message)
 {
-	struct ipc_header header;
-	struct iovec iov[2] = {
-		{ .iov_base = &header, .iov_len = sizeof(header) },
-		{ .iov_base = message->data, .iov_len = sizeof(message->data) },
-	};
+	struct ipc_packet packet;
+	struct iovec iov = { .iov_base = &packet, .iov_len = sizeof(packet) };
 	union fd_space space;
 	struct msghdr msg = {
-		.msg_iov = iov,
-		.msg_iovlen = 2,
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
 		.msg_control = space.bytes,
 		.msg_controllen = sizeof(space.bytes),
 	};
+	struct ipc_message got;
 	ssize_t n;
-	int fd;
 
 	do {
 		n = recvmsg(end, &msg, MSG_CMSG_CLOEXEC);
@@ -96,16 +90,21 @@ int ipc_receive(int end, struct ipc_message *message)
 	if (n == 0)
 		return 0;
 
-	fd = passed_fd(&msg);
-	if ((size_t)n < sizeof(header) || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-	    header.version != IPC_VERSION || header.type == IPC_NONE || header.type >= IPC_TYPES) {
-		if (fd != -1)
-			close(fd);
+	got.fd_count = passed_fds(&msg, got.fds);
+	if ((size_t)n < sizeof(packet) || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
+	    packet.version != IPC_VERSION || packet.type == IPC_NONE || packet.type >= IPC_TYPES) {
+		ipc_close(&got);
 		return -EPROTO;
 	}
-	message->type = (enum ipc_type)header.type;
-	message->id = header.id;
-	message->len = (size_t)n - sizeof(header);
-	message->fd = fd;
+	got.type = (enum ipc_type)packet.type;
+	*message = got;
 	return 1;
+}
+
+void ipc_close(const struct ipc_message *message)
+{
+	size_t i;
+
+	for (i = 0; i < message->fd_count; i++)
+		close(message->fds[i]);
 }

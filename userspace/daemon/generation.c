@@ -35,8 +35,7 @@ static int receive_within(int control, struct ipc_message *message, int ms)
 	} while (ret < 0 && errno == EINTR);
 	if (ret != 1 || ipc_receive(control, message) != 1)
 		return -1;
-	if (message->fd != -1)
-		close(message->fd);	/* no child has one to give */
+	ipc_close(message);		/* no child has a descriptor to give */
 	return 0;
 }
 
@@ -404,7 +403,7 @@ static void tell_workers(const struct generation *generation, enum ipc_type type
 	/* one that cannot be told is dead, which its exit will say */
 	for (i = 0; i < generation->worker_count; i++)
 		if (generation->workers[i].control != -1)
-			(void)ipc_send(generation->workers[i].control, type, 0, NULL, 0, -1);
+			(void)ipc_send(generation->workers[i].control, type, NULL, 0);
 }
 
 static void retire(struct generation *generation)

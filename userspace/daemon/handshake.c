@@ -70,8 +70,6 @@ static void ask_keyd(struct conn *conn)
 	err = tls_conn_work_ahead(conn->tls);
 	if (err)
 		conn_fail_engine(conn, WHAT, err);
-	else	/* often the answer is there by now: to sleep for it would cost more */
-		keyclient_look(&conn->worker->keys);
 }
 
 /* readable: receiving may bring something; else only the event loop knows when. */

@@ -2,16 +2,14 @@
 #include "daemon/keyclient.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "common/ipc.h"
 #include "common/log.h"
 #include "daemon/conn.h"
 #include "daemon/handshake.h"
-#include "daemon/keyd.h"
 
 static struct keyclient_entry *entry(struct keyclient *keys, uint32_t number)
 {
@@ -25,22 +23,12 @@ static _Noreturn void give_up(const char *why)
 	exit(1);
 }
 
-static void watch(struct keyclient *keys, int events)
-{
-	int fd = keys->io.fd;
-
-	if ((keys->io.events & (EV_READ | EV_WRITE)) == events)
-		return;
-	ev_io_stop(keys->loop, &keys->io);
-	ev_io_set(&keys->io, fd, events);
-	ev_io_start(keys->loop, &keys->io);
-}
-
-static int send_request(struct keyclient *keys, uint32_t number,
+static void put_request(struct keyclient *keys, uint32_t number,
 			const struct tls_key_request *request)
 {
-	uint8_t payload[sizeof(struct keyd_request) + TLS_MAX_KEY_REQUEST];
-	const struct keyd_request head = {
+	const struct keypipe_request head = {
+		.number = number,
+		.len = (uint32_t)request->len,
 		.key_id = request->key_id,
 		.scheme = request->scheme,
 		.op = (uint16_t)request->op,
@@ -48,89 +36,105 @@ static int send_request(struct keyclient *keys, uint32_t number,
 	};
 
 	if (request->len > TLS_MAX_KEY_REQUEST)
-		return -EMSGSIZE;
-	memcpy(payload, &head, sizeof(head));
-	memcpy(payload + sizeof(head), request->data, request->len);
-	return ipc_send(keys->io.fd, IPC_KEY_REQUEST, number, payload, sizeof(head) + request->len,
-			-1);
+		give_up(strerror(EMSGSIZE));
+	memcpy(keys->request, &head, sizeof(head));
+	memcpy(keys->request + sizeof(head), request->data, request->len);
+	keys->len = sizeof(head) + request->len;
+	keys->written = 0;
+}
+
+/* False: the pipe is full. */
+static bool write_request(struct keyclient *keys)
+{
+	ssize_t n;
+
+	while (keys->written < keys->len) {
+		n = write(keys->room.fd, keys->request + keys->written, keys->len - keys->written);
+		if (n < 0 && errno == EAGAIN)
+			return false;
+		if (n < 0 && errno != EINTR)
+			give_up(strerror(errno));
+		if (n > 0)
+			keys->written += (size_t)n;
+	}
+	return true;
 }
 
 static void send_waiting(struct keyclient *keys)
 {
 	struct keyclient_entry *next;
-	int ret;
 
-	for (; keys->unsent != keys->tail; keys->unsent++) {
-		next = entry(keys, keys->unsent);
-		if (!next->conn)
-			continue;
-		ret = send_request(keys, keys->unsent, tls_conn_key_request(next->conn->tls));
-		if (ret == -EAGAIN) {
-			watch(keys, EV_READ | EV_WRITE);
+	while (write_request(keys)) {
+		while (keys->unsent != keys->tail && !entry(keys, keys->unsent)->conn)
+			keys->unsent++;
+		if (keys->unsent == keys->tail) {
+			ev_io_stop(keys->loop, &keys->room);
 			return;
 		}
-		if (ret)
-			give_up(strerror(-ret));
+		next = entry(keys, keys->unsent);
+		put_request(keys, keys->unsent++, tls_conn_key_request(next->conn->tls));
 		next->sent = true;
 	}
-	watch(keys, EV_READ);
+	ev_io_start(keys->loop, &keys->room);
 }
 
-static void take_reply(struct keyclient *keys, const struct ipc_message *message)
+static void take_answer(struct keyclient *keys, const uint8_t *packet, size_t len)
 {
+	struct keypipe_answer head;
 	struct conn *conn;
 
 	while (keys->head != keys->unsent && !entry(keys, keys->head)->sent)
 		keys->head++;
-	if (keys->head == keys->unsent || message->id != keys->head || message->fd != -1 ||
-	    (message->type != IPC_KEY_REPLY && message->type != IPC_KEY_REFUSED))
+	if (len < sizeof(head) || keys->head == keys->unsent)
 		give_up("an answer to no question");
+	memcpy(&head, packet, sizeof(head));
+	if (head.number != keys->head)
+		give_up("an answer to another question");
 	conn = entry(keys, keys->head)->conn;
 	*entry(keys, keys->head) = (struct keyclient_entry){0};
 	keys->head++;
 	if (!conn)
 		return;
 	conn->key_waiting = false;
-	handshake_key_reply(conn, message->type == IPC_KEY_REPLY ? message->data : NULL,
-			    message->len);
+	len -= sizeof(head);
+	handshake_key_reply(conn, len ? packet + sizeof(head) : NULL, len);
 }
 
-static void on_event(struct ev_loop *loop, ev_io *io, int events)
+static void on_answer(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct keyclient *keys = io->data;
-	struct ipc_message message;
-	int ret = -EAGAIN;
+	uint8_t packet[KEYPIPE_ANSWER_MAX];
+	ssize_t n;
 
 	(void)loop;
-	if (events & EV_READ) {
-		do {
-			ret = ipc_receive(io->fd, &message);
-			if (ret == 1) {
-				take_reply(keys, &message);
-				explicit_bzero(message.data, message.len);
-			}
-		} while (ret == 1 && keys->head != keys->tail);
-	}
-	if (ret == 0)
+	(void)events;
+	do {
+		n = read(io->fd, packet, sizeof(packet));
+		if (n > 0) {
+			take_answer(keys, packet, (size_t)n);
+			explicit_bzero(packet, (size_t)n);
+		}
+	} while (n > 0 && keys->head != keys->tail);
+	if (n == 0)
 		give_up("it is gone");
-	if (ret < 0 && ret != -EAGAIN)
-		give_up(strerror(-ret));
-	if (keys->unsent != keys->tail)
-		send_waiting(keys);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		give_up(strerror(errno));
 }
 
-void keyclient_init(struct keyclient *keys, struct ev_loop *loop, int end)
+static void on_room(struct ev_loop *loop, ev_io *io, int events)
+{
+	(void)loop;
+	(void)events;
+	send_waiting(io->data);
+}
+
+void keyclient_init(struct keyclient *keys, struct ev_loop *loop, const struct keypipe *end)
 {
 	keys->loop = loop;
-	(void)fcntl(end, F_SETFL, O_NONBLOCK);
-	ev_io_init(&keys->io, on_event, end, EV_READ);
-	keys->io.data = keys;
-	ev_io_start(loop, &keys->io);
-}
-
-void keyclient_look(struct keyclient *keys)
-{
-	ev_feed_event(keys->loop, &keys->io, EV_READ);
+	ev_io_init(&keys->answers, on_answer, end->in, EV_READ);
+	ev_io_init(&keys->room, on_room, end->out, EV_WRITE);
+	keys->answers.data = keys->room.data = keys;
+	ev_io_start(loop, &keys->answers);
 }
 
 int keyclient_ask(struct keyclient *keys, struct conn *conn)

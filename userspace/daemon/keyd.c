@@ -11,6 +11,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "daemon/keypipe.h"
 
 #define MAX_KEY_FILE	(1u << 18)
 
@@ -98,63 +99,106 @@ static void move(struct place *place, int cpu)
 	place->cpu = cpu;
 }
 
-/* How many bytes *reply has, or 0: refused. */
+/* How many bytes *answer has, or 0: refused. */
 static size_t perform(const struct keyring *ring, struct place *place,
-		      const struct ipc_message *message, uint8_t *reply)
+		      const struct keypipe_request *head, const uint8_t *data, uint8_t *answer)
 {
-	struct tls_key_request request;
-	struct keyd_request head;
+	const struct tls_key_request request = {
+		.op = (enum tls_key_op)head->op,
+		.key_id = head->key_id,
+		.scheme = head->scheme,
+		.data = data,
+		.len = head->len,
+	};
 	size_t len = TLS_MAX_KEY_REPLY;
 
-	memcpy(&head, message->data, sizeof(head));
-	if (head.key_id >= ring->count)
+	if (head->key_id >= ring->count)
 		return 0;
-	move(place, head.cpu >= 0 && tls_private_key_is_quick(ring->keys[head.key_id]) ?
-		    head.cpu : ANYWHERE);
-	request = (struct tls_key_request){
-		.op = (enum tls_key_op)head.op,
-		.key_id = head.key_id,
-		.scheme = head.scheme,
-		.data = message->data + sizeof(head),
-		.len = message->len - sizeof(head),
-	};
-	if (tls_private_key_perform(ring->keys[head.key_id], &request, reply, &len)) {
-		log_warn("key %u: request of kind %u refused for scheme 0x%04x", head.key_id,
-			 head.op, head.scheme);
+	move(place, head->cpu >= 0 && tls_private_key_is_quick(ring->keys[head->key_id]) ?
+		    head->cpu : ANYWHERE);
+	if (tls_private_key_perform(ring->keys[head->key_id], &request, answer, &len)) {
+		log_warn("key %u: request of kind %u refused for scheme 0x%04x", head->key_id,
+			 head->op, head->scheme);
 		return 0;
 	}
 	return len;
 }
 
-static int answer(int end, const struct keyring *ring, struct place *place,
-		  const struct ipc_message *message)
+/* 0 or -errno. */
+static int send_answer(int pipe, const uint8_t *packet, size_t len)
 {
-	uint8_t reply[TLS_MAX_KEY_REPLY];
+	ssize_t n;
+
+	do {
+		n = write(pipe, packet, len);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+static int answer(int pipe, const struct keyring *ring, struct place *place,
+		  const struct keypipe_request *head, const uint8_t *data)
+{
+	const struct keypipe_answer number = { head->number };
+	uint8_t packet[KEYPIPE_ANSWER_MAX];
 	size_t len;
 	int ret;
 
-	if (message->type != IPC_KEY_REQUEST || message->len < sizeof(struct keyd_request) ||
-	    message->len > sizeof(struct keyd_request) + TLS_MAX_KEY_REQUEST || message->fd != -1)
-		return -EPROTO;
-	len = perform(ring, place, message, reply);
-	ret = ipc_send(end, len ? IPC_KEY_REPLY : IPC_KEY_REFUSED, message->id, reply, len, -1);
-	explicit_bzero(reply, sizeof(reply));
+	memcpy(packet, &number, sizeof(number));
+	len = sizeof(number) + perform(ring, place, head, data, packet + sizeof(number));
+	ret = send_answer(pipe, packet, len);
+	explicit_bzero(packet, len);
 	return ret;
 }
 
-/* The whole life of an answerer; the end of its worker ends it. */
-static _Noreturn void answer_worker(int end, const struct keyring *ring)
+static ssize_t read_packet(int pipe, uint8_t *buf, size_t room)
 {
-	struct ipc_message message;
-	int keep[] = { end };
+	ssize_t n;
+
+	do {
+		n = read(pipe, buf, room);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+/*
+ * One request, whose data follows *head in buf; the worker may have been taken
+ * over.  1; 0: it is gone; -EPROTO: no request; or another -errno.
+ */
+static int receive(int pipe, struct keypipe_request *head, uint8_t buf[KEYPIPE_REQUEST_MAX])
+{
+	ssize_t n = read_packet(pipe, buf, KEYPIPE_REQUEST_MAX);
+	size_t have, want;
+
+	if (n <= 0)
+		return (int)n;
+	if ((size_t)n < sizeof(*head))
+		return -EPROTO;
+	memcpy(head, buf, sizeof(*head));
+	if (head->len > TLS_MAX_KEY_REQUEST)
+		return -EPROTO;
+	want = sizeof(*head) + head->len;
+	for (have = (size_t)n; have < want; have += (size_t)n) {
+		n = read_packet(pipe, buf + have, KEYPIPE_REQUEST_MAX - have);
+		if (n <= 0)
+			return (int)n;
+	}
+	return have == want ? 1 : -EPROTO;
+}
+
+/* The whole life of an answerer; the end of its worker ends it. */
+static _Noreturn void answer_worker(const struct keypipe *end, const struct keyring *ring)
+{
+	uint8_t request[KEYPIPE_REQUEST_MAX];
+	int keep[] = { end->in, end->out };
+	struct keypipe_request head;
 	struct place place;
 	int ret;
 
 	find_home(&place);
-	if (sandbox_keep_fds(keep, 1) || sandbox_filter(SANDBOX_ANSWERER))
+	if (sandbox_keep_fds(keep, 2) || sandbox_filter(SANDBOX_ANSWERER))
 		_exit(1);
-	while ((ret = ipc_receive(end, &message)) == 1) {
-		ret = answer(end, ring, &place, &message);
+	while ((ret = receive(end->in, &head, request)) == 1) {
+		ret = answer(end->out, ring, &place, &head, request + sizeof(head));
 		if (ret)
 			break;
 	}
@@ -165,14 +209,15 @@ static _Noreturn void answer_worker(int end, const struct keyring *ring)
 
 static int adopt_worker(const struct ipc_message *message, const struct keyring *ring)
 {
+	const struct keypipe end = { message->fds[0], message->fds[1] };
 	pid_t pid;
 
-	if (message->type != IPC_NEW_WORKER || message->fd == -1)
+	if (message->type != IPC_NEW_WORKER || message->fd_count != 2)
 		return -1;
 	pid = fork();
 	if (pid == 0)
-		answer_worker(message->fd, ring);
-	close(message->fd);
+		answer_worker(&end, ring);
+	keypipe_close(&end);
 	if (pid < 0)
 		log_error("no process for a worker's key requests: %s", strerror(errno));
 	return pid < 0 ? -1 : 0;
@@ -190,7 +235,7 @@ static _Noreturn void run(int control, const struct gate *gates, size_t count,
 	(void)signal(SIGCHLD, SIG_IGN);	/* answerers need no reaping */
 	if (sandbox_keep_fds(keep, 1) || sandbox_hide_memory() || read_keys(&ring, gates, count) ||
 	    sandbox_drop(who) || sandbox_filter(SANDBOX_KEYD) ||
-	    ipc_send(control, IPC_READY, 0, NULL, 0, -1))
+	    ipc_send(control, IPC_READY, NULL, 0))
 		_exit(1);
 	while ((ret = ipc_receive(control, &message)) == 1)
 		if (adopt_worker(&message, &ring))

@@ -3,25 +3,16 @@
  * The process that alone holds private keys.  It reads the key files while
  * still privileged, checks each against its certificate, drops all it can,
  * and from then on forks one answerer per worker, which knows one thing: take
- * a request from its socket end, perform it, answer.  An answerer ends with
+ * a request from its pipe, perform it, answer (keypipe.h).  An answerer ends with
  * its worker, keyd with the monitor's end of the control socket.
  */
 #ifndef TLSGATE_DAEMON_KEYD_H
 #define TLSGATE_DAEMON_KEYD_H
 
-#include <stdint.h>
 #include <sys/types.h>
 
 #include "daemon/gate.h"
 #include "daemon/sandbox.h"
-
-/* Precedes the data in IPC_KEY_REQUEST. */
-struct keyd_request {
-	uint32_t key_id;
-	uint16_t scheme;		/* TLS SignatureScheme */
-	uint16_t op;			/* enum tls_key_op */
-	int32_t cpu;			/* the worker's; a hint, negative where it is not known */
-};
 
 /*
  * Forks keyd for the keys of all gates.  *control becomes the monitor's end:

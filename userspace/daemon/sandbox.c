@@ -122,7 +122,7 @@ int sandbox_drop(const struct identity *who)
 
 /* What libc, libcrypto's arithmetic and an orderly or disorderly end need. */
 static const int base_calls[] = {
-	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(close), SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(close),
 	SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
 	SCMP_SYS(futex), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
 	SCMP_SYS(time), SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn),
@@ -132,6 +132,7 @@ static const int base_calls[] = {
 
 static const int worker_calls[] = {
 	SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(recvfrom), SCMP_SYS(sendto),
+	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
 	SCMP_SYS(shutdown), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(epoll_ctl),
 	SCMP_SYS(epoll_wait), SCMP_SYS(poll), SCMP_SYS(getsockname), SCMP_SYS(getcpu),
 	/* libev starts afresh when a listener it closed lives on elsewhere and still reports */
@@ -141,6 +142,7 @@ static const int worker_calls[] = {
 static const int keyd_calls[] = {
 	SCMP_SYS(clone), SCMP_SYS(set_robust_list), SCMP_SYS(prctl), SCMP_SYS(seccomp),
 	SCMP_SYS(rseq), SCMP_SYS(close_range), SCMP_SYS(rt_sigaction),
+	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
 };
 
 static int allow(scmp_filter_ctx filter, const int *calls, size_t count)

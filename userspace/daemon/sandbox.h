@@ -16,8 +16,8 @@ struct identity {
 
 enum sandbox_role {
 	SANDBOX_WORKER,			/* sockets, no files */
-	SANDBOX_KEYD,			/* takes socket ends, forks answerers */
-	SANDBOX_ANSWERER,		/* one socket end, nothing else */
+	SANDBOX_KEYD,			/* takes pipes, forks answerers */
+	SANDBOX_ANSWERER,		/* two ends of pipes, nothing else */
 };
 
 /*

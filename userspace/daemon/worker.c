@@ -156,7 +156,7 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 	if (ret == 1 && message.type == IPC_DRAIN) {
 		drain(worker);
 		/* the monitor only waits for a while: nothing hangs on this */
-		(void)ipc_send(io->fd, IPC_DRAINING, 0, NULL, 0, -1);
+		(void)ipc_send(io->fd, IPC_DRAINING, NULL, 0);
 		return;
 	}
 	if (ret == 1 && message.type == IPC_STOP) {
@@ -215,9 +215,10 @@ static size_t each_socket(const struct worker_plan *plan, struct worker *worker,
 	return count;
 }
 
-static int keep_fds(const struct worker_plan *plan, const struct worker *worker, int keys_end)
+static int keep_fds(const struct worker_plan *plan, const struct worker *worker,
+		    const struct keypipe *keys)
 {
-	int *keep = xcalloc(worker->listener_count + 3, sizeof(*keep));
+	int *keep = xcalloc(worker->listener_count + 4, sizeof(*keep));
 	size_t count = 0;
 	size_t i;
 	int ret;
@@ -225,7 +226,8 @@ static int keep_fds(const struct worker_plan *plan, const struct worker *worker,
 	for (i = 0; i < worker->listener_count; i++)
 		keep[count++] = worker->listeners[i].io.fd;
 	keep[count++] = worker->control;
-	keep[count++] = keys_end;
+	keep[count++] = keys->in;
+	keep[count++] = keys->out;
 	if (plan->keylog_fd != -1)
 		keep[count++] = plan->keylog_fd;
 	ret = sandbox_keep_fds(keep, count);
@@ -252,7 +254,7 @@ static void open_kernel(struct worker *worker)
 		log_warn("the kernel data path is not open to this worker: %s", why);
 }
 
-static void set_up_loop(struct worker *worker, int keys_end)
+static void set_up_loop(struct worker *worker, const struct keypipe *keys)
 {
 	worker->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	if (!worker->loop) {
@@ -268,7 +270,7 @@ static void set_up_loop(struct worker *worker, int keys_end)
 	ev_io_init(&worker->control_io, on_control, worker->control, EV_READ);
 	worker->control_io.data = worker;
 	ev_io_start(worker->loop, &worker->control_io);
-	keyclient_init(&worker->keys, worker->loop, keys_end);
+	keyclient_init(&worker->keys, worker->loop, keys);
 	start_accepting(worker);
 }
 
@@ -282,7 +284,7 @@ static void log_counters(const struct worker *worker)
 		    (unsigned long long)c->refused);
 }
 
-static _Noreturn void run(const struct worker_plan *plan, int control, int keys_end)
+static _Noreturn void run(const struct worker_plan *plan, int control, const struct keypipe *keys)
 {
 	struct worker *worker = xcalloc(1, sizeof(*worker));
 	char name[32];
@@ -300,17 +302,17 @@ static _Noreturn void run(const struct worker_plan *plan, int control, int keys_
 	TAILQ_INIT(&worker->handshaking);
 	worker->listeners = xcalloc(each_socket(plan, worker, NULL), sizeof(*worker->listeners));
 	(void)each_socket(plan, worker, add_listener);
-	if (keep_fds(plan, worker, keys_end) || sandbox_hide_memory())
+	if (keep_fds(plan, worker, keys) || sandbox_hide_memory())
 		exit(1);
 	if (wants_kernel(plan))
 		open_kernel(worker);
-	set_up_loop(worker, keys_end);
+	set_up_loop(worker, keys);
 	/* libcrypto compares dates through libc, which would look for its zone's file */
 	if (setenv("TZ", "UTC0", 1))
 		exit(1);
 	tzset();
 	if (sandbox_drop(&plan->who) || sandbox_filter(SANDBOX_WORKER) ||
-	    ipc_send(control, IPC_READY, 0, NULL, 0, -1))
+	    ipc_send(control, IPC_READY, NULL, 0))
 		exit(1);
 	ev_run(worker->loop, 0);
 	log_counters(worker);
@@ -321,44 +323,55 @@ static _Noreturn void run(const struct worker_plan *plan, int control, int keys_
 	exit(0);
 }
 
-static int make_pairs(int control[2], int keys[2], int keyd_control)
+/* Pipes to a new answerer: the worker's end of them.  0 or -errno. */
+static int open_keys(struct keypipe *keys, int keyd_control)
+{
+	struct keypipe answerer;
+	int ret;
+
+	ret = keypipe_open(keys, &answerer);
+	if (ret)
+		return ret;
+	ret = ipc_send(keyd_control, IPC_NEW_WORKER, (const int[]){ answerer.in, answerer.out }, 2);
+	keypipe_close(&answerer);
+	if (ret)
+		keypipe_close(keys);
+	return ret;
+}
+
+static int open_channels(int control[2], struct keypipe *keys, int keyd_control)
 {
 	int ret;
 
 	ret = ipc_pair(control);
 	if (ret)
 		return ret;
-	ret = ipc_pair(keys);
-	if (ret)
-		goto err_control;
-	ret = ipc_send(keyd_control, IPC_NEW_WORKER, 0, NULL, 0, keys[1]);
-	close(keys[1]);
-	if (!ret)
-		return 0;
-	close(keys[0]);
-err_control:
-	close(control[0]);
-	close(control[1]);
+	ret = open_keys(keys, keyd_control);
+	if (ret) {
+		close(control[0]);
+		close(control[1]);
+	}
 	return ret;
 }
 
 pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *control)
 {
-	int ends[2], keys[2];
+	struct keypipe keys;
+	int ends[2];
 	pid_t pid;
 	int ret;
 
-	ret = make_pairs(ends, keys, keyd_control);
+	ret = open_channels(ends, &keys, keyd_control);
 	if (ret) {
 		log_error("worker %zu cannot be started: %s", plan->index, strerror(-ret));
 		return -1;
 	}
 	pid = fork();
 	if (pid == 0)
-		run(plan, ends[1], keys[0]);
+		run(plan, ends[1], &keys);
 	if (pid < 0)
 		log_error("worker %zu cannot be started: %s", plan->index, strerror(errno));
-	close(keys[0]);
+	keypipe_close(&keys);
 	close(ends[1]);
 	if (pid < 0)
 		close(ends[0]);

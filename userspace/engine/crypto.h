@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Primitives, from libcrypto.  Only crypto_openssl*.c and verify.c include its
- * headers.
+ * Primitives, from libcrypto, and from libsodium for X25519.  Only
+ * crypto_openssl*.c and verify.c include their headers.
  *
  * Algorithms are fetched once per process, by pthread_once, into tables that
  * never change afterwards; nothing else is shared between connections.
@@ -130,7 +130,7 @@ struct tls_group {
 	uint16_t secret_len;
 };
 
-/* The groups libcrypto has on this machine, best first; *count rows. All are offered by default. */
+/* The groups there are on this machine, best first; *count rows. All are offered by default. */
 const struct tls_group *const *tls_groups(size_t *count);
 /* NULL: unknown, or libcrypto lacks it. */
 const struct tls_group *tls_group_find(uint16_t id);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,21 +15,15 @@ static int ends[2];
 static void test_round_trip(void)
 {
 	struct ipc_message message = {0};
-	uint8_t data[IPC_MAX_PAYLOAD + 1];
 
-	memset(data, 0x5a, sizeof(data));
-	tap_ok(!ipc_send(ends[0], IPC_KEY_REQUEST, 77, data, IPC_MAX_PAYLOAD, -1), "send the largest");
-	tap_ok(!ipc_send(ends[0], IPC_DRAIN, 78, NULL, 0, -1), "send the smallest");
-	tap_ok(ipc_receive(ends[1], &message) == 1 && message.type == IPC_KEY_REQUEST &&
-	      message.id == 77 && message.len == IPC_MAX_PAYLOAD && message.fd == -1 &&
-	      !memcmp(message.data, data, IPC_MAX_PAYLOAD), "receive the largest");
-	tap_ok(ipc_receive(ends[1], &message) == 1 && message.type == IPC_DRAIN &&
-	      message.id == 78 && message.len == 0, "boundaries are kept");
-	tap_ok(ipc_send(ends[0], IPC_KEY_REQUEST, 1, data, sizeof(data), -1) == -EMSGSIZE,
-	      "too large is refused");
+	tap_ok(!ipc_send(ends[0], IPC_READY, NULL, 0) && !ipc_send(ends[0], IPC_DRAIN, NULL, 0),
+	       "send two");
+	tap_ok(ipc_receive(ends[1], &message) == 1 && message.type == IPC_READY &&
+	       !message.fd_count, "receive the first");
+	tap_ok(ipc_receive(ends[1], &message) == 1 && message.type == IPC_DRAIN, "and the second");
 }
 
-static void test_descriptor(void)
+static void test_descriptors(void)
 {
 	struct ipc_message message = {0};
 	int pipes[2], ret;
@@ -38,43 +31,66 @@ static void test_descriptor(void)
 
 	if (pipe(pipes))
 		return;
-	ret = ipc_send(ends[0], IPC_NEW_WORKER, 0, NULL, 0, pipes[1]);
-	close(pipes[1]);
-	tap_ok(!ret && ipc_receive(ends[1], &message) == 1 && message.fd > 2, "a descriptor is passed");
-	tap_ok(fcntl(message.fd, F_GETFD) == FD_CLOEXEC, "and is close-on-exec");
-	ret = write(message.fd, "x", 1) == 1 && read(pipes[0], &byte, 1) == 1 && byte == 'x';
-	tap_ok(ret, "and is the one sent");
-	close(message.fd);
+	ret = ipc_send(ends[0], IPC_NEW_WORKER, pipes, 2);
 	close(pipes[0]);
+	close(pipes[1]);
+	tap_ok(!ret && ipc_receive(ends[1], &message) == 1 && message.fd_count == 2,
+	       "two descriptors are passed");
+	tap_ok(fcntl(message.fds[0], F_GETFD) == FD_CLOEXEC &&
+	       fcntl(message.fds[1], F_GETFD) == FD_CLOEXEC, "and are close-on-exec");
+	ret = write(message.fds[1], "x", 1) == 1 && read(message.fds[0], &byte, 1) == 1;
+	tap_ok(ret && byte == 'x', "and are the ones sent, in their order");
+	ipc_close(&message);
+	tap_ok(fcntl(message.fds[0], F_GETFD) == -1 && fcntl(message.fds[1], F_GETFD) == -1,
+	       "and are closed with the message");
 }
 
 struct bad_case {
 	const char *what;
 	size_t len;
-	uint8_t bytes[16];
+	uint8_t bytes[8];
 };
 
 static const struct bad_case bad_cases[] = {
-	{ "shorter than a header", 7, { 2, 0, 1, 0, 0, 0, 0 } },
-	{ "another version", 8, { 1, 0, 1, 0, 0, 0, 0, 0 } },
-	{ "type none", 8, { 2, 0, 0, 0, 0, 0, 0, 0 } },
-	{ "unknown type", 8, { 2, 0, 200, 0, 0, 0, 0, 0 } },
+	{ "shorter than a message", 3, { 3, 0, 1 } },
+	{ "longer than a message", 5, { 3, 0, 1, 0, 0 } },
+	{ "another version", 4, { 1, 0, 1, 0 } },
+	{ "type none", 4, { 3, 0, 0, 0 } },
+	{ "unknown type", 4, { 3, 0, 200, 0 } },
 };
 
 static void test_malformed(void)
 {
-	static uint8_t big[IPC_MAX_PAYLOAD + 9] = { 2, 0, 1, 0 };
 	struct ipc_message message;
-	char what[80];
 	size_t i;
 
-	for (i = 0; i < sizeof(bad_cases) / sizeof(bad_cases[0]); i++) {
-		snprintf(what, sizeof(what), "refused: %s", bad_cases[i].what);
+	for (i = 0; i < sizeof(bad_cases) / sizeof(bad_cases[0]); i++)
 		tap_ok(send(ends[0], bad_cases[i].bytes, bad_cases[i].len, 0) > 0 &&
-		      ipc_receive(ends[1], &message) == -EPROTO, "%s", what);
-	}
-	tap_ok(send(ends[0], big, sizeof(big), 0) > 0 && ipc_receive(ends[1], &message) == -EPROTO,
-	      "refused: longer than any message");
+		       ipc_receive(ends[1], &message) == -EPROTO, "refused: %s", bad_cases[i].what);
+}
+
+static void test_too_many_descriptors(void)
+{
+	uint8_t packet[] = { 3, 0, IPC_NEW_WORKER, 0 };
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(3 * sizeof(int))];
+	} space = { .head = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+			      .cmsg_len = CMSG_LEN(3 * sizeof(int)) } };
+	struct iovec iov = { packet, sizeof(packet) };
+	const struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &space,
+				    .msg_controllen = sizeof(space) };
+	int before = dup(ends[0]), after, i;
+	struct ipc_message message;
+
+	close(before);
+	for (i = 0; i < 3; i++)
+		memcpy(CMSG_DATA(&space.head) + (size_t)i * sizeof(int), &ends[0], sizeof(int));
+	tap_ok(sendmsg(ends[0], &msg, 0) == sizeof(packet) &&
+	       ipc_receive(ends[1], &message) == -EPROTO, "refused: three descriptors");
+	after = dup(ends[0]);
+	tap_ok(after == before, "and none of them stays open");
+	close(after);
 }
 
 static void test_end(void)
@@ -85,7 +101,7 @@ static void test_end(void)
 	tap_ok(ipc_receive(ends[1], &message) == -EAGAIN, "nothing there");
 	close(ends[0]);
 	tap_ok(ipc_receive(ends[1], &message) == 0, "the other end is gone");
-	tap_ok(ipc_send(ends[1], IPC_DRAIN, 0, NULL, 0, -1) == -EPIPE, "and takes nothing, without a signal");
+	tap_ok(ipc_send(ends[1], IPC_DRAIN, NULL, 0) == -EPIPE, "and takes nothing, without a signal");
 	close(ends[1]);
 }
 
@@ -93,8 +109,9 @@ int main(void)
 {
 	tap_ok(!ipc_pair(ends), "a pair");
 	test_round_trip();
-	test_descriptor();
+	test_descriptors();
 	test_malformed();
+	test_too_many_descriptors();
 	test_end();
 	return tap_done();
 }

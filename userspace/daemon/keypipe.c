@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/keypipe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <unistd.h>
+
+#define PIPE_SIZE	(1 << 20)	/* each packet takes a page of it; what anybody may have */
+
+_Static_assert(KEYPIPE_ANSWER_MAX <= PIPE_BUF, "an answer is one packet");
+
+/* From out to in; the one of them that is the worker's does not block.  0 or -errno. */
+static int one_way(int *in, int *out, int *worker)
+{
+	int ends[2], error;
+
+	if (pipe2(ends, O_DIRECT | O_CLOEXEC))
+		return -errno;
+	*in = ends[0];
+	*out = ends[1];
+	(void)fcntl(*out, F_SETPIPE_SZ, PIPE_SIZE);	/* with less room, a crowd waits longer */
+	if (!fcntl(*worker, F_SETFL, O_NONBLOCK | O_DIRECT))
+		return 0;
+	error = errno;
+	close(*in);
+	close(*out);
+	return -error;
+}
+
+int keypipe_open(struct keypipe *worker, struct keypipe *answerer)
+{
+	int ret;
+
+	ret = one_way(&answerer->in, &worker->out, &worker->out);
+	if (ret)
+		return ret;
+	ret = one_way(&worker->in, &answerer->out, &worker->in);
+	if (ret) {
+		close(answerer->in);
+		close(worker->out);
+	}
+	return ret;
+}
+
+void keypipe_close(const struct keypipe *end)
+{
+	close(end->in);
+	close(end->out);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a worker asks of its answerer, and what comes back: two pipes, since
+ * one packet through a pipe costs half of what it costs through a socket pair.
+ * Packets stay apart (O_DIRECT in pipe(2)), PIPE_BUF bytes each at most; a
+ * longer request is several of them, an answer always one.  Answers come in the
+ * order of the requests.
+ */
+#ifndef TLSGATE_DAEMON_KEYPIPE_H
+#define TLSGATE_DAEMON_KEYPIPE_H
+
+#include <stdint.h>
+
+#include "engine/engine.h"
+
+struct keypipe_request {		/* then the data */
+	uint32_t number;
+	uint32_t len;			/* of the data, at most TLS_MAX_KEY_REQUEST */
+	uint32_t key_id;
+	uint16_t scheme;		/* TLS SignatureScheme */
+	uint16_t op;			/* enum tls_key_op */
+	int32_t cpu;			/* the worker's; a hint, negative where it is not known */
+};
+
+struct keypipe_answer {			/* then what tls_private_key_perform() gave; refused: nothing */
+	uint32_t number;		/* the request's */
+};
+
+#define KEYPIPE_REQUEST_MAX	(sizeof(struct keypipe_request) + TLS_MAX_KEY_REQUEST)
+#define KEYPIPE_ANSWER_MAX	(sizeof(struct keypipe_answer) + TLS_MAX_KEY_REPLY)
+
+struct keypipe {			/* one end; the fields in the order of pipe(2) */
+	int in, out;
+};
+
+/* The worker's end, non-blocking, and the answerer's; close-on-exec.  0 or -errno. */
+int keypipe_open(struct keypipe *worker, struct keypipe *answerer);
+void keypipe_close(const struct keypipe *end);
+
+#endif

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+/* daemon/keyd, keypipe: what a worker that has been taken over could send, too. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/ipc.h"
+#include "daemon/keyd.h"
+#include "daemon/keypipe.h"
+#include "engine/certificate.h"
+#include "tests/pki.h"
+#include "tests/tap.h"
+
+#define WAIT_MS		20000
+#define CROWD		1000u		/* requests, more than a pipe has room for */
+#define SHORT		32		/* bytes to sign */
+
+static struct tls_certificate *cert;
+static int control;			/* keyd's */
+static uint8_t filler[TLS_MAX_KEY_REQUEST + 1];
+
+static char *key_file(const struct pki *pki)
+{
+	static char path[] = "/tmp/tlsgate-test-XXXXXX";
+	const char *pem = pki_key(pki);
+	int fd = mkstemp(path);
+
+	if (fd < 0 || write(fd, pem, strlen(pem)) != (ssize_t)strlen(pem))
+		tap_bail("a key cannot be written");
+	close(fd);
+	return path;
+}
+
+static void start_keyd(const struct pki *pki)
+{
+	const struct identity who = {0};
+	char *key = key_file(pki), *name = (char []){ "of the test" };
+	struct gate_settings settings = {
+		.name = name, .keys = { &key, 1 }, .certs = { &name, 1 },
+	};
+	struct gate gate = { .settings = &settings, .certs = &cert };
+	struct ipc_message message;
+	bool up;
+
+	up = keyd_start(&gate, 1, &who, &control) > 0 && ipc_receive(control, &message) == 1 &&
+	     message.type == IPC_READY;
+	(void)unlink(key);
+	if (!up)
+		tap_bail("keyd does not start");
+}
+
+/* A worker's end of new pipes to an answerer. */
+static struct keypipe new_answerer(void)
+{
+	struct keypipe ours, theirs;
+
+	if (keypipe_open(&ours, &theirs) ||
+	    ipc_send(control, IPC_NEW_WORKER, (const int[]){ theirs.in, theirs.out }, 2))
+		tap_bail("no answerer");
+	keypipe_close(&theirs);
+	return ours;
+}
+
+static struct keypipe_request head(uint32_t number, uint32_t len)
+{
+	return (struct keypipe_request){ .number = number, .len = len, .op = TLS_KEY_SIGN,
+		.scheme = TLS_SCHEME_ECDSA_SECP256R1_SHA256, .cpu = -1 };
+}
+
+/* False: there is no room. */
+static bool send_all(int pipe, const struct keypipe_request *head, size_t len)
+{
+	uint8_t request[sizeof(*head) + sizeof(filler)];
+	struct pollfd pfd = { .fd = pipe, .events = POLLOUT };
+	size_t done = 0;
+	ssize_t n;
+
+	memcpy(request, head, sizeof(*head));
+	memcpy(request + sizeof(*head), filler, len);
+	while (done < sizeof(*head) + len) {
+		n = write(pipe, request + done, sizeof(*head) + len - done);
+		if (n < 0 && errno == EAGAIN && !done)
+			return false;
+		if (n < 0 && (errno != EAGAIN || poll(&pfd, 1, WAIT_MS) != 1))
+			tap_bail("a request cannot be written: %s", strerror(errno));
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return true;
+}
+
+/* As read(2), once there is something. */
+static ssize_t wait_answer(int pipe, uint8_t *answer)
+{
+	struct pollfd pfd = { .fd = pipe, .events = POLLIN };
+
+	return poll(&pfd, 1, WAIT_MS) == 1 ? read(pipe, answer, KEYPIPE_ANSWER_MAX) : -1;
+}
+
+static bool is_signature(const uint8_t *answer, ssize_t len, uint32_t number, size_t signed_len)
+{
+	const size_t at = sizeof(struct keypipe_answer);
+	uint32_t got;
+
+	if (len <= (ssize_t)at)
+		return false;
+	memcpy(&got, answer, sizeof(got));
+	return got == number &&
+	       !tls_certificate_check_signature(cert,
+			tls_scheme_find(TLS_SCHEME_ECDSA_SECP256R1_SHA256),
+			(struct tls_slice){ filler, signed_len },
+			(struct tls_slice){ answer + at, (size_t)len - at });
+}
+
+static void test_lengths(const struct keypipe *end)
+{
+	static const uint32_t lengths[] = {
+		SHORT, PIPE_BUF - sizeof(struct keypipe_request),
+		PIPE_BUF - sizeof(struct keypipe_request) + 1, TLS_MAX_KEY_REQUEST,
+	};
+	uint8_t answer[KEYPIPE_ANSWER_MAX];
+	uint32_t i;
+
+	for (i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+		const struct keypipe_request request = head(i, lengths[i]);
+
+		tap_ok(send_all(end->out, &request, request.len) &&
+		       is_signature(answer, wait_answer(end->in, answer), i, request.len),
+		       "%u bytes are signed", request.len);
+	}
+}
+
+static void test_refused(const struct keypipe *end)
+{
+	struct keypipe_request request = head(77, SHORT);
+	uint8_t answer[KEYPIPE_ANSWER_MAX];
+
+	request.key_id = 1;
+	tap_ok(send_all(end->out, &request, SHORT) &&
+	       wait_answer(end->in, answer) == sizeof(struct keypipe_answer),
+	       "a key that is not there: an empty answer");
+	request = head(78, SHORT);
+	request.scheme = TLS_SCHEME_ED25519;
+	tap_ok(send_all(end->out, &request, SHORT) &&
+	       wait_answer(end->in, answer) == sizeof(struct keypipe_answer),
+	       "a scheme of another key: an empty answer");
+}
+
+/* More than both pipes hold: the answerer waits for us, and we for it. */
+static void test_crowd(const struct keypipe *end)
+{
+	uint32_t sent = 0, answered = 0, good = 0, full = 0;
+	uint8_t answer[KEYPIPE_ANSWER_MAX];
+	ssize_t n;
+
+	while (answered < CROWD) {
+		while (sent < CROWD) {
+			const struct keypipe_request request = head(sent, SHORT);
+
+			if (!send_all(end->out, &request, SHORT))
+				break;
+			sent++;
+		}
+		full += sent < CROWD;
+		n = wait_answer(end->in, answer);
+		if (n < 0)
+			break;
+		good += is_signature(answer, n, answered, SHORT);
+		answered++;
+	}
+	tap_ok(full && good == CROWD, "%u at once: in order (%u), in turns (%u)", CROWD, good, full);
+}
+
+static void test_malformed(void)
+{
+	static const struct {
+		const char *what;
+		size_t head, data;		/* bytes sent of them */
+		uint32_t len;
+	} rows[] = {
+		{ "less than a request", sizeof(struct keypipe_request) - 1, 0, 0 },
+		{ "more data than it says", sizeof(struct keypipe_request), 10, 9 },
+		{ "more data than there may be", sizeof(struct keypipe_request), 10,
+		  TLS_MAX_KEY_REQUEST + 1 },
+		{ "more data than a size can be", sizeof(struct keypipe_request), 10, UINT32_MAX },
+	};
+	uint8_t packet[64], answer[KEYPIPE_ANSWER_MAX];
+	size_t i, len;
+
+	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct keypipe_request request = head(0, rows[i].len);
+		struct keypipe end = new_answerer();
+
+		memset(packet, 0, sizeof(packet));
+		memcpy(packet, &request, rows[i].head);
+		len = rows[i].head + rows[i].data;
+		tap_ok(write(end.out, packet, len) == (ssize_t)len &&
+		       !wait_answer(end.in, answer), "%s: the answerer ends", rows[i].what);
+		keypipe_close(&end);
+	}
+}
+
+static void test_ends(void)
+{
+	struct keypipe end = new_answerer();
+	const struct keypipe_request request = head(0, TLS_MAX_KEY_REQUEST);
+	uint8_t answer[KEYPIPE_ANSWER_MAX];
+
+	tap_ok(write(end.out, &request, sizeof(request)) == sizeof(request) && !close(end.out) &&
+	       !wait_answer(end.in, answer), "the worker ends amid a request: so does the answerer");
+	close(end.in);
+	end = new_answerer();
+	close(control);
+	tap_ok(send_all(end.out, &(struct keypipe_request){0}, 0) &&
+	       wait_answer(end.in, answer) == sizeof(struct keypipe_answer),
+	       "an answerer outlives keyd");
+	keypipe_close(&end);
+}
+
+int main(void)
+{
+	const struct pki_options options = {0};
+	struct pki *pki = pki_new(PKI_P256, NULL, &options);
+	struct keypipe end;
+	const char *why;
+
+	memset(filler, 0x5a, sizeof(filler));
+	if (tls_certificate_new(&cert, pki_certificate(pki), strlen(pki_certificate(pki)), &why))
+		tap_bail("certificate: %s", why);
+	start_keyd(pki);
+	end = new_answerer();
+	test_lengths(&end);
+	test_refused(&end);
+	test_crowd(&end);
+	keypipe_close(&end);
+	test_malformed();
+	test_ends();
+	tls_certificate_free(cert);
+	pki_free(pki);
+	return tap_done();
+}
