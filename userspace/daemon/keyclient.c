@@ -141,6 +141,9 @@ int keyclient_ask(struct keyclient *keys, struct conn *conn)
 {
 	if (keys->tail - keys->head == KEYCLIENT_QUEUE)
 		return -1;
+	/* few at once always have the same entries, which so are in the cache */
+	if (keys->head == keys->tail)
+		keys->head = keys->unsent = keys->tail = 0;
 	*entry(keys, keys->tail) = (struct keyclient_entry){ .conn = conn };
 	conn->key_waiting = true;
 	conn->key_number = keys->tail++;

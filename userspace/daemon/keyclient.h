@@ -27,7 +27,8 @@ struct keyclient {
 	ev_io room;			/* in the pipe of requests, when it is full */
 	struct ev_loop *loop;
 	struct keyclient_entry queue[KEYCLIENT_QUEUE];
-	uint32_t head, unsent, tail;	/* free-running; an entry's number is its request's */
+	/* an entry's number is its request's; from 0 again once none waits */
+	uint32_t head, unsent, tail;
 	/* the last request taken from the queue, and how much of it is in the pipe */
 	uint8_t request[KEYPIPE_REQUEST_MAX];
 	size_t len, written;
