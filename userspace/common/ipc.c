@@ -79,7 +79,7 @@ int ipc_receive(int end, struct ipc_message *message)
 		.msg_control = space.bytes,
 		.msg_controllen = sizeof(space.bytes),
 	};
-	struct ipc_message got;
+	struct ipc_message got = {0};
 	ssize_t n;
 
 	do {

@@ -6,7 +6,11 @@
 #include <limits.h>
 #include <unistd.h>
 
-#define PIPE_SIZE	(1 << 20)	/* each packet takes a page of it; what anybody may have */
+/*
+ * 64 packets, each of which takes a page: pipes count against what a user may
+ * have (pipe-user-pages-soft), and there are two for each worker.
+ */
+#define PIPE_SIZE	(1 << 18)
 
 _Static_assert(KEYPIPE_ANSWER_MAX <= PIPE_BUF, "an answer is one packet");
 
