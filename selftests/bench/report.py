@@ -34,7 +34,6 @@ BARS = [
     ("socket-send-256", "other-plain", "ktls-socket", 0.50),
     ("socket-sendfile-64k", "total", "ktls-socket", 0.90),
     ("growth-new", "total", "live-2", 1.05), ("growth-record", "total", "live-2", 1.05),
-    # Not nothing: a worker's ring of requests to keyd is gone through once before it is all there.
     ("growth-daemon", "total", "live-100", 1.02),
     ("growth-handover", "total", "live-2", 1.05), ("growth-handover", "total", 25000, 1.00),
 ]

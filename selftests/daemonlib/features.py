@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """OCSP stapling, and the certificates and sessions of a gate that connects."""
 
+import contextlib
 import re
 import signal
 import socket
@@ -8,8 +9,8 @@ import ssl
 import subprocess
 import time
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, echo, free_port, log_text, need, path,
-                            run, test, tmp, wait_until, write)
+from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, children, echo, free_port, idle, log_text,
+                            need, path, run, stopped, test, tmp, wait_until, write)
 from daemonlib.refusals import PAIR, USER, refused
 
 TIME = re.compile(rb"\x18\x0f(\d{14}Z)")    # GeneralizedTime in DER
@@ -113,18 +114,26 @@ def connects_with_a_certificate():
 
 
 @test
-def signs_a_long_transcript():
-    """In TLS 1.2 Ed25519 signs the messages themselves: here more than one packet to keyd holds."""
+def signs_long_transcripts():
+    """In TLS 1.2 Ed25519 signs the messages themselves: here three packets to keyd each, of which
+    there is room for 64 at once."""
+    crowd = 40
     signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "20")
-    write("wordy", "subjectAltName=DNS:localhost\nnsComment=" + 5000 * "x")
+    write("wordy", "subjectAltName=DNS:localhost\nnsComment=" + 9000 * "x")
     run("openssl", "x509", "-req", "-in", "one.csr", *signed, "-extfile", "wordy", "-out", "wordy.pem")
     run("openssl", "req", "-newkey", "ed25519", "-nodes", "-keyout", "ed.key", "-out", "ed.csr",
         "-subj", "/CN=ed")
     run("openssl", "x509", "-req", "-in", "ed.csr", *signed, "-out", "ed.pem")
     with TlsServer(ssl.TLSVersion.TLSv1_2, "ca.pem", "wordy.pem") as server, \
-            Gate("connect", server.address, "--ca=ca.pem", "--cert=ed.pem", "--key=ed.key") as gate:
-        through(gate)
-        need(server.names == ["ed"], "the server saw: %s" % server.names)
+            Gate("connect", server.address, "--ca=ca.pem", "--cert=ed.pem", "--key=ed.key",
+                 "--workers=1") as gate, contextlib.ExitStack() as opened:
+        with stopped(children(gate.keyd()[0])[0]):
+            plain = [opened.enter_context(gate.connect_plain()) for _ in range(crowd)]
+            wait_until(lambda: server.accepted == crowd, "all reach the server")
+            wait_until(idle(gate.workers()[0]), "the worker waits for keyd")
+        for connection in plain:
+            echo(connection)
+        need(server.names == crowd * ["ed"], "the server saw: %s" % server.names)
 
 
 def kinds_of(server, count):

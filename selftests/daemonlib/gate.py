@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What the tests of the daemon share: a private folder, certificates, a backend, a tlsgated."""
 
+import contextlib
 import os
 import select
+import signal
 import socket
 import ssl
 import subprocess
@@ -140,13 +142,14 @@ class TlsServer:
             self.context.verify_mode = ssl.CERT_REQUIRED
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.address = "localhost:%d" % self.listener.getsockname()[1]
-        self.sessions, self.names = [], []
+        self.sessions, self.names, self.accepted = [], [], 0
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
         try:
             while True:
                 connection, _ = self.listener.accept()
+                self.accepted += 1
                 threading.Thread(target=self.one, args=(connection,), daemon=True).start()
         except OSError:
             pass
@@ -197,6 +200,29 @@ def name_of(pid):
             return file.read().strip()
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def idle(pid):
+    """A condition: pid has not run since it was last looked at."""
+    last = None
+
+    def still():
+        nonlocal last
+        before = last
+        with open("/proc/%d/schedstat" % pid) as file:
+            last = file.read()
+        return last == before
+
+    return still
 
 
 class Gate:

@@ -13,8 +13,8 @@ import subprocess
 import threading
 
 from daemonlib.gate import (DEADLINE, Backend, Gate, Skip, children, echo, free_port, log_text,
-                            make_rsa_certificate, name_of, need, path, run, start, test, tmp,
-                            wait_until, write)
+                            make_rsa_certificate, name_of, need, path, run, start, stopped,
+                            test, tmp, wait_until, write)
 
 
 @test
@@ -123,31 +123,53 @@ def taken(port):
 
 @test
 def a_crowd_waits_for_its_key():
-    """More than the pipe to the answerer has room for, of whom a third leaves meanwhile."""
-    crowd = 400
-    with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
-        answerer = children(gate.keyd()[0])[0]
-        os.kill(answerer, signal.SIGSTOP)
-        clients = [Hello(gate) for _ in range(crowd)]
-        wait_until(lambda: taken(gate.port) == crowd, "%d of %d are taken" % (taken(gate.port), crowd))
-        for client in clients[::3]:
-            client.socket.close()
-        os.kill(answerer, signal.SIGCONT)
-        for i, client in enumerate(clients):
-            if i % 3:
-                client.finish()
+    """More than the pipe to the answerer has room for, after as many whose time was up meanwhile."""
+    crowd = 200
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--workers=1", "--handshake-timeout=4s") as gate:
+        with stopped(children(gate.keyd()[0])[0]):
+            late = [Hello(gate) for _ in range(crowd)]
+            for client in late:
+                while client.socket.recv(65536):
+                    pass
                 client.socket.close()
+            clients = [Hello(gate) for _ in range(crowd)]
+            wait_until(lambda: taken(gate.port) == crowd, "all are taken")
+        for client in clients:
+            client.finish()
+        with gate.connect() as connection:
+            echo(connection)
+        need("no more answers" not in log_text(), log_text())
+
+
+def only_answerer(gate):
+    """The one of a gate with one worker; None while there is none, or a defunct one beside it."""
+    pids = children(gate.keyd()[0])
+    return pids[0] if len(pids) == 1 else None
 
 
 @test
 def dead_worker_is_replaced():
     with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
-        old = gate.workers()
+        old, answerer = gate.workers(), only_answerer(gate)
         os.kill(old[0], signal.SIGKILL)
         wait_until(lambda: gate.workers() and gate.workers() != old, "another worker")
         with gate.connect() as connection:
             echo(connection)
         need("died: signal 9" in log_text(), "a line in the log")
+        wait_until(lambda: only_answerer(gate) not in (None, answerer), "the old answerer ends")
+
+
+@test
+def dead_answerer_takes_its_worker_along():
+    with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
+        old, answerer = gate.workers(), only_answerer(gate)
+        os.kill(answerer, signal.SIGKILL)
+        wait_until(lambda: gate.workers() and gate.workers() != old, "another worker")
+        wait_until(lambda: only_answerer(gate) not in (None, answerer), "another answerer")
+        with gate.connect() as connection:
+            echo(connection)
+        need("no more answers from keyd: it is gone" in log_text(), log_text())
 
 
 @test
@@ -216,6 +238,7 @@ class ConfigGate(Gate):
 @test
 def reload_changes_the_certificate_and_drops_nothing():
     with Backend().echo() as backend, ConfigGate(backend.address) as gate:
+        old = [*gate.keyd(), *children(gate.keyd()[0])]
         before = gate.connect()
         need(peer_name(before) == "one", "first certificate")
         config(gate.port, backend.address, "two")
@@ -226,6 +249,8 @@ def reload_changes_the_certificate_and_drops_nothing():
         echo(before)
         before.unwrap()
         wait_until(lambda: len(gate.workers()) == 2, "the old workers end")
+        wait_until(lambda: not any(os.path.exists("/proc/%d" % pid) for pid in old),
+                   "and so do their keyd and answerers")
 
 
 @test

@@ -87,10 +87,13 @@ int ipc_receive(int end, struct ipc_message *message)
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
-	if (n == 0)
-		return 0;
 
+	/* an empty packet, which looks like the end, may carry some, too */
 	got.fd_count = passed_fds(&msg, got.fds);
+	if (n == 0) {
+		ipc_close(&got);
+		return 0;
+	}
 	if ((size_t)n < sizeof(packet) || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
 	    packet.version != IPC_VERSION || packet.type == IPC_NONE || packet.type >= IPC_TYPES) {
 		ipc_close(&got);

@@ -20,7 +20,7 @@ int main(int argc, char **argv)
 	}
 	/* before anything is dropped: libcrypto reads its configuration now */
 	if (tls_crypto_init()) {
-		log_error("libcrypto cannot be set up: check its configuration (openssl.cnf)");
+		log_error("cryptography cannot be set up: check libcrypto's configuration (openssl.cnf)");
 		settings_free(options.settings);
 		return 1;
 	}

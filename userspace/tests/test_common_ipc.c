@@ -69,27 +69,38 @@ static void test_malformed(void)
 		       ipc_receive(ends[1], &message) == -EPROTO, "refused: %s", bad_cases[i].what);
 }
 
-static void test_too_many_descriptors(void)
+/* What ipc_receive() says of a packet of so many bytes with so many descriptors. */
+static int receive_with(size_t len, size_t count)
 {
 	uint8_t packet[] = { 3, 0, IPC_NEW_WORKER, 0 };
 	union {
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(3 * sizeof(int))];
 	} space = { .head = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
-			      .cmsg_len = CMSG_LEN(3 * sizeof(int)) } };
-	struct iovec iov = { packet, sizeof(packet) };
+			      .cmsg_len = CMSG_LEN(count * sizeof(int)) } };
+	struct iovec iov = { packet, len };
 	const struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &space,
-				    .msg_controllen = sizeof(space) };
-	int before = dup(ends[0]), after, i;
+				    .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
 	struct ipc_message message;
 
+	for (size_t i = 0; i < count; i++)
+		memcpy(CMSG_DATA(&space.head) + i * sizeof(int), &ends[0], sizeof(int));
+	if (sendmsg(ends[0], &msg, 0) != (ssize_t)len)
+		tap_bail("sendmsg: %s", strerror(errno));
+	return ipc_receive(ends[1], &message);
+}
+
+/* Refused messages leave no descriptor behind. */
+static void test_unwanted_descriptors(void)
+{
+	int before = dup(ends[0]), after;
+
 	close(before);
-	for (i = 0; i < 3; i++)
-		memcpy(CMSG_DATA(&space.head) + (size_t)i * sizeof(int), &ends[0], sizeof(int));
-	tap_ok(sendmsg(ends[0], &msg, 0) == sizeof(packet) &&
-	       ipc_receive(ends[1], &message) == -EPROTO, "refused: three descriptors");
+	tap_equal(receive_with(4, 3), -EPROTO, "refused: three descriptors");
+	tap_equal(receive_with(3, 2), -EPROTO, "refused: two with a short message");
+	tap_equal(receive_with(0, 2), 0, "two with an empty packet are as an end");
 	after = dup(ends[0]);
-	tap_ok(after == before, "and none of them stays open");
+	tap_equal(after, before, "and none of them stays open");
 	close(after);
 }
 
@@ -111,7 +122,7 @@ int main(void)
 	test_round_trip();
 	test_descriptors();
 	test_malformed();
-	test_too_many_descriptors();
+	test_unwanted_descriptors();
 	test_end();
 	return tap_done();
 }

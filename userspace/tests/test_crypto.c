@@ -234,6 +234,30 @@ static void test_group(const struct tls_group *group)
 	tls_kex_free(kex);
 }
 
+/* RFC 7748 section 6.1, as Bob, who answers; the top bit of a share is not looked at (section 5). */
+static void test_x25519_vector(void)
+{
+	const struct tls_slice bob = tap_hex(
+		"5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb");
+	const struct tls_slice alice[] = {
+		tap_hex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"),
+		tap_hex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4eea"),
+	};
+	const struct tls_group *group = tls_group_find(TLS_GROUP_X25519);
+	uint8_t answer[TLS_MAX_SHARE], secret[TLS_MAX_SHARED_SECRET];
+	struct tls_kex *kex;
+
+	for (size_t i = 0; i < 2; i++) {
+		must(tls_kex_accept(&kex, group, alice[i], bob.p, answer), "accept");
+		tap_bytes(answer, 32, "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
+			  "x25519: public key");
+		must(tls_kex_agree(kex, secret), "agree");
+		tap_bytes(secret, 32, "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742",
+			  "x25519: secret%s", i ? ", top bit set" : "");
+		tls_kex_free(kex);
+	}
+}
+
 /* Both ways of receiving a share must refuse it. */
 static void check_refused(uint16_t id, const char *hex, const char *what)
 {
@@ -371,6 +395,7 @@ int main(void)
 	for (int i = 0; i < TLS_AEAD_COUNT; i++)
 		test_aead_reuse(i);
 	test_groups();
+	test_x25519_vector();
 	test_bad_points();
 	test_names();
 	test_suites();

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/ipc.h"
@@ -21,6 +22,7 @@
 #define SHORT		32		/* bytes to sign */
 
 static struct tls_certificate *cert;
+static pid_t keyd;
 static int control;			/* keyd's */
 static uint8_t filler[TLS_MAX_KEY_REQUEST + 1];
 
@@ -47,8 +49,8 @@ static void start_keyd(const struct pki *pki)
 	struct ipc_message message;
 	bool up;
 
-	up = keyd_start(&gate, 1, &who, &control) > 0 && ipc_receive(control, &message) == 1 &&
-	     message.type == IPC_READY;
+	keyd = keyd_start(&gate, 1, &who, &control);
+	up = keyd > 0 && ipc_receive(control, &message) == 1 && message.type == IPC_READY;
 	(void)unlink(key);
 	if (!up)
 		tap_bail("keyd does not start");
@@ -215,6 +217,8 @@ static void test_ends(void)
 	close(end.in);
 	end = new_answerer();
 	close(control);
+	if (waitpid(keyd, NULL, 0) != keyd)
+		tap_bail("keyd: %s", strerror(errno));
 	tap_ok(send_all(end.out, &(struct keypipe_request){0}, 0) &&
 	       wait_answer(end.in, answer) == sizeof(struct keypipe_answer),
 	       "an answerer outlives keyd");

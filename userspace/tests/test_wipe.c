@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "engine/conn.h"
+#include "engine/crypto.h"
 #include "pair.h"
 #include "tap.h"
 
@@ -161,6 +162,38 @@ static void one_failure(const char *what, const struct pair_options *options)
 	expect_gone(when, false);
 }
 
+/* An X25519 key, which the library that multiplies with it works on as it is, and a secret. */
+static void key_exchange(const char *what, bool refused)
+{
+	/* of order 8, RFC 7748: no secret comes of it */
+	static const uint8_t zero[32];
+	const struct tls_group *x25519 = tls_group_find(TLS_GROUP_X25519);
+	uint8_t share[TLS_MAX_SHARE], answer[TLS_MAX_SHARE], secret[TLS_MAX_SHARED_SECRET];
+	uint8_t random[TLS_KEX_RANDOM_LEN];
+	struct tls_kex *peer, *kex;
+	char when[80];
+
+	secret_count = 0;
+	if (tls_kex_initiate(&peer, x25519, share) || tls_random(random, sizeof(random)))
+		tap_bail("no key");
+	/* from where no bit is set or cleared */
+	remember("the private key", random + 8);
+	if (tls_kex_accept(&kex, x25519, (struct tls_slice){ refused ? zero : share, 32 }, random,
+			   answer))
+		tap_bail("no answer");
+	tls_wipe(random, sizeof(random));
+	tap_ok(scan(&secrets[0]) > 0, "%s: the scan finds the key", what);
+	if (!!tls_kex_agree(kex, secret) != refused)
+		tap_bail("agreement");
+	if (!refused)
+		remember("the secret", secret);
+	tls_wipe(secret, sizeof(secret));
+	tls_kex_free(kex);
+	snprintf(when, sizeof(when), "%s, after it", what);
+	expect_gone(when, false);
+	tls_kex_free(peer);
+}
+
 int main(void)
 {
 	static const struct pair_options tls13 = { .event = take_secret };
@@ -197,6 +230,8 @@ int main(void)
 	one_connection("TLS 1.2 with RSA key exchange", &rsa);
 	one_connection("TLS 1.3, resumed", &resumed13);
 	one_connection("TLS 1.2, resumed", &resumed12);
+	key_exchange("X25519", false);
+	key_exchange("X25519, share refused", true);
 	one_failure("TLS 1.3, certificate refused", &untrusted);
 	one_failure("TLS 1.3, client's key refused", &unsigned13);
 	one_failure("TLS 1.2, client's key refused", &unsigned12);
