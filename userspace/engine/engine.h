@@ -64,7 +64,7 @@ enum tls_role {
 
 enum tls_local_error {
 	TLS_ERR_NO_MEMORY = TLS_ERR_LOCAL + 1,
-	TLS_ERR_LIBRARY,		/* libcrypto refused what it should not */
+	TLS_ERR_LIBRARY,		/* libcrypto or libsodium refused what it should not */
 	TLS_ERR_ARGUMENT,		/* the caller's: bad name, bad list, bad PEM... */
 	TLS_ERR_STATE,			/* the caller's: call not allowed now */
 	TLS_ERR_SPACE,			/* caller's buffer or our input limit too small */

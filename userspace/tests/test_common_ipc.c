@@ -30,7 +30,7 @@ static void test_descriptors(void)
 	char byte = 0;
 
 	if (pipe(pipes))
-		return;
+		tap_bail("pipe: %s", strerror(errno));
 	ret = ipc_send(ends[0], IPC_NEW_WORKER, pipes, 2);
 	close(pipes[0]);
 	close(pipes[1]);

@@ -165,7 +165,7 @@ static void one_failure(const char *what, const struct pair_options *options)
 /* An X25519 key, which the library that multiplies with it works on as it is, and a secret. */
 static void key_exchange(const char *what, bool refused)
 {
-	/* of order 8, RFC 7748: no secret comes of it */
+	/* of small order: no secret comes of it (RFC 7748 section 6.1) */
 	static const uint8_t zero[32];
 	const struct tls_group *x25519 = tls_group_find(TLS_GROUP_X25519);
 	uint8_t share[TLS_MAX_SHARE], answer[TLS_MAX_SHARE], secret[TLS_MAX_SHARED_SECRET];
