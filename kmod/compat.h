@@ -21,6 +21,13 @@
 #define TG_RECVMSG_ARGS struct sock *sk, struct msghdr *msg, size_t len, int flags, int *addr_len
 #endif
 
+/* 6.19: addresses of a socket's calls are of no known size. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+#define TG_SOCKADDR struct sockaddr_unsized
+#else
+#define TG_SOCKADDR struct sockaddr
+#endif
+
 /* Exported still, but newer kernels keep these declarations to themselves. */
 struct sock *unix_peer_get(struct sock *sk);
 long unix_inq_len(struct sock *sk);
@@ -44,6 +51,20 @@ long unix_inq_len(struct sock *sk);
 #include <linux/unaligned.h>
 #else
 #include <asm/unaligned.h>
+#endif
+
+/* 6.10: accept's arguments are one. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+#define TG_ACCEPT_ARGS struct socket *sock, struct socket *newsock, struct proto_accept_arg *arg
+#else
+#define TG_ACCEPT_ARGS struct socket *sock, struct socket *newsock, int flags, bool kern
+#endif
+
+/* 6.7: a socket's own calls may see to SOL_SOCKET. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#define tg_refuse_sol_socket(sock) set_bit(SOCK_CUSTOM_SOCKOPT, &(sock)->flags)
+#else
+#define tg_refuse_sol_socket(sock) do { } while (0)
 #endif
 
 /* 6.7: shrinkers are allocated. */
@@ -103,15 +124,6 @@ static inline ssize_t tg_tcp_send_bvecs(struct sock *sk, struct bio_vec *bv, uns
 #define tg_copy_page_to_iter copy_page_to_iter
 #define tg_splice_by_copy copy_splice_read
 
-static inline ssize_t tg_sock_send_bvecs(struct socket *sock, struct bio_vec *bv, unsigned int nr,
-					 size_t len, int flags)
-{
-	struct msghdr msg = { .msg_flags = flags | MSG_SPLICE_PAGES };
-
-	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, bv, nr, len);
-	return sock_sendmsg(sock, &msg);
-}
-
 #else
 
 /* The answer went to the caller's memory here, and not by way of sk_ioctl(). */
@@ -156,26 +168,39 @@ static inline ssize_t tg_tcp_send_bvecs(struct sock *sk, struct bio_vec *bv, uns
 	return sent;
 }
 
-static inline ssize_t tg_sock_send_bvecs(struct socket *sock, struct bio_vec *bv, unsigned int nr,
-					 size_t len, int flags)
+#endif
+
+/* 6.2: sockets that do not hold their namespace are tracked, too. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define __netns_tracker_free(net, tracker, held) \
+	do { if (held) netns_tracker_free(net, tracker); } while (0)
+#define __netns_tracker_alloc(net, tracker, held, gfp) do { } while (0)
+#endif
+
+/* They hold its memory: taken over by stable kernels, so that Kbuild looks for it. */
+#ifdef TG_NET_PASSIVE
+
+#define tg_net_passive_inc net_passive_inc
+#define tg_net_refcnt_upgrade sk_net_refcnt_upgrade
+
+#else
+
+#define tg_net_passive_inc(net) do { } while (0)
+
+static inline void tg_net_refcnt_upgrade(struct sock *sk)
 {
-	ssize_t sent = 0, ret;
+	struct net *net = sock_net(sk);
 
-	for (; sent < len; bv++) {
-		size_t part = min_t(size_t, bv->bv_len, len - sent);
-
-		ret = kernel_sendpage(sock, bv->bv_page, bv->bv_offset, part,
-				      sent + part < len ? flags | MSG_MORE | MSG_SENDPAGE_NOTLAST
-							: flags);
-		if (ret < 0)
-			return sent ?: ret;
-		sent += ret;
-		if (ret < part)
-			break;
-	}
-	return sent;
+	__netns_tracker_free(net, &sk->ns_tracker, false);
+	sk->sk_net_refcnt = 1;
+	get_net_track(net, &sk->ns_tracker, GFP_KERNEL);
+	sock_inuse_add(net, 1);
 }
 
 #endif
+
+/* Descriptors that wait in a UNIX socket's queue. */
+#include <net/af_unix.h>
+#define tg_unix_fds(sk) atomic_read(&unix_sk(sk)->scm_stat.nr_fds)
 
 #endif /* TG_COMPAT_H */

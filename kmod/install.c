@@ -5,6 +5,7 @@
 
 #include "genl.h"
 #include "netlink.h"
+#include "own.h"
 #include "relay.h"
 #include "ulp.h"
 
@@ -153,70 +154,44 @@ static int parse_session_new(struct genl_info *info, struct session_new *new)
 	if (IS_ERR(sock))
 		return PTR_ERR(sock);
 	new->plain = sock;
-	new->in.relay_follows = true;
 	return 0;
 }
 
 /* The sentence is the core's; the attribute it is about, ours to name. */
-static int refuse_install(struct genl_info *info, enum tlsgate_reason reason, int err)
+static int refuse(struct genl_info *info, const struct tg_refusal *no, int err)
 {
 	static const u8 about[__TLSGATE_REASON_MAX] = {
 		[TLSGATE_REASON_REFUSED_FD]	= TLSGATE_A_FD,
 		[TLSGATE_REASON_REFUSED_STATE]	= TLSGATE_A_FD,
 		[TLSGATE_REASON_REFUSED_ULP]	= TLSGATE_A_FD,
+		[TLSGATE_REASON_REFUSED_BUSY]	= TLSGATE_A_FD,
 		[TLSGATE_REASON_REFUSED_SUITE]	= TLSGATE_A_SUITE,
 	};
+	u8 attr = no->plain ? TLSGATE_A_RELAY_FD : about[no->reason];
 
-	if (about[reason])
-		NL_SET_BAD_ATTR(info->extack, info->attrs[about[reason]]);
-	return tg_netlink_refuse(info, reason, err);
+	if (attr)
+		NL_SET_BAD_ATTR(info->extack, info->attrs[attr]);
+	return tg_netlink_refuse(info, no->reason, err);
 }
 
-static int refuse_relay(struct genl_info *info, enum tlsgate_reason reason, int err)
-{
-	NL_SET_BAD_ATTR(info->extack, info->attrs[TLSGATE_A_RELAY_FD]);
-	return tg_netlink_refuse(info, reason, err);
-}
-
-static struct tg_relay *prepare_relay(struct genl_info *info, struct socket *tls,
-				      struct socket *plain)
-{
-	enum tlsgate_reason reason = TLSGATE_REASON_NONE;
-	struct tg_relay *r;
-
-	r = tg_relay_prepare(tls, plain, parse_idle_timeout(info), info->extack, &reason);
-	if (IS_ERR(r))
-		refuse_relay(info, reason, PTR_ERR(r));
-	return r;
-}
-
-/* Both steps of SESSION_NEW.  On success the session comes with a reference. */
+/* On success the session comes with a reference. */
 static int install(struct genl_info *info, const struct session_new *new, struct tg_session **out)
 {
-	enum tlsgate_reason reason = TLSGATE_REASON_NONE;
+	struct tg_refusal no = { .extack = info->extack };
 	struct tg_relay *r = NULL;
 	int err;
 
 	if (new->plain) {
-		r = prepare_relay(info, new->tls, new->plain);
+		r = tg_relay_prepare(new->tls, new->plain, parse_idle_timeout(info), &no);
 		if (IS_ERR(r))
-			return PTR_ERR(r);
+			return refuse(info, &no, PTR_ERR(r));
 	}
-	err = tg_ulp_install(new->tls, &new->in, info->extack, &reason, out);
-	if (err) {
-		if (r)
-			tg_relay_discard(r);
-		return refuse_install(info, reason, err);
-	}
-	if (!r)
-		return 0;
-	err = tg_relay_start(r, info->extack, &reason);
+	err = tg_ulp_install(new->tls, &new->in, r, &no, out);
 	if (!err)
 		return 0;
-	/* Nobody holds what is needed to go on: better no connection than half a gate. */
-	tg_session_close(*out, TLSGATE_CLOSE_RESET);
-	tg_session_put(*out);
-	return refuse_relay(info, reason, err);
+	if (r)
+		tg_relay_discard(r);
+	return refuse(info, &no, err);
 }
 
 static int install_and_reply(struct genl_info *info, const struct session_new *new)
@@ -281,13 +256,13 @@ static struct socket *session_socket(struct tg_session *s)
 	if (sock && !(sock->file && tg_file_tryget(sock->file)))
 		sock = NULL;
 	read_unlock_bh(&sk->sk_callback_lock);
-	sock_put(sk);
+	tg_session_drop_sk(sk);
 	return sock;
 }
 
 static int relay_start(struct genl_info *info, struct tg_session *s, struct socket *plain)
 {
-	enum tlsgate_reason reason = TLSGATE_REASON_NONE;
+	struct tg_refusal no = { .extack = info->extack };
 	struct socket *tls = session_socket(s);
 	struct tg_relay *r;
 	int err;
@@ -296,16 +271,10 @@ static int relay_start(struct genl_info *info, struct tg_session *s, struct sock
 		GENL_SET_ERR_MSG(info, "the session has ended");
 		return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN);
 	}
-	r = prepare_relay(info, tls, plain);
-	if (IS_ERR(r)) {
-		err = PTR_ERR(r);
-	} else {
-		err = tg_relay_start(r, info->extack, &reason);
-		if (err)
-			refuse_relay(info, reason, err);
-	}
+	r = tg_relay_prepare(tls, plain, parse_idle_timeout(info), &no);
+	err = IS_ERR(r) ? PTR_ERR(r) : tg_relay_start(r, &no);
 	sockfd_put(tls);
-	return err;
+	return err ? refuse(info, &no, err) : 0;
 }
 
 int tg_netlink_relay_new(struct sk_buff *skb, struct genl_info *info)

@@ -2,9 +2,11 @@
 /* tlsgate: TLS record layer and relay in the kernel, keyed over generic netlink. */
 #include <linux/init.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <net/tcp.h>
 
 #include "genl.h"
+#include "own.h"
 #include "relay.h"
 #include "session.h"
 #include "ulp.h"
@@ -13,6 +15,9 @@ static int __init tg_init(void)
 {
 	int err;
 
+	err = tg_own_init();
+	if (err)
+		return err;
 	err = tg_pages_init();
 	if (err)
 		return err;
@@ -48,6 +53,8 @@ static void __exit tg_exit(void)
 	tg_relay_exit();
 	tg_session_exit();
 	tg_pages_exit();
+	/* A sender of AF_UNIX, preempted between loading our callback and running it. */
+	synchronize_rcu_tasks();
 }
 
 module_init(tg_init);

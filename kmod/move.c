@@ -57,6 +57,30 @@ static int tg_relay_open_batch(struct tg_relay *r)
 	return ret;
 }
 
+/* Either past the socket's calls, which refuse.  Bytes taken or -errno. */
+static ssize_t tg_relay_send_tcp(struct sock *plain, struct tg_frags *f)
+{
+	ssize_t ret;
+
+	lock_sock(plain);
+	/* Of ICMP, which its holder asked for (IP_RECVERR): TCP goes on, untold. */
+	if (plain->sk_state != TCP_CLOSE)
+		sock_error(plain);
+	ret = tg_tcp_send_bvecs(plain, &f->bv[f->head], f->tail - f->head, f->bytes,
+				MSG_DONTWAIT | MSG_NOSIGNAL);
+	release_sock(plain);
+	return ret;
+}
+
+static ssize_t tg_relay_send_unix(const struct tg_relay *r, struct tg_frags *f)
+{
+	/* Without MSG_SPLICE_PAGES, that is before 6.5, it copies. */
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_SPLICE_PAGES };
+
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, &f->bv[f->head], f->tail - f->head, f->bytes);
+	return r->family->base_ops->sendmsg(r->plain, &msg, f->bytes);
+}
+
 /* 0: all of it was taken; -EAGAIN; or the plain socket is broken. */
 static int tg_relay_deliver(struct tg_relay *r)
 {
@@ -65,11 +89,7 @@ static int tg_relay_deliver(struct tg_relay *r)
 	ssize_t ret;
 
 	while (!tg_frags_empty(f)) {
-		/* Of ICMP, which an owner asked for (IP_RECVERR): TCP goes on, untold. */
-		if (tg_is_tcp(plain) && READ_ONCE(plain->sk_state) != TCP_CLOSE)
-			sock_error(plain);
-		ret = tg_sock_send_bvecs(r->plain, &f->bv[f->head], f->tail - f->head, f->bytes,
-					 MSG_DONTWAIT | MSG_NOSIGNAL);
+		ret = tg_is_tcp(plain) ? tg_relay_send_tcp(plain, f) : tg_relay_send_unix(r, f);
 		if (ret <= 0)
 			return ret ?: -EAGAIN;
 		tg_frags_consume(f, ret);
@@ -110,7 +130,7 @@ static bool tg_relay_open_round(struct tg_relay *r)
 		return false;
 	}
 	if (!r->open_done) {
-		kernel_sock_shutdown(r->plain, SHUT_WR);
+		tg_plain_shutdown(r);
 		WRITE_ONCE(r->open_done, true);
 		WRITE_ONCE(r->active, jiffies);
 		tg_relay_finish_if_done(r);
@@ -180,14 +200,15 @@ static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock 
 }
 
 /* TLS socket locked.  The same from a UNIX socket, whose buffers cannot be looked into. */
-static int tg_relay_seal_unix(struct tg_session *s, struct sock *sk, struct socket *plain)
+static int tg_relay_seal_unix(const struct tg_relay *r, struct sock *sk)
 {
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
+	struct tg_session *s = r->session;
 	struct tg_frags *f = &s->tx.pending;
 	struct tg_tx_record rec;
 	struct bio_vec bv[TG_RECORD_FRAGS];
 	unsigned int n = 0;
-	long avail = unix_inq_len(plain->sk);
+	long avail = unix_inq_len(r->plain->sk);
 	u32 len, left, at;
 	int ret;
 
@@ -209,9 +230,10 @@ static int tg_relay_seal_unix(struct tg_session *s, struct sock *sk, struct sock
 	iov_iter_bvec(&msg.msg_iter, ITER_DEST, bv, n, len);
 	/* A call stops behind descriptors, which are closed, and at an urgent byte. */
 	do {
-		ret = sock_recvmsg(plain, &msg, MSG_DONTWAIT);
+		ret = r->family->base_ops->recvmsg(r->plain, &msg, msg_data_left(&msg),
+						   MSG_DONTWAIT);
 	} while (ret > 0 && msg_data_left(&msg));
-	/* Somebody else who holds the socket has read from it as well. */
+	/* Nobody else reads from it: its queue is not what it said. */
 	if (ret <= 0) {
 		tg_tx_abandon(s, &rec);
 		return -EIO;
@@ -271,7 +293,7 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 	}
 	do {
 		ret = tcp ? tg_relay_seal_tcp(r->session, sk, plain, sealed)
-			  : tg_relay_seal_unix(r->session, sk, r->plain);
+			  : tg_relay_seal_unix(r, sk);
 		if (ret > 0)
 			sealed += ret;
 	} while (ret > 0 && ++n < TG_RELAY_SEAL_BATCH);

@@ -43,15 +43,12 @@ struct socket *tg_netlink_socket(struct genl_info *info, int attr)
 /* A session with a reference, or NULL: the socket may be of any kind, with any ULP. */
 static struct tg_session *session_of(const struct sock *sk)
 {
-	const struct tcp_ulp_ops *ulp;
-	struct tg_session *s = NULL;
+	struct tg_session *s;
 
 	if (!sk_is_tcp(sk))
 		return NULL;
 	rcu_read_lock();
-	ulp = READ_ONCE(inet_csk(sk)->icsk_ulp_ops);
-	if (ulp && ulp->owner == THIS_MODULE)
-		s = tg_session_from_sk(sk);
+	s = tg_session_of(sk);
 	if (s && !refcount_inc_not_zero(&s->ref))
 		s = NULL;
 	rcu_read_unlock();
@@ -140,7 +137,7 @@ static int report(struct sk_buff *skb, struct tg_session *s, u32 portid, u32 seq
 	hdr = genlmsg_put(skb, portid, seq, &tg_genl_family, flags, TLSGATE_CMD_SESSION_GET);
 	if (hdr)
 		err = tg_report_session(skb, s, sk);
-	sock_put(sk);
+	tg_session_drop_sk(sk);
 	if (err) {
 		if (hdr)
 			genlmsg_cancel(skb, hdr);
@@ -211,6 +208,25 @@ int tg_netlink_session_dump(struct sk_buff *skb, struct netlink_callback *cb)
 
 /* ---- changing and ending sessions ---------------------------------------------------- */
 
+/* Says why a session was left as it is. */
+static void tell_unchanged(struct genl_info *info, int err)
+{
+	switch (err) {
+	case -EOPNOTSUPP:
+		GENL_SET_ERR_MSG(info, "TLS 1.2 has no KeyUpdate: use TLS 1.3");
+		break;
+	case -EAGAIN:
+		GENL_SET_ERR_MSG(info, "an earlier KeyUpdate is unsent: wait for the peer to read");
+		break;
+	case -EBUSY:
+		GENL_SET_ERR_MSG(info, "somebody is in a call on the session's socket: try again");
+		break;
+	case -ENOTCONN:
+		GENL_SET_ERR_MSG(info, "the session has ended, or sends no more");
+		break;
+	}
+}
+
 static int set_options(struct genl_info *info, struct tg_session *s)
 {
 	struct nlattr *idle = info->attrs[TLSGATE_A_IDLE_TIMEOUT];
@@ -225,8 +241,7 @@ static int set_options(struct genl_info *info, struct tg_session *s)
 	}
 	if (!err) {
 		err = tg_ulp_set(s, record_size, padding);
-		if (err)
-			GENL_SET_ERR_MSG(info, "the session has ended");
+		tell_unchanged(info, err);
 	}
 	return err;
 }
@@ -252,17 +267,7 @@ int tg_netlink_session_rekey(struct sk_buff *skb, struct genl_info *info)
 		return PTR_ERR(s);
 	err = tg_session_rekey(s);
 	tg_session_put(s);
-	switch (err) {
-	case -EOPNOTSUPP:
-		GENL_SET_ERR_MSG(info, "TLS 1.2 has no KeyUpdate: use TLS 1.3");
-		break;
-	case -EAGAIN:
-		GENL_SET_ERR_MSG(info, "an earlier KeyUpdate is unsent: wait for the peer to read");
-		break;
-	case -ENOTCONN:
-		GENL_SET_ERR_MSG(info, "the session has ended, or sends no more");
-		break;
-	}
+	tell_unchanged(info, err);
 	return err;
 }
 
@@ -276,8 +281,7 @@ int tg_netlink_session_del(struct sk_buff *skb, struct genl_info *info)
 		return PTR_ERR(s);
 	err = tg_session_close(s, how ? nla_get_u8(how) : TLSGATE_CLOSE_NOTIFY);
 	tg_session_put(s);
-	if (err)
-		GENL_SET_ERR_MSG(info, "the session has ended already");
+	tell_unchanged(info, err);
 	return err;
 }
 

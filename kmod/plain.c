@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The plain socket of a relay: what it must be, its callbacks, its reset. */
+/* The plain socket of a relay: what it must be, its callbacks, its end. */
+#include <linux/module.h>
 #include <linux/netlink.h>
 #include <net/af_unix.h>
 #include <net/tcp.h>
@@ -31,30 +32,42 @@ static bool tg_plain_leads_to(const struct sock *from, const struct sock *to)
 	return from->sk_daddr == to->sk_rcv_saddr;
 }
 
-int tg_plain_check(struct socket *tls, struct socket *plain,
-		   struct netlink_ext_ack *extack, enum tlsgate_reason *reason)
+static bool tg_plain_is_stream(const struct sock *sk)
 {
-	struct sock *sk = plain->sk;
-	bool tcp = (sk->sk_family == AF_INET || sk->sk_family == AF_INET6) &&
-		   sk->sk_protocol == IPPROTO_TCP;
+	return sk->sk_type == SOCK_STREAM &&
+	       (sk->sk_family == AF_UNIX || (sk_is_inet(sk) && sk->sk_protocol == IPPROTO_TCP));
+}
 
-	if (plain == tls || sk->sk_type != SOCK_STREAM || !(tcp || sk->sk_family == AF_UNIX))
-		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_FD, -EOPNOTSUPP,
+static bool tg_plain_connected(const struct sock *sk)
+{
+	int state = READ_ONCE(sk->sk_state);
+
+	return state == TCP_ESTABLISHED || (tg_is_tcp(sk) && state == TCP_CLOSE_WAIT);
+}
+
+int tg_plain_check(const struct socket *tls, const struct socket *plain, struct tg_refusal *no)
+{
+	const struct sock *sk = plain->sk;
+
+	no->plain = true;
+	if (plain == tls || !tg_plain_is_stream(sk))
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, -EOPNOTSUPP,
 				 "relay fd is not a plain TCP or UNIX stream socket: give a connected one");
-	if (tcp ? !((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT))
-		: sk->sk_state != TCP_ESTABLISHED)
-		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
+	if (!tg_plain_connected(sk))
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
 				 "relay socket is not connected: connect it first");
 	if (!net_eq(sock_net(sk), sock_net(tls->sk)))
-		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_NETNS, -EXDEV,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_NETNS, -EXDEV,
 				 "relay socket is of another network namespace: use one of the TLS socket's");
-	if (sk->sk_user_data || (tcp && inet_csk(sk)->icsk_ulp_ops))
-		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
+	if (rcu_access_pointer(sk->sk_user_data) || !tg_family_of(plain) ||
+	    (tg_is_tcp(sk) && (inet_csk(sk)->icsk_ulp_ops || tcp_sk(sk)->repair)))
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
 				 "relay socket has a ULP or is in a relay already: give a plain one");
 	/* Its bytes would go round, with nobody at either end to stop them. */
-	if (tcp && tg_plain_leads_to(sk, tls->sk) && tg_plain_leads_to(tls->sk, sk))
-		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_FD, -ELOOP,
+	if (tg_is_tcp(sk) && tg_plain_leads_to(sk, tls->sk) && tg_plain_leads_to(tls->sk, sk))
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, -ELOOP,
 				 "relay socket is the other end of the TLS socket's connection: give one that leads elsewhere");
+	no->plain = false;
 	return 0;
 }
 
@@ -63,11 +76,18 @@ bool tg_plain_waits(const struct sock *sk)
 	return !tg_is_tcp(sk) || tg_queue_len(sk) || (sk->sk_shutdown & RCV_SHUTDOWN);
 }
 
-/* --- callbacks: any context ------------------------------------------------ */
+/*
+ * --- callbacks: any context; for TCP the socket's spinlock is held ---------------
+ *
+ * Once the relay is dead they do nothing: the socket stays the module's, and
+ * whoever watches it is not to be woken for what it cannot do.
+ */
 
 static struct tg_relay *tg_plain_relay(const struct sock *sk)
 {
-	return rcu_dereference_sk_user_data(sk);
+	struct tg_relay *r = rcu_dereference_sk_user_data(sk);
+
+	return r && !tg_relay_dead(r) ? r : NULL;
 }
 
 static void tg_plain_data_ready(struct sock *sk)
@@ -107,14 +127,23 @@ static void tg_plain_state_change(struct sock *sk)
 	rcu_read_unlock();
 }
 
+/* A ULP without .clone: nothing of it passes to a child, and no other ULP gets in. */
+static struct tcp_ulp_ops tg_plain_ulp = {
+	.name	= "tlsgate-plain",
+	.owner	= THIS_MODULE,
+};
+
 void tg_plain_attach(struct tg_relay *r, struct sock *sk)
 {
+	/* Given back by __sock_release(), for the calls, and by tcp_cleanup_ulp(). */
+	__module_get(THIS_MODULE);
+	if (tg_is_tcp(sk)) {
+		__module_get(THIS_MODULE);
+		inet_csk(sk)->icsk_ulp_ops = &tg_plain_ulp;
+	}
+	refcount_inc(&r->mem);
+	tg_own_take(sk, r->family);
 	write_lock_bh(&sk->sk_callback_lock);
-	r->data_ready = sk->sk_data_ready;
-	r->write_space = sk->sk_write_space;
-	r->state_change = sk->sk_state_change;
-	r->error_report = sk->sk_error_report;
-	rcu_assign_sk_user_data(sk, r);
 	sk->sk_data_ready = tg_plain_data_ready;
 	sk->sk_write_space = tg_plain_write_space;
 	sk->sk_state_change = tg_plain_state_change;
@@ -122,26 +151,68 @@ void tg_plain_attach(struct tg_relay *r, struct sock *sk)
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
-void tg_plain_detach(struct tg_relay *r, struct sock *sk)
-{
-	write_lock_bh(&sk->sk_callback_lock);
-	sk->sk_data_ready = r->data_ready;
-	sk->sk_write_space = r->write_space;
-	sk->sk_state_change = r->state_change;
-	sk->sk_error_report = r->error_report;
-	rcu_assign_sk_user_data(sk, NULL);
-	write_unlock_bh(&sk->sk_callback_lock);
-}
-
 /* --- the end ---------------------------------------------------------------- */
 
-void tg_plain_reset(struct sock *sk)
+/* The last descriptor and the relay's own reference are gone. */
+static const struct tg_family *tg_plain_detach(struct sock *sk)
 {
-	struct sock *peer;
+	const struct tg_family *f;
+	struct tg_relay *r;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	r = __locked_read_sk_user_data_with_flags(sk, 0);
+	rcu_assign_sk_user_data(sk, NULL);
+	write_unlock_bh(&sk->sk_callback_lock);
+	f = r->family;
+	/* What __sock_release() gives back is ours; the family's own is still held. */
+	module_put(f->base_ops->owner);
+	tg_relay_free(r);
+	return f;
+}
+
+void tg_plain_close(struct sock *sk, long timeout)
+{
+	const struct tg_family *f;
+
+	tg_own_regain(sk);
+	lock_sock(sk);
+	f = tg_plain_detach(sk);
+	WRITE_ONCE(sk->sk_prot, f->base);
+	/* Before 6.7 a holder could set it anew. */
+	sock_reset_flag(sk, SOCK_LINGER);
+	release_sock(sk);
+	f->base->close(sk, timeout);
+}
+
+int tg_plain_release(struct socket *sock)
+{
+	tg_own_regain(sock->sk);
+	return tg_plain_detach(sock->sk)->base_ops->release(sock);
+}
+
+void tg_plain_shutdown(struct tg_relay *r)
+{
+	struct sock *sk = r->plain->sk;
+
+	if (!tg_is_tcp(sk)) {
+		r->family->base_ops->shutdown(r->plain, SHUT_WR);
+		return;
+	}
+	lock_sock(sk);
+	if (sk->sk_state != TCP_CLOSE) {
+		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
+		r->family->base->shutdown(sk, SEND_SHUTDOWN);
+	}
+	release_sock(sk);
+}
+
+void tg_plain_reset(struct tg_relay *r)
+{
+	struct sock *sk = r->plain->sk, *peer;
 
 	if (tg_is_tcp(sk)) {
 		lock_sock(sk);
-		sk->sk_prot->disconnect(sk, 0);
+		r->family->base->disconnect(sk, 0);
 		release_sock(sk);
 		return;
 	}

@@ -5,7 +5,8 @@
  *
  * One reference is the relay's own and dropped by tg_relay_finish(); one is
  * held by each queued work and by the armed timer.  The last one drops the
- * files, in whatever context: fput() and call_rcu() defer what may sleep.
+ * files, in whatever context: fput() and call_rcu() defer what may sleep.  Its
+ * memory stays until the plain socket is closed, too, whose callbacks look at it.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -21,6 +22,11 @@
 #include "trace.h"
 #include "ulp.h"
 
+/* How often it is looked whether somebody else holds a relay's sockets still. */
+#define TG_RELAY_LOOK		HZ
+/* How long descriptors may wait in a UNIX socket of which nothing moves. */
+#define TG_RELAY_FDS_TIMEOUT	(10 * HZ)
+
 static struct workqueue_struct *tg_relay_wq;
 static struct kmem_cache *tg_relays;
 
@@ -31,6 +37,12 @@ static void tg_relay_free_rcu(struct rcu_head *rcu)
 	kmem_cache_free(tg_relays, container_of(rcu, struct tg_relay, rcu));
 }
 
+void tg_relay_free(struct tg_relay *r)
+{
+	if (refcount_dec_and_test(&r->mem))
+		call_rcu(&r->rcu, tg_relay_free_rcu);
+}
+
 void tg_relay_put(struct tg_relay *r)
 {
 	if (!refcount_dec_and_test(&r->ref))
@@ -38,7 +50,7 @@ void tg_relay_put(struct tg_relay *r)
 	tg_frags_purge(&r->opened);
 	fput(r->plain->file);
 	fput(r->tls->file);
-	call_rcu(&r->rcu, tg_relay_free_rcu);
+	tg_relay_free(r);
 }
 
 /* Any context; the caller is in a read-side section or knows that the relay lives. */
@@ -113,8 +125,8 @@ static bool tg_relay_count(struct tg_net *tn, kuid_t uid, int change, unsigned l
 
 void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 {
-	struct sock *tls = r->tls->sk, *plain = r->plain->sk;
 	struct tg_session *s = r->session;
+	struct sock *tls = r->tls->sk;
 	bool reset;
 
 	if (test_and_set_bit(TG_RELAY_DEAD, &r->flags))
@@ -128,40 +140,80 @@ void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 	spin_unlock_bh(&s->sk_lock);
 	release_sock(tls);
 
-	tg_plain_detach(r, plain);
 	if (reset)
-		tg_plain_reset(plain);
+		tg_plain_reset(r);
 	tg_relay_count(tg_net(r->net), r->uid, -1, 0);
 	tg_stat_inc(r->net, TG_STAT_RELAYS_CLOSED);
 	trace_tlsgate_relay_closed(s, s->reason);
-	if (cancel_delayed_work(&r->idle_work))
+	if (cancel_delayed_work(&r->clock_work))
 		tg_relay_put(r);
 	tg_relay_put(r);
 }
 
-/* --- idle time-out ----------------------------------------------------------------- */
+/* --- the clock: idle time-out, and who else holds the sockets -------------------- */
 
-/* The caller holds a reference for the timer; it stays with it or is dropped. */
+/* (Re-)arms it, with a reference of its own.  The caller holds one. */
 static void tg_relay_arm(struct tg_relay *r, unsigned long delay)
 {
-	if (!queue_delayed_work(tg_relay_wq, &r->idle_work, delay))
+	refcount_inc(&r->ref);
+	if (mod_delayed_work(tg_relay_wq, &r->clock_work, delay))
+		tg_relay_put(r);
+	/* tg_relay_finish() may have looked for it just before. */
+	if (tg_relay_dead(r) && cancel_delayed_work(&r->clock_work))
 		tg_relay_put(r);
 }
 
-static void tg_relay_idle_work(struct work_struct *work)
+/* Once nobody else holds it, a socket keeps its namespace no longer.  True: it does. */
+static bool tg_relay_let_go(struct socket *sock)
 {
-	struct tg_relay *r = container_of(to_delayed_work(work), struct tg_relay, idle_work);
-	unsigned long timeout = READ_ONCE(r->idle_timeout);
-	unsigned long idle = jiffies - READ_ONCE(r->active);
+	if (sock->sk->sk_net_refcnt && file_count(sock->file) == 1)
+		tg_own_let_go(sock->sk);
+	return sock->sk->sk_net_refcnt;
+}
 
-	if (tg_relay_dead(r) || !timeout) {
+/*
+ * Descriptors that wait in a UNIX socket which does not move may be its own far
+ * end, and the TLS peer's: nobody else would end such a relay.
+ */
+static bool tg_relay_holds_itself(const struct tg_relay *r, unsigned long idle)
+{
+	return !tg_is_tcp(r->plain->sk) && idle >= TG_RELAY_FDS_TIMEOUT &&
+	       tg_unix_fds(r->plain->sk);
+}
+
+/* Jiffies until the clock has something to look at again; 0: never. */
+static unsigned long tg_relay_next_look(struct tg_relay *r, unsigned long idle)
+{
+	unsigned long timeout = READ_ONCE(r->idle_timeout);
+	unsigned long next = timeout ? timeout - min(idle, timeout - 1) : 0;
+	bool held = tg_relay_let_go(r->tls);
+
+	held |= tg_relay_let_go(r->plain);
+	if (held || !tg_is_tcp(r->plain->sk))
+		next = min_not_zero(next, (unsigned long)TG_RELAY_LOOK);
+	return next;
+}
+
+static void tg_relay_clock_work(struct work_struct *work)
+{
+	struct tg_relay *r = container_of(to_delayed_work(work), struct tg_relay, clock_work);
+	unsigned long timeout = READ_ONCE(r->idle_timeout);
+	unsigned long idle = jiffies - READ_ONCE(r->active), next;
+
+	if (tg_relay_dead(r)) {
 		tg_relay_put(r);
-	} else if (idle < timeout) {
-		tg_relay_arm(r, timeout - idle);
-	} else {
-		tg_relay_finish(r, TLSGATE_REASON_IDLE_TIMEOUT);
-		tg_relay_put(r);
+		return;
 	}
+	if (timeout && idle >= timeout) {
+		tg_relay_finish(r, TLSGATE_REASON_IDLE_TIMEOUT);
+	} else if (tg_relay_holds_itself(r, idle)) {
+		tg_relay_finish(r, TLSGATE_REASON_PLAIN_ERROR);
+	} else {
+		next = tg_relay_next_look(r, idle);
+		if (next)
+			tg_relay_arm(r, next);
+	}
+	tg_relay_put(r);
 }
 
 static struct tg_relay *tg_relay_get(struct tg_session *s)
@@ -178,15 +230,17 @@ static struct tg_relay *tg_relay_get(struct tg_session *s)
 
 int tg_relay_set_timeout(struct tg_session *s, u32 idle_timeout)
 {
-	struct tg_relay *r = tg_relay_get(s);
+	struct sock *sk = tg_session_hold_sk(s);
+	struct tg_relay *r = sk ? tg_relay_get(s) : NULL;
 
-	if (!r)
-		return -ENOENT;
-	WRITE_ONCE(r->idle_timeout, msecs_to_jiffies(idle_timeout));
-	/* The reference is the timer's if it was not armed, and ours if it was. */
-	if (!idle_timeout || mod_delayed_work(tg_relay_wq, &r->idle_work, r->idle_timeout))
+	if (r) {
+		WRITE_ONCE(r->idle_timeout, msecs_to_jiffies(idle_timeout));
+		tg_relay_arm(r, 0);
 		tg_relay_put(r);
-	return 0;
+	}
+	if (sk)
+		tg_session_drop_sk(sk);
+	return r ? 0 : -ENOENT;
 }
 
 bool tg_relay_info(struct tg_session *s, struct tg_relay_info *info)
@@ -202,14 +256,15 @@ bool tg_relay_info(struct tg_session *s, struct tg_relay_info *info)
 	return true;
 }
 
-void tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
+bool tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
 {
 	struct tg_relay *r = tg_relay_get(s);
 
 	if (!r)
-		return;
+		return false;
 	tg_relay_finish(r, reason);
 	tg_relay_put(r);
+	return true;
 }
 
 /* --- start --------------------------------------------------------------------------- */
@@ -228,6 +283,7 @@ static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain,
 	if (!r)
 		return NULL;
 	refcount_set(&r->ref, 1);
+	refcount_set(&r->mem, 1);
 	r->tls = tls;
 	r->plain = plain;
 	r->net = sock_net(tls->sk);
@@ -236,45 +292,8 @@ static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain,
 	r->active = jiffies;
 	INIT_WORK(&r->open_work, tg_relay_open_work);
 	INIT_WORK(&r->seal_work, tg_relay_seal_work);
-	INIT_DELAYED_WORK(&r->idle_work, tg_relay_idle_work);
+	INIT_DELAYED_WORK(&r->clock_work, tg_relay_clock_work);
 	return r;
-}
-
-/* TLS socket locked. */
-static int tg_relay_join(struct tg_relay *r, struct netlink_ext_ack *extack,
-			 enum tlsgate_reason *reason)
-{
-	struct sock *plain = r->plain->sk;
-	struct tg_session *s;
-	int err;
-
-	s = inet_csk(r->tls->sk)->icsk_ulp_ops ? tg_session_from_sk(r->tls->sk) : NULL;
-	if (!s || s->error || s->tx.closed)
-		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
-				 "session has ended: relay only an established one");
-	if (s->relay)
-		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
-				 "session has a relay already: use a session for one relay");
-	lock_sock_nested(plain, SINGLE_DEPTH_NESTING);
-	err = tg_plain_check(r->tls, r->plain, extack, reason);
-	if (!err) {
-		get_file(r->tls->file);
-		get_file(r->plain->file);
-		r->session = s;
-		/* An urgent byte of AF_UNIX stays in the stream, as TCP's does. */
-		sock_set_flag(plain, SOCK_URGINLINE);
-		tg_plain_attach(r, plain);
-		spin_lock_bh(&s->sk_lock);
-		s->relay = r;
-		spin_unlock_bh(&s->sk_lock);
-		/* What came before us announces itself to nobody else. */
-		if (tg_rx_update_ready(r->tls->sk, s))
-			tg_relay_kick_open(r);
-		if (tg_plain_waits(plain))
-			tg_relay_kick_seal(r);
-	}
-	release_sock(plain);
-	return err;
 }
 
 void tg_relay_discard(struct tg_relay *r)
@@ -284,53 +303,123 @@ void tg_relay_discard(struct tg_relay *r)
 }
 
 struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
-				  struct netlink_ext_ack *extack, enum tlsgate_reason *reason)
+				  struct tg_refusal *no)
 {
 	struct tg_net *tn = tg_net(sock_net(tls->sk));
 	struct tg_relay *r;
 	int err;
 
-	err = tg_plain_check(tls, plain, extack, reason);
+	err = tg_plain_check(tls, plain, no);
 	if (err)
 		return ERR_PTR(err);
-	if (!tg_relay_count(tn, current_uid(), 1, tg_relay_limit()))
-		return ERR_PTR(tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_USER_LIMIT, -EDQUOT,
-					 "user has its fill of relays: raise RLIMIT_NOFILE"));
+	if (!tg_relay_count(tn, current_uid(), 1, tg_relay_limit())) {
+		no->plain = true;
+		return ERR_PTR(tg_refuse(no, TLSGATE_REASON_REFUSED_USER_LIMIT, -EDQUOT,
+					 "this user has reached the limit of relays: raise RLIMIT_NOFILE"));
+	}
 	r = tg_relay_alloc(tls, plain, idle_timeout);
 	if (!r) {
 		tg_relay_count(tn, current_uid(), -1, 0);
-		*reason = TLSGATE_REASON_NO_MEMORY;
+		no->reason = TLSGATE_REASON_NO_MEMORY;
 		return ERR_PTR(-ENOMEM);
 	}
 	return r;
 }
 
-int tg_relay_start(struct tg_relay *r, struct netlink_ext_ack *extack,
-		   enum tlsgate_reason *reason)
+struct sock *tg_relay_plain(const struct tg_relay *r)
 {
-	struct sock *sk = r->tls->sk;
+	return r ? r->plain->sk : NULL;
+}
+
+int tg_relay_claim(struct tg_relay *r, struct tg_refusal *no)
+{
+	int err = tg_plain_check(r->tls, r->plain, no);
+
+	if (err)
+		return err;
+	r->family = tg_family_of(r->plain);
+	if (tg_own_claim(r->plain->sk, r))
+		return 0;
+	no->plain = true;
+	return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
+			 "relay socket is used by another kernel user: give a plain one");
+}
+
+void tg_relay_join(struct tg_relay *r, struct tg_session *s)
+{
+	struct sock *tls = r->tls->sk, *plain = r->plain->sk;
+
+	get_file(r->tls->file);
+	get_file(r->plain->file);
+	r->session = s;
+	tg_plain_attach(r, plain);
+	tg_own_take(tls, s->family);
+	spin_lock_bh(&s->sk_lock);
+	s->relay = r;
+	spin_unlock_bh(&s->sk_lock);
+	tg_session_announce(s);
+	tg_stat_inc(r->net, TG_STAT_RELAYS_OPENED);
+	tg_relay_arm(r, min_not_zero(r->idle_timeout, (unsigned long)TG_RELAY_LOOK));
+	/* What came before us announces itself to nobody else. */
+	if (tg_rx_update_ready(tls, s))
+		tg_relay_kick_open(r);
+	if (tg_plain_waits(plain))
+		tg_relay_kick_seal(r);
+}
+
+/* Both locked.  The session to be joined, or why there is none. */
+static int tg_relay_check_session(struct sock *tls, struct tg_session **out, struct tg_refusal *no)
+{
+	struct tg_session *s = tg_session_of(tls);
+
+	if (!s || s->error || s->tx.closed)
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
+				 "session has ended: relay only an established one");
+	if (s->relay)
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
+				 "session has a relay already: use a session for one relay");
+	*out = s;
+	return 0;
+}
+
+int tg_relay_start(struct tg_relay *r, struct tg_refusal *no)
+{
+	struct sock *tls = r->tls->sk, *plain = r->plain->sk;
+	struct tg_session *s;
 	int err;
 
-	lock_sock(sk);
-	err = tg_relay_join(r, extack, reason);
-	if (!err) {
-		tg_session_announce(r->session);
-		/* For us: once unlocked, the relay may come to its end. */
-		refcount_inc(&r->ref);
-		/* Its end disarms it, having had the lock. */
-		if (r->idle_timeout) {
-			refcount_inc(&r->ref);
-			tg_relay_arm(r, r->idle_timeout);
-		}
+	err = tg_own_lock(tls, plain, no);
+	if (err)
+		goto err_discard;
+	err = tg_relay_check_session(tls, &s, no);
+	if (!err)
+		err = tg_relay_claim(r, no);
+	if (!err)
+		tg_relay_join(r, s);
+	tg_own_unlock(tls, plain);
+	if (!err)
+		return 0;
+err_discard:
+	tg_relay_discard(r);
+	return err;
+}
+
+/*
+ * Nobody but relays holds it: everyone else who reaches a session's socket
+ * holds its namespace as well.
+ */
+void tg_relay_net_exit(struct net *net)
+{
+	struct tg_session *s;
+	u32 id = 0;
+
+	while ((s = tg_session_next(net, &id))) {
+		tg_relay_end(s, TLSGATE_REASON_NETNS_END);
+		tg_session_put(s);
+		id++;
 	}
-	release_sock(sk);
-	if (err) {
-		tg_relay_discard(r);
-		return err;
-	}
-	tg_stat_inc(r->net, TG_STAT_RELAYS_OPENED);
-	tg_relay_put(r);
-	return 0;
+	flush_workqueue(tg_relay_wq);
+	flush_delayed_fput();
 }
 
 int __init tg_relay_init(void)

@@ -7,7 +7,7 @@
 
 #include "session.h"
 
-struct netlink_ext_ack;
+struct tg_refusal;
 
 int tg_relay_init(void);
 void tg_relay_exit(void);
@@ -17,33 +17,42 @@ void tg_relay_exit(void);
  * @tls: socket that has a session, or is about to get one
  * @plain: connected TCP or UNIX stream socket, same namespace
  * @idle_timeout: ms without a byte in either direction; 0 for none
- * @extack: says what was refused and what to do
- * @reason: set to the REFUSED_* reason on error
+ * @no: receives why not
  *
- * Process context.  All that can be refused is refused here, before keys go in.
+ * Process context.
  *
- * Return: the relay, for tg_relay_start() or tg_relay_discard(), or ERR_PTR:
- * %-EOPNOTSUPP: kind of socket; %-ENOTCONN: not connected; %-EXDEV: namespace;
- * %-EBUSY: in a relay or otherwise in use; %-ELOOP: the other end of @tls;
- * %-EDQUOT: the user's limit; %-ENOMEM.
+ * Return: the relay, for tg_ulp_install(), tg_relay_start() or tg_relay_discard(),
+ * or ERR_PTR: %-EOPNOTSUPP: kind of socket; %-ENOTCONN: not connected; %-EXDEV:
+ * namespace; %-EBUSY: in a relay or otherwise in use; %-ELOOP: the other end of
+ * @tls; %-EDQUOT: the user's limit; %-ENOMEM.
  */
 struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
-				  struct netlink_ext_ack *extack, enum tlsgate_reason *reason);
+				  struct tg_refusal *no);
 void tg_relay_discard(struct tg_relay *r);
+
+/*
+ * The two halves of joining, both sockets locked by tg_own_lock().  The first
+ * claims the plain socket or says why not; tg_own_disclaim() undoes it.  The
+ * second cannot fail: takes both sockets, with references on their files.
+ */
+int tg_relay_claim(struct tg_relay *r, struct tg_refusal *no);
+void tg_relay_join(struct tg_relay *r, struct tg_session *s);
+
+/* The plain socket of a prepared relay; NULL if @r is. */
+struct sock *tg_relay_plain(const struct tg_relay *r);
 
 /**
  * tg_relay_start() - join a session's socket with a plain one
  * @r: prepared; consumed
- * @extack: says what was refused and what to do
- * @reason: set to the REFUSED_* reason on error
+ * @no: receives why not
  *
- * Process context.  The relay takes references of its own on both files.
+ * Process context.
  *
- * Return: 0; %-ENOTCONN: the session has ended; or, if the plain socket has
- * changed since, what tg_relay_prepare() returns.
+ * Return: 0; %-ENODEV: the module is being unloaded; %-ENOTCONN: the session has
+ * ended; or what tg_own_lock() and, if the plain socket has changed since,
+ * tg_relay_prepare() return.  Then both sockets are as before.
  */
-int tg_relay_start(struct tg_relay *r, struct netlink_ext_ack *extack,
-		   enum tlsgate_reason *reason);
+int tg_relay_start(struct tg_relay *r, struct tg_refusal *no);
 
 /**
  * struct tg_relay_info - what a relay tells of itself
@@ -72,7 +81,16 @@ void tg_relay_record_ready(struct tg_relay *r, struct sock *sk);
  * @reason: why; ADMIN_RESET resets both sides
  *
  * Process context, takes lock_sock() of both sockets in turn.
+ *
+ * Return: false if @s has no relay.
  */
-void tg_relay_end(struct tg_session *s, enum tlsgate_reason reason);
+bool tg_relay_end(struct tg_session *s, enum tlsgate_reason reason);
+
+/* Ends every relay of a namespace that ends, and waits until their sockets are gone. */
+void tg_relay_net_exit(struct net *net);
+
+/* plain.c: the close of a relay's plain socket, whose calls own.c has exchanged. */
+void tg_plain_close(struct sock *sk, long timeout);
+int tg_plain_release(struct socket *sock);
 
 #endif /* TG_RELAY_H */

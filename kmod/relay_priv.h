@@ -9,6 +9,7 @@
 #include <linux/net.h>
 #include <linux/workqueue.h>
 
+#include "own.h"
 #include "relay.h"
 
 enum tg_relay_flag {
@@ -17,19 +18,21 @@ enum tg_relay_flag {
 
 /**
  * struct tg_relay - a TLS socket joined with a plain one
- * @ref: see above
+ * @ref: its life: see relay.c
+ * @mem: its memory: one for its life, one for the plain socket, which is closed last
  * @rcu: callbacks of the plain socket look at it in read-side sections
  * @flags: enum tg_relay_flag
- * @session: pinned by @tls_file
- * @tls: the TLS socket
- * @plain: the plain socket
- * @net: their namespace, pinned by the sockets
+ * @session: pinned by @tls
+ * @tls: the TLS socket; its file is held
+ * @plain: the plain socket; its file is held
+ * @family: the plain socket's own calls
+ * @net: their namespace, which ends the relay before it goes: tg_relay_net_exit()
  * @uid: whose limit it counts against
  * @idle_timeout: jiffies, 0 for none
  * @active: jiffies when data moved last
  * @open_work: TLS to plain
  * @seal_work: plain to TLS
- * @idle_work: looks whether @idle_timeout has passed
+ * @clock_work: looks whether @idle_timeout has passed, and who holds the sockets
  * @opened: plaintext the plain socket did not take yet; open_work only
  * @delivering: there may be some, and nothing may overtake it; open_work writes,
  *	true under lock_sock() of the TLS socket
@@ -40,25 +43,23 @@ enum tg_relay_flag {
  * @seal_done: FIN was passed on as close_notify, and TCP has it; seal_work writes
  * @plain_error: the plain socket is broken: what it had sent is still sealed,
  *	then the relay ends
- * @data_ready: the plain socket's own callback, as are the next three
- * @write_space: see @data_ready
- * @state_change: see @data_ready
- * @error_report: see @data_ready
  */
 struct tg_relay {
 	refcount_t ref;
+	refcount_t mem;
 	struct rcu_head rcu;
 	unsigned long flags;
 	struct tg_session *session;
 	struct socket *tls;
 	struct socket *plain;
+	const struct tg_family *family;
 	struct net *net;
 	kuid_t uid;
 	unsigned long idle_timeout;
 	unsigned long active;
 	struct work_struct open_work;
 	struct work_struct seal_work;
-	struct delayed_work idle_work;
+	struct delayed_work clock_work;
 	struct tg_frags opened;
 	bool delivering;
 	bool sealed_last;
@@ -66,20 +67,11 @@ struct tg_relay {
 	bool open_done;
 	bool seal_done;
 	bool plain_error;
-	void (*data_ready)(struct sock *sk);
-	void (*write_space)(struct sock *sk);
-	void (*state_change)(struct sock *sk);
-	void (*error_report)(struct sock *sk);
 };
 
 static inline bool tg_relay_dead(const struct tg_relay *r)
 {
 	return test_bit(TG_RELAY_DEAD, &r->flags);
-}
-
-static inline bool tg_is_tcp(const struct sock *sk)
-{
-	return sk->sk_family != AF_UNIX;
 }
 
 /**
@@ -91,6 +83,8 @@ static inline bool tg_is_tcp(const struct sock *sk)
  */
 void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason);
 void tg_relay_put(struct tg_relay *r);
+/* Drops a reference on its memory alone. */
+void tg_relay_free(struct tg_relay *r);
 
 /* move.c.  Each has a reference, which it drops. */
 void tg_relay_open_work(struct work_struct *work);
@@ -106,14 +100,14 @@ bool tg_direct_seal(struct tg_relay *r, struct sock *sk);
 /* plain.c */
 
 /* 0, or what tg_relay_prepare() returns for the plain socket.  May be locked or not. */
-int tg_plain_check(struct socket *tls, struct socket *plain,
-		   struct netlink_ext_ack *extack, enum tlsgate_reason *reason);
+int tg_plain_check(const struct socket *tls, const struct socket *plain, struct tg_refusal *no);
 /* Has data, or its end has come; always for AF_UNIX, whose senders lock otherwise.  Locked. */
 bool tg_plain_waits(const struct sock *sk);
-/* Exchanges the callbacks, and puts them back. */
+/* Takes the plain socket, claimed and locked, for good; see own.h. */
 void tg_plain_attach(struct tg_relay *r, struct sock *sk);
-void tg_plain_detach(struct tg_relay *r, struct sock *sk);
-/* A reset is the only honest end of a stream that lacks its tail.  Takes lock_sock(). */
-void tg_plain_reset(struct sock *sk);
+/* FIN.  Takes lock_sock(), as the next does. */
+void tg_plain_shutdown(struct tg_relay *r);
+/* A reset is the only honest end of a stream that lacks its tail. */
+void tg_plain_reset(struct tg_relay *r);
 
 #endif /* TG_RELAY_PRIV_H */

@@ -7,6 +7,7 @@
 
 #include "datapath.h"
 #include "netlink.h"
+#include "own.h"
 #include "relay.h"
 #include "stats.h"
 
@@ -55,6 +56,7 @@ static const struct tg_failure tg_failures[__TLSGATE_REASON_MAX] = {
 	TG_FAIL(NO_MEMORY, ENOMEM, TG_ALERT_INTERNAL_ERROR),
 	TG_FAIL(CRYPTO_ERROR, EIO, TG_ALERT_INTERNAL_ERROR),
 	TG_FAIL(SEQ_EXHAUSTED, EKEYEXPIRED, TG_ALERT_INTERNAL_ERROR),
+	TG_FAIL(NETNS_END, ENETDOWN, TG_NO_ALERT),
 };
 
 struct tg_session *tg_session_from_sk(const struct sock *sk)
@@ -113,18 +115,18 @@ static int tg_session_take_pending(struct tg_rx *rx, const struct tg_install *in
 }
 
 struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
-				  enum tlsgate_reason *reason)
+				  struct tg_refusal *no)
 {
 	struct tg_net *tn = tg_net(net);
 	struct tg_session *s;
 	int err;
 
 	if (atomic_inc_return(&tn->count) > READ_ONCE(sessions_max)) {
-		*reason = TLSGATE_REASON_REFUSED_LIMIT;
-		err = -ENOSPC;
+		err = tg_refuse(no, TLSGATE_REASON_REFUSED_LIMIT, -ENOSPC,
+				"this namespace has reached the limit of sessions: raise sessions_max");
 		goto err_count;
 	}
-	*reason = TLSGATE_REASON_NO_MEMORY;
+	tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, "no memory for a session");
 	s = kmem_cache_zalloc(tg_sessions, GFP_KERNEL);
 	if (!s) {
 		err = -ENOMEM;
@@ -147,7 +149,8 @@ struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 		err = tg_session_take_pending(&s->rx, in);
 	if (err) {
 		if (err != -ENOMEM)
-			*reason = TLSGATE_REASON_REFUSED_SUITE;
+			tg_refuse(no, TLSGATE_REASON_REFUSED_SUITE, 0,
+				  "no crypto driver serves the suite: load one");
 		tg_session_free(s);
 		goto err_count;
 	}
@@ -239,10 +242,20 @@ struct sock *tg_session_hold_sk(struct tg_session *s)
 
 	spin_lock_bh(&s->sk_lock);
 	sk = s->sk;
+	if (sk && !maybe_get_net(sock_net(sk)))
+		sk = NULL;
 	if (sk)
 		sock_hold(sk);
 	spin_unlock_bh(&s->sk_lock);
 	return sk;
+}
+
+void tg_session_drop_sk(struct sock *sk)
+{
+	struct net *net = sock_net(sk);
+
+	sock_put(sk);
+	put_net(net);
 }
 
 u8 tg_session_state(const struct tg_session *s)
@@ -286,7 +299,7 @@ void tg_session_reset(struct sock *sk, struct tg_session *s, enum tlsgate_reason
 	/* Closed first, so that failing sends nothing before the RST. */
 	s->tx.closed = true;
 	tg_frags_purge(&s->tx.pending);
-	s->base->disconnect(sk, 0);
+	s->family->base->disconnect(sk, 0);
 	tg_session_fail(sk, s, reason);
 }
 
@@ -294,6 +307,9 @@ static int tg_session_end(struct sock *sk, struct tg_session *s, u8 how)
 {
 	if (s->error || (s->tx.closed && how == TLSGATE_CLOSE_NOTIFY))
 		return -ENOTCONN;
+	/* It was joined a moment ago. */
+	if (s->relay)
+		return -EBUSY;
 	if (how == TLSGATE_CLOSE_NOTIFY) {
 		/* As shutdown(SHUT_WR): what the peer has sent can still be read. */
 		s->reason = TLSGATE_REASON_ADMIN_CLOSE;
@@ -307,24 +323,18 @@ static int tg_session_end(struct sock *sk, struct tg_session *s, u8 how)
 int tg_session_close(struct tg_session *s, u8 how)
 {
 	struct sock *sk = tg_session_hold_sk(s);
-	int err = -ENOTCONN;
-	bool relay = false;
+	int err = -EBUSY;
 
 	if (!sk)
-		return err;
-	lock_sock(sk);
-	if (tg_session_from_sk(sk) == s) {
-		relay = s->relay;
-		if (!relay)
-			err = tg_session_end(sk, s, how);
-	}
-	release_sock(sk);
-	if (relay) {
-		tg_relay_end(s, how == TLSGATE_CLOSE_NOTIFY ? TLSGATE_REASON_ADMIN_CLOSE
-							    : TLSGATE_REASON_ADMIN_RESET);
+		return -ENOTCONN;
+	if (tg_relay_end(s, how == TLSGATE_CLOSE_NOTIFY ? TLSGATE_REASON_ADMIN_CLOSE
+							: TLSGATE_REASON_ADMIN_RESET)) {
 		err = 0;
+	} else if (tg_own_lock_soon(sk, 0)) {
+		err = tg_session_from_sk(sk) == s ? tg_session_end(sk, s, how) : -ENOTCONN;
+		release_sock(sk);
 	}
-	sock_put(sk);
+	tg_session_drop_sk(sk);
 	return err;
 }
 
@@ -335,7 +345,10 @@ int tg_session_rekey(struct tg_session *s)
 
 	if (!sk)
 		return err;
-	lock_sock(sk);
+	if (!tg_own_lock_soon(sk, 0)) {
+		tg_session_drop_sk(sk);
+		return -EBUSY;
+	}
 	if (s->cipher->version != TLSGATE_TLS_1_3)
 		err = -EOPNOTSUPP;
 	else if (tg_session_from_sk(sk) == s && !s->error && !s->tx.closed)
@@ -343,7 +356,7 @@ int tg_session_rekey(struct tg_session *s)
 	if (!err)
 		tg_tx_push(sk, s, 0);
 	release_sock(sk);
-	sock_put(sk);
+	tg_session_drop_sk(sk);
 	return err;
 }
 
@@ -356,7 +369,13 @@ static int __net_init tg_net_init(struct net *net)
 	return tg_stats_net_init(net, tn);
 }
 
-/* Sockets hold their namespace, so no session is left by now. */
+/* While its devices are there: peers elsewhere get their RST. */
+static void __net_exit tg_net_pre_exit(struct net *net)
+{
+	tg_relay_net_exit(net);
+}
+
+/* Sockets that are not a relay's hold their namespace, so no session is left by now. */
 static void __net_exit tg_net_exit(struct net *net)
 {
 	struct tg_net *tn = tg_net(net);
@@ -368,6 +387,7 @@ static void __net_exit tg_net_exit(struct net *net)
 
 static struct pernet_operations tg_net_ops = {
 	.init = tg_net_init,
+	.pre_exit = tg_net_pre_exit,
 	.exit = tg_net_exit,
 	.id = &tg_net_id,
 	.size = sizeof(struct tg_net),

@@ -28,6 +28,8 @@
 #include "record.h"
 #include "uapi/tlsgate.h"
 
+struct tg_family;
+struct tg_refusal;
 struct tg_relay;
 struct tg_stats;
 
@@ -55,7 +57,6 @@ struct tg_keys {
  * @record_size: most plaintext bytes in a record; 0 for the protocol's maximum
  * @padding: pad TLS 1.3 records to a multiple of this; 0 for none
  * @role: enum tlsgate_role
- * @relay_follows: the request goes on with a relay, which announces the session
  */
 struct tg_install {
 	const struct tg_cipher *cipher;
@@ -66,7 +67,6 @@ struct tg_install {
 	u16 record_size;
 	u16 padding;
 	u8 role;
-	bool relay_follows;
 };
 
 /* Pages on their way: sealed records to TCP, plaintext to a reader or a relay. */
@@ -185,8 +185,7 @@ struct tg_rx {
  * @atomic: whoever has the lock now may not sleep
  * @relay: joined with a plain socket; NULL if not.  Callbacks read it as well
  * @push_work: gives @tx.pending to TCP when it has room again
- * @base: the socket's own struct proto
- * @base_ops: the socket's own struct proto_ops
+ * @family: the socket's own calls
  * @data_ready: the socket's own callback, as are the next two
  * @write_space: see @data_ready
  * @state_change: see @data_ready
@@ -222,8 +221,7 @@ struct tg_session {
 	struct tg_relay *relay;
 	struct delayed_work push_work;
 
-	struct proto *base;
-	const struct proto_ops *base_ops;
+	const struct tg_family *family;
 	void (*data_ready)(struct sock *sk);
 	void (*write_space)(struct sock *sk);
 	void (*state_change)(struct sock *sk);
@@ -262,7 +260,7 @@ void tg_session_exit(void);
  * tg_session_new() - allocate a session and its ciphers
  * @in: a checked request
  * @net: namespace of the socket
- * @reason: set to the REFUSED_* reason on error
+ * @no: receives why not
  *
  * Process context, may sleep.  The session is not yet visible to anyone.
  *
@@ -271,7 +269,7 @@ void tg_session_exit(void);
  * %-ENOENT: no crypto driver, or an error of the crypto layer.
  */
 struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
-				  enum tlsgate_reason *reason);
+				  struct tg_refusal *no);
 
 /* Undoes tg_session_new() for a session that was never published. */
 void tg_session_discard(struct tg_session *s, struct net *net);
@@ -285,7 +283,10 @@ void tg_session_discard(struct tg_session *s, struct net *net);
  */
 int tg_session_publish(struct tg_session *s, struct sock *sk);
 
-/* Tells of its opening, once.  Its socket is locked, so that its end comes after. */
+/*
+ * Tells of its opening, once: with the relay that was asked for with it.  Its
+ * socket is locked, so that its end comes after.
+ */
 void tg_session_announce(struct tg_session *s);
 
 /**
@@ -320,9 +321,11 @@ struct tg_session *tg_session_next(struct net *net, u32 *id);
  * tg_session_hold_sk() - get at a session's socket
  * @s: session
  *
- * Return: the socket with a reference (sock_put() it), or NULL once it closed.
+ * Return: the socket, for tg_session_drop_sk(), with references on it and on its
+ * namespace, which a relay's does not keep itself; NULL once either ends.
  */
 struct sock *tg_session_hold_sk(struct tg_session *s);
+void tg_session_drop_sk(struct sock *sk);
 
 void tg_session_put(struct tg_session *s);
 
@@ -370,7 +373,8 @@ void tg_session_reset(struct sock *sk, struct tg_session *s, enum tlsgate_reason
  *
  * Process context, takes lock_sock().
  *
- * Return: 0, or %-ENOTCONN if it has ended already.
+ * Return: 0, %-ENOTCONN if it has ended already, or %-EBUSY: its holder does not
+ * leave the lock.
  */
 int tg_session_close(struct tg_session *s, u8 how);
 
@@ -381,7 +385,8 @@ int tg_session_close(struct tg_session *s, u8 how);
  * Process context, takes lock_sock().
  *
  * Return: 0, %-EOPNOTSUPP (TLS 1.2), %-ENOTCONN (ended or sending half closed),
- * %-EAGAIN (an earlier KeyUpdate is still unsent), or what sealing returns.
+ * %-EAGAIN (an earlier KeyUpdate is still unsent), %-EBUSY (its holder does not
+ * leave the lock), or what sealing returns.
  */
 int tg_session_rekey(struct tg_session *s);
 

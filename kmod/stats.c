@@ -65,6 +65,8 @@ static const struct tg_stat_row tg_stat_rows[] = {
 	REASON(REFUSED_LIMIT, "refused_limit"),
 	REASON(REFUSED_USER_LIMIT, "refused_user_limit"),
 	REASON(REFUSED_PERM, "refused_perm"),
+	REASON(REFUSED_BUSY, "refused_busy"),
+	REASON(NETNS_END, "netns_end"),
 };
 
 static_assert(ARRAY_SIZE(tg_stat_rows) == __TG_STAT_MAX + __TLSGATE_REASON_MAX,

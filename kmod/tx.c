@@ -9,6 +9,7 @@
 
 #include "datapath.h"
 #include "netlink.h"
+#include "own.h"
 #include "stats.h"
 #include "ulp.h"
 
@@ -169,7 +170,7 @@ static int tg_tx_push_all(struct sock *sk, struct tg_session *s, int flags)
 	if (s->tx.shutdown) {
 		s->tx.shutdown = false;
 		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
-		s->base->shutdown(sk, SEND_SHUTDOWN);
+		s->family->base->shutdown(sk, SEND_SHUTDOWN);
 	}
 	return 0;
 }
@@ -194,14 +195,17 @@ void tg_tx_push_work(struct work_struct *work)
 	struct tg_session *s = container_of(to_delayed_work(work), struct tg_session, push_work);
 	struct sock *sk = tg_session_hold_sk(s);
 
-	if (sk) {
-		lock_sock(sk);
+	if (sk && !tg_own_trylock(sk, 0)) {
+		/* In a call of its holder's, which may push itself, or stay for long. */
+		tg_tx_retry_later(s, TG_TX_RETRY);
+	} else if (sk) {
 		if (tg_session_from_sk(sk) == s && !tg_frags_empty(&s->tx.pending) &&
 		    !tg_tx_push(sk, s, 0))
 			sk->sk_write_space(sk);
 		release_sock(sk);
-		sock_put(sk);
 	}
+	if (sk)
+		tg_session_drop_sk(sk);
 	tg_session_put(s);
 }
 

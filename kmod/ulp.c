@@ -4,7 +4,6 @@
  * its callbacks are exchanged when keys are installed, and put back at close.
  */
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <asm/ioctls.h>
@@ -13,28 +12,12 @@
 
 #include "datapath.h"
 #include "netlink.h"
+#include "own.h"
 #include "relay.h"
 #include "stats.h"
 #include "ulp.h"
 
 static struct tcp_ulp_ops tg_ulp_ops;
-
-/**
- * struct tg_family - what replaces an address family's calls
- * @base: the family's own struct proto; NULL until first seen
- * @base_ops: the family's own struct proto_ops
- * @proto: @base with ours in place
- * @ops: @base_ops with ours in place
- */
-struct tg_family {
-	struct proto *base;
-	const struct proto_ops *base_ops;
-	struct proto proto;
-	struct proto_ops ops;
-};
-
-static struct tg_family tg_families[2];
-static DEFINE_MUTEX(tg_families_lock);	/* writing tg_families[]; inside lock_sock() */
 
 /* --- callbacks: socket spinlock held, or the owner's backlog ------------- */
 
@@ -125,7 +108,7 @@ static int tg_ioctl(struct sock *sk, int cmd, TG_IOCTL_ARG)
 	u32 len = 0;
 
 	if (cmd != SIOCINQ)
-		return s->base->ioctl(sk, cmd, arg);
+		return s->family->base->ioctl(sk, cmd, arg);
 	lock_sock(sk);
 	if (!s->relay)
 		len = tg_rx_readable(sk, s);
@@ -139,9 +122,10 @@ static int tg_disconnect(struct sock *sk, int flags)
 	return -EOPNOTSUPP;
 }
 
-static struct proto *tg_base(const struct sock *sk)
+/* Its holder is in a call, so it is not closed. */
+static const struct proto *tg_base(const struct sock *sk)
 {
-	return tg_families[sk->sk_family == AF_INET6].base;
+	return tg_session_from_sk(sk)->family->base;
 }
 
 /* Repair mode shows TCP's queues and fills them, past every key. */
@@ -169,7 +153,7 @@ static void tg_shutdown(struct sock *sk, int how)
 	int err;
 
 	if (!(how & SEND_SHUTDOWN) || s->error) {
-		s->base->shutdown(sk, how);
+		s->family->base->shutdown(sk, how);
 		return;
 	}
 	/* TCP would not take close_notify; tg_tx_push() sets it again with the FIN. */
@@ -198,25 +182,27 @@ static void tg_detach(struct sock *sk, struct tg_session *s)
 {
 	write_lock_bh(&sk->sk_callback_lock);
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
-	WRITE_ONCE(sk->sk_prot, s->base);
+	rcu_assign_sk_user_data(sk, NULL);
+	WRITE_ONCE(sk->sk_prot, s->family->base);
 	sk->sk_data_ready = s->data_ready;
 	sk->sk_write_space = s->write_space;
 	sk->sk_state_change = s->state_change;
 	sk->sk_error_report = s->error_report;
 	write_unlock_bh(&sk->sk_callback_lock);
-	if (sk->sk_socket)
-		WRITE_ONCE(sk->sk_socket->ops, s->base_ops);
+	/* What __sock_release() gives back is ours; the family's own is still held. */
+	module_put(s->family->base_ops->owner);
 }
 
-static void tg_close(struct sock *sk, long timeout)
+void tg_close(struct sock *sk, long timeout)
 {
 	struct tg_session *s;
 	struct proto *base;
 	bool reset;
 
+	tg_own_regain(sk);
 	lock_sock(sk);
 	s = tg_session_from_sk(sk);
-	base = s->base;
+	base = s->family->base;
 	reset = tg_close_unread(sk, s) || tg_close_aborts(sk);
 	if (!s->error && !tg_close_aborts(sk) && tg_tx_close_notify(sk, s, false))
 		reset = true;
@@ -240,98 +226,82 @@ static void tg_close(struct sock *sk, long timeout)
 
 /* --- attaching ------------------------------------------------------------- */
 
-static void tg_family_build(struct tg_family *f, struct sock *sk)
+void __init tg_ulp_fill(struct tg_family *f)
 {
-	f->proto = *sk->sk_prot;
-	f->proto.sendmsg = tg_tx_sendmsg;
-	f->proto.recvmsg = tg_rx_recvmsg;
-	f->proto.close = tg_close;
-	f->proto.ioctl = tg_ioctl;
-	f->proto.shutdown = tg_shutdown;
-	f->proto.disconnect = tg_disconnect;
-	f->proto.setsockopt = tg_setsockopt;
-	f->proto.getsockopt = tg_getsockopt;
-	f->proto.splice_eof = NULL;
-	f->proto.sock_is_readable = NULL;
-	TG_NO_SENDPAGE(&f->proto);
+	f->keyed = *f->base;
+	f->keyed.sendmsg = tg_tx_sendmsg;
+	f->keyed.recvmsg = tg_rx_recvmsg;
+	f->keyed.close = tg_close;
+	f->keyed.ioctl = tg_ioctl;
+	f->keyed.shutdown = tg_shutdown;
+	f->keyed.disconnect = tg_disconnect;
+	f->keyed.setsockopt = tg_setsockopt;
+	f->keyed.getsockopt = tg_getsockopt;
+	f->keyed.splice_eof = NULL;
+	f->keyed.sock_is_readable = NULL;
+	TG_NO_SENDPAGE(&f->keyed);
 #ifdef CONFIG_BPF_SYSCALL
 	/* Without it sockmap refuses the socket. */
-	f->proto.psock_update_sk_prot = NULL;
+	f->keyed.psock_update_sk_prot = NULL;
 #endif
 
-	f->base_ops = sk->sk_socket->ops;
-	f->ops = *f->base_ops;
-	f->ops.poll = tg_poll;
-	f->ops.splice_read = tg_rx_splice_read;
+	f->keyed_ops = *f->base_ops;
+	f->keyed_ops.owner = THIS_MODULE;
+	f->keyed_ops.poll = tg_poll;
+	f->keyed_ops.splice_read = tg_rx_splice_read;
 	/* These reach into TCP's queues; without them all goes through sendmsg and recvmsg. */
-	f->ops.splice_eof = NULL;
-	f->ops.read_sock = NULL;
-	f->ops.read_skb = NULL;
-	f->ops.sendmsg_locked = NULL;
-	f->ops.peek_len = NULL;
-	f->ops.mmap = sock_no_mmap;
+	f->keyed_ops.splice_eof = NULL;
+	f->keyed_ops.read_sock = NULL;
+	f->keyed_ops.read_skb = NULL;
+	f->keyed_ops.sendmsg_locked = NULL;
+	f->keyed_ops.peek_len = NULL;
+	f->keyed_ops.mmap = sock_no_mmap;
 	/* We keep no place to peek from: better none than one that is not heeded. */
-	f->ops.set_peek_off = NULL;
-	/* Pairs with tg_family_of(): who sees base sees the rest. */
-	smp_store_release(&f->base, sk->sk_prot);
+	f->keyed_ops.set_peek_off = NULL;
 }
 
-/* The family's row, or NULL if the socket's calls are not the family's own. */
-static struct tg_family *tg_family_of(struct sock *sk)
+static int tg_ulp_check_kind(struct sock *sk, struct tg_refusal *no)
 {
-	struct tg_family *f = &tg_families[sk->sk_family == AF_INET6];
-
-	/* Pairs with tg_family_build(). */
-	if (!smp_load_acquire(&f->base)) {
-		mutex_lock(&tg_families_lock);
-		if (!f->base)
-			tg_family_build(f, sk);
-		mutex_unlock(&tg_families_lock);
-	}
-	return f->base == sk->sk_prot && f->base_ops == sk->sk_socket->ops ? f : NULL;
-}
-
-static int tg_ulp_check_kind(struct sock *sk, struct netlink_ext_ack *extack,
-			     enum tlsgate_reason *reason)
-{
-	if ((sk->sk_family != AF_INET && sk->sk_family != AF_INET6) ||
-	    sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
-		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_FD, -EOPNOTSUPP,
+	if (!sk_is_inet(sk) || sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, -EOPNOTSUPP,
 				 "fd is not a TCP socket: give a connected TCP socket");
 	return 0;
 }
 
 /* Socket locked. */
-static int tg_ulp_check(struct sock *sk, struct netlink_ext_ack *extack,
-			enum tlsgate_reason *reason)
+static int tg_ulp_check(struct socket *sock, struct tg_refusal *no)
 {
+	struct sock *sk = sock->sk;
+
 	if (inet_csk(sk)->icsk_ulp_ops)
-		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_ULP, -EEXIST,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EEXIST,
 				 "socket has a ULP already: install keys once, on a fresh connection");
 	if (!((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) ||
 	    (sk->sk_shutdown & SEND_SHUTDOWN))
-		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
 				 "socket is not connected: install keys after the handshake, before shutdown");
-	if (sk->sk_user_data || tcp_sk(sk)->repair)
-		return tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
+	if (!tg_family_of(sock) || tcp_sk(sk)->repair)
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
 				 "socket is used by another kernel user: take it out of sockmap or repair first");
 	return 0;
 }
 
-static void tg_attach(struct sock *sk, struct tg_session *s, struct tg_family *f)
+/* Both sockets locked and checked: keys the one, and joins it with the other. */
+static void tg_attach(struct socket *sock, struct tg_session *s, struct tg_relay *r)
 {
-	struct inet_connection_sock *icsk = inet_csk(sk);
+	struct inet_connection_sock *icsk = inet_csk(sock->sk);
+	struct sock *sk = sock->sk;
 
-	s->base = f->base;
-	s->base_ops = f->base_ops;
+	s->family = tg_family_of(sock);
 	s->data_ready = sk->sk_data_ready;
 	s->write_space = sk->sk_write_space;
 	s->state_change = sk->sk_state_change;
 	s->error_report = sk->sk_error_report;
 
-	/* The socket's reference on us: tcp_cleanup_ulp() gives it back. */
+	/* Given back by __sock_release(), for the calls, and by tcp_cleanup_ulp(). */
 	__module_get(THIS_MODULE);
-	clear_bit(SOCK_SUPPORT_ZC, &sk->sk_socket->flags);
+	__module_get(THIS_MODULE);
+	clear_bit(SOCK_SUPPORT_ZC, &sock->flags);
 	write_lock_bh(&sk->sk_callback_lock);
 	rcu_assign_pointer(icsk->icsk_ulp_data, s);
 	icsk->icsk_ulp_ops = &tg_ulp_ops;
@@ -339,58 +309,82 @@ static void tg_attach(struct sock *sk, struct tg_session *s, struct tg_family *f
 	sk->sk_write_space = tg_write_space;
 	sk->sk_state_change = tg_state_change;
 	sk->sk_error_report = tg_error_report;
-	WRITE_ONCE(sk->sk_prot, &f->proto);
+	WRITE_ONCE(sk->sk_prot, (struct proto *)&s->family->keyed);
 	write_unlock_bh(&sk->sk_callback_lock);
-	WRITE_ONCE(sk->sk_socket->ops, &f->ops);
+	WRITE_ONCE(sock->ops, &s->family->keyed_ops);
+	refcount_inc(&s->ref);
+	if (r) {
+		tg_relay_join(r, s);
+		return;
+	}
+	tg_session_announce(s);
 	/* Data that came before us announces itself to nobody else. */
 	tg_rx_update_ready(sk, s);
 }
 
-int tg_ulp_install(struct socket *sock, const struct tg_install *in,
-		   struct netlink_ext_ack *extack, enum tlsgate_reason *reason,
-		   struct tg_session **out)
+/* Both sockets locked.  All that can fail, and then undone. */
+static int tg_ulp_claim(struct socket *sock, struct tg_session *s, struct tg_relay *r,
+			struct tg_refusal *no)
 {
-	struct sock *sk = sock->sk;
-	struct tg_session *s;
-	struct tg_family *f;
-	int err;
+	int err = tg_ulp_check(sock, no);
 
-	err = tg_ulp_check_kind(sk, extack, reason);
+	if (!err && r)
+		err = tg_relay_claim(r, no);
 	if (err)
 		return err;
-	s = tg_session_new(in, sock_net(sk), reason);
-	if (IS_ERR(s))
-		return tg_refuse(extack, reason, *reason, PTR_ERR(s),
-				 *reason == TLSGATE_REASON_REFUSED_LIMIT ?
-				 "namespace has its fill of sessions: raise sessions_max" :
-				 "no memory for a session, or no crypto driver for the suite");
-
-	lock_sock(sk);
-	err = tg_ulp_check(sk, extack, reason);
-	if (err)
-		goto err_unlock;
-	f = tg_family_of(sk);
-	if (!f) {
-		err = tg_refuse(extack, reason, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
-				"socket is used by another kernel user: take it out of sockmap or repair first");
-		goto err_unlock;
+	if (!tg_own_claim(sock->sk, s)) {
+		err = tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
+				"socket is used by another kernel user: take it out of sockmap or KCM first");
+		goto err_relay;
 	}
-	*reason = TLSGATE_REASON_NO_MEMORY;
-	err = tg_session_publish(s, sk);
-	if (err)
-		goto err_unlock;
-	refcount_inc(&s->ref);
-	tg_attach(sk, s, f);
-	if (!in->relay_follows)
-		tg_session_announce(s);
-	release_sock(sk);
-	*out = s;
-	return 0;
-
-err_unlock:
-	release_sock(sk);
-	tg_session_discard(s, sock_net(sk));
+	err = tg_session_publish(s, sock->sk);
+	if (!err)
+		return 0;
+	no->reason = TLSGATE_REASON_NO_MEMORY;
+	tg_own_disclaim(sock->sk);
+err_relay:
+	if (r)
+		tg_own_disclaim(tg_relay_plain(r));
 	return err;
+}
+
+int tg_ulp_install(struct socket *sock, const struct tg_install *in, struct tg_relay *r,
+		   struct tg_refusal *no, struct tg_session **out)
+{
+	struct sock *sk = sock->sk, *plain = tg_relay_plain(r);
+	struct tg_session *s;
+	int err;
+
+	err = tg_ulp_check_kind(sk, no);
+	if (err)
+		return err;
+	if (!try_module_get(THIS_MODULE))
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, -ENODEV,
+				 "the module is being unloaded");
+	s = tg_session_new(in, sock_net(sk), no);
+	if (IS_ERR(s)) {
+		err = PTR_ERR(s);
+		goto out_module;
+	}
+	err = tg_own_lock(sk, plain, no);
+	if (!err) {
+		err = tg_ulp_claim(sock, s, r, no);
+		if (!err)
+			tg_attach(sock, s, r);
+		tg_own_unlock(sk, plain);
+	}
+	if (err)
+		tg_session_discard(s, sock_net(sk));
+	else
+		*out = s;
+out_module:
+	module_put(THIS_MODULE);
+	return err;
+}
+
+struct tg_session *tg_session_of(const struct sock *sk)
+{
+	return READ_ONCE(inet_csk(sk)->icsk_ulp_ops) == &tg_ulp_ops ? tg_session_from_sk(sk) : NULL;
 }
 
 int tg_ulp_set(struct tg_session *s, int record_size, int padding)
@@ -399,13 +393,16 @@ int tg_ulp_set(struct tg_session *s, int record_size, int padding)
 
 	if (!sk)
 		return -ENOTCONN;
-	lock_sock(sk);
+	if (!tg_own_lock_soon(sk, 0)) {
+		tg_session_drop_sk(sk);
+		return -EBUSY;
+	}
 	if (record_size >= 0)
 		s->tx.record_size = record_size ?: TLSGATE_RECORD_SIZE_MAX;
 	if (padding >= 0)
 		s->tx.padding = padding;
 	release_sock(sk);
-	sock_put(sk);
+	tg_session_drop_sk(sk);
 	return 0;
 }
 

@@ -4,40 +4,45 @@
 #define TG_ULP_H
 
 #include <linux/net.h>
-#include <linux/netlink.h>
 
 #include "session.h"
 
-/* Says why a request is refused; @text lives as long as the module. Returns @err. */
-static inline int tg_refuse(struct netlink_ext_ack *extack, enum tlsgate_reason *reason,
-			    enum tlsgate_reason why, int err, const char *text)
-{
-	*reason = why;
-	extack->_msg = text;
-	return err;
-}
+struct tg_family;
+struct tg_refusal;
+struct tg_relay;
 
 int tg_ulp_init(void);
 void tg_ulp_exit(void);
 
+/* Module init: the calls of a keyed socket, by those of its family. */
+void tg_ulp_fill(struct tg_family *f);
+
 /**
- * tg_ulp_install() - put keys on a connected TCP socket
+ * tg_ulp_install() - put keys on a connected TCP socket, and join it with another
  * @sock: the socket, held by the caller
  * @in: checked request; the caller wipes it
- * @extack: says what was refused and what to do
- * @reason: set to the REFUSED_* reason on error
+ * @r: prepared relay, which is the session's on success; NULL: none
+ * @no: receives why not
  * @out: receives the session with a reference
  *
- * Process context, takes lock_sock().  Attaching and keying is one step under
- * the lock: no byte can pass between.
+ * Process context.  All is one step under the locks of both sockets, with
+ * nobody inside a call on either.  Who has entered a call but not come to the
+ * lock yet is not seen: a sender must know that nobody sends while it installs.
  *
  * Return: 0, %-EOPNOTSUPP: not TCP; %-ENOTCONN: not ESTABLISHED or CLOSE_WAIT;
- * %-EEXIST: has a ULP; %-EBUSY: in use by sockmap or another; or what
- * tg_session_new() returns.  On error the socket is as before.
+ * %-EEXIST: has a ULP; %-EBUSY: somebody is in a call, or in use by sockmap or
+ * another; %-ENODEV: the module is being unloaded; what tg_relay_prepare()
+ * returns, if the plain socket has changed since; or what tg_session_new() does.
+ * On error both sockets are as before.
  */
-int tg_ulp_install(struct socket *sock, const struct tg_install *in,
-		   struct netlink_ext_ack *extack, enum tlsgate_reason *reason,
-		   struct tg_session **out);
+int tg_ulp_install(struct socket *sock, const struct tg_install *in, struct tg_relay *r,
+		   struct tg_refusal *no, struct tg_session **out);
+
+/* The session of a TCP socket that may have any ULP: locked, or in a read-side section. */
+struct tg_session *tg_session_of(const struct sock *sk);
+
+/* struct proto.close of a keyed socket; of one in a relay own.c calls it. */
+void tg_close(struct sock *sk, long timeout);
 
 /**
  * tg_ulp_set() - change options of a session
@@ -45,7 +50,8 @@ int tg_ulp_install(struct socket *sock, const struct tg_install *in,
  * @record_size: as in struct tg_install, or -1 to leave it
  * @padding: likewise
  *
- * Return: 0, or %-ENOTCONN if the socket is closed.
+ * Return: 0, %-ENOTCONN if the socket is closed, or %-EBUSY: its holder does not
+ * leave the lock.
  */
 int tg_ulp_set(struct tg_session *s, int record_size, int padding);
 

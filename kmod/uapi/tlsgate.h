@@ -17,7 +17,11 @@
  * Commands and their attributes (! required, ? optional, | one of)
  *
  * SESSION_NEW   do: install keys on a connected TCP socket; one call makes it
- *               a TLS socket, atomically: no byte can pass in between.
+ *               a TLS socket, and with RELAY_FD joins it, in one step: on error
+ *               both sockets are as before.  EBUSY while somebody is in a call
+ *               on either, asleep or holding its lock; poll, select and epoll
+ *               are none.  A call that was entered but has not come to the lock
+ *               yet is not seen: a sender must know that nobody sends meanwhile.
  *   request:
  *     TLSGATE_A_FD            ! u32  a TCP socket, ESTABLISHED or CLOSE_WAIT
  *     TLSGATE_A_VERSION       ! u16  TLSGATE_TLS_1_2 | TLSGATE_TLS_1_3
@@ -57,7 +61,11 @@
  *
  * RELAY_NEW     do: joins an established session with a plain stream socket.
  *               Data moves in the kernel from then on; the relay holds both
- *               sockets itself and outlives the fds and the process.
+ *               sockets itself and outlives the fds and the process.  They are
+ *               its own: a descriptor of either can be closed, and every other
+ *               call on it is EBUSY, after the relay's end, too.  EBUSY as for
+ *               SESSION_NEW.  A relay does not keep its network namespace: when
+ *               nobody else does, it ends (NETNS_END).
  *     (TLSGATE_A_ID | TLSGATE_A_FD) !
  *     TLSGATE_A_RELAY_FD      ! u32  connected TCP or UNIX stream socket, not
  *                                    the other end of the TLS connection
@@ -240,6 +248,8 @@ enum tlsgate_reason {
 	TLSGATE_REASON_REFUSED_LIMIT,		/* sessions or memory per namespace */
 	TLSGATE_REASON_REFUSED_USER_LIMIT,	/* relays per user */
 	TLSGATE_REASON_REFUSED_PERM,
+	TLSGATE_REASON_REFUSED_BUSY,		/* somebody is in a call on the socket */
+	TLSGATE_REASON_NETNS_END,		/* ended: nobody but relays held the namespace */
 
 	__TLSGATE_REASON_MAX,
 	TLSGATE_REASON_MAX = __TLSGATE_REASON_MAX - 1,

@@ -93,13 +93,13 @@ struct tlsgate_session_params {
 #define TLSGATE_SESSION_PARAMS_INIT	{ .fd = -1, .relay_fd = -1 }
 
 /*
- * Makes params->fd a TLS socket, and with relay_fd joins the two, atomically,
- * in two system calls.  The fds stay the caller's; with a relay both can be
- * closed at once, the kernel holds the sockets.  On failure the socket is as
- * it was, unless only the relay failed when the keys were in already (a user's
- * limit, or the plain side just closed): then the connection is reset.
- * tlsgate_session_get() by fd answers -ENOENT for a socket as it was.  The message with the keys is wiped before this returns; params is
- * the caller's to wipe (tlsgate_wipe()).
+ * Makes params->fd a TLS socket, and with relay_fd joins the two, in one step: on
+ * failure both sockets are as they were.  Nobody may be in a call on either
+ * (-EBUSY), or begin one: only who polls does not count.  The fds stay the
+ * caller's.  With a relay both sockets are the kernel's from then on: whoever
+ * still holds a descriptor can close it, and nothing else.  The message with the
+ * keys is wiped before this returns; params is the caller's to wipe
+ * (tlsgate_wipe()).
  */
 int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params *params,
 			uint32_t *id);

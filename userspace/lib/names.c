@@ -57,6 +57,10 @@ static const struct tlsgate_reason_info reasons[] = {
 	REASON(REFUSED_USER_LIMIT, "refused_user_limit", "this user has all the relays it may have"),
 	REASON(REFUSED_PERM, "refused_perm",
 	       "acting by id and listing need CAP_NET_ADMIN in the network namespace"),
+	REASON(REFUSED_BUSY, "refused_busy",
+	       "somebody is in a call on the socket: nobody may read or write while keys are installed"),
+	REASON(NETNS_END, "netns_end",
+	       "the network namespace ended: nothing but relays was left of it"),
 	[TLSGATE_REASON_MAX + 1] = { TLSGATE_REASON_NONE, NULL, NULL },
 };
 

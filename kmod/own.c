@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Sockets that are the module's: families, locking, and the calls that refuse. */
+#include <linux/delay.h>
+#include <linux/wait.h>
+#include <net/af_unix.h>
+#include <net/tcp.h>
+
+#include "datapath.h"
+#include "own.h"
+#include "relay.h"
+#include "ulp.h"
+
+/* Tries at a lock that somebody holds, a millisecond apart: our own works let go sooner. */
+#define TG_LOCK_TRIES	50
+
+static struct tg_family tg_families[] = {
+	{ .family = AF_INET },
+	{ .family = AF_INET6 },
+	{ .family = AF_UNIX },
+};
+
+/* --- what an owned socket's holder is told ----------------------------------- */
+
+static int tg_owned_bind(struct socket *sock, TG_SOCKADDR *addr, int len)
+{
+	return -EBUSY;
+}
+
+static int tg_owned_connect(struct socket *sock, TG_SOCKADDR *addr, int len, int flags)
+{
+	return -EBUSY;
+}
+
+static int tg_owned_accept(TG_ACCEPT_ARGS)
+{
+	return -EBUSY;
+}
+
+static int tg_owned_ioctl(struct socket *sock, unsigned int cmd, unsigned long arg)
+{
+	return -EBUSY;
+}
+
+static int tg_owned_number(struct socket *sock, int number)
+{
+	return -EBUSY;
+}
+
+static int tg_owned_setsockopt(struct socket *sock, int level, int optname, sockptr_t optval,
+			       unsigned int optlen)
+{
+	return -EBUSY;
+}
+
+static int tg_owned_getsockopt(struct socket *sock, int level, int optname, char __user *optval,
+			       int __user *optlen)
+{
+	return -EBUSY;
+}
+
+static int tg_owned_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
+{
+	return -EBUSY;
+}
+
+static int tg_owned_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, int flags)
+{
+	return -EBUSY;
+}
+
+static ssize_t tg_owned_splice_read(struct socket *sock, loff_t *ppos,
+				    struct pipe_inode_info *pipe, size_t len, unsigned int flags)
+{
+	return -EBUSY;
+}
+
+static int tg_owned_rcvlowat(struct sock *sk, int val)
+{
+	return -EBUSY;
+}
+
+/*
+ * Never ready.  An event loop that closed its descriptor without unwatching it
+ * still has this entry, since the relay keeps the file: it must hear nothing.
+ */
+static __poll_t tg_owned_poll(struct file *file, struct socket *sock,
+			      struct poll_table_struct *wait)
+{
+	return 0;
+}
+
+static const struct proto_ops tg_owned_ops = {
+	.owner		= THIS_MODULE,
+	.bind		= tg_owned_bind,
+	.connect	= tg_owned_connect,
+	.socketpair	= sock_no_socketpair,
+	.accept		= tg_owned_accept,
+	.poll		= tg_owned_poll,
+	.ioctl		= tg_owned_ioctl,
+	.listen		= tg_owned_number,
+	.shutdown	= tg_owned_number,
+	.setsockopt	= tg_owned_setsockopt,
+	.getsockopt	= tg_owned_getsockopt,
+	.sendmsg	= tg_owned_sendmsg,
+	.recvmsg	= tg_owned_recvmsg,
+	.mmap		= sock_no_mmap,
+	.splice_read	= tg_owned_splice_read,
+	.set_rcvlowat	= tg_owned_rcvlowat,
+};
+
+/* The same, of who in the kernel goes past the socket's calls. */
+static int tg_owned_proto_sendmsg(struct sock *sk, struct msghdr *msg, size_t len)
+{
+	return -EBUSY;
+}
+
+static int tg_owned_proto_recvmsg(TG_RECVMSG_ARGS)
+{
+	return -EBUSY;
+}
+
+static int tg_owned_disconnect(struct sock *sk, int flags)
+{
+	return -EBUSY;
+}
+
+static void tg_owned_close(struct sock *sk, long timeout)
+{
+	if (tg_session_of(sk))
+		tg_close(sk, timeout);
+	else
+		tg_plain_close(sk, timeout);
+}
+
+/* --- families: module init ----------------------------------------------------- */
+
+static void tg_family_fill(struct tg_family *f)
+{
+	f->owned_ops = tg_owned_ops;
+	f->owned_ops.family = f->family;
+	f->owned_ops.getname = f->base_ops->getname;
+	f->owned_ops.release = f->base_ops->release;
+	if (f->family == AF_UNIX) {
+		f->owned_ops.release = tg_plain_release;
+		return;
+	}
+	f->owned = *f->base;
+	f->owned.close = tg_owned_close;
+	f->owned.sendmsg = tg_owned_proto_sendmsg;
+	f->owned.recvmsg = tg_owned_proto_recvmsg;
+	f->owned.disconnect = tg_owned_disconnect;
+	f->owned.splice_eof = NULL;
+	f->owned.sock_is_readable = NULL;
+	TG_NO_SENDPAGE(&f->owned);
+#ifdef CONFIG_BPF_SYSCALL
+	/* Without it sockmap refuses the socket. */
+	f->owned.psock_update_sk_prot = NULL;
+#endif
+	tg_ulp_fill(f);
+}
+
+int __init tg_own_init(void)
+{
+	struct tg_family *f;
+	struct socket *sock;
+	int err;
+
+	for (f = tg_families; f < tg_families + ARRAY_SIZE(tg_families); f++) {
+		err = sock_create_kern(&init_net, f->family, SOCK_STREAM, 0, &sock);
+		/* IPv6 may be absent. */
+		if (err == -EAFNOSUPPORT)
+			continue;
+		if (err)
+			return err;
+		f->base = sock->sk->sk_prot;
+		f->base_ops = sock->ops;
+		tg_family_fill(f);
+		sock_release(sock);
+	}
+	return 0;
+}
+
+const struct tg_family *tg_family_of(const struct socket *sock)
+{
+	const struct tg_family *f;
+
+	for (f = tg_families; f < tg_families + ARRAY_SIZE(tg_families); f++)
+		if (f->family == sock->sk->sk_family)
+			return f->base == READ_ONCE(sock->sk->sk_prot) &&
+			       f->base_ops == READ_ONCE(sock->ops) ? f : NULL;
+	return NULL;
+}
+
+/* --- locking --------------------------------------------------------------------- */
+
+bool tg_own_trylock(struct sock *sk, int subclass)
+{
+	bool mine;
+
+	spin_lock_bh(&sk->sk_lock.slock);
+	mine = !sk->sk_lock.owned;
+	if (mine)
+		sk->sk_lock.owned = 1;
+	spin_unlock_bh(&sk->sk_lock.slock);
+	if (mine)
+		mutex_acquire(&sk->sk_lock.dep_map, subclass, 1, _RET_IP_);
+	return mine;
+}
+
+bool tg_own_lock_soon(struct sock *sk, int subclass)
+{
+	unsigned int n;
+
+	for (n = 0; n < TG_LOCK_TRIES; n++) {
+		if (tg_own_trylock(sk, subclass))
+			return true;
+		usleep_range(500, 1000);
+	}
+	return false;
+}
+
+/*
+ * Somebody sleeps in send or receive, or waits for the lock.  Who polls has a
+ * wake function of its own and is not inside a call.
+ */
+static bool tg_own_in_call(struct sock *sk)
+{
+	struct wait_queue_entry *entry;
+	struct socket_wq *wq;
+	bool found = false;
+
+	if (READ_ONCE(sk->sk_write_pending) || waitqueue_active(&sk->sk_lock.wq))
+		return true;
+	if (!tg_is_tcp(sk) && mutex_is_locked(&unix_sk(sk)->iolock))
+		return true;
+	rcu_read_lock();
+	wq = rcu_dereference(sk->sk_wq);
+	if (wq) {
+		spin_lock_irq(&wq->wait.lock);
+		list_for_each_entry(entry, &wq->wait.head, entry)
+			found |= entry->func == woken_wake_function ||
+				 entry->func == autoremove_wake_function;
+		spin_unlock_irq(&wq->wait.lock);
+	}
+	rcu_read_unlock();
+	return found;
+}
+
+static int tg_own_busy(struct tg_refusal *no, bool plain)
+{
+	no->plain = plain;
+	return tg_refuse(no, TLSGATE_REASON_REFUSED_BUSY, -EBUSY,
+			 "somebody is in a call on the socket: let it return before the hand-over");
+}
+
+int tg_own_lock(struct sock *tls, struct sock *plain, struct tg_refusal *no)
+{
+	struct sock *first = plain && plain < tls ? plain : tls;
+	struct sock *second = first == tls ? plain : tls;
+
+	if (!tg_own_lock_soon(first, 0))
+		return tg_own_busy(no, first == plain);
+	if (second && !tg_own_lock_soon(second, SINGLE_DEPTH_NESTING)) {
+		release_sock(first);
+		return tg_own_busy(no, second == plain);
+	}
+	if (!tg_own_in_call(tls) && !(plain && tg_own_in_call(plain)))
+		return 0;
+	tg_own_unlock(tls, plain);
+	return tg_own_busy(no, !tg_own_in_call(tls));
+}
+
+void tg_own_unlock(struct sock *tls, struct sock *plain)
+{
+	if (plain)
+		release_sock(plain);
+	release_sock(tls);
+}
+
+/* --- taking ------------------------------------------------------------------------ */
+
+bool tg_own_claim(struct sock *sk, void *data)
+{
+	bool free;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	free = !sk->sk_user_data;
+	if (free)
+		__rcu_assign_sk_user_data_with_flags(sk, data, SK_USER_DATA_NOCOPY);
+	write_unlock_bh(&sk->sk_callback_lock);
+	return free;
+}
+
+void tg_own_disclaim(struct sock *sk)
+{
+	write_lock_bh(&sk->sk_callback_lock);
+	rcu_assign_sk_user_data(sk, NULL);
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+void tg_own_take(struct sock *sk, const struct tg_family *f)
+{
+	if (tg_is_tcp(sk))
+		WRITE_ONCE(sk->sk_prot, (struct proto *)&f->owned);
+	WRITE_ONCE(sk->sk_socket->ops, &f->owned_ops);
+	tg_refuse_sol_socket(sk->sk_socket);
+
+	/* A short message must pass, and an end be one. */
+	WRITE_ONCE(sk->sk_rcvlowat, 1);
+	sock_reset_flag(sk, SOCK_LINGER);
+	if (tg_is_tcp(sk)) {
+		tcp_sk(sk)->nonagle &= ~TCP_NAGLE_CORK;
+		tcp_sk(sk)->nonagle |= TCP_NAGLE_OFF | TCP_NAGLE_PUSH;
+	} else {
+		/* An urgent byte of AF_UNIX stays in the stream, as TCP's does. */
+		sock_set_flag(sk, SOCK_URGINLINE);
+	}
+}
+
+/* --- the namespace ------------------------------------------------------------------- */
+
+void tg_own_let_go(struct sock *sk)
+{
+	struct net *net = sock_net(sk);
+
+	lock_sock(sk);
+	__netns_tracker_free(net, &sk->ns_tracker, true);
+	sk->sk_net_refcnt = 0;
+	sock_inuse_add(net, -1);
+	tg_net_passive_inc(net);
+	__netns_tracker_alloc(net, &sk->ns_tracker, false, GFP_KERNEL);
+	release_sock(sk);
+	put_net(net);
+}
+
+void tg_own_regain(struct sock *sk)
+{
+	struct net *net = sock_net(sk);
+
+	if (sk->sk_net_refcnt || !maybe_get_net(net))
+		return;
+	lock_sock(sk);
+	tg_net_refcnt_upgrade(sk);
+	release_sock(sk);
+	put_net(net);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Sockets that are the module's: the calls that replace a family's own, how two
+ * sockets are locked to be taken, and what is exchanged on one that is taken.
+ *
+ * A keyed socket is its holder's: it is read and written through ulp.c.  An
+ * owned one, either side of a relay, is nobody's but the relay's: whoever still
+ * holds a descriptor of it can close it and nothing else.  It is never given
+ * back: it stays owned after the relay's end, until it is closed.
+ */
+#ifndef TG_OWN_H
+#define TG_OWN_H
+
+#include <linux/net.h>
+#include <linux/netlink.h>
+#include <net/sock.h>
+
+#include "compat.h"
+#include "uapi/tlsgate.h"
+
+/**
+ * struct tg_family - what replaces an address family's calls
+ * @family: AF_INET, AF_INET6 or AF_UNIX
+ * @base: the family's own struct proto for stream sockets; NULL: there is no such family
+ * @base_ops: the family's own struct proto_ops
+ * @keyed: @base with ours for a keyed socket; unused for AF_UNIX, as is @keyed_ops
+ * @keyed_ops: @base_ops likewise
+ * @owned: @base with all refused; unused for AF_UNIX, whose calls look at it
+ * @owned_ops: all refused but close
+ *
+ * Written at module init only.
+ */
+struct tg_family {
+	int family;
+	struct proto *base;
+	const struct proto_ops *base_ops;
+	struct proto keyed;
+	struct proto_ops keyed_ops;
+	struct proto owned;
+	struct proto_ops owned_ops;
+};
+
+/**
+ * struct tg_refusal - why a request is refused
+ * @extack: receives the sentence
+ * @reason: receives the REFUSED_* reason
+ * @plain: it is about the plain socket
+ */
+struct tg_refusal {
+	struct netlink_ext_ack *extack;
+	enum tlsgate_reason reason;
+	bool plain;
+};
+
+/* @text lives as long as the module.  Returns @err. */
+static inline int tg_refuse(struct tg_refusal *no, enum tlsgate_reason reason, int err,
+			    const char *text)
+{
+	no->reason = reason;
+	no->extack->_msg = text;
+	return err;
+}
+
+static inline bool tg_is_tcp(const struct sock *sk)
+{
+	return sk->sk_family != AF_UNIX;
+}
+
+/*
+ * Looks at each family's calls on a socket of our own.  0 or a negative errno.
+ * Before anything else can be called.
+ */
+int tg_own_init(void);
+
+/* The row of a stream socket whose calls are its family's own; NULL: they are not. */
+const struct tg_family *tg_family_of(const struct socket *sock);
+
+/**
+ * tg_own_lock() - lock one socket, or two in the order of their addresses
+ * @tls: what is to be, or is, a TLS socket
+ * @plain: the plain socket to join it with, or NULL
+ * @no: receives why not
+ *
+ * Nobody may be inside a call on either: a writer would go on in plaintext, and
+ * a reader take records.  Process context; waits for a bounded time only, as a
+ * holder of the lock may stay as long as it likes.
+ *
+ * Return: 0, or %-EBUSY: somebody is in a call.
+ */
+int tg_own_lock(struct sock *tls, struct sock *plain, struct tg_refusal *no);
+void tg_own_unlock(struct sock *tls, struct sock *plain);
+
+/*
+ * Claims a socket, locked, against sockmap and KCM by its sk_user_data, by which
+ * our callbacks on a plain socket find @data.  False: somebody else has it.
+ */
+bool tg_own_claim(struct sock *sk, void *data);
+void tg_own_disclaim(struct sock *sk);
+
+/*
+ * Exchanges the calls of a claimed socket, locked, for the refusing ones, and puts
+ * right the options that it may have been left with, which nobody can do any more:
+ * see docs/socket-api.md.
+ */
+void tg_own_take(struct sock *sk, const struct tg_family *f);
+
+/*
+ * A relay's socket that nobody else holds gives its reference on its namespace
+ * back, so that this can end; and, before it is closed, takes it again if it can:
+ * without it TCP sends nothing again after close.  Take lock_sock().
+ */
+void tg_own_let_go(struct sock *sk);
+void tg_own_regain(struct sock *sk);
+
+/*
+ * lock_sock() for who must not wait on a holder, who may stay as long as it likes:
+ * at once, or within a bounded time.  False: it is held.
+ */
+bool tg_own_trylock(struct sock *sk, int subclass);
+bool tg_own_lock_soon(struct sock *sk, int subclass);
+
+#endif /* TG_OWN_H */
