@@ -199,6 +199,11 @@ static inline void tg_net_refcnt_upgrade(struct sock *sk)
 
 #endif
 
+/* sk_rmem_schedule() without a buffer, whose arguments differ. */
+#define tg_mem_schedule(sk, size) \
+	((int)(size) <= (sk)->sk_forward_alloc || \
+	 __sk_mem_schedule(sk, (size) - (sk)->sk_forward_alloc, SK_MEM_RECV))
+
 /* Descriptors that wait in a UNIX socket's queue. */
 #include <net/af_unix.h>
 #define tg_unix_fds(sk) atomic_read(&unix_sk(sk)->scm_stat.nr_fds)

@@ -138,6 +138,7 @@ void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 	spin_lock_bh(&s->sk_lock);
 	s->relay = NULL;
 	spin_unlock_bh(&s->sk_lock);
+	tg_session_settle(tls, s);
 	release_sock(tls);
 
 	if (reset)
@@ -241,6 +242,11 @@ int tg_relay_set_timeout(struct tg_session *s, u32 idle_timeout)
 	if (sk)
 		tg_session_drop_sk(sk);
 	return r ? 0 : -ENOENT;
+}
+
+u32 tg_relay_held(const struct tg_relay *r)
+{
+	return READ_ONCE(r->opened.bytes);
 }
 
 bool tg_relay_info(struct tg_session *s, struct tg_relay_info *info)

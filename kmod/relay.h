@@ -66,6 +66,8 @@ struct tg_relay_info {
 
 /* Fills @info and returns true if @s has a relay.  Its socket may be locked or not. */
 bool tg_relay_info(struct tg_session *s, struct tg_relay_info *info);
+/* Bytes opened that its plain socket did not take yet.  TLS socket locked. */
+u32 tg_relay_held(const struct tg_relay *r);
 /* 0, or -ENOENT if @s has no relay. Process context. */
 int tg_relay_set_timeout(struct tg_session *s, u32 idle_timeout);
 

@@ -56,6 +56,8 @@ void tg_rx_settle(struct sock *sk, struct tg_session *s)
 	if (s->rx.taken)
 		tcp_read_done(sk, s->rx.taken);
 	s->rx.taken = 0;
+	/* With the room that this has made. */
+	tg_session_settle(sk, s);
 }
 
 static void tg_rx_stash_drop(struct tg_rx *rx, u32 len)
@@ -559,8 +561,8 @@ static int tg_rx_more(struct sock *sk, struct tg_session *s, u32 skip)
 {
 	if (s->rx.plain.bytes > skip)
 		return 1;
-	/* A peek sees no further than opened data is kept. */
-	if (tg_frags_room(&s->rx.plain) < TG_RECORD_FRAGS)
+	/* A peek sees no further than opened data may be kept. */
+	if (skip && (tg_frags_room(&s->rx.plain) < TG_RECORD_FRAGS || !tg_session_charge(sk, s)))
 		return 0;
 	return tg_rx_next(sk, s);
 }

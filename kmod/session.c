@@ -59,6 +59,9 @@ static const struct tg_failure tg_failures[__TLSGATE_REASON_MAX] = {
 	TG_FAIL(NETNS_END, ENETDOWN, TG_NO_ALERT),
 };
 
+/* Transforms and request, which the crypto layer does not account: about what they take. */
+#define TG_SESSION_COST		3072
+
 struct tg_session *tg_session_from_sk(const struct sock *sk)
 {
 	/* Locked, or in a read-side section: both keep it. */
@@ -208,6 +211,52 @@ void tg_session_unpublish(struct tg_session *s, struct sock *sk)
 	atomic_dec(&tn->count);
 	tg_stat_inc(net, TG_STAT_SESSIONS_CLOSED);
 	tg_stat_reason(net, s->reason);
+}
+
+/* Socket locked.  open_work takes from what its relay holds at the same time. */
+static u32 tg_session_held(const struct tg_session *s)
+{
+	u32 held = TG_SESSION_COST + s->rx.plain.bytes + s->rx.stash_size + s->tx.pending.bytes;
+
+	if (s->rx.message)
+		held += TLSGATE_MESSAGE_MAX;
+	return s->relay ? held + tg_relay_held(s->relay) : held;
+}
+
+bool tg_session_charge(struct sock *sk, struct tg_session *s)
+{
+	u32 held = tg_session_held(s);
+
+	if (held <= s->charged)
+		return true;
+	if (!tg_mem_schedule(sk, held - s->charged))
+		return false;
+	sk_mem_charge(sk, held - s->charged);
+	s->charged = held;
+	return true;
+}
+
+void tg_session_settle(struct sock *sk, struct tg_session *s)
+{
+	u32 held = tg_session_held(s);
+
+	if (held < s->charged) {
+		sk_mem_uncharge(sk, s->charged - held);
+		s->charged = held;
+	} else {
+		tg_session_charge(sk, s);
+	}
+}
+
+void tg_session_empty(struct sock *sk, struct tg_session *s)
+{
+	tg_frags_purge(&s->tx.pending);
+	tg_frags_purge(&s->rx.plain);
+	kvfree(s->rx.stash);
+	s->rx.stash = NULL;
+	s->rx.stash_size = 0;
+	sk_mem_uncharge(sk, s->charged);
+	s->charged = 0;
 }
 
 struct tg_session *tg_session_find(struct net *net, u32 id)

@@ -172,6 +172,7 @@ struct tg_rx {
  * @reason: enum tlsgate_reason, why it ended; NONE while it lives
  * @error: what every later call on the socket returns, negative; 0 while it lives
  * @alert: last alert sent or received; TG_NO_ALERT if none
+ * @charged: bytes charged to the socket for what the session holds
  * @tx: sending half
  * @rx: receiving half
  * @req: AEAD request of both halves, sized for the cipher; lock_sock() is held
@@ -206,6 +207,7 @@ struct tg_session {
 	u16 reason;
 	int error;
 	int alert;
+	u32 charged;
 
 	struct tg_tx tx;
 	struct tg_rx rx;
@@ -298,6 +300,19 @@ void tg_session_announce(struct tg_session *s);
  * nothing the second time.
  */
 void tg_session_unpublish(struct tg_session *s, struct sock *sk);
+
+/*
+ * What a session or its relay holds is charged to the TLS socket, locked, so to
+ * tcp_mem and to the memory cgroup of the socket.  TCP charges what it holds itself.
+ *
+ * tg_session_charge() charges what was added.  False: the limit is reached, hold
+ * no more; one record more than is charged may have to be opened for any to pass.
+ * tg_session_settle() also gives back, before the lock is released.
+ */
+bool tg_session_charge(struct sock *sk, struct tg_session *s);
+void tg_session_settle(struct sock *sk, struct tg_session *s);
+/* Frees all but keys and transforms, and gives everything back: it is closing. */
+void tg_session_empty(struct sock *sk, struct tg_session *s);
 
 /**
  * tg_session_find() - look up by id

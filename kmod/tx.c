@@ -187,6 +187,7 @@ int tg_tx_push(struct sock *sk, struct tg_session *s, int flags)
 
 	if (told && !sk->sk_err)
 		WRITE_ONCE(sk->sk_err, -told);
+	tg_session_settle(sk, s);
 	return ret;
 }
 

@@ -212,6 +212,7 @@ void tg_close(struct sock *sk, long timeout)
 	if (!s->reason)
 		s->reason = s->rx.closed && s->tx.closed ? TLSGATE_REASON_FINISHED
 							 : TLSGATE_REASON_LOCAL_CLOSE;
+	tg_session_empty(sk, s);
 	tg_detach(sk, s);
 	if (reset && sk->sk_state != TCP_CLOSE)
 		base->disconnect(sk, 0);
@@ -337,10 +338,14 @@ static int tg_ulp_claim(struct socket *sock, struct tg_session *s, struct tg_rel
 				"socket is used by another kernel user: take it out of sockmap or KCM first");
 		goto err_relay;
 	}
-	err = tg_session_publish(s, sock->sk);
+	err = -ENOMEM;
+	tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0,
+		  "no memory: the limit of the socket's memory cgroup or of tcp_mem is reached");
+	if (tg_session_charge(sock->sk, s))
+		err = tg_session_publish(s, sock->sk);
 	if (!err)
 		return 0;
-	no->reason = TLSGATE_REASON_NO_MEMORY;
+	tg_session_empty(sock->sk, s);
 	tg_own_disclaim(sock->sk);
 err_relay:
 	if (r)

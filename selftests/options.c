@@ -457,15 +457,22 @@ static size_t unreachable_6(struct unreachable *m, const uint16_t ports[2], uint
 	return offsetof(struct unreachable, v6) + sizeof(m->v6);
 }
 
-/* True: the error that fd's owner asked for is there. */
-static bool unreachable(int fd, uint32_t seq)
+static void ask_for_errors(int fd)
+{
+	int one = 1;
+
+	setsockopt(fd, IPPROTO_IP, IP_RECVERR, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &one, sizeof(one));
+}
+
+static bool send_unreachable(int fd, uint32_t seq)
 {
 	struct sockaddr_in6 from, to;
 	socklen_t len = sizeof(from);
 	struct unreachable m = { };
 	uint16_t ports[2];
-	int raw, one = 1;
 	bool six, sent;
+	int raw;
 
 	getsockname(fd, (struct sockaddr *)&from, &len);
 	getpeername(fd, (struct sockaddr *)&to, &len);
@@ -474,14 +481,19 @@ static bool unreachable(int fd, uint32_t seq)
 	ports[1] = to.sin6_port;
 	from.sin6_port = 0;
 	six = from.sin6_family == AF_INET6;
-	setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVERR : IP_RECVERR, &one,
-		   sizeof(one));
 	raw = socket(from.sin6_family, SOCK_RAW | SOCK_CLOEXEC,
 		     six ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
 	len = six ? unreachable_6(&m, ports, seq) : unreachable_4(&m, ports, seq);
 	sent = sendto(raw, &m, len, 0, (struct sockaddr *)&from, sizeof(from)) == (ssize_t)len;
 	close(raw);
-	return sent && net_poll(fd, 0, NET_DEADLINE) & POLLERR;
+	return sent;
+}
+
+/* True: the error that fd's owner asked for is there. */
+static bool unreachable(int fd, uint32_t seq)
+{
+	ask_for_errors(fd);
+	return send_unreachable(fd, seq) && net_poll(fd, 0, NET_DEADLINE) & POLLERR;
 }
 
 FIXTURE(icmp)
@@ -580,10 +592,13 @@ TEST_F(icmp, error_ends_no_relay)
 
 	ASSERT_EQ(0, net_tcp_pair(variant->family, plain));
 	plain_seq = next_sent(plain[0]);
+	/* Nobody can any more once they are a relay's, nor see the errors. */
+	ask_for_errors(p->fd);
+	ask_for_errors(plain[0]);
 	ASSERT_EQ(0, tg_relay_new(p->tg, BY_FD(p->fd), plain[0], 0));
 
-	UNREACHABLE();
-	EXPECT_TRUE(unreachable(plain[0], plain_seq));
+	EXPECT_TRUE(send_unreachable(p->fd, self->seq));
+	EXPECT_TRUE(send_unreachable(plain[0], plain_seq));
 	EXPECT_EQ(0, net_write(plain[1], "down", 4));
 	EXPECT_TRUE(peer_recv_data(&p->peer, got, 4));
 	EXPECT_EQ(0, memcmp(got, "down", 4));
