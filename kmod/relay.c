@@ -8,11 +8,8 @@
  * files, in whatever context: fput() and call_rcu() defer what may sleep.  Its
  * memory stays until the plain socket is closed, too, whose callbacks look at it.
  */
-#include <linux/capability.h>
-#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/netlink.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <net/tcp.h>
 
@@ -100,29 +97,6 @@ static bool tg_relay_end_tls(struct tg_relay *r, struct sock *sk, enum tlsgate_r
 	return true;
 }
 
-/*
- * Relays of a user in a namespace: changes the number by one unless it is at
- * @max already.  Process context.
- */
-static bool tg_relay_count(struct tg_net *tn, kuid_t uid, int change, unsigned long max)
-{
-	void *old, *seen, *new;
-	unsigned long n;
-
-	seen = xa_load(&tn->relay_users, __kuid_val(uid));
-	do {
-		old = seen;
-		n = old ? xa_to_value(old) : 0;
-		if (change > 0 && n >= max)
-			return false;
-		new = n + change ? xa_mk_value(n + change) : NULL;
-		seen = xa_cmpxchg(&tn->relay_users, __kuid_val(uid), old, new, GFP_KERNEL);
-		if (xa_is_err(seen))
-			return false;
-	} while (seen != old);
-	return true;
-}
-
 void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 {
 	struct tg_session *s = r->session;
@@ -143,7 +117,7 @@ void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 
 	if (reset)
 		tg_plain_reset(r);
-	tg_relay_count(tg_net(r->net), r->uid, -1, 0);
+	tg_relay_uncharge(&r->payer);
 	tg_stat_inc(r->net, TG_STAT_RELAYS_CLOSED);
 	trace_tlsgate_relay_closed(s, s->reason);
 	if (cancel_delayed_work(&r->clock_work))
@@ -275,13 +249,6 @@ bool tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
 
 /* --- start --------------------------------------------------------------------------- */
 
-/* As AF_UNIX limits fds in flight: what outlives the fds is bounded by their limit. */
-static unsigned long tg_relay_limit(void)
-{
-	return capable(CAP_SYS_RESOURCE) || capable(CAP_SYS_ADMIN) ? LONG_MAX
-								     : rlimit(RLIMIT_NOFILE);
-}
-
 static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain, u32 idle_timeout)
 {
 	struct tg_relay *r = kmem_cache_zalloc(tg_relays, GFP_KERNEL);
@@ -293,7 +260,6 @@ static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain,
 	r->tls = tls;
 	r->plain = plain;
 	r->net = sock_net(tls->sk);
-	r->uid = current_uid();
 	r->idle_timeout = msecs_to_jiffies(idle_timeout);
 	r->active = jiffies;
 	INIT_WORK(&r->open_work, tg_relay_open_work);
@@ -304,31 +270,32 @@ static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain,
 
 void tg_relay_discard(struct tg_relay *r)
 {
-	tg_relay_count(tg_net(r->net), r->uid, -1, 0);
+	tg_relay_uncharge(&r->payer);
 	kmem_cache_free(tg_relays, r);
 }
 
 struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
 				  struct tg_refusal *no)
 {
-	struct tg_net *tn = tg_net(sock_net(tls->sk));
+	struct tg_payer payer;
 	struct tg_relay *r;
 	int err;
 
 	err = tg_plain_check(tls, plain, no);
 	if (err)
 		return ERR_PTR(err);
-	if (!tg_relay_count(tn, current_uid(), 1, tg_relay_limit())) {
+	if (!tg_relay_charge(&payer)) {
 		no->plain = true;
 		return ERR_PTR(tg_refuse(no, TLSGATE_REASON_REFUSED_USER_LIMIT, -EDQUOT,
 					 "this user has reached the limit of relays: raise RLIMIT_NOFILE"));
 	}
 	r = tg_relay_alloc(tls, plain, idle_timeout);
 	if (!r) {
-		tg_relay_count(tn, current_uid(), -1, 0);
+		tg_relay_uncharge(&payer);
 		no->reason = TLSGATE_REASON_NO_MEMORY;
 		return ERR_PTR(-ENOMEM);
 	}
+	r->payer = payer;
 	return r;
 }
 

@@ -9,6 +9,7 @@
 #include <linux/net.h>
 #include <linux/workqueue.h>
 
+#include "limit.h"
 #include "own.h"
 #include "relay.h"
 
@@ -27,7 +28,7 @@ enum tg_relay_flag {
  * @plain: the plain socket; its file is held
  * @family: the plain socket's own calls
  * @net: their namespace, which ends the relay before it goes: tg_relay_net_exit()
- * @uid: whose limit it counts against
+ * @payer: whose limits it counts against
  * @idle_timeout: jiffies, 0 for none
  * @active: jiffies when data moved last
  * @open_work: TLS to plain
@@ -54,7 +55,7 @@ struct tg_relay {
 	struct socket *plain;
 	const struct tg_family *family;
 	struct net *net;
-	kuid_t uid;
+	struct tg_payer payer;
 	unsigned long idle_timeout;
 	unsigned long active;
 	struct work_struct open_work;

@@ -414,7 +414,6 @@ static int __net_init tg_net_init(struct net *net)
 	struct tg_net *tn = tg_net(net);
 
 	xa_init_flags(&tn->sessions, XA_FLAGS_ALLOC1);
-	xa_init(&tn->relay_users);
 	return tg_stats_net_init(net, tn);
 }
 
@@ -430,7 +429,6 @@ static void __net_exit tg_net_exit(struct net *net)
 	struct tg_net *tn = tg_net(net);
 
 	tg_stats_net_exit(net, tn);
-	xa_destroy(&tn->relay_users);
 	xa_destroy(&tn->sessions);
 }
 

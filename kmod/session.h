@@ -237,14 +237,12 @@ struct tg_session {
  * @sessions: live sessions by id
  * @next_id: where the search for a free id begins; under xa_lock(@sessions)
  * @count: live sessions
- * @relay_users: relays per user: uid to xa_value; under xa_lock()
  * @stats: counters, see stats.h
  */
 struct tg_net {
 	struct xarray sessions;
 	u32 next_id;
 	atomic_t count;
-	struct xarray relay_users;
 	struct tg_stats __percpu *stats;
 };
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How many relays a user may have.  A relay counts for the user that made it and
+ * for the owner of each user namespace which that user is in, up to the initial
+ * one, on the whole machine: neither namespaces nor subordinate ids multiply
+ * the limit.
+ */
+#ifndef TG_LIMIT_H
+#define TG_LIMIT_H
+
+#include <linux/uidgid.h>
+
+struct user_namespace;
+
+/**
+ * struct tg_payer - whom a relay counts for
+ * @ns: the user namespace it was made in, with a reference
+ * @uid: the user who made it
+ */
+struct tg_payer {
+	struct user_namespace *ns;
+	kuid_t uid;
+};
+
+/**
+ * tg_relay_charge() - count one relay more for the calling user
+ * @payer: filled, for tg_relay_uncharge()
+ *
+ * The limit is the caller's RLIMIT_NOFILE, as for descriptors in flight over
+ * AF_UNIX: what outlives the descriptors is bounded by their limit.  Who has
+ * CAP_SYS_RESOURCE or CAP_SYS_ADMIN in the initial user namespace has none,
+ * and the machine's root owns namespaces without one.  Process context.
+ *
+ * Return: false if a limit is reached, or memory is short; then nothing counts.
+ */
+bool tg_relay_charge(struct tg_payer *payer);
+/* The reverse, once.  Process context. */
+void tg_relay_uncharge(struct tg_payer *payer);
+
+#endif /* TG_LIMIT_H */
