@@ -53,6 +53,14 @@ long unix_inq_len(struct sock *sk);
 #include <asm/unaligned.h>
 #endif
 
+/* 6.11: handlers get a table that is const. */
+#include <linux/sysctl.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+#define TG_CTL_TABLE const struct ctl_table
+#else
+#define TG_CTL_TABLE struct ctl_table
+#endif
+
 /* 6.10: accept's arguments are one. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
 #define TG_ACCEPT_ARGS struct socket *sock, struct socket *newsock, struct proto_accept_arg *arg
@@ -101,6 +109,12 @@ static inline struct shrinker *tg_shrinker_start(tg_shrink_fn *count, tg_shrink_
 
 #define tg_shrinker_stop unregister_shrinker
 
+#endif
+
+/* 6.6: tables of sysctls are counted; before, an empty row ends them. */
+#include <net/net_namespace.h>
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define register_net_sysctl_sz(net, path, table, size) register_net_sysctl(net, path, table)
 #endif
 
 /* 6.5: pages go to sockets by MSG_SPLICE_PAGES, sendpage is gone, proto.ioctl has changed. */

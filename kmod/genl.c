@@ -2,6 +2,7 @@
 /* The index of the ABI: attributes, operations and the family; see uapi/tlsgate.h. */
 #include <linux/module.h>
 
+#include "access.h"
 #include "genl.h"
 #include "netlink.h"
 
@@ -24,7 +25,7 @@ static const struct nla_policy tg_keys_policy[TLSGATE_KEYS_A_MAX + 1] = {
 #define TG_RECORD_SIZE		NLA_POLICY_MAX(NLA_U16, TLSGATE_RECORD_SIZE_MAX)
 #define TG_PADDING		NLA_POLICY_MAX(NLA_U16, TLSGATE_PADDING_MAX)
 
-const struct nla_policy tg_session_new_policy[TLSGATE_A_MAX + 1] = {
+static const struct nla_policy tg_session_new_policy[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_FD]			= TG_FD,
 	[TLSGATE_A_VERSION]		= TG_VERSION,
 	[TLSGATE_A_SUITE]		= { .type = NLA_U16 },
@@ -65,49 +66,105 @@ static const struct nla_policy tg_relay_new_policy[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_IDLE_TIMEOUT]	= TG_IDLE_TIMEOUT,
 };
 
-/*
- * SESSION_NEW has no policy here: its body parses the message itself, as
- * strictly, so that the keys of a message that does not parse are wiped too.
+/**
+ * struct tg_command - a request that is no dump
+ * @to: what it wants of the module, asked before @policy
+ * @policy: its attributes
+ * @body: what it does
  */
+struct tg_command {
+	enum tg_access_to to;
+	const struct nla_policy *policy;
+	int (*body)(struct sk_buff *skb, struct genl_info *info);
+};
+
+static const struct tg_command tg_commands[] = {
+	[TLSGATE_CMD_SESSION_NEW] = {
+		TG_ACCESS_INSTALL, tg_session_new_policy, tg_netlink_session_new,
+	},
+	[TLSGATE_CMD_SESSION_GET] = {
+		TG_ACCESS_ANY, tg_target_policy, tg_netlink_session_get,
+	},
+	[TLSGATE_CMD_SESSION_SET] = {
+		TG_ACCESS_ANY, tg_session_set_policy, tg_netlink_session_set,
+	},
+	[TLSGATE_CMD_SESSION_REKEY] = {
+		TG_ACCESS_ANY, tg_target_policy, tg_netlink_session_rekey,
+	},
+	[TLSGATE_CMD_SESSION_DEL] = {
+		TG_ACCESS_ANY, tg_session_del_policy, tg_netlink_session_del,
+	},
+	[TLSGATE_CMD_RELAY_NEW] = {
+		TG_ACCESS_INSTALL, tg_relay_new_policy, tg_netlink_relay_new,
+	},
+};
+
+static int tg_genl_parse(const struct nlmsghdr *nlh, const struct nla_policy *policy,
+			 struct nlattr **attrs, struct netlink_ext_ack *extack)
+{
+	const struct genlmsghdr *hdr = nlmsg_data(nlh);
+	int flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO | NLM_F_DUMP;
+
+	if (hdr->reserved || nlh->nlmsg_flags & ~flags) {
+		NL_SET_ERR_MSG(extack, "a reserved field of the header is not 0");
+		return -EINVAL;
+	}
+	return __nlmsg_parse(nlh, GENL_HDRLEN, attrs, TLSGATE_A_MAX, policy, NL_VALIDATE_STRICT,
+			     extack);
+}
+
+/*
+ * Every request but dumps.  The operations have no policy of their own, by which
+ * genetlink would parse before anybody is asked; and keys are wiped out of a
+ * message that is refused or does not parse, too.
+ */
+static int tg_genl_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	const struct tg_command *c = &tg_commands[info->genlhdr->cmd];
+	struct nlattr *attrs[TLSGATE_A_MAX + 1];
+	int err;
+
+	info->attrs = attrs;
+	err = tg_access_check(skb, genl_info_net(info), c->to, info->extack);
+	if (!err)
+		err = tg_genl_parse(info->nlhdr, c->policy, attrs, info->extack);
+	if (!err)
+		err = c->body(skb, info);
+	if (info->genlhdr->cmd == TLSGATE_CMD_SESSION_NEW)
+		memzero_explicit(genlmsg_data(info->genlhdr), genlmsg_len(info->genlhdr));
+	return err;
+}
+
 static const struct genl_ops tg_genl_ops[] = {
 	{
 		.cmd		= TLSGATE_CMD_SESSION_NEW,
-		.doit		= tg_netlink_session_new,
+		.doit		= tg_genl_doit,
 	},
 	{
 		.cmd		= TLSGATE_CMD_SESSION_GET,
-		.policy		= tg_target_policy,
-		.maxattr	= TLSGATE_A_MAX,
-		.doit		= tg_netlink_session_get,
+		.doit		= tg_genl_doit,
 		.start		= tg_netlink_session_dump_start,
 		.dumpit		= tg_netlink_session_dump,
 	},
 	{
 		.cmd		= TLSGATE_CMD_SESSION_SET,
-		.policy		= tg_session_set_policy,
-		.maxattr	= TLSGATE_A_MAX,
-		.doit		= tg_netlink_session_set,
+		.doit		= tg_genl_doit,
 	},
 	{
 		.cmd		= TLSGATE_CMD_SESSION_REKEY,
-		.policy		= tg_target_policy,
-		.maxattr	= TLSGATE_A_MAX,
-		.doit		= tg_netlink_session_rekey,
+		.doit		= tg_genl_doit,
 	},
 	{
 		.cmd		= TLSGATE_CMD_SESSION_DEL,
-		.policy		= tg_session_del_policy,
-		.maxattr	= TLSGATE_A_MAX,
-		.doit		= tg_netlink_session_del,
+		.doit		= tg_genl_doit,
 	},
 	{
 		.cmd		= TLSGATE_CMD_RELAY_NEW,
-		.policy		= tg_relay_new_policy,
-		.maxattr	= TLSGATE_A_MAX,
-		.doit		= tg_netlink_relay_new,
+		.doit		= tg_genl_doit,
 	},
 	{
 		.cmd		= TLSGATE_CMD_CIPHER_GET,
+		.start		= tg_netlink_cipher_dump_start,
 		.dumpit		= tg_netlink_cipher_dump,
 	},
 };
@@ -124,7 +181,8 @@ struct genl_family tg_genl_family __ro_after_init = {
 	.version	= TLSGATE_GENL_VERSION,
 	.netnsok	= true,
 	.parallel_ops	= true,
-	.resv_start_op	= TLSGATE_CMD_SESSION_NEW + 1,
+	/* Before it, tg_genl_parse() does what genetlink does from it on. */
+	.resv_start_op	= TLSGATE_CMD_CIPHER_GET,
 	.ops		= tg_genl_ops,
 	.n_ops		= ARRAY_SIZE(tg_genl_ops),
 	.mcgrps		= tg_genl_groups,

@@ -13,9 +13,6 @@ enum tg_genl_group {
 
 extern struct genl_family tg_genl_family;
 
-/* Attributes of SESSION_NEW, which install.c parses itself. */
-extern const struct nla_policy tg_session_new_policy[TLSGATE_A_MAX + 1];
-
 /*
  * Last step of module init, first of its exit: from the one on and until the
  * other userspace can call.  0 or a negative errno.

@@ -86,10 +86,6 @@ static int parse_required(struct genl_info *info)
 	};
 	unsigned int i;
 
-	if (info->genlhdr->reserved) {
-		GENL_SET_ERR_MSG(info, "the reserved field of the header is not 0");
-		return -EINVAL;
-	}
 	for (i = 0; i < ARRAY_SIZE(required); i++) {
 		if (GENL_REQ_ATTR_CHECK(info, required[i])) {
 			GENL_SET_ERR_MSG(info, "SESSION_NEW needs it");
@@ -138,10 +134,7 @@ static int parse_session_new(struct genl_info *info, struct session_new *new)
 	struct socket *sock;
 	int err;
 
-	err = __nlmsg_parse(info->nlhdr, GENL_HDRLEN, info->attrs, TLSGATE_A_MAX,
-			    tg_session_new_policy, NL_VALIDATE_STRICT, info->extack);
-	if (!err)
-		err = parse_install(info, &new->in);
+	err = parse_install(info, &new->in);
 	if (err)
 		return err;
 	sock = tg_netlink_socket(info, TLSGATE_A_FD);
@@ -219,11 +212,9 @@ static int install_and_reply(struct genl_info *info, const struct session_new *n
 
 int tg_netlink_session_new(struct sk_buff *skb, struct genl_info *info)
 {
-	struct nlattr *attrs[TLSGATE_A_MAX + 1];
 	struct session_new new = {};
 	int err;
 
-	info->attrs = attrs;
 	err = parse_session_new(info, &new);
 	if (!err)
 		err = install_and_reply(info, &new);
@@ -231,9 +222,8 @@ int tg_netlink_session_new(struct sk_buff *skb, struct genl_info *info)
 		sockfd_put(new.plain);
 	if (new.tls)
 		sockfd_put(new.tls);
-	/* On every path: our copy of the keys, and the message that brought them. */
+	/* On every path; genl.c wipes the message that brought the keys. */
 	memzero_explicit(&new, sizeof(new));
-	memzero_explicit(genlmsg_data(info->genlhdr), genlmsg_len(info->genlhdr));
 	return err;
 }
 

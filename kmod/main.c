@@ -3,7 +3,6 @@
 #include <linux/init.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
-#include <net/tcp.h>
 
 #include "genl.h"
 #include "own.h"
@@ -64,5 +63,4 @@ MODULE_AUTHOR("The tlsgate founders");
 MODULE_DESCRIPTION("TLS record layer and relay, keyed over generic netlink");
 MODULE_LICENSE("GPL");
 MODULE_VERSION("0.1.0");
-MODULE_ALIAS_TCP_ULP("tlsgate");
-MODULE_ALIAS_GENL_FAMILY(TLSGATE_GENL_NAME);
+/* No alias: what a user asks for by name would load it.  The administrator does. */

@@ -4,6 +4,7 @@
 #include <linux/net.h>
 #include <net/tcp.h>
 
+#include "access.h"
 #include "genl.h"
 #include "netlink.h"
 #include "relay.h"
@@ -170,7 +171,11 @@ int tg_netlink_session_get(struct sk_buff *skb, struct genl_info *info)
 int tg_netlink_session_dump_start(struct netlink_callback *cb)
 {
 	struct net *net = sock_net(cb->skb->sk);
+	int err;
 
+	err = tg_access_check(cb->skb, net, TG_ACCESS_ANY, cb->extack);
+	if (err)
+		return err;
 	if (!netlink_ns_capable(cb->skb, net->user_ns, CAP_NET_ADMIN)) {
 		NL_SET_ERR_MSG(cb->extack, "listing sessions needs CAP_NET_ADMIN");
 		tg_stat_reason(net, TLSGATE_REASON_REFUSED_PERM);
@@ -286,6 +291,11 @@ int tg_netlink_session_del(struct sk_buff *skb, struct genl_info *info)
 }
 
 /* ---- CIPHER_GET ----------------------------------------------------------------------- */
+
+int tg_netlink_cipher_dump_start(struct netlink_callback *cb)
+{
+	return tg_access_check(cb->skb, sock_net(cb->skb->sk), TG_ACCESS_ANY, cb->extack);
+}
 
 /* cb->args[0] is the row to go on with. */
 int tg_netlink_cipher_dump(struct sk_buff *skb, struct netlink_callback *cb)

@@ -8,8 +8,9 @@
 #include "session.h"
 
 /*
- * Command bodies, named in genl.c's table of operations.  All run in the
- * caller's context and may sleep; no genetlink lock is held (parallel_ops).
+ * Command bodies, named in genl.c's tables.  All run in the caller's context and
+ * may sleep; no genetlink lock is held (parallel_ops).  Who may not reach the
+ * module has been refused before, see access.h; a dump's start refuses itself.
  */
 
 /* ---- install.c ---- */
@@ -25,6 +26,7 @@ int tg_netlink_session_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int tg_netlink_session_set(struct sk_buff *skb, struct genl_info *info);
 int tg_netlink_session_rekey(struct sk_buff *skb, struct genl_info *info);
 int tg_netlink_session_del(struct sk_buff *skb, struct genl_info *info);
+int tg_netlink_cipher_dump_start(struct netlink_callback *cb);
 int tg_netlink_cipher_dump(struct sk_buff *skb, struct netlink_callback *cb);
 
 /*

@@ -5,6 +5,7 @@
 #include <linux/slab.h>
 #include <net/tcp.h>
 
+#include "access.h"
 #include "datapath.h"
 #include "netlink.h"
 #include "own.h"
@@ -412,9 +413,16 @@ int tg_session_rekey(struct tg_session *s)
 static int __net_init tg_net_init(struct net *net)
 {
 	struct tg_net *tn = tg_net(net);
+	int err;
 
 	xa_init_flags(&tn->sessions, XA_FLAGS_ALLOC1);
-	return tg_stats_net_init(net, tn);
+	err = tg_stats_net_init(net, tn);
+	if (err)
+		return err;
+	err = tg_access_net_init(net, tn);
+	if (err)
+		tg_stats_net_exit(net, tn);
+	return err;
 }
 
 /* While its devices are there: peers elsewhere get their RST. */
@@ -428,6 +436,7 @@ static void __net_exit tg_net_exit(struct net *net)
 {
 	struct tg_net *tn = tg_net(net);
 
+	tg_access_net_exit(tn);
 	tg_stats_net_exit(net, tn);
 	xa_destroy(&tn->sessions);
 }

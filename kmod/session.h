@@ -238,12 +238,14 @@ struct tg_session {
  * @next_id: where the search for a free id begins; under xa_lock(@sessions)
  * @count: live sessions
  * @stats: counters, see stats.h
+ * @access: who may install, see access.h
  */
 struct tg_net {
 	struct xarray sessions;
 	u32 next_id;
 	atomic_t count;
 	struct tg_stats __percpu *stats;
+	struct tg_access *access;
 };
 
 extern unsigned int tg_net_id;

@@ -217,15 +217,19 @@ static bool become_nobody(void)
 	       !setresuid(NOBODY, NOBODY, NOBODY);
 }
 
-/* Runs as nobody on a session of its own and on the id of root's. */
+/*
+ * Runs as nobody on a session of its own and on the id of root's, with a netlink
+ * socket that root opened: it may install, but not list, follow or act by id.
+ */
 static void unprivileged(struct __test_metadata *_metadata, struct pair *root,
 			 struct tg_info *info)
 {
 	struct pair p;
 	int count = 0;
 
+	ASSERT_TRUE(pair_connect(&p, 0x0303, 0xc02f, AF_INET));
 	ASSERT_TRUE(become_nobody());
-	ASSERT_TRUE(pair_start(&p, 0x0303, 0xc02f, AF_INET));
+	ASSERT_EQ(0, pair_install(&p)) TH_LOG("%s", p.tg->ack.msg);
 	EXPECT_EQ(0, tg_session_get(p.tg, BY_FD(p.fd), info));
 	EXPECT_EQ(NOBODY, tg_num(info, TLSGATE_A_UID));
 	EXPECT_EQ(0, tg_session_set(p.tg, BY_FD(p.fd), TLSGATE_A_RECORD_SIZE, 512, 2));

@@ -7,12 +7,25 @@
  * together.  All integers are in host byte order.  Every refusal carries an
  * extended ack naming the attribute and a sentence saying what to do.
  *
- * Who may call: SESSION_NEW, RELAY_NEW, SESSION_GET by FD, SESSION_SET by FD,
- * SESSION_REKEY by FD and SESSION_DEL by FD are for whoever holds the socket.
- * By ID, and dumps, need CAP_NET_ADMIN in the user namespace that owns the
- * caller's network namespace, as does joining the group "events".  CIPHER_GET
- * is for everyone.  All is per network namespace: the caller's and the
- * socket's must be the same.
+ * Who may call.  A netlink socket "may install" if who opened it had
+ * CAP_NET_ADMIN in the user namespace that owns the network namespace, or is
+ * in the groups of the sysctl net.tlsgate.install_group_range (a first and a
+ * last group id, empty by default; egid and supplementary groups count).  It
+ * may be passed on: who sends on it needs no privilege.
+ *
+ *	SESSION_NEW, RELAY_NEW	need a netlink socket that may install
+ *	by FD, CIPHER_GET	the same, or a sender with CAP_NET_ADMIN; the
+ *				holder of a keyed socket who has neither uses it
+ *				by system calls only
+ *	by ID, dumps, events	need a sender with CAP_NET_ADMIN in the user
+ *				namespace that owns the network namespace
+ *
+ * All others get EPERM before any attribute is parsed.  In a network namespace
+ * that the initial user namespace does not own nobody may install, and only
+ * who has CAP_NET_ADMIN in the initial user namespace may do the rest, until
+ * the latter has set net.tlsgate.allow_install there to 1.
+ *
+ * All is per network namespace: the caller's and the socket's must be the same.
  *
  * Commands and their attributes (! required, ? optional, | one of)
  *

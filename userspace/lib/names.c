@@ -56,7 +56,7 @@ static const struct tlsgate_reason_info reasons[] = {
 	       "this network namespace has all the sessions or memory it may have"),
 	REASON(REFUSED_USER_LIMIT, "refused_user_limit", "this user has all the relays it may have"),
 	REASON(REFUSED_PERM, "refused_perm",
-	       "acting by id and listing need CAP_NET_ADMIN in the network namespace"),
+	       "needs CAP_NET_ADMIN, or for installing a group that net.tlsgate.install_group_range names"),
 	REASON(REFUSED_BUSY, "refused_busy",
 	       "somebody is in a call on the socket: nobody may read or write while keys are installed"),
 	REASON(NETNS_END, "netns_end",

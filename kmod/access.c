@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Who may reach the module, and the two sysctls that say so; see access.h. */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/netlink.h>
+#include <linux/seqlock.h>
+#include <linux/slab.h>
+#include <linux/sysctl.h>
+#include <net/sock.h>
+
+#include "access.h"
+#include "stats.h"
+
+#define TG_SYSCTLS	2
+
+/* Group ids from first to last; none if first is greater. */
+struct tg_groups {
+	u32 first;
+	u32 last;
+};
+
+/**
+ * struct tg_access - the settings of a network namespace
+ * @header: of the registered @table
+ * @table: the sysctls; one more row ends it for kernels that do not count
+ * @lock: guards @groups
+ * @groups: who may install besides CAP_NET_ADMIN
+ * @allowed: sysctl allow_install
+ */
+struct tg_access {
+	struct ctl_table_header *header;
+	struct ctl_table table[TG_SYSCTLS + 1];
+	seqlock_t lock;
+	struct tg_groups groups;
+	int allowed;
+};
+
+/* ---- the question --------------------------------------------------------------- */
+
+static struct tg_groups tg_groups_get(struct tg_access *a)
+{
+	struct tg_groups groups;
+	unsigned int seq;
+
+	do {
+		seq = read_seqbegin(&a->lock);
+		groups = a->groups;
+	} while (read_seqretry(&a->lock, seq));
+	return groups;
+}
+
+/* A group unknown in @ns is -1 there, which is in no range. */
+static bool tg_group_in(const struct tg_groups *groups, struct user_namespace *ns, kgid_t kgid)
+{
+	gid_t gid = from_kgid(ns, kgid);
+
+	return gid >= groups->first && gid <= groups->last;
+}
+
+static bool tg_cred_in(const struct tg_groups *groups, struct user_namespace *ns,
+		       const struct cred *cred)
+{
+	const struct group_info *more = cred->group_info;
+	int i;
+
+	if (tg_group_in(groups, ns, cred->egid))
+		return true;
+	for (i = 0; i < more->ngroups; i++)
+		if (tg_group_in(groups, ns, more->gid[i]))
+			return true;
+	return false;
+}
+
+/* The sender is inside its call on the file, which so stays; a kernel socket has none. */
+static bool tg_opener_may_install(const struct sk_buff *skb, const struct net *net,
+				  struct tg_access *a)
+{
+	const struct socket *sock = NETLINK_CB(skb).sk->sk_socket;
+	const struct file *file = sock ? sock->file : NULL;
+	struct tg_groups groups = tg_groups_get(a);
+
+	/* The groups first: that a member lacks the capability is nothing to audit. */
+	return file && (tg_cred_in(&groups, net->user_ns, file->f_cred) ||
+			file_ns_capable(file, net->user_ns, CAP_NET_ADMIN));
+}
+
+int tg_access_check(struct sk_buff *skb, struct net *net, enum tg_access_to to,
+		    struct netlink_ext_ack *extack)
+{
+	struct tg_access *a = tg_net(net)->access;
+	bool allowed = READ_ONCE(a->allowed);
+	struct user_namespace *ns = allowed ? net->user_ns : &init_user_ns;
+
+	if (allowed && tg_opener_may_install(skb, net, a))
+		return 0;
+	if (to == TG_ACCESS_ANY && netlink_ns_capable(skb, ns, CAP_NET_ADMIN))
+		return 0;
+	tg_stat_reason(net, TLSGATE_REASON_REFUSED_PERM);
+	if (allowed)
+		NL_SET_ERR_MSG(extack, "open the netlink socket with CAP_NET_ADMIN or a group of net.tlsgate.install_group_range");
+	else
+		NL_SET_ERR_MSG(extack, "not allowed in this network namespace: the host's CAP_NET_ADMIN sets its net.tlsgate.allow_install");
+	return -EPERM;
+}
+
+/* ---- the settings ------------------------------------------------------------------ */
+
+/* Both values are taken or neither, so that no range shows that nobody wrote. */
+static int tg_sysctl_groups(TG_CTL_TABLE *table, int write, void *buf, size_t *len, loff_t *pos)
+{
+	static unsigned long max = U32_MAX - 1;		/* -1 is no group */
+	struct tg_access *a = table->data;
+	struct tg_groups groups = tg_groups_get(a);
+	unsigned long range[] = { groups.first, groups.last };
+	struct ctl_table both = {
+		.data = range, .maxlen = sizeof(range), .mode = table->mode, .extra2 = &max,
+	};
+	int err;
+
+	err = proc_doulongvec_minmax(&both, write, buf, len, pos);
+	if (err || !write)
+		return err;
+	write_seqlock(&a->lock);
+	a->groups = (struct tg_groups){ range[0], range[1] };
+	write_sequnlock(&a->lock);
+	return 0;
+}
+
+/* The namespace's owner may write its other settings, but not this one. */
+static int tg_sysctl_allow(TG_CTL_TABLE *table, int write, void *buf, size_t *len, loff_t *pos)
+{
+	if (write && !capable(CAP_NET_ADMIN))
+		return -EPERM;
+	return proc_dointvec_minmax(table, write, buf, len, pos);
+}
+
+int tg_access_net_init(struct net *net, struct tg_net *tn)
+{
+	struct tg_access *a = kzalloc(sizeof(*a), GFP_KERNEL_ACCOUNT);
+
+	if (!a)
+		return -ENOMEM;
+	seqlock_init(&a->lock);
+	a->groups = (struct tg_groups){ 1, 0 };
+	a->allowed = net->user_ns == &init_user_ns;
+	a->table[0] = (struct ctl_table){
+		.procname = "install_group_range", .data = a, .maxlen = 2 * sizeof(unsigned long),
+		.mode = 0644, .proc_handler = tg_sysctl_groups,
+	};
+	a->table[1] = (struct ctl_table){
+		.procname = "allow_install", .data = &a->allowed, .maxlen = sizeof(a->allowed),
+		.mode = 0644, .proc_handler = tg_sysctl_allow,
+		.extra1 = SYSCTL_ZERO, .extra2 = SYSCTL_ONE,
+	};
+	a->header = register_net_sysctl_sz(net, "net/tlsgate", a->table, TG_SYSCTLS);
+	if (!a->header) {
+		kfree(a);
+		return -ENOMEM;
+	}
+	tn->access = a;
+	return 0;
+}
+
+void tg_access_net_exit(struct tg_net *tn)
+{
+	unregister_net_sysctl_table(tn->access->header);
+	kfree(tn->access);
+}
