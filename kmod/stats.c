@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Counters of a network namespace and the file that shows them. */
+#include <linux/capability.h>
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 
@@ -94,12 +95,30 @@ static int show(struct seq_file *seq, void *v)
 	return 0;
 }
 
+/* To who may list sessions: the figures tell lengths of what others send. */
+static int stats_open(struct inode *inode, struct file *file)
+{
+	struct net *net = pde_data(inode);
+
+	if (!ns_capable(net->user_ns, CAP_NET_ADMIN))
+		return -EPERM;
+	return single_open(file, show, net);
+}
+
+/* Its end waits for calls under way, and none begins later: @net is there in each. */
+static const struct proc_ops tg_stats_ops = {
+	.proc_open = stats_open,
+	.proc_read = seq_read,
+	.proc_lseek = seq_lseek,
+	.proc_release = single_release,
+};
+
 int tg_stats_net_init(struct net *net, struct tg_net *tn)
 {
 	tn->stats = alloc_percpu(struct tg_stats);
 	if (!tn->stats)
 		return -ENOMEM;
-	if (proc_create_net_single(TG_STATS_FILE, 0444, net->proc_net, show, NULL))
+	if (proc_create_data(TG_STATS_FILE, 0444, net->proc_net, &tg_stats_ops, net))
 		return 0;
 	free_percpu(tn->stats);
 	return -ENOMEM;

@@ -2,6 +2,7 @@
 /*
  * Counters of a network namespace, in /proc/net/tlsgate_stat.
  *
+ * Read by who has CAP_NET_ADMIN over the namespace, asked when it is opened.
  * Per CPU and never reset; "name value" lines, in the order below.  Each
  * TG_STAT_X is shown as "x", each TLSGATE_REASON_X as "reason_x".
  */
