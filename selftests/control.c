@@ -159,6 +159,8 @@ TEST_F(control, unprivileged)
 			   "--inh-caps -all --";
 
 	EXPECT_EQ(0, run(self->out, "%s %s/tlsgate ciphers 2>&1", as_nobody, build_folder()));
+	EXPECT_NE(NULL, strstr(self->out, self->p.suite->name));
+	EXPECT_NE(NULL, strstr(self->out, "CAP_NET_ADMIN"));
 	EXPECT_EQ(1, run(self->out, "%s %s/tlsgate show 2>&1", as_nobody, build_folder()));
 	EXPECT_NE(NULL, strstr(self->out, "CAP_NET_ADMIN"));
 	EXPECT_EQ(1, run(self->out, "%s %s/tlsgate monitor 2>&1", as_nobody, build_folder()));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* tlsgate ciphers: the suites of the handshake engine, and which kernel driver serves each. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,7 +14,7 @@
 struct offer {
 	struct tlsgate_cipher cipher[MODULE_SUITES];
 	size_t count;
-	bool loaded;
+	const char *none;	/* why a suite has no driver */
 };
 
 static int take_cipher(void *arg, const struct tlsgate_cipher *cipher)
@@ -25,20 +26,24 @@ static int take_cipher(void *arg, const struct tlsgate_cipher *cipher)
 	return 0;
 }
 
-/* A module that is not loaded is no failure here: the user data path needs none. */
+/*
+ * A module that is not loaded, or tells us nothing, is no failure here: the
+ * user data path needs none.
+ */
 static int ask_module(struct offer *offer)
 {
 	struct tlsgate *tg;
 	int err;
 
+	offer->none = "tlsgate module not loaded";
 	if (tlsgate_open(&tg, NULL))
 		return CTL_DONE;
-	offer->loaded = true;
 	err = tlsgate_cipher_dump(tg, take_cipher, offer);
-	if (err)
+	offer->none = err ? "unknown: asking needs CAP_NET_ADMIN" : "none: user data path only";
+	if (err && err != -EPERM)
 		ctl_error("ciphers: %s", tlsgate_error(tg));
 	tlsgate_close(tg);
-	return err ? CTL_FAILED : CTL_DONE;
+	return err && err != -EPERM ? CTL_FAILED : CTL_DONE;
 }
 
 /* The driver's name, or NULL and *why there is none. */
@@ -47,7 +52,7 @@ static const char *driver_of(const struct offer *offer, const struct tls_suite_i
 {
 	size_t i;
 
-	*why = offer->loaded ? "none: user data path only" : "tlsgate module not loaded";
+	*why = offer->none;
 	for (i = 0; i < offer->count; i++) {
 		const struct tlsgate_cipher *c = &offer->cipher[i];
 
@@ -95,7 +100,7 @@ static int print_json(const struct offer *offer)
 
 int cmd_ciphers(int argc, char **argv)
 {
-	struct offer offer = { .loaded = false };
+	struct offer offer = { .count = 0 };
 	bool json;
 
 	if (ctl_arguments(argc, argv, &json, NULL))
