@@ -66,6 +66,10 @@ static const struct nla_policy tg_relay_new_policy[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_IDLE_TIMEOUT]	= TG_IDLE_TIMEOUT,
 };
 
+const struct nla_policy tg_session_dump_policy[TLSGATE_A_MAX + 1] = {
+	[TLSGATE_A_NETNS]		= { .type = NLA_U32 },
+};
+
 /**
  * struct tg_command - a request that is no dump
  * @to: what it wants of the module, asked before @policy
@@ -99,8 +103,8 @@ static const struct tg_command tg_commands[] = {
 	},
 };
 
-static int tg_genl_parse(const struct nlmsghdr *nlh, const struct nla_policy *policy,
-			 struct nlattr **attrs, struct netlink_ext_ack *extack)
+int tg_genl_parse(const struct nlmsghdr *nlh, const struct nla_policy *policy,
+		  struct nlattr **attrs, struct netlink_ext_ack *extack)
 {
 	const struct genlmsghdr *hdr = nlmsg_data(nlh);
 	int flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_ECHO | NLM_F_DUMP;

@@ -13,6 +13,21 @@ enum tg_genl_group {
 
 extern struct genl_family tg_genl_family;
 
+/* Attributes of SESSION_GET as a dump, whose start parses them. */
+extern const struct nla_policy tg_session_dump_policy[TLSGATE_A_MAX + 1];
+
+/**
+ * tg_genl_parse() - take a message apart as strictly as genetlink would
+ * @nlh: the message
+ * @policy: of its attributes, TLSGATE_A_MAX of them
+ * @attrs: filled, TLSGATE_A_MAX + 1 of them
+ * @extack: says what is wrong; may be NULL
+ *
+ * Return: 0, or a negative errno.
+ */
+int tg_genl_parse(const struct nlmsghdr *nlh, const struct nla_policy *policy,
+		  struct nlattr **attrs, struct netlink_ext_ack *extack);
+
 /*
  * Last step of module init, first of its exit: from the one on and until the
  * other userspace can call.  0 or a negative errno.

@@ -83,9 +83,11 @@ static struct tg_session *session_by_id(struct sk_buff *skb, struct genl_info *i
 				    "by id needs CAP_NET_ADMIN: name the session by its socket");
 		return ERR_PTR(tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_PERM, -EPERM));
 	}
-	s = tg_session_find(net, nla_get_u32(nla));
-	if (s)
+	s = tg_session_find(nla_get_u32(nla));
+	if (s && (s->netns == net->ns.inum || netlink_capable(skb, CAP_NET_ADMIN)))
 		return s;
+	if (s)
+		tg_session_put(s);
 	NL_SET_ERR_MSG_ATTR(info->extack, nla, "no session has this id: list them");
 	return ERR_PTR(-ENOENT);
 }
@@ -127,7 +129,8 @@ int tg_netlink_options(struct genl_info *info, const struct tg_cipher *c, int *r
 
 /* ---- SESSION_GET ------------------------------------------------------------------ */
 
-static int report(struct sk_buff *skb, struct tg_session *s, u32 portid, u32 seq, int flags)
+static int report(struct sk_buff *skb, struct tg_session *s, struct user_namespace *reader,
+		  u32 portid, u32 seq, int flags)
 {
 	struct sock *sk = tg_session_hold_sk(s);
 	void *hdr;
@@ -137,7 +140,7 @@ static int report(struct sk_buff *skb, struct tg_session *s, u32 portid, u32 seq
 		return -ENOENT;
 	hdr = genlmsg_put(skb, portid, seq, &tg_genl_family, flags, TLSGATE_CMD_SESSION_GET);
 	if (hdr)
-		err = tg_report_session(skb, s, sk);
+		err = tg_report_session(skb, s, sk, reader);
 	tg_session_drop_sk(sk);
 	if (err) {
 		if (hdr)
@@ -158,7 +161,8 @@ int tg_netlink_session_get(struct sk_buff *skb, struct genl_info *info)
 		return PTR_ERR(s);
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (reply)
-		err = report(reply, s, info->snd_portid, info->snd_seq, 0);
+		err = report(reply, s, genl_info_net(info)->user_ns, info->snd_portid,
+			     info->snd_seq, 0);
 	tg_session_put(s);
 	if (!err)
 		return genlmsg_reply(reply, info);
@@ -168,24 +172,36 @@ int tg_netlink_session_get(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
+static int may_list(struct netlink_callback *cb, struct user_namespace *ns, const char *refusal)
+{
+	if (netlink_ns_capable(cb->skb, ns, CAP_NET_ADMIN))
+		return 0;
+	tg_stat_reason(sock_net(cb->skb->sk), TLSGATE_REASON_REFUSED_PERM);
+	if (cb->extack)
+		cb->extack->_msg = refusal;
+	return -EPERM;
+}
+
+/* Whose sessions: cb->args[1] becomes what NETNS says, or the caller's namespace. */
 int tg_netlink_session_dump_start(struct netlink_callback *cb)
 {
 	struct net *net = sock_net(cb->skb->sk);
+	struct nlattr *attrs[TLSGATE_A_MAX + 1];
 	int err;
 
 	err = tg_access_check(cb->skb, net, TG_ACCESS_ANY, cb->extack);
+	if (!err)
+		err = may_list(cb, net->user_ns, "listing sessions needs CAP_NET_ADMIN");
+	if (!err)
+		err = tg_genl_parse(cb->nlh, tg_session_dump_policy, attrs, cb->extack);
 	if (err)
 		return err;
-	if (!netlink_ns_capable(cb->skb, net->user_ns, CAP_NET_ADMIN)) {
-		NL_SET_ERR_MSG(cb->extack, "listing sessions needs CAP_NET_ADMIN");
-		tg_stat_reason(net, TLSGATE_REASON_REFUSED_PERM);
-		return -EPERM;
-	}
-	if (nlmsg_attrlen(cb->nlh, GENL_HDRLEN)) {
-		NL_SET_ERR_MSG(cb->extack, "a dump takes no attributes");
-		return -EINVAL;
-	}
-	return 0;
+	cb->args[1] = net->ns.inum;
+	if (attrs[TLSGATE_A_NETNS])
+		cb->args[1] = nla_get_u32(attrs[TLSGATE_A_NETNS]);
+	if (cb->args[1] == net->ns.inum)
+		return 0;
+	return may_list(cb, &init_user_ns, "needs CAP_NET_ADMIN in the initial user namespace");
 }
 
 /* cb->args[0] is the id to go on with; ids go up, so no session comes twice. */
@@ -198,10 +214,11 @@ int tg_netlink_session_dump(struct sk_buff *skb, struct netlink_callback *cb)
 
 	for (;;) {
 		id = cb->args[0];
-		s = tg_session_next(net, &id);
+		s = tg_session_next(cb->args[1], &id);
 		if (!s)
 			break;
-		err = report(skb, s, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, NLM_F_MULTI);
+		err = report(skb, s, net->user_ns, NETLINK_CB(cb->skb).portid,
+			     cb->nlh->nlmsg_seq, NLM_F_MULTI);
 		tg_session_put(s);
 		if (err && err != -ENOENT)
 			break;

@@ -76,10 +76,12 @@ int tg_netlink_options(struct genl_info *info, const struct tg_cipher *c, int *r
  * @skb: message to add the attributes to
  * @s: session
  * @sk: its socket, locked or not
+ * @reader: user namespace in whose numbers its user is told
  *
  * Return: 0 or %-EMSGSIZE.
  */
-int tg_report_session(struct sk_buff *skb, struct tg_session *s, struct sock *sk);
+int tg_report_session(struct sk_buff *skb, struct tg_session *s, struct sock *sk,
+		      struct user_namespace *reader);
 
 /* The same of a cipher suite.  Process context, may load a crypto module. */
 int tg_report_cipher(struct sk_buff *skb, const struct tg_cipher *c);

@@ -2,6 +2,7 @@
 /* Sockets that are the module's: families, locking, and the calls that refuse. */
 #include <linux/delay.h>
 #include <linux/wait.h>
+#include <linux/wait_bit.h>
 #include <net/af_unix.h>
 #include <net/tcp.h>
 
@@ -323,6 +324,7 @@ void tg_own_let_go(struct sock *sk)
 {
 	struct net *net = sock_net(sk);
 
+	atomic_inc(&tg_net(net)->let_go);
 	lock_sock(sk);
 	__netns_tracker_free(net, &sk->ns_tracker, true);
 	sk->sk_net_refcnt = 0;
@@ -333,14 +335,30 @@ void tg_own_let_go(struct sock *sk)
 	put_net(net);
 }
 
-void tg_own_regain(struct sock *sk)
+struct net *tg_own_regain(struct sock *sk)
 {
 	struct net *net = sock_net(sk);
 
-	if (sk->sk_net_refcnt || !maybe_get_net(net))
-		return;
+	if (sk->sk_net_refcnt)
+		return NULL;
+	if (!maybe_get_net(net))
+		return net;
 	lock_sock(sk);
 	tg_net_refcnt_upgrade(sk);
 	release_sock(sk);
+	tg_own_gone(net);
 	put_net(net);
+	return NULL;
+}
+
+void tg_own_gone(struct net *ending)
+{
+	atomic_t *let_go;
+
+	if (!ending)
+		return;
+	let_go = &tg_net(ending)->let_go;
+	/* The namespace may go from here on: it is woken by the address alone. */
+	if (atomic_dec_and_test(let_go))
+		wake_up_var(let_go);
 }

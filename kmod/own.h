@@ -104,13 +104,25 @@ void tg_own_disclaim(struct sock *sk);
  */
 void tg_own_take(struct sock *sk, const struct tg_family *f);
 
-/*
- * A relay's socket that nobody else holds gives its reference on its namespace
- * back, so that this can end; and, before it is closed, takes it again if it can:
- * without it TCP sends nothing again after close.  Take lock_sock().
+/**
+ * tg_own_let_go() - let a socket's namespace end without it
+ * @sk: a relay's, of which nobody else has a descriptor; takes lock_sock()
+ *
+ * The namespace waits in its end until the relay has closed it.
  */
 void tg_own_let_go(struct sock *sk);
-void tg_own_regain(struct sock *sk);
+
+/**
+ * tg_own_regain() - the reverse, before the socket is closed
+ * @sk: socket; takes lock_sock()
+ *
+ * A socket without its namespace sends nothing again once it is closed.
+ *
+ * Return: NULL, or the namespace if it has come to its end: for tg_own_gone(),
+ * when the socket is closed.
+ */
+struct net *tg_own_regain(struct sock *sk);
+void tg_own_gone(struct net *ending);
 
 /*
  * lock_sock() for who must not wait on a holder, who may stay as long as it likes:

@@ -172,9 +172,9 @@ static const struct tg_family *tg_plain_detach(struct sock *sk)
 
 void tg_plain_close(struct sock *sk, long timeout)
 {
+	struct net *ending = tg_own_regain(sk);
 	const struct tg_family *f;
 
-	tg_own_regain(sk);
 	lock_sock(sk);
 	f = tg_plain_detach(sk);
 	WRITE_ONCE(sk->sk_prot, f->base);
@@ -182,12 +182,16 @@ void tg_plain_close(struct sock *sk, long timeout)
 	sock_reset_flag(sk, SOCK_LINGER);
 	release_sock(sk);
 	f->base->close(sk, timeout);
+	tg_own_gone(ending);
 }
 
 int tg_plain_release(struct socket *sock)
 {
-	tg_own_regain(sock->sk);
-	return tg_plain_detach(sock->sk)->base_ops->release(sock);
+	struct net *ending = tg_own_regain(sock->sk);
+	int err = tg_plain_detach(sock->sk)->base_ops->release(sock);
+
+	tg_own_gone(ending);
+	return err;
 }
 
 void tg_plain_shutdown(struct tg_relay *r)

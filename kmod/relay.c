@@ -11,6 +11,7 @@
 #include <linux/file.h>
 #include <linux/netlink.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
@@ -383,16 +384,18 @@ err_discard:
  */
 void tg_relay_net_exit(struct net *net)
 {
+	atomic_t *let_go = &tg_net(net)->let_go;
 	struct tg_session *s;
 	u32 id = 0;
 
-	while ((s = tg_session_next(net, &id))) {
+	if (!atomic_read(let_go))
+		return;
+	while ((s = tg_session_next(net->ns.inum, &id))) {
 		tg_relay_end(s, TLSGATE_REASON_NETNS_END);
 		tg_session_put(s);
 		id++;
 	}
-	flush_workqueue(tg_relay_wq);
-	flush_delayed_fput();
+	wait_var_event(let_go, !atomic_read(let_go));
 }
 
 int __init tg_relay_init(void)

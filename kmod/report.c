@@ -77,7 +77,8 @@ static int put_addresses(struct sk_buff *skb, int local, int peer, struct sock *
 
 /* ---- sessions ------------------------------------------------------------------------ */
 
-static int put_identity(struct sk_buff *skb, const struct tg_session *s, struct sock *sk)
+static int put_identity(struct sk_buff *skb, const struct tg_session *s, struct sock *sk,
+			struct user_namespace *reader)
 {
 	const struct tg_cipher *c = s->cipher;
 	u64 cookie;
@@ -87,8 +88,9 @@ static int put_identity(struct sk_buff *skb, const struct tg_session *s, struct 
 	    nla_put_u16(skb, TLSGATE_A_VERSION, c->version) ||
 	    nla_put_u16(skb, TLSGATE_A_SUITE, c->suite) ||
 	    nla_put_u8(skb, TLSGATE_A_ROLE, s->role) ||
-	    nla_put_u32(skb, TLSGATE_A_UID, from_kuid_munged(sock_net(sk)->user_ns, s->uid)) ||
-	    nla_put_u64_64bit(skb, TLSGATE_A_COOKIE, cookie, TLSGATE_A_PAD))
+	    nla_put_u32(skb, TLSGATE_A_UID, from_kuid_munged(reader, s->uid)) ||
+	    nla_put_u64_64bit(skb, TLSGATE_A_COOKIE, cookie, TLSGATE_A_PAD) ||
+	    nla_put_u32(skb, TLSGATE_A_NETNS, s->netns))
 		return -EMSGSIZE;
 	return put_addresses(skb, TLSGATE_A_LOCAL, TLSGATE_A_PEER, sk);
 }
@@ -148,9 +150,10 @@ static int put_relay(struct sk_buff *skb, struct tg_session *s)
 	return err;
 }
 
-int tg_report_session(struct sk_buff *skb, struct tg_session *s, struct sock *sk)
+int tg_report_session(struct sk_buff *skb, struct tg_session *s, struct sock *sk,
+		      struct user_namespace *reader)
 {
-	return put_identity(skb, s, sk) ?: put_state(skb, s) ?: put_counters(skb, s) ?:
+	return put_identity(skb, s, sk, reader) ?: put_state(skb, s) ?: put_counters(skb, s) ?:
 	       put_relay(skb, s);
 }
 
@@ -214,7 +217,7 @@ static void event_session(struct tg_session *s, u8 cmd)
 	struct event e;
 
 	if (event_begin(&e, s->sk, cmd, GENLMSG_DEFAULT_SIZE))
-		event_end(&e, tg_report_session(e.skb, s, s->sk));
+		event_end(&e, tg_report_session(e.skb, s, s->sk, e.net->user_ns));
 }
 
 void tg_event_opened(struct tg_session *s)

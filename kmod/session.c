@@ -14,6 +14,10 @@
 
 unsigned int tg_net_id;
 
+/* Live sessions of all namespaces by id, so that who rules the machine reaches each. */
+static DEFINE_XARRAY_ALLOC1(tg_ids);
+static u32 tg_next_id;		/* where the search for a free one begins; under its xa_lock */
+
 /* Of their own size: the next larger kmalloc() would double what an idle one costs. */
 static struct kmem_cache *tg_sessions;
 
@@ -140,6 +144,7 @@ struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 	spin_lock_init(&s->sk_lock);
 	INIT_DELAYED_WORK(&s->push_work, tg_tx_push_work);
 	s->cipher = in->cipher;
+	s->netns = net->ns.inum;
 	s->role = in->role;
 	s->uid = current_uid();
 	s->created = get_jiffies_64();
@@ -173,13 +178,11 @@ void tg_session_discard(struct tg_session *s, struct net *net)
 
 int tg_session_publish(struct tg_session *s, struct sock *sk)
 {
-	struct tg_net *tn = tg_net(sock_net(sk));
 	int err;
 
 	/* Before it can be found: finders go through it to the socket. */
 	s->sk = sk;
-	err = xa_alloc_cyclic(&tn->sessions, &s->id, s, XA_LIMIT(1, INT_MAX), &tn->next_id,
-			      GFP_KERNEL);
+	err = xa_alloc_cyclic(&tg_ids, &s->id, s, XA_LIMIT(1, INT_MAX), &tg_next_id, GFP_KERNEL);
 	if (err < 0) {
 		s->sk = NULL;
 		return err;
@@ -198,18 +201,17 @@ void tg_session_announce(struct tg_session *s)
 void tg_session_unpublish(struct tg_session *s, struct sock *sk)
 {
 	struct net *net = sock_net(sk);
-	struct tg_net *tn = tg_net(net);
 
 	/* A relay's end comes before its sockets are closed. */
 	if (!s->sk)
 		return;
 	/* Erased first: who hears of the end finds it no more. */
-	xa_erase(&tn->sessions, s->id);
+	xa_erase(&tg_ids, s->id);
 	tg_event_closed(s);
 	spin_lock_bh(&s->sk_lock);
 	s->sk = NULL;
 	spin_unlock_bh(&s->sk_lock);
-	atomic_dec(&tn->count);
+	atomic_dec(&tg_net(net)->count);
 	tg_stat_inc(net, TG_STAT_SESSIONS_CLOSED);
 	tg_stat_reason(net, s->reason);
 }
@@ -260,30 +262,35 @@ void tg_session_empty(struct sock *sk, struct tg_session *s)
 	s->charged = 0;
 }
 
-struct tg_session *tg_session_find(struct net *net, u32 id)
+struct tg_session *tg_session_find(u32 id)
 {
 	struct tg_session *s;
 
 	rcu_read_lock();
-	s = xa_load(&tg_net(net)->sessions, id);
+	s = xa_load(&tg_ids, id);
 	if (s && !refcount_inc_not_zero(&s->ref))
 		s = NULL;
 	rcu_read_unlock();
 	return s;
 }
 
-struct tg_session *tg_session_next(struct net *net, u32 *id)
+struct tg_session *tg_session_next(u32 netns, u32 *id)
 {
 	unsigned long index = *id;
 	struct tg_session *s;
+	bool taken;
 
-	rcu_read_lock();
-	xa_for_each_start(&tg_net(net)->sessions, index, s, index)
-		if (refcount_inc_not_zero(&s->ref))
-			break;
-	rcu_read_unlock();
-	*id = index;
-	return s;
+	for (;; index++) {
+		rcu_read_lock();
+		s = xa_find(&tg_ids, &index, INT_MAX, XA_PRESENT);
+		taken = s && (!netns || s->netns == netns) && refcount_inc_not_zero(&s->ref);
+		rcu_read_unlock();
+		*id = index;
+		if (taken || !s)
+			return s;
+		/* There may be many of other namespaces. */
+		cond_resched();
+	}
 }
 
 struct sock *tg_session_hold_sk(struct tg_session *s)
@@ -415,7 +422,6 @@ static int __net_init tg_net_init(struct net *net)
 	struct tg_net *tn = tg_net(net);
 	int err;
 
-	xa_init_flags(&tn->sessions, XA_FLAGS_ALLOC1);
 	err = tg_stats_net_init(net, tn);
 	if (err)
 		return err;
@@ -438,7 +444,6 @@ static void __net_exit tg_net_exit(struct net *net)
 
 	tg_access_net_exit(tn);
 	tg_stats_net_exit(net, tn);
-	xa_destroy(&tn->sessions);
 }
 
 static struct pernet_operations tg_net_ops = {

@@ -162,7 +162,8 @@ struct tg_rx {
  * @rcu: frees after a grace period; icsk_ulp_data readers and finders rely on it
  * @sk_lock: guards @sk
  * @sk: the socket; NULL once it is closed
- * @id: number in its namespace; never 0
+ * @id: number, unique on the machine; never 0
+ * @netns: inode number of its network namespace, which need not be there any more
  * @cipher: version and suite
  * @role: enum tlsgate_role
  * @uid: who installed it
@@ -198,6 +199,7 @@ struct tg_session {
 	spinlock_t sk_lock;	/* guards sk; and, with lock_sock(), writing relay */
 	struct sock *sk;
 	u32 id;
+	u32 netns;
 	const struct tg_cipher *cipher;
 	u8 role;
 	kuid_t uid;
@@ -234,16 +236,14 @@ struct tg_session {
 
 /**
  * struct tg_net - what a network namespace holds
- * @sessions: live sessions by id
- * @next_id: where the search for a free id begins; under xa_lock(@sessions)
  * @count: live sessions
  * @stats: counters, see stats.h
  * @access: who may install, see access.h
+ * @let_go: sockets in it that do not hold it, see own.h
  */
 struct tg_net {
-	struct xarray sessions;
-	u32 next_id;
 	atomic_t count;
+	atomic_t let_go;
 	struct tg_stats __percpu *stats;
 	struct tg_access *access;
 };
@@ -316,21 +316,24 @@ void tg_session_empty(struct sock *sk, struct tg_session *s);
 
 /**
  * tg_session_find() - look up by id
- * @net: namespace
  * @id: number
+ *
+ * Whether the caller may know of it is the caller's to ask: see @netns.
  *
  * Return: the session with a reference, to be put; NULL if there is none.
  */
-struct tg_session *tg_session_find(struct net *net, u32 id);
+struct tg_session *tg_session_find(u32 id);
 
 /**
  * tg_session_next() - iterate for a dump
- * @net: namespace
+ * @netns: inode number of a namespace; 0 for all
  * @id: in: where to start; out: id of the session found
+ *
+ * Process context, may sleep.
  *
  * Return: the next session with a reference, or NULL at the end.
  */
-struct tg_session *tg_session_next(struct net *net, u32 *id);
+struct tg_session *tg_session_next(u32 netns, u32 *id);
 
 /**
  * tg_session_hold_sk() - get at a session's socket

@@ -195,11 +195,11 @@ static void tg_detach(struct sock *sk, struct tg_session *s)
 
 void tg_close(struct sock *sk, long timeout)
 {
+	struct net *ending = tg_own_regain(sk);
 	struct tg_session *s;
 	struct proto *base;
 	bool reset;
 
-	tg_own_regain(sk);
 	lock_sock(sk);
 	s = tg_session_from_sk(sk);
 	base = s->family->base;
@@ -222,6 +222,7 @@ void tg_close(struct sock *sk, long timeout)
 		tg_session_put(s);
 	tg_session_unpublish(s, sk);
 	base->close(sk, timeout);
+	tg_own_gone(ending);
 	tg_session_put(s);
 }
 

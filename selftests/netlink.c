@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "kselftest_harness.h"
 #include "lib/pair.h"
@@ -56,6 +57,7 @@ TEST_F(session, get_reports)
 	socklen_t len = sizeof(addr);
 	uint64_t cookie;
 	socklen_t cookie_len = sizeof(cookie);
+	struct stat netns;
 
 	ASSERT_NE(0, self->p.id);
 	ASSERT_EQ(0, tg_session_get(self->p.tg, BY_FD(self->p.fd), i));
@@ -80,6 +82,8 @@ TEST_F(session, get_reports)
 	EXPECT_TRUE(tg_has(i, TLSGATE_A_AGE));
 	EXPECT_EQ(0, getsockopt(self->p.fd, SOL_SOCKET, SO_COOKIE, &cookie, &cookie_len));
 	EXPECT_EQ(cookie, tg_num(i, TLSGATE_A_COOKIE));
+	EXPECT_EQ(0, stat("/proc/self/ns/net", &netns));
+	EXPECT_EQ(netns.st_ino, tg_num(i, TLSGATE_A_NETNS));
 }
 
 TEST_F(session, get_counts)

@@ -26,6 +26,9 @@
  * the latter has set net.tlsgate.allow_install there to 1.
  *
  * All is per network namespace: the caller's and the socket's must be the same.
+ * Ids are unique on the machine.  Who sends with CAP_NET_ADMIN in the initial
+ * user namespace reaches every session by ID and lists those of all namespaces;
+ * for others an id of another namespace does not exist.
  *
  * Commands and their attributes (! required, ? optional, | one of)
  *
@@ -55,6 +58,9 @@
  *
  * SESSION_GET   do (ID | FD), dump: the whole of enum tlsgate_attr that says
  *               "reported" below.  Never a key, an IV or a secret.
+ *   dump request:
+ *     TLSGATE_A_NETNS         ? u32  whose sessions: a namespace's inode number,
+ *                                    0 = all; the caller's own if absent
  *
  * SESSION_SET   do: (ID | FD) and any of
  *     TLSGATE_A_RECORD_SIZE   ? u16  most plaintext bytes in a record we seal,
@@ -178,6 +184,7 @@ enum tlsgate_attr {
 	TLSGATE_A_TAG_LEN,	/* u8 */
 	TLSGATE_A_SECRET_LEN,	/* u8 */
 	TLSGATE_A_MESSAGE,	/* binary */
+	TLSGATE_A_NETNS,	/* u32 inode number of the network namespace, reported */
 
 	__TLSGATE_A_MAX,
 	TLSGATE_A_MAX = __TLSGATE_A_MAX - 1,

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* tlsgate rekey and close: one session, by its id.  Silent when done. */
-#include <string.h>
-
 #include "ctl.h"
 
 static int rekey(struct tlsgate *tg, uint32_t id, bool reset)
@@ -52,17 +50,10 @@ int cmd_rekey(int argc, char **argv)
 
 int cmd_close(int argc, char **argv)
 {
+	bool reset = ctl_flag(&argc, argv, "--reset");
 	const char *operand;
-	bool reset = false;
-	int i, kept = 1;
 
-	for (i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--reset") == 0)
-			reset = true;
-		else
-			argv[kept++] = argv[i];
-	}
-	if (ctl_arguments(kept, argv, NULL, &operand))
+	if (ctl_arguments(argc, argv, NULL, &operand))
 		return CTL_USAGE;
 	return act(argv[0], operand, end, reset);
 }

@@ -55,6 +55,21 @@ int ctl_arguments(int argc, char **argv, bool *json, const char **operand)
 	return CTL_USAGE;
 }
 
+bool ctl_flag(int *argc, char **argv, const char *flag)
+{
+	bool given = false;
+	int i, kept = 1;
+
+	for (i = 1; i < *argc; i++) {
+		if (strcmp(argv[i], flag) == 0)
+			given = true;
+		else
+			argv[kept++] = argv[i];
+	}
+	*argc = kept;
+	return given;
+}
+
 uint32_t ctl_id(const char *text)
 {
 	unsigned long id;

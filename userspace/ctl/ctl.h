@@ -38,6 +38,8 @@ struct tlsgate *ctl_open(void);
  * CTL_USAGE after an error line.
  */
 int ctl_arguments(int argc, char **argv, bool *json, const char **operand);
+/* Takes a command's own option out of the arguments; true if it was there. */
+bool ctl_flag(int *argc, char **argv, const char *flag);
 /* A session id; 0 after an error line. */
 uint32_t ctl_id(const char *text);
 

@@ -64,6 +64,7 @@ static void add_session(struct json_object *object, const struct tlsgate_session
 	add_number(object, "padding", session->padding);
 	add_number(object, "uid", session->uid);
 	add_number(object, "cookie", session->cookie);
+	add_number(object, "netns", session->netns);
 }
 
 struct json_object *ctl_session_json(const struct tlsgate_session *session)

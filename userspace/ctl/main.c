@@ -14,7 +14,8 @@ static const struct command {
 	const char *arguments;
 	const char *what;
 } commands[] = {
-	{ "show", cmd_show, "[--json] [ID]", "sessions and relays; with ID, all about one" },
+	{ "show", cmd_show, "[--json] [--all-namespaces | ID]",
+	  "sessions and relays; with ID, all about one" },
 	{ "monitor", cmd_monitor, "[--json]", "events as they happen" },
 	{ "rekey", cmd_rekey, "ID", "send KeyUpdate and use the next key (TLS 1.3)" },
 	{ "close", cmd_close, "ID [--reset]", "end a session in order, or by RST" },
@@ -40,7 +41,8 @@ static int print_help(FILE *out)
 		fprintf(out, "  %-9s %-*s%s%*s %s\n", commands[i].name, HELP_ARGUMENTS, arguments,
 			fits ? "" : "\n", fits ? 0 : 12 + HELP_ARGUMENTS, "", commands[i].what);
 	}
-	fprintf(out, "\nshow, monitor, rekey and close need CAP_NET_ADMIN in the network namespace.\n"
+	fprintf(out, "\nshow, monitor, rekey and close need CAP_NET_ADMIN in the network namespace, and in the\n"
+		     "initial user namespace for other network namespaces.\n"
 		     "Exit status: 0 done, 1 failed, 2 bad usage.\n");
 	return ferror(out) ? CTL_FAILED : CTL_DONE;
 }

@@ -9,10 +9,13 @@
 
 #define PRETTY	(JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)
 
+/* The first is left out where all sessions are of the caller's network namespace. */
 static const char * const headings[] = {
-	">ID", "PEER", "ROLE", "VERSION", "SUITE", "STATE", ">IN", ">OUT", ">RECORDS", ">REKEYS",
-	">AGE", "RELAY",
+	">NETNS", ">ID", "PEER", "ROLE", "VERSION", "SUITE", "STATE", ">IN", ">OUT", ">RECORDS",
+	">REKEYS", ">AGE", "RELAY",
 };
+
+#define HEADINGS	(sizeof(headings) / sizeof(*headings))
 
 static void add_number(struct ctl_table *table, uint64_t number)
 {
@@ -43,6 +46,12 @@ static int add_row(void *arg, const struct tlsgate_session *s)
 	return 0;
 }
 
+static int add_row_of_any(void *arg, const struct tlsgate_session *s)
+{
+	add_number(arg, s->netns);
+	return add_row(arg, s);
+}
+
 static int add_object(void *arg, const struct tlsgate_session *s)
 {
 	if (json_object_array_add(arg, ctl_session_json(s)))
@@ -50,27 +59,34 @@ static int add_object(void *arg, const struct tlsgate_session *s)
 	return 0;
 }
 
-static int show_all(struct tlsgate *tg)
+static int dump(struct tlsgate *tg, bool anywhere,
+		int (*each)(void *arg, const struct tlsgate_session *session), void *arg)
 {
-	struct ctl_table *table = ctl_table_new(headings, sizeof(headings) / sizeof(*headings));
+	if (anywhere)
+		return tlsgate_session_dump_netns(tg, TLSGATE_ALL_NETNS, each, arg);
+	return tlsgate_session_dump(tg, each, arg);
+}
 
-	int err = tlsgate_session_dump(tg, add_row, table);
+static int show_all(struct tlsgate *tg, bool anywhere)
+{
+	struct ctl_table *table = ctl_table_new(headings + !anywhere, HEADINGS - !anywhere);
+	int err = dump(tg, anywhere, anywhere ? add_row_of_any : add_row, table);
 
 	if (err)
 		ctl_error("show: %s", tlsgate_error(tg));
 	else if (!ctl_table_rows(table))
-		puts("no session in this network namespace");
+		puts(anywhere ? "no session" : "no session in this network namespace");
 	else
 		ctl_table_print(table);
 	ctl_table_free(table);
 	return err ? CTL_FAILED : CTL_DONE;
 }
 
-static int show_all_json(struct tlsgate *tg)
+static int show_all_json(struct tlsgate *tg, bool anywhere)
 {
 	struct json_object *array = ctl_must(json_object_new_array());
 
-	if (tlsgate_session_dump(tg, add_object, array)) {
+	if (dump(tg, anywhere, add_object, array)) {
 		ctl_error("show: %s", tlsgate_error(tg));
 		json_object_put(array);
 		return CTL_FAILED;
@@ -137,6 +153,7 @@ static void print_session(const struct tlsgate_session *s)
 		printf("%-14s multiples of %u bytes\n", "padding", s->padding);
 	printf("%-14s %" PRIu32 "\n", "installed by", s->uid);
 	printf("%-14s %" PRIu64 "\n", "socket cookie", s->cookie);
+	printf("%-14s %" PRIu32 "\n", "namespace", s->netns);
 }
 
 static int show_one(struct tlsgate *tg, uint32_t id, bool json)
@@ -155,6 +172,7 @@ static int show_one(struct tlsgate *tg, uint32_t id, bool json)
 
 int cmd_show(int argc, char **argv)
 {
+	bool anywhere = ctl_flag(&argc, argv, "--all-namespaces");
 	const char *operand;
 	struct tlsgate *tg;
 	uint32_t id = 0;
@@ -173,7 +191,7 @@ int cmd_show(int argc, char **argv)
 	if (id)
 		status = show_one(tg, id, json);
 	else
-		status = json ? show_all_json(tg) : show_all(tg);
+		status = json ? show_all_json(tg, anywhere) : show_all(tg, anywhere);
 	tlsgate_close(tg);
 	return status;
 }

@@ -22,6 +22,7 @@ static const char * const attr_names[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_RECORD_SIZE] = "record-size",
 	[TLSGATE_A_PADDING] = "padding",
 	[TLSGATE_A_HOW] = "how",
+	[TLSGATE_A_NETNS] = "netns",
 };
 
 static const char * const key_names[TLSGATE_KEYS_A_MAX + 1] = {

@@ -146,6 +146,7 @@ struct tlsgate_session {
 	uint16_t record_size, padding;
 	uint32_t uid;
 	uint64_t cookie;
+	uint32_t netns;				/* inode number of its network namespace */
 };
 
 int tlsgate_session_get(struct tlsgate *tg, struct tlsgate_target target,
@@ -159,6 +160,16 @@ int tlsgate_session_get(struct tlsgate *tg, struct tlsgate_target target,
  */
 int tlsgate_session_dump(struct tlsgate *tg,
 			 int (*each)(void *arg, const struct tlsgate_session *session), void *arg);
+
+/*
+ * The same for the network namespace with this inode number, or with
+ * TLSGATE_ALL_NETNS for every one of the machine; needs CAP_NET_ADMIN in the
+ * initial user namespace, with which every other call takes the ids it tells.
+ */
+#define TLSGATE_ALL_NETNS	0u
+int tlsgate_session_dump_netns(struct tlsgate *tg, uint32_t netns,
+			       int (*each)(void *arg, const struct tlsgate_session *session),
+			       void *arg);
 
 int tlsgate_session_set(struct tlsgate *tg, struct tlsgate_target target,
 			const struct tlsgate_options *options);

@@ -62,6 +62,7 @@ static const struct field fields[] = {
 	FIELD(TLSGATE_A_PADDING, padding),
 	FIELD(TLSGATE_A_UID, uid),
 	FIELD(TLSGATE_A_COOKIE, cookie),
+	FIELD(TLSGATE_A_NETNS, netns),
 };
 
 #define ADDRESS(attr, member) \
@@ -281,20 +282,35 @@ static int take_dumped(struct tlsgate *tg, struct nlmsghdr *hdr, void *arg)
 	return err ? err : dump->each(dump->arg, &session);
 }
 
-int tlsgate_session_dump(struct tlsgate *tg,
-			 int (*each)(void *arg, const struct tlsgate_session *session), void *arg)
+/* netns NULL: the caller's own. */
+static int dump_sessions(struct tlsgate *tg, const uint32_t *netns, struct session_dump *dump)
 {
-	struct session_dump dump = { each, arg };
-	struct nl_msg *msg = tgl_request(tg, TLSGATE_CMD_SESSION_GET, ASK | NLM_F_DUMP, 0);
+	struct nl_msg *msg = tgl_request(tg, TLSGATE_CMD_SESSION_GET, ASK | NLM_F_DUMP, FEW_ATTRS);
 	int err;
 
 	if (!msg)
 		return -ENOMEM;
-	err = tgl_call(tg, msg, take_dumped, &dump);
+	err = send_built(tg, msg, netns ? nla_put_u32(msg, TLSGATE_A_NETNS, *netns) : 0,
+			 take_dumped, dump);
 	/* Linux 6.1 passes on no sentence with which a dump is refused. */
 	if (err == -EPERM && strcmp(tg->error, strerror(EPERM)) == 0)
-		return tgl_fail(tg, err, "listing sessions needs CAP_NET_ADMIN");
+		return tgl_fail(tg, err, netns ?
+				"listing sessions needs CAP_NET_ADMIN in the initial user namespace" :
+				"listing sessions needs CAP_NET_ADMIN");
 	return err;
+}
+
+int tlsgate_session_dump(struct tlsgate *tg,
+			 int (*each)(void *arg, const struct tlsgate_session *session), void *arg)
+{
+	return dump_sessions(tg, NULL, &(struct session_dump){ each, arg });
+}
+
+int tlsgate_session_dump_netns(struct tlsgate *tg, uint32_t netns,
+			       int (*each)(void *arg, const struct tlsgate_session *session),
+			       void *arg)
+{
+	return dump_sessions(tg, &netns, &(struct session_dump){ each, arg });
 }
 
 int tlsgate_session_set(struct tlsgate *tg, struct tlsgate_target target,

@@ -43,11 +43,12 @@ static void test_whole(void)
 	nla_put_u8(msg, TLSGATE_A_ALERT, 0);
 	nla_put_u64(msg, TLSGATE_A_TX_BYTES, 1ULL << 40);
 	nla_put_u32(msg, TLSGATE_A_RX_EPOCH, 3);
+	nla_put_u32(msg, TLSGATE_A_NETNS, 0xf0000001);
 	nla_put(msg, TLSGATE_A_PEER, sizeof(peer), &peer);
 	tap_equal(parse(msg, &s), 0, "a session is understood");
 	tap_ok(s.id == 7 && s.version == TLSGATE_TLS_1_3 && s.suite == 0x1301 &&
 	       s.role == TLSGATE_ROLE_SERVER && s.state == TLSGATE_STATE_CLOSED &&
-	       s.reason == TLSGATE_REASON_PEER_ALERT, "its identity and state");
+	       s.reason == TLSGATE_REASON_PEER_ALERT && s.netns == 0xf0000001, "its identity and state");
 	tap_ok(s.alert == 0, "alert 0 is an alert, not none");
 	tap_ok(s.tx_bytes == 1ULL << 40 && s.rx_epoch == 3 && s.rx_bytes == 0, "its counters");
 	tap_ok(s.peer.len == sizeof(peer) && s.peer.in.sin_port == 0x1234 && s.local.len == 0,
