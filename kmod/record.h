@@ -50,10 +50,12 @@ enum tg_handshake_type {
 /**
  * struct tg_header - a record header, decoded
  * @type: outer content type
+ * @version: as it is on the wire; TLS 1.3 only authenticates it
  * @len: bytes that follow the header
  */
 struct tg_header {
 	u8 type;
+	u16 version;
 	u16 len;
 };
 
@@ -67,7 +69,7 @@ struct tg_header {
  */
 enum tlsgate_reason tg_record_parse(const struct tg_cipher *c, const u8 *p, struct tg_header *h);
 
-/* Writes a header. */
+/* Writes a header, of version TG_WIRE_VERSION. */
 void tg_record_header(u8 *p, u8 type, u16 len);
 
 /**
@@ -75,12 +77,11 @@ void tg_record_header(u8 *p, u8 type, u16 len);
  * @c: cipher
  * @aad: TG_AAD_MAX bytes
  * @seq: sequence number; TLS 1.2 only
- * @type: outer content type
- * @len: TLS 1.3: bytes behind the header; TLS 1.2: bytes of plaintext
+ * @h: header; in TLS 1.2 with the bytes of plaintext in the place of its length
  *
  * Return: bytes written.
  */
-u32 tg_record_aad(const struct tg_cipher *c, u8 *aad, u64 seq, u8 type, u16 len);
+u32 tg_record_aad(const struct tg_cipher *c, u8 *aad, u64 seq, const struct tg_header *h);
 
 /* Bytes a record has beyond its plaintext and header: nonce, inner type, tag. */
 static inline u32 tg_record_overhead(const struct tg_cipher *c)

@@ -222,6 +222,7 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 	u32 start = f->bytes;
 	u32 body = r->header.len - c->explicit_len;
 	u8 explicit[sizeof(__be64)] = { };
+	struct tg_header h = r->header;
 	u32 aad_len;
 	int err;
 
@@ -233,8 +234,9 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 
 	if (c->explicit_len)
 		tg_rx_explicit(sk, s, r, explicit);
-	aad_len = tg_record_aad(c, s->aad, d->seq, r->header.type,
-				c->version == TLSGATE_TLS_1_3 ? r->header.len : body - TG_TAG_LEN);
+	if (c->version == TLSGATE_TLS_1_2)
+		h.len = body - TG_TAG_LEN;
+	aad_len = tg_record_aad(c, s->aad, d->seq, &h);
 	sg_set_buf(s->sg_src, s->aad, aad_len);
 	s->sg_src_last = r->nents;
 	sg_set_buf(s->sg_dst, s->aad, aad_len);
@@ -289,6 +291,10 @@ static enum tlsgate_reason tg_rx_alert(struct tg_session *s, u32 start, u32 len)
 {
 	u8 alert[2];
 
+	/* RFC 9846 section 5.4; RFC 5246 section 6.2.1 forbids it as well, and names no alert. */
+	if (!len)
+		return TLSGATE_REASON_UNEXPECTED_MESSAGE;
+	/* RFC 9846 section 5.1: one alert, whole, in each record. */
 	if (len != sizeof(alert))
 		return TLSGATE_REASON_BAD_RECORD;
 	tg_frags_read(&s->rx.plain, start, alert, sizeof(alert));

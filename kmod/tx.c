@@ -85,14 +85,15 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 	const struct tg_cipher *c = s->cipher;
 	u32 data = r->start + TG_HEADER_LEN + c->explicit_len;
 	u32 sealed = r->len + r->tail + TG_TAG_LEN;
+	struct tg_header h = { .type = r->type, .version = TG_WIRE_VERSION };
 	u8 explicit[sizeof(__be64)];
 	unsigned int n, tail;
 	u32 aad_len;
 	int err;
 
 	put_unaligned_be64(d->seq, explicit);
-	aad_len = tg_record_aad(c, s->aad, d->seq, r->type,
-				c->version == TLSGATE_TLS_1_3 ? sealed : r->len);
+	h.len = c->version == TLSGATE_TLS_1_3 ? sealed : r->len;
+	aad_len = tg_record_aad(c, s->aad, d->seq, &h);
 
 	sg_set_buf(s->sg_dst, s->aad, aad_len);
 	n = tg_frags_sg(f, data, sealed, s->sg_dst + 1);
