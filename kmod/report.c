@@ -81,15 +81,16 @@ static int put_identity(struct sk_buff *skb, const struct tg_session *s, struct 
 			struct user_namespace *reader)
 {
 	const struct tg_cipher *c = s->cipher;
-	u64 cookie;
+	u32 cookie[2];
 
-	sock_diag_save_cookie(sk, (u32 *)&cookie);
+	sock_diag_save_cookie(sk, cookie);
 	if (nla_put_u32(skb, TLSGATE_A_ID, s->id) ||
 	    nla_put_u16(skb, TLSGATE_A_VERSION, c->version) ||
 	    nla_put_u16(skb, TLSGATE_A_SUITE, c->suite) ||
 	    nla_put_u8(skb, TLSGATE_A_ROLE, s->role) ||
 	    nla_put_u32(skb, TLSGATE_A_UID, from_kuid_munged(reader, s->uid)) ||
-	    nla_put_u64_64bit(skb, TLSGATE_A_COOKIE, cookie, TLSGATE_A_PAD) ||
+	    nla_put_u64_64bit(skb, TLSGATE_A_COOKIE, (u64)cookie[1] << 32 | cookie[0],
+			      TLSGATE_A_PAD) ||
 	    nla_put_u32(skb, TLSGATE_A_NETNS, s->netns))
 		return -EMSGSIZE;
 	return put_addresses(skb, TLSGATE_A_LOCAL, TLSGATE_A_PEER, sk);
