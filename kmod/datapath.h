@@ -96,6 +96,14 @@ u32 tg_rx_readable(struct sock *sk, struct tg_session *s);
 /* Sets tg_rx.ready anew and returns it.  Also under the spinlock. */
 bool tg_rx_update_ready(struct sock *sk, struct tg_session *s);
 
+/* Counts one of a kind that carries no data.  True: that is a flood. */
+bool tg_rx_row_floods(struct tg_session *s, enum tg_row kind);
+/* Data moved, in either direction: rows begin anew. */
+static inline void tg_rx_row_ends(struct tg_session *s)
+{
+	memset(s->rx.row, 0, sizeof(s->rx.row));
+}
+
 /* keyupdate.c: RFC 9846 section 4.7.3. */
 
 /* Sends KeyUpdate, ratchets the send key. 0, -EAGAIN: one is under way, or the session failed. */

@@ -5,9 +5,6 @@
 #include "stats.h"
 #include "trace.h"
 
-/* KeyUpdates in a row, without data between, that no honest peer sends. */
-#define TG_KEY_UPDATES_MAX	32
-
 enum tg_key_update_request {
 	TG_UPDATE_NOT_REQUESTED = 0,
 	TG_UPDATE_REQUESTED = 1,
@@ -41,7 +38,7 @@ enum tlsgate_reason tg_key_update_receive(struct sock *sk, struct tg_session *s,
 {
 	if (request > TG_UPDATE_REQUESTED)
 		return TLSGATE_REASON_BAD_KEY_UPDATE;
-	if (++s->rx.key_updates > TG_KEY_UPDATES_MAX)
+	if (tg_rx_row_floods(s, TG_ROW_KEY_UPDATE))
 		return TLSGATE_REASON_KEY_UPDATE_FLOOD;
 	if (tg_dir_ratchet(&s->rx.dir, s->cipher))
 		return TLSGATE_REASON_CRYPTO_ERROR;

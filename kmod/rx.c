@@ -15,10 +15,8 @@
 #include "netlink.h"
 #include "stats.h"
 
-/* In a row, without data between, that no honest peer sends. */
-#define TG_EMPTY_RECORDS_MAX	32
-#define TG_WARNINGS_MAX		4
-#define TG_MESSAGES_MAX		32
+/* How long a row lasts: an idle peer may send one of its kind now and then, for ever. */
+#define TG_ROW_TIME		(10 * HZ)
 /* Longest post-handshake message: the longest ticket (RFC 9846 section 4.7.1) and its fields. */
 #define TG_HANDSHAKE_MAX	(2 * 65536 + 1024)
 
@@ -38,6 +36,23 @@ struct tg_rx_record {
 static int tg_rx_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason reason)
 {
 	return s->atomic ? -EAGAIN : tg_session_fail(sk, s, reason);
+}
+
+/* In a row, that no honest peer sends. */
+static const u8 tg_row_max[] = {
+	[TG_ROW_EMPTY] = 32,
+	[TG_ROW_KEY_UPDATE] = 32,
+	[TG_ROW_WARNING] = 4,
+	[TG_ROW_MESSAGE] = 32,
+};
+
+bool tg_rx_row_floods(struct tg_session *s, enum tg_row kind)
+{
+	if (time_after(jiffies, s->rx.row_since + TG_ROW_TIME)) {
+		tg_rx_row_ends(s);
+		s->rx.row_since = jiffies;
+	}
+	return ++s->rx.row[kind] > tg_row_max[kind];
 }
 
 static u32 tg_rx_stashed(const struct tg_rx *rx)
@@ -306,7 +321,7 @@ static enum tlsgate_reason tg_rx_alert(struct tg_session *s, u32 start, u32 len)
 	/* RFC 9846 section 6: the level means nothing; all but these end the connection. */
 	if (alert[1] == TG_ALERT_USER_CANCELED ||
 	    (s->cipher->version == TLSGATE_TLS_1_2 && alert[0] == TG_ALERT_WARNING)) {
-		if (++s->rx.warnings > TG_WARNINGS_MAX)
+		if (tg_rx_row_floods(s, TG_ROW_WARNING))
 			return TLSGATE_REASON_ALERT_FLOOD;
 		return TLSGATE_REASON_NONE;
 	}
@@ -326,7 +341,7 @@ static enum tlsgate_reason tg_rx_message(struct sock *sk, struct tg_session *s, 
 			return TLSGATE_REASON_UNEXPECTED_MESSAGE;
 		return tg_key_update_receive(sk, s, m[TG_HANDSHAKE_HEADER_LEN]);
 	}
-	if (++s->rx.messages > TG_MESSAGES_MAX)
+	if (tg_rx_row_floods(s, TG_ROW_MESSAGE))
 		return TLSGATE_REASON_MESSAGE_FLOOD;
 	if (s->cipher->version == TLSGATE_TLS_1_3 && m[0] == TG_NEW_SESSION_TICKET && client) {
 		if (len <= TLSGATE_MESSAGE_MAX)
@@ -382,15 +397,11 @@ static enum tlsgate_reason tg_rx_handshake(struct sock *sk, struct tg_session *s
 
 static enum tlsgate_reason tg_rx_data(struct sock *sk, struct tg_session *s, u32 len)
 {
-	struct tg_rx *rx = &s->rx;
-
 	if (!len)
-		return ++rx->empty_records > TG_EMPTY_RECORDS_MAX ?
-		       TLSGATE_REASON_EMPTY_RECORD_FLOOD : TLSGATE_REASON_NONE;
-	rx->empty_records = 0;
-	rx->key_updates = 0;
-	rx->messages = 0;
-	rx->dir.bytes += len;
+		return tg_rx_row_floods(s, TG_ROW_EMPTY) ? TLSGATE_REASON_EMPTY_RECORD_FLOOD
+							 : TLSGATE_REASON_NONE;
+	tg_rx_row_ends(s);
+	s->rx.dir.bytes += len;
 	s->active = get_jiffies_64();
 	tg_stat_add(sock_net(sk), TG_STAT_RX_BYTES, len);
 	return TLSGATE_REASON_NONE;

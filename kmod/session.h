@@ -108,6 +108,16 @@ struct tg_tx {
 	bool shutdown;
 };
 
+/* Kinds of what carries no data: many in a row are a flood. */
+enum tg_row {
+	TG_ROW_EMPTY,		/* records without content */
+	TG_ROW_KEY_UPDATE,
+	TG_ROW_WARNING,		/* alerts that end nothing */
+	TG_ROW_MESSAGE,		/* other post-handshake messages */
+
+	__TG_ROW_MAX,
+};
+
 /**
  * struct tg_rx - receiving half of a session; all under lock_sock()
  * @dir: keys and counters
@@ -124,10 +134,9 @@ struct tg_tx {
  * @held: the end of @plain is a record that was opened but not yet dealt with
  * @held_type: its content type; 0 if it had none
  * @held_len: its bytes, padding taken off
- * @empty_records: records without data since the last one with data
- * @key_updates: KeyUpdates since the last application data
- * @warnings: TLS 1.2 warning alerts received
- * @messages: post-handshake messages since the last application data
+ * @row: how many of a kind came in a row: without data in between, in either
+ *	direction, and within TG_ROW_TIME
+ * @row_since: jiffies when @row was begun
  * @closed: close_notify was received
  * @ready: a reader would not block; written under lock_sock(), read by poll
  */
@@ -144,10 +153,8 @@ struct tg_rx {
 	bool held;
 	u8 held_type;
 	u32 held_len;
-	u16 empty_records;
-	u16 key_updates;
-	u16 warnings;
-	u16 messages;
+	u8 row[__TG_ROW_MAX];
+	unsigned long row_since;
 	bool closed;
 	bool ready;
 };

@@ -117,6 +117,7 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 	d->records++;
 	tg_stat_inc(sock_net(sk), TG_STAT_TX_RECORDS);
 	if (r->data) {
+		tg_rx_row_ends(s);
 		d->bytes += r->len;
 		tg_stat_add(sock_net(sk), TG_STAT_TX_BYTES, r->len);
 	}

@@ -400,6 +400,25 @@ TEST_F_TIMEOUT(hostile, empty_records_among_data, 120)
 	}
 }
 
+/* Nor are warnings, for life: data moves between them, in either direction. */
+TEST_F_TIMEOUT(hostile, warnings_among_data, 60)
+{
+	struct pair *p = &self->p;
+
+	for (int i = 0; i < 50; i++) {
+		ASSERT_EQ(0, peer_alert(&p->peer, 1, TLS_USER_CANCELED));
+		ASSERT_EQ(0, peer_send(&p->peer, REF_DATA, "d", 1));
+		ASSERT_EQ(1, recv(p->fd, self->got, 10, 0)) TH_LOG("round %d", i);
+	}
+	for (int i = 0; i < 50; i++) {
+		ASSERT_EQ(0, peer_alert(&p->peer, 1, TLS_USER_CANCELED));
+		ASSERT_EQ(-1, recv(p->fd, self->got, 10, MSG_DONTWAIT));
+		ASSERT_EQ(EAGAIN, errno) TH_LOG("round %d", i);
+		ASSERT_EQ(1, send(p->fd, "d", 1, 0));
+		ASSERT_TRUE(peer_recv_data(&p->peer, self->got, 1));
+	}
+}
+
 /* ---- noise ------------------------------------------------------------- */
 
 /* Random bytes, and good records with one random byte changed: nothing is ever read. */

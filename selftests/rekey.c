@@ -357,6 +357,45 @@ TEST_F(rekey, data_within_a_message)
 	EXPECT_TRUE(peer_expect_alert(&self->p.peer, TLS_UNEXPECTED_MESSAGE));
 }
 
+/*
+ * A download whose reader asks for new keys now and then, and sends nothing else:
+ * as long as data moves, in whatever direction, that is no flood.
+ */
+static void expect_download(struct __test_metadata *_metadata, struct pair *p, int fd,
+			    const uint8_t *data, uint8_t *got)
+{
+	char c;
+
+	for (int i = 0; i < 200; i++) {
+		ASSERT_EQ(REF_PLAINTEXT, send(fd, data, REF_PLAINTEXT, MSG_NOSIGNAL))
+			TH_LOG("round %d", i);
+		ASSERT_TRUE(peer_recv_data(&p->peer, got, REF_PLAINTEXT)) TH_LOG("round %d", i);
+		ASSERT_EQ(0, peer_key_update(&p->peer, 1));
+		/* A socket's KeyUpdates are dealt with when somebody reads. */
+		ASSERT_EQ(-1, recv(fd, &c, 1, MSG_DONTWAIT));
+		ASSERT_EQ(EAGAIN, errno) TH_LOG("round %d", i);
+		ASSERT_TRUE(peer_follows(&p->peer, NULL)) TH_LOG("round %d", i);
+	}
+}
+
+TEST_F_TIMEOUT(rekey, asked_for_in_a_download, 60)
+{
+	struct pair *p = &self->p;
+
+	expect_download(_metadata, p, p->fd, self->data, self->got);
+	expect_epochs(_metadata, p, &self->info, 200, 200);
+}
+
+TEST_F_TIMEOUT(rekey, asked_for_in_a_relays_download, 60)
+{
+	struct pair *p = &self->p;
+	int plain = pair_relay(p, AF_INET, 0);
+
+	ASSERT_GE(plain, 0);
+	expect_download(_metadata, p, plain, self->data, self->got);
+	close(plain);
+}
+
 TEST_F(rekey, flood)
 {
 	int i;
