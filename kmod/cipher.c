@@ -2,9 +2,8 @@
 /* Cipher suites, keys and nonces. */
 #include <linux/bits.h>
 #include <linux/crypto.h>
-#include <linux/jiffies.h>
 #include <linux/moduleparam.h>
-#include <linux/spinlock.h>
+#include <linux/mutex.h>
 #include <crypto/hash.h>
 #include <crypto/internal/simd.h>
 #include <asm/simd.h>
@@ -24,24 +23,40 @@ static ulong aead_limit;
 module_param(aead_limit, ulong, 0644);
 MODULE_PARM_DESC(aead_limit, "records one key may seal, if below the suite's own limit; 0 = the suite's own");
 
-#define TG_DRIVER_FRESH		(60 * HZ)
-
-/* One AEAD of the crypto layer, and which driver served it last. */
+/**
+ * struct tg_alg - one AEAD of the crypto layer
+ * @name: its name there
+ * @choices: whom to ask for, first to last; a driver's name, or the AEAD's, which stands for
+ *	its best driver
+ * @chosen: holds the driver that serves it; NULL until it is needed first.  Written under
+ *	tg_alg_lock
+ */
 struct tg_alg {
 	const char *name;
-	spinlock_t lock;		/* protects what follows */
-	unsigned long fresh_until;	/* jiffies */
-	char driver[CRYPTO_MAX_ALG_NAME];	/* empty: not known */
+	const char *choices[3];
+	struct crypto_aead *chosen;
 };
 
+static DEFINE_MUTEX(tg_alg_lock);	/* choosing; outermost */
+
+/*
+ * On x86 up to 6.15 the fast gcm(aes) is a pair: an internal driver that works at
+ * once, and a wrapper of it, flagged asynchronous, for callers that may run while
+ * the FPU is taken.  tg_dir_atomic() asks for the FPU, so the internal one serves.
+ */
 static struct tg_alg tg_alg_gcm = {
 	.name = "gcm(aes)",
-	.lock = __SPIN_LOCK_UNLOCKED(tg_alg_gcm.lock),
+	.choices = { "__gcm(aes)", "gcm(aes)" },
 };
 
+/* An instance of slow parts that any user may have made first would be the best of the name. */
 static struct tg_alg tg_alg_chacha = {
 	.name = "rfc7539(chacha20,poly1305)",
-	.lock = __SPIN_LOCK_UNLOCKED(tg_alg_chacha.lock),
+	.choices = {
+		"rfc7539(chacha20-simd,poly1305-simd)",
+		"rfc7539(chacha20-neon,poly1305-neon)",
+		"rfc7539(chacha20,poly1305)",
+	},
 };
 
 #define TG_ROW_1_3(_suite, _name, _alg, _hash, _key, _secret, _block, _limit) {	\
@@ -90,66 +105,58 @@ const struct tg_cipher *tg_cipher_find(u16 version, u16 suite)
 	return NULL;
 }
 
-static bool tg_alg_driver(struct tg_alg *a, char driver[CRYPTO_MAX_ALG_NAME])
+/* Synchronous drivers only: templates like cryptd and pcrypt, which any user can load, are not. */
+static struct crypto_aead *tg_alg_open(const char *name)
 {
-	bool known;
+	u32 internal = strncmp(name, "__", 2) ? 0 : CRYPTO_ALG_INTERNAL;
 
-	spin_lock(&a->lock);
-	known = a->driver[0] && time_before(jiffies, a->fresh_until);
-	if (known)
-		memcpy(driver, a->driver, sizeof(a->driver));
-	spin_unlock(&a->lock);
-	return known;
+	return crypto_alloc_aead(name, internal, internal | CRYPTO_ALG_ASYNC);
 }
 
-static void tg_alg_learn(struct tg_alg *a, struct crypto_aead *aead)
+static bool tg_alg_missing(const struct crypto_aead *aead)
 {
-	spin_lock(&a->lock);
-	strscpy(a->driver, crypto_tfm_alg_driver_name(crypto_aead_tfm(aead)), sizeof(a->driver));
-	a->fresh_until = jiffies + TG_DRIVER_FRESH;
-	spin_unlock(&a->lock);
+	return PTR_ERR(aead) == -ENOENT || PTR_ERR(aead) == -ELIBBAD;
 }
 
-/*
- * No mask: on x86 up to 6.12 the fast gcm(aes) is a wrapper flagged
- * asynchronous that completes at once in process context, and masking
- * CRYPTO_ALG_ASYNC would select slow generic code.
- */
-static struct crypto_aead *tg_alg_alloc_best(struct tg_alg *a)
+static struct crypto_aead *tg_alg_choose(const struct tg_alg *a)
 {
-	return crypto_alloc_aead(a->name, 0, 0);
+	struct crypto_aead *aead = ERR_PTR(-ENOENT);
+	unsigned int i;
+
+	/* Loads the modules that have it, the fast ones among them. */
+	crypto_has_alg(a->name, CRYPTO_ALG_TYPE_AEAD, CRYPTO_ALG_TYPE_MASK);
+	for (i = 0; i < ARRAY_SIZE(a->choices) && a->choices[i] && tg_alg_missing(aead); i++)
+		aead = tg_alg_open(a->choices[i]);
+	return aead;
 }
 
-/*
- * The best of a name is found by going through every algorithm there is; a
- * driver by its name is found when it is come to.  Not for ever: a better one
- * may be loaded, or this one gone.
- */
-static struct crypto_aead *tg_alg_alloc(struct tg_alg *a)
+/* The driver that serves; or ERR_PTR, and the next caller chooses. */
+static struct crypto_aead *tg_alg_chosen(struct tg_alg *a)
 {
-	char driver[CRYPTO_MAX_ALG_NAME];
 	struct crypto_aead *aead;
 
-	if (tg_alg_driver(a, driver)) {
-		aead = crypto_alloc_aead(driver, 0, 0);
-		if (PTR_ERR_OR_ZERO(aead) != -ENOENT)
-			return aead;
-	}
-	aead = tg_alg_alloc_best(a);
+	mutex_lock(&tg_alg_lock);
+	aead = a->chosen ?: tg_alg_choose(a);
 	if (!IS_ERR(aead))
-		tg_alg_learn(a, aead);
+		a->chosen = aead;
+	mutex_unlock(&tg_alg_lock);
 	return aead;
 }
 
 int tg_cipher_driver(const struct tg_cipher *c, char *buf, size_t len)
 {
-	struct crypto_aead *aead = tg_alg_alloc_best(c->alg);
+	struct crypto_aead *aead = tg_alg_chosen(c->alg);
 
 	if (IS_ERR(aead))
 		return PTR_ERR(aead);
-	strscpy(buf, crypto_tfm_alg_driver_name(crypto_aead_tfm(aead)), len);
-	crypto_free_aead(aead);
+	strscpy(buf, crypto_aead_driver_name(aead), len);
 	return 0;
+}
+
+void tg_cipher_exit(void)
+{
+	crypto_free_aead(tg_alg_gcm.chosen);
+	crypto_free_aead(tg_alg_chacha.chosen);
 }
 
 static int tg_dir_set_key(struct tg_dir *d, const struct tg_cipher *c,
@@ -165,17 +172,23 @@ static int tg_dir_set_key(struct tg_dir *d, const struct tg_cipher *c,
 	return 0;
 }
 
+static int tg_dir_alloc(struct tg_dir *d, const struct tg_cipher *c)
+{
+	struct crypto_aead *aead = tg_alg_chosen(c->alg);
+
+	if (!IS_ERR(aead))
+		aead = tg_alg_open(crypto_aead_driver_name(aead));
+	if (IS_ERR(aead))
+		return PTR_ERR(aead);
+	d->aead = aead;
+	d->req = aead_request_alloc(aead, GFP_KERNEL_ACCOUNT);
+	return d->req ? crypto_aead_setauthsize(aead, TG_TAG_LEN) : -ENOMEM;
+}
+
 int tg_dir_init(struct tg_dir *d, const struct tg_cipher *c, const struct tg_keys *keys)
 {
-	int err;
+	int err = tg_dir_alloc(d, c);
 
-	d->aead = tg_alg_alloc(c->alg);
-	if (IS_ERR(d->aead)) {
-		err = PTR_ERR(d->aead);
-		d->aead = NULL;
-		return err;
-	}
-	err = crypto_aead_setauthsize(d->aead, TG_TAG_LEN);
 	if (!err)
 		err = tg_dir_set_key(d, c, keys->key, keys->iv, keys->seq);
 	if (err) {
@@ -188,6 +201,7 @@ int tg_dir_init(struct tg_dir *d, const struct tg_cipher *c, const struct tg_key
 
 void tg_dir_free(struct tg_dir *d)
 {
+	aead_request_free(d->req);
 	crypto_free_aead(d->aead);
 	memzero_explicit(d, sizeof(*d));
 }
@@ -267,7 +281,9 @@ u64 tg_dir_left(const struct tg_dir *d, const struct tg_cipher *c)
 
 bool tg_dir_atomic(const struct tg_dir *d)
 {
-	return d->prompt && crypto_simd_usable();
+	u32 flags = crypto_aead_alg(d->aead)->base.cra_flags;
+
+	return !(flags & CRYPTO_ALG_INTERNAL) || crypto_simd_usable();
 }
 
 /* RFC 5288 section 3: salt and explicit part; RFC 9846 section 5.3, RFC 7905: IV xor number. */
@@ -288,23 +304,19 @@ static void tg_nonce(struct tg_session *s, const struct tg_dir *d, const u8 *exp
 int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,
 		    u32 aad_len, u32 len, bool seal)
 {
-	struct aead_request *req = s->req;
-	DECLARE_CRYPTO_WAIT(wait);
-	u32 flags = s->atomic ? 0 : CRYPTO_TFM_REQ_MAY_SLEEP | CRYPTO_TFM_REQ_MAY_BACKLOG;
+	struct aead_request *req = d->req;
+	u32 flags = s->atomic ? 0 : CRYPTO_TFM_REQ_MAY_SLEEP;
 	u64 seq = d->seq;
 	int err;
 
 	tg_nonce(s, d, explicit);
 	d->seq++;
-	aead_request_set_tfm(req, d->aead);
-	aead_request_set_callback(req, flags, crypto_req_done, &wait);
+	aead_request_set_callback(req, flags, NULL, NULL);
 	aead_request_set_crypt(req, s->sg_src, s->sg_dst, len, s->nonce);
 	aead_request_set_ad(req, aad_len);
 	sg_mark_end(&s->sg_src[s->sg_src_last]);
 	sg_mark_end(&s->sg_dst[s->sg_dst_last]);
 	err = seal ? crypto_aead_encrypt(req) : crypto_aead_decrypt(req);
-	d->prompt = err != -EINPROGRESS && err != -EBUSY;
-	err = crypto_wait_req(err, &wait);
 	/* So that the lists need no initialising for the next record. */
 	sg_unmark_end(&s->sg_src[s->sg_src_last]);
 	sg_unmark_end(&s->sg_dst[s->sg_dst_last]);

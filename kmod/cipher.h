@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Cipher suites: one row each; keys, nonces and limits of one direction. */
+/*
+ * Cipher suites: one row each; keys, nonces and limits of one direction.
+ *
+ * Which driver of the crypto layer serves an AEAD is chosen once, when it is
+ * needed first, from the list in cipher.c, and kept until the module goes: the
+ * choice does not depend on what else is loaded or instantiated later, by
+ * AF_ALG for example.  Only synchronous drivers are chosen (no CRYPTO_ALG_ASYNC):
+ * they complete before they return and never answer -EINPROGRESS.
+ */
 #ifndef TG_CIPHER_H
 #define TG_CIPHER_H
 
@@ -47,6 +55,7 @@ struct tg_cipher {
 /**
  * struct tg_dir - protection of one direction; under lock_sock()
  * @aead: keyed transform
+ * @req: request of @aead; one serves, since a call is complete when it returns
  * @iv: static IV or salt
  * @secret: TLS 1.3 traffic secret of this epoch
  * @seq: sequence number of the next record under this key (RFC 9846 section 5.3)
@@ -54,10 +63,10 @@ struct tg_cipher {
  * @records: records since install
  * @bytes: plaintext bytes since install
  * @epoch: times the key was ratcheted
- * @prompt: the last operation was complete when it returned
  */
 struct tg_dir {
 	struct crypto_aead *aead;
+	struct aead_request *req;
 	u8 iv[TLSGATE_IV_MAX];
 	u8 secret[TLSGATE_SECRET_MAX];
 	u64 seq;
@@ -65,7 +74,6 @@ struct tg_dir {
 	u64 records;
 	u64 bytes;
 	u32 epoch;
-	bool prompt;
 };
 
 /* Row for (version, suite), or NULL. */
@@ -79,17 +87,22 @@ const struct tg_cipher *tg_cipher_at(unsigned int i);
  * @buf: receives the name
  * @len: its size, CRYPTO_MAX_ALG_NAME is enough
  *
- * Process context, may load a crypto module.
+ * Process context, may load crypto modules.
  *
  * Return: 0, or a negative errno if the kernel has none.
  */
 int tg_cipher_driver(const struct tg_cipher *c, char *buf, size_t len);
+
+/* Lets go of the drivers; no direction is left. */
+void tg_cipher_exit(void);
 
 /**
  * tg_dir_init() - allocate and key one direction
  * @d: zeroed
  * @c: row
  * @keys: what to install
+ *
+ * Process context, may load crypto modules.
  *
  * Return: 0 or a negative errno of the crypto layer; then @d holds nothing.
  */
@@ -111,9 +124,9 @@ int tg_dir_ratchet(struct tg_dir *d, const struct tg_cipher *c);
 u64 tg_dir_left(const struct tg_dir *d, const struct tg_cipher *c);
 
 /*
- * May tg_cipher_crypt() be called here, where nothing may sleep?  Not by an
- * AEAD that was seen to complete later, nor by one that uses the FPU while the
- * CPU's is taken.
+ * May tg_cipher_crypt() be called here, where nothing may sleep?  Not with a
+ * driver that is internal to the crypto layer, and so must have the FPU, while
+ * the CPU's is taken; in process context it never is.
  */
 bool tg_dir_atomic(const struct tg_dir *d);
 

@@ -41,6 +41,7 @@ err_relay:
 err_session:
 	tg_session_exit();
 err_pages:
+	tg_cipher_exit();
 	tg_pages_exit();
 	return err;
 }
@@ -51,6 +52,7 @@ static void __exit tg_exit(void)
 	tg_ulp_exit();
 	tg_relay_exit();
 	tg_session_exit();
+	tg_cipher_exit();
 	tg_pages_exit();
 	/* A sender of AF_UNIX, preempted between loading our callback and running it. */
 	synchronize_rcu_tasks();

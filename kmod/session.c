@@ -84,7 +84,6 @@ static void tg_session_free(struct tg_session *s)
 	tg_frags_purge(&s->rx.plain);
 	kvfree(s->rx.stash);
 	kfree_sensitive(s->rx.message);
-	aead_request_free(s->req);
 	tg_dir_free(&s->tx.dir);
 	tg_dir_free(&s->rx.dir);
 	call_rcu(&s->rcu, tg_session_free_rcu);
@@ -98,15 +97,8 @@ void tg_session_put(struct tg_session *s)
 
 static int tg_session_key(struct tg_session *s, const struct tg_install *in)
 {
-	int err;
-
-	err = tg_dir_init(&s->tx.dir, s->cipher, &in->tx);
-	if (!err)
-		err = tg_dir_init(&s->rx.dir, s->cipher, &in->rx);
-	if (err)
-		return err;
-	s->req = aead_request_alloc(s->tx.dir.aead, GFP_KERNEL);
-	return s->req ? 0 : -ENOMEM;
+	return tg_dir_init(&s->tx.dir, s->cipher, &in->tx) ?:
+	       tg_dir_init(&s->rx.dir, s->cipher, &in->rx);
 }
 
 static int tg_session_take_pending(struct tg_rx *rx, const struct tg_install *in)

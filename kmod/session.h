@@ -183,9 +183,7 @@ struct tg_rx {
  * @charged: bytes charged to the socket for what the session holds
  * @tx: sending half
  * @rx: receiving half
- * @req: AEAD request of both halves, sized for the cipher; lock_sock() is held
- *	from set-up to completion, so one serves
- * @sg_src: scatterlist of what is read, likewise shared
+ * @sg_src: scatterlist of what is read; shared by both halves, under the lock
  * @sg_dst: scatterlist of what is written
  * @sg_src_last: index of the last entry of @sg_src for the record at hand
  * @sg_dst_last: the same of @sg_dst
@@ -220,7 +218,6 @@ struct tg_session {
 
 	struct tg_tx tx;
 	struct tg_rx rx;
-	struct aead_request *req;
 	struct scatterlist sg_src[TG_SG_SRC];
 	struct scatterlist sg_dst[TG_SG_DST];
 	u8 sg_src_last;
