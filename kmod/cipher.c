@@ -305,6 +305,7 @@ int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,
 		    u32 aad_len, u32 len, bool seal)
 {
 	struct aead_request *req = d->req;
+	struct scatterlist *src = s->sg_src_last ? s->sg_src : s->sg_dst;
 	u32 flags = s->atomic ? 0 : CRYPTO_TFM_REQ_MAY_SLEEP;
 	u64 seq = d->seq;
 	int err;
@@ -312,7 +313,7 @@ int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,
 	tg_nonce(s, d, explicit);
 	d->seq++;
 	aead_request_set_callback(req, flags, NULL, NULL);
-	aead_request_set_crypt(req, s->sg_src, s->sg_dst, len, s->nonce);
+	aead_request_set_crypt(req, src, s->sg_dst, len, s->nonce);
 	aead_request_set_ad(req, aad_len);
 	sg_mark_end(&s->sg_src[s->sg_src_last]);
 	sg_mark_end(&s->sg_dst[s->sg_dst_last]);

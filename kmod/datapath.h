@@ -17,6 +17,8 @@
 u32 tg_queue_len(const struct sock *sk);
 /* Copies @len bytes at @off, which are there.  Also under the spinlock. */
 void tg_queue_copy(struct sock *sk, u32 off, void *to, u32 len);
+/* The same to where byte @at of @f is. */
+void tg_queue_fill(struct sock *sk, u32 off, const struct tg_frags *f, u32 at, u32 len);
 /*
  * Scatterlist of *@len bytes at @off, at most @max entries: entries used, none
  * marked as the end.  *@len shrinks to what they cover.

@@ -9,7 +9,6 @@
  * then as good as lock_sock().  Nothing sleeps: what needs memory that may not be
  * there, what fails, and all but data is left to the works, which find it again.
  */
-#include <linux/highmem.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
@@ -144,25 +143,6 @@ static bool tg_direct_can_seal(const struct tg_relay *r, const struct sock *sk,
 	       tg_direct_takes(sk) && tg_dir_atomic(&s->tx.dir);
 }
 
-/* Copies a record's plaintext to its place: sealed there, it needs no memory besides. */
-static void tg_direct_fill(struct tg_session *s, const struct tg_tx_record *rec,
-			   struct sock *plain, u32 off)
-{
-	u32 left, at, part;
-	struct page *page;
-	void *p;
-
-	for (left = rec->len; left; left -= part) {
-		at = rec->start + TG_HEADER_LEN + s->cipher->explicit_len + rec->len - left;
-		part = left;
-		page = tg_frags_page(&s->tx.pending, &at, &part);
-		part = min_t(u32, part, PAGE_SIZE - offset_in_page(at));
-		p = kmap_local_page(page + (at >> PAGE_SHIFT)) + offset_in_page(at);
-		tg_queue_copy(plain, off + rec->len - left, p, part);
-		kunmap_local(p);
-	}
-}
-
 /* Seals all that is there.  Bytes sealed; 0: not now, -errno: the session failed. */
 static int tg_direct_seal_queue(struct tg_session *s, struct sock *sk, struct sock *plain)
 {
@@ -175,7 +155,9 @@ static int tg_direct_seal_queue(struct tg_session *s, struct sock *sk, struct so
 		if (tg_tx_ready(sk, s) ||
 		    tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, 0, &rec))
 			break;
-		tg_direct_fill(s, &rec, plain, off);
+		/* Sealed in its place, it needs no memory besides. */
+		tg_queue_fill(plain, off, &s->tx.pending,
+			      rec.start + TG_HEADER_LEN + s->cipher->explicit_len, len);
 		err = tg_tx_seal(sk, s, &rec, 0);
 		if (err)
 			return err;

@@ -5,6 +5,7 @@
  * time the lock was not held.
  */
 #include <linux/skbuff.h>
+#include <linux/uio.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
@@ -39,15 +40,15 @@ static struct sk_buff *tg_queue_seek(struct sock *sk, u32 seq, u32 *off)
 void tg_queue_copy(struct sock *sk, u32 off, void *to, u32 len)
 {
 	u32 seq = tcp_sk(sk)->copied_seq + off;
+	struct sk_buff *skb;
 
-	while (len) {
-		u32 skip, part;
-		struct sk_buff *skb = tg_queue_seek(sk, seq, &skip);
+	skb_queue_walk(&sk->sk_receive_queue, skb) {
+		u32 skip = seq - TCP_SKB_CB(skb)->seq, part;
 
-		if (!skb)
-			break;
+		if (skip >= skb->len)
+			continue;
 		part = min(skb->len - skip, len);
-		if (skb_copy_bits(skb, skip, to, part))
+		if (!part || skb_copy_bits(skb, skip, to, part))
 			break;
 		to += part;
 		seq += part;
@@ -55,6 +56,28 @@ void tg_queue_copy(struct sock *sk, u32 off, void *to, u32 len)
 	}
 	/* Not reached while tg_queue_len() holds; what is missing must not authenticate. */
 	memset(to, 0, len);
+}
+
+void tg_queue_fill(struct sock *sk, u32 off, const struct tg_frags *f, u32 at, u32 len)
+{
+	u32 seq = tcp_sk(sk)->copied_seq + off;
+	struct sk_buff *skb;
+	struct iov_iter to;
+
+	iov_iter_bvec(&to, ITER_DEST, &f->bv[f->head], f->tail - f->head, at + len);
+	iov_iter_advance(&to, at);
+	skb_queue_walk(&sk->sk_receive_queue, skb) {
+		u32 skip = seq - TCP_SKB_CB(skb)->seq, part;
+
+		if (skip >= skb->len)
+			continue;
+		part = min_t(size_t, skb->len - skip, iov_iter_count(&to));
+		if (!part || skb_copy_datagram_iter(skb, skip, &to, part))
+			break;
+		seq += part;
+	}
+	/* As above. */
+	iov_iter_zero(iov_iter_count(&to), &to);
 }
 
 /*

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Receiving: a record is opened once all of it is there, straight from TCP's
- * buffers into fresh pages (the buffers may be shared with the sender's page
- * cache, so never in place).  Control records are dealt with here and never
- * shown.  Nothing of a record is readable before its tag was checked.
+ * Receiving: a record is opened once all of it is there.  It is copied out of
+ * TCP's buffers into pages of the session's own and opened there in place.  The
+ * buffers may be pages of a file or of a process (sendfile, splice, vmsplice), so
+ * they are not written to; and they may change at any time, while an AEAD reads
+ * the ciphertext twice, for the tag and for the text.  Whose they are cannot be
+ * told: skb_try_coalesce() loses SKBFL_SHARED_FRAG.
+ * Control records are dealt with here and never shown.  Nothing of a record is
+ * readable before its tag was checked.
  */
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -24,12 +28,10 @@
  * struct tg_rx_record - a record whose bytes are all there
  * @header: decoded
  * @stashed: it is in the stash, else at the head of TCP's queue
- * @nents: entries of sg_src behind the first that hold what is to be opened
  */
 struct tg_rx_record {
 	struct tg_header header;
 	bool stashed;
-	unsigned int nents;
 };
 
 /* Where nothing may sleep a failure is left to be found again where it can be acted upon. */
@@ -126,26 +128,6 @@ static int tg_rx_stash_fill(struct sock *sk, struct tg_session *s, u32 want)
 	return tg_rx_stashed(rx) < want ? -EAGAIN : 0;
 }
 
-static unsigned int tg_rx_stash_sg(const struct tg_rx *rx, u32 off, u32 len,
-				   struct scatterlist *sg)
-{
-	u8 *p = rx->stash + rx->stash_off + off;
-	unsigned int n = 0;
-
-	if (!is_vmalloc_addr(p)) {
-		sg_set_buf(sg, p, len);
-		return 1;
-	}
-	while (len) {
-		u32 part = min_t(u32, len, PAGE_SIZE - offset_in_page(p));
-
-		sg_set_page(&sg[n++], vmalloc_to_page(p), part, offset_in_page(p));
-		p += part;
-		len -= part;
-	}
-	return n;
-}
-
 static bool tg_rx_header(struct sock *sk, struct tg_session *s, u8 *header)
 {
 	if (tg_rx_stashed(&s->rx) >= TG_HEADER_LEN)
@@ -163,17 +145,13 @@ static bool tg_rx_pressed(const struct sock *sk)
 	return tcp_epollin_ready(sk, INT_MAX);
 }
 
-/*
- * Finds the next record and lists what is to be opened in sg_src.  0,
- * -EAGAIN: not all there, -ENOMEM, or the session failed.
- */
+/* Finds the next record.  0, -EAGAIN: not all there, -ENOMEM, or the session failed. */
 static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_record *r)
 {
 	struct tg_rx *rx = &s->rx;
-	u32 skip = TG_HEADER_LEN + s->cipher->explicit_len;
 	u8 header[TG_HEADER_LEN];
 	enum tlsgate_reason reason;
-	u32 full, body, len;
+	u32 full;
 	int err;
 
 	if (tg_rx_stashed(rx)) {
@@ -187,45 +165,42 @@ static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_reco
 	if (reason)
 		return tg_rx_fail(sk, s, reason);
 	full = TG_HEADER_LEN + r->header.len;
-	body = full - skip;
 
 	r->stashed = tg_rx_stashed(rx);
 	if (!r->stashed) {
-		if (tg_rx_queued(sk, rx) >= full) {
-			len = body;
-			r->nents = tg_queue_sg(sk, rx->taken + skip, &len, s->sg_src + 1,
-					       TG_SG_SRC - 1);
-			if (len == body)
-				return 0;
-		} else {
-			tg_rx_settle(sk, s);
-			if (!tg_rx_pressed(sk))
-				return -EAGAIN;
-		}
-		/* Too many pieces, or more than the queue will hold: copy it together. */
-		if (s->atomic)
+		if (tg_rx_queued(sk, rx) >= full)
+			return 0;
+		tg_rx_settle(sk, s);
+		/* More than the queue will hold is put together outside it. */
+		if (s->atomic || !tg_rx_pressed(sk))
 			return -EAGAIN;
 		r->stashed = true;
 		tg_stat_inc(sock_net(sk), TG_STAT_RX_STASHED);
 	}
-	err = tg_rx_stash_fill(sk, s, full);
-	if (err)
-		return err;
-	r->nents = tg_rx_stash_sg(rx, skip, body, s->sg_src + 1);
-	return 0;
+	return tg_rx_stash_fill(sk, s, full);
 }
 
-static void tg_rx_explicit(struct sock *sk, struct tg_session *s, const struct tg_rx_record *r,
-			   u8 *explicit)
+/*
+ * Copies a located record to @start of rx.plain, but for its header, which is not
+ * read a second time, and its explicit nonce.
+ */
+static void tg_rx_copy_in(struct sock *sk, struct tg_session *s, const struct tg_rx_record *r,
+			  u32 start, u8 *explicit)
 {
-	u8 start[TG_HEADER_LEN + sizeof(__be64)];
-	u32 len = TG_HEADER_LEN + s->cipher->explicit_len;
+	u32 nonce_len = s->cipher->explicit_len, skip = TG_HEADER_LEN + nonce_len;
+	u32 body = r->header.len - nonce_len;
+	struct tg_rx *rx = &s->rx;
 
-	if (r->stashed)
-		memcpy(start, s->rx.stash + s->rx.stash_off, len);
-	else
-		tg_queue_copy(sk, s->rx.taken, start, len);
-	memcpy(explicit, start + TG_HEADER_LEN, s->cipher->explicit_len);
+	if (r->stashed) {
+		const u8 *p = rx->stash + rx->stash_off;
+
+		memcpy(explicit, p + TG_HEADER_LEN, nonce_len);
+		tg_frags_write(&rx->plain, start, p + skip, body);
+	} else {
+		if (nonce_len)
+			tg_queue_copy(sk, rx->taken + TG_HEADER_LEN, explicit, nonce_len);
+		tg_queue_fill(sk, rx->taken + skip, &rx->plain, start, body);
+	}
 }
 
 /* Opens a located record to the end of rx.plain and drops it from where it was. */
@@ -243,19 +218,17 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 
 	if (d->seq == U64_MAX)
 		return tg_rx_fail(sk, s, TLSGATE_REASON_SEQ_EXHAUSTED);
-	err = tg_frags_reserve(sk, s, f, 0, body - TG_TAG_LEN, s->sg_src + 1, r->nents);
+	err = tg_frags_reserve(sk, s, f, 0, body, NULL, 0);
 	if (err)
 		return err;
 
-	if (c->explicit_len)
-		tg_rx_explicit(sk, s, r, explicit);
+	tg_rx_copy_in(sk, s, r, start, explicit);
 	if (c->version == TLSGATE_TLS_1_2)
 		h.len = body - TG_TAG_LEN;
 	aad_len = tg_record_aad(c, s->aad, d->seq, &h);
-	sg_set_buf(s->sg_src, s->aad, aad_len);
-	s->sg_src_last = r->nents;
 	sg_set_buf(s->sg_dst, s->aad, aad_len);
-	s->sg_dst_last = tg_frags_sg(f, start, body - TG_TAG_LEN, s->sg_dst + 1);
+	s->sg_dst_last = tg_frags_sg(f, start, body, s->sg_dst + 1);
+	s->sg_src_last = 0;
 
 	err = tg_cipher_crypt(s, d, explicit, aad_len, body, false);
 	if (err) {
@@ -270,6 +243,7 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 		return tg_session_fail(sk, s, err == -EBADMSG ? TLSGATE_REASON_BAD_RECORD_MAC
 							      : TLSGATE_REASON_CRYPTO_ERROR);
 	}
+	tg_frags_trim(f, start + body - TG_TAG_LEN);
 	if (r->stashed)
 		tg_rx_stash_drop(&s->rx, TG_HEADER_LEN + r->header.len);
 	else

@@ -185,7 +185,8 @@ struct tg_rx {
  * @rx: receiving half
  * @sg_src: scatterlist of what is read; shared by both halves, under the lock
  * @sg_dst: scatterlist of what is written
- * @sg_src_last: index of the last entry of @sg_src for the record at hand
+ * @sg_src_last: index of the last entry of @sg_src for the record at hand; 0: the AEAD
+ *	works in place, on @sg_dst
  * @sg_dst_last: the same of @sg_dst
  * @aad: additional data of the record at hand
  * @nonce: nonce of the record at hand

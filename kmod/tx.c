@@ -87,7 +87,7 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 	u32 sealed = r->len + r->tail + TG_TAG_LEN;
 	struct tg_header h = { .type = r->type, .version = TG_WIRE_VERSION };
 	u8 explicit[sizeof(__be64)];
-	unsigned int n, tail;
+	unsigned int tail;
 	u32 aad_len;
 	int err;
 
@@ -96,16 +96,14 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 	aad_len = tg_record_aad(c, s->aad, d->seq, &h);
 
 	sg_set_buf(s->sg_dst, s->aad, aad_len);
-	n = tg_frags_sg(f, data, sealed, s->sg_dst + 1);
-	s->sg_dst_last = n;
+	s->sg_dst_last = tg_frags_sg(f, data, sealed, s->sg_dst + 1);
 
 	if (nents) {
 		sg_set_buf(s->sg_src, s->aad, aad_len);
 		tail = tg_frags_sg(f, data + r->len, r->tail, s->sg_src + 1 + nents);
 		s->sg_src_last = nents + tail;
 	} else {
-		memcpy(s->sg_src, s->sg_dst, (n + 1) * sizeof(*s->sg_dst));
-		s->sg_src_last = n;
+		s->sg_src_last = 0;
 	}
 
 	err = tg_cipher_crypt(s, d, explicit, aad_len, r->len + r->tail, true);
