@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Who a test is, where another thread of it is, and memory that keeps a thread there. */
+#ifndef TLSGATE_SELFTESTS_TASK_H
+#define TLSGATE_SELFTESTS_TASK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Users without privilege, none of whom owns anything here. */
+#define TASK_NOBODY	65534
+#define TASK_OTHER	65533
+
+/* Becomes this user, with no group and no capability.  What was opened before stays open. */
+bool task_become(uid_t uid);
+/* True once thread tid of this process sleeps in system call nr; false after NET_DEADLINE. */
+bool task_sleeps_in(pid_t tid, long nr);
+/* Exit status of a child, or -1 if a signal ended it or it has not ended within ms. */
+int task_wait(pid_t child, int ms);
+
+/*
+ * A page that is not there.  A system call that touches it sleeps, with
+ * whatever it has locked, until trap_answer() fills it in.
+ */
+struct trap {
+	int uffd;
+	uint8_t *page;
+};
+
+#define TRAP_SIZE	4096
+
+/* False: this kernel has no userfaultfd, or we may not use it. */
+bool trap_new(struct trap *t);
+/* True once somebody sleeps on the page; false after NET_DEADLINE. */
+bool trap_holds(struct trap *t);
+void trap_answer(struct trap *t);
+/* Answers, too. */
+void trap_free(struct trap *t);
+
+#endif
