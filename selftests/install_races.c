@@ -19,6 +19,7 @@
 #include "lib/pair.h"
 
 #define RACERS		4
+#define SWAPS		84	/* rounds with roles swapped, for each round of the others */
 
 /* ---- racers -------------------------------------------------------------------- */
 
@@ -188,17 +189,22 @@ static void add(race_data *self, int n, int (*run)(struct racer *), int fd)
 	self->r[n] = (struct racer){ .run = run, .fd = fd };
 }
 
-/* Racer n asks for keys of its own on TLS socket i, and for a relay with plain socket j >= 0. */
-static void add_install(race_data *self, int n, int i, int j)
+/* Racer n asks for keys of its own on a socket, and for a relay with another one >= 0. */
+static void add_keys(race_data *self, int n, int fd, int relay_fd)
 {
-	struct tg_install in = tg_install_on(self->tls[i][0], &self->tx[n], &self->rx[n]);
+	struct tg_install in = tg_install_on(fd, &self->tx[n], &self->rx[n]);
 
-	if (j >= 0)
-		in.relay_fd = self->plain[j][0];
+	in.relay_fd = relay_fd;
 	self->r[n] = (struct racer){
 		.run = run_message, .tg = self->tg[n],
 		.msg = tg_install_msg(self->tg[n], &in, NULL),
 	};
+}
+
+/* The same on TLS socket i, with plain socket j >= 0. */
+static void add_install(race_data *self, int n, int i, int j)
+{
+	add_keys(self, n, self->tls[i][0], j >= 0 ? self->plain[j][0] : -1);
 }
 
 /* Racer n gives a command about a session; attribute attr 0: without another one. */
@@ -320,6 +326,71 @@ TEST_F_TIMEOUT(race, relays, 600)
 				    TLSGATE_A_RELAY_FD, self->plain[one_session ? i : 0][0]);
 		ASSERT_TRUE(race(self->r, 2, round));
 		ASSERT_LE(0, winner(self, 2, lost)) NOBODY_WON;
+		close_all(self);
+	}
+}
+
+/* Nothing was installed on it: what is sent is what arrives. */
+static bool untouched(race_data *self, int pair[2])
+{
+	char c;
+
+	return tg_session_get(self->tg[0], BY_FD(pair[0]), &self->info) == -ENOENT &&
+	       send(pair[0], "u", 1, MSG_NOSIGNAL) == 1 && recv(pair[1], &c, 1, 0) == 1 && c == 'u';
+}
+
+/* What one may be told whose plain socket, or TLS socket, has just become the other's. */
+static const int swapped[] = { -EEXIST, -EBUSY, 0 };
+
+/* Each names the other's TLS socket as its plain one.  Both may be told that it is in use. */
+TEST_F_TIMEOUT(race, installs_with_swapped_roles, 900)
+{
+	for (int round = 0; round < self->rounds * SWAPS; round++) {
+		bool won[2];
+
+		for (int i = 0; i < 2; i++)
+			ASSERT_EQ(0, net_tcp_pair_at(self->listener, self->tls[i]));
+		for (int i = 0; i < 2; i++)
+			add_keys(self, i, self->tls[i][0], self->tls[!i][0]);
+		ASSERT_TRUE(race(self->r, 2, round));
+		for (int i = 0; i < 2; i++) {
+			won[i] = !self->r[i].result;
+			ASSERT_TRUE(one_of(self->r[i].result, swapped)) NOBODY_WON;
+			ASSERT_TRUE(won[i] || self->tg[i]->ack.msg[0]);
+		}
+		ASSERT_FALSE(won[0] && won[1]) NOBODY_WON;
+		for (int i = 0; i < 2; i++) {
+			if (won[i])
+				ASSERT_EQ(0, tg_session_get(self->tg[0], BY_FD(self->tls[i][0]),
+							    &self->info));
+			if (!won[0] && !won[1])
+				ASSERT_TRUE(untouched(self, self->tls[i]))
+					TH_LOG("round %d: half installed", round);
+		}
+		self->won += won[0] || won[1];
+		for (int i = 0; i < 2; i++) {
+			close_one(&self->tls[i][0]);
+			close_one(&self->tls[i][1]);
+		}
+	}
+	TH_LOG("%d of %d had a winner", self->won, self->rounds * SWAPS);
+}
+
+/* The same with RELAY_NEW for two sessions, neither of which is a plain socket. */
+TEST_F(race, relays_of_two_sessions)
+{
+	for (int round = 0; round < self->rounds; round++) {
+		ASSERT_TRUE(connect_all(self, 0));
+		for (int i = 0; i < 2; i++) {
+			add_install(self, i, i, -1);
+			ASSERT_EQ(0, run_message(&self->r[i]));
+		}
+		for (int i = 0; i < 2; i++)
+			add_command(self, i, TLSGATE_CMD_RELAY_NEW, BY_FD(self->tls[i][0]),
+				    TLSGATE_A_RELAY_FD, self->tls[!i][0]);
+		ASSERT_TRUE(race(self->r, 2, round));
+		for (int i = 0; i < 2; i++)
+			ASSERT_EQ(-EBUSY, self->r[i].result) NOBODY_WON;
 		close_all(self);
 	}
 }
@@ -453,6 +524,58 @@ TEST_F_TIMEOUT(race, commands_against_the_end, 900)
 		}
 		close_all(self);
 	}
+}
+
+/* Sockets of any kind in this namespace. */
+static int sockets_used(void)
+{
+	FILE *f = fopen("/proc/net/sockstat", "r");
+	int n = -1;
+
+	if (f && fscanf(f, "sockets: used %d", &n) != 1)
+		n = -1;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static bool sockets_are_back(void *arg)
+{
+	return sockets_used() <= *(int *)arg;
+}
+
+/* A time-out that is set while the relay ends keeps neither of its sockets. */
+TEST_F_TIMEOUT(race, timeouts_against_the_end, 900)
+{
+	int before = sockets_used();
+	uint32_t id;
+
+	for (int round = 0; round < self->rounds * ENDINGS; round++) {
+		const struct ending *e = &endings[1 + round % 2];
+
+		ASSERT_TRUE(connect_all(self, round));
+		add_install(self, 0, 0, 0);
+		ASSERT_EQ(0, run_message(&self->r[0]));
+		ASSERT_EQ(0, tg_session_get(self->tg[0], BY_FD(self->tls[0][0]), &self->info));
+		id = tg_num(&self->info, TLSGATE_A_ID);
+		/* One that runs out while another is set, every other time. */
+		if (round & 2)
+			ASSERT_EQ(0, tg_session_set(self->tg[0], BY_ID(id), TLSGATE_A_IDLE_TIMEOUT,
+						    1, 4));
+		add_command(self, 0, TLSGATE_CMD_SESSION_SET, BY_ID(id), TLSGATE_A_IDLE_TIMEOUT,
+			    TLSGATE_IDLE_TIMEOUT_MAX);
+		add_command(self, 1, TLSGATE_CMD_SESSION_SET, BY_ID(id), TLSGATE_A_IDLE_TIMEOUT,
+			    TLSGATE_IDLE_TIMEOUT_MAX - 1);
+		add_ending(self, 2, e, round & 4 ? self->plain[0] : self->tls[0]);
+		ASSERT_TRUE(race(self->r, 3, round));
+		for (int i = 0; i < 2; i++) {
+			ASSERT_TRUE(one_of(self->r[i].result, gone))
+				LOST_BADLY(i);
+		}
+		close_all(self);
+	}
+	EXPECT_TRUE(net_until(sockets_are_back, &before))
+		TH_LOG("%d sockets more than before", sockets_used() - before);
 }
 
 TEST_HARNESS_MAIN
