@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Holds the netlink spec (kmod/tlsgate.yaml), the ABI header and the tables of reasons together.
+"""Holds the netlink spec (kmod/tlsgate.yaml), the ABI header, the tables of reasons and the
+syzkaller description together.
 
 spec.py                   TAP on stdout; exit 1 when a test failed
 spec.py --write-reasons   writes docs/reasons.md anew
@@ -22,6 +23,7 @@ LINUX = os.path.join(ROOT, 'build/linux')
 SCHEMA = os.path.join(LINUX, 'Documentation/netlink/genetlink-c.yaml')
 REASONS = os.path.join(ROOT, 'docs/reasons.md')
 YNL = os.path.join(LINUX, 'tools/net/ynl')
+SYZKALLER = os.path.join(ROOT, 'selftests/syzkaller')
 
 results = []
 
@@ -227,6 +229,25 @@ def check_ynl(text):
     return report(ran.returncode == 0 and got == want, name, ran.stderr or differences(got, want))
 
 
+def check_syzkaller(text):
+    """The description is what its generator writes, and its numbers are the header's."""
+    ran = subprocess.run([os.path.join(SYZKALLER, 'generate.py'), '--check'], capture_output=True,
+                         text=True)
+    report(ran.returncode == 0, 'the syzkaller description is the spec\'s', ran.stdout + ran.stderr)
+    want = header_defines(text)
+    for values in header_enums(text).values():
+        want.update(values)
+    found = re.findall(r'^(TLSGATE_\w+) = (\d+)$',
+                       read(os.path.join(SYZKALLER, 'tlsgate.txt.const')), re.M)
+    wrong = [f'{name}: {number}, {want.get(name, "absent")} in the header'
+             for name, number in found if want.get(name) != int(number)]
+    report(found and not wrong, 'the syzkaller description has the header\'s numbers',
+           '\n'.join(wrong) or 'it has none')
+    named = set(re.findall(r'TLSGATE_\w+', read(os.path.join(SYZKALLER, 'tlsgate.txt'))))
+    report(named == {name for name, _ in found}, 'every constant of it has a number',
+           ', '.join(sorted(named ^ {name for name, _ in found})))
+
+
 def main():
     if sys.argv[1:] == ['--write-reasons']:
         with open(REASONS, 'w', encoding='utf-8') as file:
@@ -238,6 +259,7 @@ def main():
     check_page()
     check_schema(spec)
     check_ynl(text)
+    check_syzkaller(text)
     print(f'1..{len(results)}')
     return 0 if all(results) else 1
 
