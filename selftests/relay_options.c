@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Options that were left on the sockets before the hand-over have no effect on
+ * a relay: a short message moves at once, and at an orderly end every byte and
+ * the FIN arrive.  Nobody could put them right afterwards.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "kselftest_harness.h"
+#include "lib/flow.h"
+
+#define MESSAGES	20	/* short ones, two at a time */
+#define LATE		400	/* ms more than without the option: held up once each, they take 800 */
+#define TAIL		600000	/* bytes that wait for their reader at the end */
+
+static const int on = 1, off, thousand = 1000, minus_one = -1;
+static const struct linger reset_at_close = { .l_onoff = 1, .l_linger = 0 };
+static const struct linger wait_long = { .l_onoff = 1, .l_linger = 1000 };
+
+enum side { TLS, PLAIN };
+enum kinds { TCP = 1, LOCAL = 2, ALL = TCP | LOCAL };
+
+static const struct option {
+	const char *name;
+	enum kinds kinds;
+	int level, option;
+	const void *value;
+	socklen_t len;
+} options[] = {
+#define OPTION(kinds, level, name, value) \
+	{ #name " " #value, kinds, level, name, &(value), sizeof(value) }
+	OPTION(ALL, SOL_SOCKET, SO_RCVLOWAT, thousand),
+	OPTION(TCP, SOL_TCP, TCP_CORK, on),
+	OPTION(TCP, SOL_TCP, TCP_NODELAY, off),
+	OPTION(TCP, SOL_TCP, TCP_QUICKACK, off),
+	OPTION(TCP, SOL_TCP, TCP_INQ, on),
+	OPTION(ALL, SOL_SOCKET, SO_LINGER, reset_at_close),
+	OPTION(ALL, SOL_SOCKET, SO_LINGER, wait_long),
+	OPTION(ALL, SOL_SOCKET, SO_OOBINLINE, on),
+	OPTION(ALL, SOL_SOCKET, SO_OOBINLINE, off),
+	OPTION(ALL, SOL_SOCKET, SO_TIMESTAMPNS, on),
+	OPTION(ALL, SOL_SOCKET, SO_PASSCRED, on),
+	OPTION(ALL, SOL_SOCKET, SO_ZEROCOPY, on),
+	OPTION(LOCAL, SOL_SOCKET, SO_PEEK_OFF, thousand),
+	OPTION(LOCAL, SOL_SOCKET, SO_PEEK_OFF, minus_one),
+};
+
+#define OPTIONS		((int)(sizeof(options) / sizeof(*options)))
+
+FIXTURE(left)
+{
+	struct pair p;
+	int plain;		/* our end */
+	uint8_t *data, *got;
+	int counters;
+	uint64_t without;	/* ms that messages take with no option */
+};
+
+FIXTURE_VARIANT(left)
+{
+	enum side side;
+	int family, plain_family;
+};
+
+FIXTURE_VARIANT_ADD(left, tls) { .side = TLS, .family = AF_INET, .plain_family = AF_INET };
+FIXTURE_VARIANT_ADD(left, tls6) { .side = TLS, .family = AF_INET6, .plain_family = AF_UNIX };
+FIXTURE_VARIANT_ADD(left, plain) { .side = PLAIN, .family = AF_INET, .plain_family = AF_INET };
+FIXTURE_VARIANT_ADD(left, plain6) { .side = PLAIN, .family = AF_INET, .plain_family = AF_INET6 };
+FIXTURE_VARIANT_ADD(left, local) { .side = PLAIN, .family = AF_INET, .plain_family = AF_UNIX };
+
+typedef FIXTURE_DATA(left) left_data;
+typedef FIXTURE_VARIANT(left) left_variant;
+
+FIXTURE_SETUP(left)
+{
+	ASSERT_TRUE(net_namespace());
+	self->counters = tg_counters();
+	self->data = malloc(TAIL);
+	self->got = malloc(TAIL);
+	ASSERT_TRUE(self->counters >= 0 && self->data && self->got);
+	pat_fill(self->data, 0, TAIL, 1);
+}
+
+FIXTURE_TEARDOWN(left)
+{
+	free(self->data);
+	free(self->got);
+	close(self->counters);
+}
+
+static bool applies(const struct option *o, const left_variant *variant)
+{
+	bool local = variant->side == PLAIN && variant->plain_family == AF_UNIX;
+
+	return o->kinds & (local ? LOCAL : TCP);
+}
+
+/* For all that is sent at once: a relay then comes to its end before anybody reads. */
+static void make_room(int fd)
+{
+	int size = 4 * TAIL;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+}
+
+/* A relay on whose socket an option was left before, NULL: none.  Our ends give up after ms. */
+static bool start(left_data *self, const left_variant *variant, const struct option *o, int ms)
+{
+	struct tg_install in;
+	int fd[2], side, err;
+
+	if (!pair_connect(&self->p, 0x0304, 0x1301, variant->family) ||
+	    (variant->plain_family == AF_UNIX ? net_unix_pair(fd)
+					      : net_tcp_pair(variant->plain_family, fd)))
+		return false;
+	side = variant->side == TLS ? self->p.fd : fd[0];
+	if (o && setsockopt(side, o->level, o->option, o->value, o->len))
+		return false;
+	self->plain = fd[1];
+	make_room(self->p.fd);
+	make_room(fd[0]);
+	make_room(self->plain);
+	make_room(self->p.peer.fd);
+	net_timeouts(self->plain, ms);
+	net_timeouts(self->p.peer.fd, ms);
+	in = tg_install_on(self->p.fd, &self->p.tx, &self->p.rx);
+	in.relay_fd = fd[0];
+	err = tg_session_new(self->p.tg, &in, &self->p.id);
+	close(fd[0]);
+	close(self->p.fd);
+	self->p.fd = -1;
+	return !err;
+}
+
+static void end(left_data *self)
+{
+	close(self->plain);
+	pair_free(&self->p);
+}
+
+/* ---- messages move at once ------------------------------------------------------- */
+
+static bool down(left_data *self, int i)
+{
+	return !net_write(self->plain, self->data + i, 10) &&
+	       !net_write(self->plain, self->data + i + 10, 10) &&
+	       peer_recv_data(&self->p.peer, self->got, 20) &&
+	       !memcmp(self->got, self->data + i, 20);
+}
+
+static bool up(left_data *self, int i)
+{
+	return !peer_send_data(&self->p.peer, self->data + i, 10) &&
+	       !peer_send_data(&self->p.peer, self->data + i + 10, 10) &&
+	       !net_read(self->plain, self->got, 20) && !memcmp(self->got, self->data + i, 20);
+}
+
+/* How long they take, UINT64_MAX if one does not come. */
+static uint64_t messages(left_data *self, const left_variant *variant, const struct option *o)
+{
+	uint64_t began, took = UINT64_MAX;
+	int i = 0;
+
+	if (!start(self, variant, o, 3000))
+		return took;
+	began = net_now();
+	while (i < MESSAGES && down(self, i) && up(self, i))
+		i++;
+	if (i == MESSAGES)
+		took = net_now() - began;
+	end(self);
+	return took;
+}
+
+TEST_F_TIMEOUT(left, messages_move_at_once, 120)
+{
+	uint64_t took;
+
+	/* The first warms the machine. */
+	messages(self, variant, NULL);
+	self->without = messages(self, variant, NULL);
+	ASSERT_NE(UINT64_MAX, self->without);
+	for (int i = 0; i < OPTIONS; i++) {
+		if (!applies(&options[i], variant))
+			continue;
+		took = messages(self, variant, &options[i]);
+		EXPECT_NE(UINT64_MAX, took) TH_LOG("%s: a message does not come", options[i].name);
+		if (took != UINT64_MAX)
+			EXPECT_GE(2 * self->without + LATE, took)
+				TH_LOG("%s: %lu ms, without it %lu ms", options[i].name, took,
+				       self->without);
+	}
+}
+
+/* ---- urgent bytes are in the stream ------------------------------------------------ */
+
+TEST_F_TIMEOUT(left, urgent_bytes_are_in_the_stream, 60)
+{
+	for (int i = 0; i < OPTIONS; i++) {
+		if (!applies(&options[i], variant) || options[i].option != SO_OOBINLINE)
+			continue;
+		ASSERT_TRUE(start(self, variant, &options[i], 3000));
+		EXPECT_EQ(3, send(self->plain, "abc", 3, 0));
+		EXPECT_EQ(1, send(self->plain, "d", 1, MSG_OOB));
+		EXPECT_EQ(2, send(self->plain, "ef", 2, 0));
+		EXPECT_TRUE(peer_recv_data(&self->p.peer, self->got, 6)) TH_LOG("%s", options[i].name);
+		EXPECT_EQ(0, memcmp("abcdef", self->got, 6));
+		end(self);
+	}
+}
+
+/* ---- the end ------------------------------------------------------------------------- */
+
+static bool relay_over(void *arg)
+{
+	int counters = *(int *)arg;
+
+	return tg_counter(counters, "relays_closed") == tg_counter(counters, "relays_opened");
+}
+
+/* The reader comes when the relay has gone: all bytes, and the end, wait for it. */
+static const char *tail_down(left_data *self)
+{
+	if (peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY))
+		return "no close_notify";
+	shutdown(self->p.peer.fd, SHUT_WR);
+	if (net_write(self->plain, self->data, TAIL))
+		return "the backend cannot write";
+	shutdown(self->plain, SHUT_WR);
+	if (!net_until(relay_over, &self->counters))
+		return "the relay waits for the peer to read";
+	if (!peer_recv_data(&self->p.peer, self->got, TAIL) ||
+	    pat_check(self->got, 0, TAIL, 1) != TAIL)
+		return "the peer did not get every byte";
+	return peer_expect_end(&self->p.peer) ? NULL : "the peer saw no end in order";
+}
+
+static const char *tail_up(left_data *self)
+{
+	shutdown(self->plain, SHUT_WR);
+	if (peer_send_data(&self->p.peer, self->data, TAIL) ||
+	    peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY))
+		return "the peer cannot write";
+	shutdown(self->p.peer.fd, SHUT_WR);
+	if (!net_until(relay_over, &self->counters))
+		return "the relay waits for the backend to read";
+	if (net_read(self->plain, self->got, TAIL) || pat_check(self->got, 0, TAIL, 1) != TAIL)
+		return "the backend did not get every byte";
+	return recv(self->plain, self->got, 1, 0) ? "the backend saw no end in order" : NULL;
+}
+
+TEST_F_TIMEOUT(left, every_byte_arrives_at_the_end, 120)
+{
+	static const char *(*const tails[])(left_data *self) = { tail_down, tail_up };
+	const char *why;
+
+	for (int i = 0; i < OPTIONS; i++) {
+		for (int j = 0; j < 2 && applies(&options[i], variant); j++) {
+			ASSERT_TRUE(start(self, variant, &options[i], NET_DEADLINE));
+			why = tails[j](self);
+			EXPECT_EQ(NULL, why) TH_LOG("%s: %s", options[i].name, why);
+			end(self);
+		}
+	}
+}
+
+TEST_HARNESS_MAIN
