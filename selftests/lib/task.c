@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,7 +19,30 @@
 
 bool task_become(uid_t uid)
 {
-	return !setgroups(0, NULL) && !setresgid(uid, uid, uid) && !setresuid(uid, uid, uid);
+	/* Dumpable again, so that its own /proc is open to it. */
+	return !setgroups(0, NULL) && !setresgid(uid, uid, uid) && !setresuid(uid, uid, uid) &&
+	       !prctl(PR_SET_DUMPABLE, 1);
+}
+
+/* Of the call that the thread sleeps in; -1: it runs.  /proc says so, or the number first. */
+static long sleeps_in(pid_t tid)
+{
+	char path[64], text[32] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		*text = 0;
+	close(fd);
+	return *text >= '0' && *text <= '9' ? atol(text) : -1;
+}
+
+bool task_sleeps(pid_t tid)
+{
+	return sleeps_in(tid) >= 0;
 }
 
 struct place {
@@ -26,21 +50,11 @@ struct place {
 	long nr;
 };
 
-/* /proc says "running", or the call's number first. */
 static bool sleeps_there(void *arg)
 {
 	const struct place *place = arg;
-	char path[64], text[32] = "";
-	int fd;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", place->tid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	if (read(fd, text, sizeof(text) - 1) < 0)
-		*text = 0;
-	close(fd);
-	return *text >= '0' && *text <= '9' && atol(text) == place->nr;
+	return sleeps_in(place->tid) == place->nr;
 }
 
 bool task_sleeps_in(pid_t tid, long nr)
@@ -48,17 +62,34 @@ bool task_sleeps_in(pid_t tid, long nr)
 	return net_until(sleeps_there, &(struct place){ tid, nr });
 }
 
-int task_wait(pid_t child, int ms)
+/* False: it has not ended within ms. */
+static bool ended(pid_t child, int ms, int *status)
 {
 	uint64_t end = net_now() + ms;
-	int status;
 
-	while (!waitpid(child, &status, WNOHANG)) {
+	while (!waitpid(child, status, WNOHANG)) {
 		if (net_now() > end)
-			return -1;
+			return false;
 		poll(NULL, 0, 5);
 	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	return true;
+}
+
+int task_wait(pid_t child, int ms)
+{
+	int status;
+
+	return ended(child, ms, &status) && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+bool task_kill(pid_t child)
+{
+	int status;
+
+	if (child <= 0)
+		return true;
+	kill(child, SIGKILL);
+	return ended(child, NET_DEADLINE, &status);
 }
 
 bool trap_new(struct trap *t)
@@ -77,6 +108,16 @@ bool trap_new(struct trap *t)
 bool trap_holds(struct trap *t)
 {
 	return net_poll(t->uffd, POLLIN, NET_DEADLINE) & POLLIN;
+}
+
+void trap_set(struct trap *t)
+{
+	struct uffd_msg msg;
+
+	/* What was told of the last one. */
+	while (read(t->uffd, &msg, sizeof(msg)) == sizeof(msg))
+		;
+	madvise(t->page, TRAP_SIZE, MADV_DONTNEED);
 }
 
 void trap_answer(struct trap *t)

@@ -13,10 +13,14 @@
 
 /* Becomes this user, with no group and no capability.  What was opened before stays open. */
 bool task_become(uid_t uid);
+/* True if thread tid of this process sleeps in some system call. */
+bool task_sleeps(pid_t tid);
 /* True once thread tid of this process sleeps in system call nr; false after NET_DEADLINE. */
 bool task_sleeps_in(pid_t tid, long nr);
 /* Exit status of a child, or -1 if a signal ended it or it has not ended within ms. */
 int task_wait(pid_t child, int ms);
+/* Kills a child, 0: none.  False: it does not end. */
+bool task_kill(pid_t child);
 
 /*
  * A page that is not there.  A system call that touches it sleeps, with
@@ -34,6 +38,8 @@ bool trap_new(struct trap *t);
 /* True once somebody sleeps on the page; false after NET_DEADLINE. */
 bool trap_holds(struct trap *t);
 void trap_answer(struct trap *t);
+/* After an answer: the page is not there once more. */
+void trap_set(struct trap *t);
 /* Answers, too. */
 void trap_free(struct trap *t);
 
