@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A network namespace ends when nothing but relays' own sockets is left of it,
+ * and its sessions and relays end with it: rings, and relays that hold their
+ * own far ends.  Whoever still holds a descriptor elsewhere keeps it, and all
+ * goes on there until that is closed.
+ */
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "kselftest_harness.h"
+#include "lib/flow.h"
+#include "lib/task.h"
+
+#define RINGS		3
+#define SWITCH		"/proc/sys/net/tlsgate/allow_install"
+
+/* ---- what is left behind ---------------------------------------------------------- */
+
+/* The child's; the parent has the keys, too. */
+struct left {
+	struct pair p;
+	int plain[2];
+};
+
+static bool connect_left(struct left *l, int plain_family)
+{
+	int fd[2];
+
+	l->p.tg = tg_open();
+	if (!l->p.tg || net_tcp_pair(AF_INET, fd) ||
+	    (plain_family == AF_UNIX ? net_unix_pair(l->plain) : net_tcp_pair(AF_INET, l->plain)))
+		return false;
+	l->p.fd = fd[0];
+	l->p.peer.fd = fd[1];
+	return true;
+}
+
+/* Keys for one end of the TLS connection, and a relay with one end of the plain one. */
+static bool relay(struct left *l, int fd, const struct ref_keys *tx, const struct ref_keys *rx,
+		  int plain)
+{
+	struct tg_install in = tg_install_on(fd, tx, rx);
+
+	in.relay_fd = plain;
+	return !tg_session_new(l->p.tg, &in, NULL);
+}
+
+/* Two relays whose plain ends are each other's, and bytes that go round. */
+static bool leave_ring(struct left *l, int plain_family)
+{
+	static const uint8_t data[50000];
+
+	return connect_left(l, plain_family) && !net_write(l->plain[0], data, sizeof(data)) &&
+	       relay(l, l->p.fd, &l->p.tx, &l->p.rx, l->plain[1]) &&
+	       relay(l, l->p.peer.fd, &l->p.rx, &l->p.tx, l->plain[0]);
+}
+
+static bool leave_rings(struct left *l)
+{
+	for (int i = 0; i < RINGS; i++) {
+		if (!leave_ring(l, AF_INET) || !leave_ring(l, AF_UNIX))
+			return false;
+	}
+	return true;
+}
+
+static bool send_fds(int sock, const int *fds, int n)
+{
+	char control[CMSG_SPACE(4 * sizeof(int))] = "";
+	struct iovec iov = { "x", 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			      .msg_controllen = CMSG_SPACE(n * sizeof(int)) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+	return sendmsg(sock, &msg, MSG_NOSIGNAL) == 1;
+}
+
+static bool recv_fds(int sock, int *fds, int n)
+{
+	char control[CMSG_SPACE(4 * sizeof(int))], c;
+	struct iovec iov = { &c, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+	struct cmsghdr *cmsg;
+
+	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) != 1)
+		return false;
+	cmsg = CMSG_FIRSTHDR(&msg);
+	if (!cmsg || cmsg->cmsg_len != CMSG_LEN(n * sizeof(int)))
+		return false;
+	memcpy(fds, CMSG_DATA(cmsg), n * sizeof(int));
+	return true;
+}
+
+/*
+ * A relay both of whose far ends lie, as a message, in its own plain socket's
+ * queue, behind more than TLS takes from there.
+ */
+static bool leave_own_ends(struct left *l)
+{
+	static const uint8_t data[4096];
+	int small = 4096, big = 1 << 20, ends[2];
+
+	if (!connect_left(l, AF_UNIX))
+		return false;
+	setsockopt(l->p.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	setsockopt(l->p.peer.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	if (!relay(l, l->p.fd, &l->p.tx, &l->p.rx, l->plain[0]))
+		return false;
+	while (net_poll(l->plain[1], POLLOUT, NET_QUIET) &&
+	       send(l->plain[1], data, sizeof(data), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		;
+	setsockopt(l->plain[1], SOL_SOCKET, SO_SNDBUF, &big, sizeof(big));
+	ends[0] = l->p.peer.fd;
+	ends[1] = l->plain[1];
+	return send_fds(l->plain[1], ends, 2);
+}
+
+/* One whose far ends somebody may hold. */
+static bool leave_relay(struct left *l)
+{
+	return connect_left(l, AF_UNIX) &&
+	       relay(l, l->p.fd, &l->p.tx, &l->p.rx, l->plain[0]);
+}
+
+/* ---- namespaces -------------------------------------------------------------------- */
+
+FIXTURE(ns)
+{
+	struct left left;
+	pid_t child;
+	int talk[2];		/* ours, the child's */
+	int ns;			/* -1, or a descriptor that keeps it */
+	struct before {
+		long refs;	/* of the module */
+		char probe[IF_NAMESIZE];	/* its other end is in the namespace */
+	} before;
+};
+
+FIXTURE_VARIANT(ns)
+{
+	bool user;		/* its user namespace is another one */
+};
+
+FIXTURE_VARIANT_ADD(ns, of_root) { .user = false };
+FIXTURE_VARIANT_ADD(ns, of_user) { .user = true };
+
+typedef FIXTURE_DATA(ns) ns_data;
+
+static long module_refs(void)
+{
+	FILE *f = fopen("/sys/module/tlsgate/refcnt", "r");
+	long n = -1;
+
+	if (f && fscanf(f, "%ld", &n) != 1)
+		n = -1;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+FIXTURE_SETUP(ns)
+{
+	const struct ref_suite *suite = ref_suite(0x0304, 0x1301);
+	struct rlimit many = { 10000, 10000 };
+	struct pair *p = &self->left.p;
+
+	signal(SIGPIPE, SIG_IGN);
+	setrlimit(RLIMIT_NOFILE, &many);
+	self->ns = -1;
+	self->before.refs = module_refs();
+	ASSERT_LE(0, self->before.refs);
+	snprintf(self->before.probe, sizeof(self->before.probe), "tg%d", getpid());
+	p->suite = suite;
+	ref_keys_random(&p->tx, suite);
+	ref_keys_random(&p->rx, suite);
+	ref_keys_copy(&p->peer.rx, &p->tx);
+	ref_keys_copy(&p->peer.tx, &p->rx);
+	ASSERT_EQ(0, net_unix_pair(self->talk));
+}
+
+FIXTURE_TEARDOWN(ns)
+{
+	task_kill(self->child);
+	close(self->talk[0]);
+	if (self->ns >= 0)
+		close(self->ns);
+}
+
+/* The child: a namespace, what it leaves there, and its end. */
+static void inhabit(ns_data *self, bool user, bool (*leave)(struct left *l), bool hand_out)
+{
+	int ends[2];
+	char c;
+
+	if ((user && unshare(CLONE_NEWUSER)) || !net_namespace() ||
+	    write(self->talk[1], "n", 1) != 1 || read(self->talk[1], &c, 1) != 1)
+		_exit(1);
+	if (!leave(&self->left)) {
+		printf("# %s\n", self->left.p.tg ? self->left.p.tg->ack.msg : "no module");
+		_exit(2);
+	}
+	ends[0] = self->left.p.peer.fd;
+	ends[1] = self->left.plain[1];
+	if (hand_out && !send_fds(self->talk[1], ends, 2))
+		_exit(3);
+	_exit(0);
+}
+
+static int enter(pid_t pid)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Runs there, in a process of its own, and returns what it returned, or -1. */
+static int in_namespace(int ns, int (*run)(void))
+{
+	pid_t child = fork();
+
+	if (!child)
+		_exit(setns(ns, CLONE_NEWNET) ? 255 : run());
+	return task_wait(child, NET_DEADLINE);
+}
+
+/* For who has CAP_NET_ADMIN in the initial user namespace to give. */
+static int allow(void)
+{
+	int fd = open(SWITCH, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, "1", 1) != 1;
+}
+
+static bool add_probe(const char *name, pid_t pid)
+{
+	char command[120];
+
+	snprintf(command, sizeof(command), "ip link add %s type veth peer name %s netns %d", name,
+		 name, pid);
+	return !system(command);
+}
+
+/* Until the child has gone.  Its exit status; 255: it did not come so far. */
+static int run_child(ns_data *self, bool user, bool (*leave)(struct left *l), bool keep,
+		     bool hand_out)
+{
+	int ns, status;
+	char c;
+
+	self->child = fork();
+	if (!self->child)
+		inhabit(self, user, leave, hand_out);
+	close(self->talk[1]);
+	if (read(self->talk[0], &c, 1) != 1)
+		return 255;
+	ns = enter(self->child);
+	if (in_namespace(ns, allow) || !add_probe(self->before.probe, self->child) ||
+	    write(self->talk[0], "g", 1) != 1)
+		return 255;
+	if (keep)
+		self->ns = ns;
+	else
+		close(ns);
+	status = task_wait(self->child, 3 * NET_DEADLINE);
+	self->child = 0;
+	return status;
+}
+
+static bool all_gone(void *arg)
+{
+	const struct before *before = arg;
+
+	return module_refs() == before->refs && !if_nametoindex(before->probe);
+}
+
+#define EXPECT_ALL_GONE()							\
+	EXPECT_TRUE(net_until(all_gone, &self->before))				\
+		TH_LOG("%ld sockets of the module are left, and %s namespace", \
+		       module_refs() - self->before.refs,		\
+		       if_nametoindex(self->before.probe) ? "the" : "no")
+
+TEST_F_TIMEOUT(ns, rings_end_with_their_namespace, 120)
+{
+	ASSERT_EQ(0, run_child(self, variant->user, leave_rings, false, false));
+	EXPECT_ALL_GONE();
+}
+
+TEST_F_TIMEOUT(ns, relays_that_hold_their_own_ends, 120)
+{
+	ASSERT_EQ(0, run_child(self, variant->user, leave_own_ends, false, false));
+	EXPECT_ALL_GONE();
+}
+
+/* What nobody holds ends without the namespace's help. */
+TEST_F_TIMEOUT(ns, relays_that_nobody_holds, 120)
+{
+	ASSERT_EQ(0, run_child(self, variant->user, leave_relay, false, false));
+	EXPECT_ALL_GONE();
+}
+
+static int sessions_there(void)
+{
+	int counters = tg_counters();
+
+	return tg_counter(counters, "sessions_opened") - tg_counter(counters, "sessions_closed");
+}
+
+/* A descriptor of the namespace is enough, as with ip netns. */
+TEST_F_TIMEOUT(ns, rings_live_while_the_namespace_is_held, 120)
+{
+	ASSERT_EQ(0, run_child(self, variant->user, leave_rings, true, false));
+	for (int i = 0; i < 5; i++)
+		EXPECT_EQ(4 * RINGS, in_namespace(self->ns, sessions_there));
+	EXPECT_NE(0, if_nametoindex(self->before.probe));
+	close(self->ns);
+	self->ns = -1;
+	EXPECT_ALL_GONE();
+}
+
+/* So is a socket of it in another's hands: bytes move for whoever has the far ends. */
+TEST_F_TIMEOUT(ns, relays_live_while_their_far_ends_are_held, 120)
+{
+	struct left *l = &self->left;
+	int ends[2];
+
+	ASSERT_EQ(0, run_child(self, variant->user, leave_relay, false, true));
+	ASSERT_TRUE(recv_fds(self->talk[0], ends, 2));
+	l->p.peer.fd = ends[0];
+	EXPECT_EQ(NULL, flow(&l->p.peer, ends[1], 100000, 100000));
+	EXPECT_NE(0, if_nametoindex(self->before.probe));
+	/* The plain end alone does not keep it: its own end is told. */
+	close(ends[0]);
+	EXPECT_TRUE(net_poll(ends[1], POLLIN, NET_DEADLINE) & (POLLIN | POLLHUP | POLLERR));
+	close(ends[1]);
+	EXPECT_ALL_GONE();
+}
+
+/* All of them at once leave nothing to the one that comes after. */
+TEST_F_TIMEOUT(ns, ends_again_and_again, 180)
+{
+	for (int i = 0; i < 5; i++) {
+		ASSERT_EQ(0, run_child(self, variant->user, i % 2 ? leave_own_ends : leave_rings,
+				       false, false));
+		EXPECT_ALL_GONE();
+		close(self->talk[0]);
+		ASSERT_EQ(0, net_unix_pair(self->talk));
+	}
+	close(self->talk[1]);
+}
+
+TEST_HARNESS_MAIN
