@@ -43,6 +43,8 @@ if [ -n "$module" ]; then
 	# shellcheck disable=SC2086
 	[ -z "$depends" ] || modprobe -a $depends || problem "modules that tlsgate.ko needs do not load"
 	error=$(insmod "$module" 2>&1) || problem "tlsgate.ko does not load: ${error##*: }"
+	# For a test that unloads it and loads it again.
+	export TLSGATE_MODULE=$module
 fi
 
 cd "$cwd" || problem "no folder $cwd in the guest"
