@@ -44,7 +44,7 @@ static const struct option {
 	OPTION(ALL, SOL_SOCKET, SO_OOBINLINE, off),
 	OPTION(ALL, SOL_SOCKET, SO_TIMESTAMPNS, on),
 	OPTION(ALL, SOL_SOCKET, SO_PASSCRED, on),
-	OPTION(ALL, SOL_SOCKET, SO_ZEROCOPY, on),
+	OPTION(TCP, SOL_SOCKET, SO_ZEROCOPY, on),
 	OPTION(LOCAL, SOL_SOCKET, SO_PEEK_OFF, thousand),
 	OPTION(LOCAL, SOL_SOCKET, SO_PEEK_OFF, minus_one),
 };
@@ -99,13 +99,15 @@ static bool applies(const struct option *o, const left_variant *variant)
 	return o->kinds & (local ? LOCAL : TCP);
 }
 
-/* For all that is sent at once: a relay then comes to its end before anybody reads. */
-static void make_room(int fd)
+/* The relay can take all that is sent at once, and its far ends hold little of it. */
+static void make_room(int own, int far)
 {
-	int size = 4 * TAIL;
+	int large = 4 * TAIL, small = 16384;
 
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	setsockopt(own, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof(large));
+	setsockopt(own, SOL_SOCKET, SO_SNDBUFFORCE, &large, sizeof(large));
+	setsockopt(far, SOL_SOCKET, SO_SNDBUFFORCE, &large, sizeof(large));
+	setsockopt(far, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 }
 
 /* A relay on whose socket an option was left before, NULL: none.  Our ends give up after ms. */
@@ -122,10 +124,8 @@ static bool start(left_data *self, const left_variant *variant, const struct opt
 	if (o && setsockopt(side, o->level, o->option, o->value, o->len))
 		return false;
 	self->plain = fd[1];
-	make_room(self->p.fd);
-	make_room(fd[0]);
-	make_room(self->plain);
-	make_room(self->p.peer.fd);
+	make_room(self->p.fd, self->p.peer.fd);
+	make_room(fd[0], self->plain);
 	net_timeouts(self->plain, ms);
 	net_timeouts(self->p.peer.fd, ms);
 	in = tg_install_on(self->p.fd, &self->p.tx, &self->p.rx);
