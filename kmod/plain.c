@@ -187,9 +187,14 @@ void tg_plain_close(struct sock *sk, long timeout)
 
 int tg_plain_release(struct socket *sock)
 {
-	struct net *ending = tg_own_regain(sock->sk);
-	int err = tg_plain_detach(sock->sk)->base_ops->release(sock);
+	struct net *ending;
+	int err;
 
+	/* accept() made it with our calls before it was refused. */
+	if (!sock->sk)
+		return 0;
+	ending = tg_own_regain(sock->sk);
+	err = tg_plain_detach(sock->sk)->base_ops->release(sock);
 	tg_own_gone(ending);
 	return err;
 }
