@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Counts relays for users and for the owners of their user namespaces; see limit.h. */
+/* Counts relays for users and for the owners of their user namespaces, and keeps their queues. */
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/sched/signal.h>
 #include <linux/user_namespace.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
+#include "compat.h"
 #include "limit.h"
 
 /* Relays by user: uid to xa_value, absent for none; changed under its xa_lock. */
 static DEFINE_XARRAY(tg_relay_users);
+/* Queues by user; only ever added to. */
+static DEFINE_XARRAY(tg_relay_queues);
 
 static unsigned long tg_relay_limit(void)
 {
@@ -80,4 +84,35 @@ void tg_relay_uncharge(struct tg_payer *payer)
 		tg_relay_count(p.uid, -1, 0);
 	} while (tg_payer_next(&p));
 	put_user_ns(payer->ns);
+}
+
+struct workqueue_struct *tg_relay_queue(const struct tg_payer *payer)
+{
+	struct workqueue_struct *queue, *other;
+	const struct user_namespace *ns;
+	kuid_t uid = payer->uid;
+
+	for (ns = payer->ns; ns != &init_user_ns; ns = ns->parent)
+		uid = ns->owner;
+	queue = xa_load(&tg_relay_queues, __kuid_val(uid));
+	if (queue)
+		return queue;
+	queue = alloc_workqueue("tlsgate-%u", WQ_MEM_RECLAIM | WQ_PERCPU, 0, __kuid_val(uid));
+	if (!queue)
+		return NULL;
+	other = xa_cmpxchg(&tg_relay_queues, __kuid_val(uid), NULL, queue, GFP_KERNEL);
+	if (!other)
+		return queue;
+	destroy_workqueue(queue);
+	return xa_is_err(other) ? NULL : other;
+}
+
+void tg_limit_exit(void)
+{
+	struct workqueue_struct *queue;
+	unsigned long uid;
+
+	xa_for_each(&tg_relay_queues, uid, queue)
+		destroy_workqueue(queue);
+	xa_destroy(&tg_relay_queues);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How many relays a user may have.  A relay counts for the user that made it and
+ * How many relays a user may have, and whose workers move them.  A relay counts for the user that made it and
  * for the owner of each user namespace which that user is in, up to the initial
  * one, on the whole machine: neither namespaces nor subordinate ids multiply
  * the limit.
@@ -11,6 +11,7 @@
 #include <linux/uidgid.h>
 
 struct user_namespace;
+struct workqueue_struct;
 
 /**
  * struct tg_payer - whom a relay counts for
@@ -36,5 +37,16 @@ struct tg_payer {
 bool tg_relay_charge(struct tg_payer *payer);
 /* The reverse, once.  Process context. */
 void tg_relay_uncharge(struct tg_payer *payer);
+
+/*
+ * The queue for the works of a relay that is charged, or NULL: no memory.  A user
+ * has one for himself, so that nobody waits for another's works; the owner of a
+ * user namespace shares his with it.  It stays until the module goes, as few
+ * users may install.  Process context.
+ */
+struct workqueue_struct *tg_relay_queue(const struct tg_payer *payer);
+
+/* Destroys the queues: no relay is left. */
+void tg_limit_exit(void);
 
 #endif /* TG_LIMIT_H */

@@ -25,7 +25,6 @@
 /* How long descriptors may wait in a UNIX socket of which nothing moves. */
 #define TG_RELAY_FDS_TIMEOUT	(10 * HZ)
 
-static struct workqueue_struct *tg_relay_wq;
 static struct kmem_cache *tg_relays;
 
 /* --- references ------------------------------------------------------------ */
@@ -56,7 +55,7 @@ static void tg_relay_kick(struct tg_relay *r, struct work_struct *work)
 {
 	if (tg_relay_dead(r) || !refcount_inc_not_zero(&r->ref))
 		return;
-	if (!queue_work(tg_relay_wq, work))
+	if (!queue_work(r->queue, work))
 		tg_relay_put(r);
 }
 
@@ -132,7 +131,7 @@ void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 static void tg_relay_arm(struct tg_relay *r, unsigned long delay)
 {
 	refcount_inc(&r->ref);
-	if (mod_delayed_work(tg_relay_wq, &r->clock_work, delay))
+	if (mod_delayed_work(r->queue, &r->clock_work, delay))
 		tg_relay_put(r);
 	/* tg_relay_finish() may have looked for it just before. */
 	if (tg_relay_dead(r) && cancel_delayed_work(&r->clock_work))
@@ -291,13 +290,16 @@ struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 
 					 "this user has reached the limit of relays: raise RLIMIT_NOFILE"));
 	}
 	r = tg_relay_alloc(tls, plain, idle_timeout);
-	if (!r) {
-		tg_relay_uncharge(&payer);
-		no->reason = TLSGATE_REASON_NO_MEMORY;
-		return ERR_PTR(-ENOMEM);
-	}
+	if (!r)
+		goto err_charge;
 	r->payer = payer;
-	return r;
+	r->queue = tg_relay_queue(&payer);
+	if (r->queue)
+		return r;
+	kmem_cache_free(tg_relays, r);
+err_charge:
+	tg_relay_uncharge(&payer);
+	return ERR_PTR(tg_refuse(no, TLSGATE_REASON_NO_MEMORY, -ENOMEM, "no memory for a relay"));
 }
 
 struct sock *tg_relay_plain(const struct tg_relay *r)
@@ -401,17 +403,12 @@ void tg_relay_net_exit(struct net *net)
 int __init tg_relay_init(void)
 {
 	tg_relays = KMEM_CACHE(tg_relay, SLAB_ACCOUNT);
-	if (!tg_relays)
-		return -ENOMEM;
-	tg_relay_wq = alloc_workqueue("tlsgate", WQ_MEM_RECLAIM | WQ_PERCPU, 0);
-	if (!tg_relay_wq)
-		kmem_cache_destroy(tg_relays);
-	return tg_relay_wq ? 0 : -ENOMEM;
+	return tg_relays ? 0 : -ENOMEM;
 }
 
 void tg_relay_exit(void)
 {
-	destroy_workqueue(tg_relay_wq);
+	tg_limit_exit();
 	/* Freed relays may still wait for their grace period. */
 	rcu_barrier();
 	kmem_cache_destroy(tg_relays);

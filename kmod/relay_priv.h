@@ -29,6 +29,7 @@ enum tg_relay_flag {
  * @family: the plain socket's own calls
  * @net: their namespace, which ends the relay before it goes: tg_relay_net_exit()
  * @payer: whose limits it counts against
+ * @queue: where its works run
  * @idle_timeout: jiffies, 0 for none
  * @active: jiffies when data moved last
  * @open_work: TLS to plain
@@ -56,6 +57,7 @@ struct tg_relay {
 	const struct tg_family *family;
 	struct net *net;
 	struct tg_payer payer;
+	struct workqueue_struct *queue;
 	unsigned long idle_timeout;
 	unsigned long active;
 	struct work_struct open_work;
