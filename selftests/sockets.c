@@ -262,7 +262,7 @@ TEST_F(socket, without_privilege)
 	ASSERT_GE(child, 0);
 	if (!child) {
 		unprivileged(_metadata, &self->p, &self->info);
-		_exit(0);
+		_exit(_metadata->exit_code);
 	}
 	ASSERT_EQ(child, waitpid(child, &status, 0));
 	EXPECT_EQ(0, status);

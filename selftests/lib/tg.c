@@ -21,7 +21,7 @@ static const char *const names[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_RX] = "rx", [TLSGATE_A_RX_PENDING] = "pending",
 	[TLSGATE_A_RELAY_FD] = "relay", [TLSGATE_A_IDLE_TIMEOUT] = "idle",
 	[TLSGATE_A_RECORD_SIZE] = "record", [TLSGATE_A_PADDING] = "padding",
-	[TLSGATE_A_HOW] = "how",
+	[TLSGATE_A_HOW] = "how", [TLSGATE_A_NETNS] = "netns",
 };
 
 static struct tg *open_socket(void)
@@ -65,6 +65,21 @@ struct tg *tg_open_like(const struct tg *like)
 	tg->family = like->family;
 	tg->group = like->group;
 	return tg;
+}
+
+struct tg *tg_open_fd(const struct tg *like, int fd)
+{
+	struct tg *tg = calloc(1, sizeof(*tg));
+
+	if (!tg)
+		return NULL;
+	tg->family = like->family;
+	tg->group = like->group;
+	tg->sk = nl_socket_alloc();
+	if (tg->sk && !nl_socket_set_fd(tg->sk, NETLINK_GENERIC, fd))
+		return tg;
+	tg_close(tg);
+	return NULL;
 }
 
 void tg_close(struct tg *tg)
@@ -376,14 +391,28 @@ static void take_dump(const struct tg_info *info, void *arg)
 		take_info(info, d->out);
 }
 
-int tg_session_dump(struct tg *tg, uint32_t id, struct tg_info *out, int *count)
+static int dump(struct tg *tg, struct nl_msg *msg, uint32_t id, struct tg_info *out, int *count)
 {
 	struct dump d = { .id = id, .out = out };
-	int ret = tg_call(tg, tg_msg(tg, TLSGATE_CMD_SESSION_GET, NLM_F_DUMP), take_dump, &d);
+	int ret = tg_call(tg, msg, take_dump, &d);
 
 	if (count)
 		*count = d.count;
 	return ret;
+}
+
+int tg_session_dump(struct tg *tg, uint32_t id, struct tg_info *out, int *count)
+{
+	return dump(tg, tg_msg(tg, TLSGATE_CMD_SESSION_GET, NLM_F_DUMP), id, out, count);
+}
+
+int tg_session_dump_of(struct tg *tg, uint32_t netns, uint32_t id, struct tg_info *out, int *count)
+{
+	struct nl_msg *msg = tg_msg(tg, TLSGATE_CMD_SESSION_GET, NLM_F_DUMP);
+
+	if (nla_put_u32(msg, TLSGATE_A_NETNS, netns))
+		abort();
+	return dump(tg, msg, id, out, count);
 }
 
 int tg_session_set(struct tg *tg, struct tg_who who, int attr, uint32_t value, int width)

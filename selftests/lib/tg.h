@@ -51,6 +51,8 @@ struct tg_info {
 struct tg *tg_open(void);
 /* The same with family and group known: for a process in another namespace. */
 struct tg *tg_open_like(const struct tg *tg);
+/* The same over a netlink socket that somebody opened; it is closed with it. */
+struct tg *tg_open_fd(const struct tg *tg, int fd);
 void tg_close(struct tg *tg);
 
 /* True if the ack carries a sentence and names the attribute, by place or by name. */
@@ -111,6 +113,8 @@ struct tg_who {
 int tg_session_get(struct tg *tg, struct tg_who who, struct tg_info *out);
 /* Counts sessions; out, if not NULL, gets the one called id. */
 int tg_session_dump(struct tg *tg, uint32_t id, struct tg_info *out, int *count);
+/* The same of the network namespace with this inode number, 0: of all. */
+int tg_session_dump_of(struct tg *tg, uint32_t netns, uint32_t id, struct tg_info *out, int *count);
 /* attr of width bytes (0: none) */
 int tg_session_set(struct tg *tg, struct tg_who who, int attr, uint32_t value, int width);
 int tg_session_rekey(struct tg *tg, struct tg_who who);
