@@ -890,12 +890,20 @@ static int use_up(struct pair *p, int count)
 	return i;
 }
 
-/* Makes the sockets that nobody could; then a user namespace that owner made, as uid in it. */
-static void be_user(struct __test_metadata *_metadata, int turn, struct pair *p, uid_t owner)
+/* What its owner is, which user of its user namespace it is, and whether on a network of its own. */
+struct kind {
+	uid_t owner, uid;
+	bool apart;
+};
+
+/* Makes the sockets that nobody could; then a user namespace that the owner made, as root in it. */
+static void be_user(struct __test_metadata *_metadata, int turn, struct pair *p,
+		    const struct kind *kind)
 {
+	ASSERT_TRUE(!kind->apart || net_namespace());
 	for (int i = 0; i <= LIMIT; i++)
 		ASSERT_TRUE(pair_connect(&p[i], 0x0304, 0x1301, AF_INET));
-	ASSERT_TRUE(become(owner, owner, owner, 0, NULL));
+	ASSERT_TRUE(become(kind->owner, kind->owner, kind->owner, 0, NULL));
 	ASSERT_EQ(0, unshare(CLONE_NEWUSER));
 	tell(turn);
 	await(turn);
@@ -908,7 +916,7 @@ struct user {
 };
 
 /* A process that makes relays when it is told to, and holds them until it is told again. */
-static void user_begin(struct __test_metadata *_metadata, struct user *user, uid_t owner, uid_t uid)
+static void user_begin(struct __test_metadata *_metadata, struct user *user, const struct kind *kind)
 {
 	struct pair p[LIMIT + 1];
 	char path[64], map[32];
@@ -917,7 +925,7 @@ static void user_begin(struct __test_metadata *_metadata, struct user *user, uid
 	ASSERT_EQ(0, net_unix_pair(user->turn));
 	user->pid = fork();
 	if (!user->pid) {
-		be_user(_metadata, user->turn[1], p, owner);
+		be_user(_metadata, user->turn[1], p, kind);
 		await(user->turn[1]);
 		got = use_up(p, LIMIT + 1);
 		ASSERT_EQ(sizeof(got), write(user->turn[1], &got, sizeof(got)));
@@ -926,7 +934,7 @@ static void user_begin(struct __test_metadata *_metadata, struct user *user, uid
 	}
 	await(user->turn[0]);
 	snprintf(path, sizeof(path), "/proc/%d/uid_map", user->pid);
-	snprintf(map, sizeof(map), "0 %u 1", uid);
+	snprintf(map, sizeof(map), "0 %u 1", kind->uid);
 	ASSERT_EQ(0, write_file(path, map));
 	tell(user->turn[0]);
 }
@@ -949,38 +957,51 @@ static void user_end(struct __test_metadata *_metadata, struct user *user)
 
 static bool no_session(void *arg)
 {
-	FIXTURE_DATA(reach) *self = arg;
+	int count = -1;
 
-	return !tg_counter(self->counters, "sessions_current");
+	return !tg_session_dump_of(arg, 0, 0, NULL, &count) && !count;
 }
 
-/* USERS of them at once: what each gets. */
-static void users_share(struct __test_metadata *_metadata, FIXTURE_DATA(reach) *self, uid_t owner,
-			uid_t first, int step, const int *want)
+/* USERS of them at once, of the kind and its next ids: what each gets. */
+static void users_share(struct __test_metadata *_metadata, struct tg *tg, struct kind kind, int step,
+			const int *want)
 {
 	struct user users[USERS];
 
-	for (int i = 0; i < USERS; i++)
-		user_begin(_metadata, &users[i], owner, first + i * step);
+	for (int i = 0; i < USERS; i++) {
+		user_begin(_metadata, &users[i], &kind);
+		kind.uid += step;
+	}
 	for (int i = 0; i < USERS; i++) {
 		EXPECT_EQ(want[i], user_got(&users[i])) TH_LOG("user %d", i);
 	}
 	for (int i = 0; i < USERS; i++)
 		user_end(_metadata, &users[i]);
 	/* What counted counts no more, once they are gone. */
-	ASSERT_TRUE(net_until(no_session, self));
+	ASSERT_TRUE(net_until(no_session, tg));
 }
+
+static const int shared[USERS] = { LIMIT, 0, 0 }, each[USERS] = { LIMIT, LIMIT, LIMIT };
 
 TEST_F(reach, user_namespaces_do_not_multiply_relays)
 {
-	static const int shared[USERS] = { LIMIT, 0, 0 }, each[USERS] = { LIMIT, LIMIT, LIMIT };
+	users_share(_metadata, self->p.tg, (struct kind){ NOBODY, NOBODY, false }, 0, shared);
+}
 
-	users_share(_metadata, self, NOBODY, NOBODY, 0, shared);
-	/* nor do the subordinate ids of one owner */
-	users_share(_metadata, self, NOBODY, SUBORDINATE, 1, shared);
-	/* but the users in root's containers have nothing to share */
-	users_share(_metadata, self, 0, SUBORDINATE, 1, each);
-	users_share(_metadata, self, NOBODY, NOBODY, 0, shared);
+TEST_F(reach, network_namespaces_do_not_multiply_relays)
+{
+	users_share(_metadata, self->p.tg, (struct kind){ NOBODY, NOBODY, true }, 0, shared);
+}
+
+TEST_F(reach, subordinate_ids_do_not_multiply_relays)
+{
+	users_share(_metadata, self->p.tg, (struct kind){ NOBODY, SUBORDINATE, false }, 1, shared);
+}
+
+/* The users in root's containers have nothing to share. */
+TEST_F(reach, root_owns_without_a_limit)
+{
+	users_share(_metadata, self->p.tg, (struct kind){ 0, SUBORDINATE, true }, 1, each);
 }
 
 TEST_HARNESS_MAIN
