@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Sends one request and reads the kernel's answer to that very request. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <netlink/genl/genl.h>
 
@@ -30,25 +32,71 @@ int tgl_fail(struct tlsgate *tg, int err, const char *text)
 	return err;
 }
 
-struct nl_sock *tgl_socket(void)
+int tlsgate_socket(void)
+{
+	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+	int on = 1, err;
+
+	/* CAP_ACK: the kernel must not send a refused request, keys and all, back. */
+	if (fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof(any)) == 0 &&
+	    setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on)) == 0 &&
+	    setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on)) == 0)
+		return fd;
+	err = -errno;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+/* Is it a netlink socket for generic netlink?  0 or a negative errno. */
+static int check_socket(int fd)
+{
+	int domain = 0, protocol = 0;
+	socklen_t len = sizeof(int);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) ||
+	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len))
+		return -errno;
+	return domain == AF_NETLINK && protocol == NETLINK_GENERIC ? 0 : -EPROTOTYPE;
+}
+
+/* Takes the descriptor, also when it fails. */
+static struct nl_sock *wrap(int fd)
 {
 	struct nl_sock *sk = nl_socket_alloc();
-	int on = 1;
 
-	if (!sk) {
-		errno = ENOMEM;
+	if (sk && nl_socket_set_fd(sk, NETLINK_GENERIC, fd) == 0) {
+		/* so that an answer is one message */
+		nl_socket_disable_auto_ack(sk);
+		return sk;
+	}
+	close(fd);
+	errno = sk ? EPROTO : ENOMEM;
+	nl_socket_free(sk);
+	return NULL;
+}
+
+struct nl_sock *tgl_socket_on(int fd)
+{
+	int err = check_socket(fd);
+	int own;
+
+	if (err) {
+		errno = -err;
 		return NULL;
 	}
-	/* so that an answer is one message */
-	nl_socket_disable_auto_ack(sk);
-	/* CAP_ACK: the kernel must not send a refused request, keys and all, back. */
-	if (nl_connect(sk, NETLINK_GENERIC) == 0 &&
-	    setsockopt(nl_socket_get_fd(sk), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on)) == 0 &&
-	    setsockopt(nl_socket_get_fd(sk), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on)) == 0)
-		return sk;
-	on = errno;
-	nl_socket_free(sk);
-	errno = on;
+	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return own < 0 ? NULL : wrap(own);
+}
+
+struct nl_sock *tgl_socket(void)
+{
+	int fd = tlsgate_socket();
+
+	if (fd >= 0)
+		return wrap(fd);
+	errno = -fd;
 	return NULL;
 }
 

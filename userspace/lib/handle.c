@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
@@ -44,7 +45,6 @@ static int take_family(struct tlsgate *tg, struct nlmsghdr *hdr, void *arg)
 	return 0;
 }
 
-/* The kernel loads the module by its alias here, where it can. */
 static int resolve(struct tlsgate *tg)
 {
 	struct nl_msg *msg;
@@ -73,6 +73,9 @@ static const char *open_why(int err)
 		{ -EPROTO, "the kernel's answer about the family tlsgate cannot be understood" },
 		{ -EPROTONOSUPPORT, "this kernel has no generic netlink" },
 		{ -EMFILE, "too many open files" },
+		{ -EBADF, "no socket to the kernel: give one of tlsgate_socket()" },
+		{ -ENOTSOCK, "no socket to the kernel: give one of tlsgate_socket()" },
+		{ -EPROTOTYPE, "no generic netlink socket: give one of tlsgate_socket()" },
 	};
 	size_t i;
 
@@ -82,14 +85,14 @@ static const char *open_why(int err)
 	return "cannot open a generic netlink socket";
 }
 
-int tlsgate_open(struct tlsgate **out, const char **why)
+int tlsgate_open_fd(struct tlsgate **out, int fd, const char **why)
 {
 	struct tlsgate *tg = calloc(1, sizeof(*tg));
 	int err = -ENOMEM;
 
 	*out = NULL;
 	if (tg) {
-		tg->sk = tgl_socket();
+		tg->sk = tgl_socket_on(fd);
 		err = tg->sk ? resolve(tg) : -errno;
 	}
 	if (err) {
@@ -100,6 +103,22 @@ int tlsgate_open(struct tlsgate **out, const char **why)
 	}
 	*out = tg;
 	return 0;
+}
+
+int tlsgate_open(struct tlsgate **out, const char **why)
+{
+	int fd = tlsgate_socket();
+	int err;
+
+	*out = NULL;
+	if (fd < 0) {
+		if (why)
+			*why = open_why(fd);
+		return fd;
+	}
+	err = tlsgate_open_fd(out, fd, why);
+	close(fd);
+	return err;
 }
 
 void tlsgate_close(struct tlsgate *tg)

@@ -53,6 +53,8 @@ int tgl_fail(struct tlsgate *tg, int err, const char *text);
 
 /* A connected generic netlink socket, or NULL (errno). */
 struct nl_sock *tgl_socket(void);
+/* The same over a duplicate of a socket of tlsgate_socket(). */
+struct nl_sock *tgl_socket_on(int fd);
 
 /*
  * Reads one datagram from the kernel into tg->answer.  Returns its length, 0

@@ -23,7 +23,8 @@
  *
  * Results: 0, or a negative errno:
  *	-ENOENT		no such session (tlsgate_open(): module not loaded)
- *	-EPERM		needs CAP_NET_ADMIN in this network namespace
+ *	-EPERM		needs CAP_NET_ADMIN; to install: of who opened the socket, or a
+ *			group that net.tlsgate.install_group_range names
  *	-EINVAL, -ERANGE, -EBADF, -ENOTSOCK, -ENOTCONN, -EEXIST, -EOPNOTSUPP,
  *	-ENOMEM, -ENOSPC...  as the kernel says; tlsgate_error() has its sentence
  *	-EPROTO		the kernel's answer cannot be understood
@@ -48,7 +49,29 @@ struct tlsgate;
  * static sentence.  -ENOENT: the module is not loaded.
  */
 int tlsgate_open(struct tlsgate **out, const char **why);
+
+/*
+ * The same in two steps, for a process that gives up its privilege between
+ * them, or gets the socket from one that has some: who opened the socket
+ * decides whether keys and relays may be installed by it (see tlsgate.h, "Who
+ * may call"); who uses it needs none.
+ *
+ * tlsgate_socket() returns a netlink socket of the calling process's network
+ * namespace, close-on-exec, or a negative errno.  tlsgate_open_fd() finds the
+ * family by a duplicate of it: fd stays the caller's, to be closed at any time.
+ * -EBADF, -ENOTSOCK, -EPROTOTYPE: fd is not what tlsgate_socket() returns.  One
+ * socket is for one handle.
+ */
+int tlsgate_socket(void);
+int tlsgate_open_fd(struct tlsgate **out, int fd, const char **why);
+
 void tlsgate_close(struct tlsgate *tg);		/* NULL is fine */
+
+/*
+ * Would the kernel take keys by this handle?  0, or -EPERM, and then
+ * tlsgate_error() says what is missing.  Installs nothing.
+ */
+int tlsgate_may_install(struct tlsgate *tg);
 
 /* Version of the family as the loaded module announces it. */
 unsigned int tlsgate_family_version(const struct tlsgate *tg);
@@ -194,7 +217,7 @@ struct tlsgate_cipher {
 	uint8_t key_len, iv_len, tag_len, secret_len;
 };
 
-/* As tlsgate_session_dump(); for everyone. */
+/* As tlsgate_session_dump(); for who may install as well. */
 int tlsgate_cipher_dump(struct tlsgate *tg,
 			int (*each)(void *arg, const struct tlsgate_cipher *cipher), void *arg);
 

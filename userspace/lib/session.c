@@ -230,6 +230,21 @@ static int take_id(struct tlsgate *tg, struct nlmsghdr *hdr, void *arg)
 	return 0;
 }
 
+/* A request for nothing: who may not install is told so before the kernel looks at it. */
+int tlsgate_may_install(struct tlsgate *tg)
+{
+	struct nl_msg *msg = tgl_request(tg, TLSGATE_CMD_SESSION_NEW, ASK, 0);
+	int err;
+
+	if (!msg)
+		return -ENOMEM;
+	err = tgl_call(tg, msg, NULL, NULL);
+	if (err != -EINVAL)
+		return err ? err : tgl_fail(tg, -EPROTO, "the kernel took a request without keys");
+	*tg->error = 0;
+	return 0;
+}
+
 int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params *params,
 			uint32_t *id)
 {

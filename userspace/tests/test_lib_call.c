@@ -5,7 +5,10 @@
  * ours "pad" and "id", which is what errors then call them.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <linux/genetlink.h>
 #include <netlink/genl/genl.h>
@@ -131,6 +134,35 @@ static void test_open(void)
 	tlsgate_close(tg);
 }
 
+/* The socket stays the caller's, whatever becomes of the handle. */
+static void test_open_fd(void)
+{
+	const char *why = "";
+	struct tlsgate *tg;
+	int fd = tlsgate_socket();
+	int ends[2], err;
+
+	tap_ok(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC, "a socket is not for programs executed");
+	err = tlsgate_open_fd(&tg, fd, &why);
+	tap_ok(err ? err == -ENOENT && !tg && strstr(why, "modprobe") : !!tg,
+	       "a handle over it finds the module, or says that it is not loaded");
+	tlsgate_close(tg);
+	tap_equal(close(fd), 0, "it is the caller's to close");
+	tap_equal(tlsgate_open_fd(&tg, fd, &why), -EBADF, "a closed descriptor is refused: %s", why);
+	if (pipe(ends))
+		tap_bail("no pipe");
+	tap_equal(tlsgate_open_fd(&tg, ends[0], &why), -ENOTSOCK, "so is a pipe: %s", why);
+	close(ends[0]);
+	close(ends[1]);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	tap_equal(tlsgate_open_fd(&tg, fd, &why), -EPROTOTYPE, "and another socket: %s", why);
+	close(fd);
+	fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+	tap_equal(tlsgate_open_fd(&tg, fd, &why), -EPROTOTYPE, "even of netlink");
+	close(fd);
+	tap_ok(!tg, "without a handle");
+}
+
 static void test_bad_params(struct tlsgate *tg)
 {
 	struct tlsgate_session_params params = TLSGATE_SESSION_PARAMS_INIT;
@@ -160,5 +192,6 @@ int main(void)
 	test_bad_params(&tg);
 	nl_socket_free(tg.sk);
 	test_open();
+	test_open_fd();
 	return tap_done();
 }
