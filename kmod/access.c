@@ -97,7 +97,7 @@ int tg_access_check(struct sk_buff *skb, struct net *net, enum tg_access_to to,
 		return 0;
 	tg_stat_reason(net, TLSGATE_REASON_REFUSED_PERM);
 	if (allowed)
-		NL_SET_ERR_MSG(extack, "open the netlink socket with CAP_NET_ADMIN or a group of net.tlsgate.install_group_range");
+		NL_SET_ERR_MSG(extack, "needs a netlink socket opened with CAP_NET_ADMIN or by a group of net.tlsgate.install_group_range");
 	else
 		NL_SET_ERR_MSG(extack, "not allowed in this network namespace: the host's CAP_NET_ADMIN sets its net.tlsgate.allow_install");
 	return -EPERM;

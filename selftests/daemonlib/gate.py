@@ -228,10 +228,11 @@ def idle(pid):
 class Gate:
     """A running tlsgated; ended in order, and checked for it, at the end of the with block."""
 
-    def __init__(self, mode, backend, *options, before=(), path="user"):
+    def __init__(self, mode, backend, *options, before=(), path="user",
+                 pair=("--cert", "one.pem", "--key", "one.key")):
         self.port = free_port()
         if mode == "serve":
-            options = ("--cert", "one.pem", "--key", "one.key", *options)
+            options = (*pair, *options)
         if not any(o.startswith("--workers") for o in options):
             options += ("--workers=2",)
         self.process = start(mode, "127.0.0.1:%d" % self.port, backend, "--data-path=" + path,

@@ -14,7 +14,7 @@ import subprocess
 import threading
 
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, echo_at_once,
-                            log_text, need, path, test, wait_until)
+                            free_port, log_text, need, path, start, test, wait_until)
 
 CCM = "--ciphersuites=TLS_AES_128_CCM_SHA256"    # the engine has it, the module does not
 
@@ -182,6 +182,108 @@ def a_refused_session_is_closed_when_the_kernel_was_asked_for():
             except ConnectionResetError:
                 pass
             need("connection closed" in log_text(), "a line: " + log_text())
+
+
+RANGE = "/proc/sys/net/tlsgate/install_group_range"
+ALLOW = "/proc/sys/net/tlsgate/allow_install"
+
+
+@contextlib.contextmanager
+def setting(name, value, default):
+    with open(name, "w") as file:
+        file.write(value)
+    try:
+        yield
+    finally:
+        with open(name, "w") as file:
+            file.write(default)
+
+
+def without_privilege(*more):
+    return ["setpriv", "--bounding-set=-net_admin", *more]
+
+
+def need_no_capability(pid):
+    with open("/proc/%d/status" % pid) as file:
+        held = [line for line in file if re.match("Cap(Inh|Prm|Eff|Amb)", line)]
+    need(len(held) == 4 and all(int(line.split()[1], 16) == 0 for line in held), "".join(held))
+
+
+def carries(gate, count):
+    """A connection is handed over, by workers without a capability."""
+    with gate.connect() as connection:
+        echo(connection, os.urandom(100000))
+        handed_over(count)
+        connection.unwrap()
+    for pid in [*gate.workers(), *gate.keyd()]:
+        need_no_capability(pid)
+
+
+@test
+def without_privilege_auto_stays_here():
+    with Backend().echo() as backend:
+        with Gate("serve", backend.address, path="auto", before=without_privilege()) as gate:
+            with gate.connect() as connection:
+                echo(connection, os.urandom(300000))
+                connection.unwrap()
+        said = re.findall("data path: user.*net.tlsgate.install_group_range", log_text())
+        need(len(said) == 1, "one line says why: " + log_text())
+
+
+@test
+def without_privilege_kernel_is_refused():
+    process = start("serve", "127.0.0.1:%d" % free_port(), ":2", "--cert=one.pem", "--key=one.key",
+                    "--data-path=kernel", before=without_privilege())
+    need(process.wait(DEADLINE) == 1, "exit status %s" % process.returncode)
+    need(re.search("data path kernel refused.*net.tlsgate.install_group_range", log_text()),
+         log_text())
+
+
+@test
+def a_group_that_is_named_hands_over():
+    with setting(RANGE, "4242 4242", "1 0"), Backend().echo() as backend, \
+            Gate("serve", backend.address, "--verbose", path="kernel",
+                 before=without_privilege("--groups=4242")) as gate:
+        carries(gate, 1)
+
+
+@test
+def another_user_with_the_capability_hands_over():
+    shutil.copy(path("one.key"), path("nobody.key"))
+    os.chown(path("nobody.key"), 65534, 65534)
+    admin = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+             "--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin"]
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--verbose",
+                 path="kernel", before=admin,
+                 pair=("--cert", "one.pem", "--key", "nobody.key")) as gate:
+        carries(gate, 1)
+
+
+@test
+def new_workers_hand_over_too():
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--verbose", "--workers=1", path="kernel") as gate:
+        carries(gate, 1)
+        old = gate.workers()
+        os.kill(old[0], signal.SIGKILL)
+        wait_until(lambda: gate.workers() not in ([], old), "another worker")
+        carries(gate, 2)
+        old = gate.workers()
+        gate.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "reloaded" in log_text(), "a reload")
+        wait_until(lambda: not os.path.exists("/proc/%d" % old[0]), "the old worker ends")
+        carries(gate, 3)
+
+
+@test
+def switched_off_meanwhile_it_stays_here():
+    with Backend().echo() as backend, Gate("serve", backend.address, path="auto") as gate:
+        with setting(ALLOW, "0", "1"), gate.connect() as connection:
+            echo(connection, os.urandom(300000))
+            wait_until(lambda: "net.tlsgate.allow_install" in log_text(), "a line with the reason")
+            echo(connection, os.urandom(300000))
+            connection.unwrap()
 
 
 @test

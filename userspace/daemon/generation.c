@@ -22,6 +22,7 @@
 #define READY_MS	10000
 #define DRAINING_MS	1000
 #define UNASKED_MAX	4	/* messages */
+#define WHY_MAX		256
 #define RESTART_PAUSE	1.0	/* seconds, after a worker that died young */
 
 /* 0, or -1: none came. */
@@ -99,17 +100,21 @@ static int build_gates(struct generation *generation)
 	return 0;
 }
 
-/* Is the module there?  *why says what was found. */
-static bool probe_kernel(const char **why)
+/* Is the module there, and does it take keys from us?  why says what was found. */
+static bool probe_kernel(char why[WHY_MAX])
 {
+	const char *text = "the tlsgate module is loaded";
 	struct tlsgate *tlsgate;
-	bool found;
+	bool usable;
 
-	found = !tlsgate_open(&tlsgate, why);
+	usable = !tlsgate_open(&tlsgate, &text);
+	if (usable && tlsgate_may_install(tlsgate)) {
+		text = tlsgate_error(tlsgate);
+		usable = false;
+	}
+	snprintf(why, WHY_MAX, "%s", text);
 	tlsgate_close(tlsgate);
-	if (found)
-		*why = "the tlsgate module is loaded";
-	return found;
+	return usable;
 }
 
 static const char *path_text(const struct gate *gate)
@@ -121,19 +126,19 @@ static const char *path_text(const struct gate *gate)
 
 static int choose_data_paths(struct generation *generation)
 {
-	const char *why = "";
-	bool found = probe_kernel(&why);
+	char why[WHY_MAX];
+	bool usable = probe_kernel(why);
 	struct gate *gate;
 
 	for (gate = generation->gates; gate < generation->gates + generation->built; gate++) {
 		enum data_path asked = gate->settings->data_path;
 
-		if (asked == DATA_PATH_KERNEL && !found) {
+		if (asked == DATA_PATH_KERNEL && !usable) {
 			log_error("%s: data path kernel refused: %s, or use --data-path=auto",
 				  gate->settings->name, why);
 			return -1;
 		}
-		gate->kernel = asked != DATA_PATH_USER && found;
+		gate->kernel = asked != DATA_PATH_USER && usable;
 		gate->adaptive = asked == DATA_PATH_AUTO;
 		log_info("%s: data path: %s (%s)", gate->settings->name, path_text(gate),
 			 asked == DATA_PATH_AUTO ? why : "as asked");
@@ -307,6 +312,25 @@ static void child_started(struct child *child, pid_t pid)
 	ev_child_start(loop, &child->exit);
 }
 
+/*
+ * The socket by which a worker will install keys: the kernel asks who opened
+ * it, so that the worker needs no privilege.  -1: it needs none, or gets none,
+ * and then does without the kernel.
+ */
+static int open_kernel(const struct generation *generation)
+{
+	const struct gate *gate, *end = generation->gates + generation->built;
+	int fd = -1;
+
+	for (gate = generation->gates; gate < end && !gate->kernel; gate++)
+		;
+	if (gate < end)
+		fd = tlsgate_socket();
+	if (gate < end && fd < 0)
+		log_warn("the kernel data path is not open to a worker: %s", strerror(-fd));
+	return fd < 0 ? -1 : fd;
+}
+
 static int start_worker(struct generation *generation, struct child *child)
 {
 	const struct worker_plan plan = {
@@ -316,6 +340,7 @@ static int start_worker(struct generation *generation, struct child *child)
 		.workers = generation->worker_count,
 		.who = generation->who,
 		.keylog_fd = generation->keylog_fd,
+		.kernel_fd = open_kernel(generation),
 	};
 	size_t i;
 	pid_t pid;
@@ -324,6 +349,8 @@ static int start_worker(struct generation *generation, struct child *child)
 	for (i = 0; i < generation->built; i++)
 		gate_refresh(&generation->gates[i]);
 	pid = worker_start(&plan, generation->keyd.control, &child->control);
+	if (plan.kernel_fd != -1)
+		close(plan.kernel_fd);
 	if (pid < 0)
 		return -1;
 	child_started(child, pid);

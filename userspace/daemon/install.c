@@ -68,6 +68,7 @@ enum install_result install_session(struct conn *conn, uint32_t *id, const char 
 	struct worker *worker = conn->worker;
 	struct tls_session_keys keys;
 	size_t output;
+	int err;
 
 	*why = "no netlink socket";
 	if (!worker->tlsgate)
@@ -80,13 +81,15 @@ enum install_result install_session(struct conn *conn, uint32_t *id, const char 
 		goto out;
 	}
 	fill_params(&params, conn, &keys);
-	if (!tlsgate_session_new(worker->tlsgate, &params, id)) {
+	err = tlsgate_session_new(worker->tlsgate, &params, id);
+	if (!err) {
 		result = INSTALL_DONE;
 		goto out;
 	}
 	snprintf(worker->refusal, sizeof(worker->refusal), "%s", tlsgate_error(worker->tlsgate));
 	*why = worker->refusal;
-	if (has_session(worker->tlsgate, params.fd))
+	/* Who may not install may not ask either, and has installed nothing. */
+	if (err != -EPERM && has_session(worker->tlsgate, params.fd))
 		result = INSTALL_BROKEN;
 out:
 	tls_wipe(&params, sizeof(params));

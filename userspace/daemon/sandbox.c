@@ -109,9 +109,19 @@ static int drop_identity(const struct identity *who)
 	return 0;
 }
 
+/* Not started as root, but perhaps with CAP_NET_ADMIN: that is the monitor's alone. */
+static int drop_capabilities(void)
+{
+	capng_clear(CAPNG_SELECT_CAPS);
+	if (!capng_apply(CAPNG_SELECT_CAPS))
+		return 0;
+	log_error("capabilities cannot be dropped: %s", strerror(errno));
+	return -1;
+}
+
 int sandbox_drop(const struct identity *who)
 {
-	if (who->change && drop_identity(who))
+	if (who->change ? drop_identity(who) : drop_capabilities())
 		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
 		log_error("no_new_privs cannot be set: %s", strerror(errno));

@@ -218,7 +218,7 @@ static size_t each_socket(const struct worker_plan *plan, struct worker *worker,
 static int keep_fds(const struct worker_plan *plan, const struct worker *worker,
 		    const struct keypipe *keys)
 {
-	int *keep = xcalloc(worker->listener_count + 4, sizeof(*keep));
+	int *keep = xcalloc(worker->listener_count + 5, sizeof(*keep));
 	size_t count = 0;
 	size_t i;
 	int ret;
@@ -230,28 +230,21 @@ static int keep_fds(const struct worker_plan *plan, const struct worker *worker,
 	keep[count++] = keys->out;
 	if (plan->keylog_fd != -1)
 		keep[count++] = plan->keylog_fd;
+	if (plan->kernel_fd != -1)
+		keep[count++] = plan->kernel_fd;
 	ret = sandbox_keep_fds(keep, count);
 	free(keep);
 	return ret;
 }
 
-static bool wants_kernel(const struct worker_plan *plan)
-{
-	size_t i;
-
-	for (i = 0; i < plan->gate_count; i++)
-		if (plan->gates[i].kernel)
-			return true;
-	return false;
-}
-
 /* The monitor found the module, so a failure here is news: said, not fatal. */
-static void open_kernel(struct worker *worker)
+static void open_kernel(struct worker *worker, int fd)
 {
 	const char *why = "";
 
-	if (tlsgate_open(&worker->tlsgate, &why))
+	if (tlsgate_open_fd(&worker->tlsgate, fd, &why))
 		log_warn("the kernel data path is not open to this worker: %s", why);
+	close(fd);
 }
 
 static void set_up_loop(struct worker *worker, const struct keypipe *keys)
@@ -304,8 +297,8 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	(void)each_socket(plan, worker, add_listener);
 	if (keep_fds(plan, worker, keys) || sandbox_hide_memory())
 		exit(1);
-	if (wants_kernel(plan))
-		open_kernel(worker);
+	if (plan->kernel_fd != -1)
+		open_kernel(worker, plan->kernel_fd);
 	set_up_loop(worker, keys);
 	/* libcrypto compares dates through libc, which would look for its zone's file */
 	if (setenv("TZ", "UTC0", 1))

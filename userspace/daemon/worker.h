@@ -71,6 +71,7 @@ struct worker_plan {
 	size_t index, workers;		/* this one, of so many */
 	struct identity who;
 	int keylog_fd;			/* -1: none */
+	int kernel_fd;			/* of tlsgate_socket(), -1: no kernel data path */
 };
 
 /*
