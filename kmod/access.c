@@ -20,14 +20,14 @@ struct tg_groups {
 };
 
 /**
- * struct tg_access - the settings of a network namespace
+ * struct tg_settings - the settings of a network namespace
  * @header: of the registered @table
  * @table: the sysctls; one more row ends it for kernels that do not count
  * @lock: guards @groups
  * @groups: who may install besides CAP_NET_ADMIN
  * @allowed: sysctl allow_install
  */
-struct tg_access {
+struct tg_settings {
 	struct ctl_table_header *header;
 	struct ctl_table table[TG_SYSCTLS + 1];
 	seqlock_t lock;
@@ -37,7 +37,7 @@ struct tg_access {
 
 /* ---- the question --------------------------------------------------------------- */
 
-static struct tg_groups tg_groups_get(struct tg_access *a)
+static struct tg_groups tg_groups_get(struct tg_settings *a)
 {
 	struct tg_groups groups;
 	unsigned int seq;
@@ -73,7 +73,7 @@ static bool tg_cred_in(const struct tg_groups *groups, struct user_namespace *ns
 
 /* The sender is inside its call on the file, which so stays; a kernel socket has none. */
 static bool tg_opener_may_install(const struct sk_buff *skb, const struct net *net,
-				  struct tg_access *a)
+				  struct tg_settings *a)
 {
 	const struct socket *sock = NETLINK_CB(skb).sk->sk_socket;
 	const struct file *file = sock ? sock->file : NULL;
@@ -84,33 +84,36 @@ static bool tg_opener_may_install(const struct sk_buff *skb, const struct net *n
 			file_ns_capable(file, net->user_ns, CAP_NET_ADMIN));
 }
 
-int tg_access_check(struct sk_buff *skb, struct net *net, enum tg_access_to to,
+static const char *const tg_refusals[] = {
+	"off in this network namespace: root of the machine can set net.tlsgate.allow_install to 1",
+	"the socket's opener needs CAP_NET_ADMIN or a group of net.tlsgate.install_group_range",
+};
+
+int tg_access_check(struct sk_buff *skb, struct net *net, enum tg_access to,
 		    struct netlink_ext_ack *extack)
 {
-	struct tg_access *a = tg_net(net)->access;
+	struct tg_settings *a = tg_net(net)->settings;
 	bool allowed = READ_ONCE(a->allowed);
 	struct user_namespace *ns = allowed ? net->user_ns : &init_user_ns;
 
 	if (allowed && tg_opener_may_install(skb, net, a))
 		return 0;
-	if (to == TG_ACCESS_ANY && netlink_ns_capable(skb, ns, CAP_NET_ADMIN))
+	if (to == TG_CALL && netlink_ns_capable(skb, ns, CAP_NET_ADMIN))
 		return 0;
 	tg_stat_reason(net, TLSGATE_REASON_REFUSED_PERM);
-	if (allowed)
-		NL_SET_ERR_MSG(extack, "needs a netlink socket opened with CAP_NET_ADMIN or by a group of net.tlsgate.install_group_range");
-	else
-		NL_SET_ERR_MSG(extack, "not allowed in this network namespace: the host's CAP_NET_ADMIN sets its net.tlsgate.allow_install");
+	if (extack)
+		extack->_msg = tg_refusals[allowed];
 	return -EPERM;
 }
 
 /* ---- the settings ------------------------------------------------------------------ */
 
-/* Both values are taken or neither, so that no range shows that nobody wrote. */
+/* Both values are taken or neither: what is not written stays above the greatest. */
 static int tg_sysctl_groups(TG_CTL_TABLE *table, int write, void *buf, size_t *len, loff_t *pos)
 {
 	static unsigned long max = U32_MAX - 1;		/* -1 is no group */
-	struct tg_access *a = table->data;
-	struct tg_groups groups = tg_groups_get(a);
+	struct tg_settings *a = table->data;
+	struct tg_groups groups = write ? (struct tg_groups){ U32_MAX, U32_MAX } : tg_groups_get(a);
 	unsigned long range[] = { groups.first, groups.last };
 	struct ctl_table both = {
 		.data = range, .maxlen = sizeof(range), .mode = table->mode, .extra2 = &max,
@@ -120,6 +123,8 @@ static int tg_sysctl_groups(TG_CTL_TABLE *table, int write, void *buf, size_t *l
 	err = proc_doulongvec_minmax(&both, write, buf, len, pos);
 	if (err || !write)
 		return err;
+	if (range[0] > max || range[1] > max)
+		return -EINVAL;
 	write_seqlock(&a->lock);
 	a->groups = (struct tg_groups){ range[0], range[1] };
 	write_sequnlock(&a->lock);
@@ -136,7 +141,7 @@ static int tg_sysctl_allow(TG_CTL_TABLE *table, int write, void *buf, size_t *le
 
 int tg_access_net_init(struct net *net, struct tg_net *tn)
 {
-	struct tg_access *a = kzalloc(sizeof(*a), GFP_KERNEL_ACCOUNT);
+	struct tg_settings *a = kzalloc(sizeof(*a), GFP_KERNEL_ACCOUNT);
 
 	if (!a)
 		return -ENOMEM;
@@ -157,12 +162,12 @@ int tg_access_net_init(struct net *net, struct tg_net *tn)
 		kfree(a);
 		return -ENOMEM;
 	}
-	tn->access = a;
+	tn->settings = a;
 	return 0;
 }
 
 void tg_access_net_exit(struct tg_net *tn)
 {
-	unregister_net_sysctl_table(tn->access->header);
-	kfree(tn->access);
+	unregister_net_sysctl_table(tn->settings->header);
+	kfree(tn->settings);
 }

@@ -26,9 +26,9 @@ struct sk_buff;
 struct tg_net;
 
 /* What a request wants; by id and listing, more is asked later, see netlink.c. */
-enum tg_access_to {
-	TG_ACCESS_ANY,
-	TG_ACCESS_INSTALL,
+enum tg_access {
+	TG_CALL,
+	TG_INSTALL,
 };
 
 /**
@@ -42,7 +42,7 @@ enum tg_access_to {
  *
  * Return: 0, or %-EPERM, counted.
  */
-int tg_access_check(struct sk_buff *skb, struct net *net, enum tg_access_to to,
+int tg_access_check(struct sk_buff *skb, struct net *net, enum tg_access to,
 		    struct netlink_ext_ack *extack);
 
 /**

@@ -77,30 +77,18 @@ const struct nla_policy tg_session_dump_policy[TLSGATE_A_MAX + 1] = {
  * @body: what it does
  */
 struct tg_command {
-	enum tg_access_to to;
+	enum tg_access to;
 	const struct nla_policy *policy;
 	int (*body)(struct sk_buff *skb, struct genl_info *info);
 };
 
 static const struct tg_command tg_commands[] = {
-	[TLSGATE_CMD_SESSION_NEW] = {
-		TG_ACCESS_INSTALL, tg_session_new_policy, tg_netlink_session_new,
-	},
-	[TLSGATE_CMD_SESSION_GET] = {
-		TG_ACCESS_ANY, tg_target_policy, tg_netlink_session_get,
-	},
-	[TLSGATE_CMD_SESSION_SET] = {
-		TG_ACCESS_ANY, tg_session_set_policy, tg_netlink_session_set,
-	},
-	[TLSGATE_CMD_SESSION_REKEY] = {
-		TG_ACCESS_ANY, tg_target_policy, tg_netlink_session_rekey,
-	},
-	[TLSGATE_CMD_SESSION_DEL] = {
-		TG_ACCESS_ANY, tg_session_del_policy, tg_netlink_session_del,
-	},
-	[TLSGATE_CMD_RELAY_NEW] = {
-		TG_ACCESS_INSTALL, tg_relay_new_policy, tg_netlink_relay_new,
-	},
+	[TLSGATE_CMD_SESSION_NEW] = { TG_INSTALL, tg_session_new_policy, tg_netlink_session_new },
+	[TLSGATE_CMD_SESSION_GET] = { TG_CALL, tg_target_policy, tg_netlink_session_get },
+	[TLSGATE_CMD_SESSION_SET] = { TG_CALL, tg_session_set_policy, tg_netlink_session_set },
+	[TLSGATE_CMD_SESSION_REKEY] = { TG_CALL, tg_target_policy, tg_netlink_session_rekey },
+	[TLSGATE_CMD_SESSION_DEL] = { TG_CALL, tg_session_del_policy, tg_netlink_session_del },
+	[TLSGATE_CMD_RELAY_NEW] = { TG_INSTALL, tg_relay_new_policy, tg_netlink_relay_new },
 };
 
 int tg_genl_parse(const struct nlmsghdr *nlh, const struct nla_policy *policy,
@@ -140,32 +128,17 @@ static int tg_genl_doit(struct sk_buff *skb, struct genl_info *info)
 }
 
 static const struct genl_ops tg_genl_ops[] = {
-	{
-		.cmd		= TLSGATE_CMD_SESSION_NEW,
-		.doit		= tg_genl_doit,
-	},
+	{ .cmd = TLSGATE_CMD_SESSION_NEW, .doit = tg_genl_doit },
 	{
 		.cmd		= TLSGATE_CMD_SESSION_GET,
 		.doit		= tg_genl_doit,
 		.start		= tg_netlink_session_dump_start,
 		.dumpit		= tg_netlink_session_dump,
 	},
-	{
-		.cmd		= TLSGATE_CMD_SESSION_SET,
-		.doit		= tg_genl_doit,
-	},
-	{
-		.cmd		= TLSGATE_CMD_SESSION_REKEY,
-		.doit		= tg_genl_doit,
-	},
-	{
-		.cmd		= TLSGATE_CMD_SESSION_DEL,
-		.doit		= tg_genl_doit,
-	},
-	{
-		.cmd		= TLSGATE_CMD_RELAY_NEW,
-		.doit		= tg_genl_doit,
-	},
+	{ .cmd = TLSGATE_CMD_SESSION_SET, .doit = tg_genl_doit },
+	{ .cmd = TLSGATE_CMD_SESSION_REKEY, .doit = tg_genl_doit },
+	{ .cmd = TLSGATE_CMD_SESSION_DEL, .doit = tg_genl_doit },
+	{ .cmd = TLSGATE_CMD_RELAY_NEW, .doit = tg_genl_doit },
 	{
 		.cmd		= TLSGATE_CMD_CIPHER_GET,
 		.start		= tg_netlink_cipher_dump_start,

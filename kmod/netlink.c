@@ -189,7 +189,7 @@ int tg_netlink_session_dump_start(struct netlink_callback *cb)
 	struct nlattr *attrs[TLSGATE_A_MAX + 1];
 	int err;
 
-	err = tg_access_check(cb->skb, net, TG_ACCESS_ANY, cb->extack);
+	err = tg_access_check(cb->skb, net, TG_CALL, cb->extack);
 	if (!err)
 		err = may_list(cb, net->user_ns, "listing sessions needs CAP_NET_ADMIN");
 	if (!err)
@@ -311,7 +311,7 @@ int tg_netlink_session_del(struct sk_buff *skb, struct genl_info *info)
 
 int tg_netlink_cipher_dump_start(struct netlink_callback *cb)
 {
-	return tg_access_check(cb->skb, sock_net(cb->skb->sk), TG_ACCESS_ANY, cb->extack);
+	return tg_access_check(cb->skb, sock_net(cb->skb->sk), TG_CALL, cb->extack);
 }
 
 /* cb->args[0] is the row to go on with. */

@@ -287,7 +287,7 @@ struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 
 	if (!tg_relay_charge(&payer)) {
 		no->plain = true;
 		return ERR_PTR(tg_refuse(no, TLSGATE_REASON_REFUSED_USER_LIMIT, -EDQUOT,
-					 "this user has reached the limit of relays: raise RLIMIT_NOFILE"));
+					 "the user has all its relays: raise RLIMIT_NOFILE"));
 	}
 	r = tg_relay_alloc(tls, plain, idle_timeout);
 	if (!r)

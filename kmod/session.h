@@ -250,7 +250,7 @@ struct tg_net {
 	atomic_t count;
 	atomic_t let_go;
 	struct tg_stats __percpu *stats;
-	struct tg_access *access;
+	struct tg_settings *settings;
 };
 
 extern unsigned int tg_net_id;

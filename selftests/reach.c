@@ -549,7 +549,8 @@ TEST_F(reach, a_range_of_groups_may)
 TEST_F(reach, no_range_is_half_taken)
 {
 	static const char *const bad[] = {
-		"4294967295 4294967295", "7 4294967295", "7 18446744073709551616", "7 x", "x", "7 8x",
+		"4294967295 4294967295", "7 4294967295", "7 18446744073709551616", "7 x", "x", "7 8x", "7",
+		"-1 7", "7 -1",
 	};
 
 	ASSERT_EQ(0, set(RANGE, "3 4"));
