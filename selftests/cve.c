@@ -13,6 +13,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/pair.h"
+#include "lib/rofile.h"
 
 #define ROUNDS	40
 #define BIG	60000
@@ -285,6 +286,56 @@ TEST_F(cve, cve_2026_23414_failed_decryption_lets_go)
 			ASSERT_EQ(-1, recv(p->fd, self->got, 2000, 0));
 		AGAIN();
 	}
+}
+
+/*
+ * One record of which all but @own bytes come from a read-only file, as its pages;
+ * read if @good, else refused.  True if the file is as it was.
+ */
+static bool record_from_file(struct pair *p, enum rofile_way way, size_t own, bool good,
+			     const uint8_t *data, uint8_t *got)
+{
+	uint8_t wire[4000];
+	size_t n = ref_seal(&p->peer.tx, REF_DATA, data, 3000, 0, wire);
+	struct rofile f;
+	bool ok;
+
+	wire[n - 1] ^= !good;
+	ok = rofile_make(&f, wire, n) && !net_write(p->peer.fd, wire, own) &&
+	     !rofile_send(&f, way, NULL, p->peer.fd, own, n - own, 700) &&
+	     (good ? !net_read(p->fd, got, 3000) && !memcmp(got, data, 3000)
+		   : net_read(p->fd, got, 3000) && errno == EBADMSG) &&
+	     rofile_same(&f);
+	rofile_free(&f);
+	return ok;
+}
+
+/* An AEAD wrote to the page cache: pages that splice had brought were chained to its destination. */
+TEST_F(cve, cve_2026_31431_destination_of_spliced_pages)
+{
+	EXPECT_TRUE(record_from_file(&self->p, ROFILE_SPLICE, 0, true, self->data, self->got));
+	EXPECT_TRUE(record_from_file(&self->p, ROFILE_SPLICE, 0, false, self->data, self->got));
+}
+
+/* Decrypted in place, in pages of a file; what does not authenticate had been written by then. */
+TEST_F(cve, cve_2026_43284_in_place_in_pages_of_a_file)
+{
+	EXPECT_TRUE(record_from_file(&self->p, ROFILE_SENDFILE, 0, true, self->data, self->got));
+	EXPECT_TRUE(record_from_file(&self->p, ROFILE_SENDFILE, 0, false, self->data, self->got));
+}
+
+/* The same where nothing marks the pages as shared. */
+TEST_F(cve, cve_2026_43500_pages_without_a_mark)
+{
+	EXPECT_TRUE(record_from_file(&self->p, ROFILE_VMSPLICE, 0, true, self->data, self->got));
+	EXPECT_TRUE(record_from_file(&self->p, ROFILE_VMSPLICE, 0, false, self->data, self->got));
+}
+
+/* The mark was lost where the receiver merged a buffer without it and one with it. */
+TEST_F(cve, cve_2026_46300_mark_lost_by_merging)
+{
+	EXPECT_TRUE(record_from_file(&self->p, ROFILE_SENDFILE, 500, true, self->data, self->got));
+	EXPECT_TRUE(record_from_file(&self->p, ROFILE_SENDFILE, 500, false, self->data, self->got));
 }
 
 TEST_HARNESS_MAIN

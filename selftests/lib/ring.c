@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#include "ring.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "net.h"
+
+#define ENTRIES		16
+
+bool ring_open(struct ring *r)
+{
+	memset(r, 0, sizeof(*r));
+	r->fd = syscall(SYS_io_uring_setup, ENTRIES, &r->params);
+	if (r->fd < 0)
+		return false;
+	r->sq = mmap(NULL, r->params.sq_off.array + ENTRIES * 4, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_POPULATE, r->fd, IORING_OFF_SQ_RING);
+	r->cq = mmap(NULL, r->params.cq_off.cqes + 2 * ENTRIES * sizeof(struct io_uring_cqe),
+		     PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, r->fd, IORING_OFF_CQ_RING);
+	r->sqes = mmap(NULL, ENTRIES * sizeof(*r->sqes), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_POPULATE, r->fd, IORING_OFF_SQES);
+	return r->sq != MAP_FAILED && r->cq != MAP_FAILED && r->sqes != MAP_FAILED;
+}
+
+void ring_submit(struct ring *r, const struct io_uring_sqe *sqe)
+{
+	_Atomic uint32_t *tail = (void *)(r->sq + r->params.sq_off.tail);
+	uint32_t at = *tail % ENTRIES;
+
+	r->sqes[at] = *sqe;
+	((uint32_t *)(r->sq + r->params.sq_off.array))[at] = at;
+	atomic_store(tail, *tail + 1);
+	if (syscall(SYS_io_uring_enter, r->fd, 1, 0, 0, NULL, 0) != 1)
+		abort();
+}
+
+int ring_wait(struct ring *r)
+{
+	_Atomic uint32_t *head = (void *)(r->cq + r->params.cq_off.head);
+	_Atomic uint32_t *tail = (void *)(r->cq + r->params.cq_off.tail);
+	struct io_uring_cqe *cqes = (void *)(r->cq + r->params.cq_off.cqes);
+	uint32_t mask = *(uint32_t *)(r->cq + r->params.cq_off.ring_mask);
+	uint64_t end = net_now() + NET_DEADLINE;
+	int res;
+
+	while (atomic_load(tail) == *head) {
+		if (net_now() > end)
+			return -ETIME;
+		net_poll(r->fd, POLLIN, 100);
+	}
+	res = cqes[*head & mask].res;
+	r->more = cqes[*head & mask].flags & IORING_CQE_F_MORE;
+	atomic_store(head, *head + 1);
+	return res;
+}
+
+int ring_run(struct ring *r, int op, int fd, void *data, size_t len, int flags)
+{
+	struct io_uring_sqe sqe = {
+		.opcode = op, .fd = fd, .addr = (unsigned long)data, .len = len, .msg_flags = flags,
+	};
+
+	ring_submit(r, &sqe);
+	return ring_wait(r);
+}

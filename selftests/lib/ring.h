@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* An io_uring over the bare system calls. */
+#ifndef TLSGATE_SELFTESTS_RING_H
+#define TLSGATE_SELFTESTS_RING_H
+
+#include <linux/io_uring.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ring {
+	int fd;
+	struct io_uring_params params;
+	uint8_t *sq, *cq;
+	struct io_uring_sqe *sqes;
+	bool more;		/* the last completion is not the last of its operation */
+};
+
+/* False and errno: this kernel has none. */
+bool ring_open(struct ring *r);
+void ring_submit(struct ring *r, const struct io_uring_sqe *sqe);
+/* The next completion's result; -ETIME if none comes. */
+int ring_wait(struct ring *r);
+/* One operation on a buffer, and its result. */
+int ring_run(struct ring *r, int op, int fd, void *data, size_t len, int flags);
+
+#endif
