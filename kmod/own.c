@@ -175,6 +175,10 @@ int __init tg_own_init(void)
 			return err;
 		f->base = sock->sk->sk_prot;
 		f->base_ops = sock->ops;
+		f->data_ready = sock->sk->sk_data_ready;
+		f->write_space = sock->sk->sk_write_space;
+		f->state_change = sock->sk->sk_state_change;
+		f->error_report = sock->sk->sk_error_report;
 		tg_family_fill(f);
 		sock_release(sock);
 	}

@@ -27,6 +27,10 @@
  * @keyed_ops: @base_ops likewise
  * @owned: @base with all refused; unused for AF_UNIX, whose calls look at it
  * @owned_ops: all refused but close
+ * @data_ready: the family's own callback, as are the next three
+ * @write_space: see @data_ready
+ * @state_change: see @data_ready
+ * @error_report: see @data_ready
  *
  * Written at module init only.
  */
@@ -38,6 +42,10 @@ struct tg_family {
 	struct proto_ops keyed_ops;
 	struct proto owned;
 	struct proto_ops owned_ops;
+	void (*data_ready)(struct sock *sk);
+	void (*write_space)(struct sock *sk);
+	void (*state_change)(struct sock *sk);
+	void (*error_report)(struct sock *sk);
 };
 
 /**

@@ -161,9 +161,14 @@ static const struct tg_family *tg_plain_detach(struct sock *sk)
 
 	write_lock_bh(&sk->sk_callback_lock);
 	r = __locked_read_sk_user_data_with_flags(sk, 0);
-	rcu_assign_sk_user_data(sk, NULL);
-	write_unlock_bh(&sk->sk_callback_lock);
 	f = r->family;
+	rcu_assign_sk_user_data(sk, NULL);
+	/* The far end of a UNIX socket may call them for as long as it likes. */
+	sk->sk_data_ready = f->data_ready;
+	sk->sk_write_space = f->write_space;
+	sk->sk_state_change = f->state_change;
+	sk->sk_error_report = f->error_report;
+	write_unlock_bh(&sk->sk_callback_lock);
 	/* What __sock_release() gives back is ours; the family's own is still held. */
 	module_put(f->base_ops->owner);
 	tg_relay_free(r);
