@@ -242,9 +242,9 @@ struct tg_session {
 /**
  * struct tg_net - what a network namespace holds
  * @count: live sessions
- * @stats: counters, see stats.h
- * @access: who may install, see access.h
  * @let_go: sockets in it that do not hold it, see own.h
+ * @stats: counters, see stats.h
+ * @settings: who may install, see access.h
  */
 struct tg_net {
 	atomic_t count;

@@ -209,8 +209,9 @@ run_suite build suite_build
 mapfile -t programs < <(for source in selftests/*.c; do
 	[ ! -e "$source" ] || echo "build/${source%.c}"; done)
 # These race nothing, or what they race does so in `races`, `sockcalls` and `relay` too.
-one_cpu='close|close_table|control|datapath|events|faults|hostile|limits|netlink|nonces|options'
-one_cpu="/($one_cpu|pending|readback|rekey|relay_end|relay_net|sockets|uring)\$"
+one_cpu='charge|close|close_table|control|datapath|events|fairness|faults|hostile|install_busy|limits'
+one_cpu+='|netlink|netns_end|nonces|options|pending|readback|rekey|relay_end|relay_net|relay_options'
+one_cpu="/($one_cpu|sockets|uring)\$"
 mapfile -t one_programs < <(printf '%s\n' "${programs[@]}" | grep -E "$one_cpu")
 mapfile -t two_programs < <(printf '%s\n' "${programs[@]}" | grep -vE "$one_cpu")
 
@@ -272,7 +273,8 @@ else
 		selftests/interop.sh kernel
 	# Streams of records, in each of which the kernel comes to some 47 mutated ones.
 	SMP=1 start_suite fuzz-debug suite_in_guest "$debug_kernel" fuzz-debug 4800 \
-		sh -c 'COUNT=50000 build/selftests/fuzz_netlink && COUNT=1100 build/selftests/fuzz_records'
+		sh -c 'COUNT=50000 build/selftests/fuzz_netlink && COUNT=1100 build/selftests/fuzz_records &&
+			COUNT=1000000 DURATION=60 build/selftests/fuzz_calls'
 	[ -z "$sid_kernel" ] || start_kselftests "$sid_kernel" kselftests-sid "${two_programs[@]}"
 fi
 wait
