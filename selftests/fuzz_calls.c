@@ -488,7 +488,7 @@ static const struct {
 	{ call_connect, 2 }, { call_bind, 1 }, { call_listen, 2 }, { call_accept, 1 },
 	{ call_shutdown, 1 }, { call_setsockopt, 6 }, { call_setsockopt_else, 3 },
 	{ call_getsockopt, 2 }, { call_ioctl, 3 }, { call_poll, 3 }, { call_epoll, 3 },
-	{ call_dup, 1 }, { call_renew, 2 }, { call_session_new, 4 }, { call_relay_new, 3 },
+	{ call_dup, 1 }, { call_renew, 5 }, { call_session_new, 4 }, { call_relay_new, 3 },
 	{ call_session_set, 4 }, { call_session_get, 1 }, { call_session_rekey, 1 },
 	{ call_session_del, 1 },
 };
