@@ -30,7 +30,12 @@ unsigned int tg_queue_sg(struct sock *sk, u32 off, u32 *len, struct scatterlist 
 
 int tg_tx_sendmsg(struct sock *sk, struct msghdr *msg, size_t size);	/* takes lock_sock() */
 
-/* 0: another data record may be sealed; -EAGAIN: no room; else why not, ever. */
+/* Another record may be sealed: TCP passes its limit by one at most. */
+bool tg_tx_room(const struct sock *sk, const struct tg_session *s);
+/*
+ * 0: another data record may be sealed; -EAGAIN: no room; -ENOMEM; else why not,
+ * ever.  A KeyUpdate that is owed or due goes before it.
+ */
 int tg_tx_ready(struct sock *sk, struct tg_session *s);
 
 /**
@@ -72,9 +77,14 @@ int tg_tx_alert(struct sock *sk, struct tg_session *s, u8 level, u8 alert);
 /* close_notify, once, and FIN behind it if @fin. */
 int tg_tx_close_notify(struct sock *sk, struct tg_session *s, bool fin);
 
+/* Bytes of records that TCP has not sent, or, if @acked, that are not acknowledged. */
+u32 tg_tx_unsent(const struct sock *sk, const struct tg_session *s, bool acked);
+
 void tg_tx_push_work(struct work_struct *work);				/* takes lock_sock() */
-/* TCP has room again: let push_work run.  Under the socket's spinlock. */
-void tg_tx_kick(struct tg_session *s);
+/* TCP may have room again: lets push_work run if that waits.  Under the socket's spinlock. */
+void tg_tx_kick(const struct sock *sk, struct tg_session *s);
+/* Lets it run after @delay, unless it is to run already. */
+void tg_tx_push_later(struct tg_session *s, unsigned long delay);
 
 /* rx.c: records in. */
 
@@ -108,8 +118,13 @@ static inline void tg_rx_row_ends(struct tg_session *s)
 
 /* keyupdate.c: RFC 9846 section 4.7.3. */
 
-/* Sends KeyUpdate, ratchets the send key. 0, -EAGAIN: one is under way, or the session failed. */
+/*
+ * Seals KeyUpdate, ratchets the send key; tg_tx_push() it.  0, -EAGAIN: one is
+ * under way or there is no room, -ENOMEM, or the session failed.
+ */
 int tg_key_update_send(struct sock *sk, struct tg_session *s);
+/* The same if one is owed; what cannot go now is tried again when it can. */
+int tg_key_update_answer(struct sock *sk, struct tg_session *s);
 /* Takes the peer's, @request being its only byte.  NONE, or why it is refused. */
 enum tlsgate_reason tg_key_update_receive(struct sock *sk, struct tg_session *s, u8 request);
 

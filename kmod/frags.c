@@ -203,7 +203,7 @@ int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, 
 	struct page_frag *pf;
 	int err = 0;
 
-	if (f->head && f->tail == TG_FRAGS_MAX) {
+	if (f->head && f->tail + TG_RECORD_FRAGS > TG_FRAGS_MAX) {
 		f->tail -= f->head;
 		memmove(f->bv, &f->bv[f->head], f->tail * sizeof(*f->bv));
 		f->head = 0;

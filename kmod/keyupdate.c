@@ -5,6 +5,9 @@
 #include "stats.h"
 #include "trace.h"
 
+/* Memory was short: try again. */
+#define TG_KEY_UPDATE_RETRY	(HZ / 20)
+
 enum tg_key_update_request {
 	TG_UPDATE_NOT_REQUESTED = 0,
 	TG_UPDATE_REQUESTED = 1,
@@ -17,7 +20,7 @@ int tg_key_update_send(struct sock *sk, struct tg_session *s)
 	};
 	int err;
 
-	if (s->tx.key_update_queued)
+	if (s->tx.key_update_queued || !tg_tx_room(sk, s))
 		return -EAGAIN;
 	err = tg_tx_control(sk, s, TG_HANDSHAKE, message, sizeof(message));
 	if (err)
@@ -28,10 +31,28 @@ int tg_key_update_send(struct sock *sk, struct tg_session *s)
 		return tg_session_fail(sk, s, TLSGATE_REASON_CRYPTO_ERROR);
 	}
 	s->tx.key_update_queued = true;
+	s->tx.key_update_owed = false;
 	trace_tlsgate_key_update(s, &s->tx.dir);
 	tg_stat_inc(sock_net(sk), TG_STAT_TX_REKEYS);
 	tg_event_rekeyed(s);
 	return 0;
+}
+
+int tg_key_update_answer(struct sock *sk, struct tg_session *s)
+{
+	int err;
+
+	if (!s->tx.key_update_owed || s->tx.closed)
+		return 0;
+	/* May sleep. */
+	if (s->atomic)
+		return -EAGAIN;
+	err = tg_key_update_send(sk, s);
+	if (err == -EAGAIN)
+		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+	else if (err == -ENOMEM)
+		tg_tx_push_later(s, TG_KEY_UPDATE_RETRY);
+	return err;
 }
 
 enum tlsgate_reason tg_key_update_receive(struct sock *sk, struct tg_session *s, u8 request)
@@ -46,14 +67,14 @@ enum tlsgate_reason tg_key_update_receive(struct sock *sk, struct tg_session *s,
 	tg_stat_inc(sock_net(sk), TG_STAT_RX_REKEYS);
 	tg_event_rekeyed(s);
 
-	/* One answer serves all requests that came before it left (RFC 9846 section 4.7.3). */
+	/*
+	 * One answer serves all requests that came before it left (RFC 9846 section
+	 * 4.7.3): what a peer that does not read can have queued ends with TCP's room.
+	 */
 	if (request == TG_UPDATE_REQUESTED && !s->tx.closed && !s->tx.key_update_queued) {
-		int err = tg_key_update_send(sk, s);
-
-		if (err)
-			return err == -ENOMEM ? TLSGATE_REASON_NO_MEMORY
-					      : TLSGATE_REASON_CRYPTO_ERROR;
-		tg_tx_push(sk, s, 0);
+		s->tx.key_update_owed = true;
+		if (!tg_key_update_answer(sk, s))
+			tg_tx_push(sk, s, 0);
 	}
-	return TLSGATE_REASON_NONE;
+	return s->error ? s->reason : TLSGATE_REASON_NONE;
 }

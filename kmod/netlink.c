@@ -238,7 +238,7 @@ static void tell_unchanged(struct genl_info *info, int err)
 		GENL_SET_ERR_MSG(info, "TLS 1.2 has no KeyUpdate: use TLS 1.3");
 		break;
 	case -EAGAIN:
-		GENL_SET_ERR_MSG(info, "an earlier KeyUpdate is unsent: wait for the peer to read");
+		GENL_SET_ERR_MSG(info, "no room for a KeyUpdate: wait for the peer to read");
 		break;
 	case -EBUSY:
 		GENL_SET_ERR_MSG(info, "somebody is in a call on the session's socket: try again");

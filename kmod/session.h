@@ -73,6 +73,8 @@ struct tg_install {
 #define TG_FRAGS_MAX	24
 /* Most of them one record needs: single pages, of which the first and last are shared. */
 #define TG_RECORD_FRAGS	6
+/* And a control record of our own, which is shorter than a page. */
+#define TG_CONTROL_FRAGS	2
 
 /**
  * struct tg_frags - a queue of page fragments, each holding a page reference
@@ -96,6 +98,8 @@ struct tg_frags {
  * @padding: pad TLS 1.3 records to a multiple of this
  * @closed: close_notify or a fatal alert was sealed: nothing may follow it
  * @key_update_queued: a KeyUpdate of ours is still in @pending
+ * @key_update_owed: the peer asked for one, which goes when there is room and
+ *	before the next data
  * @shutdown: FIN is to follow once @pending is empty
  */
 struct tg_tx {
@@ -105,6 +109,7 @@ struct tg_tx {
 	u16 padding;
 	bool closed;
 	bool key_update_queued;
+	bool key_update_owed;
 	bool shutdown;
 };
 
@@ -408,8 +413,8 @@ int tg_session_close(struct tg_session *s, u8 how);
  * Process context, takes lock_sock().
  *
  * Return: 0, %-EOPNOTSUPP (TLS 1.2), %-ENOTCONN (ended or sending half closed),
- * %-EAGAIN (an earlier KeyUpdate is still unsent), %-EBUSY (its holder does not
- * leave the lock), or what sealing returns.
+ * %-EAGAIN (no room, or an earlier one is still unsent), %-EBUSY (its holder does
+ * not leave the lock), or what sealing returns.
  */
 int tg_session_rekey(struct tg_session *s);
 
@@ -420,7 +425,7 @@ static inline bool tg_frags_empty(const struct tg_frags *f)
 
 static inline unsigned int tg_frags_room(const struct tg_frags *f)
 {
-	return TG_FRAGS_MAX - f->tail;
+	return TG_FRAGS_MAX - (f->tail - f->head);
 }
 
 /* Drops @len bytes from the front, and the pages they filled. */

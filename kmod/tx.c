@@ -123,15 +123,18 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 }
 
 /*
- * TCP takes a record whole or not at all for want of memory: the send buffer's
- * limit was looked at before sealing, and may be passed by that much.
+ * TCP takes what it has room for.  Past its limit it takes the end alone, as it
+ * does its own FIN: at most a record and an alert, behind which nothing comes, and
+ * close() has to leave it all with TCP.
  */
-static ssize_t tg_tx_give(struct sock *sk, struct tg_frags *f, int flags)
+static ssize_t tg_tx_give(struct sock *sk, struct tg_session *s, int flags)
 {
+	struct tg_frags *f = &s->tx.pending;
 	int sndbuf = sk->sk_sndbuf;
 	ssize_t ret;
 
-	WRITE_ONCE(sk->sk_sndbuf, INT_MAX / 2);
+	if (s->tx.closed)
+		WRITE_ONCE(sk->sk_sndbuf, INT_MAX / 2);
 	ret = tg_tcp_send_bvecs(sk, &f->bv[f->head], f->tail - f->head, f->bytes,
 				flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sk->sk_sndbuf == INT_MAX / 2)
@@ -139,7 +142,7 @@ static ssize_t tg_tx_give(struct sock *sk, struct tg_frags *f, int flags)
 	return ret;
 }
 
-static void tg_tx_retry_later(struct tg_session *s, unsigned long delay)
+void tg_tx_push_later(struct tg_session *s, unsigned long delay)
 {
 	refcount_inc(&s->ref);
 	if (!queue_delayed_work(system_percpu_wq, &s->push_work, delay))
@@ -152,9 +155,10 @@ static int tg_tx_push_all(struct sock *sk, struct tg_session *s, int flags)
 	ssize_t ret;
 
 	while (!tg_frags_empty(f)) {
-		ret = tg_tx_give(sk, f, flags);
+		ret = tg_tx_give(sk, s, flags);
 		if (!ret || ret == -EAGAIN || ret == -ENOMEM || ret == -ENOBUFS) {
-			tg_tx_retry_later(s, TG_TX_RETRY);
+			if (tcp_rtx_and_write_queues_empty(sk))
+				tg_tx_push_later(s, TG_TX_RETRY);
 			return -EAGAIN;
 		}
 		if (ret < 0) {
@@ -191,6 +195,14 @@ int tg_tx_push(struct sock *sk, struct tg_session *s, int flags)
 	return ret;
 }
 
+u32 tg_tx_unsent(const struct sock *sk, const struct tg_session *s, bool acked)
+{
+	const struct tcp_sock *tp = tcp_sk(sk);
+
+	return READ_ONCE(tp->write_seq) - READ_ONCE(*(acked ? &tp->snd_una : &tp->snd_nxt)) +
+	       READ_ONCE(s->tx.pending.bytes);
+}
+
 void tg_tx_push_work(struct work_struct *work)
 {
 	struct tg_session *s = container_of(to_delayed_work(work), struct tg_session, push_work);
@@ -198,10 +210,10 @@ void tg_tx_push_work(struct work_struct *work)
 
 	if (sk && !tg_own_trylock(sk, 0)) {
 		/* In a call of its holder's, which may push itself, or stay for long. */
-		tg_tx_retry_later(s, TG_TX_RETRY);
+		tg_tx_push_later(s, TG_TX_RETRY);
 	} else if (sk) {
-		if (tg_session_from_sk(sk) == s && !tg_frags_empty(&s->tx.pending) &&
-		    !tg_tx_push(sk, s, 0))
+		if (tg_session_from_sk(sk) == s && !tg_key_update_answer(sk, s) &&
+		    !tg_frags_empty(&s->tx.pending) && !tg_tx_push(sk, s, 0))
 			sk->sk_write_space(sk);
 		release_sock(sk);
 	}
@@ -210,8 +222,12 @@ void tg_tx_push_work(struct work_struct *work)
 	tg_session_put(s);
 }
 
-void tg_tx_kick(struct tg_session *s)
+/* Where TCP wakes its own writers: not for each acknowledged segment. */
+void tg_tx_kick(const struct sock *sk, struct tg_session *s)
 {
+	if ((tg_frags_empty(&s->tx.pending) && !s->tx.key_update_owed) ||
+	    !sk_stream_is_writeable(sk))
+		return;
 	refcount_inc(&s->ref);
 	if (mod_delayed_work(system_percpu_wq, &s->push_work, 0))
 		refcount_dec(&s->ref);
@@ -275,17 +291,26 @@ static int tg_tx_check_limit(struct sock *sk, struct tg_session *s)
 	return tg_session_fail(sk, s, TLSGATE_REASON_AEAD_LIMIT);
 }
 
+bool tg_tx_room(const struct sock *sk, const struct tg_session *s)
+{
+	/* Behind a data record, a KeyUpdate and an alert must find theirs. */
+	return tg_frags_room(&s->tx.pending) >= TG_RECORD_FRAGS + 2 * TG_CONTROL_FRAGS &&
+	       sk->sk_wmem_queued + s->tx.pending.bytes < sk->sk_sndbuf &&
+	       sk_stream_memory_free(sk);
+}
+
 int tg_tx_ready(struct sock *sk, struct tg_session *s)
 {
+	int err;
+
 	if (s->error)
 		return s->error;
 	if (s->tx.closed || (sk->sk_shutdown & SEND_SHUTDOWN))
 		return -EPIPE;
-	if (tg_frags_room(&s->tx.pending) < TG_RECORD_FRAGS + 2)
+	if (!tg_tx_room(sk, s))
 		return -EAGAIN;
-	if (sk->sk_wmem_queued + s->tx.pending.bytes >= sk->sk_sndbuf || !sk_stream_memory_free(sk))
-		return -EAGAIN;
-	return tg_tx_check_limit(sk, s);
+	err = tg_key_update_answer(sk, s);
+	return err ?: tg_tx_check_limit(sk, s);
 }
 
 /* Copies a record's plaintext to its place.  0, or -EFAULT: part of it was taken. */
@@ -331,8 +356,13 @@ static int tg_tx_batch(struct sock *sk, struct tg_session *s, struct msghdr *msg
 {
 	size_t before = msg_data_left(msg);
 	unsigned int n;
-	int err = 0, push;
+	int err = 0, push = 0;
 
+	/* What TCP had no room for, since it may have some now. */
+	if (!tg_frags_empty(&s->tx.pending))
+		push = tg_tx_push(sk, s, 0);
+	if (push && push != -EAGAIN)
+		return push;
 	for (n = 0; n < TG_TX_BATCH && msg_data_left(msg); n++) {
 		err = tg_tx_ready(sk, s);
 		if (!err)

@@ -37,8 +37,7 @@ static void tg_write_space(struct sock *sk)
 {
 	struct tg_session *s = tg_session_from_sk(sk);
 
-	if (!tg_frags_empty(&s->tx.pending))
-		tg_tx_kick(s);
+	tg_tx_kick(sk, s);
 	if (!s->relay) {
 		s->write_space(sk);
 	} else if (sk_stream_is_writeable(sk)) {
@@ -101,12 +100,14 @@ static __poll_t tg_poll(struct file *file, struct socket *sock, struct poll_tabl
 	return mask;
 }
 
-/* TCP would tell of bytes of records. */
+/* TCP would tell of bytes of records in its queue, and not of those it has no room for. */
 static int tg_ioctl(struct sock *sk, int cmd, TG_IOCTL_ARG)
 {
 	struct tg_session *s = tg_session_from_sk(sk);
 	u32 len = 0;
 
+	if (cmd == SIOCOUTQ || cmd == SIOCOUTQNSD)
+		return tg_ioctl_answer(tg_tx_unsent(sk, s, cmd == SIOCOUTQ), arg);
 	if (cmd != SIOCINQ)
 		return s->family->base->ioctl(sk, cmd, arg);
 	lock_sock(sk);

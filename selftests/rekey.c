@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* TLS 1.3 after the handshake: KeyUpdate both ways, tickets, and what is no such message. */
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -393,6 +394,94 @@ TEST_F_TIMEOUT(rekey, asked_for_in_a_relays_download, 60)
 
 	ASSERT_GE(plain, 0);
 	expect_download(_metadata, p, plain, self->data, self->got);
+	close(plain);
+}
+
+static uint32_t queued(int fd)
+{
+	uint32_t info[SK_MEMINFO_VARS] = { 0 };
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len) ? UINT32_MAX
+								  : info[SK_MEMINFO_WMEM_QUEUED];
+}
+
+#define ASKED		20000
+#define ASKED_AT_ONCE	50
+
+/* Sends a byte of data and a KeyUpdate that asks for ours, many times, and reads nothing. */
+static bool ask(struct peer *peer, const uint8_t *data)
+{
+	static const uint8_t message[] = { KEY_UPDATE, 0, 0, 1, 1 };
+	uint8_t wire[ASKED_AT_ONCE * 100];
+	size_t n = 0;
+
+	for (int i = 0; i < ASKED_AT_ONCE; i++) {
+		n += ref_seal(&peer->tx, REF_DATA, data + i, 1, 0, wire + n);
+		n += ref_seal(&peer->tx, REF_HANDSHAKE, message, sizeof(message), 0, wire + n);
+		ref_ratchet(&peer->tx);
+	}
+	return !net_write(peer->fd, wire, n);
+}
+
+/*
+ * One answer serves all requests that came before it left (RFC 9846 section 4.7.3): what
+ * the peer makes us queue ends with the socket's buffer.  The answer that is owed comes
+ * when there is room again.
+ */
+static void expect_bounded(struct __test_metadata *_metadata, struct pair *p, int fd,
+			   struct tg_info *info, const uint8_t *data, uint8_t *got)
+{
+	int size = 65536, epoch, updates = 0;
+	uint32_t most = 0, now;
+	size_t sent = 0, seen = 0;
+	socklen_t len = sizeof(size);
+	uint8_t type;
+	ssize_t n;
+
+	ASSERT_EQ(0, setsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
+	ASSERT_EQ(0, getsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &size, &len));
+	while ((n = send(fd, data, 1 << 18, MSG_DONTWAIT)) > 0)
+		sent += n;
+	for (int i = 0; i < ASKED; i += ASKED_AT_ONCE) {
+		ASSERT_TRUE(ask(&p->peer, data)) TH_LOG("after %d", i);
+		ASSERT_EQ(0, net_read(fd, got, ASKED_AT_ONCE)) TH_LOG("after %d: %m", i);
+		ASSERT_EQ(ASKED_AT_ONCE, pat_check(got, 0, ASKED_AT_ONCE, 1));
+		now = queued(p->fd);
+		most = now > most ? now : most;
+	}
+	EXPECT_GE(size + REF_PLAINTEXT, most) TH_LOG("%u bytes queued, SO_SNDBUF %d", most, size);
+	ASSERT_EQ(0, tg_session_get(p->tg, BY_ID(p->id), info));
+	epoch = tg_num(info, TLSGATE_A_TX_EPOCH);
+	while (seen < sent || updates < epoch + 1) {
+		n = peer_recv(&p->peer, &type, got, REF_PLAINTEXT);
+		ASSERT_GT(n, 0) TH_LOG("%zu of %zu, %d of %d", seen, sent, updates, epoch + 1);
+		seen += type == REF_DATA ? n : 0;
+		if (type == REF_HANDSHAKE) {
+			ref_ratchet(&p->peer.rx);
+			updates++;
+		}
+	}
+	EXPECT_EQ(sent, seen);
+	EXPECT_EQ(epoch + 1, updates);
+	ASSERT_EQ(100, send(fd, data, 100, 0));
+	EXPECT_TRUE(peer_recv_data(&p->peer, got, 100));
+}
+
+TEST_F_TIMEOUT(rekey, asked_for_by_who_never_reads, 120)
+{
+	struct pair *p = &self->p;
+
+	expect_bounded(_metadata, p, p->fd, &self->info, self->data, self->got);
+}
+
+TEST_F_TIMEOUT(rekey, asked_for_by_who_never_reads_in_a_relay, 120)
+{
+	struct pair *p = &self->p;
+	int plain = pair_relay(p, AF_INET, 0);
+
+	ASSERT_GE(plain, 0);
+	expect_bounded(_metadata, p, plain, &self->info, self->data, self->got);
 	close(plain);
 }
 
