@@ -3,14 +3,26 @@
  * Per-socket TLS state: struct tg_session, its life and its namespace.
  *
  * Locks, outermost first:
+ *	tg_alg_lock (mutex)		choosing a driver; nothing is locked inside
+ *	lock_sock() of two sockets	to be joined: in the order of their addresses,
+ *					each for a bounded time (own.c)
  *	lock_sock() of the TLS socket	everything in struct tg_session that does
  *					not say otherwise; or, in a softirq, its
  *					spinlock while it has no owner (direct.c)
  *	lock_sock() of the plain socket	nested inside the former, relay only
- *	tg_session.sk_lock (spin)	the pointer to the socket
+ *	iolock, state lock of AF_UNIX	taken by its calls in move.c, inside the
+ *					TLS socket's lock when they receive
+ *	sk_callback_lock		callbacks and sk_user_data; inside lock_sock()
+ *	tg_session.sk_lock (spin)	the pointers to the socket and to the relay
+ *	xa_lock of ids, users, queues	inside all others
+ *	settings.lock (seqlock)		who may install; nothing inside
+ *
  * Callbacks that TCP makes (data_ready, write_space, state_change) run with the
  * socket's spinlock held and no owner, or from the owner's backlog, and so
- * exclude lock_sock() holders.
+ * exclude lock_sock() holders; but for those that the owner makes in a call of its
+ * own, as setsockopt(SO_SNDBUF) does.  sk_error_report may come without any lock.
+ * AF_UNIX calls all of them without a lock of the socket's own, in the context of
+ * the sender.
  */
 #ifndef TG_SESSION_H
 #define TG_SESSION_H
