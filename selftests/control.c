@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -110,6 +111,32 @@ TEST_F(control, show_relay)
 	EXPECT_NE(NULL, strstr(self->out, "relay peer     127.0.0.1:"));
 	EXPECT_NE(NULL, strstr(self->out, "idle timeout   1m 00s"));
 	close(plain);
+}
+
+/* From another namespace than the session's. */
+TEST_F(control, all_namespaces)
+{
+	struct stat netns;
+	char row[64];
+
+	ASSERT_EQ(0, stat("/proc/self/ns/net", &netns));
+	ASSERT_TRUE(net_namespace());
+	EXPECT_EQ(0, TOOL(self, "show"));
+	EXPECT_STREQ("no session in this network namespace\n", self->out);
+	EXPECT_EQ(0, TOOL(self, "show --all-namespaces"));
+	EXPECT_NE(NULL, strstr(self->out, "NETNS"));
+	EXPECT_NE(NULL, strstr(self->out, self->p.suite->name));
+	EXPECT_EQ(0, TOOL(self, "show --all-namespaces --json"));
+	snprintf(row, sizeof(row), "\"id\":%u,", self->p.id);
+	EXPECT_NE(NULL, strstr(self->out, row));
+	snprintf(row, sizeof(row), "\"netns\":%lu", (unsigned long)netns.st_ino);
+	EXPECT_NE(NULL, strstr(self->out, row));
+	EXPECT_EQ(0, TOOL(self, "show %u", self->p.id));
+	snprintf(row, sizeof(row), "namespace      %lu\n", (unsigned long)netns.st_ino);
+	EXPECT_NE(NULL, strstr(self->out, row));
+	EXPECT_EQ(2, TOOL(self, "show --all-namespaces %u", self->p.id));
+	EXPECT_EQ(0, TOOL(self, "close --reset %u", self->p.id));
+	EXPECT_EQ(PEER_RESET, peer_drain(&self->p.peer));
 }
 
 TEST_F(control, rekey)
@@ -245,9 +272,10 @@ TEST_F(control, ynl)
 			 "assert one[\"suite\"] == %u, one\n"
 			 "assert one[\"state\"] == \"established\", one\n"
 			 "assert %u in [s[\"id\"] for s in family.dump(\"session-get\", {})]\n"
+			 "assert %u in [s[\"id\"] for s in family.dump(\"session-get\", {\"netns\": 0})]\n"
 			 "assert len(family.dump(\"cipher-get\", {})) > 5\n"
 			 "family.do(\"session-del\", {\"id\": %u, \"how\": \"reset\"})\n' 2>&1",
-			 build_folder(), self->p.id, variant->suite, self->p.id, self->p.id);
+			 build_folder(), self->p.id, variant->suite, self->p.id, self->p.id, self->p.id);
 
 	if (status == 4)
 		SKIP(return, "the kernel's ynl is not unpacked: make linux-tools");
@@ -258,6 +286,31 @@ TEST_F(control, ynl)
 }
 
 /* ---- the library --------------------------------------------------------------------- */
+
+/* The socket's opener is asked, not its user. */
+TEST_F(control, library_socket)
+{
+	struct tlsgate *tg;
+	const char *why;
+	int fd;
+
+	ASSERT_EQ(0, seteuid(65534));
+	fd = tlsgate_socket();
+	ASSERT_EQ(0, seteuid(0));
+	ASSERT_EQ(0, tlsgate_open_fd(&tg, fd, &why)) TH_LOG("%s", why);
+	EXPECT_EQ(0, close(fd));
+	EXPECT_EQ(-EPERM, tlsgate_may_install(tg));
+	EXPECT_NE(NULL, strstr(tlsgate_error(tg), "net.tlsgate.install_group_range"));
+	tlsgate_close(tg);
+	fd = tlsgate_socket();
+	ASSERT_EQ(0, seteuid(65534));
+	EXPECT_EQ(0, tlsgate_open_fd(&tg, fd, &why)) TH_LOG("%s", why);
+	EXPECT_EQ(0, tlsgate_may_install(tg));
+	EXPECT_STREQ("", tlsgate_error(tg));
+	tlsgate_close(tg);
+	EXPECT_EQ(0, seteuid(0));
+	close(fd);
+}
 
 static void keys_for_lib(struct tlsgate_keys *to, const struct ref_keys *from,
 			 const struct ref_suite *suite)

@@ -185,6 +185,10 @@ int cmd_show(int argc, char **argv)
 		id = ctl_id(operand);
 	if (operand && !id)
 		return CTL_USAGE;
+	if (id && anywhere) {
+		ctl_error("show: an ID is one of all namespaces: leave --all-namespaces out");
+		return CTL_USAGE;
+	}
 	tg = ctl_open();
 	if (!tg)
 		return CTL_FAILED;
