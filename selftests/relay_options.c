@@ -15,7 +15,8 @@
 
 #define MESSAGES	20	/* short ones, two at a time */
 #define LATE		400	/* ms more than without the option: held up once each, they take 800 */
-#define TAIL		600000	/* bytes that wait for their reader at the end */
+#define TRIES		3
+#define TAIL		400000	/* bytes that wait for their reader at the end */
 
 static const int on = 1, off, thousand = 1000, minus_one = -1;
 static const struct linger reset_at_close = { .l_onoff = 1, .l_linger = 0 };
@@ -57,7 +58,6 @@ FIXTURE(left)
 	int plain;		/* our end */
 	uint8_t *data, *got;
 	int counters;
-	uint64_t without;	/* ms that messages take with no option */
 };
 
 FIXTURE_VARIANT(left)
@@ -102,7 +102,7 @@ static bool applies(const struct option *o, const left_variant *variant)
 /* The relay can take all that is sent at once, and its far ends hold little of it. */
 static void make_room(int own, int far)
 {
-	int large = 4 * TAIL, small = 16384;
+	int large = 4 * TAIL, small = 65536;
 
 	setsockopt(own, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof(large));
 	setsockopt(own, SOL_SOCKET, SO_SNDBUFFORCE, &large, sizeof(large));
@@ -177,23 +177,36 @@ static uint64_t messages(left_data *self, const left_variant *variant, const str
 	return took;
 }
 
-TEST_F_TIMEOUT(left, messages_move_at_once, 120)
+/* The best of some: a machine with something else to do makes them late, too. */
+static uint64_t messages_at_best(left_data *self, const left_variant *variant,
+				 const struct option *o)
 {
-	uint64_t took;
+	uint64_t best = UINT64_MAX;
 
-	/* The first warms the machine. */
-	messages(self, variant, NULL);
-	self->without = messages(self, variant, NULL);
-	ASSERT_NE(UINT64_MAX, self->without);
+	for (int i = 0; i < TRIES && best > LATE; i++) {
+		uint64_t took = messages(self, variant, o);
+
+		if (took == UINT64_MAX)
+			return took;
+		best = took < best ? took : best;
+	}
+	return best;
+}
+
+TEST_F_TIMEOUT(left, messages_move_at_once, 180)
+{
+	uint64_t without = messages_at_best(self, variant, NULL), took;
+
+	ASSERT_NE(UINT64_MAX, without);
 	for (int i = 0; i < OPTIONS; i++) {
 		if (!applies(&options[i], variant))
 			continue;
-		took = messages(self, variant, &options[i]);
+		took = messages_at_best(self, variant, &options[i]);
 		EXPECT_NE(UINT64_MAX, took) TH_LOG("%s: a message does not come", options[i].name);
 		if (took != UINT64_MAX)
-			EXPECT_GE(2 * self->without + LATE, took)
+			EXPECT_GE(2 * without + LATE, took)
 				TH_LOG("%s: %lu ms, without it %lu ms", options[i].name, took,
-				       self->without);
+				       without);
 	}
 }
 
