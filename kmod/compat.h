@@ -75,42 +75,6 @@ long unix_inq_len(struct sock *sk);
 #define tg_refuse_sol_socket(sock) do { } while (0)
 #endif
 
-/* 6.7: shrinkers are allocated. */
-#include <linux/shrinker.h>
-typedef unsigned long tg_shrink_fn(struct shrinker *shrinker, struct shrink_control *sc);
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
-
-static inline struct shrinker *tg_shrinker_start(tg_shrink_fn *count, tg_shrink_fn *scan,
-						 const char *name)
-{
-	struct shrinker *shrinker = shrinker_alloc(0, "%s", name);
-
-	if (!shrinker)
-		return NULL;
-	shrinker->count_objects = count;
-	shrinker->scan_objects = scan;
-	shrinker_register(shrinker);
-	return shrinker;
-}
-
-#define tg_shrinker_stop shrinker_free
-
-#else
-
-static inline struct shrinker *tg_shrinker_start(tg_shrink_fn *count, tg_shrink_fn *scan,
-						 const char *name)
-{
-	static struct shrinker shrinker = { .seeks = DEFAULT_SEEKS };
-
-	shrinker.count_objects = count;
-	shrinker.scan_objects = scan;
-	return register_shrinker(&shrinker, "%s", name) ? NULL : &shrinker;
-}
-
-#define tg_shrinker_stop unregister_shrinker
-
-#endif
-
 /* 6.6: tables of sysctls are counted; before, an empty row ends them. */
 #include <net/net_namespace.h>
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Queues of page fragments: sealed records on their way to TCP, plaintext to a reader. */
+/*
+ * Queues of page fragments: sealed records on their way to TCP, plaintext to a reader.
+ *
+ * Their memory is the TLS socket's own fragment (sk_frag), so that no page ever has
+ * bytes of two sessions.  It is used to its end, and again from its beginning if nobody
+ * has a piece of it any more.  Nothing is passed on that was not written first.
+ */
 #include <linux/highmem.h>
 #include <linux/mm.h>
 
@@ -144,6 +150,83 @@ unsigned int tg_frags_sg(const struct tg_frags *f, u32 off, u32 len, struct scat
 	return n;
 }
 
+/* Less is not worth a fragment. */
+#define TG_FRAGS_LEAST	32U
+/* How often it is looked whether a session still needs its page. */
+#define TG_FRAGS_IDLE	(4 * HZ)
+
+/* The socket's spinlock held, and no owner.  True: the socket has no page now. */
+static bool tg_frags_drop(struct page_frag *pf)
+{
+	if (pf->page && page_ref_count(pf->page) > 1)
+		return false;
+	if (pf->page)
+		put_page(pf->page);
+	pf->page = NULL;
+	return true;
+}
+
+/*
+ * Gives back the page of a session of which nothing is on its way.  While pieces of it
+ * are, it stays: else each record could hold a page of its own.
+ */
+void tg_frags_page_work(struct work_struct *work)
+{
+	struct tg_session *s = container_of(to_delayed_work(work), struct tg_session, page_work);
+	struct sock *sk = tg_session_hold_sk(s);
+	bool done = true;
+
+	if (sk) {
+		spin_lock_bh(&sk->sk_lock.slock);
+		done = !sock_owned_by_user(sk) && tg_frags_drop(&sk->sk_frag);
+		spin_unlock_bh(&sk->sk_lock.slock);
+		tg_session_drop_sk(sk);
+	}
+	if (done || !queue_delayed_work(system_percpu_wq, &s->page_work, TG_FRAGS_IDLE))
+		tg_session_put(s);
+}
+
+static void tg_frags_watch(struct tg_session *s)
+{
+	refcount_inc(&s->ref);
+	if (!queue_delayed_work(system_percpu_wq, &s->page_work, TG_FRAGS_IDLE))
+		refcount_dec(&s->ref);
+}
+
+/* Single pages for small records, since an idle session is to cost little until it is found idle. */
+static bool tg_frags_refill(struct page_frag *pf, u32 len, gfp_t gfp)
+{
+	struct page *page;
+
+	if (len > PAGE_SIZE)
+		return skb_page_frag_refill(TG_FRAGS_LEAST, pf, gfp);
+	if (!pf->page || page_ref_count(pf->page) > 1) {
+		page = alloc_page(gfp);
+		if (!page)
+			return false;
+		if (pf->page)
+			put_page(pf->page);
+		pf->page = page;
+		pf->size = PAGE_SIZE;
+	}
+	pf->offset = 0;
+	return true;
+}
+
+/* Memory for some of @len bytes, at the fragment's offset, which the user moves on; or NULL. */
+static struct page_frag *tg_frags_memory(struct sock *sk, struct tg_session *s, u32 len)
+{
+	struct page_frag *pf = &sk->sk_frag;
+	gfp_t gfp = s->atomic ? GFP_ATOMIC | __GFP_NOWARN : sk->sk_allocation;
+
+	if (pf->page && pf->offset + TG_FRAGS_LEAST <= pf->size)
+		return pf;
+	if (!tg_frags_refill(pf, len, gfp))
+		return NULL;
+	tg_frags_watch(s);
+	return pf;
+}
+
 /* Records that lie side by side on a page become one fragment. */
 static bool tg_frags_extend(struct tg_frags *f, const struct page_frag *pf, u32 len)
 {
@@ -209,7 +292,7 @@ int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, 
 		f->head = 0;
 	}
 	do {
-		pf = tg_pages_get(sk, s);
+		pf = tg_frags_memory(sk, s, len);
 		if (!pf)
 			return -ENOMEM;
 		pf->offset += (place - pf->offset - head) % step;
@@ -219,7 +302,7 @@ int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, 
 		err = tg_frags_add(f, pf, part);
 		len -= part;
 		if (!err && len) {
-			pf = tg_pages_get(sk, s);
+			pf = tg_frags_memory(sk, s, len);
 			err = pf ? 0 : -ENOMEM;
 		}
 	}

@@ -17,12 +17,9 @@ static int __init tg_init(void)
 	err = tg_own_init();
 	if (err)
 		return err;
-	err = tg_pages_init();
-	if (err)
-		return err;
 	err = tg_session_init();
 	if (err)
-		goto err_pages;
+		return err;
 	err = tg_relay_init();
 	if (err)
 		goto err_session;
@@ -40,9 +37,7 @@ err_relay:
 	tg_relay_exit();
 err_session:
 	tg_session_exit();
-err_pages:
 	tg_cipher_exit();
-	tg_pages_exit();
 	return err;
 }
 
@@ -53,7 +48,6 @@ static void __exit tg_exit(void)
 	tg_relay_exit();
 	tg_session_exit();
 	tg_cipher_exit();
-	tg_pages_exit();
 	/* A sender of AF_UNIX, preempted between loading our callback and running it. */
 	synchronize_rcu_tasks();
 }

@@ -135,6 +135,7 @@ struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 	refcount_set(&s->ref, 1);
 	spin_lock_init(&s->sk_lock);
 	INIT_DELAYED_WORK(&s->push_work, tg_tx_push_work);
+	INIT_DELAYED_WORK(&s->page_work, tg_frags_page_work);
 	s->cipher = in->cipher;
 	s->netns = net->ns.inum;
 	s->role = in->role;

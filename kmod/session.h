@@ -210,6 +210,7 @@ struct tg_rx {
  * @atomic: whoever has the lock now may not sleep
  * @relay: joined with a plain socket; NULL if not.  Callbacks read it as well
  * @push_work: gives @tx.pending to TCP when it has room again
+ * @page_work: gives back the page that records were in; armed while the socket has one
  * @family: the socket's own calls
  * @data_ready: the socket's own callback, as are the next two
  * @write_space: see @data_ready
@@ -246,6 +247,7 @@ struct tg_session {
 
 	struct tg_relay *relay;
 	struct delayed_work push_work;
+	struct delayed_work page_work;
 
 	const struct tg_family *family;
 	void (*data_ready)(struct sock *sk);
@@ -475,15 +477,6 @@ void tg_frags_move(struct tg_frags *to, struct tg_frags *from);
  */
 int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, u32 head, u32 len,
 		     const struct scatterlist *from, unsigned int nents);
-
-/* pages.c: memory for records. */
-
-int tg_pages_init(void);
-void tg_pages_exit(void);
-/*
- * Memory that begins at the fragment's offset, and is not initialised; who uses
- * it moves the offset.  @sk is locked.  NULL: there is none.
- */
-struct page_frag *tg_pages_get(struct sock *sk, const struct tg_session *s);
+void tg_frags_page_work(struct work_struct *work);		/* takes the socket's spinlock */
 
 #endif /* TG_SESSION_H */

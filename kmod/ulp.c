@@ -221,6 +221,8 @@ void tg_close(struct sock *sk, long timeout)
 
 	if (cancel_delayed_work_sync(&s->push_work))
 		tg_session_put(s);
+	if (cancel_delayed_work_sync(&s->page_work))
+		tg_session_put(s);
 	tg_session_unpublish(s, sk);
 	base->close(sk, timeout);
 	tg_own_gone(ending);

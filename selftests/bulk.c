@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Two kernel sessions back to back, both directions at once, sizes that vary. */
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
@@ -161,36 +158,7 @@ TEST_F_TIMEOUT(bulk, both_ways, 90)
 	EXPECT_EQ(total / 2, tg_num(&self->info, TLSGATE_A_RX_BYTES));
 }
 
-#define SHRINKS	8
-
-static bool write_file(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC);
-	bool ok = fd >= 0 && write(fd, value, strlen(value)) > 0;
-
-	close(fd);
-	return ok;
-}
-
-/* The kernel wants memory back, which the module's pages.c then gives up. */
-static bool shrink(void)
-{
-	return write_file("/proc/sys/vm/drop_caches", "2");
-}
-
-static void *run_shrink(void *arg)
-{
-	bool *ok = arg;
-
-	*ok = true;
-	for (int i = 0; i < SHRINKS && *ok; i++) {
-		*ok = shrink();
-		sched_yield();
-	}
-	return NULL;
-}
-
-/* Memory that pages.c gives out again is nobody's any more, however long somebody waits with it. */
+/* Memory that records are put in again is nobody's any more, however long somebody waits with it. */
 TEST_F_TIMEOUT(bulk, others_leave_what_waits, 90)
 {
 	struct mover m[2] = {
@@ -199,8 +167,6 @@ TEST_F_TIMEOUT(bulk, others_leave_what_waits, 90)
 	};
 	struct mover waits = { .fd = self->fd[1], .seed = 3, .sizes = 3 };
 	uint8_t *buf = malloc(CHUNK);
-	pthread_t shrinker;
-	bool shrunk = false;
 	int fd[2];
 	ssize_t n;
 
@@ -215,7 +181,6 @@ TEST_F_TIMEOUT(bulk, others_leave_what_waits, 90)
 
 	ASSERT_EQ(0, connect_sessions(self->tg, variant->family,
 				      ref_suite(variant->version, variant->suite), fd));
-	ASSERT_EQ(0, pthread_create(&shrinker, NULL, run_shrink, &shrunk));
 	for (int i = 0; i < 2; i++) {
 		m[i].fd = fd[i];
 		ASSERT_EQ(0, pthread_create(&m[i].thread, NULL, i ? run_recv : run_send, &m[i]));
@@ -224,8 +189,6 @@ TEST_F_TIMEOUT(bulk, others_leave_what_waits, 90)
 		pthread_join(m[i].thread, NULL);
 		EXPECT_TRUE(m[i].ok) TH_LOG("stopped at %lu of %lu", m[i].done, m[i].total);
 	}
-	pthread_join(shrinker, NULL);
-	EXPECT_TRUE(shrunk) TH_LOG("drop_caches cannot be written");
 
 	EXPECT_LT(1 << 20, waits.total);
 	run_recv(&waits);
@@ -234,58 +197,51 @@ TEST_F_TIMEOUT(bulk, others_leave_what_waits, 90)
 	close(fd[1]);
 }
 
-#define TRACING		"/sys/kernel/tracing/"
-#define SHRUNK		TRACING "events/vmscan/mm_shrink_slab_end/enable"
+#define IDLE		400
+#define PAGES_KIB	32	/* that each end took for its records */
 
-/* Pages that the module's shrinker gave up, as the kernel tells of it. */
-static long pages_given_up(void)
+static long free_kib(void)
 {
-	static const char value[] = "last shrinker return val ";
-	FILE *f = fopen(TRACING "trace", "r");
-	char line[400];
-	long pages = 0;
+	FILE *f = fopen("/proc/meminfo", "r");
+	char line[200];
+	long kib = -1;
 
-	while (f && fgets(line, sizeof(line), f)) {
-		const char *at = strstr(line, value);
-
-		if (at && strstr(line, "tg_pages_scan"))
-			pages += atol(at + strlen(value));
-	}
+	while (f && kib < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "MemFree: %ld", &kib);
 	if (f)
 		fclose(f);
-	return pages;
+	return kib;
 }
 
-/* Once who had it has let go of it, too: of one connection, all that went through it. */
-TEST(kernel_gets_its_memory_back)
+/* Half of what all ends took, so that nothing else that happens is taken for it. */
+static bool given_back(void *arg)
 {
-	const struct ref_suite *suite = ref_suite(0x0304, 0x1301);
-	struct tg *tg = tg_open();
-	uint8_t buf[CHUNK] = { };
-	long before, first, second;
-	int fd[2];
+	return free_kib() - *(long *)arg > IDLE * PAGES_KIB;
+}
 
-	ASSERT_NE(NULL, tg);
-	ASSERT_EQ(0, connect_sessions(tg, AF_INET, suite, fd));
-	for (int i = 0; i < 20; i++) {
-		ASSERT_EQ(CHUNK, send(fd[0], buf, CHUNK, MSG_NOSIGNAL));
-		ASSERT_EQ(CHUNK, recv(fd[1], buf, CHUNK, MSG_WAITALL));
+/* Its pages go back once nothing of a session is on its way. */
+TEST_F_TIMEOUT(bulk, idle_sessions_keep_no_page, 60)
+{
+	const struct ref_suite *suite = ref_suite(variant->version, variant->suite);
+	uint8_t buf[REF_PLAINTEXT] = { };
+	int fd[IDLE][2];
+	long before;
+
+	for (int i = 0; i < IDLE; i++)
+		ASSERT_EQ(0, connect_sessions(self->tg, variant->family, suite, fd[i]));
+	for (int i = 0; i < IDLE; i++) {
+		ASSERT_EQ(sizeof(buf), send(fd[i][0], buf, sizeof(buf), MSG_NOSIGNAL));
+		ASSERT_EQ(sizeof(buf), recv(fd[i][1], buf, sizeof(buf), MSG_WAITALL));
 	}
-	if (access(TRACING "events", F_OK))
-		mount("tracefs", TRACING, "tracefs", 0, NULL);
-	ASSERT_TRUE(write_file(SHRUNK, "1"));
-	before = pages_given_up();
-	EXPECT_TRUE(shrink());
-	first = pages_given_up() - before;
-	EXPECT_TRUE(shrink());
-	second = pages_given_up() - before - first;
-	EXPECT_TRUE(write_file(SHRUNK, "0"));
-
-	EXPECT_LT(0, first);
-	EXPECT_EQ(0, second) TH_LOG("%ld pages were still there", second);
-	close(fd[0]);
-	close(fd[1]);
-	tg_close(tg);
+	before = free_kib();
+	EXPECT_TRUE(net_until(given_back, &before)) TH_LOG("%ld KiB more are free",
+							   free_kib() - before);
+	for (int i = 0; i < IDLE; i++) {
+		ASSERT_EQ(100, send(fd[i][0], buf, 100, MSG_NOSIGNAL));
+		ASSERT_EQ(100, recv(fd[i][1], buf, 100, MSG_WAITALL));
+		close(fd[i][0]);
+		close(fd[i][1]);
+	}
 }
 
 TEST_HARNESS_MAIN
