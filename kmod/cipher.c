@@ -11,8 +11,12 @@
 #include "session.h"
 #include "trace.h"
 
-/* RFC 9846 section 5.5: 2^24.5 full-size records for AES-GCM. */
-#define TG_LIMIT_GCM		BIT_ULL(24)
+/*
+ * RFC 9846 section 5.5: 2^24.5 full-size records for AES-GCM.  What wears a key
+ * are its blocks, so they are counted, and many small records go as far as a
+ * few large ones.
+ */
+#define TG_LIMIT_GCM		(23726566ULL * TG_FULL_RECORD_BLOCKS)
 /* ChaCha20-Poly1305: the sequence number ends first. */
 #define TG_LIMIT_NONE		U64_MAX
 
@@ -21,7 +25,7 @@
 
 static ulong aead_limit;
 module_param(aead_limit, ulong, 0644);
-MODULE_PARM_DESC(aead_limit, "records one key may seal, if below the suite's own limit; 0 = the suite's own");
+MODULE_PARM_DESC(aead_limit, "full-size records (1024 blocks) that one key may seal, if below the suite's own limit; 0 = the suite's own");
 
 /**
  * struct tg_alg - one AEAD of the crypto layer
@@ -168,7 +172,7 @@ static int tg_dir_set_key(struct tg_dir *d, const struct tg_cipher *c,
 		return err;
 	memcpy(d->iv, iv, c->iv_len);
 	d->seq = seq;
-	d->first_seq = seq;
+	d->blocks = 0;
 	return 0;
 }
 
@@ -269,14 +273,14 @@ int tg_dir_ratchet(struct tg_dir *d, const struct tg_cipher *c)
 	return err;
 }
 
-u64 tg_dir_left(const struct tg_dir *d, const struct tg_cipher *c)
+bool tg_dir_worn(const struct tg_dir *d, const struct tg_cipher *c)
 {
 	u64 param = READ_ONCE(aead_limit);
-	u64 limit = param ? min(param, c->limit) : c->limit;
-	u64 used = d->seq - d->first_seq;
+	u64 limit = c->limit;
 
-	/* RFC 9846 section 5.3: the sequence number must not wrap. */
-	return min(used < limit ? limit - used : 0, U64_MAX - d->seq);
+	if (param && param < limit / TG_FULL_RECORD_BLOCKS)
+		limit = param * TG_FULL_RECORD_BLOCKS;
+	return d->blocks + TG_DIR_RESERVE_BLOCKS > limit;
 }
 
 bool tg_dir_atomic(const struct tg_dir *d)

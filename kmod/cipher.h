@@ -19,6 +19,11 @@
 #define TG_TAG_LEN	16
 #define TG_NONCE_LEN	12
 #define TG_AAD_MAX	13
+/* What the AEADs' limits are counted in, and how many a full-size record has. */
+#define TG_BLOCK_LEN	16
+#define TG_FULL_RECORD_BLOCKS	1024
+/* Kept back: a full-size record with its type and tag, a KeyUpdate and an alert. */
+#define TG_DIR_RESERVE_BLOCKS	(TG_FULL_RECORD_BLOCKS + 2 + 2 * 2)
 
 struct tg_alg;
 struct tg_keys;
@@ -36,7 +41,7 @@ struct tg_session;
  * @explicit_len: nonce bytes carried in each record (RFC 5288)
  * @secret_len: bytes of traffic secret; 0 in TLS 1.2
  * @block_len: bytes that the AEAD works on at once
- * @limit: records one key may seal (RFC 9846 section 5.5)
+ * @limit: blocks one key may seal (RFC 9846 section 5.5)
  */
 struct tg_cipher {
 	u16 version;
@@ -59,7 +64,7 @@ struct tg_cipher {
  * @iv: static IV or salt
  * @secret: TLS 1.3 traffic secret of this epoch
  * @seq: sequence number of the next record under this key (RFC 9846 section 5.3)
- * @first_seq: @seq when this key was set; the limit counts from here
+ * @blocks: sealed under this key since it was set: of text, and one for each tag
  * @records: records since install
  * @bytes: plaintext bytes since install
  * @epoch: times the key was ratcheted
@@ -70,7 +75,7 @@ struct tg_dir {
 	u8 iv[TLSGATE_IV_MAX];
 	u8 secret[TLSGATE_SECRET_MAX];
 	u64 seq;
-	u64 first_seq;
+	u64 blocks;
 	u64 records;
 	u64 bytes;
 	u32 epoch;
@@ -120,8 +125,14 @@ void tg_dir_free(struct tg_dir *d);
  */
 int tg_dir_ratchet(struct tg_dir *d, const struct tg_cipher *c);
 
-/* How many more records may be sealed with this key. */
-u64 tg_dir_left(const struct tg_dir *d, const struct tg_cipher *c);
+/* The next full-size record might pass what this key may seal. */
+bool tg_dir_worn(const struct tg_dir *d, const struct tg_cipher *c);
+
+/* RFC 9846 section 5.3: the sequence number must not wrap.  Two are for control records. */
+static inline bool tg_dir_exhausted(const struct tg_dir *d)
+{
+	return d->seq >= U64_MAX - 2;
+}
 
 /*
  * May tg_cipher_crypt() be called here, where nothing may sleep?  Not with a

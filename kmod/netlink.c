@@ -301,7 +301,7 @@ int tg_netlink_session_del(struct sk_buff *skb, struct genl_info *info)
 
 	if (IS_ERR(s))
 		return PTR_ERR(s);
-	err = tg_session_close(s, how ? nla_get_u8(how) : TLSGATE_CLOSE_NOTIFY);
+	err = tg_session_close(s, how ? nla_get_u8(how) : TLSGATE_CLOSE_ALERT);
 	tg_session_put(s);
 	tell_unchanged(info, err);
 	return err;

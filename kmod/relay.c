@@ -81,18 +81,15 @@ void tg_relay_record_ready(struct tg_relay *r, struct sock *sk)
 static bool tg_relay_end_tls(struct tg_relay *r, struct sock *sk, enum tlsgate_reason reason)
 {
 	struct tg_session *s = r->session;
-	bool failed = s->error;
 
 	if (reason == TLSGATE_REASON_FINISHED) {
 		if (!s->reason)
 			s->reason = reason;
 		return false;
 	}
-	if (reason == TLSGATE_REASON_ADMIN_CLOSE) {
+	if (reason == TLSGATE_REASON_ADMIN_CLOSE)
 		tg_session_fail(sk, s, reason);
-		return false;
-	}
-	if (!failed)
+	else if (!s->error)
 		tg_session_reset(sk, s, reason);
 	return true;
 }

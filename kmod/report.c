@@ -103,6 +103,8 @@ static int put_state(struct sk_buff *skb, const struct tg_session *s)
 
 	if (alert != TG_NO_ALERT && nla_put_u8(skb, TLSGATE_A_ALERT, alert))
 		return -EMSGSIZE;
+	if (READ_ONCE(s->tx.past_limit) && nla_put_u8(skb, TLSGATE_A_TX_PAST_LIMIT, 1))
+		return -EMSGSIZE;
 	if (nla_put_u8(skb, TLSGATE_A_STATE, tg_session_state(s)) ||
 	    nla_put_u16(skb, TLSGATE_A_REASON, READ_ONCE(s->reason)) ||
 	    nla_put_u16(skb, TLSGATE_A_RECORD_SIZE, READ_ONCE(s->tx.record_size)) ||

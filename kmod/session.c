@@ -39,10 +39,10 @@ struct tg_failure {
 	[TLSGATE_REASON_##_reason] = { .error = _error, .alert = _alert }
 
 static const struct tg_failure tg_failures[__TLSGATE_REASON_MAX] = {
-	TG_FAIL(ADMIN_CLOSE, ECONNABORTED, TG_ALERT_CLOSE_NOTIFY),
+	TG_FAIL(ADMIN_CLOSE, ECONNABORTED, TG_ALERT_INTERNAL_ERROR),
 	TG_FAIL(ADMIN_RESET, ECONNABORTED, TG_NO_ALERT),
 	TG_FAIL(IDLE_TIMEOUT, ETIMEDOUT, TG_NO_ALERT),
-	TG_FAIL(AEAD_LIMIT, EKEYEXPIRED, TG_ALERT_CLOSE_NOTIFY),
+	TG_FAIL(AEAD_LIMIT, EKEYEXPIRED, TG_ALERT_INTERNAL_ERROR),
 	TG_FAIL(TRUNCATED, ECONNRESET, TG_NO_ALERT),
 	TG_FAIL(PEER_RESET, ECONNRESET, TG_NO_ALERT),
 	TG_FAIL(PEER_ALERT, ECONNRESET, TG_NO_ALERT),
@@ -332,8 +332,7 @@ int tg_session_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason r
 		WRITE_ONCE(s->error, -sk->sk_err);
 
 	if (f->alert != TG_NO_ALERT && !s->tx.closed)
-		tg_tx_alert(sk, s, f->alert == TG_ALERT_CLOSE_NOTIFY ? TG_ALERT_WARNING
-								     : TG_ALERT_FATAL, f->alert);
+		tg_tx_alert(sk, s, TG_ALERT_FATAL, f->alert);
 	s->tx.closed = true;
 	s->tx.shutdown = true;
 	tg_tx_push(sk, s, 0);
@@ -355,18 +354,16 @@ void tg_session_reset(struct sock *sk, struct tg_session *s, enum tlsgate_reason
 
 static int tg_session_end(struct sock *sk, struct tg_session *s, u8 how)
 {
-	if (s->error || (s->tx.closed && how == TLSGATE_CLOSE_NOTIFY))
+	if (s->error || (s->tx.closed && how == TLSGATE_CLOSE_ALERT))
 		return -ENOTCONN;
 	/* It was joined a moment ago. */
 	if (s->relay)
 		return -EBUSY;
-	if (how == TLSGATE_CLOSE_NOTIFY) {
-		/* As shutdown(SHUT_WR): what the peer has sent can still be read. */
-		s->reason = TLSGATE_REASON_ADMIN_CLOSE;
-		tg_tx_close_notify(sk, s, true);
-		return 0;
-	}
-	tg_session_reset(sk, s, TLSGATE_REASON_ADMIN_RESET);
+	/* Its owner is not asked, so that this may be in mid-stream: no end in order. */
+	if (how == TLSGATE_CLOSE_ALERT)
+		tg_session_fail(sk, s, TLSGATE_REASON_ADMIN_CLOSE);
+	else
+		tg_session_reset(sk, s, TLSGATE_REASON_ADMIN_RESET);
 	return 0;
 }
 
@@ -377,7 +374,7 @@ int tg_session_close(struct tg_session *s, u8 how)
 
 	if (!sk)
 		return -ENOTCONN;
-	if (tg_relay_end(s, how == TLSGATE_CLOSE_NOTIFY ? TLSGATE_REASON_ADMIN_CLOSE
+	if (tg_relay_end(s, how == TLSGATE_CLOSE_ALERT ? TLSGATE_REASON_ADMIN_CLOSE
 							: TLSGATE_REASON_ADMIN_RESET)) {
 		err = 0;
 	} else if (tg_own_lock_soon(sk, 0)) {

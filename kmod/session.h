@@ -112,6 +112,7 @@ struct tg_frags {
  * @key_update_queued: a KeyUpdate of ours is still in @pending
  * @key_update_owed: the peer asked for one, which goes when there is room and
  *	before the next data
+ * @past_limit: a TLS 1.2 key sealed more than its limit
  * @shutdown: FIN is to follow once @pending is empty
  */
 struct tg_tx {
@@ -122,6 +123,7 @@ struct tg_tx {
 	bool closed;
 	bool key_update_queued;
 	bool key_update_owed;
+	bool past_limit;
 	bool shutdown;
 };
 

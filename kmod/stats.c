@@ -29,6 +29,7 @@ static const struct tg_stat_row tg_stat_rows[] = {
 	STAT(RX_BYTES, "rx_bytes"),
 	STAT(TX_REKEYS, "tx_rekeys"),
 	STAT(RX_REKEYS, "rx_rekeys"),
+	STAT(TX_PAST_LIMIT, "tx_past_limit"),
 	STAT(RELAY_DIRECT, "relay_direct"),
 	STAT(RX_STASHED, "rx_stashed"),
 	STAT(EVENTS_LOST, "events_lost"),

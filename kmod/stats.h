@@ -24,6 +24,7 @@ enum tg_stat {
 	TG_STAT_RX_BYTES,		/* plaintext */
 	TG_STAT_TX_REKEYS,
 	TG_STAT_RX_REKEYS,
+	TG_STAT_TX_PAST_LIMIT,		/* TLS 1.2 keys that sealed more than their limit */
 	TG_STAT_RELAY_DIRECT,		/* times a relay moved a message in a softirq */
 	TG_STAT_RX_STASHED,		/* records copied out of TCP's queue to be opened */
 	TG_STAT_EVENTS_LOST,		/* no memory for one, or a listener's queue full */

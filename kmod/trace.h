@@ -74,6 +74,21 @@ TRACE_EVENT(tlsgate_key_update,
 		  __entry->id, __entry->tx ? "tx" : "rx", __entry->epoch)
 );
 
+/* A TLS 1.2 key has sealed as much as it may: once, and the session goes on. */
+TRACE_EVENT(tlsgate_past_limit,
+	TP_PROTO(const struct tg_session *s),
+	TP_ARGS(s),
+	TP_STRUCT__entry(
+		__field(u64, blocks)
+		__field(u32, id)
+	),
+	TP_fast_assign(
+		__entry->blocks = s->tx.dir.blocks;
+		__entry->id = s->id;
+	),
+	TP_printk("id=%u blocks=%llu", __entry->id, __entry->blocks)
+);
+
 /* Bytes of plaintext that a round of a relay took from one side to the other. */
 TRACE_EVENT(tlsgate_relay_moved,
 	TP_PROTO(const struct tg_session *s, bool seal, u32 bytes),

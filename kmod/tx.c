@@ -11,12 +11,15 @@
 #include "netlink.h"
 #include "own.h"
 #include "stats.h"
+#include "trace.h"
 #include "ulp.h"
 
 /* Records given to TCP in one go. */
 #define TG_TX_BATCH		4
-/* Records kept back from the limit of a key: KeyUpdate or close_notify, and an alert. */
-#define TG_TX_LIMIT_RESERVE	2
+static bool aead_limit_end;
+module_param(aead_limit_end, bool, 0644);
+MODULE_PARM_DESC(aead_limit_end, "end a TLS 1.2 session whose key reaches its limit, which TLS 1.2 cannot change; 0 = go on, and count it");
+
 /* Without a segment in flight no ACK will tell of room: ask again by the clock. */
 #define TG_TX_RETRY		(HZ / 20)
 
@@ -113,6 +116,7 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 		return tg_session_fail(sk, s, TLSGATE_REASON_CRYPTO_ERROR);
 	}
 	d->records++;
+	d->blocks += DIV_ROUND_UP(r->len + r->tail, TG_BLOCK_LEN) + 1;
 	tg_stat_inc(sock_net(sk), TG_STAT_TX_RECORDS);
 	if (r->data) {
 		tg_rx_row_ends(s);
@@ -252,7 +256,7 @@ int tg_tx_alert(struct sock *sk, struct tg_session *s, u8 level, u8 alert)
 
 	if (s->tx.closed)
 		return -EPIPE;
-	if (!tg_dir_left(&s->tx.dir, s->cipher))
+	if (s->tx.dir.seq == U64_MAX)
 		err = -EOVERFLOW;
 	else
 		err = tg_tx_control(sk, s, TG_ALERT, data, sizeof(data));
@@ -277,18 +281,38 @@ int tg_tx_close_notify(struct sock *sk, struct tg_session *s, bool fin)
 	return tg_tx_push(sk, s, fin ? MSG_MORE : 0);
 }
 
-/* RFC 9846 section 5.5: rekey before the limit; TLS 1.2 cannot, so it ends in order. */
+/* Told once: the session goes on, as it would with every other implementation. */
+static void tg_tx_pass_limit(struct sock *sk, struct tg_session *s)
+{
+	if (s->tx.past_limit)
+		return;
+	WRITE_ONCE(s->tx.past_limit, true);
+	tg_stat_inc(sock_net(sk), TG_STAT_TX_PAST_LIMIT);
+	trace_tlsgate_past_limit(s);
+}
+
+/*
+ * RFC 9846 section 5.5: rekey before the limit.  TLS 1.2 cannot; whichever way it
+ * ends here, the peer must not take it for the end of the data.
+ */
 static int tg_tx_check_limit(struct sock *sk, struct tg_session *s)
 {
-	if (tg_dir_left(&s->tx.dir, s->cipher) > TG_TX_LIMIT_RESERVE)
+	const struct tg_dir *d = &s->tx.dir;
+	bool exhausted = tg_dir_exhausted(d);
+
+	if (!exhausted && !tg_dir_worn(d, s->cipher))
 		return 0;
-	/* Either may sleep. */
+	if (s->cipher->version == TLSGATE_TLS_1_2 && !exhausted && !READ_ONCE(aead_limit_end)) {
+		tg_tx_pass_limit(sk, s);
+		return 0;
+	}
+	/* What follows may sleep. */
 	if (s->atomic)
 		return -EAGAIN;
 	if (s->cipher->version == TLSGATE_TLS_1_3)
 		return tg_key_update_send(sk, s);
-	tg_tx_close_notify(sk, s, true);
-	return tg_session_fail(sk, s, TLSGATE_REASON_AEAD_LIMIT);
+	return tg_session_fail(sk, s, exhausted ? TLSGATE_REASON_SEQ_EXHAUSTED
+						: TLSGATE_REASON_AEAD_LIMIT);
 }
 
 bool tg_tx_room(const struct sock *sk, const struct tg_session *s)

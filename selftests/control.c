@@ -158,7 +158,7 @@ TEST_F(control, rekey)
 TEST_F(control, close)
 {
 	EXPECT_EQ(0, TOOL(self, "close %u", self->p.id));
-	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	EXPECT_TRUE(peer_expect_alert(&self->p.peer, TLS_INTERNAL_ERROR));
 	EXPECT_EQ(1, TOOL(self, "close %u", self->p.id));
 	EXPECT_NE(NULL, strstr(self->out, "ended"));
 	EXPECT_EQ(2, TOOL(self, "close"));

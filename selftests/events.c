@@ -99,8 +99,8 @@ TEST_F(events, local_close)
 
 TEST_F(events, admin_close)
 {
-	ASSERT_EQ(0, tg_session_del(self->p.tg, BY_ID(self->p.id), TLSGATE_CLOSE_NOTIFY));
-	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	ASSERT_EQ(0, tg_session_del(self->p.tg, BY_ID(self->p.id), TLSGATE_CLOSE_ALERT));
+	EXPECT_TRUE(peer_expect_alert(&self->p.peer, TLS_INTERNAL_ERROR));
 	close(self->p.peer.fd);
 	self->p.peer.fd = -1;
 	read_and_close(&self->p);

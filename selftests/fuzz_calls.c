@@ -475,7 +475,7 @@ static long call_session_rekey(struct caller *c)
 static long call_session_del(struct caller *c)
 {
 	return told(c, tg_session_del(stage.tg[c->row], BY_FD(own(c)),
-				      fuzz_once(&c->f, 2) ? TLSGATE_CLOSE_NOTIFY
+				      fuzz_once(&c->f, 2) ? TLSGATE_CLOSE_ALERT
 							  : TLSGATE_CLOSE_RESET));
 }
 

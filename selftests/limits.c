@@ -17,8 +17,10 @@
 #include "lib/pair.h"
 
 #define LIMIT		"/sys/module/tlsgate/parameters/aead_limit"
+#define LIMIT_END	"/sys/module/tlsgate/parameters/aead_limit_end"
 #define SESSIONS	"/sys/module/tlsgate/parameters/sessions_max"
-#define LIMIT_RECORDS	16
+#define LIMIT_RECORDS	16		/* of full size */
+#define LIMIT_BLOCKS	(LIMIT_RECORDS * 1024)
 #define CHUNK		(1 << 18)
 
 static bool set_parameter(const char *name, int value)
@@ -189,7 +191,8 @@ static void *write_chunks(void *arg)
 struct tally {
 	size_t bytes;		/* of data */
 	long updates;
-	uint64_t longest;	/* records under one key */
+	uint64_t blocks;	/* under this key: of text, and one for each tag */
+	uint64_t longest;	/* most of them */
 };
 
 /* One record of a stream that repeats data; false: it is not what was sent. */
@@ -200,10 +203,12 @@ static bool read_record(struct peer *peer, const uint8_t *data, struct tally *t)
 	ssize_t n = peer_recv(peer, &type, plain, sizeof(plain));
 	size_t at = t->bytes % CHUNK, part = CHUNK - at;
 
-	if (peer->rx.seq > t->longest)
-		t->longest = peer->rx.seq;
+	t->blocks += (n + (peer->rx.suite->secret_len ? 1 : 0) + 15) / 16 + 1;
+	if (t->blocks > t->longest)
+		t->longest = t->blocks;
 	if (n == 5 && type == REF_HANDSHAKE && plain[0] == 24) {
 		ref_ratchet(&peer->rx);
+		t->blocks = 0;
 		t->updates++;
 		return true;
 	}
@@ -228,7 +233,7 @@ static void expect_rekeys(struct __test_metadata *_metadata, struct pair *p, int
 		ASSERT_TRUE(read_record(&p->peer, data, &t)) TH_LOG("after %zu bytes", t.bytes);
 	pthread_join(thread, NULL);
 	EXPECT_TRUE(w.done);
-	EXPECT_LE(t.longest, LIMIT_RECORDS);
+	EXPECT_LE(t.longest, LIMIT_BLOCKS);
 	EXPECT_GE(t.updates, w.chunks * (CHUNK / REF_PLAINTEXT) / LIMIT_RECORDS);
 }
 
@@ -250,12 +255,36 @@ TEST_F_TIMEOUT(limit, relay_rekeys_by_itself, 900)
 	close(plain);
 }
 
-/* ---- TLS 1.2 cannot rekey: a key at its limit ends its session ----------------------- */
+/* What wears a key are its blocks: a small record has few. */
+TEST_F(limit, small_records_count_for_little)
+{
+	struct pair *p = &self->p;
+	uint64_t longest = 0;
+	uint8_t got[100];
+	int updates = 0;
+
+	/* Of 101 bytes, the type included: 7 blocks and the tag's. */
+	for (int i = 0; i < 2 * LIMIT_BLOCKS / 8; i++) {
+		int seen;
+
+		ASSERT_EQ(100, send(p->fd, self->data, 100, 0));
+		seen = read_through_updates(&p->peer, got, 100, &longest);
+		ASSERT_GE(seen, 0);
+		updates += seen;
+	}
+	EXPECT_GE(LIMIT_BLOCKS / 8, longest);
+	EXPECT_GE(longest, (LIMIT_BLOCKS - 2 * 1024) / 8);
+	EXPECT_EQ(2, updates);
+}
+
+/* ---- TLS 1.2 cannot rekey: it goes on, or ends as nobody takes for the end of the data -- */
 
 FIXTURE(last)
 {
 	struct pair p;
 	struct tg_info info;
+	int counters;
+	uint64_t passed;
 	uint8_t data[CHUNK], got[CHUNK];
 };
 
@@ -272,59 +301,145 @@ FIXTURE_SETUP(last)
 {
 	pat_fill(self->data, 0, CHUNK, 1);
 	ASSERT_TRUE(set_parameter(LIMIT, LIMIT_RECORDS));
+	self->counters = tg_counters();
+	self->passed = tg_counter(self->counters, "tx_past_limit");
 	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
 }
 
 FIXTURE_TEARDOWN(last)
 {
 	set_parameter(LIMIT, 0);
+	set_parameter(LIMIT_END, 0);
+	close(self->counters);
 	pair_free(&self->p);
 }
 
-TEST_F(last, ends_in_order)
+/* Everything arrives, far past the limit; who looks is told. */
+static void expect_goes_on(struct __test_metadata *_metadata, struct pair *p, int fd,
+			   const uint8_t *data)
+{
+	struct writer w = { fd, data, 8 };
+	struct tally t = { };
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, write_chunks, &w));
+	while (t.bytes < w.chunks * CHUNK)
+		ASSERT_TRUE(read_record(&p->peer, data, &t)) TH_LOG("after %zu bytes", t.bytes);
+	pthread_join(thread, NULL);
+	EXPECT_TRUE(w.done);
+	EXPECT_LT(LIMIT_BLOCKS, t.longest);
+	shutdown(fd, SHUT_WR);
+	EXPECT_TRUE(peer_expect_end(&p->peer));
+}
+
+TEST_F(last, goes_on)
 {
 	struct pair *p = &self->p;
+
+	expect_goes_on(_metadata, p, p->fd, self->data);
+	EXPECT_EQ(self->passed + 1, tg_counter(self->counters, "tx_past_limit"));
+	ASSERT_EQ(0, tg_session_get(p->tg, BY_FD(p->fd), &self->info));
+	EXPECT_EQ(1, tg_num(&self->info, TLSGATE_A_TX_PAST_LIMIT));
+	EXPECT_EQ(TLSGATE_REASON_NONE, tg_num(&self->info, TLSGATE_A_REASON));
+}
+
+TEST_F(last, relay_goes_on)
+{
+	struct pair *p = &self->p;
+	int plain = pair_relay(p, AF_INET, 0);
+
+	ASSERT_GE(plain, 0);
+	expect_goes_on(_metadata, p, plain, self->data);
+	EXPECT_EQ(self->passed + 1, tg_counter(self->counters, "tx_past_limit"));
+	close(plain);
+}
+
+TEST_F(last, small_records_are_no_matter)
+{
+	struct pair *p = &self->p;
+
+	for (int i = 0; i < 100 * LIMIT_RECORDS; i++) {
+		ASSERT_EQ(100, send(p->fd, self->data, 100, 0));
+		ASSERT_TRUE(peer_recv_data(&p->peer, self->got, 100));
+	}
+	EXPECT_EQ(self->passed, tg_counter(self->counters, "tx_past_limit"));
+	ASSERT_EQ(0, tg_session_get(p->tg, BY_FD(p->fd), &self->info));
+	EXPECT_FALSE(tg_has(&self->info, TLSGATE_A_TX_PAST_LIMIT));
+}
+
+/* What arrives is a beginning of what was sent, and ends with a fatal alert. */
+static size_t expect_fatal_end(struct __test_metadata *_metadata, struct pair *p, uint8_t *got)
+{
+	size_t len = 0;
 	uint8_t type;
-	int sent = 0, got = 0;
 	ssize_t n;
 
-	while (sent < 100 && send(p->fd, self->data, 100, MSG_NOSIGNAL) == 100)
+	while ((n = peer_recv(&p->peer, &type, got, REF_PLAINTEXT)) > 0 && type == REF_DATA)
+		len += n;
+	EXPECT_EQ(2, n);
+	EXPECT_EQ(REF_ALERT, type);
+	EXPECT_EQ(2, got[0]);
+	EXPECT_EQ(TLS_INTERNAL_ERROR, got[1]);
+	return len;
+}
+
+TEST_F(last, ends_where_that_is_asked_for)
+{
+	struct pair *p = &self->p;
+	int sent = 0;
+
+	ASSERT_TRUE(set_parameter(LIMIT_END, 1));
+	while (sent < 100 && send(p->fd, self->data, REF_PLAINTEXT, MSG_NOSIGNAL) == REF_PLAINTEXT)
 		sent++;
 	EXPECT_EQ(EKEYEXPIRED, errno);
 	EXPECT_GE(LIMIT_RECORDS, sent);
-	EXPECT_LE(LIMIT_RECORDS - 4, sent);
-	while ((n = peer_recv(&p->peer, &type, self->got, CHUNK)) == 100 && type == REF_DATA)
-		got++;
-	EXPECT_EQ(sent, got);
-	EXPECT_EQ(2, n);
-	EXPECT_EQ(REF_ALERT, type);
-	EXPECT_EQ(TLS_CLOSE_NOTIFY, self->got[1]);
+	EXPECT_LE(LIMIT_RECORDS - 2, sent);
+	EXPECT_EQ((size_t)sent * REF_PLAINTEXT, expect_fatal_end(_metadata, p, self->got));
 	EXPECT_EQ(PEER_EOF, peer_drain(&p->peer));
-	EXPECT_GE(LIMIT_RECORDS, p->peer.rx.seq);
 	ASSERT_EQ(0, tg_session_get(p->tg, BY_FD(p->fd), &self->info));
 	EXPECT_EQ(TLSGATE_REASON_AEAD_LIMIT, tg_num(&self->info, TLSGATE_A_REASON));
+	EXPECT_EQ(self->passed, tg_counter(self->counters, "tx_past_limit"));
 }
 
-TEST_F(last, relay_ends_in_order)
+TEST_F(last, relay_ends_where_that_is_asked_for)
 {
 	struct pair *p = &self->p;
-	int plain, got = 0;
-	uint8_t type;
-	ssize_t n;
+	int plain = pair_relay(p, AF_INET, 0);
+	ssize_t n = 0;
 
-	plain = pair_relay(p, AF_INET, 0);
+	ASSERT_TRUE(set_parameter(LIMIT_END, 1));
 	ASSERT_GE(plain, 0);
-	for (int i = 0; i < 20; i++)
-		if (send(plain, self->data, REF_PLAINTEXT, MSG_NOSIGNAL) < 0)
-			break;
-	while ((n = peer_recv(&p->peer, &type, self->got, CHUNK)) > 0 && type == REF_DATA)
-		got += n;
-	EXPECT_LT(0, got);
-	EXPECT_EQ(2, n);
-	EXPECT_EQ(REF_ALERT, type);
-	EXPECT_EQ(TLS_CLOSE_NOTIFY, self->got[1]);
-	EXPECT_GE(LIMIT_RECORDS, p->peer.rx.seq);
+	for (int i = 0; i < 20 && n >= 0; i++)
+		n = send(plain, self->data, REF_PLAINTEXT, MSG_NOSIGNAL);
+	EXPECT_LT(0, expect_fatal_end(_metadata, p, self->got));
+	/* Told once, by whichever call came first. */
+	if (n >= 0)
+		n = recv(plain, self->got, 1, 0);
+	EXPECT_EQ(-1, n);
+	EXPECT_EQ(ECONNRESET, errno);
 	close(plain);
+}
+
+/* RFC 9846 section 5.3: a sequence number that would wrap ends the session, as nobody errs about. */
+TEST(the_last_sequence_number)
+{
+	struct tg_info info;
+	static uint8_t got[REF_PLAINTEXT];
+	struct pair p;
+	int sent = 0;
+
+	ASSERT_TRUE(pair_connect(&p, 0x0303, 0xc02f, AF_INET));
+	p.tx.seq = UINT64_MAX - 6;
+	p.peer.rx.seq = UINT64_MAX - 6;
+	ASSERT_EQ(0, pair_install(&p));
+	while (sent < 10 && send(p.fd, "s", 1, MSG_NOSIGNAL) == 1)
+		sent++;
+	EXPECT_EQ(EKEYEXPIRED, errno);
+	EXPECT_EQ((size_t)sent, expect_fatal_end(_metadata, &p, got));
+	EXPECT_EQ(PEER_EOF, peer_drain(&p.peer));
+	ASSERT_EQ(0, tg_session_get(p.tg, BY_FD(p.fd), &info));
+	EXPECT_EQ(TLSGATE_REASON_SEQ_EXHAUSTED, tg_num(&info, TLSGATE_A_REASON));
+	pair_free(&p);
 }
 
 /* ---- a namespace's fill of sessions ----------------------------------------------------- */

@@ -571,19 +571,19 @@ TEST_F(command, set_takes_effect)
 		TH_LOG("extra %zu", peer->last_extra);
 }
 
-TEST_F(command, del_sends_close_notify)
+/* The owner was not asked: neither side may take it for the end of the data. */
+TEST_F(command, del_sends_a_fatal_alert)
 {
 	char c;
 
 	ASSERT_EQ(0, tg_session_del(self->p.tg, BY_ID(self->p.id), -1));
-	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	EXPECT_TRUE(peer_expect_alert(&self->p.peer, TLS_INTERNAL_ERROR));
+	EXPECT_EQ(PEER_EOF, peer_drain(&self->p.peer));
 	EXPECT_EQ(-1, send(self->p.fd, "x", 1, MSG_NOSIGNAL));
-	EXPECT_EQ(EPIPE, errno);
-	/* The peer's half is the peer's to end. */
-	EXPECT_EQ(0, peer_send(&self->p.peer, REF_DATA, "r", 1));
-	EXPECT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
-	EXPECT_EQ(1, recv(self->p.fd, &c, 1, 0));
-	EXPECT_EQ(0, recv(self->p.fd, &c, 1, 0));
+	EXPECT_EQ(ECONNABORTED, errno);
+	EXPECT_EQ(-1, recv(self->p.fd, &c, 1, 0));
+	EXPECT_EQ(ECONNABORTED, errno);
+	EXPECT_EQ(-ENOTCONN, tg_session_del(self->p.tg, BY_ID(self->p.id), -1));
 }
 
 TEST_F(command, del_by_fd_resets)

@@ -106,7 +106,7 @@ static void end_it(struct pair *p, enum ending how)
 		shutdown(p->fd, SHUT_RDWR);
 		break;
 	case WE_DELETE:
-		tg_session_del(p->tg, BY_ID(p->id), TLSGATE_CLOSE_NOTIFY);
+		tg_session_del(p->tg, BY_ID(p->id), TLSGATE_CLOSE_ALERT);
 		break;
 	case WE_RESET:
 		tg_session_del(p->tg, BY_ID(p->id), TLSGATE_CLOSE_RESET);

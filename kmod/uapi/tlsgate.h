@@ -185,6 +185,7 @@ enum tlsgate_attr {
 	TLSGATE_A_SECRET_LEN,	/* u8 */
 	TLSGATE_A_MESSAGE,	/* binary */
 	TLSGATE_A_NETNS,	/* u32 inode number of the network namespace, reported */
+	TLSGATE_A_TX_PAST_LIMIT, /* u8, 1: a TLS 1.2 key sealed more than its limit, reported if so */
 
 	__TLSGATE_A_MAX,
 	TLSGATE_A_MAX = __TLSGATE_A_MAX - 1,
@@ -215,7 +216,7 @@ enum tlsgate_role {
 };
 
 enum tlsgate_close_how {
-	TLSGATE_CLOSE_NOTIFY,	/* close_notify, then FIN; data in flight arrives */
+	TLSGATE_CLOSE_ALERT,	/* fatal internal_error alert, a reset on the plain side */
 	TLSGATE_CLOSE_RESET,	/* RST at once */
 };
 
@@ -233,10 +234,10 @@ enum tlsgate_reason {
 	/* ended in order */
 	TLSGATE_REASON_FINISHED,		/* close_notify both ways */
 	TLSGATE_REASON_LOCAL_CLOSE,		/* the owner closed the socket */
-	TLSGATE_REASON_ADMIN_CLOSE,		/* SESSION_DEL, close_notify */
+	TLSGATE_REASON_ADMIN_CLOSE,		/* SESSION_DEL, fatal alert */
 	TLSGATE_REASON_ADMIN_RESET,		/* SESSION_DEL, reset */
 	TLSGATE_REASON_IDLE_TIMEOUT,
-	TLSGATE_REASON_AEAD_LIMIT,		/* TLS 1.2 usage limit reached */
+	TLSGATE_REASON_AEAD_LIMIT,		/* TLS 1.2 usage limit, with aead_limit_end */
 	/* the peer's doing */
 	TLSGATE_REASON_TRUNCATED,		/* FIN without close_notify */
 	TLSGATE_REASON_PEER_RESET,		/* RST, or TCP timed out */

@@ -11,7 +11,7 @@ static int rekey(struct tlsgate *tg, uint32_t id, bool reset)
 static int end(struct tlsgate *tg, uint32_t id, bool reset)
 {
 	return tlsgate_session_del(tg, tlsgate_by_id(id),
-				   reset ? TLSGATE_CLOSE_RESET : TLSGATE_CLOSE_NOTIFY);
+				   reset ? TLSGATE_CLOSE_RESET : TLSGATE_CLOSE_ALERT);
 }
 
 static int act(const char *command, const char *operand,

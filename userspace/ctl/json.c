@@ -39,6 +39,7 @@ static void add_counters(struct json_object *object, const struct tlsgate_sessio
 	add_number(object, "rx_records", session->rx_records);
 	add_number(object, "tx_epoch", session->tx_epoch);
 	add_number(object, "rx_epoch", session->rx_epoch);
+	add_number(object, "tx_past_limit", session->tx_past_limit);
 	add_number(object, "age_ms", session->age);
 	add_number(object, "idle_ms", session->idle);
 }

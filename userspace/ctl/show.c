@@ -145,6 +145,8 @@ static void print_session(const struct tlsgate_session *s)
 	print_state(s);
 	print_direction("in", s->rx_bytes, s->rx_records, s->rx_epoch);
 	print_direction("out", s->tx_bytes, s->tx_records, s->tx_epoch);
+	if (s->tx_past_limit)
+		line("send key", "past its limit: TLS 1.2 has no other");
 	line("age", ctl_time(s->age, text));
 	line("idle for", ctl_time(s->idle, text));
 	line("idle timeout", s->idle_timeout ? ctl_time(s->idle_timeout, text) : "none");

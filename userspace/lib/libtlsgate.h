@@ -170,6 +170,7 @@ struct tlsgate_session {
 	uint32_t uid;
 	uint64_t cookie;
 	uint32_t netns;				/* inode number of its network namespace */
+	uint8_t tx_past_limit;			/* 1: a TLS 1.2 key sealed more than its limit */
 };
 
 int tlsgate_session_get(struct tlsgate *tg, struct tlsgate_target target,

@@ -63,6 +63,7 @@ static const struct field fields[] = {
 	FIELD(TLSGATE_A_UID, uid),
 	FIELD(TLSGATE_A_COOKIE, cookie),
 	FIELD(TLSGATE_A_NETNS, netns),
+	FIELD(TLSGATE_A_TX_PAST_LIMIT, tx_past_limit),
 };
 
 #define ADDRESS(attr, member) \
