@@ -98,6 +98,10 @@ ssize_t tg_rx_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_i
  * Where nothing may sleep it is -EAGAIN for all but data; call again elsewhere.
  */
 int tg_rx_next(struct sock *sk, struct tg_session *s);
+/* Application data in rx.plain: what is held behind it may be anything, and is never given away. */
+u32 tg_rx_data_len(const struct tg_rx *rx);
+/* Drops what is held: the session has failed, and nobody will deal with it. */
+void tg_rx_drop_held(struct tg_rx *rx);
 /*
  * Lets TCP have the room of what was opened.  Once for a batch, since each time
  * may send a window update; before the lock is released, in any case.

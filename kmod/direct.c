@@ -85,7 +85,7 @@ static void tg_direct_deliver(struct tg_relay *r, struct sock *plain)
 {
 	struct tg_session *s = r->session;
 	struct tg_frags *f = &s->rx.plain;
-	u32 len = f->bytes - (s->rx.held ? s->rx.held_len : 0);
+	u32 len = tg_rx_data_len(&s->rx);
 	ssize_t ret;
 
 	if (!len)

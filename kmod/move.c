@@ -45,7 +45,7 @@ static int tg_relay_open_batch(struct tg_relay *r)
 	} while (ret > 0 && s->rx.plain.bytes < TG_RELAY_BATCH &&
 		 tg_frags_room(&s->rx.plain) >= TG_RECORD_FRAGS && tg_session_charge(sk, s));
 	/* What came before an end or an error is delivered first. */
-	if (!tg_frags_empty(&s->rx.plain)) {
+	if (tg_rx_data_len(&s->rx)) {
 		tg_frags_move(&r->opened, &s->rx.plain);
 		r->delivering = true;
 		r->sealed_last = false;

@@ -37,6 +37,12 @@ static struct sk_buff *tg_queue_seek(struct sock *sk, u32 seq, u32 *off)
 	return NULL;
 }
 
+static struct sk_buff *tg_queue_next(struct sock *sk, struct sk_buff *skb)
+{
+	return skb_queue_is_last(&sk->sk_receive_queue, skb) ? NULL :
+	       skb_queue_next(&sk->sk_receive_queue, skb);
+}
+
 void tg_queue_copy(struct sock *sk, u32 off, void *to, u32 len)
 {
 	u32 seq = tcp_sk(sk)->copied_seq + off;
@@ -119,8 +125,7 @@ unsigned int tg_queue_sg(struct sock *sk, u32 off, u32 *len, struct scatterlist 
 			if (part < want)
 				break;
 		}
-		skb = skb_queue_is_last(&sk->sk_receive_queue, skb) ? NULL :
-		      skb_queue_next(&sk->sk_receive_queue, skb);
+		skb = tg_queue_next(sk, skb);
 	}
 	sg_unmark_end(&sg[max - 1]);
 	*len -= left;

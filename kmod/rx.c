@@ -34,6 +34,12 @@ struct tg_rx_record {
 	bool stashed;
 };
 
+/*
+ * Records opened before TCP may drop them.  Each search begins at the queue's head:
+ * where records and buffers are tiny, a batch would cost the square of its length.
+ */
+#define TG_RX_TAKEN_MAX		32
+
 /* Where nothing may sleep a failure is left to be found again where it can be acted upon. */
 static int tg_rx_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason reason)
 {
@@ -57,6 +63,17 @@ bool tg_rx_row_floods(struct tg_session *s, enum tg_row kind)
 	return ++s->rx.row[kind] > tg_row_max[kind];
 }
 
+u32 tg_rx_data_len(const struct tg_rx *rx)
+{
+	return rx->plain.bytes - (rx->held ? rx->held_len : 0);
+}
+
+void tg_rx_drop_held(struct tg_rx *rx)
+{
+	tg_frags_trim(&rx->plain, tg_rx_data_len(rx));
+	rx->held = false;
+}
+
 static u32 tg_rx_stashed(const struct tg_rx *rx)
 {
 	return rx->stash_len - rx->stash_off;
@@ -73,6 +90,7 @@ void tg_rx_settle(struct sock *sk, struct tg_session *s)
 	if (s->rx.taken)
 		tcp_read_done(sk, s->rx.taken);
 	s->rx.taken = 0;
+	s->rx.taken_records = 0;
 	/* With the room that this has made. */
 	tg_session_settle(sk, s);
 }
@@ -248,6 +266,8 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 		tg_rx_stash_drop(&s->rx, TG_HEADER_LEN + r->header.len);
 	else
 		s->rx.taken += TG_HEADER_LEN + r->header.len;
+	if (++s->rx.taken_records == TG_RX_TAKEN_MAX)
+		tg_rx_settle(sk, s);
 	d->records++;
 	tg_stat_inc(sock_net(sk), TG_STAT_RX_RECORDS);
 	return 0;
@@ -519,18 +539,18 @@ bool tg_rx_update_ready(struct sock *sk, struct tg_session *s)
 
 u32 tg_rx_readable(struct sock *sk, struct tg_session *s)
 {
-	if (tg_frags_empty(&s->rx.plain))
+	if (!tg_rx_data_len(&s->rx))
 		tg_rx_next(sk, s);
 	tg_rx_settle(sk, s);
 	tg_rx_update_ready(sk, s);
-	return s->rx.plain.bytes;
+	return tg_rx_data_len(&s->rx);
 }
 
 /* Copies opened data out, from byte @skip on.  Bytes copied, or -EFAULT if not one was. */
 static int tg_rx_copy(struct tg_session *s, struct msghdr *msg, u32 skip, size_t len, int flags)
 {
 	struct tg_frags *f = &s->rx.plain;
-	u32 want = min_t(size_t, len, f->bytes - skip), done = 0;
+	u32 want = min_t(size_t, len, tg_rx_data_len(&s->rx) - skip), done = 0;
 
 	while (done < want) {
 		u32 at = skip + done, part = want - done;
@@ -550,7 +570,7 @@ static int tg_rx_copy(struct tg_session *s, struct msghdr *msg, u32 skip, size_t
 /* 1: there is data behind byte @skip; else as tg_rx_next(). */
 static int tg_rx_more(struct sock *sk, struct tg_session *s, u32 skip)
 {
-	if (s->rx.plain.bytes > skip)
+	if (tg_rx_data_len(&s->rx) > skip)
 		return 1;
 	/* A peek sees no further than opened data may be kept. */
 	if (skip && (tg_frags_room(&s->rx.plain) < TG_RECORD_FRAGS || !tg_session_charge(sk, s)))

@@ -327,6 +327,7 @@ int tg_session_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason r
 	if (!s->reason)
 		s->reason = reason;
 	WRITE_ONCE(s->error, -f->error);
+	tg_rx_drop_held(&s->rx);
 	/* TCP may know better than "reset": a time-out, an unreachable host. */
 	if (reason == TLSGATE_REASON_PEER_RESET && sk->sk_err)
 		WRITE_ONCE(s->error, -sk->sk_err);

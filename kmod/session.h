@@ -150,7 +150,9 @@ enum tg_row {
  * @message_len: bytes of it seen so far
  * @taken: bytes at the head of TCP's queue that were opened and are to be
  *	dropped, once a batch; 0 whenever the lock is not held
- * @held: the end of @plain is a record that was opened but not yet dealt with
+ * @taken_records: how many they were
+ * @held: the end of @plain is a record that was opened but not yet dealt with;
+ *	only between a softirq and the work that it kicked, and not in a failed session
  * @held_type: its content type; 0 if it had none
  * @held_len: its bytes, padding taken off
  * @row: how many of a kind came in a row: without data in between, in either
@@ -169,6 +171,7 @@ struct tg_rx {
 	u8 *message;
 	u32 message_len;
 	u32 taken;
+	u8 taken_records;
 	bool held;
 	u8 held_type;
 	u32 held_len;
