@@ -17,8 +17,10 @@
 /* 7.2: proto.recvmsg has no addr_len any more. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
 #define TG_RECVMSG_ARGS struct sock *sk, struct msghdr *msg, size_t len, int flags
+#define TG_RECVMSG_PASS sk, msg, len, flags
 #else
 #define TG_RECVMSG_ARGS struct sock *sk, struct msghdr *msg, size_t len, int flags, int *addr_len
+#define TG_RECVMSG_PASS sk, msg, len, flags, addr_len
 #endif
 
 /* 6.19: addresses of a socket's calls are of no known size. */

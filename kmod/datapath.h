@@ -29,6 +29,8 @@ unsigned int tg_queue_sg(struct sock *sk, u32 off, u32 *len, struct scatterlist 
 /* tx.c: application data and control records out. */
 
 int tg_tx_sendmsg(struct sock *sk, struct msghdr *msg, size_t size);	/* takes lock_sock() */
+/* sendfile() came to the file's end before its count: nothing is held back any more. */
+void tg_tx_splice_eof(struct socket *sock);				/* takes lock_sock() */
 
 /* Another record may be sealed: TCP passes its limit by one at most. */
 bool tg_tx_room(const struct sock *sk, const struct tg_session *s);

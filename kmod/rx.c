@@ -17,6 +17,7 @@
 
 #include "datapath.h"
 #include "netlink.h"
+#include "own.h"
 #include "stats.h"
 
 /* How long a row lasts: an idle peer may send one of its kind now and then, for ever. */
@@ -594,16 +595,23 @@ static int tg_rx_wait(struct sock *sk, struct tg_session *s, long *timeo)
 	return 0;
 }
 
+/* What TCP_INQ tells: as SIOCINQ, and not 0 where a read would tell of an end. */
+static int tg_rx_inq(struct sock *sk, struct tg_session *s)
+{
+	return tg_rx_readable(sk, s) ?: s->rx.ready;
+}
+
 int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 {
 	struct tg_session *s;
 	size_t copied = 0, target;
 	u32 skip;
 	long timeo;
-	int ret = 0;
+	int ret = 0, inq = -1;
 
+	/* The errors are TCP's, and it gives nothing else then. */
 	if (flags & MSG_ERRQUEUE)
-		return sock_recv_errqueue(sk, msg, len, SOL_IP, IP_RECVERR);
+		return tg_session_from_sk(sk)->family->base->recvmsg(TG_RECVMSG_PASS);
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
 
@@ -633,36 +641,60 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 	}
 	s = tg_session_from_sk(sk);
 	if (s) {
+		if (tcp_sk(sk)->recvmsg_inq && !s->relay)
+			inq = tg_rx_inq(sk, s);
 		tg_rx_settle(sk, s);
 		tg_rx_update_ready(sk, s);
 	}
 	release_sock(sk);
+	if (inq >= 0 && (copied || !ret))
+		put_cmsg(msg, SOL_TCP, TCP_CM_INQ, sizeof(inq), &inq);
 	return copied ?: ret;
 }
 
+/* Opens what a reader of @len bytes can have, and waits for it.  Bytes there are, 0: the end, -errno. */
+static int tg_rx_await(struct sock *sk, struct tg_session *s, size_t len, long timeo)
+{
+	int ret;
+
+	for (;;) {
+		ret = tg_rx_more(sk, s, 0);
+		if (ret != -EAGAIN)
+			break;
+		ret = tg_rx_wait(sk, s, &timeo);
+		if (ret)
+			return ret;
+		s = tg_session_from_sk(sk);
+		if (!s || s->relay)
+			return -EBUSY;
+	}
+	while (ret > 0 && tg_rx_data_len(&s->rx) < len)
+		ret = tg_rx_more(sk, s, tg_rx_data_len(&s->rx));
+	tg_rx_settle(sk, s);
+	tg_rx_update_ready(sk, s);
+	/* What came before an error is read first. */
+	return tg_rx_data_len(&s->rx) ?: ret;
+}
+
 /*
- * By way of recvmsg, which knows of the file's O_NONBLOCK only.  Where another
+ * By way of recvmsg, which knows of the file's O_NONBLOCK only, and with as many bytes
+ * as there are, since pages are allocated for all that are asked for.  Where another
  * reader is quicker, this one may yet sleep, as splice(2) allows.
  */
 ssize_t tg_rx_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_info *pipe,
 			  size_t len, unsigned int flags)
 {
+	bool nonblock = flags & SPLICE_F_NONBLOCK || sock->file->f_flags & O_NONBLOCK;
 	struct sock *sk = sock->sk;
 	struct tg_session *s;
-	int ret = 1;
+	int ret = -EBUSY;
 
 	lock_sock(sk);
 	s = tg_session_from_sk(sk);
-	if (s && !s->relay && flags & SPLICE_F_NONBLOCK) {
-		ret = tg_rx_more(sk, s, 0);
-		tg_rx_settle(sk, s);
-		tg_rx_update_ready(sk, s);
-	}
-	/* An error is for recvmsg to tell. */
-	if (sk->sk_err)
-		ret = 1;
+	if (s && !s->relay)
+		ret = tg_rx_await(sk, s, len, sock_rcvtimeo(sk, nonblock));
 	release_sock(sk);
-	if (ret == -EAGAIN)
+	if (ret <= 0)
 		return ret;
-	return tg_splice_by_copy(sock->file, ppos, pipe, len, flags);
+	return tg_splice_by_copy(sock->file, ppos, pipe, min_t(size_t, len, ret), flags);
 }

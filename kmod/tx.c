@@ -405,15 +405,38 @@ static int tg_tx_batch(struct sock *sk, struct tg_session *s, struct msghdr *msg
 		       MSG_SPLICE_PAGES | MSG_SENDPAGE_NOTLAST | MSG_SENDPAGE_NOPOLICY | \
 		       MSG_WAITALL | MSG_BATCH)
 
+/*
+ * A record's type is nobody's to choose: a program that asks for one has taken the
+ * socket for one of kTLS, and its bytes are no data.  The rest is as on TCP, but for
+ * time stamps asked for by the call, which would be those of some record's segment.
+ */
+static int tg_tx_check_control(struct sock *sk, struct msghdr *msg)
+{
+	struct sockcm_cookie sockc;
+	struct cmsghdr *cmsg;
+
+	sockcm_init(&sockc, sk);
+	if (sock_cmsg_send(sk, msg, &sockc))
+		return -EINVAL;
+	for_each_cmsghdr(cmsg, msg)
+		if (cmsg->cmsg_level == SOL_TLS)
+			return -EOPNOTSUPP;
+	return sockc.tsflags == READ_ONCE(sk->sk_tsflags) ? 0 : -EOPNOTSUPP;
+}
+
 int tg_tx_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 {
 	struct tg_session *s;
 	size_t sent = 0;
 	long timeo;
-	int ret = 0;
+	int ret;
 
 	if (msg->msg_flags & ~TG_SEND_FLAGS)
 		return -EOPNOTSUPP;
+
+	ret = msg->msg_controllen ? tg_tx_check_control(sk, msg) : 0;
+	if (ret)
+		return ret;
 
 	lock_sock(sk);
 	timeo = sock_sndtimeo(sk, msg->msg_flags & MSG_DONTWAIT);
@@ -445,4 +468,22 @@ int tg_tx_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 		ret = sk_stream_error(sk, msg->msg_flags, ret);
 	release_sock(sk);
 	return ret;
+}
+
+void tg_tx_splice_eof(struct socket *sock)
+{
+	const struct proto *base = NULL;
+	struct sock *sk = sock->sk;
+	struct tg_session *s;
+
+	lock_sock(sk);
+	s = tg_session_from_sk(sk);
+	if (s && !s->relay) {
+		tg_tx_push(sk, s, 0);
+		base = s->family->base;
+	}
+	release_sock(sk);
+	/* What TCP has already is held back by TCP. */
+	if (base && base->splice_eof)
+		base->splice_eof(sock);
 }

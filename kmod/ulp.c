@@ -254,8 +254,8 @@ void __init tg_ulp_fill(struct tg_family *f)
 	f->keyed_ops.owner = THIS_MODULE;
 	f->keyed_ops.poll = tg_poll;
 	f->keyed_ops.splice_read = tg_rx_splice_read;
+	f->keyed_ops.splice_eof = tg_tx_splice_eof;
 	/* These reach into TCP's queues; without them all goes through sendmsg and recvmsg. */
-	f->keyed_ops.splice_eof = NULL;
 	f->keyed_ops.read_sock = NULL;
 	f->keyed_ops.read_skb = NULL;
 	f->keyed_ops.sendmsg_locked = NULL;

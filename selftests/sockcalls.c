@@ -2,11 +2,14 @@
 /* A session's socket is used as any TCP socket: the calls programs make. */
 #include <fcntl.h>
 #include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -513,6 +516,32 @@ TEST_F(calls, sendfile)
 	close(file);
 }
 
+/* Bytes not sent yet right after sendfile() was asked for more than the file has. */
+static int held_back(int fd, int file)
+{
+	off_t off = 0;
+	int left;
+
+	if (sendfile(fd, file, &off, BUF_SIZE) != 1000 || ioctl(fd, SIOCOUTQNSD, &left))
+		return -1;
+	return left;
+}
+
+/* The file's end ends what MSG_MORE says of its last piece: as on TCP, nothing waits for more. */
+TEST_F(calls, sendfile_to_the_files_end)
+{
+	int file = data_file(self->data, 1000), tcp[2];
+
+	ASSERT_GE(file, 0);
+	ASSERT_EQ(0, net_tcp_pair(AF_INET, tcp));
+	EXPECT_EQ(held_back(tcp[0], file), held_back(self->p.fd, file));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 1000));
+	GOT(0, 1000);
+	close(tcp[0]);
+	close(tcp[1]);
+	close(file);
+}
+
 /* The file changes after sendfile() returned: what was sealed then is what arrives whole. */
 TEST_F(calls, sendfile_then_overwrite)
 {
@@ -549,6 +578,44 @@ TEST_F(calls, splice_to)
 	}
 	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 60000));
 	GOT(0, 60000);
+	close(pipefd[0]);
+	close(pipefd[1]);
+}
+
+/* Pages that the kernel has allocated since boot. */
+static unsigned long pages_allocated(void)
+{
+	unsigned long sum = 0, n;
+	FILE *f = fopen("/proc/vmstat", "r");
+	char name[64];
+
+	while (f && fscanf(f, "%63s %lu", name, &n) == 2)
+		if (!strncmp(name, "pgalloc_", 8))
+			sum += n;
+	if (f)
+		fclose(f);
+	return sum;
+}
+
+#define SPLICES		100
+#define PIPE_SIZE	(1 << 20)
+
+/* Asked for more than there is, it has no memory allocated for all that. */
+TEST_F(calls, splice_from_costs_what_it_gives)
+{
+	unsigned long before;
+	int pipefd[2];
+
+	ASSERT_EQ(0, pipe(pipefd));
+	ASSERT_EQ(PIPE_SIZE, fcntl(pipefd[1], F_SETPIPE_SZ, PIPE_SIZE));
+	before = pages_allocated();
+	for (int i = 0; i < SPLICES; i++) {
+		PEER_SENDS(0, 1000);
+		ASSERT_EQ(1000, splice(self->p.fd, NULL, pipefd[1], NULL, PIPE_SIZE, 0));
+		ASSERT_EQ(0, net_read(pipefd[0], self->got, 1000));
+		GOT(0, 1000);
+	}
+	EXPECT_GT(SPLICES * PIPE_SIZE / 4096 / 4, pages_allocated() - before);
 	close(pipefd[0]);
 	close(pipefd[1]);
 }
@@ -600,6 +667,118 @@ static bool only_records(struct peer *peer)
 		if (peer_recv(peer, &type, data, sizeof(data)) < 0)
 			return false;
 	return true;
+}
+
+static ssize_t send_with(int fd, int level, int type, size_t len)
+{
+	union {
+		struct cmsghdr hdr;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { .hdr = { .cmsg_len = CMSG_LEN(len), .cmsg_level = level,
+			       .cmsg_type = type } };
+	struct iovec iov = { "\1\0", 2 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+
+	*CMSG_DATA(&control.hdr) = REF_ALERT;
+	return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
+/*
+ * What programs do on a socket of kTLS: here a type cannot be chosen, and a sent alert would
+ * be two bytes of data.  What else there is, is refused as TCP refuses it.
+ */
+TEST_F(calls, control_messages)
+{
+	static const struct {
+		int level, type, error;
+		size_t len;
+	} refused[] = {
+		{ 282 /* SOL_TLS */, 1 /* TLS_SET_RECORD_TYPE */, EOPNOTSUPP, 1 },
+		{ 282, 2 /* TLS_GET_RECORD_TYPE */, EOPNOTSUPP, 1 },
+		{ SOL_SOCKET, 9999, EINVAL, 4 },
+		{ SOL_SOCKET, SO_TIMESTAMPING, EINVAL, 1 },
+	};
+	int fd = self->p.fd, tcp[2];
+
+	ASSERT_EQ(0, net_tcp_pair(AF_INET, tcp));
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+		if (refused[i].level == SOL_SOCKET) {
+			EXPECT_EQ(-1, send_with(tcp[0], refused[i].level, refused[i].type,
+						refused[i].len));
+			EXPECT_EQ(refused[i].error, errno) TH_LOG("TCP, row %zu", i);
+		}
+		EXPECT_EQ(-1, send_with(fd, refused[i].level, refused[i].type, refused[i].len))
+			TH_LOG("row %zu", i);
+		EXPECT_EQ(refused[i].error, errno) TH_LOG("row %zu", i);
+	}
+	/* None of that was sent. */
+	ASSERT_EQ(1, send(fd, "d", 1, 0));
+	EXPECT_TRUE(peer_recv_data(&self->p.peer, self->got, 1));
+	EXPECT_EQ('d', self->got[0]);
+	close(tcp[0]);
+	close(tcp[1]);
+}
+
+/* An entry of the error queue, here of a time stamp, is of the socket's own family. */
+TEST_F(calls, error_queue)
+{
+	int fd = self->p.fd, flags = SOF_TIMESTAMPING_TX_ACK | SOF_TIMESTAMPING_SOFTWARE;
+	bool six = variant->family == AF_INET6;
+	char control[512], got[100];
+	struct iovec iov = { got, sizeof(got) };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+	struct cmsghdr *cmsg;
+	struct sock_extended_err *ee = NULL;
+
+	ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof(flags)));
+	ASSERT_EQ(1, send(fd, "d", 1, 0));
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 1));
+	ASSERT_TRUE(net_poll(fd, POLLERR, NET_DEADLINE) & POLLERR);
+	ASSERT_LE(0, recvmsg(fd, &msg, MSG_ERRQUEUE));
+	for (cmsg = CMSG_FIRSTHDR(&msg); cmsg; cmsg = CMSG_NXTHDR(&msg, cmsg))
+		if (cmsg->cmsg_level == (six ? SOL_IPV6 : SOL_IP) &&
+		    cmsg->cmsg_type == (six ? IPV6_RECVERR : IP_RECVERR))
+			ee = (struct sock_extended_err *)CMSG_DATA(cmsg);
+	ASSERT_NE(NULL, ee);
+	EXPECT_EQ(SO_EE_ORIGIN_TIMESTAMPING, ee->ee_origin);
+}
+
+/* Reads len bytes at most; what TCP_INQ tells, -1 if nothing. */
+static int read_inq(int fd, void *got, size_t len)
+{
+	union {
+		struct cmsghdr hdr;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { got, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	int inq = -1;
+
+	if (recvmsg(fd, &msg, 0) < 0 || !CMSG_FIRSTHDR(&msg) ||
+	    control.hdr.cmsg_type != TCP_CM_INQ)
+		return -1;
+	memcpy(&inq, CMSG_DATA(&control.hdr), sizeof(inq));
+	return inq;
+}
+
+/* How much there is still to read: who is told 0 waits for readiness, who is not reads on. */
+TEST_F(calls, inq)
+{
+	int fd = self->p.fd, one = 1;
+
+	PEER_SENDS(0, 100);
+	ASSERT_EQ(0, setsockopt(fd, SOL_TCP, TCP_INQ, &one, sizeof(one)));
+	EXPECT_EQ(60, read_inq(fd, self->got, 40));
+	PEER_SENDS(100, 50);
+	EXPECT_EQ(50, read_inq(fd, self->got, 60));
+	EXPECT_EQ(0, read_inq(fd, self->got, 50));
+	PEER_SENDS(0, 10);
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	EXPECT_LE(1, read_inq(fd, self->got, 10));
+	EXPECT_EQ(0, recv(fd, self->got, 10, 0));
 }
 
 TEST_F(calls, out_of_band_data)
