@@ -43,6 +43,7 @@
 struct tg_family;
 struct tg_refusal;
 struct tg_relay;
+struct tg_settings;
 struct tg_stats;
 
 /**

@@ -749,8 +749,8 @@ static void switch_in(struct __test_metadata *_metadata, pid_t there, const char
 static void rule(struct __test_metadata *_metadata, FIXTURE_DATA(reach) *self, uint32_t id)
 {
 	struct tg *tg = self->p.tg;
+	int count, plain[2];
 	uint32_t there;
-	int count;
 
 	EXPECT_NE(self->p.id, id);
 	ASSERT_EQ(0, tg_session_get(tg, BY_ID(id), &self->info));
@@ -769,6 +769,9 @@ static void rule(struct __test_metadata *_metadata, FIXTURE_DATA(reach) *self, u
 	EXPECT_EQ(0, count);
 	EXPECT_EQ(0, tg_session_set(tg, BY_ID(id), TLSGATE_A_RECORD_SIZE, 512, 2));
 	EXPECT_EQ(0, tg_session_rekey(tg, BY_ID(id)));
+	/* but a relay is of one namespace */
+	ASSERT_EQ(0, net_tcp_pair(AF_INET, plain));
+	EXPECT_EQ(-EXDEV, tg_relay_new(tg, BY_ID(id), plain[0], -1));
 	EXPECT_EQ(0, tg_session_del(tg, BY_ID(id), TLSGATE_CLOSE_RESET));
 }
 
@@ -859,6 +862,31 @@ TEST_F(reach, counters_are_for_who_may_list)
 	join(_metadata, begin(_metadata, self, reads_no_counters));
 	join(_metadata, begin(_metadata, self, is_root_without_counters));
 	join(_metadata, begin(_metadata, self, reads_its_own_counters));
+}
+
+CHILD(gives_its_counters_away)
+{
+	be_root_of_ones_own(_metadata);
+	ASSERT_EQ(0, send_fd(self->turn[1], tg_counters()));
+}
+
+static bool gives_nothing(void *arg)
+{
+	char c;
+
+	return pread(*(int *)arg, &c, 1, 0) < 0;
+}
+
+/* Neither does an open file hold the namespace, nor its end leave the file with memory that is gone. */
+TEST_F(reach, counters_end_with_their_namespace)
+{
+	pid_t child = begin(_metadata, self, gives_its_counters_away);
+	int fd = receive_fd(self->turn[0]);
+
+	ASSERT_LE(0, fd);
+	join(_metadata, child);
+	EXPECT_TRUE(net_until(gives_nothing, &fd));
+	close(fd);
 }
 
 /* ---- limits across user namespaces ------------------------------------------------------------------ */
