@@ -2,7 +2,9 @@
 /* Counts relays for users and for the owners of their user namespaces, and keeps their queues. */
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/mutex.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/user_namespace.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -12,8 +14,23 @@
 
 /* Relays by user: uid to xa_value, absent for none; changed under its xa_lock. */
 static DEFINE_XARRAY(tg_relay_users);
-/* Queues by user; only ever added to. */
-static DEFINE_XARRAY(tg_relay_queues);
+
+/**
+ * struct tg_queue - where the relays of a user, or of a container, have their works
+ * @key: in tg_queues, see tg_queue_key()
+ * @relays: those that have it
+ * @wq: the queue
+ * @free_work: frees it if it has no relay still
+ */
+struct tg_queue {
+	unsigned long key;
+	atomic_t relays;
+	struct workqueue_struct *wq;
+	struct work_struct free_work;
+};
+
+static DEFINE_XARRAY(tg_queues);
+static DEFINE_MUTEX(tg_queues_lock);	/* finding, making and freeing one; nothing inside */
 
 static unsigned long tg_relay_limit(void)
 {
@@ -86,33 +103,87 @@ void tg_relay_uncharge(struct tg_payer *payer)
 	put_user_ns(payer->ns);
 }
 
-struct workqueue_struct *tg_relay_queue(const struct tg_payer *payer)
+/* --- queues ---------------------------------------------------------------------- */
+
+/* By the user; in user namespaces by the first one's owner, or by itself if that is root. */
+static unsigned long tg_queue_key(const struct tg_payer *payer)
 {
-	struct workqueue_struct *queue, *other;
+	u64 key = __kuid_val(payer->uid);
 	const struct user_namespace *ns;
-	kuid_t uid = payer->uid;
 
 	for (ns = payer->ns; ns != &init_user_ns; ns = ns->parent)
-		uid = ns->owner;
-	queue = xa_load(&tg_relay_queues, __kuid_val(uid));
-	if (queue)
-		return queue;
-	queue = alloc_workqueue("tlsgate-%u", WQ_MEM_RECLAIM | WQ_PERCPU, 0, __kuid_val(uid));
-	if (!queue)
+		key = uid_eq(ns->owner, GLOBAL_ROOT_UID) ? BIT_ULL(32) | ns->ns.inum
+							 : __kuid_val(ns->owner);
+	return key;
+}
+
+static void tg_queue_free(struct tg_queue *q)
+{
+	xa_erase(&tg_queues, q->key);
+	destroy_workqueue(q->wq);
+	kfree(q);
+}
+
+static void tg_queue_free_work(struct work_struct *work)
+{
+	struct tg_queue *q = container_of(work, struct tg_queue, free_work);
+
+	mutex_lock(&tg_queues_lock);
+	if (!atomic_read(&q->relays))
+		tg_queue_free(q);
+	mutex_unlock(&tg_queues_lock);
+}
+
+static struct tg_queue *tg_queue_new(unsigned long key)
+{
+	struct tg_queue *q = kzalloc(sizeof(*q), GFP_KERNEL);
+
+	if (!q)
 		return NULL;
-	other = xa_cmpxchg(&tg_relay_queues, __kuid_val(uid), NULL, queue, GFP_KERNEL);
-	if (!other)
-		return queue;
-	destroy_workqueue(queue);
-	return xa_is_err(other) ? NULL : other;
+	q->key = key;
+	INIT_WORK(&q->free_work, tg_queue_free_work);
+	q->wq = alloc_workqueue("tlsgate-%lu", WQ_MEM_RECLAIM | WQ_PERCPU, 0, key);
+	if (q->wq && !xa_err(xa_store(&tg_queues, key, q, GFP_KERNEL)))
+		return q;
+	if (q->wq)
+		destroy_workqueue(q->wq);
+	kfree(q);
+	return NULL;
+}
+
+struct tg_queue *tg_queue_get(const struct tg_payer *payer)
+{
+	unsigned long key = tg_queue_key(payer);
+	struct tg_queue *q;
+
+	mutex_lock(&tg_queues_lock);
+	q = xa_load(&tg_queues, key) ?: tg_queue_new(key);
+	if (q)
+		atomic_inc(&q->relays);
+	mutex_unlock(&tg_queues_lock);
+	return q;
+}
+
+void tg_queue_put(struct tg_queue *q)
+{
+	/* Found again meanwhile, it stays. */
+	if (atomic_dec_and_test(&q->relays))
+		schedule_work(&q->free_work);
+}
+
+struct workqueue_struct *tg_queue_wq(const struct tg_queue *q)
+{
+	return q->wq;
 }
 
 void tg_limit_exit(void)
 {
-	struct workqueue_struct *queue;
-	unsigned long uid;
+	struct tg_queue *q;
+	unsigned long key;
 
-	xa_for_each(&tg_relay_queues, uid, queue)
-		destroy_workqueue(queue);
-	xa_destroy(&tg_relay_queues);
+	xa_for_each(&tg_queues, key, q) {
+		cancel_work_sync(&q->free_work);
+		tg_queue_free(q);
+	}
+	xa_destroy(&tg_queues);
 }

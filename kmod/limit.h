@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How many relays a user may have, and whose workers move them.  A relay counts for the user that made it and
- * for the owner of each user namespace which that user is in, up to the initial
- * one, on the whole machine: neither namespaces nor subordinate ids multiply
- * the limit.
+ * How many relays a user may have, and whose workers move them.  A relay counts
+ * for the user that made it and for the owner of each user namespace which that
+ * user is in, up to the initial one, on the whole machine: neither namespaces nor
+ * subordinate ids multiply the limit.
  */
 #ifndef TG_LIMIT_H
 #define TG_LIMIT_H
 
 #include <linux/uidgid.h>
 
+struct tg_queue;
 struct user_namespace;
 struct workqueue_struct;
 
@@ -38,15 +39,21 @@ bool tg_relay_charge(struct tg_payer *payer);
 /* The reverse, once.  Process context. */
 void tg_relay_uncharge(struct tg_payer *payer);
 
-/*
- * The queue for the works of a relay that is charged, or NULL: no memory.  A user
- * has one for himself, so that nobody waits for another's works; the owner of a
- * user namespace shares his with it.  It stays until the module goes, as few
- * users may install.  Process context.
+/**
+ * tg_queue_get() - the queue for the works of a relay that is charged
+ * @payer: whom it is charged to
+ *
+ * Each user has one, and each container that the machine's root has made, so
+ * that nobody waits for another's works.  Process context.
+ *
+ * Return: the queue, for tg_queue_put(), or NULL: no memory.
  */
-struct workqueue_struct *tg_relay_queue(const struct tg_payer *payer);
+struct tg_queue *tg_queue_get(const struct tg_payer *payer);
+/* None of its works is queued, nor running.  Any context. */
+void tg_queue_put(struct tg_queue *q);
+struct workqueue_struct *tg_queue_wq(const struct tg_queue *q);
 
-/* Destroys the queues: no relay is left. */
+/* No relay is left. */
 void tg_limit_exit(void);
 
 #endif /* TG_LIMIT_H */

@@ -31,7 +31,10 @@ static struct kmem_cache *tg_relays;
 
 static void tg_relay_free_rcu(struct rcu_head *rcu)
 {
-	kmem_cache_free(tg_relays, container_of(rcu, struct tg_relay, rcu));
+	struct tg_relay *r = container_of(rcu, struct tg_relay, rcu);
+
+	tg_queue_put(r->queue);
+	kmem_cache_free(tg_relays, r);
 }
 
 void tg_relay_free(struct tg_relay *r)
@@ -55,7 +58,7 @@ static void tg_relay_kick(struct tg_relay *r, struct work_struct *work)
 {
 	if (tg_relay_dead(r) || !refcount_inc_not_zero(&r->ref))
 		return;
-	if (!queue_work(r->queue, work))
+	if (!queue_work(tg_queue_wq(r->queue), work))
 		tg_relay_put(r);
 }
 
@@ -128,7 +131,7 @@ void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 static void tg_relay_arm(struct tg_relay *r, unsigned long delay)
 {
 	refcount_inc(&r->ref);
-	if (mod_delayed_work(r->queue, &r->clock_work, delay))
+	if (mod_delayed_work(tg_queue_wq(r->queue), &r->clock_work, delay))
 		tg_relay_put(r);
 	/* tg_relay_finish() may have looked for it just before. */
 	if (tg_relay_dead(r) && cancel_delayed_work(&r->clock_work))
@@ -268,6 +271,7 @@ static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain,
 void tg_relay_discard(struct tg_relay *r)
 {
 	tg_relay_uncharge(&r->payer);
+	tg_queue_put(r->queue);
 	kmem_cache_free(tg_relays, r);
 }
 
@@ -290,7 +294,7 @@ struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 
 	if (!r)
 		goto err_charge;
 	r->payer = payer;
-	r->queue = tg_relay_queue(&payer);
+	r->queue = tg_queue_get(&payer);
 	if (r->queue)
 		return r;
 	kmem_cache_free(tg_relays, r);
@@ -405,8 +409,8 @@ int __init tg_relay_init(void)
 
 void tg_relay_exit(void)
 {
-	tg_limit_exit();
 	/* Freed relays may still wait for their grace period. */
 	rcu_barrier();
+	tg_limit_exit();
 	kmem_cache_destroy(tg_relays);
 }

@@ -57,7 +57,7 @@ struct tg_relay {
 	const struct tg_family *family;
 	struct net *net;
 	struct tg_payer payer;
-	struct workqueue_struct *queue;
+	struct tg_queue *queue;
 	unsigned long idle_timeout;
 	unsigned long active;
 	struct work_struct open_work;
