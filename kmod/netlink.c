@@ -261,7 +261,8 @@ static int set_options(struct genl_info *info, struct tg_session *s)
 		if (err)
 			NL_SET_ERR_MSG_ATTR(info->extack, idle, "the session has no relay");
 	}
-	if (!err) {
+	/* A short time-out may have ended the session already. */
+	if (!err && !(idle && record_size < 0 && padding < 0)) {
 		err = tg_ulp_set(s, record_size, padding);
 		tell_unchanged(info, err);
 	}
