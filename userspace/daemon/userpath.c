@@ -306,6 +306,8 @@ static void log_finished(const struct conn *conn)
 	log_verbose("%s: finished: %llu bytes from the TLS side, %llu from the plain side",
 		    conn_client(conn, client), (unsigned long long)conn->tls_bytes,
 		    (unsigned long long)conn->plain_bytes);
+	if (tls_conn_past_limit(conn->tls))
+		log_verbose("%s: its TLS 1.2 key sealed more than AES-GCM's limit", client);
 }
 
 static void finish(struct conn *conn)

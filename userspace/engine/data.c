@@ -24,6 +24,13 @@ static int next_data(struct tls_conn *conn)
 	return conn->rx_closed ? TLS_ERR_CLOSED : 0;
 }
 
+/* What is a flood are those in a row, without data between them in either direction. */
+static void data_moved(struct tls_conn *conn)
+{
+	conn->post_handshake = 0;
+	conn->warnings = 0;
+}
+
 int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len)
 {
 	size_t want = *len;
@@ -41,11 +48,14 @@ int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len)
 	*len = want < conn->plain.len ? want : conn->plain.len;
 	memcpy(buf, conn->in.data + conn->plain.start, *len);
 	tls_engine_consume(conn, *len);
-	conn->post_handshake = 0;	/* it counts those without data between them */
+	data_moved(conn);
 	return 0;
 }
 
-/* May we seal?  Rekeys where the peer or the AEAD's limit wants it (RFC 9846 section 5.5). */
+/*
+ * May we seal?  Rekeys where the peer or the AEAD's limit wants it (RFC 9846 section 5.5).
+ * TLS 1.2 cannot, and goes on, as everybody's does: to end in mid-stream is worse.
+ */
 static int ready_to_send(struct tls_conn *conn)
 {
 	if (conn->error)
@@ -54,14 +64,23 @@ static int ready_to_send(struct tls_conn *conn)
 		return TLS_ERR_STATE;
 	if (!conn->key_update_owed && !tls_record_worn_out(&conn->tx))
 		return 0;
-	return conn->version == TLS_1_3 ? tls_send_key_update(conn, false) : TLS_ERR_STATE;
+	return conn->version == TLS_1_3 ? tls_send_key_update(conn, false) : 0;
+}
+
+bool tls_conn_past_limit(const struct tls_conn *conn)
+{
+	return conn->version == TLS_1_2 && tls_record_worn_out(&conn->tx);
 }
 
 int tls_conn_write(struct tls_conn *conn, const uint8_t *data, size_t len)
 {
 	int err = ready_to_send(conn);
 
-	return err ? err : tls_engine_seal(conn, TLS_RECORD_APPLICATION_DATA, data, len);
+	if (!err)
+		err = tls_engine_seal(conn, TLS_RECORD_APPLICATION_DATA, data, len);
+	if (!err)
+		data_moved(conn);
+	return err;
 }
 
 int tls_conn_rekey(struct tls_conn *conn, bool request_peer)

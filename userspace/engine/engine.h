@@ -444,6 +444,8 @@ int tls_conn_export_keying_material(struct tls_conn *conn, const char *label,
 int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len);
 /* Seals len bytes (> 0) into the output, in records that the peer takes. */
 int tls_conn_write(struct tls_conn *conn, const uint8_t *data, size_t len);
+/* A TLS 1.2 key sealed more than AES-GCM's limit; TLS 1.3 changes keys before. */
+bool tls_conn_past_limit(const struct tls_conn *conn);
 /* Puts close_notify into the output; no write after it. */
 int tls_conn_close(struct tls_conn *conn);
 /*

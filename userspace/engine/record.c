@@ -38,6 +38,7 @@ int tls_record_set_keys(struct tls_record_dir *dir, const struct tls_suite *suit
 	dir->suite = suite;
 	dir->version = suite->version;
 	dir->keys = *keys;
+	dir->blocks = 0;
 	return 0;
 }
 
@@ -48,8 +49,12 @@ void tls_record_get_keys(const struct tls_record_dir *dir, struct tls_direction_
 
 bool tls_record_worn_out(const struct tls_record_dir *dir)
 {
-	return dir->suite && dir->suite->aead != TLS_AEAD_CHACHA20_POLY1305 &&
-	       dir->keys.seq >= TLS_RECORD_LIMIT;
+	if (!dir->suite)
+		return false;
+	/* Kept back: a full-size record with type and tag, a KeyUpdate and an alert. */
+	return dir->keys.seq >= UINT64_MAX - 2 ||
+	       (dir->suite->aead != TLS_AEAD_CHACHA20_POLY1305 &&
+		dir->blocks + TLS_RECORD_BLOCKS + 2 + 2 * 2 > TLS_RECORD_BLOCKS_MAX);
 }
 
 static size_t explicit_len(const struct tls_record_dir *dir)
@@ -118,6 +123,7 @@ static void make_nonce(const struct tls_record_dir *dir, const uint8_t *explicit
 }
 
 #define AD_MAX	13
+#define BLOCK_LEN	16
 
 /* Associated data: the header as sent in TLS 1.3; RFC 5246 section 6.2.3.3 before. */
 static struct tls_slice make_ad(const struct tls_record_dir *dir, const uint8_t *header,
@@ -217,9 +223,11 @@ static int seal_protected(struct tls_record_dir *dir, uint8_t type, const uint8_
 		data = text;
 	}
 	err = tls_aead_seal(dir->aead, nonce, make_ad(dir, to, len, ad), data, len + inner, text);
-	if (!err)
-		dir->keys.seq++;
-	return err;
+	if (err)
+		return err;
+	dir->keys.seq++;
+	dir->blocks += (len + inner + BLOCK_LEN - 1) / BLOCK_LEN + 1;
+	return 0;
 }
 
 static size_t sealed_len(const struct tls_record_dir *dir, size_t len)

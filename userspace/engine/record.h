@@ -28,6 +28,7 @@ struct tls_record_dir {
 	uint16_t version;
 	/* Sending: most plaintext bytes in a protected record; 0: TLS_MAX_PLAINTEXT (RFC 8449). */
 	uint16_t limit;
+	uint64_t blocks;			/* sealed under keys: of text, and one for each tag */
 };
 
 struct tls_record_header {
@@ -46,8 +47,16 @@ TLS_MUST_CHECK int tls_record_set_keys(struct tls_record_dir *dir, const struct 
 /* What set_keys() was given, with the sequence number of the next record. The caller wipes it. */
 void tls_record_get_keys(const struct tls_record_dir *dir, struct tls_direction_keys *keys);
 
-#define TLS_RECORD_LIMIT	(1u << 24)
-/* So many records under these AES keys that they must be replaced now (RFC 9846 section 5.5). */
+/*
+ * What wears a key are its blocks, of 16 bytes: RFC 9846 section 5.5 gives AES-GCM
+ * 2^24.5 records of full size, which have 1024 of them.
+ */
+#define TLS_RECORD_BLOCKS	1024
+#define TLS_RECORD_BLOCKS_MAX	(UINT64_C(23726566) * TLS_RECORD_BLOCKS)
+/*
+ * The keys must be replaced before the next record: it might pass AES-GCM's limit, or have
+ * the last but one sequence number.
+ */
 bool tls_record_worn_out(const struct tls_record_dir *dir);
 
 /*

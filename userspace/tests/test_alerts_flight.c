@@ -551,6 +551,63 @@ static void early_data(size_t count, bool fine)
 	pair_free(&pair);
 }
 
+/* Past AES-GCM's limit TLS 1.3 takes new keys and TLS 1.2 goes on: neither ends for that. */
+static void worn_out(uint16_t version)
+{
+	struct pair_options options = { .min = version, .max = version };
+	struct pair pair;
+	bool ok;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	pair.client.conn->tx.blocks = TLS_RECORD_BLOCKS_MAX;
+	ok = pair_transfer(&pair, &pair.client, &pair.server, 40000);
+	tap_ok(ok && tls_conn_past_limit(pair.client.conn) == (version == TLS_1_2) &&
+	       (pair.client.conn->tx.blocks < TLS_RECORD_BLOCKS_MAX) == (version == TLS_1_3),
+	       "%s at the limit of a key", version == TLS_1_2 ? "TLS 1.2" : "TLS 1.3");
+	pair_free(&pair);
+}
+
+/* A download whose reader asks for new keys now and then, and sends nothing else. */
+static void key_updates_in_a_download(void)
+{
+	struct pair_options options = { .min = TLS_1_3, .max = TLS_1_3 };
+	struct pair pair;
+	uint8_t byte;
+	bool ok = true;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	for (int i = 0; i < 100 && ok; i++) {
+		size_t len = 1;
+
+		ok = pair_transfer(&pair, &pair.server, &pair.client, 300) &&
+		     !tls_conn_rekey(pair.client.conn, true);
+		pair_move(&pair, &pair.client, &pair.server);
+		ok = ok && tls_conn_read(pair.server.conn, &byte, &len) == TLS_ERR_AGAIN;
+	}
+	tap_ok(ok, "100 KeyUpdates in a download");
+	pair_free(&pair);
+}
+
+/* Nor are warnings counted for life. */
+static void warnings_among_data(void)
+{
+	static const uint8_t warning[] = { TLS_LEVEL_WARNING, TLS_ALERT_USER_CANCELED };
+	struct pair_options options = { .min = TLS_1_3, .max = TLS_1_3 };
+	struct pair pair;
+	bool ok = true;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	for (int i = 0; i < 20 && ok; i++)
+		ok = !tls_engine_seal(pair.client.conn, TLS_RECORD_ALERT, warning,
+				      sizeof(warning)) &&
+		     pair_transfer(&pair, &pair.client, &pair.server, 300);
+	tap_ok(ok, "20 warnings among data");
+	pair_free(&pair);
+}
+
 static void key_update_flood(void)
 {
 	const struct pair_options options = { 0 };
@@ -627,6 +684,10 @@ int main(void)
 	early_data(16, true);
 	early_data(17, false);
 	key_update_flood();
+	key_updates_in_a_download();
+	warnings_among_data();
+	worn_out(TLS_1_2);
+	worn_out(TLS_1_3);
 	after_the_end();
 	given_up(TLS_1_2, false);
 	given_up(TLS_1_3, false);

@@ -346,12 +346,20 @@ static void test_sequence(void)
 	tap_ok(keys.seq == UINT64_MAX && !memcmp(keys.key, p.keys.key, 16) &&
 	       !memcmp(keys.iv, p.keys.iv, 12), "export gives keys and the next number");
 	pair_free(&p);
-	pair_new(&p, 0x1301, TLS_RECORD_LIMIT - 1);
-	tap_ok(!tls_record_worn_out(&p.out), "2^24 - 1 records are within AES-GCM's limit");
-	tap_ok(!seal_open(&p, 23, "x", 1, &record) && tls_record_worn_out(&p.out), "2^24 are not");
+	pair_new(&p, 0x1301, 1 << 25);
+	tap_ok(!tls_record_worn_out(&p.out), "many small records are within AES-GCM's limit");
+	/* A byte and its type are one block, the tag another. */
+	tap_ok(!seal_open(&p, 23, "x", 1, &record) && p.out.blocks == 2, "blocks are counted");
+	p.out.blocks = TLS_RECORD_BLOCKS_MAX - TLS_RECORD_BLOCKS - 6;
+	tap_ok(!tls_record_worn_out(&p.out), "one more record of full size fits");
+	p.out.blocks++;
+	tap_ok(tls_record_worn_out(&p.out), "then none is sure to");
 	pair_free(&p);
 	pair_new(&p, 0x1303, UINT64_MAX / 2);
+	p.out.blocks = TLS_RECORD_BLOCKS_MAX;
 	tap_ok(!tls_record_worn_out(&p.out), "ChaCha20 has no such limit");
+	p.out.keys.seq = UINT64_MAX - 2;
+	tap_ok(tls_record_worn_out(&p.out), "but the sequence number's end");
 	pair_free(&p);
 }
 
