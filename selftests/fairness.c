@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -290,9 +291,6 @@ static const char *victim(int plain_family)
 	shutdown(p.peer.fd, SHUT_WR);
 	if (recv(plain, say, 1, 0))
 		return "the backend saw no end in order";
-	/* The kernel lets go of both sockets. */
-	if (!(net_poll(plain, 0, NET_DEADLINE) & POLLHUP))
-		return "the relay's plain socket is not closed";
 	return NULL;
 }
 
@@ -341,9 +339,27 @@ FIXTURE_TEARDOWN(fair)
 	close(self->told[1]);
 }
 
+static long module_refs(void)
+{
+	FILE *f = fopen("/sys/module/tlsgate/refcnt", "r");
+	long n = -1;
+
+	if (f && fscanf(f, "%ld", &n) != 1)
+		n = -1;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static bool let_go(void *arg)
+{
+	return module_refs() <= *(long *)arg;
+}
+
 static const char *victim_in_child(int plain_family)
 {
 	static char say[200];
+	long before = module_refs();
 	int told[2];
 	pid_t child;
 	ssize_t n;
@@ -365,7 +381,9 @@ static const char *victim_in_child(int plain_family)
 		return "it got stuck for good";
 	if (n <= 0)
 		return "it got stuck";
-	return *say ? say : NULL;
+	if (*say)
+		return say;
+	return net_until(let_go, &before) ? NULL : "its sockets are not closed";
 }
 
 TEST_F_TIMEOUT(fair, relays_of_another_user_go_on, 240)
