@@ -7,6 +7,14 @@
  * choice does not depend on what else is loaded or instantiated later, by
  * AF_ALG for example.  Only synchronous drivers are chosen (no CRYPTO_ALG_ASYNC):
  * they complete before they return and never answer -EINPROGRESS.
+ *
+ * What is read may be read twice when opening, for the tag and for the text, so it is
+ * memory that nobody else writes: the place where the text is to be (rx.c).  Sealing
+ * reads the text once and authenticates what it has written itself, so its source may be
+ * pages that others write; what they write meanwhile is sealed, or not.  That holds for
+ * the drivers of x86 and arm64, which hash what is in registers or in their destination,
+ * and for gcm_base() and rfc7539(), which hash their destination.  The destination is always
+ * memory from tg_frags_reserve().
  */
 #ifndef TG_CIPHER_H
 #define TG_CIPHER_H

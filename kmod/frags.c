@@ -193,7 +193,7 @@ static void tg_frags_watch(struct tg_session *s)
 		refcount_dec(&s->ref);
 }
 
-/* Single pages for small records, since an idle session is to cost little until it is found idle. */
+/* Single pages for small records: what is left of a page is idle until it is given back. */
 static bool tg_frags_refill(struct page_frag *pf, u32 len, gfp_t gfp)
 {
 	struct page *page;
