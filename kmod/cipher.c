@@ -306,11 +306,11 @@ static void tg_nonce(struct tg_session *s, const struct tg_dir *d, const u8 *exp
 }
 
 int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,
-		    u32 aad_len, u32 len, bool seal)
+		    u32 aad_len, u32 len, bool seal, gfp_t gfp)
 {
 	struct aead_request *req = d->req;
 	struct scatterlist *src = s->sg_src_last ? s->sg_src : s->sg_dst;
-	u32 flags = s->atomic ? 0 : CRYPTO_TFM_REQ_MAY_SLEEP;
+	u32 flags = gfpflags_allow_blocking(gfp) ? CRYPTO_TFM_REQ_MAY_SLEEP : 0;
 	u64 seq = d->seq;
 	int err;
 

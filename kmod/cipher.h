@@ -158,6 +158,7 @@ bool tg_dir_atomic(const struct tg_dir *d);
  * @aad_len: bytes of additional data
  * @len: bytes to seal, or to open including the tag
  * @seal: which of the two
+ * @gfp: whether it may sleep; if not, tg_dir_atomic() said yes
  *
  * The sequence number moves on whatever comes of it, so that no nonce is used
  * twice even if the crypto layer fails half way.
@@ -166,6 +167,6 @@ bool tg_dir_atomic(const struct tg_dir *d);
  * crypto layer.
  */
 int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,
-		    u32 aad_len, u32 len, bool seal);
+		    u32 aad_len, u32 len, bool seal, gfp_t gfp);
 
 #endif /* TG_CIPHER_H */

@@ -2,8 +2,12 @@
 /*
  * The map of the data path.  Unless said otherwise everything here is called
  * in process context with lock_sock() of the TLS socket held.  direct.c calls
- * tg_rx_next(), tg_rx_settle(), tg_tx_begin(), tg_tx_seal() and tg_tx_push() in
- * a softirq, with the spinlock of a socket that nobody owns and tg_session.atomic set.
+ * tg_rx_next(), tg_rx_update_ready(), tg_rx_settle(), tg_tx_ready(), tg_tx_begin(),
+ * tg_tx_seal() and tg_tx_push() in a softirq, with the spinlock of a socket that
+ * nobody owns.  Those that may sleep elsewhere have a @gfp: where it does not allow
+ * blocking nothing sleeps, and what needs more is left to the works (-EAGAIN).
+ * tg_session_fail() is called there only where no alert can follow: by tg_tx_seal(),
+ * which has closed the sending half, and by tg_tx_push() for a connection that is gone.
  */
 #ifndef TG_DATAPATH_H
 #define TG_DATAPATH_H
@@ -38,7 +42,7 @@ bool tg_tx_room(const struct sock *sk, const struct tg_session *s);
  * 0: another data record may be sealed; -EAGAIN: no room; -ENOMEM; else why not,
  * ever.  A KeyUpdate that is owed or due goes before it.
  */
-int tg_tx_ready(struct sock *sk, struct tg_session *s);
+int tg_tx_ready(struct sock *sk, struct tg_session *s, gfp_t gfp);
 
 /**
  * struct tg_tx_record - a record at the end of tg_tx.pending, not yet sealed
@@ -62,9 +66,10 @@ struct tg_tx_record {
  * -errno: none is there.
  */
 int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, unsigned int nents,
-		struct tg_tx_record *r);
+		struct tg_tx_record *r, gfp_t gfp);
 /* Seals it, with the same @nents.  On error the session has failed. */
-int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, unsigned int nents);
+int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, unsigned int nents,
+	       gfp_t gfp);
 /* Drops a record that will not be sealed. */
 void tg_tx_abandon(struct tg_session *s, const struct tg_tx_record *r);
 
@@ -97,9 +102,9 @@ ssize_t tg_rx_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_i
 /*
  * Opens records until one with data is added to tg_rx.plain.  1: there is
  * data; 0: close_notify; -EAGAIN: no whole record yet; else the session failed.
- * Where nothing may sleep it is -EAGAIN for all but data; call again elsewhere.
+ * Where @gfp does not allow to sleep it is -EAGAIN for all but data; call again elsewhere.
  */
-int tg_rx_next(struct sock *sk, struct tg_session *s);
+int tg_rx_next(struct sock *sk, struct tg_session *s, gfp_t gfp);
 /* Application data in rx.plain: what is held behind it may be anything, and is never given away. */
 u32 tg_rx_data_len(const struct tg_rx *rx);
 /* Drops what is held: the session has failed, and nobody will deal with it. */
@@ -130,7 +135,7 @@ static inline void tg_rx_row_ends(struct tg_session *s)
  */
 int tg_key_update_send(struct sock *sk, struct tg_session *s);
 /* The same if one is owed; what cannot go now is tried again when it can. */
-int tg_key_update_answer(struct sock *sk, struct tg_session *s);
+int tg_key_update_answer(struct sock *sk, struct tg_session *s, gfp_t gfp);
 /* Takes the peer's, @request being its only byte.  NONE, or why it is refused. */
 enum tlsgate_reason tg_key_update_receive(struct sock *sk, struct tg_session *s, u8 request);
 

@@ -20,6 +20,8 @@
 #define TG_DIRECT_MAX		TG_PLAINTEXT_MAX
 /* Either a request or its answer is: where both directions have longer ones, both stream. */
 #define TG_DIRECT_SHORT		4096U
+/* Tells all that is called here that nothing may sleep. */
+#define TG_DIRECT_GFP		(GFP_ATOMIC | __GFP_NOWARN)
 
 /*
  * The other direction moved last, as requests and answers do, or nothing did for
@@ -37,19 +39,17 @@ static bool tg_direct_alone(const struct tg_relay *r, const struct sock *from, b
 }
 
 /* From here on @to takes data without sleeping. */
-static gfp_t tg_direct_begin(struct tg_session *s, struct sock *to)
+static gfp_t tg_direct_begin(struct sock *to)
 {
 	gfp_t before = to->sk_allocation;
 
-	s->atomic = true;
-	to->sk_allocation = GFP_ATOMIC | __GFP_NOWARN;
+	to->sk_allocation = TG_DIRECT_GFP;
 	return before;
 }
 
-static void tg_direct_end(struct tg_session *s, struct sock *to, gfp_t before)
+static void tg_direct_end(struct sock *to, gfp_t before)
 {
 	to->sk_allocation = before;
-	s->atomic = false;
 }
 
 static void tg_direct_moved(struct tg_relay *r, bool seal, u32 len)
@@ -106,12 +106,13 @@ static bool tg_direct_open_locked(struct tg_relay *r, struct sock *sk, struct so
 
 	if (sock_owned_by_user(plain) || !tg_direct_can_open(r, sk, plain))
 		return false;
-	before = tg_direct_begin(s, plain);
-	while (tg_frags_room(&s->rx.plain) >= TG_RECORD_FRAGS && tg_rx_next(sk, s) > 0)
+	before = tg_direct_begin(plain);
+	while (tg_frags_room(&s->rx.plain) >= TG_RECORD_FRAGS &&
+	       tg_rx_next(sk, s, TG_DIRECT_GFP) > 0)
 		;
 	tg_direct_deliver(r, plain);
 	tg_rx_settle(sk, s);
-	tg_direct_end(s, plain, before);
+	tg_direct_end(plain, before);
 	return !tg_rx_update_ready(sk, s);
 }
 
@@ -152,13 +153,13 @@ static int tg_direct_seal_queue(struct tg_session *s, struct sock *sk, struct so
 
 	for (off = 0; off < all; off += len) {
 		len = min_t(u32, all - off, s->tx.record_size);
-		if (tg_tx_ready(sk, s) ||
-		    tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, 0, &rec))
+		if (tg_tx_ready(sk, s, TG_DIRECT_GFP) ||
+		    tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, 0, &rec, TG_DIRECT_GFP))
 			break;
 		/* Sealed in its place, it needs no memory besides. */
 		tg_queue_fill(plain, off, &s->tx.pending,
 			      rec.start + TG_HEADER_LEN + s->cipher->explicit_len, len);
-		err = tg_tx_seal(sk, s, &rec, 0);
+		err = tg_tx_seal(sk, s, &rec, 0, TG_DIRECT_GFP);
 		if (err)
 			return err;
 	}
@@ -175,14 +176,14 @@ static bool tg_direct_seal_locked(struct tg_relay *r, struct sock *sk, struct so
 
 	if (sock_owned_by_user(sk) || !tg_direct_can_seal(r, sk, plain))
 		return false;
-	before = tg_direct_begin(s, sk);
+	before = tg_direct_begin(sk);
 	sealed = tg_direct_seal_queue(s, sk, plain);
 	if (sealed > 0) {
 		tg_direct_moved(r, true, sealed);
 		tcp_read_done(plain, sealed);
 	}
 	done = sealed >= 0 && !tg_tx_push(sk, s, 0) && !tg_queue_len(plain);
-	tg_direct_end(s, sk, before);
+	tg_direct_end(sk, before);
 	return done;
 }
 

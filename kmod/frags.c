@@ -214,10 +214,10 @@ static bool tg_frags_refill(struct page_frag *pf, u32 len, gfp_t gfp)
 }
 
 /* Memory for some of @len bytes, at the fragment's offset, which the user moves on; or NULL. */
-static struct page_frag *tg_frags_memory(struct sock *sk, struct tg_session *s, u32 len)
+static struct page_frag *tg_frags_memory(struct sock *sk, struct tg_session *s, u32 len,
+					 gfp_t gfp)
 {
 	struct page_frag *pf = &sk->sk_frag;
-	gfp_t gfp = s->atomic ? GFP_ATOMIC | __GFP_NOWARN : sk->sk_allocation;
 
 	if (pf->page && pf->offset + TG_FRAGS_LEAST <= pf->size)
 		return pf;
@@ -280,7 +280,7 @@ static int tg_frags_add(struct tg_frags *f, struct page_frag *pf, u32 len)
 }
 
 int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, u32 head, u32 len,
-		     const struct scatterlist *from, unsigned int nents)
+		     const struct scatterlist *from, unsigned int nents, gfp_t gfp)
 {
 	u32 before = f->bytes, step, place = tg_frags_place(s, from, nents, &step), part;
 	struct page_frag *pf;
@@ -292,7 +292,7 @@ int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, 
 		f->head = 0;
 	}
 	do {
-		pf = tg_frags_memory(sk, s, len);
+		pf = tg_frags_memory(sk, s, len, gfp);
 		if (!pf)
 			return -ENOMEM;
 		pf->offset += (place - pf->offset - head) % step;
@@ -302,7 +302,7 @@ int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, 
 		err = tg_frags_add(f, pf, part);
 		len -= part;
 		if (!err && len) {
-			pf = tg_frags_memory(sk, s, len);
+			pf = tg_frags_memory(sk, s, len, gfp);
 			err = pf ? 0 : -ENOMEM;
 		}
 	}

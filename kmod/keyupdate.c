@@ -38,14 +38,14 @@ int tg_key_update_send(struct sock *sk, struct tg_session *s)
 	return 0;
 }
 
-int tg_key_update_answer(struct sock *sk, struct tg_session *s)
+int tg_key_update_answer(struct sock *sk, struct tg_session *s, gfp_t gfp)
 {
 	int err;
 
 	if (!s->tx.key_update_owed || s->tx.closed)
 		return 0;
 	/* May sleep. */
-	if (s->atomic)
+	if (!gfpflags_allow_blocking(gfp))
 		return -EAGAIN;
 	err = tg_key_update_send(sk, s);
 	if (err == -EAGAIN)
@@ -73,7 +73,7 @@ enum tlsgate_reason tg_key_update_receive(struct sock *sk, struct tg_session *s,
 	 */
 	if (request == TG_UPDATE_REQUESTED && !s->tx.closed && !s->tx.key_update_queued) {
 		s->tx.key_update_owed = true;
-		if (!tg_key_update_answer(sk, s))
+		if (!tg_key_update_answer(sk, s, GFP_KERNEL))
 			tg_tx_push(sk, s, 0);
 	}
 	return s->error ? s->reason : TLSGATE_REASON_NONE;

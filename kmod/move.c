@@ -41,7 +41,7 @@ static int tg_relay_open_batch(struct tg_relay *r)
 
 	lock_sock(sk);
 	do {
-		ret = tg_rx_next(sk, s);
+		ret = tg_rx_next(sk, s, GFP_KERNEL);
 	} while (ret > 0 && s->rx.plain.bytes < TG_RELAY_BATCH &&
 		 tg_frags_room(&s->rx.plain) >= TG_RECORD_FRAGS && tg_session_charge(sk, s));
 	/* What came before an end or an error is delivered first. */
@@ -184,7 +184,7 @@ static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock 
 
 	if (!len)
 		return 0;
-	err = tg_tx_ready(sk, s);
+	err = tg_tx_ready(sk, s, GFP_KERNEL);
 	if (err)
 		return err;
 	/* Room for the inner type and padding behind the data. */
@@ -193,10 +193,10 @@ static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock 
 		return 0;
 	if (len == s->tx.record_size)
 		len -= tg_relay_cut(&s->sg_src[nents], s->cipher->block_len);
-	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, nents, &rec);
+	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, nents, &rec, GFP_KERNEL);
 	if (err)
 		return err;
-	return tg_tx_seal(sk, s, &rec, nents) ?: len;
+	return tg_tx_seal(sk, s, &rec, nents, GFP_KERNEL) ?: len;
 }
 
 /* TLS socket locked.  The same from a UNIX socket, whose buffers cannot be looked into. */
@@ -214,11 +214,11 @@ static int tg_relay_seal_unix(const struct tg_relay *r, struct sock *sk)
 
 	if (avail <= 0)
 		return 0;
-	ret = tg_tx_ready(sk, s);
+	ret = tg_tx_ready(sk, s, GFP_KERNEL);
 	if (ret)
 		return ret;
 	len = min_t(long, avail, s->tx.record_size);
-	ret = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, 0, &rec);
+	ret = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, 0, &rec, GFP_KERNEL);
 	if (ret)
 		return ret;
 	for (left = len; left; left -= bv[n++].bv_len) {
@@ -238,7 +238,7 @@ static int tg_relay_seal_unix(const struct tg_relay *r, struct sock *sk)
 		tg_tx_abandon(s, &rec);
 		return -EIO;
 	}
-	ret = tg_tx_seal(sk, s, &rec, 0);
+	ret = tg_tx_seal(sk, s, &rec, 0, GFP_KERNEL);
 	return ret ?: len;
 }
 

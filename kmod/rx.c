@@ -42,9 +42,10 @@ struct tg_rx_record {
 #define TG_RX_TAKEN_MAX		32
 
 /* Where nothing may sleep a failure is left to be found again where it can be acted upon. */
-static int tg_rx_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason reason)
+static int tg_rx_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason reason,
+		      gfp_t gfp)
 {
-	return s->atomic ? -EAGAIN : tg_session_fail(sk, s, reason);
+	return gfpflags_allow_blocking(gfp) ? tg_session_fail(sk, s, reason) : -EAGAIN;
 }
 
 /* In a row, that no honest peer sends. */
@@ -165,7 +166,7 @@ static bool tg_rx_pressed(const struct sock *sk)
 }
 
 /* Finds the next record.  0, -EAGAIN: not all there, -ENOMEM, or the session failed. */
-static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_record *r)
+static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_record *r, gfp_t gfp)
 {
 	struct tg_rx *rx = &s->rx;
 	u8 header[TG_HEADER_LEN];
@@ -182,7 +183,7 @@ static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_reco
 		return -EAGAIN;
 	reason = tg_record_parse(s->cipher, header, &r->header);
 	if (reason)
-		return tg_rx_fail(sk, s, reason);
+		return tg_rx_fail(sk, s, reason, gfp);
 	full = TG_HEADER_LEN + r->header.len;
 
 	r->stashed = tg_rx_stashed(rx);
@@ -191,7 +192,7 @@ static int tg_rx_locate(struct sock *sk, struct tg_session *s, struct tg_rx_reco
 			return 0;
 		tg_rx_settle(sk, s);
 		/* More than the queue will hold is put together outside it. */
-		if (s->atomic || !tg_rx_pressed(sk))
+		if (!gfpflags_allow_blocking(gfp) || !tg_rx_pressed(sk))
 			return -EAGAIN;
 		r->stashed = true;
 		tg_stat_inc(sock_net(sk), TG_STAT_RX_STASHED);
@@ -223,7 +224,8 @@ static void tg_rx_copy_in(struct sock *sk, struct tg_session *s, const struct tg
 }
 
 /* Opens a located record to the end of rx.plain and drops it from where it was. */
-static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_record *r)
+static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_record *r,
+		      gfp_t gfp)
 {
 	const struct tg_cipher *c = s->cipher;
 	struct tg_frags *f = &s->rx.plain;
@@ -236,8 +238,8 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 	int err;
 
 	if (d->seq == U64_MAX)
-		return tg_rx_fail(sk, s, TLSGATE_REASON_SEQ_EXHAUSTED);
-	err = tg_frags_reserve(sk, s, f, 0, body, NULL, 0);
+		return tg_rx_fail(sk, s, TLSGATE_REASON_SEQ_EXHAUSTED, gfp);
+	err = tg_frags_reserve(sk, s, f, 0, body, NULL, 0, gfp);
 	if (err)
 		return err;
 
@@ -249,13 +251,13 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 	s->sg_dst_last = tg_frags_sg(f, start, body, s->sg_dst + 1);
 	s->sg_src_last = 0;
 
-	err = tg_cipher_crypt(s, d, explicit, aad_len, body, false);
+	err = tg_cipher_crypt(s, d, explicit, aad_len, body, false, gfp);
 	if (err) {
 		tg_frags_trim(f, start);
 		/* Opening twice under one nonce gives nothing away, unlike sealing. */
-		if (err == -ENOMEM || s->atomic) {
+		if (err == -ENOMEM || !gfpflags_allow_blocking(gfp)) {
 			d->seq--;
-			return s->atomic ? -EAGAIN : err;
+			return gfpflags_allow_blocking(gfp) ? err : -EAGAIN;
 		}
 		if (err == -EBADMSG)
 			tg_event_auth_failed(s);
@@ -469,21 +471,21 @@ static int tg_rx_drained(struct sock *sk, struct tg_session *s)
 }
 
 /* Opens the next record, to be held.  0, -EAGAIN, -ENOMEM, or the session failed. */
-static int tg_rx_fetch(struct sock *sk, struct tg_session *s)
+static int tg_rx_fetch(struct sock *sk, struct tg_session *s, gfp_t gfp)
 {
 	struct tg_rx_record r = { };
 	u32 start = s->rx.plain.bytes;
 	int err;
 
-	err = tg_rx_locate(sk, s, &r);
+	err = tg_rx_locate(sk, s, &r, gfp);
 	if (!err)
-		err = tg_rx_open(sk, s, &r);
+		err = tg_rx_open(sk, s, &r, gfp);
 	if (!err)
 		tg_rx_hold(s, r.header.type, start);
 	return err;
 }
 
-int tg_rx_next(struct sock *sk, struct tg_session *s)
+int tg_rx_next(struct sock *sk, struct tg_session *s, gfp_t gfp)
 {
 	enum tlsgate_reason reason;
 	u32 start;
@@ -496,13 +498,13 @@ int tg_rx_next(struct sock *sk, struct tg_session *s)
 			return 0;
 		}
 		if (!s->rx.held) {
-			err = tg_rx_fetch(sk, s);
-			if (err == -EAGAIN && !s->atomic)
+			err = tg_rx_fetch(sk, s, gfp);
+			if (err == -EAGAIN && gfpflags_allow_blocking(gfp))
 				return tg_rx_drained(sk, s);
 			if (err)
 				return err;
 		}
-		if (s->atomic && !tg_rx_is_data(&s->rx))
+		if (!gfpflags_allow_blocking(gfp) && !tg_rx_is_data(&s->rx))
 			return -EAGAIN;
 		start = s->rx.plain.bytes - s->rx.held_len;
 		reason = tg_rx_dispatch(sk, s);
@@ -541,7 +543,7 @@ bool tg_rx_update_ready(struct sock *sk, struct tg_session *s)
 u32 tg_rx_readable(struct sock *sk, struct tg_session *s)
 {
 	if (!tg_rx_data_len(&s->rx))
-		tg_rx_next(sk, s);
+		tg_rx_next(sk, s, GFP_KERNEL);
 	tg_rx_settle(sk, s);
 	tg_rx_update_ready(sk, s);
 	return tg_rx_data_len(&s->rx);
@@ -576,7 +578,7 @@ static int tg_rx_more(struct sock *sk, struct tg_session *s, u32 skip)
 	/* A peek sees no further than opened data may be kept. */
 	if (skip && (tg_frags_room(&s->rx.plain) < TG_RECORD_FRAGS || !tg_session_charge(sk, s)))
 		return 0;
-	return tg_rx_next(sk, s);
+	return tg_rx_next(sk, s, GFP_KERNEL);
 }
 
 /* Sleeps until there may be a record.  0: look again, or -errno. */

@@ -213,7 +213,6 @@ struct tg_rx {
  * @sg_dst_last: the same of @sg_dst
  * @aad: additional data of the record at hand
  * @nonce: nonce of the record at hand
- * @atomic: whoever has the lock now may not sleep
  * @relay: joined with a plain socket; NULL if not.  Callbacks read it as well
  * @push_work: gives @tx.pending to TCP when it has room again
  * @page_work: gives back the page that records were in; armed while the socket has one
@@ -249,7 +248,6 @@ struct tg_session {
 	u8 sg_dst_last;
 	u8 aad[TG_AAD_MAX];
 	u8 nonce[TG_NONCE_LEN];
-	bool atomic;
 
 	struct tg_relay *relay;
 	struct delayed_work push_work;
@@ -476,13 +474,14 @@ void tg_frags_move(struct tg_frags *to, struct tg_frags *from);
  * @len: bytes, @head included
  * @from: where the AEAD reads from
  * @nents: entries of @from; 0: it works in place
+ * @gfp: how to allocate
  *
  * The memory is not initialised.
  *
  * Return: 0, %-ENOMEM, or %-ENOBUFS if the queue has no room; then nothing changed.
  */
 int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, u32 head, u32 len,
-		     const struct scatterlist *from, unsigned int nents);
+		     const struct scatterlist *from, unsigned int nents, gfp_t gfp);
 void tg_frags_page_work(struct work_struct *work);		/* takes the socket's spinlock */
 
 #endif /* TG_SESSION_H */

@@ -50,7 +50,7 @@ static void tg_tx_write_tail(struct tg_session *s, const struct tg_tx_record *r,
 }
 
 int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, unsigned int nents,
-		struct tg_tx_record *r)
+		struct tg_tx_record *r, gfp_t gfp)
 {
 	const struct tg_cipher *c = s->cipher;
 	u8 header[TG_HEADER_LEN + sizeof(__be64)];
@@ -64,7 +64,7 @@ int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, unsigne
 	r->data = type == TG_APPLICATION_DATA;
 	body = c->explicit_len + len + r->tail + TG_TAG_LEN;
 	err = tg_frags_reserve(sk, s, &s->tx.pending, TG_HEADER_LEN + c->explicit_len,
-			       TG_HEADER_LEN + body, s->sg_src + 1, nents);
+			       TG_HEADER_LEN + body, s->sg_src + 1, nents, gfp);
 	if (err)
 		return err;
 
@@ -81,7 +81,8 @@ void tg_tx_abandon(struct tg_session *s, const struct tg_tx_record *r)
 	tg_frags_trim(&s->tx.pending, r->start);
 }
 
-int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, unsigned int nents)
+int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, unsigned int nents,
+	       gfp_t gfp)
 {
 	struct tg_frags *f = &s->tx.pending;
 	struct tg_dir *d = &s->tx.dir;
@@ -109,7 +110,7 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 		s->sg_src_last = 0;
 	}
 
-	err = tg_cipher_crypt(s, d, explicit, aad_len, r->len + r->tail, true);
+	err = tg_cipher_crypt(s, d, explicit, aad_len, r->len + r->tail, true, gfp);
 	if (err) {
 		tg_frags_trim(f, r->start);
 		s->tx.closed = true;
@@ -216,7 +217,7 @@ void tg_tx_push_work(struct work_struct *work)
 		/* In a call of its holder's, which may push itself, or stay for long. */
 		tg_tx_push_later(s, TG_TX_RETRY);
 	} else if (sk) {
-		if (tg_session_from_sk(sk) == s && !tg_key_update_answer(sk, s) &&
+		if (tg_session_from_sk(sk) == s && !tg_key_update_answer(sk, s, GFP_KERNEL) &&
 		    !tg_frags_empty(&s->tx.pending) && !tg_tx_push(sk, s, 0))
 			sk->sk_write_space(sk);
 		release_sock(sk);
@@ -240,13 +241,13 @@ void tg_tx_kick(const struct sock *sk, struct tg_session *s)
 int tg_tx_control(struct sock *sk, struct tg_session *s, u8 type, const u8 *data, u32 len)
 {
 	struct tg_tx_record r;
-	int err = tg_tx_begin(sk, s, type, len, 0, &r);
+	int err = tg_tx_begin(sk, s, type, len, 0, &r, GFP_KERNEL);
 
 	if (err)
 		return err;
 	tg_frags_write(&s->tx.pending, r.start + TG_HEADER_LEN + s->cipher->explicit_len,
 		       data, len);
-	return tg_tx_seal(sk, s, &r, 0);
+	return tg_tx_seal(sk, s, &r, 0, GFP_KERNEL);
 }
 
 int tg_tx_alert(struct sock *sk, struct tg_session *s, u8 level, u8 alert)
@@ -295,7 +296,7 @@ static void tg_tx_pass_limit(struct sock *sk, struct tg_session *s)
  * RFC 9846 section 5.5: rekey before the limit.  TLS 1.2 cannot; whichever way it
  * ends here, the peer must not take it for the end of the data.
  */
-static int tg_tx_check_limit(struct sock *sk, struct tg_session *s)
+static int tg_tx_check_limit(struct sock *sk, struct tg_session *s, gfp_t gfp)
 {
 	const struct tg_dir *d = &s->tx.dir;
 	bool exhausted = tg_dir_exhausted(d);
@@ -307,7 +308,7 @@ static int tg_tx_check_limit(struct sock *sk, struct tg_session *s)
 		return 0;
 	}
 	/* What follows may sleep. */
-	if (s->atomic)
+	if (!gfpflags_allow_blocking(gfp))
 		return -EAGAIN;
 	if (s->cipher->version == TLSGATE_TLS_1_3)
 		return tg_key_update_send(sk, s);
@@ -323,7 +324,7 @@ bool tg_tx_room(const struct sock *sk, const struct tg_session *s)
 	       sk_stream_memory_free(sk);
 }
 
-int tg_tx_ready(struct sock *sk, struct tg_session *s)
+int tg_tx_ready(struct sock *sk, struct tg_session *s, gfp_t gfp)
 {
 	int err;
 
@@ -333,8 +334,8 @@ int tg_tx_ready(struct sock *sk, struct tg_session *s)
 		return -EPIPE;
 	if (!tg_tx_room(sk, s))
 		return -EAGAIN;
-	err = tg_key_update_answer(sk, s);
-	return err ?: tg_tx_check_limit(sk, s);
+	err = tg_key_update_answer(sk, s, gfp);
+	return err ?: tg_tx_check_limit(sk, s, gfp);
 }
 
 /* Copies a record's plaintext to its place.  0, or -EFAULT: part of it was taken. */
@@ -361,14 +362,14 @@ static int tg_tx_seal_iter(struct sock *sk, struct tg_session *s, struct iov_ite
 	int err;
 
 	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, min_t(size_t, before, s->tx.record_size), 0,
-			  &r);
+			  &r, GFP_KERNEL);
 	if (err)
 		return err;
 	err = tg_tx_fill(s, &r, from);
 	if (err)
 		tg_tx_abandon(s, &r);
 	else
-		err = tg_tx_seal(sk, s, &r, 0);
+		err = tg_tx_seal(sk, s, &r, 0, GFP_KERNEL);
 	/* Only what is sealed was taken, as the caller counts it. */
 	if (err)
 		iov_iter_revert(from, before - iov_iter_count(from));
@@ -388,7 +389,7 @@ static int tg_tx_batch(struct sock *sk, struct tg_session *s, struct msghdr *msg
 	if (push && push != -EAGAIN)
 		return push;
 	for (n = 0; n < TG_TX_BATCH && msg_data_left(msg); n++) {
-		err = tg_tx_ready(sk, s);
+		err = tg_tx_ready(sk, s, GFP_KERNEL);
 		if (!err)
 			err = tg_tx_seal_iter(sk, s, &msg->msg_iter);
 		if (err)

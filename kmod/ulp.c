@@ -168,7 +168,7 @@ static void tg_shutdown(struct sock *sk, int how)
 static bool tg_close_unread(struct sock *sk, struct tg_session *s)
 {
 	if (tg_frags_empty(&s->rx.plain) && !s->error)
-		tg_rx_next(sk, s);
+		tg_rx_next(sk, s, GFP_KERNEL);
 	tg_rx_settle(sk, s);
 	return !tg_frags_empty(&s->rx.plain);
 }
