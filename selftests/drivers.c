@@ -19,16 +19,17 @@ static const char *const slow[] = {
 	"rfc7539(chacha20-generic,poly1305-generic)",
 };
 
-/* As drivers of what they are made from, but above them, and asynchronous. */
-static const char *const wrappers[] = { "pcrypt", "cryptd" };
-
-static bool bind_aead(const char *format, const char *wrapper, const char *driver)
+/*
+ * "pcrypt(%s)" is a driver of what it is made from, but above it, and asynchronous.  (So is
+ * cryptd, but on 6.1 the kernel warns that cryptd fails its own test.)
+ */
+static bool bind_aead(const char *format, const char *driver)
 {
 	struct sockaddr_alg sa = { .salg_family = AF_ALG, .salg_type = "aead" };
 	int fd = socket(AF_ALG, SOCK_SEQPACKET, 0);
 	bool bound;
 
-	snprintf((char *)sa.salg_name, sizeof(sa.salg_name), format, wrapper, driver);
+	snprintf((char *)sa.salg_name, sizeof(sa.salg_name), format, driver);
 	bound = !bind(fd, (struct sockaddr *)&sa, sizeof(sa));
 	close(fd);
 	return bound;
@@ -66,11 +67,10 @@ static int bind_templates(void)
 	if (setgid(NOBODY) || setuid(NOBODY))
 		_exit(99);
 	for (i = 0; i < ARRAY_SIZE(slow); i++)
-		bind_aead("%s%s", "", slow[i]);
+		bind_aead("%s", slow[i]);
 	n = list_drivers(driver, ARRAY_SIZE(driver));
-	for (i = 0; i < n * ARRAY_SIZE(wrappers); i++)
-		bound += bind_aead("%s(%s)", wrappers[i % ARRAY_SIZE(wrappers)],
-				   driver[i / ARRAY_SIZE(wrappers)]);
+	for (i = 0; i < n; i++)
+		bound += bind_aead("pcrypt(%s)", driver[i]);
 	_exit(bound);
 }
 
