@@ -180,9 +180,11 @@ static inline void tg_net_refcnt_upgrade(struct sock *sk)
 #endif
 
 /* sk_rmem_schedule() without a buffer, whose arguments differ. */
-#define tg_mem_schedule(sk, size) \
-	((int)(size) <= (sk)->sk_forward_alloc || \
-	 __sk_mem_schedule(sk, (size) - (sk)->sk_forward_alloc, SK_MEM_RECV))
+static inline bool tg_mem_schedule(struct sock *sk, int size)
+{
+	return size <= sk->sk_forward_alloc ||
+	       __sk_mem_schedule(sk, size - sk->sk_forward_alloc, SK_MEM_RECV);
+}
 
 /* Descriptors that wait in a UNIX socket's queue. */
 #include <net/af_unix.h>

@@ -167,7 +167,7 @@ struct tg_queue *tg_queue_get(const struct tg_payer *payer)
 void tg_queue_put(struct tg_queue *q)
 {
 	/* Found again meanwhile, it stays. */
-	if (atomic_dec_and_test(&q->relays))
+	if (!atomic_dec_return(&q->relays))
 		schedule_work(&q->free_work);
 }
 

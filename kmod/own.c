@@ -234,6 +234,7 @@ static bool tg_own_in_call(struct sock *sk)
 	struct socket_wq *wq;
 	bool found = false;
 
+	/* Who waits for the lock has queued up under its spinlock, which we had since. */
 	if (READ_ONCE(sk->sk_write_pending) || waitqueue_active(&sk->sk_lock.wq))
 		return true;
 	if (!tg_is_tcp(sk) && mutex_is_locked(&unix_sk(sk)->iolock))

@@ -59,7 +59,7 @@ int tg_plain_check(const struct socket *tls, const struct socket *plain, struct 
 	if (!net_eq(sock_net(sk), sock_net(tls->sk)))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_NETNS, -EXDEV,
 				 "relay socket is of another network namespace: use one of the TLS socket's");
-	if (rcu_access_pointer(sk->sk_user_data) || !tg_family_of(plain) ||
+	if (READ_ONCE(sk->sk_user_data) || !tg_family_of(plain) ||
 	    (tg_is_tcp(sk) && (inet_csk(sk)->icsk_ulp_ops || tcp_sk(sk)->repair)))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
 				 "relay socket has a ULP or is in a relay already: give a plain one");

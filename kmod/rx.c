@@ -654,7 +654,7 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 	return copied ?: ret;
 }
 
-/* Opens what a reader of @len bytes can have, and waits for it.  Bytes there are, 0: the end, -errno. */
+/* Opens what a reader of @len bytes can have, and waits for it.  Bytes, 0: the end, -errno. */
 static int tg_rx_await(struct sock *sk, struct tg_session *s, size_t len, long timeo)
 {
 	int ret;

@@ -185,7 +185,7 @@ enum tlsgate_attr {
 	TLSGATE_A_SECRET_LEN,	/* u8 */
 	TLSGATE_A_MESSAGE,	/* binary */
 	TLSGATE_A_NETNS,	/* u32 inode number of the network namespace, reported */
-	TLSGATE_A_TX_PAST_LIMIT, /* u8, 1: a TLS 1.2 key sealed more than its limit, reported if so */
+	TLSGATE_A_TX_PAST_LIMIT, /* u8, 1: a TLS 1.2 key sealed more than its limit, reported */
 
 	__TLSGATE_A_MAX,
 	TLSGATE_A_MAX = __TLSGATE_A_MAX - 1,
