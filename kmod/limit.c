@@ -18,18 +18,19 @@ static DEFINE_XARRAY(tg_relay_users);
 /**
  * struct tg_queue - where the relays of a user, or of a container, have their works
  * @key: in tg_queues, see tg_queue_key()
- * @relays: those that have it
+ * @refs: one for each relay that has it, one for a queued @free_work
  * @wq: the queue
- * @free_work: frees it if it has no relay still
+ * @free_work: frees it if nobody has taken it meanwhile
  */
 struct tg_queue {
 	unsigned long key;
-	atomic_t relays;
+	atomic_t refs;
 	struct workqueue_struct *wq;
 	struct work_struct free_work;
 };
 
 static DEFINE_XARRAY(tg_queues);
+static struct workqueue_struct *tg_queues_wq;
 static DEFINE_MUTEX(tg_queues_lock);	/* finding, making and freeing one; nothing inside */
 
 static unsigned long tg_relay_limit(void)
@@ -129,7 +130,7 @@ static void tg_queue_free_work(struct work_struct *work)
 	struct tg_queue *q = container_of(work, struct tg_queue, free_work);
 
 	mutex_lock(&tg_queues_lock);
-	if (!atomic_read(&q->relays))
+	if (atomic_dec_and_test(&q->refs))
 		tg_queue_free(q);
 	mutex_unlock(&tg_queues_lock);
 }
@@ -159,16 +160,18 @@ struct tg_queue *tg_queue_get(const struct tg_payer *payer)
 	mutex_lock(&tg_queues_lock);
 	q = xa_load(&tg_queues, key) ?: tg_queue_new(key);
 	if (q)
-		atomic_inc(&q->relays);
+		atomic_inc(&q->refs);
 	mutex_unlock(&tg_queues_lock);
 	return q;
 }
 
 void tg_queue_put(struct tg_queue *q)
 {
-	/* Found again meanwhile, it stays. */
-	if (!atomic_dec_return(&q->relays))
-		schedule_work(&q->free_work);
+	do {
+		if (atomic_add_unless(&q->refs, -1, 1))
+			return;
+		/* The last one passes to the work; it is queued already only until it runs. */
+	} while (!queue_work(tg_queues_wq, &q->free_work));
 }
 
 struct workqueue_struct *tg_queue_wq(const struct tg_queue *q)
@@ -176,14 +179,15 @@ struct workqueue_struct *tg_queue_wq(const struct tg_queue *q)
 	return q->wq;
 }
 
+int __init tg_limit_init(void)
+{
+	tg_queues_wq = alloc_workqueue("tlsgate", WQ_MEM_RECLAIM | WQ_PERCPU, 0);
+	return tg_queues_wq ? 0 : -ENOMEM;
+}
+
+/* No relay is left, so that each queue's work is queued. */
 void tg_limit_exit(void)
 {
-	struct tg_queue *q;
-	unsigned long key;
-
-	xa_for_each(&tg_queues, key, q) {
-		cancel_work_sync(&q->free_work);
-		tg_queue_free(q);
-	}
+	destroy_workqueue(tg_queues_wq);
 	xa_destroy(&tg_queues);
 }

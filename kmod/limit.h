@@ -54,6 +54,7 @@ void tg_queue_put(struct tg_queue *q);
 struct workqueue_struct *tg_queue_wq(const struct tg_queue *q);
 
 /* No relay is left. */
+int tg_limit_init(void);
 void tg_limit_exit(void);
 
 #endif /* TG_LIMIT_H */

@@ -403,7 +403,13 @@ void tg_relay_net_exit(struct net *net)
 
 int __init tg_relay_init(void)
 {
+	int err = tg_limit_init();
+
+	if (err)
+		return err;
 	tg_relays = KMEM_CACHE(tg_relay, SLAB_ACCOUNT);
+	if (!tg_relays)
+		tg_limit_exit();
 	return tg_relays ? 0 : -ENOMEM;
 }
 
