@@ -152,7 +152,7 @@ void tg_relay_open_work(struct work_struct *work)
 		}
 		cond_resched();
 	}
-	tg_relay_put(r);
+	tg_relay_put_work(r);
 }
 
 /* --- plain to TLS ---------------------------------------------------------------- */
@@ -368,5 +368,5 @@ void tg_relay_seal_work(struct work_struct *work)
 		}
 		cond_resched();
 	}
-	tg_relay_put(r);
+	tg_relay_put_work(r);
 }

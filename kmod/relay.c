@@ -5,7 +5,8 @@
  *
  * One reference is the relay's own and dropped by tg_relay_finish(); one is
  * held by each queued work and by the armed timer.  The last one drops the
- * files, in whatever context: fput() and call_rcu() defer what may sleep.  Its
+ * files, in whatever context: fput() and call_rcu() defer what may sleep, and a
+ * work, which most often has it, closes them itself.  Its
  * memory stays until the plain socket is closed, too, whose callbacks look at it.
  */
 #include <linux/file.h>
@@ -26,6 +27,8 @@
 #define TG_RELAY_FDS_TIMEOUT	(10 * HZ)
 
 static struct kmem_cache *tg_relays;
+/* Relays with memory: one may still drop its last reference when its sockets are gone. */
+static atomic_t tg_relays_left;
 
 /* --- references ------------------------------------------------------------ */
 
@@ -35,6 +38,8 @@ static void tg_relay_free_rcu(struct rcu_head *rcu)
 
 	tg_queue_put(r->queue);
 	kmem_cache_free(tg_relays, r);
+	if (atomic_dec_and_test(&tg_relays_left))
+		wake_up_var(&tg_relays_left);
 }
 
 void tg_relay_free(struct tg_relay *r)
@@ -43,14 +48,28 @@ void tg_relay_free(struct tg_relay *r)
 		call_rcu(&r->rcu, tg_relay_free_rcu);
 }
 
-void tg_relay_put(struct tg_relay *r)
+static void tg_relay_drop(struct tg_relay *r, void (*put_file)(struct file *file))
 {
 	if (!refcount_dec_and_test(&r->ref))
 		return;
 	tg_frags_purge(&r->opened);
-	fput(r->plain->file);
-	fput(r->tls->file);
+	put_file(r->plain->file);
+	put_file(r->tls->file);
 	tg_relay_free(r);
+}
+
+void tg_relay_put(struct tg_relay *r)
+{
+	tg_relay_drop(r, fput);
+}
+
+/*
+ * Closes here, on the user's own queue: what a worker of the kernel's leaves to
+ * fput() waits behind everybody else's files, some of which linger.
+ */
+void tg_relay_put_work(struct tg_relay *r)
+{
+	tg_relay_drop(r, __fput_sync);
 }
 
 /* Any context; the caller is in a read-side section or knows that the relay lives. */
@@ -176,7 +195,7 @@ static void tg_relay_clock_work(struct work_struct *work)
 	unsigned long idle = jiffies - READ_ONCE(r->active), next;
 
 	if (tg_relay_dead(r)) {
-		tg_relay_put(r);
+		tg_relay_put_work(r);
 		return;
 	}
 	if (timeout && idle >= timeout) {
@@ -188,7 +207,7 @@ static void tg_relay_clock_work(struct work_struct *work)
 		if (next)
 			tg_relay_arm(r, next);
 	}
-	tg_relay_put(r);
+	tg_relay_put_work(r);
 }
 
 static struct tg_relay *tg_relay_get(struct tg_session *s)
@@ -329,6 +348,7 @@ void tg_relay_join(struct tg_relay *r, struct tg_session *s)
 	get_file(r->tls->file);
 	get_file(r->plain->file);
 	r->session = s;
+	atomic_inc(&tg_relays_left);
 	tg_plain_attach(r, plain);
 	tg_own_take(tls, s->family);
 	spin_lock_bh(&s->sk_lock);
@@ -415,7 +435,8 @@ int __init tg_relay_init(void)
 
 void tg_relay_exit(void)
 {
-	/* Freed relays may still wait for their grace period. */
+	/* Their sockets keep the module; who has just closed the last one may not be through. */
+	wait_var_event(&tg_relays_left, !atomic_read(&tg_relays_left));
 	rcu_barrier();
 	tg_limit_exit();
 	kmem_cache_destroy(tg_relays);

@@ -86,6 +86,8 @@ static inline bool tg_relay_dead(const struct tg_relay *r)
  */
 void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason);
 void tg_relay_put(struct tg_relay *r);
+/* The same at the end of a work. */
+void tg_relay_put_work(struct tg_relay *r);
 /* Drops a reference on its memory alone. */
 void tg_relay_free(struct tg_relay *r);
 

@@ -424,6 +424,13 @@ static bool ask(struct peer *peer, const uint8_t *data)
 	return !net_write(peer->fd, wire, n);
 }
 
+static int small_buffer(struct pair *p)
+{
+	int size = 65536;
+
+	return setsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 /*
  * One answer serves all requests that came before it left (RFC 9846 section 4.7.3): what
  * the peer makes us queue ends with the socket's buffer.  The answer that is owed comes
@@ -432,14 +439,13 @@ static bool ask(struct peer *peer, const uint8_t *data)
 static void expect_bounded(struct __test_metadata *_metadata, struct pair *p, int fd,
 			   struct tg_info *info, const uint8_t *data, uint8_t *got)
 {
-	int size = 65536, epoch, updates = 0;
+	int size, epoch, updates = 0;
 	uint32_t most = 0, now;
 	size_t sent = 0, seen = 0;
 	socklen_t len = sizeof(size);
 	uint8_t type;
 	ssize_t n;
 
-	ASSERT_EQ(0, setsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
 	ASSERT_EQ(0, getsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &size, &len));
 	while ((n = send(fd, data, 1 << 18, MSG_DONTWAIT)) > 0)
 		sent += n;
@@ -472,14 +478,18 @@ TEST_F_TIMEOUT(rekey, asked_for_by_who_never_reads, 120)
 {
 	struct pair *p = &self->p;
 
+	ASSERT_EQ(0, small_buffer(p));
 	expect_bounded(_metadata, p, p->fd, &self->info, self->data, self->got);
 }
 
 TEST_F_TIMEOUT(rekey, asked_for_by_who_never_reads_in_a_relay, 120)
 {
 	struct pair *p = &self->p;
-	int plain = pair_relay(p, AF_INET, 0);
+	int plain;
 
+	/* Before the socket is the relay's. */
+	ASSERT_EQ(0, small_buffer(p));
+	plain = pair_relay(p, AF_INET, 0);
 	ASSERT_GE(plain, 0);
 	expect_bounded(_metadata, p, plain, &self->info, self->data, self->got);
 	close(plain);
