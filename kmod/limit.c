@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/mutex.h>
+#include <linux/refcount.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
@@ -24,7 +25,7 @@ static DEFINE_XARRAY(tg_relay_users);
  */
 struct tg_queue {
 	unsigned long key;
-	atomic_t refs;
+	refcount_t refs;
 	struct workqueue_struct *wq;
 	struct work_struct free_work;
 };
@@ -130,7 +131,7 @@ static void tg_queue_free_work(struct work_struct *work)
 	struct tg_queue *q = container_of(work, struct tg_queue, free_work);
 
 	mutex_lock(&tg_queues_lock);
-	if (atomic_dec_and_test(&q->refs))
+	if (refcount_dec_and_test(&q->refs))
 		tg_queue_free(q);
 	mutex_unlock(&tg_queues_lock);
 }
@@ -142,6 +143,7 @@ static struct tg_queue *tg_queue_new(unsigned long key)
 	if (!q)
 		return NULL;
 	q->key = key;
+	refcount_set(&q->refs, 1);
 	INIT_WORK(&q->free_work, tg_queue_free_work);
 	q->wq = alloc_workqueue("tlsgate-%lu", WQ_MEM_RECLAIM | WQ_PERCPU, 0, key);
 	if (q->wq && !xa_err(xa_store(&tg_queues, key, q, GFP_KERNEL)))
@@ -158,9 +160,11 @@ struct tg_queue *tg_queue_get(const struct tg_payer *payer)
 	struct tg_queue *q;
 
 	mutex_lock(&tg_queues_lock);
-	q = xa_load(&tg_queues, key) ?: tg_queue_new(key);
+	q = xa_load(&tg_queues, key);
 	if (q)
-		atomic_inc(&q->refs);
+		refcount_inc(&q->refs);
+	else
+		q = tg_queue_new(key);
 	mutex_unlock(&tg_queues_lock);
 	return q;
 }
@@ -168,7 +172,7 @@ struct tg_queue *tg_queue_get(const struct tg_payer *payer)
 void tg_queue_put(struct tg_queue *q)
 {
 	do {
-		if (atomic_add_unless(&q->refs, -1, 1))
+		if (refcount_dec_not_one(&q->refs))
 			return;
 		/* The last one passes to the work; it is queued already only until it runs. */
 	} while (!queue_work(tg_queues_wq, &q->free_work));
