@@ -179,6 +179,8 @@ void tg_frags_page_work(struct work_struct *work)
 	if (sk) {
 		spin_lock_bh(&sk->sk_lock.slock);
 		done = !sock_owned_by_user(sk) && tg_frags_drop(&sk->sk_frag);
+		if (done && tg_session_from_sk(sk) == s)
+			tg_session_settle(sk, s);
 		spin_unlock_bh(&sk->sk_lock.slock);
 		tg_session_drop_sk(sk);
 	}

@@ -210,10 +210,13 @@ void tg_session_unpublish(struct tg_session *s, struct sock *sk)
 }
 
 /* Socket locked.  open_work takes from what its relay holds at the same time. */
-static u32 tg_session_held(const struct tg_session *s)
+static u32 tg_session_held(const struct sock *sk, const struct tg_session *s)
 {
 	u32 held = TG_SESSION_COST + s->rx.plain.bytes + s->rx.stash_size + s->tx.pending.bytes;
 
+	/* The page that the next records will be in. */
+	if (sk->sk_frag.page)
+		held += sk->sk_frag.size;
 	if (s->rx.message)
 		held += TLSGATE_MESSAGE_MAX;
 	return s->relay ? held + tg_relay_held(s->relay) : held;
@@ -221,7 +224,7 @@ static u32 tg_session_held(const struct tg_session *s)
 
 bool tg_session_charge(struct sock *sk, struct tg_session *s)
 {
-	u32 held = tg_session_held(s);
+	u32 held = tg_session_held(sk, s);
 
 	if (held <= s->charged)
 		return true;
@@ -234,7 +237,7 @@ bool tg_session_charge(struct sock *sk, struct tg_session *s)
 
 void tg_session_settle(struct sock *sk, struct tg_session *s)
 {
-	u32 held = tg_session_held(s);
+	u32 held = tg_session_held(sk, s);
 
 	if (held < s->charged) {
 		sk_mem_uncharge(sk, s->charged - held);
