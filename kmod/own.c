@@ -125,12 +125,20 @@ static int tg_owned_disconnect(struct sock *sk, int flags)
 	return -EBUSY;
 }
 
+/*
+ * Never waits: who closes it may be a worker that others wait for.
+ * SO_LINGER may be set anew by a call that had begun before the hand-over, and before
+ * 6.7 by any.
+ */
 static void tg_owned_close(struct sock *sk, long timeout)
 {
+	lock_sock(sk);
+	sock_reset_flag(sk, SOCK_LINGER);
+	release_sock(sk);
 	if (tg_session_of(sk))
-		tg_close(sk, timeout);
+		tg_close(sk, 0);
 	else
-		tg_plain_close(sk, timeout);
+		tg_plain_close(sk);
 }
 
 /* --- families: module init ----------------------------------------------------- */

@@ -175,7 +175,7 @@ static const struct tg_family *tg_plain_detach(struct sock *sk)
 	return f;
 }
 
-void tg_plain_close(struct sock *sk, long timeout)
+void tg_plain_close(struct sock *sk)
 {
 	struct net *ending = tg_own_regain(sk);
 	const struct tg_family *f;
@@ -183,10 +183,8 @@ void tg_plain_close(struct sock *sk, long timeout)
 	lock_sock(sk);
 	f = tg_plain_detach(sk);
 	WRITE_ONCE(sk->sk_prot, f->base);
-	/* Before 6.7 a holder could set it anew. */
-	sock_reset_flag(sk, SOCK_LINGER);
 	release_sock(sk);
-	f->base->close(sk, timeout);
+	f->base->close(sk, 0);
 	tg_own_gone(ending);
 }
 

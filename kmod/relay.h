@@ -92,7 +92,7 @@ bool tg_relay_end(struct tg_session *s, enum tlsgate_reason reason);
 void tg_relay_net_exit(struct net *net);
 
 /* plain.c: the close of a relay's plain socket, whose calls own.c has exchanged. */
-void tg_plain_close(struct sock *sk, long timeout);
+void tg_plain_close(struct sock *sk);
 int tg_plain_release(struct socket *sock);
 
 #endif /* TG_RELAY_H */

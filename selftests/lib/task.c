@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -128,6 +129,17 @@ void trap_answer(struct trap *t)
 
 	/* Fails where the page is there already, and then nobody waits for it. */
 	ioctl(t->uffd, UFFDIO_ZEROPAGE, &zero);
+}
+
+void trap_answer_with(struct trap *t, const void *data, size_t len)
+{
+	uint8_t page[TRAP_SIZE] __attribute__((aligned(TRAP_SIZE))) = { };
+	struct uffdio_copy copy = {
+		.dst = (unsigned long)t->page, .src = (unsigned long)page, .len = TRAP_SIZE,
+	};
+
+	memcpy(page, data, len);
+	ioctl(t->uffd, UFFDIO_COPY, &copy);
 }
 
 void trap_free(struct trap *t)

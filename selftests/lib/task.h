@@ -4,6 +4,7 @@
 #define TLSGATE_SELFTESTS_TASK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -38,6 +39,8 @@ bool trap_new(struct trap *t);
 /* True once somebody sleeps on the page; false after NET_DEADLINE. */
 bool trap_holds(struct trap *t);
 void trap_answer(struct trap *t);
+/* The same with these bytes at its beginning. */
+void trap_answer_with(struct trap *t, const void *data, size_t len);
 /* After an answer: the page is not there once more. */
 void trap_set(struct trap *t);
 /* Answers, too. */
