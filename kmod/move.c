@@ -101,13 +101,23 @@ static int tg_relay_deliver(struct tg_relay *r)
 	return 0;
 }
 
+static bool tg_relay_nothing_under_way(const struct tg_relay *r)
+{
+	const struct sock *plain = r->plain->sk;
+
+	return tg_is_tcp(plain) && tcp_rtx_and_write_queues_empty(plain);
+}
+
 /* One round.  True: there may be more to do at once. */
 static bool tg_relay_open_round(struct tg_relay *r)
 {
 	int ret = tg_relay_deliver(r);
 
-	if (ret == -EAGAIN) {
+	if (ret == -EAGAIN || ret == -ENOBUFS || ret == -ENOMEM) {
 		trace_tlsgate_relay_paused(r->session, false);
+		/* With nothing on its way no ACK, and no reader, will tell of room. */
+		if (ret != -EAGAIN || tg_relay_nothing_under_way(r))
+			tg_relay_retry(r);
 		return false;
 	}
 	if (ret) {
@@ -122,7 +132,7 @@ static bool tg_relay_open_round(struct tg_relay *r)
 	if (ret == -EAGAIN)
 		return false;
 	if (ret == -ENOMEM || ret == -ENOBUFS) {
-		tg_relay_kick_open(r);
+		tg_relay_retry(r);
 		return false;
 	}
 	if (ret < 0) {
@@ -348,7 +358,7 @@ static bool tg_relay_seal_round(struct tg_relay *r)
 	else if (st.err == -EAGAIN)
 		return false;
 	else if (st.err == -ENOMEM || st.err == -ENOBUFS)
-		tg_relay_kick_seal(r);
+		tg_relay_retry(r);
 	else if (st.broken || (st.err < 0 && st.err != -EPIPE))
 		tg_relay_finish(r, TLSGATE_REASON_PLAIN_RESET);
 	else

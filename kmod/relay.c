@@ -9,6 +9,7 @@
  * work, which most often has it, closes them itself.  Its
  * memory stays until the plain socket is closed, too, whose callbacks look at it.
  */
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/netlink.h>
 #include <linux/slab.h>
@@ -21,6 +22,10 @@
 #include "trace.h"
 #include "ulp.h"
 
+/* How long an operator waits for the end. */
+#define TG_RELAY_END_TRIES	100	/* milliseconds, about */
+/* Memory was short: try again. */
+#define TG_RELAY_RETRY_DELAY	(HZ / 20)
 /* How often it is looked whether somebody else holds a relay's sockets still. */
 #define TG_RELAY_LOOK		HZ
 /* How long descriptors may wait in a UNIX socket of which nothing moves. */
@@ -157,6 +162,12 @@ static void tg_relay_arm(struct tg_relay *r, unsigned long delay)
 		tg_relay_put(r);
 }
 
+void tg_relay_retry(struct tg_relay *r)
+{
+	set_bit(TG_RELAY_RETRY, &r->flags);
+	tg_relay_arm(r, TG_RELAY_RETRY_DELAY);
+}
+
 /* Once nobody else holds it, a socket keeps its namespace no longer.  True: it does. */
 static bool tg_relay_let_go(struct socket *sock)
 {
@@ -191,6 +202,7 @@ static unsigned long tg_relay_next_look(struct tg_relay *r, unsigned long idle)
 static void tg_relay_clock_work(struct work_struct *work)
 {
 	struct tg_relay *r = container_of(to_delayed_work(work), struct tg_relay, clock_work);
+	enum tlsgate_reason order = READ_ONCE(r->order);
 	unsigned long timeout = READ_ONCE(r->idle_timeout);
 	unsigned long idle = jiffies - READ_ONCE(r->active), next;
 
@@ -198,7 +210,13 @@ static void tg_relay_clock_work(struct work_struct *work)
 		tg_relay_put_work(r);
 		return;
 	}
-	if (timeout && idle >= timeout) {
+	if (test_and_clear_bit(TG_RELAY_RETRY, &r->flags)) {
+		tg_relay_kick_open(r);
+		tg_relay_kick_seal(r);
+	}
+	if (order) {
+		tg_relay_finish(r, order);
+	} else if (timeout && idle >= timeout) {
 		tg_relay_finish(r, TLSGATE_REASON_IDLE_TIMEOUT);
 	} else if (tg_relay_holds_itself(r, idle)) {
 		tg_relay_finish(r, TLSGATE_REASON_PLAIN_ERROR);
@@ -255,15 +273,20 @@ bool tg_relay_info(struct tg_session *s, struct tg_relay_info *info)
 	return true;
 }
 
-bool tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
+int tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
 {
 	struct tg_relay *r = tg_relay_get(s);
+	unsigned int n = 0;
 
 	if (!r)
-		return false;
-	tg_relay_finish(r, reason);
+		return -ENOENT;
+	WRITE_ONCE(r->order, reason);
+	tg_relay_arm(r, 0);
 	tg_relay_put(r);
-	return true;
+	/* It unpublishes the session. */
+	while (READ_ONCE(s->sk) && n++ < TG_RELAY_END_TRIES)
+		usleep_range(500, 1000);
+	return READ_ONCE(s->sk) ? -EBUSY : 0;
 }
 
 /* --- start --------------------------------------------------------------------------- */

@@ -82,11 +82,13 @@ void tg_relay_record_ready(struct tg_relay *r, struct sock *sk);
  * @s: session; the caller holds a reference
  * @reason: why; ADMIN_RESET resets both sides
  *
- * Process context, takes lock_sock() of both sockets in turn.
+ * Process context.  The relay's own queue does it, since a call on one of the
+ * sockets that was entered before they were taken may hold a lock for long;
+ * this waits for it for a bounded time.
  *
- * Return: false if @s has no relay.
+ * Return: 0; %-ENOENT: @s has no relay; %-EBUSY: it ends when that call returns.
  */
-bool tg_relay_end(struct tg_session *s, enum tlsgate_reason reason);
+int tg_relay_end(struct tg_session *s, enum tlsgate_reason reason);
 
 /* Ends every relay of a namespace that ends, and waits until their sockets are gone. */
 void tg_relay_net_exit(struct net *net);

@@ -15,6 +15,7 @@
 
 enum tg_relay_flag {
 	TG_RELAY_DEAD,		/* tg_relay_finish() has begun */
+	TG_RELAY_RETRY,		/* the clock is to kick the works: memory was short */
 };
 
 /**
@@ -30,6 +31,7 @@ enum tg_relay_flag {
  * @net: their namespace, which ends the relay before it goes: tg_relay_net_exit()
  * @payer: whose limits it counts against
  * @queue: where its works run
+ * @order: why an operator wants it to end, enum tlsgate_reason; NONE: nobody does
  * @idle_timeout: jiffies, 0 for none
  * @active: jiffies when data moved last
  * @open_work: TLS to plain
@@ -58,6 +60,7 @@ struct tg_relay {
 	struct net *net;
 	struct tg_payer payer;
 	struct tg_queue *queue;
+	enum tlsgate_reason order;
 	unsigned long idle_timeout;
 	unsigned long active;
 	struct work_struct open_work;
@@ -90,6 +93,9 @@ void tg_relay_put(struct tg_relay *r);
 void tg_relay_put_work(struct tg_relay *r);
 /* Drops a reference on its memory alone. */
 void tg_relay_free(struct tg_relay *r);
+
+/* Nothing else will kick its works: the clock is to, in a while. */
+void tg_relay_retry(struct tg_relay *r);
 
 /* move.c.  Each has a reference, which it drops. */
 void tg_relay_open_work(struct work_struct *work);

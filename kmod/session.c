@@ -374,16 +374,18 @@ static int tg_session_end(struct sock *sk, struct tg_session *s, u8 how)
 int tg_session_close(struct tg_session *s, u8 how)
 {
 	struct sock *sk = tg_session_hold_sk(s);
-	int err = -EBUSY;
+	int err;
 
 	if (!sk)
 		return -ENOTCONN;
-	if (tg_relay_end(s, how == TLSGATE_CLOSE_ALERT ? TLSGATE_REASON_ADMIN_CLOSE
-							: TLSGATE_REASON_ADMIN_RESET)) {
-		err = 0;
-	} else if (tg_own_lock_soon(sk, 0)) {
-		err = tg_session_from_sk(sk) == s ? tg_session_end(sk, s, how) : -ENOTCONN;
-		release_sock(sk);
+	err = tg_relay_end(s, how == TLSGATE_CLOSE_ALERT ? TLSGATE_REASON_ADMIN_CLOSE
+							 : TLSGATE_REASON_ADMIN_RESET);
+	if (err == -ENOENT) {
+		err = -EBUSY;
+		if (tg_own_lock_soon(sk, 0)) {
+			err = tg_session_from_sk(sk) == s ? tg_session_end(sk, s, how) : -ENOTCONN;
+			release_sock(sk);
+		}
 	}
 	tg_session_drop_sk(sk);
 	return err;

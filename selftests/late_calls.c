@@ -78,7 +78,7 @@ static bool session_gone(void *arg)
 
 static bool far_end_is_closed(void *arg)
 {
-	return send(*(int *)arg, "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE;
+	return send(*(int *)arg, "x", 1, MSG_NOSIGNAL) < 0 && (errno == EPIPE || errno == ECONNRESET);
 }
 
 /* A relay that its peer ends, so that a work closes it: its far end hears of that. */
@@ -118,6 +118,40 @@ TEST_F_TIMEOUT(late, linger_holds_up_nobody, 60)
 	/* The first may yet be closed together with it, and before it. */
 	for (int i = 0; i < OTHERS; i++)
 		ASSERT_TRUE(other_is_closed());
+}
+
+/* The same of a value that lies in two pages: once it has the first, it holds the lock. */
+static void *lock_thread(void *arg)
+{
+	late_data *self = arg;
+
+	self->result = setsockopt(self->plain[0], SOL_SOCKET, SO_LINGER,
+				  self->trap.page + TRAP_SIZE - sizeof(int),
+				  sizeof(struct linger));
+	return NULL;
+}
+
+static bool is_asked_to_end(void *arg)
+{
+	struct pair *p = arg;
+	int err = tg_session_del(p->tg, BY_ID(p->id), TLSGATE_CLOSE_RESET);
+
+	return err == -ENOENT || err == -ENOTCONN;
+}
+
+/* A command by netlink returns, though nobody gets the plain socket's lock. */
+TEST_F_TIMEOUT(late, lock_holds_up_no_command, 60)
+{
+	ASSERT_EQ(0, pthread_create(&self->thread, NULL, lock_thread, self));
+	ASSERT_TRUE(trap_holds(&self->trap));
+	/* The late call keeps the file for itself. */
+	ASSERT_TRUE(relay_start(&self->p, self->plain[0]));
+	ASSERT_TRUE(trap_holds_second(&self->trap));
+
+	EXPECT_TRUE(net_until(is_asked_to_end, &self->p));
+	trap_answer_second(&self->trap);
+	ASSERT_EQ(0, pthread_join(self->thread, NULL));
+	EXPECT_TRUE(net_until(far_end_is_closed, &self->plain[1]));
 }
 
 TEST_HARNESS_MAIN

@@ -99,9 +99,9 @@ bool trap_new(struct trap *t)
 	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 
 	t->uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	t->page = mmap(NULL, TRAP_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	t->page = mmap(NULL, 2 * TRAP_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	reg.range.start = (unsigned long)t->page;
-	reg.range.len = TRAP_SIZE;
+	reg.range.len = 2 * TRAP_SIZE;
 	return t->uffd >= 0 && t->page != MAP_FAILED && !ioctl(t->uffd, UFFDIO_API, &api) &&
 	       !ioctl(t->uffd, UFFDIO_REGISTER, &reg);
 }
@@ -111,24 +111,46 @@ bool trap_holds(struct trap *t)
 	return net_poll(t->uffd, POLLIN, NET_DEADLINE) & POLLIN;
 }
 
-void trap_set(struct trap *t)
+/* What was told of the last one. */
+static void trap_forget(struct trap *t)
 {
 	struct uffd_msg msg;
 
-	/* What was told of the last one. */
 	while (read(t->uffd, &msg, sizeof(msg)) == sizeof(msg))
 		;
+}
+
+static void trap_zero(struct trap *t, size_t at)
+{
+	struct uffdio_zeropage zero = {
+		.range = { .start = (unsigned long)t->page + at, .len = TRAP_SIZE },
+	};
+
+	/* Fails where the page is there already, and then nobody waits for it. */
+	ioctl(t->uffd, UFFDIO_ZEROPAGE, &zero);
+}
+
+bool trap_holds_second(struct trap *t)
+{
+	trap_forget(t);
+	trap_zero(t, 0);
+	return trap_holds(t);
+}
+
+void trap_answer_second(struct trap *t)
+{
+	trap_zero(t, TRAP_SIZE);
+}
+
+void trap_set(struct trap *t)
+{
+	trap_forget(t);
 	madvise(t->page, TRAP_SIZE, MADV_DONTNEED);
 }
 
 void trap_answer(struct trap *t)
 {
-	struct uffdio_zeropage zero = {
-		.range = { .start = (unsigned long)t->page, .len = TRAP_SIZE },
-	};
-
-	/* Fails where the page is there already, and then nobody waits for it. */
-	ioctl(t->uffd, UFFDIO_ZEROPAGE, &zero);
+	trap_zero(t, 0);
 }
 
 void trap_answer_with(struct trap *t, const void *data, size_t len)
@@ -145,6 +167,7 @@ void trap_answer_with(struct trap *t, const void *data, size_t len)
 void trap_free(struct trap *t)
 {
 	trap_answer(t);
+	trap_answer_second(t);
 	close(t->uffd);
-	munmap(t->page, TRAP_SIZE);
+	munmap(t->page, 2 * TRAP_SIZE);
 }

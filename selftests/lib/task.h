@@ -41,6 +41,12 @@ bool trap_holds(struct trap *t);
 void trap_answer(struct trap *t);
 /* The same with these bytes at its beginning. */
 void trap_answer_with(struct trap *t, const void *data, size_t len);
+/*
+ * The page behind it is not there either, for an argument that lies in both: whether
+ * somebody has answered for the first and sleeps on the second, and its answer.
+ */
+bool trap_holds_second(struct trap *t);
+void trap_answer_second(struct trap *t);
 /* After an answer: the page is not there once more. */
 void trap_set(struct trap *t);
 /* Answers, too. */
