@@ -142,6 +142,12 @@ def a_crowd_waits_for_its_key():
         need("no more answers" not in log_text(), log_text())
 
 
+def first_answerer(gate):
+    """A worker is ready before its answerer is."""
+    wait_until(lambda: only_answerer(gate), "an answerer")
+    return only_answerer(gate)
+
+
 def only_answerer(gate):
     """The one of a gate with one worker; None while there is none, or a defunct one beside it."""
     pids = children(gate.keyd()[0])
@@ -151,7 +157,7 @@ def only_answerer(gate):
 @test
 def dead_worker_is_replaced():
     with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
-        old, answerer = gate.workers(), only_answerer(gate)
+        old, answerer = gate.workers(), first_answerer(gate)
         os.kill(old[0], signal.SIGKILL)
         wait_until(lambda: gate.workers() and gate.workers() != old, "another worker")
         with gate.connect() as connection:
@@ -163,7 +169,7 @@ def dead_worker_is_replaced():
 @test
 def dead_answerer_takes_its_worker_along():
     with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
-        old, answerer = gate.workers(), only_answerer(gate)
+        old, answerer = gate.workers(), first_answerer(gate)
         os.kill(answerer, signal.SIGKILL)
         wait_until(lambda: gate.workers() and gate.workers() != old, "another worker")
         wait_until(lambda: only_answerer(gate) not in (None, answerer), "another answerer")
