@@ -119,21 +119,21 @@ static unsigned long tg_queue_key(const struct tg_payer *payer)
 	return key;
 }
 
-static void tg_queue_free(struct tg_queue *q)
-{
-	xa_erase(&tg_queues, q->key);
-	destroy_workqueue(q->wq);
-	kfree(q);
-}
-
 static void tg_queue_free_work(struct work_struct *work)
 {
 	struct tg_queue *q = container_of(work, struct tg_queue, free_work);
+	bool last;
 
 	mutex_lock(&tg_queues_lock);
-	if (refcount_dec_and_test(&q->refs))
-		tg_queue_free(q);
+	last = refcount_dec_and_test(&q->refs);
+	if (last)
+		xa_erase(&tg_queues, q->key);
 	mutex_unlock(&tg_queues_lock);
+	if (!last)
+		return;
+	/* Outside the mutex: its works close files, whose locks netlink has inside its own. */
+	destroy_workqueue(q->wq);
+	kfree(q);
 }
 
 static struct tg_queue *tg_queue_new(unsigned long key)
