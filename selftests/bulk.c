@@ -213,10 +213,10 @@ static long free_kib(void)
 	return kib;
 }
 
-/* Half of what all ends took, so that nothing else that happens is taken for it. */
+/* But for half of what all ends took, so that nothing else that happens is taken for it. */
 static bool given_back(void *arg)
 {
-	return free_kib() - *(long *)arg > IDLE * PAGES_KIB;
+	return free_kib() > *(long *)arg - IDLE * PAGES_KIB;
 }
 
 /* Its pages go back once nothing of a session is on its way. */
@@ -229,13 +229,13 @@ TEST_F_TIMEOUT(bulk, idle_sessions_keep_no_page, 60)
 
 	for (int i = 0; i < IDLE; i++)
 		ASSERT_EQ(0, connect_sessions(self->tg, variant->family, suite, fd[i]));
+	before = free_kib();
 	for (int i = 0; i < IDLE; i++) {
 		ASSERT_EQ(sizeof(buf), send(fd[i][0], buf, sizeof(buf), MSG_NOSIGNAL));
 		ASSERT_EQ(sizeof(buf), recv(fd[i][1], buf, sizeof(buf), MSG_WAITALL));
 	}
-	before = free_kib();
-	EXPECT_TRUE(net_until(given_back, &before)) TH_LOG("%ld KiB more are free",
-							   free_kib() - before);
+	EXPECT_TRUE(net_until(given_back, &before)) TH_LOG("%ld KiB less are free",
+							   before - free_kib());
 	for (int i = 0; i < IDLE; i++) {
 		ASSERT_EQ(100, send(fd[i][0], buf, 100, MSG_NOSIGNAL));
 		ASSERT_EQ(100, recv(fd[i][1], buf, 100, MSG_WAITALL));

@@ -248,7 +248,7 @@ static void unprivileged(struct __test_metadata *_metadata, struct pair *root,
 	EXPECT_EQ(-EPERM, tg_listen(p.tg));
 	EXPECT_EQ(0, tg_call(p.tg, tg_msg(p.tg, TLSGATE_CMD_CIPHER_GET, NLM_F_DUMP), NULL, NULL));
 	EXPECT_EQ(0, tg_session_del(p.tg, BY_FD(p.fd), -1));
-	EXPECT_TRUE(peer_expect_end(&p.peer));
+	EXPECT_TRUE(peer_expect_alert(&p.peer, TLS_INTERNAL_ERROR));
 	pair_free(&p);
 }
 
