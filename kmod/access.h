@@ -10,8 +10,8 @@
  *			namespace that owns the network namespace, in the manner of
  *			net.ipv4.ping_group_range; "1 0", empty, by default.
  * allow_install	0: nobody installs in this namespace, and only who has
- *			CAP_NET_ADMIN in the initial user namespace reaches the
- *			module from it.  1 by default where the initial user
+ *			CAP_NET_ADMIN in the initial user namespace may send other
+ *			requests from it.  1 by default where the initial user
  *			namespace owns the network namespace, else 0; written with
  *			CAP_NET_ADMIN in the initial user namespace only.
  */
