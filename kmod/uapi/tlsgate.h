@@ -22,8 +22,8 @@
  *
  * All others get EPERM before any attribute is parsed.  In a network namespace
  * that the initial user namespace does not own nobody may install, and only
- * who has CAP_NET_ADMIN in the initial user namespace may do the rest, until
- * the latter has set net.tlsgate.allow_install there to 1.
+ * who has CAP_NET_ADMIN in the initial user namespace may do the rest but for
+ * events, until the latter has set net.tlsgate.allow_install there to 1.
  *
  * All is per network namespace: the caller's and the socket's must be the same.
  * Ids are unique on the machine.  Who sends with CAP_NET_ADMIN in the initial
@@ -77,6 +77,10 @@
  *
  * SESSION_DEL   do: (ID | FD)
  *     TLSGATE_A_HOW           ? u8   enum tlsgate_close_how; 0 if absent
+ *
+ *               SESSION_SET, _REKEY and _DEL are EBUSY if a call holds a socket's
+ *               lock for long: try again.  After SESSION_DEL a relay ends by itself
+ *               once that call returns.
  *
  * RELAY_NEW     do: joins an established session with a plain stream socket.
  *               Data moves in the kernel from then on; the relay holds both
@@ -231,9 +235,10 @@ enum tlsgate_state {
 /* Why a session ended, or an offload was refused.  docs/reasons.md explains each. */
 enum tlsgate_reason {
 	TLSGATE_REASON_NONE,
-	/* ended in order */
+	/* in order */
 	TLSGATE_REASON_FINISHED,		/* close_notify both ways */
-	TLSGATE_REASON_LOCAL_CLOSE,		/* the owner closed the socket */
+	TLSGATE_REASON_LOCAL_CLOSE,		/* whoever held the socket closed it */
+	/* an order's, or a limit's */
 	TLSGATE_REASON_ADMIN_CLOSE,		/* SESSION_DEL, fatal alert */
 	TLSGATE_REASON_ADMIN_RESET,		/* SESSION_DEL, reset */
 	TLSGATE_REASON_IDLE_TIMEOUT,
@@ -266,7 +271,7 @@ enum tlsgate_reason {
 	TLSGATE_REASON_REFUSED_NETNS,
 	TLSGATE_REASON_REFUSED_SUITE,		/* unknown, or no crypto driver */
 	TLSGATE_REASON_REFUSED_KEYS,		/* lengths wrong */
-	TLSGATE_REASON_REFUSED_LIMIT,		/* sessions or memory per namespace */
+	TLSGATE_REASON_REFUSED_LIMIT,		/* sessions per namespace */
 	TLSGATE_REASON_REFUSED_USER_LIMIT,	/* relays per user */
 	TLSGATE_REASON_REFUSED_PERM,
 	TLSGATE_REASON_REFUSED_BUSY,		/* somebody is in a call on the socket */
