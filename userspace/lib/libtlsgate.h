@@ -24,7 +24,9 @@
  * Results: 0, or a negative errno:
  *	-ENOENT		no such session (tlsgate_open(): module not loaded)
  *	-EPERM		needs CAP_NET_ADMIN; to install: of who opened the socket, or a
- *			group that net.tlsgate.install_group_range names
+ *			group that net.tlsgate.install_group_range names; or
+ *			net.tlsgate.allow_install is 0
+ *	-EBUSY		a call is under way on the socket, or it is in use otherwise
  *	-EINVAL, -ERANGE, -EBADF, -ENOTSOCK, -ENOTCONN, -EEXIST, -EOPNOTSUPP,
  *	-ENOMEM, -ENOSPC...  as the kernel says; tlsgate_error() has its sentence
  *	-EPROTO		the kernel's answer cannot be understood
@@ -127,7 +129,10 @@ struct tlsgate_session_params {
 int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params *params,
 			uint32_t *id);
 
-/* Which session is meant: by id (CAP_NET_ADMIN) or by a socket one holds. */
+/*
+ * Which session is meant: by id, which needs CAP_NET_ADMIN, or by a socket of the
+ * caller's, which needs that or a handle that may install.
+ */
 struct tlsgate_target {
 	uint32_t id;				/* 0: by fd */
 	int fd;
@@ -177,8 +182,8 @@ int tlsgate_session_get(struct tlsgate *tg, struct tlsgate_target target,
 			struct tlsgate_session *session);
 
 /*
- * Calls each() for every session of this network namespace; a result other
- * than 0 from it ends the calls and becomes the result.  -EINTR: sessions
+ * Calls each() for every session of this network namespace; needs CAP_NET_ADMIN.
+ * A result other than 0 from it ends the calls and becomes the result.  -EINTR: sessions
  * came and went so that some may be missing or seen twice; ask again.
  * each() must not call on tg.
  */
@@ -203,7 +208,8 @@ int tlsgate_session_del(struct tlsgate *tg, struct tlsgate_target target,
 			enum tlsgate_close_how how);
 
 /*
- * Joins an established session with a plain stream socket.  options may be
+ * Joins an established session with a plain stream socket: as relay_fd of
+ * tlsgate_session_new() does, with a handle that may install.  options may be
  * NULL; only its idle_timeout is looked at.
  */
 int tlsgate_relay_new(struct tlsgate *tg, struct tlsgate_target target, int plain_fd,
@@ -218,7 +224,7 @@ struct tlsgate_cipher {
 	uint8_t key_len, iv_len, tag_len, secret_len;
 };
 
-/* As tlsgate_session_dump(); for who may install as well. */
+/* As tlsgate_session_dump(); a handle that may install does as well. */
 int tlsgate_cipher_dump(struct tlsgate *tg,
 			int (*each)(void *arg, const struct tlsgate_cipher *cipher), void *arg);
 
