@@ -264,7 +264,7 @@ struct tg_seal_state {
 	bool broken;
 };
 
-/* Who sends on a socket takes its error along; that its end came without a FIN stays. */
+/* sendmsg() clears sk_err.  Whether the peer's FIN arrived is still known from SOCK_DONE. */
 static bool tg_relay_plain_broken(const struct tg_relay *r, const struct sock *plain)
 {
 	if (READ_ONCE(r->plain_error))

@@ -63,7 +63,7 @@ int tg_plain_check(const struct socket *tls, const struct socket *plain, struct 
 	    (tg_is_tcp(sk) && (inet_csk(sk)->icsk_ulp_ops || tcp_sk(sk)->repair)))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
 				 "relay socket has a ULP or is in a relay already: give a plain one");
-	/* Its bytes would go round, with nobody at either end to stop them. */
+	/* The two sockets are the ends of one connection: relayed data would loop forever. */
 	if (tg_is_tcp(sk) && tg_plain_leads_to(sk, tls->sk) && tg_plain_leads_to(tls->sk, sk))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, -ELOOP,
 				 "relay socket is the other end of the TLS socket's connection: give one that leads elsewhere");

@@ -586,7 +586,7 @@ static int tg_rx_wait(struct sock *sk, struct tg_session *s, long *timeo)
 {
 	tg_rx_settle(sk, s);
 	tg_rx_update_ready(sk, s);
-	/* Of ICMP, which the owner asked for (IP_RECVERR): told once, and TCP goes on. */
+	/* Of ICMP, which its holder asked for (IP_RECVERR): told once, and TCP goes on. */
 	if (sk->sk_err)
 		return sock_error(sk);
 	if (!*timeo)

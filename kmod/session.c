@@ -14,7 +14,7 @@
 
 unsigned int tg_net_id;
 
-/* Live sessions of all namespaces by id, so that who rules the machine reaches each. */
+/* Live sessions of all namespaces by id, so that the machine's administrator reaches each. */
 static DEFINE_XARRAY_ALLOC1(tg_ids);
 static u32 tg_next_id;		/* where the search for a free one begins; under its xa_lock */
 
@@ -26,7 +26,7 @@ module_param(sessions_max, uint, 0644);
 MODULE_PARM_DESC(sessions_max, "most sessions in one network namespace");
 
 /**
- * struct tg_failure - what the owner and the peer are told of a reason
+ * struct tg_failure - what the socket's holder and the peer are told of a reason
  * @error: errno for calls on the socket, positive; 0 for an end in order
  * @alert: what the peer gets; TG_NO_ALERT if nothing
  */
@@ -363,7 +363,7 @@ static int tg_session_end(struct sock *sk, struct tg_session *s, u8 how)
 	/* It was joined a moment ago. */
 	if (s->relay)
 		return -EBUSY;
-	/* Its owner is not asked, so that this may be in mid-stream: no end in order. */
+	/* Its holder is not asked, so that this may be in mid-stream: no end in order. */
 	if (how == TLSGATE_CLOSE_ALERT)
 		tg_session_fail(sk, s, TLSGATE_REASON_ADMIN_CLOSE);
 	else

@@ -4,6 +4,7 @@
  *
  * Locks, outermost first:
  *	tg_alg_lock (mutex)		choosing a driver; nothing is locked inside
+ *	tg_queues_lock (mutex)		a user's queue of works; only its xa_lock inside
  *	lock_sock() of two sockets	to be joined: in the order of their addresses,
  *					each for a bounded time (own.c)
  *	lock_sock() of the TLS socket	everything in struct tg_session that does
@@ -295,7 +296,7 @@ void tg_session_exit(void);
  * Process context, may sleep.  The session is not yet visible to anyone.
  *
  * Return: the session with one reference, or ERR_PTR:
- * %-ENOMEM, %-ENOSPC: the namespace has its fill of sessions,
+ * %-ENOMEM, %-ENOSPC: the namespace has sessions_max of them,
  * %-ENOENT: no crypto driver, or an error of the crypto layer.
  */
 struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
@@ -417,10 +418,11 @@ void tg_session_reset(struct sock *sk, struct tg_session *s, enum tlsgate_reason
  * @s: session; the caller holds a reference
  * @how: enum tlsgate_close_how
  *
- * Process context, takes lock_sock().
+ * Process context, waits for lock_sock() for a bounded time.  A relay ends on its
+ * own queue, see tg_relay_end().
  *
- * Return: 0, %-ENOTCONN if it has ended already, or %-EBUSY: its holder does not
- * leave the lock.
+ * Return: 0, %-ENOTCONN if it has ended already, or %-EBUSY: somebody does not
+ * leave the lock; a relay ends when they do.
  */
 int tg_session_close(struct tg_session *s, u8 how);
 
@@ -428,7 +430,7 @@ int tg_session_close(struct tg_session *s, u8 how);
  * tg_session_rekey() - send KeyUpdate and ratchet the send key
  * @s: session; the caller holds a reference
  *
- * Process context, takes lock_sock().
+ * Process context, waits for lock_sock() for a bounded time.
  *
  * Return: 0, %-EOPNOTSUPP (TLS 1.2), %-ENOTCONN (ended or sending half closed),
  * %-EAGAIN (no room, or an earlier one is still unsent), %-EBUSY (its holder does

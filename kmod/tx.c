@@ -185,7 +185,7 @@ static int tg_tx_push_all(struct sock *sk, struct tg_session *s, int flags)
 }
 
 /*
- * An error of a connection that lives is the owner's to be told of: one of ICMP
+ * An error of a connection that lives is for the socket's holder: one of ICMP
  * (IP_RECVERR), or what the session failed for.  TCP would hand it to us, and
  * take nothing.
  */

@@ -63,8 +63,8 @@ static void tg_state_change(struct sock *sk)
 }
 
 /*
- * A relay's sockets have no fd, but an epoll that watched one still holds it:
- * its owner must not be woken for what it can neither read nor unwatch.
+ * An epoll that watched a relay's socket before the hand-over still holds it:
+ * who waits there must not be woken for what it can neither read nor unwatch.
  * Unlike the others this one may be called without any lock.
  */
 static void tg_error_report(struct sock *sk)
@@ -173,7 +173,7 @@ static bool tg_close_unread(struct sock *sk, struct tg_session *s)
 	return !tg_frags_empty(&s->rx.plain);
 }
 
-/* An owner who wants RST gets it, with no close_notify before: this is no end in order. */
+/* A holder who wants RST gets it, with no close_notify before: this is no end in order. */
 static bool tg_close_aborts(const struct sock *sk)
 {
 	return sock_flag(sk, SOCK_LINGER) && !sk->sk_lingertime;
