@@ -286,7 +286,7 @@ int tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
 	/* It unpublishes the session. */
 	while (READ_ONCE(s->sk) && n++ < TG_RELAY_END_TRIES)
 		usleep_range(500, 1000);
-	return READ_ONCE(s->sk) ? -EBUSY : 0;
+	return 0;
 }
 
 /* --- start --------------------------------------------------------------------------- */

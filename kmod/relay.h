@@ -83,10 +83,10 @@ void tg_relay_record_ready(struct tg_relay *r, struct sock *sk);
  * @reason: why; ADMIN_RESET resets both sides
  *
  * Process context.  The relay's own queue does it, since a call on one of the
- * sockets that was entered before they were taken may hold a lock for long;
- * this waits for it for a bounded time.
+ * sockets that was entered before they were taken may hold a lock for long; this
+ * waits for it for a bounded time, and the relay ends in any case.
  *
- * Return: 0; %-ENOENT: @s has no relay; %-EBUSY: it ends when that call returns.
+ * Return: 0, or %-ENOENT: @s has no relay.
  */
 int tg_relay_end(struct tg_session *s, enum tlsgate_reason reason);
 

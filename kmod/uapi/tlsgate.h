@@ -78,9 +78,9 @@
  * SESSION_DEL   do: (ID | FD)
  *     TLSGATE_A_HOW           ? u8   enum tlsgate_close_how; 0 if absent
  *
- *               SESSION_SET, _REKEY and _DEL are EBUSY if a call holds a socket's
- *               lock for long: try again.  After SESSION_DEL a relay ends by itself
- *               once that call returns.
+ *               SESSION_SET, _REKEY and, without a relay, _DEL are EBUSY if a
+ *               call holds the socket's lock for long: try again.  With a relay
+ *               _DEL is an order that is carried out once such a call returns.
  *
  * RELAY_NEW     do: joins an established session with a plain stream socket.
  *               Data moves in the kernel from then on; the relay holds both
