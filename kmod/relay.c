@@ -224,6 +224,10 @@ static void tg_relay_clock_work(struct work_struct *work)
 		next = tg_relay_next_look(r, idle);
 		if (next)
 			tg_relay_arm(r, next);
+		/* Who asked for something meanwhile had armed it for that. */
+		if (READ_ONCE(r->order) || test_bit(TG_RELAY_RETRY, &r->flags) ||
+		    READ_ONCE(r->idle_timeout) != timeout)
+			tg_relay_arm(r, 0);
 	}
 	tg_relay_put_work(r);
 }
