@@ -254,6 +254,9 @@ void tg_session_empty(struct sock *sk, struct tg_session *s)
 	kvfree(s->rx.stash);
 	s->rx.stash = NULL;
 	s->rx.stash_size = 0;
+	if (sk->sk_frag.page)
+		put_page(sk->sk_frag.page);
+	sk->sk_frag.page = NULL;
 	sk_mem_uncharge(sk, s->charged);
 	s->charged = 0;
 }
