@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Userspace: libtlsengine.a, libtlsgate.a, tlsgated, tlsgate, and the unit tests under ASan+UBSan.
-# Sources are picked up by wildcard, one folder per component.
+# Sources are picked up by wildcard, one folder per component, with its folders.
 
 CC = gcc
 CFLAGS ?= -O2 -g
@@ -26,7 +26,7 @@ LIBS_common =
 LIBS_daemon = $(call pkg_libs,libseccomp libcap-ng libsystemd libconfuse) -lev
 LIBS_ctl = $(call pkg_libs,json-c)
 
-us_src = $(sort $(wildcard userspace/$(1)/*.c))
+us_src = $(sort $(wildcard userspace/$(1)/*.c userspace/$(1)/*/*.c))
 us_obj = $(patsubst userspace/%.c,$(BUILD)/$(1)/%.o,$(call us_src,$(2)))
 
 ENGINE_LIB := $(BUILD)/libtlsengine.a
@@ -46,13 +46,14 @@ $(BUILD)/asan/%.o: userspace/%.c
 
 # ---- libraries -------------------------------------------------------------------------------
 # Rebuilt from nothing, so that the object of a deleted source does not live on in the archive.
+# By q, not r: objects of two folders may have one name.
 
 define us_archive
 $(1): $(2)
 	$$(call say,AR,$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$$(Q)$$(AR) rcs $$@ $$(filter %.o,$$^)
+	$$(Q)$$(AR) qcs $$@ $$(filter %.o,$$^)
 endef
 $(eval $(call us_archive,$(ENGINE_LIB),$(call us_obj,obj,engine)))
 $(eval $(call us_archive,$(GATE_LIB),$(call us_obj,obj,lib)))

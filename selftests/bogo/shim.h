@@ -3,7 +3,7 @@
 #ifndef BOGO_SHIM_H
 #define BOGO_SHIM_H
 
-#include "ext.h"
+#include "extension/extension.h"
 #include "options.h"
 
 #define MAX_SEEN	1024

@@ -3,7 +3,7 @@
 #include "common/log.h"
 #include "daemon/monitor.h"
 #include "daemon/options.h"
-#include "engine/crypto.h"
+#include "engine/crypto/crypto.h"
 
 int main(int argc, char **argv)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection from the inside: what engine.c, the messages (msg_*.c) and the
- * extensions (ext_*.c) share.  Nothing here is for callers of the engine.
+ * A connection from the inside: what engine.c, the messages (message/) and
+ * the extensions (extension/) share.  Nothing here is for callers of the engine.
  *
  * How it works: engine.c opens records and collects handshake messages; for
  * each it looks up {state, message} in states12.c or states13.c, which name
@@ -14,13 +14,13 @@
 
 #include <stdatomic.h>
 
-#include "certificate.h"
-#include "keysched13.h"
-#include "prf12.h"
+#include "crypto/certificate.h"
+#include "crypto/keysched13.h"
+#include "crypto/prf12.h"
 #include "record.h"
 #include "session.h"
 #include "transcript.h"
-#include "verify.h"
+#include "verify/verify.h"
 
 #define TLS_STATUS_OCSP		1	/* RFC 6066 section 8 */
 #define TLS_CERT_TYPE_RSA	1	/* RFC 5246 section 7.4.4 */
@@ -425,7 +425,7 @@ TLS_MUST_CHECK int tls13_write_binder(struct tls_conn *conn, size_t start);
 /* The session of this connection, without ticket and TLS 1.3 secret.  peer is borrowed. */
 void tls_session_of(const struct tls_conn *conn, struct tls_session *session);
 
-/* ---- messages: msg_*.c ------------------------------------------------------- */
+/* ---- messages: message/ -------------------------------------------------------- */
 
 tls_handler tls_send_client_hello, tls_recv_client_hello, tls13_recv_second_client_hello;
 tls_handler tls_recv_server_hello;

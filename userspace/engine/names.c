@@ -2,7 +2,7 @@
 /* Names of what travels as a number, and of results. */
 #include <stddef.h>
 
-#include "crypto.h"
+#include "crypto/crypto.h"
 
 /* RFC 9846 section 6, and what older versions may still send */
 #define ALERTS(X) \

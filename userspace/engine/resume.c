@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "ext.h"
+#include "extension/extension.h"
 
 #define MAX_TRIES	4	/* identities looked at */
 

@@ -3,7 +3,7 @@
 #ifndef TLSGATE_SESSION_H
 #define TLSGATE_SESSION_H
 
-#include "certificate.h"
+#include "crypto/certificate.h"
 #include "suites.h"
 
 #define TLS_MAX_TICKET		8192	/* bytes: of ours, and of others that we keep */

@@ -3,7 +3,7 @@
 #ifndef TLSGATE_SUITES_H
 #define TLSGATE_SUITES_H
 
-#include "crypto.h"
+#include "crypto/crypto.h"
 
 #define TLS_SUITE_FALLBACK_SCSV		0x5600	/* RFC 7507 */
 #define TLS_SUITE_RENEGOTIATION_SCSV	0x00ff	/* RFC 5746 */

@@ -3,7 +3,7 @@
 #ifndef TLSGATE_TRANSCRIPT_H
 #define TLSGATE_TRANSCRIPT_H
 
-#include "crypto.h"
+#include "crypto/crypto.h"
 
 /* Until the suite says which hash it is, the messages themselves are kept. */
 struct tls_transcript {

@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "engine/verify.h"
+#include "engine/verify/verify.h"
 
 #define BAD_SHARE	(TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER)
 #define BAD_SIGNATURE	(TLS_ERR_ALERT + TLS_ALERT_DECRYPT_ERROR)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/ext.h"
+#include "engine/extension/extension.h"
 #include "pair.h"
 #include "tap.h"
 

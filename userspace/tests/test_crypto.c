@@ -2,7 +2,7 @@
 /* Hashes, HMAC, AEADs and key exchange: published answers, and what must be refused. */
 #include <string.h>
 
-#include "engine/crypto.h"
+#include "engine/crypto/crypto.h"
 #include "engine/suites.h"
 #include "tap.h"
 

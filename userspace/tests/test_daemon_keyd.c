@@ -13,7 +13,7 @@
 #include "common/ipc.h"
 #include "daemon/keyd.h"
 #include "daemon/keypipe.h"
-#include "engine/certificate.h"
+#include "engine/crypto/certificate.h"
 #include "tests/pki.h"
 #include "tests/tap.h"
 

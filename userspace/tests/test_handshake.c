@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/crypto.h"
+#include "engine/crypto/crypto.h"
 #include "engine/suites.h"
 #include "pair.h"
 #include "tap.h"

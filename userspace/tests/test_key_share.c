@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Which group it is in TLS 1.3, and what that costs. */
-#include "engine/crypto.h"
+#include "engine/crypto/crypto.h"
 #include "pair.h"
 #include "tap.h"
 

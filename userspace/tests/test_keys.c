@@ -10,7 +10,7 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#include "engine/certificate.h"
+#include "engine/crypto/certificate.h"
 #include "pki.h"
 #include "tap.h"
 

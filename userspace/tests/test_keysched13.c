@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/keysched13.h"
+#include "engine/crypto/keysched13.h"
 #include "engine/record.h"
 #include "engine/transcript.h"
 #include "tap.h"

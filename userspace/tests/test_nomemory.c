@@ -9,11 +9,11 @@
 
 #include <openssl/crypto.h>
 
-#include "engine/keysched13.h"
-#include "engine/prf12.h"
+#include "engine/crypto/keysched13.h"
+#include "engine/crypto/prf12.h"
 #include "engine/record.h"
 #include "engine/transcript.h"
-#include "engine/verify.h"
+#include "engine/verify/verify.h"
 #include "pki.h"
 #include "tap.h"
 

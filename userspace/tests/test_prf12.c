@@ -6,7 +6,7 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
-#include "engine/prf12.h"
+#include "engine/crypto/prf12.h"
 #include "tap.h"
 
 static const char premaster_hex[] =

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/verify.h"
+#include "engine/verify/verify.h"
 #include "pki.h"
 #include "tap.h"
 

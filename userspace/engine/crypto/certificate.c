@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+/* Certificate chains: parsing, and what the engine's messages ask of them. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509v3.h>
+
+#include "crypto/openssl.h"
+#include "extension/extension.h"
+
+/* RFC 8017 section 9.1.1: what an encoded message has besides digest and salt */
+#define PSS_OVERHEAD	2
+
+static const struct {
+	const char *group;
+	enum tls_key_type type;
+} curves[] = {
+	{ "prime256v1", TLS_KEY_ECDSA_P256 },
+	{ "P-256", TLS_KEY_ECDSA_P256 },
+	{ "secp384r1", TLS_KEY_ECDSA_P384 },
+	{ "P-384", TLS_KEY_ECDSA_P384 },
+};
+
+static bool curve_type_of(const EVP_PKEY *key, enum tls_key_type *type)
+{
+	char group[32];
+	size_t len;
+
+	if (EVP_PKEY_get_group_name((EVP_PKEY *)key, group, sizeof(group), &len) != 1)
+		return false;
+	for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++) {
+		if (!strcmp(curves[i].group, group)) {
+			*type = curves[i].type;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool tls_key_type_of(const EVP_PKEY *key, enum tls_key_type *type)
+{
+	if (EVP_PKEY_is_a(key, "EC"))
+		return curve_type_of(key, type);
+	if (EVP_PKEY_is_a(key, "ED25519")) {
+		*type = TLS_KEY_ED25519;
+		return true;
+	}
+	*type = TLS_KEY_RSA;
+	return EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) <= TLS_MAX_RSA_BITS;
+}
+
+struct tls_certificate *tls_certificate_ref(struct tls_certificate *cert)
+{
+	__atomic_add_fetch(&cert->refs, 1, __ATOMIC_RELAXED);
+	return cert;
+}
+
+void tls_certificate_free(struct tls_certificate *cert)
+{
+	if (!cert || __atomic_sub_fetch(&cert->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	for (size_t i = 0; i < cert->count; i++) {
+		X509_free(cert->x509[i]);
+		OPENSSL_free((void *)cert->der[i].p);
+	}
+	EVP_PKEY_free(cert->key);
+	free((void *)cert->ocsp.p);
+	free((void *)cert->scts.p);
+	free(cert);
+}
+
+static struct tls_certificate *certificate_alloc(void)
+{
+	struct tls_certificate *cert = calloc(1, sizeof(*cert));
+
+	if (cert)
+		cert->refs = 1;
+	return cert;
+}
+
+/* Takes x509 over, whatever the result. */
+static int append(struct tls_certificate *cert, X509 *x509)
+{
+	unsigned char *der = NULL;
+	int len;
+
+	if (cert->count == TLS_MAX_CHAIN) {
+		X509_free(x509);
+		return TLS_ERR_ARGUMENT;
+	}
+	len = i2d_X509(x509, &der);
+	if (len <= 0) {
+		X509_free(x509);
+		return tls_library_error();
+	}
+	/* Caches the extensions now: from here on threads share it. */
+	X509_check_purpose(x509, -1, 0);
+	cert->x509[cert->count] = x509;
+	cert->der[cert->count++] = (struct tls_slice){ der, (size_t)len };
+	return 0;
+}
+
+static int take_leaf_key(struct tls_certificate *cert)
+{
+	cert->key = X509_get_pubkey(cert->x509[0]);
+	if (cert->key && tls_key_type_of(cert->key, &cert->key_type))
+		return 0;
+	ERR_clear_error();
+	return TLS_ERR_ALERT + TLS_ALERT_UNSUPPORTED_CERTIFICATE;
+}
+
+static int from_der(struct tls_certificate *cert, const struct tls_slice *der, size_t count)
+{
+	int err = count ? 0 : TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE;
+
+	for (size_t i = 0; !err && i < count; i++) {
+		const unsigned char *p = der[i].p;
+		X509 *x509 = der[i].len <= LONG_MAX ? d2i_X509(NULL, &p, (long)der[i].len) : NULL;
+
+		if (!x509 || p != der[i].p + der[i].len || cert->count == TLS_MAX_CHAIN) {
+			X509_free(x509);
+			ERR_clear_error();
+			return TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE;
+		}
+		err = append(cert, x509);
+	}
+	return err ? err : take_leaf_key(cert);
+}
+
+int tls_certificate_from_der(struct tls_certificate **out, const struct tls_slice *der,
+			     size_t count)
+{
+	struct tls_certificate *cert = certificate_alloc();
+	int err;
+
+	if (!cert)
+		return TLS_ERR_NO_MEMORY;
+	err = from_der(cert, der, count);
+	if (err)
+		tls_certificate_free(cert);
+	else
+		*out = cert;
+	return err;
+}
+
+/* NULL, or a sentence saying what is wrong with our own chain. */
+static const char *refuse_own(struct tls_certificate *cert)
+{
+	if (!cert->count)
+		return "there is no PEM certificate in it; give a chain in PEM, leaf first";
+	if (take_leaf_key(cert))
+		return "the key is of no usable type; take ECDSA P-256/P-384, Ed25519 or RSA";
+	if (cert->key_type == TLS_KEY_RSA && EVP_PKEY_get_bits(cert->key) < TLS_MIN_RSA_BITS)
+		return "the leaf's RSA key is shorter than 2048 bits; make a new one";
+	return NULL;
+}
+
+static const char *read_chain(struct tls_certificate *cert, BIO *bio)
+{
+	X509 *x509;
+
+	while ((x509 = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
+		if (append(cert, x509))
+			return "it holds more certificates than a chain may have (16)";
+	}
+	if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+		return "a certificate in it cannot be parsed; it is damaged";
+	return refuse_own(cert);
+}
+
+int tls_certificate_new(struct tls_certificate **out, const void *pem, size_t len, const char **why)
+{
+	const char *reason = "out of memory";
+	struct tls_certificate *cert = certificate_alloc();
+	BIO *bio = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
+	int err = TLS_ERR_NO_MEMORY;
+
+	ERR_clear_error();
+	if (cert && bio) {
+		reason = read_chain(cert, bio);
+		err = reason ? TLS_ERR_ARGUMENT : 0;
+	}
+	BIO_free(bio);
+	ERR_clear_error();
+	if (err)
+		tls_certificate_free(cert);
+	else
+		*out = cert;
+	if (err && why)
+		*why = reason;
+	return err;
+}
+
+void tls_certificate_set_key_id(struct tls_certificate *cert, uint32_t key_id)
+{
+	cert->key_id = key_id;
+}
+
+uint32_t tls_certificate_key_id(const struct tls_certificate *cert)
+{
+	return cert->key_id;
+}
+
+/* len 0: nothing. */
+static int replace(struct tls_slice *slot, const void *data, size_t len)
+{
+	uint8_t *copy = NULL;
+
+	if (len) {
+		copy = malloc(len);
+		if (!copy)
+			return TLS_ERR_NO_MEMORY;
+		memcpy(copy, data, len);
+	}
+	free((void *)slot->p);
+	*slot = (struct tls_slice){ copy, len };
+	return 0;
+}
+
+int tls_certificate_set_ocsp(struct tls_certificate *cert, const void *response, size_t len)
+{
+	return len > TLS_MAX_OCSP ? TLS_ERR_ARGUMENT : replace(&cert->ocsp, response, len);
+}
+
+struct tls_slice tls_certificate_ocsp(const struct tls_certificate *cert)
+{
+	return cert->ocsp;
+}
+
+int tls_certificate_set_scts(struct tls_certificate *cert, const void *list, size_t len)
+{
+	return len && !tls_scts_well_formed((struct tls_slice){ list, len }) ?
+	       TLS_ERR_ARGUMENT : replace(&cert->scts, list, len);
+}
+
+struct tls_slice tls_certificate_scts(const struct tls_certificate *cert)
+{
+	return cert->scts;
+}
+
+size_t tls_certificate_count(const struct tls_certificate *cert)
+{
+	return cert->count;
+}
+
+struct tls_slice tls_certificate_der(const struct tls_certificate *cert, size_t i)
+{
+	return cert->der[i];
+}
+
+enum tls_key_type tls_certificate_key_type(const struct tls_certificate *cert)
+{
+	return cert->key_type;
+}
+
+bool tls_certificate_has_name(const struct tls_certificate *cert, const char *name)
+{
+	return X509_check_host(cert->x509[0], name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS,
+			       NULL) == 1;
+}
+
+bool tls_certificate_issued_by(const struct tls_certificate *cert, struct tls_slice name)
+{
+	const unsigned char *p = name.p;
+	X509_NAME *wanted = d2i_X509_NAME(NULL, &p, (long)name.len);
+	bool found = false;
+
+	for (size_t i = 0; wanted && i < cert->count && !found; i++)
+		found = !X509_NAME_cmp(X509_get_issuer_name(cert->x509[i]), wanted);
+	X509_NAME_free(wanted);
+	ERR_clear_error();
+	return found;
+}
+
+bool tls_certificate_may(const struct tls_certificate *cert, enum tls_key_op op)
+{
+	uint32_t usage = X509_get_key_usage(cert->x509[0]);	/* all ones when absent */
+
+	return usage & (op == TLS_KEY_DECRYPT ? KU_KEY_ENCIPHERMENT : KU_DIGITAL_SIGNATURE);
+}
+
+bool tls_certificate_can(const struct tls_certificate *cert, const struct tls_scheme *scheme,
+			 uint16_t version)
+{
+	const EVP_MD *md = tls_scheme_md(scheme);
+
+	if (!tls_scheme_fits(scheme, cert->key_type, version))
+		return false;
+	return cert->key_type != TLS_KEY_RSA || !md ||
+	       EVP_PKEY_get_size(cert->key) >= 2 * EVP_MD_get_size(md) + PSS_OVERHEAD;
+}
+
+int tls_certificate_encrypt(const struct tls_certificate *cert, struct tls_slice in, uint8_t *out,
+			    size_t *out_len)
+{
+	EVP_PKEY_CTX *ctx;
+	int err = TLS_ERR_LIBRARY;
+
+	if (cert->key_type != TLS_KEY_RSA)
+		return TLS_ERR_ARGUMENT;
+	*out_len = TLS_MAX_SIGNATURE;
+	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, cert->key, NULL);
+	if (ctx && EVP_PKEY_encrypt_init(ctx) == 1 &&
+	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
+	    EVP_PKEY_encrypt(ctx, out, out_len, in.p, in.len) == 1)
+		err = 0;
+	EVP_PKEY_CTX_free(ctx);
+	return err ? tls_library_error() : 0;
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/* ec_point_formats, RFC 8422 section 5.1.2: uncompressed is the only one there is. */
+#include <string.h>
+
+#include "extension/extension.h"
+
+#define UNCOMPRESSED	0
+
+static bool due(const struct tls_conn *conn, enum tls_ext_place place)
+{
+	if (place == TLS_IN_CLIENT_HELLO)
+		return tls_config_has_version(conn->config, TLS_1_2);
+	return conn->suite->kx == TLS_KX_ECDHE;
+}
+
+static void write_formats(struct tls_conn *conn, enum tls_ext_place place, struct tls_buf *out)
+{
+	(void)conn;
+	(void)place;
+	tls_put_u8(out, 1);
+	tls_put_u8(out, UNCOMPRESSED);
+}
+
+static int read_formats(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *body)
+{
+	struct tls_reader list;
+	struct tls_slice formats;
+
+	(void)conn;
+	(void)place;
+	tls_read_vec8(body, &list);
+	formats = tls_read_rest(&list);
+	if (list.failed || !formats.len)
+		return TLS_ALERT(DECODE_ERROR);
+	return memchr(formats.p, UNCOMPRESSED, formats.len) ? 0 : TLS_ALERT(ILLEGAL_PARAMETER);
+}
+
+const struct tls_ext tls_ext_ec_point_formats = {
+	.type = TLS_EXT_EC_POINT_FORMATS,
+	.places = TLS_IN_CLIENT_HELLO | TLS_IN_SERVER_HELLO12,
+	.due = due,
+	.write = write_formats,
+	.read = read_formats,
+};
