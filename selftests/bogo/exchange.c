@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine.h"
 #include "shim.h"
 
 #define READ_SIZE	512	/* small, so that a record comes in several reads */

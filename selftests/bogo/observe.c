@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "conn.h"
+#include "crypto/prf12.h"
+#include "extension/extension.h"
+#include "message/message.h"
 #include "shim.h"
 
 static void keep(struct seen *seen, struct tls_slice bytes)

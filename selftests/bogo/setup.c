@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "config.h"
+#include "conn.h"
 #include "shim.h"
 
 #define MAX_NAMES	1024

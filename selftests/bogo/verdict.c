@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conn.h"
 #include "shim.h"
 
 static const struct options *options;

@@ -21,7 +21,9 @@
 #include <openssl/evp.h>
 #include <valgrind/memcheck.h>
 
+#include "engine/config.h"
 #include "engine/conn.h"
+#include "engine/session.h"
 #include "tests/pair.h"
 #include "tests/tap.h"
 

@@ -29,6 +29,7 @@
 #include <openssl/rsa.h>
 #include <valgrind/callgrind.h>
 
+#include "engine/config.h"
 #include "engine/conn.h"
 #include "tests/pair.h"
 #include "tests/tap.h"

@@ -2,7 +2,12 @@
 /* What we take of what the peer offers. */
 #include <string.h>
 
+#include "choose.h"
+#include "config.h"
 #include "conn.h"
+#include "handshake.h"
+#include "message/message.h"
+#include "resume.h"
 
 /* Is the value in a list of 16-bit values as on the wire? */
 static bool list_has(struct tls_slice list, uint16_t value)

@@ -4,7 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "conn.h"
+#include "config.h"
+#include "message/message.h"
 
 static void default_suites(struct tls_config *config)
 {

@@ -3,40 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "conn.h"
-
-static struct tls_handshake *handshake_new(void)
-{
-	struct tls_handshake *hs = calloc(1, sizeof(*hs));
-
-	if (!hs)
-		return NULL;
-	tls_buf_init(&hs->flight, 2 * TLS_MAX_CERT_MESSAGE);
-	tls_buf_init(&hs->cookie, 0xffff);
-	tls_transcript_init(&hs->transcript);
-	return hs;
-}
-
-void tls_drop_shares(struct tls_handshake *hs)
-{
-	tls_kex_free(hs->kex);
-	tls_kex_free(hs->spare.kex);
-	hs->kex = NULL;
-	hs->spare = (struct tls_spare_share){ 0 };
-}
-
-void tls_handshake_free(struct tls_handshake *hs)
-{
-	if (!hs)
-		return;
-	tls_transcript_free(&hs->transcript);
-	tls_buf_free(&hs->flight);
-	tls_buf_free(&hs->cookie);
-	tls_session_free(&hs->session);
-	tls_drop_shares(hs);
-	tls_wipe(hs, sizeof(*hs));
-	free(hs);
-}
+#include "handshake.h"
+#include "machine.h"
+#include "message/message.h"
 
 struct tls_conn *tls_conn_new(struct tls_config *config)
 {
@@ -55,7 +26,7 @@ struct tls_conn *tls_conn_new(struct tls_config *config)
 	tls_buf_init(&conn->scts, TLS_MAX_CERT_MESSAGE);
 	tls_record_init(&conn->rx);
 	tls_record_init(&conn->tx);
-	conn->hs = handshake_new();
+	conn->hs = tls_handshake_new();
 	if (!conn->hs) {
 		tls_conn_free(conn);
 		return NULL;

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "conn.h"
+#include "machine.h"
+#include "message/message.h"
 
 /* Opens records until one has application data; control messages are dealt with. */
 static int next_data(struct tls_conn *conn)

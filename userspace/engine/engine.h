@@ -61,6 +61,7 @@ enum tls_role {
 #define TLS_ERR_LOCAL		0x300
 #define TLS_ERR_CLASS(err)	((err) & 0x700)
 #define TLS_ERR_CODE(err)	((err) & 0xff)
+#define TLS_ALERT(name)		(TLS_ERR_ALERT + TLS_ALERT_##name)
 
 enum tls_local_error {
 	TLS_ERR_NO_MEMORY = TLS_ERR_LOCAL + 1,

@@ -3,7 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config.h"
 #include "conn.h"
+#include "handshake.h"
+#include "keys.h"
+#include "machine.h"
 
 #define LABEL_MAX	40	/* of a key log line, the blank after it included */
 

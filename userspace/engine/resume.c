@@ -7,7 +7,12 @@
  */
 #include <string.h>
 
-#include "extension/extension.h"
+#include "choose.h"
+#include "config.h"
+#include "conn.h"
+#include "handshake.h"
+#include "message/message.h"
+#include "resume.h"
 
 #define MAX_TRIES	4	/* identities looked at */
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* TLS 1.2 (RFC 5246 section 7.3), after the version is chosen. */
-#include "conn.h"
+#include "keys.h"
+#include "message/message.h"
 
 static const struct tls_transition transitions[] = {
 	/* client */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* TLS 1.3 (RFC 9846 appendix A), and what precedes the choice of a version. */
-#include "conn.h"
+#include "keys.h"
+#include "message/message.h"
 
 static const struct tls_transition transitions[] = {
 	/* client */

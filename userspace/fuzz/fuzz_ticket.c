@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/session.h"
 #include "fuzz.h"
 
 #define NONCE_AND_TAG	(TLS_NONCE_LEN + TLS_TAG_LEN)

@@ -2,6 +2,9 @@
 /* A handshake in which one message is what the fuzzer wants. */
 #include <string.h>
 
+#include "engine/handshake.h"
+#include "engine/machine.h"
+#include "engine/message/message.h"
 #include "fuzz.h"
 
 #define SESSION_ID_AT	(2 + TLS_RANDOM_LEN)	/* in the body of either hello */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/handshake.h"
+#include "engine/machine.h"
 #include "fuzz.h"
 #include "pki.h"
 

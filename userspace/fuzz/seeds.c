@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/machine.h"
+#include "engine/message/message.h"
 #include "fuzz.h"
 
 static const char *folder;

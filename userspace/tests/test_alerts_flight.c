@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "engine/conn.h"
+#include "engine/handshake.h"
+#include "engine/machine.h"
 #include "pair.h"
 #include "tap.h"
 

@@ -3,7 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/crypto/prf12.h"
 #include "engine/extension/extension.h"
+#include "engine/message/message.h"
+#include "engine/record.h"
 #include "pair.h"
 #include "tap.h"
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "engine/conn.h"
+#include "engine/session.h"
 #include "pair.h"
 #include "tap.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/conn.h"
+#include "engine/states.h"
 #include "pair.h"
 #include "tap.h"
 

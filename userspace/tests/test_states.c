@@ -2,7 +2,7 @@
 /* The state tables: whole, without contradictions, and with nothing that cannot happen. */
 #include <string.h>
 
-#include "engine/conn.h"
+#include "engine/states.h"
 #include "tap.h"
 
 #define STATE_COUNT	(TLS12_SERVER_ESTABLISHED + 1)

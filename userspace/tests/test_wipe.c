@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "engine/conn.h"
-#include "engine/crypto/crypto.h"
+#include "engine/handshake.h"
 #include "pair.h"
 #include "tap.h"
 

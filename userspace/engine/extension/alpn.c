@@ -2,7 +2,11 @@
 /* application_layer_protocol_negotiation, RFC 7301. */
 #include <string.h>
 
+#include "choose.h"
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* certificate_authorities, RFC 9846 section 4.3.4: whom a server trusts to name clients. */
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* cookie, RFC 9846 section 4.3.2: a client echoes it, we as a server need none. */
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* early_data, RFC 9846 section 4.3.10: never offered, never accepted; a client's is skipped. */
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {

@@ -2,6 +2,8 @@
 /* ec_point_formats, RFC 8422 section 5.1.2: uncompressed is the only one there is. */
 #include <string.h>
 
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
 
 #define UNCOMPRESSED	0

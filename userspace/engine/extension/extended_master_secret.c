@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* extended_master_secret, RFC 7627. */
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {

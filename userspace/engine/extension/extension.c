@@ -2,7 +2,9 @@
 /* The registry of extensions. */
 #include <string.h>
 
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 /* In the order in which they are read: some need what others said. */
 static const struct tls_ext *const registry[] = {

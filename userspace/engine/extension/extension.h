@@ -3,7 +3,11 @@
 #ifndef TLSGATE_EXT_H
 #define TLSGATE_EXT_H
 
-#include "conn.h"
+#include "engine.h"
+#include "wire.h"
+
+struct tls_conn;
+struct tls_config;
 
 /* Extension blocks, as bits (RFC 9846 section 4.3 has the table). */
 enum tls_ext_place {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* pre_shared_key, RFC 9846 section 4.3.11; what it means is in resume.c. */
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 #define MIN_BINDER	32
 

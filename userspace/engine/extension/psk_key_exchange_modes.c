@@ -2,7 +2,10 @@
 /* psk_key_exchange_modes, RFC 9846 section 4.3.9: with (EC)DHE or not at all. */
 #include <string.h>
 
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 #define PSK_DHE_KE	1
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* record_size_limit, RFC 8449: we take the most there is, and send what the peer takes. */
+#include "choose.h"
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 #define MIN_LIMIT	64
 

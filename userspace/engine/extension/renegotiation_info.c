@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* renegotiation_info, RFC 5746: always the empty one, as we never renegotiate. */
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
 
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)

@@ -2,7 +2,9 @@
 /* server_name, RFC 6066 section 3. */
 #include <string.h>
 
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 #define NAME_TYPE_HOST	0
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* session_ticket, RFC 5077 section 3.2: TLS 1.2. */
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* signed_certificate_timestamp, RFC 6962 section 3.3.1: carried, and not judged, by us. */
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 bool tls_scts_well_formed(struct tls_slice list)
 {

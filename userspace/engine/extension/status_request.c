@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* status_request, RFC 6066 section 8 and RFC 9846 section 4.5.1.1: a stapled OCSP response. */
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
+#include "message/message.h"
 
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {

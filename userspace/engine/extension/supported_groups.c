@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* supported_groups, RFC 9846 section 4.3.7 and RFC 8422 section 5.1.1. */
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Certificate, RFC 9846 section 4.5.1 and RFC 5246 sections 7.4.2, 7.4.6. */
+#include "choose.h"
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
+#include "machine.h"
+#include "message/message.h"
 
 /* ---- sending ---- */
 

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* CertificateRequest, RFC 9846 section 4.4.2 and RFC 5246 section 7.4.4. */
+#include "choose.h"
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
+#include "machine.h"
+#include "message/message.h"
 
 int tls13_send_certificate_request(struct tls_conn *conn, struct tls_reader *body)
 {

@@ -2,7 +2,11 @@
 /* CertificateStatus: a message in TLS 1.2 (RFC 6066 section 8), an extension's body in TLS 1.3. */
 #include <stdio.h>
 
+#include "config.h"
 #include "conn.h"
+#include "handshake.h"
+#include "machine.h"
+#include "message/message.h"
 
 void tls_put_status(const struct tls_conn *conn, struct tls_buf *out)
 {

@@ -2,7 +2,12 @@
 /* CertificateVerify, RFC 9846 section 4.5.2 and RFC 5246 section 7.4.8. */
 #include <string.h>
 
+#include "config.h"
 #include "conn.h"
+#include "handshake.h"
+#include "keys.h"
+#include "machine.h"
+#include "message/message.h"
 
 #define PADDING		64
 #define CONTEXT_LEN	34		/* its terminating zero is part of it */

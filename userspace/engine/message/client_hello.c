@@ -2,7 +2,14 @@
 /* ClientHello, RFC 9846 section 4.2.2: the offer, and what the server makes of it. */
 #include <string.h>
 
+#include "choose.h"
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
+#include "machine.h"
+#include "message/message.h"
+#include "resume.h"
 
 #define COMPRESSION_NULL	0
 

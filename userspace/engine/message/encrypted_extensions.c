@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* EncryptedExtensions, RFC 9846 section 4.4.1. */
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
+#include "machine.h"
+#include "message/message.h"
 
 int tls_send_encrypted_extensions(struct tls_conn *conn, struct tls_reader *body)
 {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Finished, RFC 9846 section 4.5.3 and RFC 5246 section 7.4.9, and what precedes it there. */
 #include "conn.h"
+#include "handshake.h"
+#include "machine.h"
+#include "message/message.h"
 
 static int send_finished(struct tls_conn *conn, const uint8_t *verify_data, size_t len)
 {

@@ -2,7 +2,12 @@
 /* TLS 1.2 key exchange: RFC 8422 section 5.4, 5.7, RFC 5246 section 7.4.7.1. */
 #include <string.h>
 
+#include "config.h"
 #include "conn.h"
+#include "handshake.h"
+#include "keys.h"
+#include "machine.h"
+#include "message/message.h"
 
 #define NAMED_CURVE	3
 #define MAX_PARAMS	(1 + 2 + 1 + 255)

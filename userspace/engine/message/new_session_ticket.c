@@ -2,7 +2,13 @@
 /* NewSessionTicket, RFC 9846 section 4.7.1 and RFC 5077 section 3.3. */
 #include <string.h>
 
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
+#include "machine.h"
+#include "message/message.h"
+#include "resume.h"
 
 #define MAX_LIFETIME		604800	/* RFC 9846 section 4.7.1 */
 

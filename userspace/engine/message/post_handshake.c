@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* KeyUpdate, RFC 9846 section 4.7.3; and what TLS 1.2 had in its place. */
 #include "conn.h"
+#include "keys.h"
+#include "machine.h"
+#include "message/message.h"
 
 #define UPDATE_NOT_REQUESTED	0
 #define UPDATE_REQUESTED	1

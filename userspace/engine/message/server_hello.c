@@ -2,7 +2,12 @@
 /* ServerHello and HelloRetryRequest, RFC 9846 sections 4.2.3 and 4.2.4. */
 #include <string.h>
 
+#include "config.h"
+#include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
+#include "machine.h"
+#include "message/message.h"
 
 /* SHA-256 of "HelloRetryRequest" */
 static const uint8_t retry_random[TLS_RANDOM_LEN] = {

@@ -2,7 +2,11 @@
 /* The machine: records in, handshake messages to the state tables, flights out. */
 #include <string.h>
 
+#include "config.h"
 #include "conn.h"
+#include "handshake.h"
+#include "machine.h"
+#include "message/message.h"
 
 /* ---- output -------------------------------------------------------------- */
 

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* What connections have in common, from the inside; built once, then only read. */
+#ifndef TLSGATE_CONFIG_H
+#define TLSGATE_CONFIG_H
+
+#include <stdatomic.h>
+
+#include "crypto/certificate.h"
+#include "suites.h"
+#include "verify/verify.h"
+
+#define TLS_MAX_SUITES		16
+#define TLS_MAX_GROUPS		8
+#define TLS_MAX_SCHEMES		16
+
+struct tls_scheme_list {
+	const struct tls_scheme *rows[TLS_MAX_SCHEMES];
+	size_t count;
+};
+
+struct tls_config {
+	atomic_uint refs;
+	enum tls_role role;
+	struct tls_hooks hooks;
+	uint16_t min_version, max_version;
+	uint32_t max_message;		/* bytes of a handshake message's body, any type */
+	const struct tls_suite *suites[TLS_MAX_SUITES];
+	size_t suite_count;
+	const struct tls_group *groups[TLS_MAX_GROUPS];
+	size_t group_count;
+	struct tls_scheme_list schemes[TLS_TO_VERIFY + 1];	/* by enum tls_scheme_use */
+	struct tls_buf alpn;		/* ProtocolName list as on the wire, without its length */
+	struct tls_certificate **certs;
+	size_t cert_count;
+	struct tls_ticket_key ticket_keys[TLS_MAX_TICKET_KEYS];
+	size_t ticket_key_count;
+	struct tls_trust *trust;
+	bool has_ca;			/* trust is not empty */
+	bool request_ocsp, request_scts;
+	enum tls_verify verify;
+};
+
+/* Allowed, and there is a suite for it? */
+bool tls_config_has_version(const struct tls_config *config, uint16_t version);
+bool tls_config_has_suite(const struct tls_config *config, const struct tls_suite *suite);
+const struct tls_group *tls_config_group(const struct tls_config *config, uint16_t id);
+/* One that we offer to verify; NULL: no, or not known. */
+const struct tls_scheme *tls_config_scheme(const struct tls_config *config, uint16_t id);
+
+#endif /* TLSGATE_CONFIG_H */
