@@ -122,11 +122,21 @@ static bool name_all(const struct int_list *numbers, const char *(*name_of)(uint
 	return len || !numbers->count;
 }
 
+static const char *our_group(uint16_t id)
+{
+	return tls_group_find(id) ? tls_group_name(id) : NULL;
+}
+
+static const char *our_scheme(uint16_t id)
+{
+	return tls_scheme_find(id) ? tls_scheme_name(id) : NULL;
+}
+
 static int set_groups(struct exchange *x)
 {
 	char list[MAX_NAMES];
 
-	if (!name_all(&x->options->groups, tls_group_name, list))
+	if (!name_all(&x->options->groups, our_group, list))
 		return unimplemented("any of the groups");
 	return *list && tls_config_set_groups(x->config, list, NULL) ? failed(list) : 0;
 }
@@ -136,7 +146,7 @@ static int set_schemes_for(struct exchange *x, enum tls_scheme_use use,
 {
 	char list[MAX_NAMES];
 
-	if (!name_all(schemes, tls_scheme_name, list))
+	if (!name_all(schemes, our_scheme, list))
 		return unimplemented("any of the signature schemes");
 	return *list && tls_config_set_schemes(x->config, use, list, NULL) ? failed(list) : 0;
 }

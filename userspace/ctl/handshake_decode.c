@@ -139,34 +139,18 @@ static void read_server_share(struct tls_reader *r, struct hello *hello)
 
 struct extension {
 	uint16_t number;
-	const char *name;
 	void (*in_client)(struct tls_reader *r, struct hello *hello);
 	void (*in_server)(struct tls_reader *r, struct hello *hello);
 };
 
+/* Those that are shown with what they say. */
 static const struct extension extensions[] = {
-	{ EXT_SERVER_NAME, "server_name", read_server_name, NULL },
-	{ 1, "max_fragment_length", NULL, NULL },
-	{ 5, "status_request", NULL, NULL },
-	{ EXT_SUPPORTED_GROUPS, "supported_groups", read_groups, NULL },
-	{ 11, "ec_point_formats", NULL, NULL },
-	{ EXT_SIGNATURE_ALGORITHMS, "signature_algorithms", read_schemes, NULL },
-	{ EXT_ALPN, "application_layer_protocol_negotiation", read_alpn, read_alpn },
-	{ 21, "padding", NULL, NULL },
-	{ 22, "encrypt_then_mac", NULL, NULL },
-	{ 23, "extended_master_secret", NULL, NULL },
-	{ 28, "record_size_limit", NULL, NULL },
-	{ 35, "session_ticket", NULL, NULL },
-	{ 41, "pre_shared_key", NULL, NULL },
-	{ 42, "early_data", NULL, NULL },
-	{ EXT_SUPPORTED_VERSIONS, "supported_versions", read_client_versions, read_server_version },
-	{ 44, "cookie", NULL, NULL },
-	{ 45, "psk_key_exchange_modes", NULL, NULL },
-	{ 47, "certificate_authorities", NULL, NULL },
-	{ 49, "post_handshake_auth", NULL, NULL },
-	{ 50, "signature_algorithms_cert", NULL, NULL },
-	{ EXT_KEY_SHARE, "key_share", read_client_shares, read_server_share },
-	{ 0xff01, "renegotiation_info", NULL, NULL },
+	{ EXT_SERVER_NAME, read_server_name, NULL },
+	{ EXT_SUPPORTED_GROUPS, read_groups, NULL },
+	{ EXT_SIGNATURE_ALGORITHMS, read_schemes, NULL },
+	{ EXT_ALPN, read_alpn, read_alpn },
+	{ EXT_SUPPORTED_VERSIONS, read_client_versions, read_server_version },
+	{ EXT_KEY_SHARE, read_client_shares, read_server_share },
 };
 
 static const struct extension *find_extension(uint16_t number)
@@ -177,13 +161,6 @@ static const struct extension *find_extension(uint16_t number)
 		if (extensions[i].number == number)
 			return &extensions[i];
 	return NULL;
-}
-
-const char *extension_name(uint16_t number)
-{
-	const struct extension *extension = find_extension(number);
-
-	return extension ? extension->name : NULL;
 }
 
 static void read_extensions(struct tls_reader *r, struct hello *hello, bool client)

@@ -43,7 +43,4 @@ void hello_read_server(struct hello *hello, const uint8_t *data, size_t len);
 /* TLS 1.2 ServerKeyExchange with ECDHE: group and bytes of the share. */
 bool kex12_read_server(struct hello_share *share, const uint8_t *data, size_t len);
 
-/* IANA name of an extension, NULL if it has none here. */
-const char *extension_name(uint16_t number);
-
 #endif

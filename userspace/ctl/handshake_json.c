@@ -56,7 +56,7 @@ static struct json_object *hello_json(const struct hello *hello)
 	add_list(object, "suites", &hello->suites, tls_suite_name);
 	add_list(object, "groups", &hello->groups, tls_group_name);
 	add_list(object, "schemes", &hello->schemes, tls_scheme_name);
-	add_list(object, "extensions", &hello->extensions, extension_name);
+	add_list(object, "extensions", &hello->extensions, tls_extension_name);
 	for (i = 0; i < hello->share_count; i++) {
 		struct json_object *share = ctl_must(json_object_new_object());
 

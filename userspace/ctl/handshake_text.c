@@ -42,7 +42,7 @@ static const char *scheme_text(uint16_t number, char text[CTL_TEXT_MAX])
 
 static const char *extension_text(uint16_t number, char text[CTL_TEXT_MAX])
 {
-	return or_number(extension_name(number), number, text);
+	return or_number(tls_extension_name(number), number, text);
 }
 
 /* Items after the label, broken into lines. */

@@ -136,7 +136,7 @@ static const void *group_by_name(struct name name)
 					      strlen(group_aliases[i].iana) };
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (name_is(name, groups[i]->name))
+		if (name_is(name, tls_group_name(groups[i]->id)))
 			return groups[i];
 	}
 	return NULL;
@@ -199,7 +199,7 @@ static const void *scheme_by_name(struct name name)
 	const struct tls_scheme *schemes = tls_schemes(&count);
 
 	for (size_t i = 0; i < count; i++) {
-		if (name_is(name, schemes[i].name))
+		if (name_is(name, tls_scheme_name(schemes[i].id)))
 			return &schemes[i];
 	}
 	return NULL;

@@ -108,11 +108,12 @@ enum tls_local_error {
 const char *tls_strerror(int err);
 /* "bad_record_mac"; "alert(n)" names are static, unknown numbers give "unknown" */
 const char *tls_alert_name(uint8_t alert);
-/* IANA names; NULL if the engine does not know the number */
+/* IANA names, also of what the engine does not have (suites: only of its own); NULL: not known */
 const char *tls_suite_name(uint16_t suite);
 const char *tls_group_name(uint16_t group);
 const char *tls_scheme_name(uint16_t scheme);
 const char *tls_message_name(uint8_t handshake_type);
+const char *tls_extension_name(uint16_t extension);
 const char *tls_version_name(uint16_t version);		/* "TLS 1.3" */
 
 /* One row per suite the engine has, best first; ends with suite 0. */

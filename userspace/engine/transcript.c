@@ -3,7 +3,7 @@
 #include "transcript.h"
 
 #define MESSAGE_HASH	254
-/* Above all that engine.c takes and sends until a CertificateVerify: three of the messages that
+/* Above all that machine.c takes and sends until a CertificateVerify: three of the messages that
  * may be 64 KiB long, and less than four of the others. */
 #define MAX_MESSAGES	(1 << 18)
 

@@ -208,13 +208,13 @@ static void test_group(const struct tls_group *group)
 	must(tls_kex_respond(group, in, answer, theirs), "respond");
 	in.len--;
 	tap_equal(tls_kex_respond(group, in, answer, ours), ALERT(ILLEGAL_PARAMETER),
-		  "%s: a share too short", group->name);
+		  "%s: a share too short", tls_group_name(group->id));
 	in.len += 2;
 	tap_equal(tls_kex_respond(group, in, answer, ours), ALERT(ILLEGAL_PARAMETER),
-		  "%s: a share too long", group->name);
+		  "%s: a share too long", tls_group_name(group->id));
 	in.len = 0;
 	tap_equal(tls_kex_respond(group, in, answer, ours), ALERT(ILLEGAL_PARAMETER),
-		  "%s: an empty share", group->name);
+		  "%s: an empty share", tls_group_name(group->id));
 	in.len = group->initiator_len;
 	must(tls_random(random, sizeof(random)), "random");
 	must(tls_kex_accept(&other, group, in, random, answer), "accept");
@@ -226,11 +226,11 @@ static void test_group(const struct tls_group *group)
 	tls_kex_free(third);
 	in = (struct tls_slice){ answer, group->responder_len - 1u };
 	tap_equal(tls_kex_finish(kex, in, ours), ALERT(ILLEGAL_PARAMETER),
-		  "%s: an answer too short", group->name);
+		  "%s: an answer too short", tls_group_name(group->id));
 	in.len++;
 	must(tls_kex_finish(kex, in, ours), "finish");
 	tap_ok(!memcmp(ours, theirs, group->secret_len), "%s: both have the same secret",
-	       group->name);
+	       tls_group_name(group->id));
 	tls_kex_free(kex);
 }
 
@@ -267,9 +267,9 @@ static void check_refused(uint16_t id, const char *hex, const char *what)
 
 	must(tls_kex_initiate(&kex, group, share), "initiate");
 	tap_equal(tls_kex_respond(group, tap_hex(hex), share, secret), ALERT(ILLEGAL_PARAMETER),
-		  "%s: %s, responding", group->name, what);
+		  "%s: %s, responding", tls_group_name(group->id), what);
 	tap_equal(tls_kex_finish(kex, tap_hex(hex), secret), ALERT(ILLEGAL_PARAMETER),
-		  "%s: %s, finishing", group->name, what);
+		  "%s: %s, finishing", tls_group_name(group->id), what);
 	tls_kex_free(kex);
 }
 
@@ -308,11 +308,11 @@ static void test_bad_hybrid(const struct tls_group *group)
 	must(tls_kex_initiate(&kex, group, share), "initiate");
 	memset(share + 1184, 0, 32);
 	tap_equal(tls_kex_respond(group, in, answer, secret), ALERT(ILLEGAL_PARAMETER),
-		  "%s: zero for X25519", group->name);
+		  "%s: zero for X25519", tls_group_name(group->id));
 	must(tls_random(share + 1184, 32), "random");
 	memset(share, 0xff, 1184);
 	tap_equal(tls_kex_respond(group, in, answer, secret), ALERT(ILLEGAL_PARAMETER),
-		  "%s: an ML-KEM key out of range", group->name);
+		  "%s: an ML-KEM key out of range", tls_group_name(group->id));
 	tls_kex_free(kex);
 }
 
@@ -331,13 +331,31 @@ static void test_groups(void)
 	tap_ok(!tls_group_find(0x0019), "no other group");
 }
 
+static bool all_named(void)
+{
+	size_t group_count, scheme_count;
+	const struct tls_group *const *groups = tls_groups(&group_count);
+	const struct tls_scheme *schemes = tls_schemes(&scheme_count);
+	bool named = true;
+
+	for (size_t i = 0; i < group_count; i++)
+		named &= tls_group_name(groups[i]->id) != NULL;
+	for (size_t i = 0; i < scheme_count; i++)
+		named &= tls_scheme_name(schemes[i].id) != NULL;
+	return named;
+}
+
 static void test_names(void)
 {
 	tap_ok(!strcmp(tls_suite_name(0x1301), "TLS_AES_128_GCM_SHA256") && !tls_suite_name(0x0a0a),
 	       "suites");
 	tap_ok(!strcmp(tls_group_name(0x1d), "x25519") && !tls_group_name(0x0a0a), "groups");
 	tap_ok(!strcmp(tls_scheme_name(0x0403), "ecdsa_secp256r1_sha256") &&
-	       !tls_scheme_name(0x0201), "schemes, and no SHA-1 among them");
+	       !tls_scheme_name(0x0a0a), "schemes");
+	tap_ok(all_named(), "all groups and schemes of ours");
+	tap_ok(!tls_scheme_find(0x0201) && !tls_scheme_find(0x0203), "no scheme with SHA-1");
+	tap_ok(!strcmp(tls_extension_name(51), "key_share") && !tls_extension_name(0x0a0a),
+	       "extensions");
 	tap_ok(!strcmp(tls_message_name(1), "client_hello") && !tls_message_name(99), "messages");
 	tap_ok(!strcmp(tls_version_name(TLS_1_2), "TLS 1.2") && !tls_version_name(0x0302),
 	       "versions");

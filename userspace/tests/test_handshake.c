@@ -93,8 +93,8 @@ static void every_combination(void)
 				     (key_types[k].type == TLS_KEY_ECDSA_P384 &&
 				      group[g]->id != TLS_GROUP_SECP384R1)))
 					continue;
-				one_handshake(info, k, group[g]->name, 0);
-				one_handshake(info, k, group[g]->name, 1);
+				one_handshake(info, k, tls_group_name(group[g]->id), 0);
+				one_handshake(info, k, tls_group_name(group[g]->id), 1);
 			}
 		}
 	}

@@ -123,7 +123,6 @@ TLS_MUST_CHECK int tls_aead_open(struct tls_aead_ctx *ctx, const uint8_t nonce[T
  */
 struct tls_group {
 	uint16_t id;
-	const char *name;		/* IANA */
 	bool tls12;			/* usable in TLS 1.2 too */
 	uint16_t initiator_len;		/* exact bytes of the initiator's share */
 	uint16_t responder_len;
@@ -185,7 +184,6 @@ enum tls_key_type {
 
 struct tls_scheme {
 	uint16_t id;
-	const char *name;		/* IANA */
 	bool tls13;			/* allowed in a TLS 1.3 CertificateVerify */
 	bool whole;			/* signs the data, no digest of them: Ed25519 */
 };

@@ -23,11 +23,11 @@ struct group_row {
 };
 
 static const struct group_row rows[TLS_GROUPS] = {
-	{ { TLS_GROUP_X25519MLKEM768, "X25519MLKEM768", false, 1184 + 32, 1088 + 32, 64 },
+	{ { TLS_GROUP_X25519MLKEM768, false, 1184 + 32, 1088 + 32, 64 },
 	  "X25519MLKEM768", NULL, GROUP_KEM },
-	{ { TLS_GROUP_X25519, "x25519", true, 32, 32, 32 }, NULL, NULL, GROUP_X25519 },
-	{ { TLS_GROUP_SECP256R1, "secp256r1", true, 65, 65, 32 }, "EC", "P-256", GROUP_NIST },
-	{ { TLS_GROUP_SECP384R1, "secp384r1", true, 97, 97, 48 }, "EC", "P-384", GROUP_NIST },
+	{ { TLS_GROUP_X25519, true, 32, 32, 32 }, NULL, NULL, GROUP_X25519 },
+	{ { TLS_GROUP_SECP256R1, true, 65, 65, 32 }, "EC", "P-256", GROUP_NIST },
+	{ { TLS_GROUP_SECP384R1, true, 97, 97, 48 }, "EC", "P-384", GROUP_NIST },
 };
 
 #define POINT_UNCOMPRESSED	4	/* SEC 1; the only form TLS allows */

@@ -8,28 +8,20 @@
 #define MD_NONE	(-1)			/* EdDSA hashes by itself */
 #define MD_SHA512	TLS_HASH_COUNT	/* not a transcript hash of ours */
 
-/* IANA number, name, allowed in TLS 1.3; key, digest, padding. */
+/* IANA number, allowed in TLS 1.3; key, digest, padding. */
 #define SCHEMES(X) \
-	X(ECDSA_SECP256R1_SHA256, "ecdsa_secp256r1_sha256", true, \
-	  ECDSA_P256, TLS_HASH_SHA256, 0) \
-	X(ED25519, "ed25519", true, ED25519, MD_NONE, 0) \
-	X(ECDSA_SECP384R1_SHA384, "ecdsa_secp384r1_sha384", true, \
-	  ECDSA_P384, TLS_HASH_SHA384, 0) \
-	X(RSA_PSS_RSAE_SHA256, "rsa_pss_rsae_sha256", true, \
-	  RSA, TLS_HASH_SHA256, RSA_PKCS1_PSS_PADDING) \
-	X(RSA_PSS_RSAE_SHA384, "rsa_pss_rsae_sha384", true, \
-	  RSA, TLS_HASH_SHA384, RSA_PKCS1_PSS_PADDING) \
-	X(RSA_PSS_RSAE_SHA512, "rsa_pss_rsae_sha512", true, \
-	  RSA, MD_SHA512, RSA_PKCS1_PSS_PADDING) \
-	X(RSA_PKCS1_SHA256, "rsa_pkcs1_sha256", false, \
-	  RSA, TLS_HASH_SHA256, RSA_PKCS1_PADDING) \
-	X(RSA_PKCS1_SHA384, "rsa_pkcs1_sha384", false, \
-	  RSA, TLS_HASH_SHA384, RSA_PKCS1_PADDING) \
-	X(RSA_PKCS1_SHA512, "rsa_pkcs1_sha512", false, \
-	  RSA, MD_SHA512, RSA_PKCS1_PADDING)
+	X(ECDSA_SECP256R1_SHA256, true, ECDSA_P256, TLS_HASH_SHA256, 0) \
+	X(ED25519, true, ED25519, MD_NONE, 0) \
+	X(ECDSA_SECP384R1_SHA384, true, ECDSA_P384, TLS_HASH_SHA384, 0) \
+	X(RSA_PSS_RSAE_SHA256, true, RSA, TLS_HASH_SHA256, RSA_PKCS1_PSS_PADDING) \
+	X(RSA_PSS_RSAE_SHA384, true, RSA, TLS_HASH_SHA384, RSA_PKCS1_PSS_PADDING) \
+	X(RSA_PSS_RSAE_SHA512, true, RSA, MD_SHA512, RSA_PKCS1_PSS_PADDING) \
+	X(RSA_PKCS1_SHA256, false, RSA, TLS_HASH_SHA256, RSA_PKCS1_PADDING) \
+	X(RSA_PKCS1_SHA384, false, RSA, TLS_HASH_SHA384, RSA_PKCS1_PADDING) \
+	X(RSA_PKCS1_SHA512, false, RSA, MD_SHA512, RSA_PKCS1_PADDING)
 
-#define PUBLIC(id, name, tls13, key, md, padding) \
-	{ TLS_SCHEME_##id, name, tls13, (md) == MD_NONE },
+#define PUBLIC(id, tls13, key, md, padding) \
+	{ TLS_SCHEME_##id, tls13, (md) == MD_NONE },
 static const struct tls_scheme schemes[] = { SCHEMES(PUBLIC) };
 
 struct scheme_row {
@@ -38,7 +30,7 @@ struct scheme_row {
 	int padding;			/* RSA only */
 };
 
-#define ROW(id, name, tls13, key, md, padding) \
+#define ROW(id, tls13, key, md, padding) \
 	{ TLS_KEY_##key, md, padding },
 static const struct scheme_row rows[] = { SCHEMES(ROW) };
 

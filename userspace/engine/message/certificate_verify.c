@@ -114,7 +114,8 @@ int tls13_recv_certificate_verify(struct tls_conn *conn, struct tls_reader *body
 		return err;
 	if (conn->role == TLS_CLIENT)
 		conn->scheme = scheme->id;
-	tls_engine_event(conn, TLS_EVENT_SIGNATURE_CHECKED, 0, signature, scheme->name);
+	tls_engine_event(conn, TLS_EVENT_SIGNATURE_CHECKED, 0, signature,
+			 tls_scheme_name(scheme->id));
 	return 0;
 }
 
@@ -132,6 +133,7 @@ int tls12_recv_certificate_verify(struct tls_conn *conn, struct tls_reader *body
 	if (err)
 		return err;
 	tls_transcript_drop(transcript);
-	tls_engine_event(conn, TLS_EVENT_SIGNATURE_CHECKED, 0, signature, scheme->name);
+	tls_engine_event(conn, TLS_EVENT_SIGNATURE_CHECKED, 0, signature,
+			 tls_scheme_name(scheme->id));
 	return 0;
 }

@@ -101,7 +101,8 @@ static int check_params(struct tls_conn *conn, const struct tls_scheme *scheme,
 	if (err)
 		return err;
 	conn->scheme = scheme->id;
-	tls_engine_event(conn, TLS_EVENT_SIGNATURE_CHECKED, 0, signature, scheme->name);
+	tls_engine_event(conn, TLS_EVENT_SIGNATURE_CHECKED, 0, signature,
+			 tls_scheme_name(scheme->id));
 	return 0;
 }
 
