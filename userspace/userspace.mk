@@ -12,7 +12,7 @@ US_CFLAGS := -std=c11 -Wall -Wextra -Werror -fstack-protector-strong -fPIE -MMD 
 US_LDFLAGS := -pie -Wl,-z,relro,-z,now
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-US_PKGS := libcrypto libsodium libnl-3.0 libnl-genl-3.0 libseccomp libcap-ng libsystemd libconfuse json-c
+US_PKGS := libcrypto libsodium libnl-3.0 libnl-genl-3.0 libseccomp libcap-ng libsystemd json-c
 
 # Asked once, and only when something is compiled: `make help` needs no library.
 us_pkg = $(eval us_pkg_$(1) := $(shell pkg-config --$(1) $(2)))$(if $(filter 0,$(.SHELLSTATUS)),,\
@@ -23,7 +23,7 @@ pkg_libs = $(shell pkg-config --libs $(1))
 LIBS_engine = $(call pkg_libs,libcrypto libsodium)
 LIBS_lib = $(call pkg_libs,libnl-genl-3.0 libnl-3.0)
 LIBS_common =
-LIBS_daemon = $(call pkg_libs,libseccomp libcap-ng libsystemd libconfuse) -lev
+LIBS_daemon = $(call pkg_libs,libseccomp libcap-ng libsystemd) -lev
 LIBS_ctl = $(call pkg_libs,json-c)
 
 us_src = $(sort $(wildcard userspace/$(1)/*.c userspace/$(1)/*/*.c))

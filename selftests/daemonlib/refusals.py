@@ -28,8 +28,49 @@ def bad_usage():
     refused(2, "what to do is missing")
     refused(2, "not known", "serve", ":1", ":2", "--nonsense")
     refused(2, "PORT", "serve", "nowhere", ":2", *PAIR)
-    refused(2, "needs cert and key", "serve", ":1", ":2")
+    refused(2, "cert is missing", "serve", ":1", ":2")
+    refused(2, "verify-client refused: it needs client-ca", "serve", ":1", ":2", *PAIR,
+            "--verify-client=require")
+    refused(2, "verify-client refused: it is not for mode connect", "connect", ":1", ":2",
+            "--verify-client=require")
+    refused(2, "given twice", "serve", ":1", ":2", *PAIR, "--alpn=a", "--alpn=b")
     refused(2, "1.2 or 1.3", "serve", ":1", ":2", *PAIR, "--min-version=1.1")
+
+
+def refused_file(status, text, *patterns):
+    """Each error is one line, in this order, with file, line and column."""
+    write("gates.conf", text)
+    result = subprocess.run([TLSGATED, "-c", "gates.conf"], cwd=tmp, stdin=subprocess.DEVNULL,
+                            capture_output=True, text=True, timeout=DEADLINE)
+    lines = [line for line in result.stderr.splitlines() if "data path: " not in line]
+    need(result.returncode == status, "status %d: %s" % (result.returncode, result.stderr))
+    need(len(lines) == len(patterns), "not %d lines: %s" % (len(patterns), result.stderr))
+    for line, pattern in zip(lines, patterns):
+        need(re.search("^tlsgated: gates.conf:" + pattern, line), "%r is not in: %s" % (pattern, line))
+
+
+@test
+def every_error_of_a_file_with_its_place():
+    refused_file(2, """colour = red
+gate a {
+\tmode = connect
+\tlisten = {":80",
+\t\t":x"}
+\tbackend = "h:443"
+}
+gate b { mode = connect  listen = ":81"  backend = "h:443"
+  verify-client = require
+  key = k }
+gate c { mode = serve
+  cert = { c }
+  cert = { d }
+  alpn a
+}
+""", "1:1: refused: no setting is called 'colour'", "5:3: refused: listen = ':x'",
+                 "10:9: refused: gate 'b': key: it needs cert",
+                 "9:19: refused: gate 'b': verify-client: it is not for mode connect",
+                 "13:3: refused: cert was given already, in line 12",
+                 "14:8: refused: 'a' is not understood here: = is wanted")
 
 
 @test

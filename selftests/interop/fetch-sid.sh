@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 
 root=build/sid
 log=build/sid.log
-packages=openssl,libnl-3-200,libnl-genl-3-200,libev4t64,libconfuse2,libseccomp2,libcap-ng0
+packages=openssl,libnl-3-200,libnl-genl-3-200,libev4t64,libseccomp2,libcap-ng0
 packages+=,libsystemd0,libjson-c5
 
 die() {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/config.h"
 
-#include <confuse.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,206 +11,373 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-#define MAX_OPTS	40
 #define MAX_FILE	(1u << 20)
+#define MAX_VALUE	4096
+#define MAX_ERRORS	20		/* lines; a file that is no configuration has more */
+#define BYTE_ORDER_MARK	"\xef\xbb\xbf"
+#define PUNCTUATION	"={},"
 
-/*
- * libconfuse takes the end of the file for a closing brace, so that half a
- * gate would pass for a whole one.  This key is put behind the text: it is
- * known outside of a gate only, and its name is the error message.
- */
-#define END_MARK	"closing-brace-is-missing-above"
+enum token {
+	TOKEN_END = 0,
+	TOKEN_TEXT = 1,			/* a word or a quoted text */
+	TOKEN_BAD = 2,			/* was reported */
+	/* or a character of PUNCTUATION */
+};
 
-static const struct setting *find_row(const char *name)
-{
-	const struct setting *row = settings_table();
-
-	while (row->name && strcmp(row->name, name))
-		row++;
-	return row->name ? row : NULL;
-}
-
-/* libconfuse refuses an empty name without a word. */
-static bool reported;
-
-static void report(cfg_t *cfg, const char *format, va_list args)
-{
-	char text[512];
-
-	reported = true;
-	vsnprintf(text, sizeof(text), format, args);
-	log_error("%s:%d: refused: %s", cfg->filename ? cfg->filename : "configuration", cfg->line,
-		  text);
-}
-
-/* Called while the parser stands on the line, so that the message can name it. */
-static int check_value(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const struct setting *row = find_row(cfg_opt_name(opt));
-	char why[SETTINGS_WHY_MAX] = "";
-	const char *value;
-	unsigned int i;
-
-	for (i = 0; i < cfg_opt_size(opt); i++) {
-		value = cfg_opt_getnstr(opt, i);
-		if (row && !setting_check(row, value, why))
-			continue;
-		cfg_error(cfg, "%s = '%s': %s", cfg_opt_name(opt), value, why);
-		return -1;
-	}
-	return 0;
-}
-
-static void build_opts(cfg_opt_t out[MAX_OPTS], unsigned int scope)
-{
-	const struct setting *row;
-	size_t count = 0;
-
-	for (row = settings_table(); row->name; row++) {
-		if (!(row->scope & scope))
-			continue;
-		/* by assignment through a constant: CFG_STR() is an initializer */
-		if (row->scope & SETTING_LIST) {
-			const cfg_opt_t opt = CFG_STR_LIST((char *)(uintptr_t)row->name, NULL,
-							   CFGF_NODEFAULT);
-			out[count] = opt;
-		} else {
-			const cfg_opt_t opt = CFG_STR((char *)(uintptr_t)row->name, NULL,
-						      CFGF_NODEFAULT);
-			out[count] = opt;
-		}
-		out[count++].validcb = check_value;
-	}
-	out[count] = (cfg_opt_t)CFG_END();
-}
-
-static int apply_section(cfg_t *section, unsigned int scope, struct settings *settings,
-			 struct gate_settings *gate)
-{
-	char why[SETTINGS_WHY_MAX] = "";
-	const struct setting *row;
-	unsigned int i;
-
-	for (row = settings_table(); row->name; row++) {
-		if (!(row->scope & scope))
-			continue;
-		for (i = 0; i < cfg_size(section, row->name); i++) {
-			const char *value = cfg_getnstr(section, row->name, i);
-
-			if (value && setting_apply(row, settings, gate, value, why))
-				return -1;
-		}
-	}
-	return 0;
-}
-
-static int apply_gate(const char *path, cfg_t *section, struct settings *settings)
-{
-	struct gate_settings *gate = settings_add_gate(settings, cfg_title(section));
-	char why[SETTINGS_WHY_MAX] = "";
-
-	if (apply_section(section, SETTING_GATE, settings, gate) ||
-	    gate_settings_check(gate, why)) {
-		log_error("%s:%d: refused: gate '%s': %s", path, section->line, gate->name, why);
-		return -1;
-	}
-	return 0;
-}
-
-static int apply_file(const char *path, cfg_t *cfg, struct settings *settings)
-{
-	unsigned int gates = cfg_size(cfg, "gate");
-	unsigned int i;
-
-	if (!gates || gates > SETTINGS_MAX_GATES) {
-		log_error("%s: refused: %u gates, wanted are 1 to %d: write gate NAME { ... }", path,
-			  gates, SETTINGS_MAX_GATES);
-		return -1;
-	}
-	if (apply_section(cfg, SETTING_GLOBAL, settings, NULL))
-		return -1;
-	for (i = 0; i < gates; i++)
-		if (apply_gate(path, cfg_getnsec(cfg, "gate", i), settings))
-			return -1;
-	return 0;
-}
-
-/* 0, or -1 and one line was logged. */
-static int parse_text(const char *path, cfg_t *cfg, const char *text)
-{
-	char *whole = xprintf("%s\n" END_MARK " = x\n", text);
-	FILE *stream = fmemopen(whole, strlen(whole), "r");
-	int ret;
-
-	reported = false;
-	ret = stream ? cfg_parse_fp(cfg, stream) : CFG_FILE_ERROR;
-	if (stream)
-		fclose(stream);
-	free(whole);
-	if (ret != CFG_SUCCESS && !reported)
-		log_error("%s:%d: refused: it cannot be parsed: write NAME = VALUE or gate NAME { ... }",
-			  path, cfg->line);
-	/* else the mark was part of a comment, and a gate before it perhaps a half */
-	else if (ret == CFG_SUCCESS && !cfg_getstr(cfg, END_MARK))
-		log_error("%s: refused: a comment is not closed: write */ at its end", path);
-	return ret == CFG_SUCCESS && cfg_getstr(cfg, END_MARK) ? 0 : -1;
-}
-
-static enum config_result parse(const char *path, cfg_t *cfg, struct settings **out)
-{
+struct parser {
 	struct settings *settings;
+	const char *p;			/* what comes next */
+	struct position here;		/* of p */
+	int token;			/* read last */
+	struct position place;		/* where it began */
+	char text[MAX_VALUE];		/* of TOKEN_TEXT */
+	unsigned int errors;
+};
+
+__attribute__((format(printf, 3, 4)))
+static void complain(struct parser *parser, struct position place, const char *format, ...)
+{
+	const char *file = parser->settings->file;
+	char text[512];
+	va_list args;
+
+	if (++parser->errors > MAX_ERRORS)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (parser->errors < MAX_ERRORS)
+		log_error("%s:%u:%u: refused: %s", file, place.line, place.column, text);
+	else
+		log_error("%s: refused: more errors than are shown: correct these first", file);
+}
+
+/* ---- tokens ---- */
+
+static void advance(struct parser *parser, size_t count)
+{
+	while (count--) {
+		parser->here.column++;
+		if (*parser->p++ != '\n')
+			continue;
+		parser->here.line++;
+		parser->here.column = 1;
+	}
+}
+
+static bool at(const struct parser *parser, const char *text)
+{
+	return !strncmp(parser->p, text, strlen(text));
+}
+
+static void skip_long_comment(struct parser *parser)
+{
+	const char *end = strstr(parser->p + 2, "*/");
+
+	if (!end)
+		complain(parser, parser->here, "a comment is not closed: write */ at its end");
+	advance(parser, end ? (size_t)(end - parser->p) + 2 : strlen(parser->p));
+}
+
+static void skip_blanks(struct parser *parser)
+{
+	for (;;) {
+		advance(parser, strspn(parser->p, " \t\r\n"));
+		if (at(parser, "/*"))
+			skip_long_comment(parser);
+		else if (at(parser, "#") || at(parser, "//"))
+			advance(parser, strcspn(parser->p, "\n"));
+		else
+			return;
+	}
+}
+
+/* Takes over len bytes of the text that follow. */
+static void take_text(struct parser *parser, size_t len)
+{
+	if (len >= sizeof(parser->text)) {
+		complain(parser, parser->place, "it is longer than %zu bytes",
+			 sizeof(parser->text) - 1);
+		parser->token = TOKEN_BAD;
+		advance(parser, len);
+		return;
+	}
+	memcpy(parser->text, parser->p, len);
+	parser->text[len] = '\0';
+	advance(parser, len);
+}
+
+/* Where the text ends that begins behind this quote; NULL: nowhere. */
+static const char *closing_quote(const char *p, char quote)
+{
+	for (; *p && *p != quote; p++)
+		if (quote == '"' && *p == '\\' && p[1])
+			p++;
+	return *p ? p : NULL;
+}
+
+/* \" and \\ ; others are refused, lest they mean something else than is thought. */
+static void unescape(struct parser *parser)
+{
+	char *in = parser->text, *out = parser->text;
+
+	for (; *in; *out++ = *in++) {
+		if (*in != '\\')
+			continue;
+		if (in[1] != '"' && in[1] != '\\') {
+			complain(parser, parser->place,
+				 "\\ in a text stands before \" or \\ only: write \\\\ for one");
+			parser->token = TOKEN_BAD;
+			return;
+		}
+		in++;
+	}
+	*out = '\0';
+}
+
+static void read_quoted(struct parser *parser)
+{
+	char quote = *parser->p;
+	const char *end = closing_quote(parser->p + 1, quote);
+
+	if (!end) {
+		complain(parser, parser->place, "the quote is not closed: write %c at its end", quote);
+		parser->token = TOKEN_BAD;
+		advance(parser, strlen(parser->p));
+		return;
+	}
+	advance(parser, 1);
+	take_text(parser, (size_t)(end - parser->p));
+	advance(parser, 1);
+	if (quote == '"' && parser->token == TOKEN_TEXT)
+		unescape(parser);
+}
+
+static void next(struct parser *parser)
+{
+	skip_blanks(parser);
+	parser->place = parser->here;
+	parser->token = TOKEN_TEXT;
+	if (!*parser->p) {
+		parser->token = TOKEN_END;
+	} else if (strchr(PUNCTUATION, *parser->p)) {
+		parser->token = *parser->p;
+		advance(parser, 1);
+	} else if (*parser->p == '"' || *parser->p == '\'') {
+		read_quoted(parser);
+	} else {
+		take_text(parser, strcspn(parser->p, " \t\r\n\"'#" PUNCTUATION));
+	}
+}
+
+static bool take(struct parser *parser, int token)
+{
+	if (parser->token != token)
+		return false;
+	next(parser);
+	return true;
+}
+
+/* Something else was wanted: says so, and goes on with the next line. */
+static void unexpected(struct parser *parser, const char *wanted)
+{
+	unsigned int line = parser->place.line;
+
+	if (parser->token == TOKEN_TEXT)
+		complain(parser, parser->place, "'%.64s' is not understood here: %s", parser->text,
+			 wanted);
+	else if (parser->token == TOKEN_END)
+		complain(parser, parser->place, "the file ends here: %s", wanted);
+	else if (parser->token != TOKEN_BAD)
+		complain(parser, parser->place, "'%c' is not understood here: %s", parser->token,
+			 wanted);
+	while (parser->token != TOKEN_END && parser->token != '}' && parser->place.line == line)
+		next(parser);
+}
+
+/* ---- settings ---- */
+
+/* The setting that a line begins with; NULL: there is none, which was reported. */
+static const struct setting *find_row(struct parser *parser, const struct gate_settings *gate)
+{
+	const struct setting *row = setting_find(parser->text);
+	bool global = row && row->scope & SETTING_GLOBAL;
+	const struct given *given;
+
+	if (!row) {
+		complain(parser, parser->place, "no setting is called '%.64s': see tlsgated --help",
+			 parser->text);
+		return NULL;
+	}
+	if (global != !gate) {
+		complain(parser, parser->place, global ? "%s is for all gates: write it outside of them" :
+			 "%s belongs to a gate: write it into gate NAME { ... }", row->name);
+		return NULL;
+	}
+	given = setting_given(row, parser->settings, gate);
+	if (!given->yes)
+		return row;
+	complain(parser, parser->place, "%s was given already, in line %u: %s", row->name,
+		 given->place.line, row->scope & SETTING_LIST ? "write one list: { A, B }" :
+								 "keep one of them");
+	return NULL;
+}
+
+/* row NULL: the value is read only. */
+static bool read_value(struct parser *parser, const struct setting *row, struct gate_settings *gate)
+{
+	char why[SETTINGS_WHY_MAX] = "";
+
+	if (parser->token != TOKEN_TEXT && parser->token != TOKEN_BAD) {
+		unexpected(parser, "a value is wanted: NAME = VALUE");
+		return false;
+	}
+	if (row && parser->token == TOKEN_TEXT &&
+	    setting_apply(row, parser->settings, gate, parser->text, parser->place, why))
+		complain(parser, parser->place, "%s = '%.128s': %s", row->name, parser->text, why);
+	next(parser);
+	return true;
+}
+
+static void read_items(struct parser *parser, const struct setting *row, struct gate_settings *gate)
+{
+	while (parser->token != '}') {
+		if (!read_value(parser, row, gate))
+			return;
+		if (!take(parser, ',') && parser->token != '}') {
+			unexpected(parser, "a list is written { A, B }");
+			return;
+		}
+	}
+}
+
+static void read_list(struct parser *parser, const struct setting *row, struct gate_settings *gate)
+{
+	if (row && !(row->scope & SETTING_LIST)) {
+		complain(parser, parser->place, "%s takes one value, not a list", row->name);
+		row = NULL;
+	}
+	next(parser);
+	read_items(parser, row, gate);
+	(void)take(parser, '}');
+}
+
+/* NAME = VALUE; gate NULL: outside of any. */
+static void read_setting(struct parser *parser, struct gate_settings *gate)
+{
+	const struct setting *row;
+
+	if (parser->token != TOKEN_TEXT) {
+		unexpected(parser, "write NAME = VALUE or gate NAME { ... }");
+		if (!gate)
+			(void)take(parser, '}');
+		return;
+	}
+	row = find_row(parser, gate);
+	next(parser);
+	if (!take(parser, '='))
+		unexpected(parser, "= is wanted: NAME = VALUE");
+	else if (parser->token == '{')
+		read_list(parser, row, gate);
+	else
+		(void)read_value(parser, row, gate);
+}
+
+static bool gate_is_there(const struct settings *settings, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < settings->gate_count; i++)
+		if (!strcmp(settings->gates[i].name, name))
+			return true;
+	return false;
+}
+
+static struct gate_settings *read_title(struct parser *parser)
+{
+	struct gate_settings *gate;
+
+	if (parser->token != TOKEN_TEXT) {
+		unexpected(parser, "a name is wanted: gate NAME { ... }");
+		return NULL;
+	}
+	if (!parser->text[0])
+		complain(parser, parser->place, "the name of a gate must not be empty");
+	if (gate_is_there(parser->settings, parser->text))
+		complain(parser, parser->place, "two gates are called '%.64s': rename one",
+			 parser->text);
+	gate = settings_add_gate(parser->settings, parser->text, parser->place);
+	next(parser);
+	return gate;
+}
+
+static void read_gate(struct parser *parser)
+{
+	unsigned int errors = parser->errors;
+	struct position start = parser->place;
+	struct gate_settings *gate;
+
+	next(parser);
+	gate = read_title(parser);
+	if (!gate)
+		return;
+	if (!take(parser, '{')) {
+		unexpected(parser, "{ is wanted: gate NAME { ... }");
+		return;
+	}
+	while (parser->token != '}' && parser->token != TOKEN_END)
+		read_setting(parser, gate);
+	if (parser->token == TOKEN_END)
+		complain(parser, start, "this gate is not closed: write } at its end");
+	else
+		next(parser);
+	/* what is missing may be what was refused */
+	if (parser->errors == errors && gate_settings_check(gate))
+		parser->errors++;
+}
+
+static void read_file(struct parser *parser)
+{
+	if (at(parser, BYTE_ORDER_MARK))
+		parser->p += strlen(BYTE_ORDER_MARK);
+	next(parser);
+	while (parser->token != TOKEN_END) {
+		if (parser->settings->gate_count > SETTINGS_MAX_GATES)
+			break;
+		if (parser->token == TOKEN_TEXT && !strcmp(parser->text, "gate"))
+			read_gate(parser);
+		else
+			read_setting(parser, NULL);
+	}
+	if (parser->settings->gate_count > SETTINGS_MAX_GATES)
+		complain(parser, parser->place, "there are more than %d gates", SETTINGS_MAX_GATES);
+	else if (!parser->settings->gate_count && !parser->errors)
+		complain(parser, parser->place, "there is no gate: write gate NAME { ... }");
+}
+
+enum config_result config_read(const char *path, struct settings **out)
+{
+	struct parser parser = { .here = { 1, 1 } };
 	size_t len;
 	char *text;
-	int ret = -1;
 
+	*out = NULL;
 	text = file_read(path, MAX_FILE, &len);
 	if (!text) {
 		log_error("configuration %s cannot be read: %s", path, strerror(errno));
 		return CONFIG_UNREADABLE;
 	}
-	cfg->filename = xstrdup(path);	/* cfg_free() frees it */
+	parser.settings = settings_new(path);
+	parser.p = text;
 	if (strlen(text) == len)
-		ret = parse_text(path, cfg, text);
+		read_file(&parser);
 	else
-		log_error("%s: refused: there is a NUL byte in it: write plain text", path);
+		complain(&parser, parser.here, "there is a NUL byte in it: write plain text");
 	free(text);
-	if (ret)
-		return CONFIG_BAD;
-
-	settings = settings_new();
-	if (apply_file(path, cfg, settings)) {
-		settings_free(settings);
+	if (parser.errors) {
+		settings_free(parser.settings);
 		return CONFIG_BAD;
 	}
-	*out = settings;
+	*out = parser.settings;
 	return CONFIG_OK;
-}
-
-enum config_result config_read(const char *path, struct settings **out)
-{
-	enum config_result result = CONFIG_UNREADABLE;
-	cfg_opt_t gate_opts[MAX_OPTS];
-	cfg_opt_t opts[MAX_OPTS];
-	size_t count = 0;
-	cfg_t *cfg;
-
-	*out = NULL;
-	build_opts(gate_opts, SETTING_GATE);
-	build_opts(opts, SETTING_GLOBAL);
-	while (opts[count].name)
-		count++;
-	opts[count++] = (cfg_opt_t)CFG_SEC("gate", gate_opts,
-					   CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
-	opts[count++] = (cfg_opt_t)CFG_STR(END_MARK, NULL, CFGF_NONE);
-	opts[count] = (cfg_opt_t)CFG_END();
-
-	cfg = cfg_init(opts, CFGF_NONE);
-	if (!cfg) {
-		log_error("configuration %s cannot be read: out of memory", path);
-		return result;
-	}
-	(void)cfg_set_error_function(cfg, report);
-	result = parse(path, cfg, out);
-	cfg_free(cfg);
-	return result;
 }

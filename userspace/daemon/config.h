@@ -1,5 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The configuration file of tlsgated. */
+/*
+ * The configuration file of tlsgated:
+ *
+ *	NAME = VALUE			a setting of the process
+ *	gate TITLE {
+ *		NAME = VALUE		a setting of the gate
+ *		NAME = { VALUE, ... }	one that may be given several times
+ *	}
+ *
+ * VALUE and TITLE are a word, or a text in "..." (\" and \\ stand for " and \)
+ * or '...'.  Comments are #, // and between slash-star and star-slash.
+ */
 #ifndef TLSGATE_DAEMON_CONFIG_H
 #define TLSGATE_DAEMON_CONFIG_H
 
@@ -13,7 +24,7 @@ enum config_result {
 
 /*
  * Reads the file into a new object and checks every gate.  Otherwise *out is
- * NULL and one line, with file and line number, was logged.
+ * NULL and a line was logged for each error, with file, line and column.
  */
 enum config_result config_read(const char *path, struct settings **out);
 

@@ -21,18 +21,6 @@ enum {
 	OPT_SETTING,			/* + row of the settings table */
 };
 
-/* The two forms of the command line, told apart by the first word. */
-struct command {
-	const char *name;
-	enum gate_mode mode;
-};
-
-static const struct command commands[] = {
-	{ "serve", GATE_SERVE },
-	{ "connect", GATE_CONNECT },
-	{ NULL, 0 },
-};
-
 static size_t add_option(struct option *out, size_t count, const char *name, bool argument,
 			 int code)
 {
@@ -115,8 +103,8 @@ static enum options_result apply_setting(struct parse *parse, const struct setti
 	else
 		parse->settings_option = row->name;
 	if (setting_apply(row, parse->settings, &parse->settings->gates[0],
-			  value ? value : "true", why)) {
-		log_error("--%s '%s' refused: %s", row->name, value, why);
+			  value ? value : "true", (struct position){0}, why)) {
+		log_error("--%s '%s' refused: %s" HINT, row->name, value ? value : "true", why);
 		return OPTIONS_BAD;
 	}
 	return OPTIONS_RUN;
@@ -149,12 +137,11 @@ static enum options_result one_option(struct parse *parse, int code, char **argv
 
 static enum options_result set_word(struct parse *parse, const char *name, const char *value)
 {
-	const struct setting *row = settings_table();
+	const struct setting *row = setting_find(name);
 	char why[SETTINGS_WHY_MAX] = "";
 
-	while (strcmp(row->name, name))
-		row++;
-	if (!setting_apply(row, parse->settings, &parse->settings->gates[0], value, why))
+	if (!setting_apply(row, parse->settings, &parse->settings->gates[0], value,
+			   (struct position){0}, why))
 		return OPTIONS_RUN;
 	log_error("%s '%s' refused: %s" HINT, row->argument, value, why);
 	return OPTIONS_BAD;
@@ -163,16 +150,11 @@ static enum options_result set_word(struct parse *parse, const char *name, const
 static enum options_result finish_gate(struct parse *parse, int argc, char **argv)
 {
 	struct gate_settings *gate = &parse->settings->gates[0];
-	const struct command *command = commands;
-	char why[SETTINGS_WHY_MAX] = "";
-
 	if (argc < 1) {
 		log_error("what to do is missing: serve, connect or -c FILE" HINT);
 		return OPTIONS_BAD;
 	}
-	while (command->name && strcmp(command->name, argv[0]))
-		command++;
-	if (!command->name) {
+	if (strcmp(argv[0], "serve") && strcmp(argv[0], "connect")) {
 		log_error("command '%s' is not known: use serve, connect or -c FILE" HINT, argv[0]);
 		return OPTIONS_BAD;
 	}
@@ -180,16 +162,12 @@ static enum options_result finish_gate(struct parse *parse, int argc, char **arg
 		log_error("%s needs exactly LISTEN and BACKEND, %d given" HINT, argv[0], argc - 1);
 		return OPTIONS_BAD;
 	}
-	gate->mode = command->mode;
-	if (set_word(parse, "listen", argv[1]) != OPTIONS_RUN ||
-	    set_word(parse, "backend", argv[2]) != OPTIONS_RUN)
-		return OPTIONS_BAD;
-	if (gate_settings_check(gate, why)) {
-		log_error("%s %s refused: %s" HINT, argv[0], argv[1], why);
-		return OPTIONS_BAD;
-	}
 	free(gate->name);
 	gate->name = xprintf("%s %s", argv[0], argv[1]);
+	if (set_word(parse, "mode", argv[0]) != OPTIONS_RUN ||
+	    set_word(parse, "listen", argv[1]) != OPTIONS_RUN ||
+	    set_word(parse, "backend", argv[2]) != OPTIONS_RUN || gate_settings_check(gate))
+		return OPTIONS_BAD;
 	return OPTIONS_RUN;
 }
 
@@ -209,13 +187,13 @@ static enum options_result finish_config(struct parse *parse, int argc, char **a
 
 enum options_result options_parse(int argc, char **argv, struct options *options)
 {
-	struct parse parse = { .options = options, .settings = settings_new() };
+	struct parse parse = { .options = options, .settings = settings_new(NULL) };
 	enum options_result result = OPTIONS_RUN;
 	struct option list[MAX_OPTIONS];
 	int code;
 
 	*options = (struct options){0};
-	(void)settings_add_gate(parse.settings, "command line");
+	(void)settings_add_gate(parse.settings, "command line", (struct position){0});
 	build_options(list);
 	opterr = 0;
 	while (result == OPTIONS_RUN && (code = getopt_long(argc, argv, ":c:h", list, NULL)) != -1)

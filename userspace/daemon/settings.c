@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/addr.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "engine/engine.h"
 
@@ -188,59 +189,85 @@ static int set_switch(void *field, const char *value, char why[SETTINGS_WHY_MAX]
 #define GLOBAL(field)	offsetof(struct settings, field)
 
 static const struct setting table[] = {
-	{ "mode", "serve|connect", SETTING_GATE | SETTING_FILE, GATE(mode), set_mode,
+	{ "mode", "serve|connect", SETTING_GATE | SETTING_FILE, SETTING_GATE, NULL,
+	  GATE(mode), set_mode,
 	  "serve: terminate TLS; connect: originate TLS" },
-	{ "listen", "LISTEN", SETTING_GATE | SETTING_FILE | SETTING_LIST, GATE(listen), add_listen,
+	{ "listen", "LISTEN", SETTING_GATE | SETTING_FILE | SETTING_LIST, SETTING_GATE, NULL,
+	  GATE(listen), add_listen,
 	  "ADDR:PORT, [V6]:PORT or :PORT" },
-	{ "backend", "BACKEND", SETTING_GATE | SETTING_FILE, GATE(backend), set_backend,
+	{ "backend", "BACKEND", SETTING_GATE | SETTING_FILE, SETTING_GATE, NULL,
+	  GATE(backend), set_backend,
 	  "where to connect: as LISTEN, or NAME:PORT, or unix:/path" },
-	{ "cert", "FILE", SETTING_GATE | SETTING_LIST, GATE(certs), add_text,
+	{ "cert", "FILE", SETTING_GATE | SETTING_LIST, SETTING_SERVE, "key",
+	  GATE(certs), add_text,
 	  "certificate chain, PEM, leaf first; several may be given" },
-	{ "key", "FILE", SETTING_GATE | SETTING_LIST, GATE(keys), add_text,
+	{ "key", "FILE", SETTING_GATE | SETTING_LIST, 0, "cert",
+	  GATE(keys), add_text,
 	  "its private key, PEM, not encrypted; one for each --cert" },
-	{ "ocsp", "FILE", SETTING_SERVE | SETTING_LIST, GATE(ocsp), add_text,
+	{ "ocsp", "FILE", SETTING_SERVE | SETTING_LIST, 0, "cert",
+	  GATE(ocsp), add_text,
 	  "OCSP response, DER, to staple; several may be given" },
-	{ "client-ca", "FILE", SETTING_SERVE, GATE(client_ca), set_text,
+	{ "client-ca", "FILE", SETTING_SERVE, 0, NULL,
+	  GATE(client_ca), set_text,
 	  "ask clients for a certificate that one of these CAs signed" },
-	{ "verify-client", "require|request", SETTING_SERVE, GATE(verify_client), set_verify_client,
+	{ "verify-client", "require|request", SETTING_SERVE, 0, "client-ca",
+	  GATE(verify_client), set_verify_client,
 	  "with --client-ca: refuse clients without one (default), or not" },
-	{ "proxy-protocol", NULL, SETTING_SERVE, GATE(proxy_protocol), set_switch,
+	{ "proxy-protocol", NULL, SETTING_SERVE, 0, NULL,
+	  GATE(proxy_protocol), set_switch,
 	  "send the backend a PROXY header, version 2, with the client's certificate" },
-	{ "ca", "FILE", SETTING_CONNECT, GATE(ca), set_text,
+	{ "ca", "FILE", SETTING_CONNECT, 0, NULL,
+	  GATE(ca), set_text,
 	  "trust these CAs instead of the system's" },
-	{ "request-ocsp", NULL, SETTING_CONNECT, GATE(request_ocsp), set_switch,
+	{ "request-ocsp", NULL, SETTING_CONNECT, 0, NULL,
+	  GATE(request_ocsp), set_switch,
 	  "ask for a stapled OCSP response, and refuse the server if it is bad" },
-	{ "server-name", "NAME", SETTING_CONNECT, GATE(server_name), set_text,
+	{ "server-name", "NAME", SETTING_CONNECT, 0, NULL,
+	  GATE(server_name), set_text,
 	  "name to ask for and to verify (default: the host of BACKEND)" },
-	{ "data-path", "auto|kernel|user", SETTING_GATE, GATE(data_path), set_data_path,
+	{ "data-path", "auto|kernel|user", SETTING_GATE, 0, NULL,
+	  GATE(data_path), set_data_path,
 	  "who seals and opens records (default: auto: the kernel, once it pays)" },
-	{ "min-version", "1.2|1.3", SETTING_GATE, GATE(min_version), set_version,
+	{ "min-version", "1.2|1.3", SETTING_GATE, 0, NULL,
+	  GATE(min_version), set_version,
 	  "oldest TLS version (default: 1.2)" },
-	{ "max-version", "1.2|1.3", SETTING_GATE, GATE(max_version), set_version,
+	{ "max-version", "1.2|1.3", SETTING_GATE, 0, NULL,
+	  GATE(max_version), set_version,
 	  "newest TLS version (default: 1.3)" },
-	{ "ciphersuites", "A:B", SETTING_GATE, GATE(suites), set_text,
+	{ "ciphersuites", "A:B", SETTING_GATE, 0, NULL,
+	  GATE(suites), set_text,
 	  "IANA names, most wanted first" },
-	{ "groups", "A:B", SETTING_GATE, GATE(groups), set_text,
+	{ "groups", "A:B", SETTING_GATE, 0, NULL,
+	  GATE(groups), set_text,
 	  "key exchange groups, most wanted first" },
-	{ "alpn", "a,b", SETTING_GATE, GATE(alpn), set_text,
+	{ "alpn", "a,b", SETTING_GATE, 0, NULL,
+	  GATE(alpn), set_text,
 	  "application protocols, most wanted first" },
-	{ "max-message", "BYTES", SETTING_GATE, GATE(max_message), set_max_message,
+	{ "max-message", "BYTES", SETTING_GATE, 0, NULL,
+	  GATE(max_message), set_max_message,
 	  "longest handshake message to take (default: 65536)" },
-	{ "handshake-timeout", "TIME", SETTING_GATE, GATE(handshake_timeout), set_duration,
+	{ "handshake-timeout", "TIME", SETTING_GATE, 0, NULL,
+	  GATE(handshake_timeout), set_duration,
 	  "for the whole handshake (default: 10s; 0: none)" },
-	{ "connect-timeout", "TIME", SETTING_GATE, GATE(connect_timeout), set_duration,
+	{ "connect-timeout", "TIME", SETTING_GATE, 0, NULL,
+	  GATE(connect_timeout), set_duration,
 	  "for reaching the backend (default: 10s; 0: none)" },
-	{ "idle-timeout", "TIME", SETTING_GATE, GATE(idle_timeout), set_duration,
+	{ "idle-timeout", "TIME", SETTING_GATE, 0, NULL,
+	  GATE(idle_timeout), set_duration,
 	  "end connections that moved no byte for so long (default: none)" },
-	{ "workers", "N", SETTING_GLOBAL, GLOBAL(workers), set_workers,
+	{ "workers", "N", SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(workers), set_workers,
 	  "worker processes (default: one per core)" },
-	{ "user", "NAME", SETTING_GLOBAL, GLOBAL(user), set_text,
+	{ "user", "NAME", SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(user), set_text,
 	  "who the workers run as when started as root (default: nobody)" },
-	{ "keylog", "FILE", SETTING_GLOBAL, GLOBAL(keylog), set_text,
+	{ "keylog", "FILE", SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(keylog), set_text,
 	  "append every connection's secrets (NSS format): for debugging only" },
-	{ "verbose", NULL, SETTING_GLOBAL, GLOBAL(verbose), set_switch,
+	{ "verbose", NULL, SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(verbose), set_switch,
 	  "log one line per connection" },
-	{ NULL, NULL, 0, 0, NULL, NULL },
+	{ NULL, NULL, 0, 0, NULL, 0, NULL, NULL },
 };
 
 const struct setting *settings_table(void)
@@ -248,9 +275,23 @@ const struct setting *settings_table(void)
 	return table;
 }
 
-struct settings *settings_new(void)
+_Static_assert(sizeof(table) / sizeof(table[0]) <= SETTINGS_MAX_ROWS, "given[] has no room");
+
+const struct setting *setting_find(const char *name)
 {
-	return xcalloc(1, sizeof(struct settings));
+	const struct setting *row = table;
+
+	while (row->name && strcmp(row->name, name))
+		row++;
+	return row->name ? row : NULL;
+}
+
+struct settings *settings_new(const char *file)
+{
+	struct settings *settings = xcalloc(1, sizeof(*settings));
+
+	settings->file = file ? xstrdup(file) : NULL;
+	return settings;
 }
 
 static void list_free(struct text_list *list)
@@ -260,6 +301,7 @@ static void list_free(struct text_list *list)
 	for (i = 0; i < list->count; i++)
 		free(list->items[i]);
 	free(list->items);
+	free(list->places);
 }
 
 static void gate_settings_clear(struct gate_settings *gate)
@@ -287,12 +329,14 @@ void settings_free(struct settings *settings)
 	for (i = 0; i < settings->gate_count; i++)
 		gate_settings_clear(&settings->gates[i]);
 	free(settings->gates);
+	free(settings->file);
 	free(settings->user);
 	free(settings->keylog);
 	free(settings);
 }
 
-struct gate_settings *settings_add_gate(struct settings *settings, const char *name)
+struct gate_settings *settings_add_gate(struct settings *settings, const char *name,
+					struct position place)
 {
 	struct gate_settings *gate;
 
@@ -301,74 +345,142 @@ struct gate_settings *settings_add_gate(struct settings *settings, const char *n
 	gate = &settings->gates[settings->gate_count++];
 	memset(gate, 0, sizeof(*gate));
 	gate->name = xstrdup(name);
+	gate->file = settings->file;
+	gate->place = place;
 	gate->handshake_timeout = DEFAULT_HANDSHAKE_TIMEOUT;
 	gate->connect_timeout = DEFAULT_CONNECT_TIMEOUT;
 	return gate;
 }
 
+const struct given *setting_given(const struct setting *row, const struct settings *settings,
+				  const struct gate_settings *gate)
+{
+	return row->scope & SETTING_GLOBAL ? &settings->given[row - table] :
+					     &gate->given[row - table];
+}
+
+static void note_given(const struct setting *row, struct given *given, void *field,
+		       struct position place)
+{
+	struct text_list *list = field;
+
+	given->yes = true;
+	given->place = place;
+	if (!(row->scope & SETTING_LIST))
+		return;
+	list->places = xrealloc(list->places, list->count, sizeof(*list->places));
+	list->places[list->count - 1] = place;
+}
+
 int setting_apply(const struct setting *row, struct settings *settings, struct gate_settings *gate,
-		  const char *value, char why[SETTINGS_WHY_MAX])
+		  const char *value, struct position place, char why[SETTINGS_WHY_MAX])
 {
-	char *object = row->scope & SETTING_GLOBAL ? (char *)settings : (char *)gate;
+	bool global = row->scope & SETTING_GLOBAL;
+	char *object = global ? (char *)settings : (char *)gate;
+	struct given *given = global ? settings->given : gate->given;
 
-	return row->set(object + row->offset, value, why);
-}
-
-int setting_check(const struct setting *row, const char *value, char why[SETTINGS_WHY_MAX])
-{
-	struct settings *scratch = settings_new();
-	int ret;
-
-	ret = setting_apply(row, scratch, settings_add_gate(scratch, "scratch"), value, why);
-	settings_free(scratch);
-	return ret;
-}
-
-static bool is_set(const struct setting *row, const struct gate_settings *gate)
-{
-	const char *field = (const char *)gate + row->offset;
-
-	if (row->set == add_text)
-		return ((const struct text_list *)field)->count;
-	if (row->set == set_switch)
-		return *(const bool *)field;
-	return row->set == set_text && *(char *const *)field;
-}
-
-/* A setting for the other mode would be ignored: refuse it instead. */
-static int check_scopes(const struct gate_settings *gate, char why[SETTINGS_WHY_MAX])
-{
-	const struct setting *row;
-
-	for (row = table; row->name; row++) {
-		if (row->scope & (SETTING_GLOBAL | gate->mode) || !is_set(row, gate))
-			continue;
-		snprintf(why, SETTINGS_WHY_MAX, "%s is not for mode %s", row->name,
-			 gate->mode == GATE_SERVE ? "serve" : "connect");
+	given += row - table;
+	if (given->yes && !(row->scope & SETTING_LIST))
+		return refuse(why, "it is given twice");
+	if (row->set(object + row->offset, value, why))
 		return -1;
+	note_given(row, given, object + row->offset, place);
+	return 0;
+}
+
+/* Of the value, where the setting is a list that has it; else of the setting, or of the gate. */
+static struct position place_of(const struct gate_settings *gate, const struct setting *row,
+			     const char *value)
+{
+	const struct text_list *list;
+	size_t i;
+
+	if (!row || !gate->given[row - table].yes)
+		return gate->place;
+	list = (const struct text_list *)((const char *)gate + row->offset);
+	for (i = 0; value && row->scope & SETTING_LIST && i < list->count; i++)
+		if (!strcmp(list->items[i], value))
+			return list->places[i];
+	return gate->given[row - table].place;
+}
+
+typedef void log_function(const char *format, ...);
+
+static void report(log_function *log, bool refused, const struct gate_settings *gate,
+		   const char *setting, const char *value, const char *why)
+{
+	const char *quote = setting && value ? "'" : "";
+	struct position place = place_of(gate, setting ? setting_find(setting) : NULL, value);
+	/* "cert 'FILE'", "verify-client", "" */
+	char *what = xprintf("%s%s%s%s%s", setting ? setting : "", *quote ? " " : "", quote,
+			     *quote ? value : "", quote);
+
+	if (gate->file)
+		log("%s:%u:%u: %sgate '%s': %s%s%s", gate->file, place.line, place.column,
+		    refused ? "refused: " : "", gate->name, what, *what ? ": " : "", why);
+	else
+		log("%s%s%s%s: %s", gate->name, *what ? ": " : "", what, refused ? " refused" : "",
+		    why);
+	free(what);
+}
+
+int gate_refuse(const struct gate_settings *gate, const char *setting, const char *value,
+		const char *why)
+{
+	report(log_error, true, gate, setting, value, why);
+	return -1;
+}
+
+void gate_warn(const struct gate_settings *gate, const char *setting, const char *value,
+	       const char *why)
+{
+	report(log_warn, false, gate, setting, value, why);
+}
+
+static int check_row(const struct gate_settings *gate, const struct setting *row)
+{
+	bool given = gate->given[row - table].yes;
+	char why[SETTINGS_WHY_MAX];
+
+	if (!given && row->required & gate->mode) {
+		snprintf(why, sizeof(why), "%s is missing: %s", row->name, row->help);
+		return gate_refuse(gate, NULL, NULL, why);
+	}
+	/* what would be ignored is refused */
+	if (given && !(row->scope & gate->mode))
+		return gate_refuse(gate, row->name, NULL, gate->mode == GATE_SERVE ?
+				   "it is not for mode serve" : "it is not for mode connect");
+	if (given && row->needs && !gate->given[setting_find(row->needs) - table].yes) {
+		snprintf(why, sizeof(why), "it needs %s: give that, too", row->needs);
+		return gate_refuse(gate, row->name, NULL, why);
 	}
 	return 0;
 }
 
-int gate_settings_check(const struct gate_settings *gate, char why[SETTINGS_WHY_MAX])
+static int check_values(const struct gate_settings *gate)
 {
-	if (!gate->mode)
-		return refuse(why, "mode is missing: serve or connect");
-	if (!gate->listen.count)
-		return refuse(why, "listen is missing: the address to accept connections on");
-	if (!gate->backend)
-		return refuse(why, "backend is missing: the address to connect to");
-	if (check_scopes(gate, why))
-		return -1;
-	if (gate->mode == GATE_SERVE && (!gate->certs.count || !gate->keys.count))
-		return refuse(why, "mode serve needs cert and key: PEM files");
-	if (gate->certs.count != gate->keys.count)
-		return refuse(why, "there must be one key for each cert");
+	int ret = 0;
+
+	if (gate->certs.count && gate->keys.count && gate->certs.count != gate->keys.count)
+		ret = gate_refuse(gate, "key", NULL, "there must be one key for each cert");
 	if (gate->min_version && gate->max_version && gate->min_version > gate->max_version)
-		return refuse(why, "min-version is newer than max-version");
-	if (gate->verify_client == VERIFY_CLIENT_REQUEST && !gate->client_ca)
-		return refuse(why, "verify-client needs client-ca");
-	if (gate->mode == GATE_CONNECT && !gate->server_name && !strncmp(gate->backend, "unix:", 5))
-		return refuse(why, "a unix backend has no host name to verify: give server-name");
-	return 0;
+		ret = gate_refuse(gate, "min-version", NULL, "it is newer than max-version");
+	if (gate->mode == GATE_CONNECT && !gate->server_name && gate->backend &&
+	    !strncmp(gate->backend, "unix:", 5))
+		ret = gate_refuse(gate, "backend", gate->backend,
+				  "a unix backend has no host name to verify: give server-name");
+	return ret;
+}
+
+int gate_settings_check(const struct gate_settings *gate)
+{
+	const struct setting *row;
+	int ret = 0;
+
+	if (!gate->mode)
+		return gate_refuse(gate, NULL, NULL, "mode is missing: serve or connect");
+	for (row = table; row->name; row++)
+		if (!(row->scope & SETTING_GLOBAL) && check_row(gate, row))
+			ret = -1;
+	return check_values(gate) || ret ? -1 : 0;
 }

@@ -13,6 +13,7 @@
 
 #define SETTINGS_MAX_WORKERS	256
 #define SETTINGS_MAX_GATES	256
+#define SETTINGS_MAX_ROWS	64	/* of the table */
 #define SETTINGS_WHY_MAX	256
 
 enum gate_mode {
@@ -31,13 +32,28 @@ enum verify_client {
 	VERIFY_CLIENT_REQUEST,
 };
 
+/* Where in the file something stands, counted from 1; all zero: on the command line. */
+struct position {
+	unsigned int line, column;
+};
+
 struct text_list {
 	char **items;
+	struct position *places;		/* of items */
 	size_t count;
+};
+
+/* Whether a setting was given, and where. */
+struct given {
+	bool yes;
+	struct position place;
 };
 
 struct gate_settings {
 	char *name;			/* for messages */
+	const char *file;		/* struct settings' */
+	struct position place;		/* of the gate's name */
+	struct given given[SETTINGS_MAX_ROWS];	/* by the table's rows */
 	enum gate_mode mode;
 	struct text_list listen;
 	char *backend;
@@ -56,6 +72,8 @@ struct gate_settings {
 };
 
 struct settings {
+	char *file;			/* that was read; NULL: the command line */
+	struct given given[SETTINGS_MAX_ROWS];
 	struct gate_settings *gates;
 	size_t gate_count;
 	uint32_t workers;		/* 0: one per core */
@@ -68,7 +86,9 @@ struct settings {
 struct setting {
 	const char *name;
 	const char *argument;		/* for --help; NULL: a switch */
-	unsigned int scope;		/* of SETTING_* */
+	unsigned int scope;		/* of SETTING_*: where it may be given */
+	unsigned int required;		/* SETTING_SERVE, SETTING_CONNECT: where it must be */
+	const char *needs;		/* another setting that must be given with it, or NULL */
 	size_t offset;			/* in the object the scope says */
 	int (*set)(void *field, const char *value, char why[SETTINGS_WHY_MAX]);
 	const char *help;
@@ -83,19 +103,41 @@ struct setting {
 
 /* Ends with name NULL. */
 const struct setting *settings_table(void);
+/* The row of that name, or NULL. */
+const struct setting *setting_find(const char *name);
 
-struct settings *settings_new(void);
+/* file: what messages name; NULL: the command line. */
+struct settings *settings_new(const char *file);
 void settings_free(struct settings *settings);	/* NULL is fine */
 /* A further gate with its defaults; pointers to earlier gates become invalid. */
-struct gate_settings *settings_add_gate(struct settings *settings, const char *name);
+struct gate_settings *settings_add_gate(struct settings *settings, const char *name,
+					struct position place);
 
-/* Sets the row's field in the object its scope asks for.  0, or -1 and why. */
+/* Whether the row was given, and where, in the object that its scope asks for. */
+const struct given *setting_given(const struct setting *row, const struct settings *settings,
+				  const struct gate_settings *gate);
+/*
+ * Sets the row's field in the object its scope asks for.  0, or -1 and why: the
+ * value is none, or the setting has one already and is no list.
+ */
 int setting_apply(const struct setting *row, struct settings *settings, struct gate_settings *gate,
-		  const char *value, char why[SETTINGS_WHY_MAX]);
-/* As setting_apply() on an object that is thrown away. */
-int setting_check(const struct setting *row, const char *value, char why[SETTINGS_WHY_MAX]);
+		  const char *value, struct position place, char why[SETTINGS_WHY_MAX]);
 
-/* Whether one gate is complete and its settings agree.  0, or -1 and why. */
-int gate_settings_check(const struct gate_settings *gate, char why[SETTINGS_WHY_MAX]);
+/*
+ * Logs one line: where it stands in the file, the gate, what was refused, and
+ * why.  setting: a row's name with the value refused (NULL: whatever it has),
+ * or NULL for the gate as a whole.  Returns -1.
+ */
+int gate_refuse(const struct gate_settings *gate, const char *setting, const char *value,
+		const char *why);
+/* As gate_refuse(), but it is a warning: the gate goes on without. */
+void gate_warn(const struct gate_settings *gate, const char *setting, const char *value,
+	       const char *why);
+
+/*
+ * Whether one gate is complete and its settings agree.  0, or -1 and one line
+ * was logged for each that does not.
+ */
+int gate_settings_check(const struct gate_settings *gate);
 
 #endif

@@ -38,8 +38,7 @@ $(1): $(call fuzz_obj,$(2),userspace/fuzz/fuzz_$(3).c $(FUZZ_HELPERS) $(4) \
 		$(BUILD)/$(2)/libcommon.a $(BUILD)/$(2)/libengine.a userspace/fuzz/fuzz.mk
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$(5) $$(FUZZ_LDFLAGS) -o $$@ $$(filter %.o %.a,$$^) \
-		$(if $(filter settings,$(3)),$$(call pkg_libs,libconfuse)) $$(LIBS_engine)
+	$$(Q)$(5) $$(FUZZ_LDFLAGS) -o $$@ $$(filter %.o %.a,$$^) $$(LIBS_engine)
 endef
 $(foreach t,$(FUZZ_TARGETS),\
 	$(eval $(call fuzz_program,$(BUILD)/fuzz/$(t),clang,$(t),,\

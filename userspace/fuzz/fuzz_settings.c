@@ -43,13 +43,11 @@ void __wrap_log_error(const char *format, ...)
 
 static void check_gates(const struct settings *settings)
 {
-	char why[SETTINGS_WHY_MAX];
-
 	if (!settings->gate_count || settings->gate_count > SETTINGS_MAX_GATES ||
 	    settings->workers > SETTINGS_MAX_WORKERS)
 		abort();
 	for (size_t i = 0; i < settings->gate_count; i++) {
-		if (gate_settings_check(&settings->gates[i], why))
+		if (gate_settings_check(&settings->gates[i]))
 			abort();
 	}
 }

@@ -49,6 +49,13 @@ static const struct line lines[] = {
 	{ "serve :443 :80 --cert c --key k --frobnicate", OPTIONS_BAD },
 	{ "serve :443 :80 --cert c --key", OPTIONS_BAD },
 	{ "serve :443 :80 --cert= --key k", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --verify-client require", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --verify-client require --client-ca f", OPTIONS_RUN },
+	{ "serve :443 :80 --cert c --key k --alpn a --alpn b", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --cert d --key l", OPTIONS_RUN },
+	{ "connect :80 h:443 --verify-client require", OPTIONS_BAD },
+	{ "connect :80 h:443 --client-ca f", OPTIONS_BAD },
+	{ "connect :80 h:443 --key k", OPTIONS_BAD },
 	{ "connect :80 h:443 --cert c", OPTIONS_BAD },
 	{ "connect :80 h:443 --ocsp r", OPTIONS_BAD },
 	{ "connect :80 h:443 --proxy-protocol", OPTIONS_BAD },
@@ -126,6 +133,27 @@ static const struct file files[] = {
 	{ "bad list item", "gate web {\n mode = serve\n listen = {\":443\", \"x\"}\n}\n", CONFIG_BAD },
 	{ "other mode's key", GATE "ca = f\n}\n", CONFIG_BAD },
 	{ "incomplete gate", "gate web {\n mode = serve\n}\n", CONFIG_BAD },
+	{ "key of the other mode, as its first value", "gate out {\n mode = connect\n listen = {\":80\"}\n"
+	  " backend = \"example.org:443\"\n verify-client = require\n}\n", CONFIG_BAD },
+	{ "what it needs is missing", GATE "verify-client = require\n}\n", CONFIG_BAD },
+	{ "key twice", GATE "alpn = a\nalpn = b\n}\n", CONFIG_BAD },
+	{ "list twice", GATE "cert = {\"d\"}\n}\n", CONFIG_BAD },
+	{ "global twice", "workers = 1\nworkers = 2\n" GATE "}\n", CONFIG_BAD },
+	{ "global in a gate", GATE "workers = 2\n}\n", CONFIG_BAD },
+	{ "gate's key outside", "alpn = a\n" GATE "}\n", CONFIG_BAD },
+	{ "list for one value", GATE "alpn = {a, b}\n}\n", CONFIG_BAD },
+	{ "one value for a list", GATE "ocsp = r\n}\n", CONFIG_OK },
+	{ "list over lines, comma at its end", GATE "ocsp = {\n r, # x\n /* y */ s,\n}\n}\n", CONFIG_OK },
+	{ "list not closed", GATE "ocsp = { r\n}\n", CONFIG_BAD },
+	{ "no comma", GATE "ocsp = { r s }\n}\n", CONFIG_BAD },
+	{ "quotes", GATE "alpn = 'a'\nocsp = \"\\\"\\\\\"}\n", CONFIG_OK },
+	{ "quote not closed", GATE "alpn = \"a\n}\n", CONFIG_BAD },
+	{ "escape that means nothing", GATE "ocsp = \"a\\n\"\n}\n", CONFIG_BAD },
+	{ "byte order mark", "\xef\xbb\xbf" GATE "}\n", CONFIG_OK },
+	{ "no value", GATE "alpn =\n}\n", CONFIG_BAD },
+	{ "no =", GATE "alpn a\n}\n", CONFIG_BAD },
+	{ "gate without name", "gate {\n}\n", CONFIG_BAD },
+	{ "brace too many", GATE "}\n}\n", CONFIG_BAD },
 	{ "brace missing", GATE, CONFIG_BAD },
 	{ "empty file", "", CONFIG_BAD },
 	{ "empty name", "\"\" = x\n" GATE "}\n", CONFIG_BAD },
@@ -154,10 +182,38 @@ static void test_files(void)
 	tap_ok(config_read(path, &settings) == CONFIG_UNREADABLE && !settings, "no such file");
 }
 
+/* What later refusals name: where each thing stands, counted from 1. */
+static void test_places(void)
+{
+	static const char text[] = "# x\ngate  web {\n\tmode = serve\n\tlisten = {\":443\",\n"
+				   "  \":444\"}\n\tbackend = \":80\"\n\tcert = c key=k\n}\n";
+	char path[] = "/tmp/test_daemon_settings.XXXXXX";
+	const struct gate_settings *gate;
+	struct settings *settings;
+	const struct given *given;
+	int fd = mkstemp(path);
+
+	if (write(fd, text, strlen(text)) < 0 || config_read(path, &settings) != CONFIG_OK)
+		exit(1);
+	unlink(path);
+	close(fd);
+	gate = &settings->gates[0];
+	tap_ok(gate->place.line == 2 && gate->place.column == 7, "place of a gate");
+	tap_ok(gate->listen.places[1].line == 5 && gate->listen.places[1].column == 3,
+	       "place of a list's item");
+	given = setting_given(setting_find("key"), settings, gate);
+	tap_ok(given->yes && given->place.line == 7 && given->place.column == 15,
+	       "place of a value");
+	given = setting_given(setting_find("alpn"), settings, gate);
+	tap_ok(!given->yes, "what was not given");
+	settings_free(settings);
+}
+
 int main(void)
 {
 	test_lines();
 	test_values();
 	test_files();
+	test_places();
 	return tap_done();
 }
