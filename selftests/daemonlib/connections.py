@@ -9,8 +9,11 @@ import ssl
 import struct
 import threading
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, echo, echo_at_once, free_port, log_text, need,
+from daemonlib.gate import (DEADLINE, Backend, Gate, Hello, echo, echo_at_once, free_port, log_text, need,
                             path, run, send_some, test, wait_until)
+
+
+SO_TIMESTAMPNS = 35                         # Linux's; Python has no name for it
 
 
 def need_reset(plain):
@@ -39,6 +42,32 @@ def relays_both_ways():
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             with gate.connect(maximum_version=version, minimum_version=version) as connection:
                 echo(connection)
+
+
+def arrival(connection):
+    """When the kernel got what a read returns, in seconds."""
+    data, control, _, _ = connection.recvmsg(65536, 256)
+    need(data, "bytes, not an end")
+    for level, kind, value in control:
+        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+            seconds, nanoseconds = struct.unpack("qq", value)
+            return seconds + nanoseconds / 1e9
+    raise AssertionError("no time stamp")
+
+
+@test
+def tickets_do_not_wait():
+    # The ACK of Finished travels with them: a client with Nagle's algorithm waits for it.
+    with Backend() as backend, Gate("serve", backend.address, "--proxy-protocol") as gate:
+        backend.listener.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        hello = Hello(gate)
+        hello.finish()
+        hello.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        with hello.socket, backend.accept() as plain:
+            header = arrival(plain)
+            tickets = arrival(hello.socket)
+            need(tickets <= header, "tickets came %.0f ms after the backend was told of the client" %
+                 ((tickets - header) * 1000))
 
 
 @test

@@ -280,6 +280,33 @@ class Gate:
             need(status == 0, "exit status %s" % status)
 
 
+class Hello:
+    """A client that has sent its ClientHello, and can wait with what follows."""
+
+    def __init__(self, gate):
+        self.socket = gate.connect_plain()
+        self.to, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = ssl.create_default_context(cafile=path("ca.pem")).wrap_bio(
+            self.to, self.out, server_hostname="localhost")
+        self.step()
+
+    def step(self):
+        """True: the handshake is complete."""
+        try:
+            self.tls.do_handshake()
+            done = True
+        except ssl.SSLWantReadError:
+            done = False
+        self.socket.sendall(self.out.read())
+        return done
+
+    def finish(self):
+        while not self.step():
+            data = self.socket.recv(65536)
+            need(data, "the connection ended in its handshake")
+            self.to.write(data)
+
+
 def echo(connection, data=b"hello"):
     connection.sendall(data)
     got = b""

@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import threading
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, Skip, children, echo, free_port, log_text,
+from daemonlib.gate import (DEADLINE, Backend, Gate, Hello, Skip, children, echo, free_port, log_text,
                             make_rsa_certificate, name_of, need, path, run, start, stopped,
                             test, tmp, wait_until, write)
 
@@ -84,33 +84,6 @@ def quick_signatures_are_made_where_the_worker_runs():
                 "-verify_return_error", "-sigalgs", sigalgs)
             cpus = cpus_of(answerer)
             need(cpus.isdigit() if quick else cpus == everywhere, "after %s: CPUs %s" % (sigalgs, cpus))
-
-
-class Hello:
-    """A client that has sent its ClientHello, and can wait with what follows."""
-
-    def __init__(self, gate):
-        self.socket = gate.connect_plain()
-        self.to, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.tls = ssl.create_default_context(cafile=path("ca.pem")).wrap_bio(
-            self.to, self.out, server_hostname="localhost")
-        self.step()
-
-    def step(self):
-        """True: the handshake is complete."""
-        try:
-            self.tls.do_handshake()
-            done = True
-        except ssl.SSLWantReadError:
-            done = False
-        self.socket.sendall(self.out.read())
-        return done
-
-    def finish(self):
-        while not self.step():
-            data = self.socket.recv(65536)
-            need(data, "the connection ended in its handshake")
-            self.to.write(data)
 
 
 def taken(port):

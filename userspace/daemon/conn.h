@@ -69,7 +69,7 @@ void conn_deadline(struct conn *conn, uint32_t ms);
 
 /* Sends the engine's output.  0: all; 1: the socket is full; -1: errno says. */
 int conn_flush(struct conn *conn);
-/* Likewise, but what is sent next may take it along: TCP keeps it for at most 200 ms. */
+/* Likewise, where a FIN follows at once and is to take it along. */
 int conn_flush_with_next(struct conn *conn);
 
 /* The handshake is complete and all output is sent.  May free conn. */

@@ -44,19 +44,6 @@ static bool feed(struct conn *conn, bool *readable)
 	return false;
 }
 
-/* 0: all is sent; 1: the socket is full; -1: errno says. */
-static int flush(struct conn *conn)
-{
-	struct tls_conn_info info;
-
-	tls_conn_info(conn->tls, &info);
-	/* TLS 1.3: all that is left are tickets, for which nobody waits */
-	if (conn->gate->settings->mode == GATE_SERVE && info.version == TLS_1_3 &&
-	    tls_conn_established(conn->tls))
-		return conn_flush_with_next(conn);
-	return conn_flush(conn);
-}
-
 static void ask_keyd(struct conn *conn)
 {
 	int err;
@@ -83,7 +70,7 @@ static void go_on(struct conn *conn, bool readable)
 			ask_keyd(conn);
 			return;
 		}
-		ret = flush(conn);
+		ret = conn_flush(conn);
 		if (ret < 0) {
 			conn_fail(conn, WHAT, strerror(errno));
 			return;
