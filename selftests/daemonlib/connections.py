@@ -70,6 +70,26 @@ def tickets_do_not_wait():
                  ((tickets - header) * 1000))
 
 
+def unacknowledged(connection):
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return struct.unpack_from("I", info, 24)[0]     # tcpi_unacked
+
+
+@test
+def a_finished_that_comes_last_is_acknowledged():
+    # Resumed in TLS 1.2, the server has nothing to send after it that could carry the ACK.
+    context = ssl.create_default_context(cafile=path("ca.pem"))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    left, session = [], None
+    with Backend() as backend, Gate("serve", backend.address) as gate:
+        for _ in range(4):
+            with gate.connect_with(context, session) as connection, backend.accept():
+                if connection.session_reused:
+                    left.append(unacknowledged(connection))
+                session = connection.session
+        need(len(left) == 3 and 0 in left, "unacknowledged once the backend was reached: %s" % left)
+
+
 @test
 def backpressure_does_not_lose_bytes():
     data = os.urandom(1 << 20) * 64
