@@ -2,14 +2,16 @@
 /*
  * The one client of every row: HTTP/1.1 over OpenSSL, or over plain TCP.
  *
- *	client [-n] [-p] [-2] [-c SUITE] PORT get|put|both|churn|resume|full|again SIZE COUNT
+ *	client [-n] [-p] [-2] [-c SUITE] PORT get|put|both|churn|resume|full|again|first SIZE COUNT
  *
  * get, put, both: COUNT transactions of SIZE bytes down, up, or both ways at
  * once, on one connection that has carried one already.  churn: COUNT times
  * connect, full handshake, one get of SIZE bytes, close; resume: the same with
  * the first connection's session; full, again: as these two, but without the
  * get.  Prints the instructions of the whole guest for them, one number
- * (busy.h).  -n: nothing; -p: plain TCP; -2: TLS 1.2.
+ * (busy.h).  -n: nothing; -p: plain TCP; -2: TLS 1.2.  first: as churn, with
+ * Nagle's algorithm, as sockets have it by default; prints the median of the
+ * nanoseconds from request to answer instead.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -23,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -37,6 +40,7 @@ struct client {
 	SSL *ssl;
 	SSL_SESSION *session;	/* owned; the newest ticket */
 	int fd;
+	bool nagle;
 	uint16_t port;
 	size_t have;		/* bytes of buf that are not yet looked at */
 	char buf[CHUNK];
@@ -83,7 +87,7 @@ static void client_connect(struct client *c, SSL_SESSION *resume)
 	c->have = 0;
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof(to)) ||
-	    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
+	    (!c->nagle && setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one))))
 		err(1, "port %u", c->port);
 	if (!c->ctx)
 		return;
@@ -225,6 +229,41 @@ static void nothing(struct client *c, uint64_t size)
 	(void)size;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void measure_first(struct client *c, uint64_t size, unsigned long count)
+{
+	uint64_t *times = calloc(count, sizeof(*times));
+	unsigned long i;
+
+	if (!times || !count)
+		errx(1, "first: nothing to measure");
+	c->nagle = true;
+	for (i = 0; i < count; i++) {
+		client_connect(c, NULL);
+		times[i] = now_ns();
+		get(c, size);
+		times[i] = now_ns() - times[i];
+		client_close(c);
+	}
+	qsort(times, count, sizeof(*times), compare_times);
+	printf("%" PRIu64 "\n", times[count / 2]);
+	free(times);
+}
+
 static const struct {
 	const char *name;
 	void (*transact)(struct client *c, uint64_t size);
@@ -271,15 +310,17 @@ static void run(struct client *c, unsigned int job, uint64_t size, unsigned long
 static void usage(void)
 {
 	errx(2, "usage: client [-n] [-p] [-2] [-c SUITE] PORT JOB SIZE COUNT; "
-	     "JOB: get, put, both, churn, resume, full, again");
+	     "JOB: get, put, both, churn, resume, full, again, first");
 }
 
 int main(int argc, char **argv)
 {
 	const char *suite = "TLS_AES_128_GCM_SHA256";
-	bool plain = false, tls12 = false, count_instructions = true;
+	bool plain = false, tls12 = false, first, count_instructions = true;
 	struct client *c = calloc(1, sizeof(*c));
 	unsigned int job = 0;
+	unsigned long count;
+	uint64_t size;
 	int o;
 
 	while ((o = getopt(argc, argv, "+np2c:")) != -1) {
@@ -296,15 +337,20 @@ int main(int argc, char **argv)
 	}
 	if (!c || argc - optind != 4)
 		usage();
+	first = !strcmp(argv[optind + 1], "first");
 	while (job < sizeof(jobs) / sizeof(*jobs) && strcmp(argv[optind + 1], jobs[job].name))
 		job++;
-	if (job == sizeof(jobs) / sizeof(*jobs))
+	if (!first && job == sizeof(jobs) / sizeof(*jobs))
 		usage();
 	signal(SIGPIPE, SIG_IGN);
 	c->port = strtoul(argv[optind], NULL, 10);
 	c->ctx = plain ? NULL : make_context(suite, tls12);
-	run(c, job, strtoull(argv[optind + 2], NULL, 10), strtoul(argv[optind + 3], NULL, 10),
-	    count_instructions);
+	size = strtoull(argv[optind + 2], NULL, 10);
+	count = strtoul(argv[optind + 3], NULL, 10);
+	if (first)
+		measure_first(c, size, count);
+	else
+		run(c, job, size, count, count_instructions);
 	SSL_SESSION_free(c->session);
 	SSL_CTX_free(c->ctx);
 	free(c);

@@ -14,6 +14,7 @@ OURS = ("tlsgate-user", "tlsgate")
 BARS = {"handshake": 0.70, "handshake-8": 0.70, "resumption": 0.70, "churn": 0.80}
 WORKERS_BAR = 1.8
 HELD_BAR = 32 << 10
+FIRST_BAR = 200         # microseconds more than the best of the others
 TITLES = {
     "handshake": "connect, full handshake, close",
     "resumption": "connect, resumption, close",
@@ -78,12 +79,28 @@ def held(row):
     yield f"tlsgate {ours:.0f}, libssl {theirs:.0f}; bar {HELD_BAR}: {verdict(ours <= HELD_BAR)}\n"
 
 
+def first_request(row):
+    yield "### first-request: from a new connection's first request to its answer, default socket options\n"
+    yield "| subject | median, µs | middle half |"
+    yield "|---|---|---|"
+    for subject, values in row.items():
+        yield f"| {subject} | {statistics.median(values):.0f} | {quartiles(values)} |"
+    ours = next(row[name] for name in OURS if name in row)
+    others = [statistics.median(values) for values in row.values() if values is not ours]
+    if others:
+        more = statistics.median(ours) - min(others)
+        yield f"\nAgainst the best {more:+.0f} µs; bar {FIRST_BAR:+d} µs: " + verdict(more <= FIRST_BAR)
+    yield ""
+
+
 def report(rows, unit):
     for name, row in rows.items():
         if name == "workers":
             yield from workers(row, unit)
         elif name == "memory-held":
             yield from held(row)
+        elif name == "first-request":
+            yield from first_request(row)
         else:
             yield from time_table(name, row, unit)
 

@@ -5,7 +5,8 @@
 # TLS 1.3, ECDSA P-256, X25519, AES-128-GCM; tlsgated with --data-path=user and
 # its peers in turn, ROUNDS times, medians.  Prints while it runs, and writes
 # build/bench/native.csv (row,subject,round,count,microseconds; two workers:
-# of the busiest process; memory: bytes) and build/bench/native.md.
+# of the busiest process; memory: bytes; first-request: time that passed)
+# and build/bench/native.md.
 #
 # ICOUNT=1: the same in a guest whose clock counts instructions, thousands of
 # them instead of microseconds, exact to a percent in one short round however
@@ -42,6 +43,7 @@ rows=(
 	"handshake-8 | full | 8 | relays"
 	"churn-8 | churn | 8 | relays"
 	"workers | full | 8 | tlsgate-user tlsgate-two"
+	"first-request | first | 1 | relays"
 	"memory-handshake | full | - | tlsgate libssl"
 	"memory-resumption | resume | - | tlsgate libssl"
 	"memory-held | memory | - | tlsgate libssl"
@@ -121,6 +123,13 @@ relayed() {
 	result=$(awk -v ns="$ns" -v n="$(((each + 1) * $2))" 'BEGIN { printf "%.1f", ns / n / 1000 }')
 }
 
+# first_request SUBJECT: microseconds that pass from a new connection's first request to its
+# answer, for a client that leaves its sockets' options alone, in $result.
+first_request() {
+	result=$("$bench/client" "${port_of[$1]}" first 64 "$count") || bail_out "$1 does not answer"
+	result=$(awk -v ns="$result" 'BEGIN { printf "%.1f", ns / 1000 }')
+}
+
 # in_memory JOB SUBJECT: microseconds, or bytes, in $result.
 in_memory() {
 	result=$("$bench/handshake" "$2" "$1" "$count" "$tmp/cert.pem" "$tmp/cert.key") ||
@@ -134,6 +143,8 @@ measure() {
 	[[ $row != workers ]] || what=max count=$((count * 5))
 	if [[ $clients == - ]]; then
 		in_memory "$job" "$subject"
+	elif [[ $job == first ]]; then
+		first_request "$subject"
 	else
 		relayed "$job" "$clients" "$subject" "$what"
 	fi
@@ -147,6 +158,8 @@ all() {
 	for line in "${rows[@]}"; do
 		IFS='|' read -r row job clients subjects <<< "${line// | /|}"
 		[[ -z ${ROWS:-} || " $ROWS " == *" $row "* ]] || continue
+		# where the clock counts instructions, it leaps while all wait
+		[[ -z ${ICOUNT:-} || $job != first ]] || continue
 		[[ $subjects != relays ]] || subjects=$relays
 		for subject in $subjects; do
 			"$1" "$row" "$job" "$clients" "$subject" "${2:-}"
