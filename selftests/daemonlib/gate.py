@@ -175,11 +175,11 @@ class TlsServer:
 logs = []               # of this test, one for each tlsgated
 
 
-def start(*argv, before=()):
+def start(*argv, before=(), stderr=None):
     logs.append(path("log.%d" % len(logs)))
     with open(logs[-1], "wb") as log:
         return subprocess.Popen([*before, TLSGATED, *argv], cwd=tmp, stdin=subprocess.DEVNULL, stdout=log,
-                                stderr=log)
+                                stderr=log if stderr is None else stderr)
 
 
 def log_text():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The processes of tlsgated: their powers, their deaths, reloads, leaks."""
 
+import fcntl
 import os
 import re
 import resource
@@ -426,6 +427,43 @@ def thousand_connections_leave_nothing():
         wait_until(lambda: footprint(pids)[0] <= fds, "descriptors are closed")
         need(footprint(pids)[1] <= memory + 400, "memory grew from %d to %d kB" %
              (memory, footprint(pids)[1]))
+
+
+# ---- the log ------------------------------------------------------------------------------
+
+def scan(gate, count):
+    """Each leaves a line in the log; the alert that ends it comes after that."""
+    for _ in range(count):
+        with gate.connect_plain() as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            while plain.recv(100):
+                pass
+
+
+@test
+def a_log_that_nobody_reads_stops_nothing():
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    with Backend().echo() as backend:
+        gate = Gate.__new__(Gate)
+        gate.port = free_port()
+        gate.process = start("serve", "127.0.0.1:%d" % gate.port, backend.address, "--data-path=user",
+                             "--workers=1", "--cert=one.pem", "--key=one.key", stderr=writer)
+        os.close(writer)
+        with gate, open(reader, "rb", 0) as log:
+            wait_until(lambda: listens(gate.port), "tlsgated listens")
+            scan(gate, 80)
+            with gate.connect() as connection:
+                echo(connection)
+            text = log.read(65536)
+
+            def counted():
+                nonlocal text
+                if select.select([log], [], [], 0)[0]:
+                    text += log.read(65536)
+                return b" lines were lost" in text
+
+            wait_until(counted, "the loss is told, though no line follows", 30)
 
 
 @test

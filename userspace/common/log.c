@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "common/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 static char program[48] = "tlsgate";
 static bool verbose;
 static bool journal;
+static unsigned long lost;		/* lines, since the log last took one */
 
 /* $JOURNAL_STREAM names the device and inode that systemd gave us as stderr. */
 static bool stderr_is_journal(void)
@@ -40,6 +43,24 @@ bool log_is_verbose(void)
 	return verbose;
 }
 
+void log_never_wait(void)
+{
+	struct stat st;
+	int fd;
+
+	if (fstat(STDERR_FILENO, &st) || S_ISREG(st.st_mode))
+		return;
+	/* a description of our own: O_NONBLOCK in a shared one would be everybody's */
+	fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd >= 0) {
+		(void)dup2(fd, STDERR_FILENO);
+		close(fd);
+		return;
+	}
+	/* a socket, or somebody else's pipe */
+	(void)fcntl(STDERR_FILENO, F_SETFL, fcntl(STDERR_FILENO, F_GETFL) | O_NONBLOCK);
+}
+
 /* What snprintf() really wrote into size bytes when it returned n. */
 static size_t written(size_t size, int n)
 {
@@ -48,12 +69,13 @@ static size_t written(size_t size, int n)
 	return (size_t)n < size ? (size_t)n : size - 1;
 }
 
-static void log_line(int level, const char *format, va_list args)
+/* False: the log did not take it. */
+static bool put_line(int level, const char *format, va_list args)
 {
 	char line[LINE_MAX_BYTES];
 	size_t room = sizeof(line) - 1;	/* for the newline */
 	size_t len, i;
-	ssize_t ret;
+	ssize_t n;
 
 	if (journal)
 		len = written(room, snprintf(line, room, "<%d>", level));
@@ -64,8 +86,35 @@ static void log_line(int level, const char *format, va_list args)
 		if (line[i] < 0x20 || line[i] > 0x7e)
 			line[i] = '?';
 	line[len++] = '\n';
-	ret = write(STDERR_FILENO, line, len);
-	(void)ret;	/* where should a failure to log be logged? */
+	do {
+		n = write(STDERR_FILENO, line, len);
+	} while (n < 0 && errno == EINTR);
+	return n == (ssize_t)len;
+}
+
+__attribute__((format(printf, 2, 3)))
+static bool put(int level, const char *format, ...)
+{
+	va_list args;
+	bool taken;
+
+	va_start(args, format);
+	taken = put_line(level, format, args);
+	va_end(args);
+	return taken;
+}
+
+void log_catch_up(void)
+{
+	if (lost && put(LOG_WARNING, "%lu lines were lost: the log did not take them", lost))
+		lost = 0;
+}
+
+static void log_line(int level, const char *format, va_list args)
+{
+	log_catch_up();
+	if (lost || !put_line(level, format, args))
+		lost++;
 }
 
 #define LOG_FUNCTION(name, level, condition)		\

@@ -12,6 +12,14 @@
 
 /* What each line starts with ("tlsgated", "tlsgated worker 2"); copied. */
 void log_init(const char *program, bool verbose);
+/*
+ * From now on no line waits for whoever reads stderr, in this process and in
+ * those that it forks.  What is not taken at once is lost, counted, and said
+ * with the next line that is taken.
+ */
+void log_never_wait(void);
+/* Says what was lost, if the log takes it now: for when no line comes for long. */
+void log_catch_up(void);
 /* Does log_verbose() write? */
 bool log_is_verbose(void);
 

@@ -73,8 +73,9 @@ static int open_keylog(struct generation *generation)
 
 	if (!path)
 		return 0;
-	generation->keylog_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-				     0600);
+	/* O_NONBLOCK: a FIFO that nobody reads must not stop the daemon */
+	generation->keylog_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+				     O_NONBLOCK, 0600);
 	if (generation->keylog_fd < 0) {
 		log_error("keylog '%s' refused: %s", path, strerror(errno));
 		return -1;

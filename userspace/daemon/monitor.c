@@ -209,6 +209,7 @@ int monitor_run(struct options *options)
 		settings_free(monitor.settings);
 		return 1;
 	}
+	log_never_wait();
 	set_up(&monitor);
 	raise_fd_limit();
 	result = start_generation(&monitor);

@@ -19,7 +19,7 @@
 
 #define ACCEPT_MAX	32	/* in one turn */
 #define PAUSE_SECONDS	0.2
-#define ROTATE_SECONDS	10.	/* how late a worker may be with a new ticket key */
+#define ROTATE_SECONDS	10.	/* how late a worker may be with a new ticket key or with lost lines */
 
 static void stop_accepting(struct worker *worker)
 {
@@ -178,6 +178,7 @@ static void on_rotate(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	for (i = 0; i < worker->gate_count; i++)
 		gate_refresh(&worker->gates[i]);
+	log_catch_up();
 }
 
 static void add_listener(struct worker *worker, const struct gate *gate, int fd)
