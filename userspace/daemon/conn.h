@@ -51,9 +51,12 @@ struct conn {
 	struct sockaddr_in6 client;	/* or sockaddr_in: who connected to us */
 };
 
-/* Takes a connection just accepted; fd is conn's from now on, closed on failure. */
-void conn_accept(struct worker *worker, const struct gate *gate, int fd,
-		 const struct sockaddr *client, socklen_t len);
+typedef void conn_io_callback(struct ev_loop *loop, ev_io *io, int events);
+typedef void conn_timer_callback(struct ev_loop *loop, ev_timer *timer, int events);
+
+/* A connection without a socket yet, in its handshake; io->data and timer->data are conn.  Or NULL. */
+struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_callback *on_io,
+		      conn_timer_callback *on_timer);
 
 /* Who connected to us, as text. */
 const char *conn_client(const struct conn *conn, char buf[ADDR_TEXT_MAX]);
@@ -72,22 +75,26 @@ int conn_flush(struct conn *conn);
 /* Likewise, where a FIN follows at once and is to take it along. */
 int conn_flush_with_next(struct conn *conn);
 
-/* The handshake is complete and all output is sent.  May free conn. */
-void conn_established(struct conn *conn);
-
 /*
  * Keeps the session that the server gave to resume later, if there is one now;
  * one of each connection.
  */
 void conn_keep_session(struct conn *conn);
 
-/*
- * Tries to give conn->hands_over to the kernel: nothing is held, no output is
- * left, no direction is at its end.  True: conn is gone.  Else it stays here,
- * for good or, where it still is to be handed over, until there is no output.
- */
-bool conn_hand_over(struct conn *conn);
+/* It counts among worker->handshaking no more. */
+void conn_leave_handshake(struct conn *conn);
+/* The user data path carries it: counted, and logged. */
+void conn_stays(struct conn *conn);
+/* Which data path carries it, and all that the handshake agreed on: for --verbose. */
+void conn_log_path(const struct conn *conn, const char *path);
 
+/* Closes one side, if it is open. */
+void conn_close_side(struct conn *conn, ev_io *io);
+/* Closes the plain side with a reset: its peer must not take what it got for the whole. */
+void conn_reset_plain(struct conn *conn);
+
+/* One line about a failure (limited). */
+void conn_log_failure(const struct conn *conn, const char *what, const char *why);
 /*
  * Ends in failure: pending output (an alert) is sent, the plain side reset if
  * bytes had passed, one line logged (limited).  May free conn.
@@ -100,6 +107,8 @@ void conn_fail_engine(struct conn *conn, const char *what, int err);
  * reset, since neither may take what it got for the whole.  May free conn.
  */
 void conn_abort(struct conn *conn);
+/* Of an end by these: the TLS side is readable.  May free conn. */
+void conn_linger_continue(struct conn *conn);
 /* Closes what is open and frees. */
 void conn_free(struct conn *conn);
 

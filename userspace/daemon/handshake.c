@@ -71,8 +71,11 @@ static void acknowledge(const struct conn *conn)
 	(void)setsockopt(conn->tls_io.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }
 
-/* readable: receiving may bring something; else only the event loop knows when. */
-static void go_on(struct conn *conn, bool readable)
+/*
+ * readable: receiving may bring something; else only the event loop knows when.
+ * As handshake_start().
+ */
+static bool go_on(struct conn *conn, bool readable)
 {
 	bool answers;
 	int ret;
@@ -81,41 +84,41 @@ static void go_on(struct conn *conn, bool readable)
 		/* what precedes the signature leaves with it, in one segment */
 		if (tls_conn_wants(conn->tls) & TLS_WANTS_PRIVATE_KEY) {
 			ask_keyd(conn);
-			return;
+			return false;
 		}
 		answers = tls_conn_wants(conn->tls) & TLS_WANTS_OUTPUT;
 		ret = conn_flush(conn);
 		if (ret < 0) {
 			conn_fail(conn, WHAT, strerror(errno));
-			return;
+			return false;
 		}
 		if (ret) {
 			conn_watch(conn, &conn->tls_io, EV_WRITE);
-			return;
+			return false;
 		}
 		if (tls_conn_established(conn->tls)) {
 			if (!answers)
 				acknowledge(conn);
-			conn_established(conn);
-			return;
+			return true;
 		}
 		if (!readable) {
 			conn_watch(conn, &conn->tls_io, EV_READ);
-			return;
+			return false;
 		}
 	} while (feed(conn, &readable));
+	return false;
 }
 
-void handshake_continue(struct conn *conn)
+bool handshake_continue(struct conn *conn)
 {
 	/* The answer goes on with it; what came meanwhile can wait in the socket. */
-	if (conn->key_waiting)
-		conn_watch(conn, &conn->tls_io, 0);
-	else
-		go_on(conn, true);
+	if (!conn->key_waiting)
+		return go_on(conn, true);
+	conn_watch(conn, &conn->tls_io, 0);
+	return false;
 }
 
-void handshake_start(struct conn *conn)
+bool handshake_start(struct conn *conn)
 {
 	int err;
 
@@ -124,7 +127,7 @@ void handshake_start(struct conn *conn)
 	conn->tls = tls_conn_new(conn->gate->config);
 	if (!conn->tls) {
 		conn_fail(conn, WHAT, "out of memory");
-		return;
+		return false;
 	}
 	err = conn->gate->server_name[0] ?
 	      tls_conn_set_server_name(conn->tls, conn->gate->server_name) : 0;
@@ -132,18 +135,18 @@ void handshake_start(struct conn *conn)
 		sessions_offer(conn->gate->sessions, conn->tls);
 	if (!err)
 		err = tls_conn_start(conn->tls);
-	if (err)
-		conn_fail_engine(conn, WHAT, err);
-	else	/* a client speaks first, and listeners wait for that: see listener_start() */
-		go_on(conn, conn->gate->settings->mode == GATE_SERVE);
+	if (!err)	/* a client speaks first, and listeners wait for that: see listener_start() */
+		return go_on(conn, conn->gate->settings->mode == GATE_SERVE);
+	conn_fail_engine(conn, WHAT, err);
+	return false;
 }
 
-void handshake_key_reply(struct conn *conn, const uint8_t *reply, size_t len)
+bool handshake_key_reply(struct conn *conn, const uint8_t *reply, size_t len)
 {
 	int err = tls_conn_key_reply(conn->tls, reply, len);
 
-	if (err)
-		conn_fail_engine(conn, WHAT, err);
-	else
-		go_on(conn, false);
+	if (!err)
+		return go_on(conn, false);
+	conn_fail_engine(conn, WHAT, err);
+	return false;
 }

@@ -14,6 +14,13 @@ _Static_assert(TLS_MAX_INPUT <= TLSGATE_RX_PENDING_MAX, "whatever the engine hol
 _Static_assert((int)TLS_CLIENT == (int)TLSGATE_ROLE_CLIENT &&
 	       (int)TLS_SERVER == (int)TLSGATE_ROLE_SERVER, "roles need no translation");
 
+enum install_result {
+	INSTALL_DONE,			/* the kernel relays: both descriptors can be closed */
+	INSTALL_LATER,			/* the engine has to send something first: there is output */
+	INSTALL_REFUSED,		/* nothing has changed: the connection can go on here */
+	INSTALL_BROKEN,			/* it cannot: the keys went in, the relay did not */
+};
+
 static void copy_direction(struct tlsgate_keys *to, const struct tls_direction_keys *from)
 {
 	memcpy(to->key, from->key, from->key_len);
@@ -60,8 +67,10 @@ static bool has_session(struct tlsgate *tlsgate, int fd)
 /*
  * Everything is looked at before the one call that switches, and nothing
  * after it can fail: a half-installed session would be a broken promise.
+ * Done: *id is the kernel's session.  Else *why is a sentence, valid until the
+ * next call.
  */
-enum install_result install_session(struct conn *conn, uint32_t *id, const char **why)
+static enum install_result install_session(struct conn *conn, uint32_t *id, const char **why)
 {
 	struct tlsgate_session_params params = TLSGATE_SESSION_PARAMS_INIT;
 	enum install_result result = INSTALL_REFUSED;
@@ -95,4 +104,53 @@ out:
 	tls_wipe(&params, sizeof(params));
 	tls_wipe(&keys, sizeof(keys));
 	return result;
+}
+
+/* Never silent: what the kernel refused is said and counted. */
+static void log_refusal(struct conn *conn, const char *why, bool goes_on)
+{
+	struct worker *worker = conn->worker;
+	char client[ADDR_TEXT_MAX];
+
+	worker->counters.refused++;
+	worker_log_peer(worker, "%s: client %s: the kernel refused the session: %s; %s (%llu so far)",
+			conn->gate->settings->name, conn_client(conn, client), why,
+			goes_on ? "data path: user for this connection" : "connection closed",
+			(unsigned long long)worker->counters.refused);
+}
+
+bool conn_hand_over(struct conn *conn)
+{
+	enum install_result result;
+	const char *why;
+	char path[48];
+	bool goes_on;
+	uint32_t id;
+
+	result = install_session(conn, &id, &why);
+	conn->hands_over = result == INSTALL_LATER;
+	if (result == INSTALL_LATER)
+		return false;
+	if (result == INSTALL_DONE) {
+		conn->worker->counters.kernel++;
+		snprintf(path, sizeof(path), "kernel, session %u", id);
+		if (log_is_verbose())
+			conn_log_path(conn, path);
+		conn_free(conn);
+		return true;
+	}
+	goes_on = result == INSTALL_REFUSED && conn->gate->adaptive;
+	log_refusal(conn, why, goes_on);
+	if (goes_on) {
+		conn_stays(conn);
+		return false;
+	}
+	if (result == INSTALL_BROKEN) {
+		/* a client that was reset meanwhile, say: its stream is no empty one */
+		conn_reset_plain(conn);
+		conn_free(conn);	/* the kernel ends it: no byte of ours may go in between */
+	} else {
+		conn_abort(conn);
+	}
+	return true;
 }

@@ -3,21 +3,15 @@
 #ifndef TLSGATE_DAEMON_INSTALL_H
 #define TLSGATE_DAEMON_INSTALL_H
 
-#include <stdint.h>
+#include <stdbool.h>
 
 struct conn;
 
-enum install_result {
-	INSTALL_DONE,			/* the kernel relays: both descriptors can be closed */
-	INSTALL_LATER,			/* the engine has to send something first: there is output */
-	INSTALL_REFUSED,		/* nothing has changed: the connection can go on here */
-	INSTALL_BROKEN,			/* it cannot: the keys went in, the relay did not */
-};
-
 /*
- * Needs: established, no output left, both sides connected.  Done: *id is the
- * kernel's session.  Else *why is a sentence, valid until the next call.
+ * Tries to give conn->hands_over to the kernel: nothing is held, no output is
+ * left, no direction is at its end.  True: conn is gone.  Else it stays here,
+ * for good or, where it still is to be handed over, until there is no output.
  */
-enum install_result install_session(struct conn *conn, uint32_t *id, const char **why);
+bool conn_hand_over(struct conn *conn);
 
 #endif

@@ -9,7 +9,6 @@
 
 #include "common/log.h"
 #include "daemon/conn.h"
-#include "daemon/handshake.h"
 
 static struct keyclient_entry *entry(struct keyclient *keys, uint32_t number)
 {
@@ -97,7 +96,7 @@ static void take_answer(struct keyclient *keys, const uint8_t *packet, size_t le
 		return;
 	conn->key_waiting = false;
 	len -= sizeof(head);
-	handshake_key_reply(conn, len ? packet + sizeof(head) : NULL, len);
+	keys->answered(conn, len ? packet + sizeof(head) : NULL, len);
 }
 
 static void on_answer(struct ev_loop *loop, ev_io *io, int events)
@@ -128,9 +127,11 @@ static void on_room(struct ev_loop *loop, ev_io *io, int events)
 	send_waiting(io->data);
 }
 
-void keyclient_init(struct keyclient *keys, struct ev_loop *loop, const struct keypipe *end)
+void keyclient_init(struct keyclient *keys, struct ev_loop *loop, const struct keypipe *end,
+		    keyclient_answered *answered)
 {
 	keys->loop = loop;
+	keys->answered = answered;
 	ev_io_init(&keys->answers, on_answer, end->in, EV_READ);
 	ev_io_init(&keys->room, on_room, end->out, EV_WRITE);
 	keys->answers.data = keys->room.data = keys;

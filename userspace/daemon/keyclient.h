@@ -22,10 +22,14 @@ struct keyclient_entry {
 	bool sent;			/* or in the buffer to be */
 };
 
+/* answer NULL: refused.  May free conn. */
+typedef void keyclient_answered(struct conn *conn, const uint8_t *answer, size_t len);
+
 struct keyclient {
 	ev_io answers;
 	ev_io room;			/* in the pipe of requests, when it is full */
 	struct ev_loop *loop;
+	keyclient_answered *answered;
 	struct keyclient_entry queue[KEYCLIENT_QUEUE];
 	/* an entry's number is its request's; from 0 again once none waits */
 	uint32_t head, unsent, tail;
@@ -35,11 +39,12 @@ struct keyclient {
 };
 
 /* end: the worker's; watched from now on. */
-void keyclient_init(struct keyclient *keys, struct ev_loop *loop, const struct keypipe *end);
+void keyclient_init(struct keyclient *keys, struct ev_loop *loop, const struct keypipe *end,
+		    keyclient_answered *answered);
 
 /*
- * Sends what conn's engine asks for; handshake_key_reply() is called with the
- * answer, later.  0, or -1: the queue is full.
+ * Sends what conn's engine asks for; answered() is called with the answer,
+ * later.  0, or -1: the queue is full.
  */
 int keyclient_ask(struct keyclient *keys, struct conn *conn);
 /* conn goes away: nobody waits for its answer any more. */

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "daemon/conn.h"
+#include "daemon/install.h"
 
 #define WHAT		"connection broken off"
 #define TURNS		8	/* receive calls per direction before others get their turn */

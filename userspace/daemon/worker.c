@@ -14,6 +14,7 @@
 #include "common/ipc.h"
 #include "common/mem.h"
 #include "daemon/conn.h"
+#include "daemon/life.h"
 #include "daemon/userpath.h"
 #include "lib/libtlsgate.h"
 
@@ -94,7 +95,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 		if (fd < 0)
 			continue;
 		worker->counters.accepted++;
-		conn_accept(worker, listener->gate, fd, (struct sockaddr *)&client, len);
+		life_begin(worker, listener->gate, fd, (struct sockaddr *)&client, len);
 	}
 }
 
@@ -264,7 +265,7 @@ static void set_up_loop(struct worker *worker, const struct keypipe *keys)
 	ev_io_init(&worker->control_io, on_control, worker->control, EV_READ);
 	worker->control_io.data = worker;
 	ev_io_start(worker->loop, &worker->control_io);
-	keyclient_init(&worker->keys, worker->loop, keys);
+	keyclient_init(&worker->keys, worker->loop, keys, life_key_answer);
 	start_accepting(worker);
 }
 

@@ -4,11 +4,13 @@
  * what runs in it (all from the loop's callbacks, one thread):
  *
  *	worker.c	accepts, obeys the monitor, keeps the limits
- *	conn.c		a connection's life: make, reach the backend, fail, free
+ *	life.c		a connection's life: which of these is next
  *	handshake.c	drives the engine until it is established
- *	keyclient.c	asks keyd to sign and decrypt
+ *	backend.c	reaches the backend
  *	install.c	hands an established connection to the kernel
  *	userpath.c	or relays it here
+ *	keyclient.c	asks keyd to sign and decrypt
+ *	conn.c		what they all do with a connection: watch, send, fail, free
  */
 #ifndef TLSGATE_DAEMON_WORKER_H
 #define TLSGATE_DAEMON_WORKER_H

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/backend.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "daemon/conn.h"
+#include "daemon/proxy.h"
+
+/* The side that we connect. */
+static ev_io *backend_io(struct conn *conn)
+{
+	return conn->gate->settings->mode == GATE_SERVE ? &conn->plain_io : &conn->tls_io;
+}
+
+/* Before any other byte, by whichever data path.  0, or -1: conn is gone. */
+static int send_proxy_header(struct conn *conn)
+{
+	struct sockaddr_in6 server = {0};
+	socklen_t server_len = sizeof(server);
+	uint8_t *header = conn->worker->plain;
+	struct tls_conn_info info;
+	size_t len;
+	ssize_t n;
+
+	tls_conn_info(conn->tls, &info);
+	if (getsockname(conn->tls_io.fd, (struct sockaddr *)&server, &server_len)) {
+		conn_fail(conn, "no PROXY header", strerror(errno));
+		return -1;
+	}
+	len = proxy_header(&conn->client, &server, &info, header);
+	if (!len) {
+		conn_fail(conn, "no PROXY header", "the client's certificate is too long for it");
+		return -1;
+	}
+	n = send(conn->plain_io.fd, header, len, MSG_NOSIGNAL);
+	if (n == (ssize_t)len)
+		return 0;
+	conn_fail(conn, "no PROXY header", n < 0 ? strerror(errno) : "the backend does not take it");
+	return -1;
+}
+
+/* False: conn is gone. */
+static bool is_reached(struct conn *conn)
+{
+	conn_deadline(conn, 0);
+	return !conn->gate->settings->proxy_protocol || !send_proxy_header(conn);
+}
+
+static void unreachable(struct conn *conn, int error)
+{
+	const struct addr *last = &conn->gate->backends[conn->gate->backend_count - 1];
+	char client[ADDR_TEXT_MAX], backend[ADDR_TEXT_MAX];
+	struct worker *worker = conn->worker;
+
+	worker->counters.failed++;
+	worker_log_peer(worker, "%s: client %s: backend %s (%s) cannot be reached: %s; connection closed",
+			conn->gate->settings->name, conn_client(conn, client),
+			conn->gate->settings->backend, addr_format(&last->sa, last->len, backend),
+			strerror(error));
+	conn_abort(conn);
+}
+
+/*
+ * Starts to connect.  0, EINPROGRESS or what went wrong.  On this host, TCP is
+ * through before the first call is back: the second one says so.
+ */
+static int connect_one(struct conn *conn, ev_io *io)
+{
+	const struct addr *addr = &conn->gate->backends[conn->backend];
+	const int on = 1;
+	int fd;
+
+	fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return errno;
+	io->fd = fd;
+	if (addr->sa.sa_family != AF_UNIX)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (!connect(fd, &addr->sa, addr->len) ||
+	    (errno == EINPROGRESS && addr_is_local(addr) && !connect(fd, &addr->sa, addr->len)))
+		return 0;
+	return errno == EALREADY ? EINPROGRESS : errno;
+}
+
+/* Goes through the addresses from conn->backend on.  As backend_start(). */
+static bool connect_next(struct conn *conn, int error)
+{
+	ev_io *io = backend_io(conn);
+
+	for (; conn->backend < conn->gate->backend_count; conn->backend++) {
+		error = connect_one(conn, io);
+		if (!error)
+			return is_reached(conn);
+		if (error == EINPROGRESS) {
+			conn_deadline(conn, conn->gate->settings->connect_timeout);
+			conn_watch(conn, io, EV_WRITE);
+			return false;
+		}
+		conn_close_side(conn, io);
+	}
+	unreachable(conn, error);
+	return false;
+}
+
+static bool connect_failed(struct conn *conn, int error)
+{
+	conn_close_side(conn, backend_io(conn));
+	conn->backend++;
+	return connect_next(conn, error);
+}
+
+bool backend_start(struct conn *conn)
+{
+	conn->state = CONN_CONNECTING;
+	return connect_next(conn, 0);
+}
+
+bool backend_continue(struct conn *conn, ev_io *io)
+{
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (io != backend_io(conn)) {
+		conn_watch(conn, io, 0);
+		return false;
+	}
+	if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		error = errno;
+	return error ? connect_failed(conn, error) : is_reached(conn);
+}
+
+bool backend_timer(struct conn *conn)
+{
+	return connect_failed(conn, ETIMEDOUT);
+}

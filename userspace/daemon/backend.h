@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reaching the backend: its addresses in turn, then the PROXY header.  Each
+ * function: true: it is reached; false: it is waited for, or conn is gone.
+ */
+#ifndef TLSGATE_DAEMON_BACKEND_H
+#define TLSGATE_DAEMON_BACKEND_H
+
+#include <ev.h>
+#include <stdbool.h>
+
+struct conn;
+
+bool backend_start(struct conn *conn);
+/* A side is ready for what was watched. */
+bool backend_continue(struct conn *conn, ev_io *io);
+/* The address that is being tried had its time. */
+bool backend_timer(struct conn *conn);
+
+#endif

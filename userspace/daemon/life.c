@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/life.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/backend.h"
+#include "daemon/conn.h"
+#include "daemon/handshake.h"
+#include "daemon/install.h"
+#include "daemon/userpath.h"
+
+/* Only what is relayed here sees the tickets of TLS 1.3: the kernel has no use for them. */
+static bool waits_for_session(const struct conn *conn)
+{
+	struct tls_conn_info info;
+
+	tls_conn_info(conn->tls, &info);
+	return conn->gate->sessions && !conn->session_kept && info.version == TLS_1_3 &&
+	       sessions_worth_waiting(conn->gate->sessions);
+}
+
+static void start_relay(struct conn *conn)
+{
+	conn_leave_handshake(conn);
+	conn_keep_session(conn);
+	conn->hands_over = conn->gate->kernel;
+	conn->on_trial = conn->hands_over && conn->gate->adaptive;
+	conn->waits = conn->hands_over && waits_for_session(conn);
+	if (!conn->hands_over)
+		conn_stays(conn);
+	else if (!conn->on_trial && !conn->waits && conn_hand_over(conn))
+		return;
+	userpath_start(conn);
+}
+
+/* True: that one is over, too. */
+static bool next_step(struct conn *conn)
+{
+	const bool serves = conn->gate->settings->mode == GATE_SERVE;
+
+	if (serves && conn->state == CONN_HANDSHAKE)
+		return backend_start(conn);
+	if (!serves && conn->state == CONN_CONNECTING)
+		return handshake_start(conn);
+	start_relay(conn);
+	return false;
+}
+
+static void go_on(struct conn *conn, bool step_over)
+{
+	while (step_over)
+		step_over = next_step(conn);
+}
+
+static void on_io(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct conn *conn = io->data;
+
+	(void)loop;
+	switch (conn->state) {
+	case CONN_CONNECTING:
+		go_on(conn, backend_continue(conn, io));
+		break;
+	case CONN_HANDSHAKE:
+		go_on(conn, handshake_continue(conn));
+		break;
+	case CONN_RELAY:
+		userpath_continue(conn, io, events);
+		break;
+	case CONN_LINGER:
+		conn_linger_continue(conn);
+		break;
+	}
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct conn *conn = timer->data;
+
+	(void)loop;
+	(void)events;
+	switch (conn->state) {
+	case CONN_CONNECTING:
+		go_on(conn, backend_timer(conn));
+		break;
+	case CONN_HANDSHAKE:
+		conn_fail(conn, "handshake failed", "not complete at its deadline");
+		break;
+	case CONN_RELAY:
+		userpath_timer(conn);
+		break;
+	case CONN_LINGER:
+		conn_free(conn);
+		break;
+	}
+}
+
+/*
+ * Who opens connections and says nothing fills the table first: the oldest
+ * has had the most time, so that an honest client still gets through.
+ */
+static void evict_oldest(struct worker *worker)
+{
+	struct conn *oldest = TAILQ_FIRST(&worker->handshaking);
+
+	worker->counters.failed++;
+	conn_log_failure(oldest, "handshake given up", "too many others came since");
+	conn_free(oldest);
+}
+
+void life_begin(struct worker *worker, const struct gate *gate, int fd,
+		const struct sockaddr *client, socklen_t len)
+{
+	struct conn *conn;
+
+	if (worker->handshakes >= WORKER_MAX_HANDSHAKES)
+		evict_oldest(worker);
+	conn = conn_new(worker, gate, on_io, on_timer);
+	if (!conn) {
+		worker_log_peer(worker, "%s: connection refused: out of memory", gate->settings->name);
+		close(fd);
+		return;
+	}
+	memcpy(&conn->client, client, len < sizeof(conn->client) ? len : sizeof(conn->client));
+	if (gate->settings->mode == GATE_SERVE) {
+		conn->tls_io.fd = fd;
+		go_on(conn, handshake_start(conn));
+	} else {
+		conn->plain_io.fd = fd;
+		go_on(conn, backend_start(conn));
+	}
+}
+
+void life_key_answer(struct conn *conn, const uint8_t *answer, size_t len)
+{
+	go_on(conn, handshake_key_reply(conn, answer, len));
+}
