@@ -22,60 +22,33 @@ static struct tg_family tg_families[] = {
 
 /* --- what an owned socket's holder is told ----------------------------------- */
 
-static int tg_owned_bind(struct socket *sock, TG_SOCKADDR *addr, int len)
-{
-	return -EBUSY;
+#define DEFINE_REFUSED(name, ...)		\
+static int tg_owned_##name(__VA_ARGS__)		\
+{						\
+	return -EBUSY;				\
 }
 
-static int tg_owned_connect(struct socket *sock, TG_SOCKADDR *addr, int len, int flags)
-{
-	return -EBUSY;
-}
+DEFINE_REFUSED(bind, struct socket *sock, TG_SOCKADDR *addr, int len)
+DEFINE_REFUSED(connect, struct socket *sock, TG_SOCKADDR *addr, int len, int flags)
+DEFINE_REFUSED(accept, TG_ACCEPT_ARGS)
+DEFINE_REFUSED(ioctl, struct socket *sock, unsigned int cmd, unsigned long arg)
+DEFINE_REFUSED(listen, struct socket *sock, int backlog)
+DEFINE_REFUSED(shutdown, struct socket *sock, int how)
+DEFINE_REFUSED(setsockopt, struct socket *sock, int level, int optname, sockptr_t optval,
+	       unsigned int optlen)
+DEFINE_REFUSED(getsockopt, struct socket *sock, int level, int optname, char __user *optval,
+	       int __user *optlen)
+DEFINE_REFUSED(sendmsg, struct socket *sock, struct msghdr *msg, size_t len)
+DEFINE_REFUSED(recvmsg, struct socket *sock, struct msghdr *msg, size_t len, int flags)
+DEFINE_REFUSED(rcvlowat, struct sock *sk, int val)
 
-static int tg_owned_accept(TG_ACCEPT_ARGS)
-{
-	return -EBUSY;
-}
-
-static int tg_owned_ioctl(struct socket *sock, unsigned int cmd, unsigned long arg)
-{
-	return -EBUSY;
-}
-
-static int tg_owned_number(struct socket *sock, int number)
-{
-	return -EBUSY;
-}
-
-static int tg_owned_setsockopt(struct socket *sock, int level, int optname, sockptr_t optval,
-			       unsigned int optlen)
-{
-	return -EBUSY;
-}
-
-static int tg_owned_getsockopt(struct socket *sock, int level, int optname, char __user *optval,
-			       int __user *optlen)
-{
-	return -EBUSY;
-}
-
-static int tg_owned_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
-{
-	return -EBUSY;
-}
-
-static int tg_owned_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, int flags)
-{
-	return -EBUSY;
-}
+/* The same, of who in the kernel goes past the socket's calls. */
+DEFINE_REFUSED(proto_sendmsg, struct sock *sk, struct msghdr *msg, size_t len)
+DEFINE_REFUSED(proto_recvmsg, TG_RECVMSG_ARGS)
+DEFINE_REFUSED(disconnect, struct sock *sk, int flags)
 
 static ssize_t tg_owned_splice_read(struct socket *sock, loff_t *ppos,
 				    struct pipe_inode_info *pipe, size_t len, unsigned int flags)
-{
-	return -EBUSY;
-}
-
-static int tg_owned_rcvlowat(struct sock *sk, int val)
 {
 	return -EBUSY;
 }
@@ -90,16 +63,37 @@ static __poll_t tg_owned_poll(struct file *file, struct socket *sock,
 	return 0;
 }
 
+/*
+ * Never waits: who closes it may be a worker that others wait for.
+ * SO_LINGER may be set anew by a call that had begun before the hand-over, and before
+ * 6.7 by any.
+ */
+static int tg_owned_release(struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+	struct tg_session *s;
+
+	/* accept() made it with our calls before it was refused. */
+	if (!sk)
+		return 0;
+	lock_sock(sk);
+	sock_reset_flag(sk, SOCK_LINGER);
+	release_sock(sk);
+	s = tg_is_tcp(sk) ? tg_session_of(sk) : NULL;
+	return s ? s->family->base_ops->release(sock) : tg_plain_release(sock);
+}
+
 static const struct proto_ops tg_owned_ops = {
 	.owner		= THIS_MODULE,
+	.release	= tg_owned_release,
 	.bind		= tg_owned_bind,
 	.connect	= tg_owned_connect,
 	.socketpair	= sock_no_socketpair,
 	.accept		= tg_owned_accept,
 	.poll		= tg_owned_poll,
 	.ioctl		= tg_owned_ioctl,
-	.listen		= tg_owned_number,
-	.shutdown	= tg_owned_number,
+	.listen		= tg_owned_listen,
+	.shutdown	= tg_owned_shutdown,
 	.setsockopt	= tg_owned_setsockopt,
 	.getsockopt	= tg_owned_getsockopt,
 	.sendmsg	= tg_owned_sendmsg,
@@ -109,38 +103,6 @@ static const struct proto_ops tg_owned_ops = {
 	.set_rcvlowat	= tg_owned_rcvlowat,
 };
 
-/* The same, of who in the kernel goes past the socket's calls. */
-static int tg_owned_proto_sendmsg(struct sock *sk, struct msghdr *msg, size_t len)
-{
-	return -EBUSY;
-}
-
-static int tg_owned_proto_recvmsg(TG_RECVMSG_ARGS)
-{
-	return -EBUSY;
-}
-
-static int tg_owned_disconnect(struct sock *sk, int flags)
-{
-	return -EBUSY;
-}
-
-/*
- * Never waits: who closes it may be a worker that others wait for.
- * SO_LINGER may be set anew by a call that had begun before the hand-over, and before
- * 6.7 by any.
- */
-static void tg_owned_close(struct sock *sk, long timeout)
-{
-	lock_sock(sk);
-	sock_reset_flag(sk, SOCK_LINGER);
-	release_sock(sk);
-	if (tg_session_of(sk))
-		tg_close(sk, 0);
-	else
-		tg_plain_close(sk);
-}
-
 /* --- families: module init ----------------------------------------------------- */
 
 static void tg_family_fill(struct tg_family *f)
@@ -148,23 +110,21 @@ static void tg_family_fill(struct tg_family *f)
 	f->owned_ops = tg_owned_ops;
 	f->owned_ops.family = f->family;
 	f->owned_ops.getname = f->base_ops->getname;
-	f->owned_ops.release = f->base_ops->release;
-	if (f->family == AF_UNIX) {
-		f->owned_ops.release = tg_plain_release;
+	if (f->family == AF_UNIX)
 		return;
-	}
-	f->owned = *f->base;
-	f->owned.close = tg_owned_close;
+	f->keyed = *f->base;
+	f->keyed.close = tg_close;
+	f->keyed.splice_eof = NULL;
+	f->keyed.sock_is_readable = NULL;
+	TG_NO_SENDPAGE(&f->keyed);
+#ifdef CONFIG_BPF_SYSCALL
+	/* Without it sockmap refuses the socket. */
+	f->keyed.psock_update_sk_prot = NULL;
+#endif
+	f->owned = f->keyed;
 	f->owned.sendmsg = tg_owned_proto_sendmsg;
 	f->owned.recvmsg = tg_owned_proto_recvmsg;
 	f->owned.disconnect = tg_owned_disconnect;
-	f->owned.splice_eof = NULL;
-	f->owned.sock_is_readable = NULL;
-	TG_NO_SENDPAGE(&f->owned);
-#ifdef CONFIG_BPF_SYSCALL
-	/* Without it sockmap refuses the socket. */
-	f->owned.psock_update_sk_prot = NULL;
-#endif
 	tg_ulp_fill(f);
 }
 
@@ -172,6 +132,7 @@ int __init tg_own_init(void)
 {
 	struct tg_family *f;
 	struct socket *sock;
+	struct sock *sk;
 	int err;
 
 	for (f = tg_families; f < tg_families + ARRAY_SIZE(tg_families); f++) {
@@ -181,12 +142,13 @@ int __init tg_own_init(void)
 			continue;
 		if (err)
 			return err;
-		f->base = sock->sk->sk_prot;
+		sk = sock->sk;
+		f->base = sk->sk_prot;
 		f->base_ops = sock->ops;
-		f->data_ready = sock->sk->sk_data_ready;
-		f->write_space = sock->sk->sk_write_space;
-		f->state_change = sock->sk->sk_state_change;
-		f->error_report = sock->sk->sk_error_report;
+		f->callbacks = (struct tg_callbacks) {
+			sk->sk_data_ready, sk->sk_write_space, sk->sk_state_change,
+			sk->sk_error_report,
+		};
 		tg_family_fill(f);
 		sock_release(sock);
 	}
@@ -310,6 +272,38 @@ void tg_own_disclaim(struct sock *sk)
 	write_lock_bh(&sk->sk_callback_lock);
 	rcu_assign_sk_user_data(sk, NULL);
 	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+static void tg_own_set_callbacks(struct sock *sk, const struct tg_callbacks *callbacks)
+{
+	write_lock_bh(&sk->sk_callback_lock);
+	sk->sk_data_ready = callbacks->data_ready;
+	sk->sk_write_space = callbacks->write_space;
+	sk->sk_state_change = callbacks->state_change;
+	sk->sk_error_report = callbacks->error_report;
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+void tg_own_attach(struct sock *sk, struct tcp_ulp_ops *ulp, const struct tg_callbacks *callbacks)
+{
+	/* Given back by __sock_release(), for the calls, and by tcp_cleanup_ulp(). */
+	__module_get(THIS_MODULE);
+	if (tg_is_tcp(sk)) {
+		__module_get(THIS_MODULE);
+		inet_csk(sk)->icsk_ulp_ops = ulp;
+	}
+	tg_own_set_callbacks(sk, callbacks);
+}
+
+void tg_own_detach(struct sock *sk, const struct tg_family *f)
+{
+	/* First, since the far end of a UNIX socket may call them for as long as it likes. */
+	tg_own_set_callbacks(sk, &f->callbacks);
+	tg_own_disclaim(sk);
+	if (tg_is_tcp(sk))
+		WRITE_ONCE(sk->sk_prot, f->base);
+	/* What __sock_release() gives back is ours; the family's own is still held. */
+	module_put(f->base_ops->owner);
 }
 
 void tg_own_take(struct sock *sk, const struct tg_family *f)

@@ -14,9 +14,18 @@
 #include <linux/net.h>
 #include <linux/netlink.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 
 #include "compat.h"
 #include "uapi/tlsgate.h"
+
+/* What a socket calls when something has happened. */
+struct tg_callbacks {
+	void (*data_ready)(struct sock *sk);
+	void (*write_space)(struct sock *sk);
+	void (*state_change)(struct sock *sk);
+	void (*error_report)(struct sock *sk);
+};
 
 /**
  * struct tg_family - what replaces an address family's calls
@@ -27,10 +36,7 @@
  * @keyed_ops: @base_ops likewise
  * @owned: @base with all refused; unused for AF_UNIX, whose calls look at it
  * @owned_ops: all refused but close
- * @data_ready: the family's own callback, as are the next three
- * @write_space: see @data_ready
- * @state_change: see @data_ready
- * @error_report: see @data_ready
+ * @callbacks: the family's own
  *
  * Written at module init only.
  */
@@ -42,10 +48,7 @@ struct tg_family {
 	struct proto_ops keyed_ops;
 	struct proto owned;
 	struct proto_ops owned_ops;
-	void (*data_ready)(struct sock *sk);
-	void (*write_space)(struct sock *sk);
-	void (*state_change)(struct sock *sk);
-	void (*error_report)(struct sock *sk);
+	struct tg_callbacks callbacks;
 };
 
 /**
@@ -106,7 +109,15 @@ bool tg_own_claim(struct sock *sk, void *data);
 void tg_own_disclaim(struct sock *sk);
 
 /*
- * Exchanges the calls of a claimed socket, locked, for the refusing ones, and puts
+ * Makes a claimed socket, locked, call @callbacks, and one of TCP have @ulp.  Its
+ * calls, which the caller exchanges next, hold the module until it is closed.
+ */
+void tg_own_attach(struct sock *sk, struct tcp_ulp_ops *ulp, const struct tg_callbacks *callbacks);
+/* The reverse, calls and claim included: it is closing.  Locked. */
+void tg_own_detach(struct sock *sk, const struct tg_family *f);
+
+/*
+ * Exchanges the calls of an attached socket, locked, for the refusing ones, and puts
  * right the options that it may have been left with, which nobody can do any more:
  * see docs/socket-api.md.
  */

@@ -133,71 +133,39 @@ static struct tcp_ulp_ops tg_plain_ulp = {
 	.owner	= THIS_MODULE,
 };
 
+static const struct tg_callbacks tg_plain_callbacks = {
+	.data_ready	= tg_plain_data_ready,
+	.write_space	= tg_plain_write_space,
+	.state_change	= tg_plain_state_change,
+	.error_report	= tg_plain_state_change,
+};
+
 void tg_plain_attach(struct tg_relay *r, struct sock *sk)
 {
-	/* Given back by __sock_release(), for the calls, and by tcp_cleanup_ulp(). */
-	__module_get(THIS_MODULE);
-	if (tg_is_tcp(sk)) {
-		__module_get(THIS_MODULE);
-		inet_csk(sk)->icsk_ulp_ops = &tg_plain_ulp;
-	}
 	refcount_inc(&r->mem);
+	tg_own_attach(sk, &tg_plain_ulp, &tg_plain_callbacks);
 	tg_own_take(sk, r->family);
-	write_lock_bh(&sk->sk_callback_lock);
-	sk->sk_data_ready = tg_plain_data_ready;
-	sk->sk_write_space = tg_plain_write_space;
-	sk->sk_state_change = tg_plain_state_change;
-	sk->sk_error_report = tg_plain_state_change;
-	write_unlock_bh(&sk->sk_callback_lock);
 }
 
 /* --- the end ---------------------------------------------------------------- */
 
 /* The last descriptor and the relay's own reference are gone. */
-static const struct tg_family *tg_plain_detach(struct sock *sk)
-{
-	const struct tg_family *f;
-	struct tg_relay *r;
-
-	write_lock_bh(&sk->sk_callback_lock);
-	r = __locked_read_sk_user_data_with_flags(sk, 0);
-	f = r->family;
-	rcu_assign_sk_user_data(sk, NULL);
-	/* The far end of a UNIX socket may call them for as long as it likes. */
-	sk->sk_data_ready = f->data_ready;
-	sk->sk_write_space = f->write_space;
-	sk->sk_state_change = f->state_change;
-	sk->sk_error_report = f->error_report;
-	write_unlock_bh(&sk->sk_callback_lock);
-	/* What __sock_release() gives back is ours; the family's own is still held. */
-	module_put(f->base_ops->owner);
-	tg_relay_free(r);
-	return f;
-}
-
-void tg_plain_close(struct sock *sk)
-{
-	struct net *ending = tg_own_regain(sk);
-	const struct tg_family *f;
-
-	lock_sock(sk);
-	f = tg_plain_detach(sk);
-	WRITE_ONCE(sk->sk_prot, f->base);
-	release_sock(sk);
-	f->base->close(sk, 0);
-	tg_own_gone(ending);
-}
-
 int tg_plain_release(struct socket *sock)
 {
-	struct net *ending;
+	struct net *ending = tg_own_regain(sock->sk);
+	const struct tg_family *f;
+	struct tg_relay *r;
 	int err;
 
-	/* accept() made it with our calls before it was refused. */
-	if (!sock->sk)
-		return 0;
-	ending = tg_own_regain(sock->sk);
-	err = tg_plain_detach(sock->sk)->base_ops->release(sock);
+	lock_sock(sock->sk);
+	rcu_read_lock();
+	r = rcu_dereference_sk_user_data(sock->sk);
+	rcu_read_unlock();
+	f = r->family;
+	tg_own_detach(sock->sk, f);
+	release_sock(sock->sk);
+	tg_relay_free(r);
+	err = f->base_ops->release(sock);
 	tg_own_gone(ending);
 	return err;
 }

@@ -93,8 +93,7 @@ int tg_relay_end(struct tg_session *s, enum tlsgate_reason reason);
 /* Ends every relay of a namespace that ends, and waits until their sockets are gone. */
 void tg_relay_net_exit(struct net *net);
 
-/* plain.c: the close of a relay's plain socket, whose calls own.c has exchanged. */
-void tg_plain_close(struct sock *sk);
+/* plain.c: the close of a relay's plain socket, which own.c's calls come to. */
 int tg_plain_release(struct socket *sock);
 
 #endif /* TG_RELAY_H */

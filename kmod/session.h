@@ -217,11 +217,7 @@ struct tg_rx {
  * @relay: joined with a plain socket; NULL if not.  Callbacks read it as well
  * @push_work: gives @tx.pending to TCP when it has room again
  * @page_work: gives back the page that records were in; armed while the socket has one
- * @family: the socket's own calls
- * @data_ready: the socket's own callback, as are the next two
- * @write_space: see @data_ready
- * @state_change: see @data_ready
- * @error_report: see @data_ready
+ * @family: the socket's own calls and callbacks
  */
 struct tg_session {
 	refcount_t ref;
@@ -255,10 +251,6 @@ struct tg_session {
 	struct delayed_work page_work;
 
 	const struct tg_family *family;
-	void (*data_ready)(struct sock *sk);
-	void (*write_space)(struct sock *sk);
-	void (*state_change)(struct sock *sk);
-	void (*error_report)(struct sock *sk);
 };
 
 #define TG_NO_ALERT	(-1)

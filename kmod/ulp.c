@@ -30,7 +30,7 @@ static void tg_data_ready(struct sock *sk)
 	if (s->relay)
 		tg_relay_record_ready(s->relay, sk);
 	else
-		s->data_ready(sk);
+		s->family->callbacks.data_ready(sk);
 }
 
 static void tg_write_space(struct sock *sk)
@@ -39,7 +39,7 @@ static void tg_write_space(struct sock *sk)
 
 	tg_tx_kick(sk, s);
 	if (!s->relay) {
-		s->write_space(sk);
+		s->family->callbacks.write_space(sk);
 	} else if (sk_stream_is_writeable(sk)) {
 		clear_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
 		tg_relay_kick_seal(s->relay);
@@ -59,7 +59,7 @@ static void tg_state_change(struct sock *sk)
 		return;
 	}
 	tg_rx_update_ready(sk, s);
-	s->state_change(sk);
+	s->family->callbacks.state_change(sk);
 }
 
 /*
@@ -79,7 +79,7 @@ static void tg_error_report(struct sock *sk)
 		tg_relay_kick_open(r);
 		tg_relay_kick_seal(r);
 	} else if (s) {
-		s->error_report(sk);
+		s->family->callbacks.error_report(sk);
 	}
 	rcu_read_unlock();
 }
@@ -179,21 +179,6 @@ static bool tg_close_aborts(const struct sock *sk)
 	return sock_flag(sk, SOCK_LINGER) && !sk->sk_lingertime;
 }
 
-static void tg_detach(struct sock *sk, struct tg_session *s)
-{
-	write_lock_bh(&sk->sk_callback_lock);
-	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
-	rcu_assign_sk_user_data(sk, NULL);
-	WRITE_ONCE(sk->sk_prot, s->family->base);
-	sk->sk_data_ready = s->data_ready;
-	sk->sk_write_space = s->write_space;
-	sk->sk_state_change = s->state_change;
-	sk->sk_error_report = s->error_report;
-	write_unlock_bh(&sk->sk_callback_lock);
-	/* What __sock_release() gives back is ours; the family's own is still held. */
-	module_put(s->family->base_ops->owner);
-}
-
 void tg_close(struct sock *sk, long timeout)
 {
 	struct net *ending = tg_own_regain(sk);
@@ -214,7 +199,8 @@ void tg_close(struct sock *sk, long timeout)
 		s->reason = s->rx.closed && s->tx.closed ? TLSGATE_REASON_FINISHED
 							 : TLSGATE_REASON_LOCAL_CLOSE;
 	tg_session_empty(sk, s);
-	tg_detach(sk, s);
+	tg_own_detach(sk, s->family);
+	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
 	if (reset && sk->sk_state != TCP_CLOSE)
 		base->disconnect(sk, 0);
 	release_sock(sk);
@@ -233,22 +219,13 @@ void tg_close(struct sock *sk, long timeout)
 
 void __init tg_ulp_fill(struct tg_family *f)
 {
-	f->keyed = *f->base;
 	f->keyed.sendmsg = tg_tx_sendmsg;
 	f->keyed.recvmsg = tg_rx_recvmsg;
-	f->keyed.close = tg_close;
 	f->keyed.ioctl = tg_ioctl;
 	f->keyed.shutdown = tg_shutdown;
 	f->keyed.disconnect = tg_disconnect;
 	f->keyed.setsockopt = tg_setsockopt;
 	f->keyed.getsockopt = tg_getsockopt;
-	f->keyed.splice_eof = NULL;
-	f->keyed.sock_is_readable = NULL;
-	TG_NO_SENDPAGE(&f->keyed);
-#ifdef CONFIG_BPF_SYSCALL
-	/* Without it sockmap refuses the socket. */
-	f->keyed.psock_update_sk_prot = NULL;
-#endif
 
 	f->keyed_ops = *f->base_ops;
 	f->keyed_ops.owner = THIS_MODULE;
@@ -291,31 +268,24 @@ static int tg_ulp_check(struct socket *sock, struct tg_refusal *no)
 	return 0;
 }
 
+static const struct tg_callbacks tg_keyed_callbacks = {
+	.data_ready	= tg_data_ready,
+	.write_space	= tg_write_space,
+	.state_change	= tg_state_change,
+	.error_report	= tg_error_report,
+};
+
 /* Both sockets locked and checked: keys the one, and joins it with the other. */
 static void tg_attach(struct socket *sock, struct tg_session *s, struct tg_relay *r)
 {
-	struct inet_connection_sock *icsk = inet_csk(sock->sk);
 	struct sock *sk = sock->sk;
 
 	s->family = tg_family_of(sock);
-	s->data_ready = sk->sk_data_ready;
-	s->write_space = sk->sk_write_space;
-	s->state_change = sk->sk_state_change;
-	s->error_report = sk->sk_error_report;
-
-	/* Given back by __sock_release(), for the calls, and by tcp_cleanup_ulp(). */
-	__module_get(THIS_MODULE);
-	__module_get(THIS_MODULE);
 	clear_bit(SOCK_SUPPORT_ZC, &sock->flags);
-	write_lock_bh(&sk->sk_callback_lock);
-	rcu_assign_pointer(icsk->icsk_ulp_data, s);
-	icsk->icsk_ulp_ops = &tg_ulp_ops;
-	sk->sk_data_ready = tg_data_ready;
-	sk->sk_write_space = tg_write_space;
-	sk->sk_state_change = tg_state_change;
-	sk->sk_error_report = tg_error_report;
+	/* Before the callbacks, which look for it. */
+	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, s);
+	tg_own_attach(sk, &tg_ulp_ops, &tg_keyed_callbacks);
 	WRITE_ONCE(sk->sk_prot, (struct proto *)&s->family->keyed);
-	write_unlock_bh(&sk->sk_callback_lock);
 	WRITE_ONCE(sock->ops, &s->family->keyed_ops);
 	refcount_inc(&s->ref);
 	if (r) {

@@ -41,7 +41,7 @@ int tg_ulp_install(struct socket *sock, const struct tg_install *in, struct tg_r
 /* The session of a TCP socket that may have any ULP: locked, or in a read-side section. */
 struct tg_session *tg_session_of(const struct sock *sk);
 
-/* struct proto.close of a keyed socket; of one in a relay own.c calls it. */
+/* struct proto.close of a keyed socket, in a relay or not. */
 void tg_close(struct sock *sk, long timeout);
 
 /**
