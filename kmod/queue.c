@@ -23,26 +23,8 @@ u32 tg_queue_len(const struct sock *sk)
 
 /*
  * Neighbouring buffers may overlap after a retransmission, so each one's
- * offset is found from the sequence number.
+ * offset is found from the sequence number, here and below.
  */
-static struct sk_buff *tg_queue_seek(struct sock *sk, u32 seq, u32 *off)
-{
-	struct sk_buff *skb;
-
-	skb_queue_walk(&sk->sk_receive_queue, skb) {
-		*off = seq - TCP_SKB_CB(skb)->seq;
-		if (*off < skb->len)
-			return skb;
-	}
-	return NULL;
-}
-
-static struct sk_buff *tg_queue_next(struct sock *sk, struct sk_buff *skb)
-{
-	return skb_queue_is_last(&sk->sk_receive_queue, skb) ? NULL :
-	       skb_queue_next(&sk->sk_receive_queue, skb);
-}
-
 void tg_queue_copy(struct sock *sk, u32 off, void *to, u32 len)
 {
 	u32 seq = tcp_sk(sk)->copied_seq + off;
@@ -109,23 +91,21 @@ unsigned int tg_queue_sg(struct sock *sk, u32 off, u32 *len, struct scatterlist 
 	u32 left = *len;
 	unsigned int n = 0;
 	struct sk_buff *skb;
-	u32 skip;
 
 	/* skb_to_sgvec_nomark() stops at the mark. */
 	sg_mark_end(&sg[max - 1]);
-	skb = tg_queue_seek(sk, seq, &skip);
-	while (left && skb && n < max) {
-		skip = seq - TCP_SKB_CB(skb)->seq;
-		if (skip < skb->len) {
-			u32 want = min(skb->len - skip, left), part = want;
+	skb_queue_walk(&sk->sk_receive_queue, skb) {
+		u32 skip = seq - TCP_SKB_CB(skb)->seq, want, part;
 
-			n += tg_queue_skb_sg(skb, skip, &part, sg + n);
-			seq += part;
-			left -= part;
-			if (part < want)
-				break;
-		}
-		skb = tg_queue_next(sk, skb);
+		if (skip >= skb->len)
+			continue;
+		want = min(skb->len - skip, left);
+		part = want;
+		n += tg_queue_skb_sg(skb, skip, &part, sg + n);
+		seq += part;
+		left -= part;
+		if (part < want || !left || n == max)
+			break;
 	}
 	sg_unmark_end(&sg[max - 1]);
 	*len -= left;

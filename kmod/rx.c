@@ -654,48 +654,20 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 	return copied ?: ret;
 }
 
-/* Opens what a reader of @len bytes can have, and waits for it.  Bytes, 0: the end, -errno. */
-static int tg_rx_await(struct sock *sk, struct tg_session *s, size_t len, long timeo)
-{
-	int ret;
-
-	for (;;) {
-		ret = tg_rx_more(sk, s, 0);
-		if (ret != -EAGAIN)
-			break;
-		ret = tg_rx_wait(sk, s, &timeo);
-		if (ret)
-			return ret;
-		s = tg_session_from_sk(sk);
-		if (!s || s->relay)
-			return -EBUSY;
-	}
-	while (ret > 0 && tg_rx_data_len(&s->rx) < len)
-		ret = tg_rx_more(sk, s, tg_rx_data_len(&s->rx));
-	tg_rx_settle(sk, s);
-	tg_rx_update_ready(sk, s);
-	/* What came before an error is read first. */
-	return tg_rx_data_len(&s->rx) ?: ret;
-}
-
 /*
  * By way of recvmsg, which knows of the file's O_NONBLOCK only, and with as many bytes
- * as there are, since pages are allocated for all that are asked for.  Where another
- * reader is quicker, this one may yet sleep, as splice(2) allows.
+ * as there are, since pages are allocated for all that are asked for: so first it waits
+ * for them and counts them.  Where another reader is quicker, this one may yet sleep, as
+ * splice(2) allows.
  */
 ssize_t tg_rx_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_info *pipe,
 			  size_t len, unsigned int flags)
 {
 	bool nonblock = flags & SPLICE_F_NONBLOCK || sock->file->f_flags & O_NONBLOCK;
-	struct sock *sk = sock->sk;
-	struct tg_session *s;
-	int ret = -EBUSY;
+	int count = MSG_PEEK | MSG_TRUNC | (nonblock ? MSG_DONTWAIT : 0);
+	struct msghdr msg = { };
+	int ret = kernel_recvmsg(sock, &msg, NULL, 0, len, count);
 
-	lock_sock(sk);
-	s = tg_session_from_sk(sk);
-	if (s && !s->relay)
-		ret = tg_rx_await(sk, s, len, sock_rcvtimeo(sk, nonblock));
-	release_sock(sk);
 	if (ret <= 0)
 		return ret;
 	return tg_splice_by_copy(sock->file, ppos, pipe, min_t(size_t, len, ret), flags);

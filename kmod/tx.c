@@ -34,19 +34,12 @@ static u32 tg_tx_tail(const struct tg_session *s, u8 type, u32 len)
 
 static void tg_tx_write_tail(struct tg_session *s, const struct tg_tx_record *r, u32 at, u8 type)
 {
-	static const u8 zeros[64];
-	u32 left;
+	static const u8 zeros[TLSGATE_PADDING_MAX];
 
 	if (!r->tail)
 		return;
 	tg_frags_write(&s->tx.pending, at, &type, 1);
-	at++;
-	for (left = r->tail - 1; left; left -= min_t(u32, left, sizeof(zeros))) {
-		u32 part = min_t(u32, left, sizeof(zeros));
-
-		tg_frags_write(&s->tx.pending, at, zeros, part);
-		at += part;
-	}
+	tg_frags_write(&s->tx.pending, at + 1, zeros, r->tail - 1);
 }
 
 int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, unsigned int nents,
