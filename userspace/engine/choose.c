@@ -9,6 +9,9 @@
 #include "message/message.h"
 #include "resume.h"
 
+/* certificates compared with the CAs that a client names */
+#define TLS_MAX_BY_CA	16
+
 /* Is the value in a list of 16-bit values as on the wire? */
 static bool list_has(struct tls_slice list, uint16_t value)
 {
@@ -90,8 +93,9 @@ static bool curve_offered(const struct tls_conn *conn, const struct tls_certific
 	       list_has(offer->groups, curve);
 }
 
-static bool take_certificate(struct tls_conn *conn, const struct tls_suite *suite,
-			     struct tls_certificate *cert, bool named)
+/* Can it go with this suite? Then it is hs->cert. */
+static bool suits(struct tls_conn *conn, const struct tls_suite *suite,
+		  struct tls_certificate *cert)
 {
 	struct tls_handshake *hs = conn->hs;
 	const struct tls_scheme *scheme = NULL;
@@ -107,27 +111,95 @@ static bool take_certificate(struct tls_conn *conn, const struct tls_suite *suit
 	}
 	hs->cert = cert;
 	hs->scheme = scheme;
-	hs->server_name_known = named;
 	return true;
 }
 
-/* One that has the name asked for before any other, then by the configuration's order. */
-static bool choose_certificate(struct tls_conn *conn, const struct tls_suite *suite)
+/* TLS 1.2: the suite has to fit the key, so it is chosen here. */
+static bool take_certificate(struct tls_conn *conn, struct tls_certificate *cert)
 {
 	const struct tls_config *config = conn->config;
+	const struct tls_handshake *hs = conn->hs;
 
-	for (size_t i = 0; conn->server_name[0] && i < config->cert_count; i++) {
-		struct tls_certificate *cert = config->certs[i];
+	if (conn->version == TLS_1_3)
+		return suits(conn, conn->suite, cert);
+	for (size_t i = 0; i < config->suite_count; i++) {
+		const struct tls_suite *suite = config->suites[i];
 
-		if (tls_certificate_has_name(cert, conn->server_name) &&
-		    take_certificate(conn, suite, cert, true))
-			return true;
+		if (suite->version != TLS_1_2 || !tls_offer_has_suite(&hs->offer, suite->id) ||
+		    (suite->kx == TLS_KX_ECDHE && !hs->group) || !suits(conn, suite, cert))
+			continue;
+		conn->suite = suite;
+		return true;
 	}
-	for (size_t i = 0; i < config->cert_count; i++) {
-		if (take_certificate(conn, suite, config->certs[i], false))
+	return false;
+}
+
+/* RFC 9846 section 4.3.4, RFC 5246 section 7.4.6: by a CA that the peer named, if any. */
+static bool issuer_named(const struct tls_conn *conn, const struct tls_certificate *cert)
+{
+	struct tls_slice names = conn->hs->offer.ca_names;
+	struct tls_reader list, name;
+
+	tls_reader_init(&list, names.p, names.len);
+	while (tls_read_more(&list)) {
+		tls_read_vec16(&list, &name);
+		if (tls_certificate_issued_by(cert, tls_read_rest(&name)))
 			return true;
 	}
 	return false;
+}
+
+/* Of those under a name. by_ca: only what issuer_named() says of. */
+static bool take_named(struct tls_conn *conn, const char *name, bool by_ca)
+{
+	const struct tls_sni_name *at = tls_sni_find(&conn->config->sni, name);
+	size_t looked_at = 0;
+
+	for (; at; at = tls_sni_next(at)) {
+		if (by_ca && (++looked_at > TLS_MAX_BY_CA || !issuer_named(conn, at->cert)))
+			continue;
+		if (take_certificate(conn, at->cert))
+			return true;
+	}
+	return false;
+}
+
+static bool take_any(struct tls_conn *conn, bool by_ca)
+{
+	const struct tls_config *config = conn->config;
+
+	for (size_t i = 0; i < config->cert_count; i++) {
+		if (by_ca && (i >= TLS_MAX_BY_CA || !issuer_named(conn, config->certs[i])))
+			continue;
+		if (take_certificate(conn, config->certs[i]))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * RFC 6066 section 3: the name chooses.  Where it is one of ours, no other
+ * name's certificate will do; the whole name is better than a wildcard.  Where
+ * it is not, or there is none, any will do, the first is the default.  Then
+ * the CAs choose that the client names, then the configuration's order.
+ */
+static bool choose_certificate(struct tls_conn *conn)
+{
+	const struct tls_sni *sni = &conn->config->sni;
+	const char *name = conn->server_name;
+	char wildcard[TLS_MAX_SERVER_NAME + 1];
+	bool by_ca = conn->hs->offer.ca_names.len;
+
+	tls_sni_wildcard(name, wildcard);
+	conn->hs->server_name_known = tls_sni_find(sni, name) || tls_sni_find(sni, wildcard);
+	for (;; by_ca = false) {
+		bool found = conn->hs->server_name_known ?
+			     take_named(conn, name, by_ca) || take_named(conn, wildcard, by_ca) :
+			     take_any(conn, by_ca);
+
+		if (found || !by_ca)
+			return found;
+	}
 }
 
 /* TLS 1.2's certificate_types (RFC 5246 section 7.4.4, RFC 8422 section 5.5). */
@@ -153,21 +225,6 @@ static bool fits_key_request(const struct tls_conn *conn, const struct tls_certi
 	for (size_t i = 0; i < tls_certificate_count(cert); i++)
 		len += 3 + tls_certificate_der(cert, i).len;
 	return len <= TLS_MAX_KEY_REQUEST;
-}
-
-/* RFC 9846 section 4.5.1.2, RFC 5246 section 7.4.6: by a CA that the server named, if any. */
-static bool issuer_named(const struct tls_conn *conn, const struct tls_certificate *cert)
-{
-	struct tls_slice names = conn->hs->offer.ca_names;
-	struct tls_reader list, name;
-
-	tls_reader_init(&list, names.p, names.len);
-	while (tls_read_more(&list)) {
-		tls_read_vec16(&list, &name);
-		if (tls_certificate_issued_by(cert, tls_read_rest(&name)))
-			return true;
-	}
-	return false;
 }
 
 static bool take_client_certificate(struct tls_conn *conn, struct tls_certificate *cert,
@@ -273,7 +330,7 @@ static int choose13(struct tls_conn *conn)
 		return err;
 	if (!offer->has_schemes)
 		return TLS_ALERT(MISSING_EXTENSION);
-	return choose_certificate(conn, conn->suite) ? 0 : TLS_ALERT(HANDSHAKE_FAILURE);
+	return choose_certificate(conn) ? 0 : TLS_ALERT(HANDSHAKE_FAILURE);
 }
 
 /* ---- TLS 1.2 ---- */
@@ -295,27 +352,16 @@ static const struct tls_group *choose_group12(const struct tls_conn *conn)
 
 static int choose12(struct tls_conn *conn)
 {
-	const struct tls_config *config = conn->config;
 	struct tls_handshake *hs = conn->hs;
 	int err = tls12_choose_ticket(conn);
 
 	if (err || conn->resumed)
 		return err;
 	hs->group = choose_group12(conn);
-	for (size_t i = 0; i < config->suite_count; i++) {
-		const struct tls_suite *suite = config->suites[i];
-
-		if (suite->version != TLS_1_2 || !tls_offer_has_suite(&hs->offer, suite->id))
-			continue;
-		if (suite->kx == TLS_KX_ECDHE && !hs->group)
-			continue;
-		if (!choose_certificate(conn, suite))
-			continue;
-		conn->suite = suite;
-		conn->group = suite->kx == TLS_KX_ECDHE ? hs->group->id : 0;
-		return 0;
-	}
-	return TLS_ALERT(HANDSHAKE_FAILURE);
+	if (!choose_certificate(conn))
+		return TLS_ALERT(HANDSHAKE_FAILURE);
+	conn->group = conn->suite->kx == TLS_KX_ECDHE ? hs->group->id : 0;
+	return 0;
 }
 
 int tls_choose_parameters(struct tls_conn *conn)

@@ -67,6 +67,7 @@ void tls_config_unref(struct tls_config *config)
 {
 	if (!config || atomic_fetch_sub_explicit(&config->refs, 1, memory_order_acq_rel) != 1)
 		return;
+	tls_sni_free(&config->sni);
 	for (size_t i = 0; i < config->cert_count; i++)
 		tls_certificate_free(config->certs[i]);
 	free(config->certs);
@@ -257,7 +258,7 @@ int tls_config_add_certificate(struct tls_config *config, struct tls_certificate
 		return TLS_ERR_NO_MEMORY;
 	config->certs = more;
 	config->certs[config->cert_count++] = tls_certificate_ref(cert);
-	return 0;
+	return config->role == TLS_SERVER ? tls_sni_add(&config->sni, cert) : 0;
 }
 
 int tls_config_add_ca(struct tls_config *config, const void *pem, size_t len)

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "crypto/certificate.h"
+#include "sni.h"
 #include "suites.h"
 #include "verify/verify.h"
 
@@ -32,6 +33,7 @@ struct tls_config {
 	struct tls_buf alpn;		/* ProtocolName list as on the wire, without its length */
 	struct tls_certificate **certs;
 	size_t cert_count;
+	struct tls_sni sni;		/* certs by name */
 	struct tls_ticket_key ticket_keys[TLS_MAX_TICKET_KEYS];
 	size_t ticket_key_count;
 	struct tls_trust *trust;

@@ -269,8 +269,12 @@ int tls_config_set_schemes(struct tls_config *config, enum tls_scheme_use use, c
 			   const char **bad);
 /* Comma-separated protocol names, most wanted first. */
 int tls_config_set_alpn(struct tls_config *config, const char *list);
-/* Takes a reference.  The first is the default; others are chosen by name and
- * by the signature algorithms offered. */
+/*
+ * Takes a reference.  A server's are chosen by name (RFC 6066 section 3): of
+ * those that have the name asked for, the whole name before a wildcard, else of
+ * all; then one by a CA that the client names (RFC 9846 section 4.3.4), then the
+ * first that was added, each where suites, schemes and curves offered permit.
+ */
 int tls_config_add_certificate(struct tls_config *config, struct tls_certificate *cert);
 /* Trust anchors: every certificate in the PEM text / the system's own store. */
 int tls_config_add_ca(struct tls_config *config, const void *pem, size_t len);

@@ -258,23 +258,61 @@ enum tls_key_type tls_certificate_key_type(const struct tls_certificate *cert)
 	return cert->key_type;
 }
 
-bool tls_certificate_has_name(const struct tls_certificate *cert, const char *name)
+/* A name that a host can have, or a wildcard, has no byte of 0 in it. */
+static int take_string(const ASN1_STRING *string, int (*take)(void *, const char *, size_t),
+		       void *arg)
 {
-	return X509_check_host(cert->x509[0], name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS,
-			       NULL) == 1;
+	const char *name = (const char *)ASN1_STRING_get0_data(string);
+	size_t len = (size_t)ASN1_STRING_length(string);
+
+	return memchr(name, 0, len) ? 0 : take(arg, name, len);
+}
+
+static int each_common_name(const struct tls_certificate *cert,
+			    int (*take)(void *, const char *, size_t), void *arg)
+{
+	const X509_NAME *subject = X509_get_subject_name(cert->x509[0]);
+	int at = -1, err = 0;
+
+	while (!err && (at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0) {
+		const X509_NAME_ENTRY *entry = X509_NAME_get_entry(subject, at);
+
+		err = take_string(X509_NAME_ENTRY_get_data(entry), take, arg);
+	}
+	return err;
+}
+
+int tls_certificate_each_name(const struct tls_certificate *cert,
+			      int (*take)(void *arg, const char *name, size_t len), void *arg)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert->x509[0], NID_subject_alt_name, NULL, NULL);
+	bool any = false;
+	int err = 0;
+
+	for (int i = 0; !err && i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+		if (name->type != GEN_DNS)
+			continue;
+		any = true;
+		err = take_string(name->d.dNSName, take, arg);
+	}
+	GENERAL_NAMES_free(names);
+	ERR_clear_error();
+	return any || err ? err : each_common_name(cert, take, arg);
 }
 
 bool tls_certificate_issued_by(const struct tls_certificate *cert, struct tls_slice name)
 {
-	const unsigned char *p = name.p;
-	X509_NAME *wanted = d2i_X509_NAME(NULL, &p, (long)name.len);
-	bool found = false;
+	const unsigned char *der;
+	size_t len;
 
-	for (size_t i = 0; wanted && i < cert->count && !found; i++)
-		found = !X509_NAME_cmp(X509_get_issuer_name(cert->x509[i]), wanted);
-	X509_NAME_free(wanted);
-	ERR_clear_error();
-	return found;
+	for (size_t i = 0; i < cert->count; i++) {
+		if (X509_NAME_get0_der(X509_get_issuer_name(cert->x509[i]), &der, &len) == 1 &&
+		    len == name.len && !memcmp(der, name.p, len))
+			return true;
+	}
+	return false;
 }
 
 bool tls_certificate_may(const struct tls_certificate *cert, enum tls_key_op op)

@@ -28,11 +28,16 @@ enum tls_key_type tls_certificate_key_type(const struct tls_certificate *cert);
 struct tls_slice tls_certificate_ocsp(const struct tls_certificate *cert);
 /* What tls_certificate_set_scts() was given. */
 struct tls_slice tls_certificate_scts(const struct tls_certificate *cert);
-/* Is one of the chain issued by a CA of this name (DER)? */
+/* Is one of the chain issued by a CA of this name (DER, compared byte by byte)? */
 bool tls_certificate_issued_by(const struct tls_certificate *cert, struct tls_slice name);
 uint32_t tls_certificate_key_id(const struct tls_certificate *cert);
-/* Does the leaf name this host (wildcards as in RFC 9525)?  For the choice by SNI. */
-bool tls_certificate_has_name(const struct tls_certificate *cert, const char *name);
+/*
+ * The leaf's names of hosts, as they are written there: its dNSNames, or, if it
+ * has none, its common names.  Ends at the first take() that does not give 0,
+ * and returns what that gave.
+ */
+int tls_certificate_each_name(const struct tls_certificate *cert,
+			      int (*take)(void *arg, const char *name, size_t len), void *arg);
 /* Does the leaf's key usage, if it has one, permit signing, or decryption of premasters? */
 bool tls_certificate_may(const struct tls_certificate *cert, enum tls_key_op op);
 /* tls_scheme_fits() with this certificate's key, and the RSA key is long enough for the scheme. */

@@ -33,18 +33,17 @@ bool tls_names_well_formed(struct tls_slice names)
 	return !list.failed;
 }
 
-/* A client's: we have one chain per key, there is no other to choose by its anchor. */
 static int read_names(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *body)
 {
 	struct tls_reader list;
 	struct tls_slice names;
 
+	(void)place;
 	tls_read_vec16(body, &list);
 	names = tls_read_rest(&list);
 	if (!names.len || !tls_names_well_formed(names))
 		return TLS_ALERT(DECODE_ERROR);
-	if (place == TLS_IN_CERTIFICATE_REQUEST)
-		conn->hs->offer.ca_names = names;
+	conn->hs->offer.ca_names = names;
 	return 0;
 }
 

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+/* Which of several certificates a server gives: the name chooses first, then the kind. */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/sni.h"
+#include "pair.h"
+#include "tap.h"
+
+static const struct {
+	const char *name;
+	enum pki_key pki;
+	const char *schemes, *groups;	/* of this kind alone; in TLS 1.2 groups tell the curve */
+} kinds[] = {
+	{ "RSA", PKI_RSA2048, "rsa_pss_rsae_sha256:rsa_pkcs1_sha256", NULL },
+	{ "P-256", PKI_P256, "ecdsa_secp256r1_sha256", "x25519:secp256r1" },
+	{ "P-384", PKI_P384, "ecdsa_secp384r1_sha384", "x25519:secp384r1" },
+	{ "Ed25519", PKI_ED25519, "ed25519", NULL },
+};
+
+#define KINDS	(sizeof(kinds) / sizeof(*kinds))
+
+enum name { A, B, A_WILD, NAMES };
+
+static const struct pki_options names[NAMES] = {
+	[A] = { .names = "DNS:a.test,DNS:x.a.test" },
+	[B] = { .names = "DNS:b.test" },
+	[A_WILD] = { .names = "DNS:*.a.test,DNS:*.sub.a.test" },
+};
+
+static const struct pki *leaves[NAMES][KINDS];
+
+static void make_leaves(void)
+{
+	for (size_t n = 0; n < NAMES; n++) {
+		for (size_t k = 0; k < KINDS; k++)
+			leaves[n][k] = pair_leaf_named(kinds[k].pki, &names[n]);
+	}
+}
+
+static const char *which(const struct pki *pki, char text[32])
+{
+	static const char *const of[] = { "a", "b", "*.a" };
+
+	for (size_t n = 0; n < NAMES; n++) {
+		for (size_t k = 0; k < KINDS; k++) {
+			if (leaves[n][k] != pki)
+				continue;
+			snprintf(text, 32, "%s %s", of[n], kinds[k].name);
+			return text;
+		}
+	}
+	return "none";
+}
+
+static const struct pki *given(const struct pair *pair)
+{
+	struct tls_conn_info info;
+
+	tls_conn_info(pair->client.conn, &info);
+	for (size_t n = 0; info.peer_certificate && n < NAMES; n++) {
+		for (size_t k = 0; k < KINDS; k++) {
+			struct tls_slice der = pki_der(leaves[n][k]);
+
+			if (der.len == info.peer_certificate_len &&
+			    !memcmp(der.p, info.peer_certificate, der.len))
+				return leaves[n][k];
+		}
+	}
+	return NULL;
+}
+
+/* want NULL: handshake_failure. */
+static void expect(struct pair_options *o, uint16_t version, const char *name,
+		   const struct pki *want, const char *what)
+{
+	char first[32], second[32], wanted[32], got[32];
+	struct pair pair;
+
+	o->min = o->max = version;
+	o->server_name = name;
+	o->client_verifies_nothing = true;
+	pair_init(&pair, o);
+	pair_handshake(&pair);
+	tap_ok(want ? pair_up(&pair) && given(&pair) == want :
+		      pair.server.err == TLS_ERR_ALERT + TLS_ALERT_HANDSHAKE_FAILURE,
+	       "%s, %s then %s, name '%s'%s: %s (got %s; %s)", tls_version_name(version),
+	       which(o->server[0], first), which(o->server[1], second), name, what,
+	       which(want, wanted), which(given(&pair), got), tls_strerror(pair.server.err));
+	pair_free(&pair);
+}
+
+/* Clients that take every kind. */
+static void by_name(uint16_t version)
+{
+	for (size_t i = 0; i < KINDS; i++) {
+		for (size_t j = 0; j < KINDS; j++) {
+			struct pair_options o = { .server = { leaves[A][i], leaves[B][j] } };
+
+			expect(&o, version, "a.test", leaves[A][i], "");
+			expect(&o, version, "b.test", leaves[B][j], "");
+			expect(&o, version, "B.Test", leaves[B][j], "");
+			expect(&o, version, "c.test", leaves[A][i], "");
+			expect(&o, version, "192.0.2.1", leaves[A][i], "");
+			expect(&o, version, "", leaves[A][i], "");
+			o.server[1] = leaves[A][j];
+			expect(&o, version, "a.test", leaves[A][i], "");
+			o.server[0] = leaves[A_WILD][i];
+			expect(&o, version, "x.a.test", leaves[A][j], "");
+			expect(&o, version, "y.a.test", leaves[A_WILD][i], "");
+			expect(&o, version, "y_z.a.test", leaves[A_WILD][i], "");
+			expect(&o, version, "z.y.a.test", leaves[A_WILD][i], "");
+		}
+	}
+}
+
+/* Clients that take one kind. */
+static void by_kind(uint16_t version)
+{
+	for (size_t i = 0; i < KINDS; i++) {
+		for (size_t j = 0; j < KINDS; j++) {
+			struct pair_options o = {
+				.server = { leaves[A][i], leaves[A][j] },
+				.client_takes = kinds[j].schemes,
+				.client_groups = kinds[j].groups,
+			};
+			char what[64];
+
+			snprintf(what, sizeof(what), ", client takes %s", kinds[j].name);
+			expect(&o, version, "a.test", leaves[A][j], what);
+			o.server[1] = leaves[B][j];
+			/* Another name's certificate helps nobody who asked for this one. */
+			expect(&o, version, "a.test", i == j ? leaves[A][i] : NULL, what);
+			expect(&o, version, "c.test", i == j ? leaves[A][i] : leaves[B][j], what);
+			expect(&o, version, "", i == j ? leaves[A][i] : leaves[B][j], what);
+			o.server[0] = leaves[A][i];
+			o.server[1] = leaves[A_WILD][j];
+			expect(&o, version, "x.a.test", i == j ? leaves[A][i] : leaves[A_WILD][j],
+			       what);
+		}
+	}
+}
+
+/* More certificates than buckets; the second under a name is behind the first. */
+static void many_names(void)
+{
+	const char *pem = pki_certificate(leaves[A][0]), *other = pki_certificate(leaves[B][0]);
+	struct tls_certificate *a, *b;
+	struct tls_sni sni = { 0 };
+	const struct tls_sni_name *at;
+	size_t count = 0;
+	int err = 0;
+
+	if (tls_certificate_new(&a, pem, strlen(pem), NULL) ||
+	    tls_certificate_new(&b, other, strlen(other), NULL))
+		tap_bail("certificates");
+	err |= tls_sni_add(&sni, b);
+	for (int i = 0; i < 100; i++)
+		err |= tls_sni_add(&sni, a);
+	err |= tls_sni_add(&sni, b);
+	for (at = tls_sni_find(&sni, "X.a.test"); at && at->cert == a; at = tls_sni_next(at))
+		count++;
+	tap_ok(!err && !at && count == 100, "a hundred certificates under one name");
+	at = tls_sni_find(&sni, "b.test");
+	tap_ok(at && at->cert == b && tls_sni_next(at) && !tls_sni_next(tls_sni_next(at)),
+	       "two under another, added before and after");
+	tap_ok(!tls_sni_find(&sni, "c.test") && !tls_sni_find(&sni, ""), "none under a third");
+	tls_sni_free(&sni);
+	tls_certificate_free(a);
+	tls_certificate_free(b);
+}
+
+static void wildcards(void)
+{
+	static const struct {
+		const char *host, *wildcard;
+	} rows[] = {
+		{ "a.b.test", "*.b.test" }, { "a_b.b.test", "*.b.test" },
+		{ "a.b.c.test", "*.b.c.test" }, { "b.test", "" }, { "test", "" }, { "", "" },
+	};
+	char wildcard[TLS_MAX_SERVER_NAME + 1];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		tls_sni_wildcard(rows[i].host, wildcard);
+		tap_ok(!strcmp(wildcard, rows[i].wildcard), "'%s' is covered by '%s' (%s)",
+		       rows[i].host, rows[i].wildcard, wildcard);
+	}
+}
+
+int main(void)
+{
+	make_leaves();
+	wildcards();
+	many_names();
+	by_name(TLS_1_2);
+	by_name(TLS_1_3);
+	by_kind(TLS_1_2);
+	by_kind(TLS_1_3);
+	pair_free_pki();
+	return tap_done();
+}
