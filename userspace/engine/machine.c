@@ -123,14 +123,14 @@ int tls_engine_fail(struct tls_conn *conn, int err)
 
 /* ---- records ------------------------------------------------------------- */
 
-static int receive_alert(struct tls_conn *conn, const struct tls_record *rec)
+static int receive_alert(struct tls_conn *conn, const uint8_t *data, size_t len)
 {
 	uint8_t level, alert;
 
-	if (rec->len != 2)
+	if (len != TLS_ALERT_LEN)
 		return TLS_ALERT(DECODE_ERROR);
-	level = rec->data[0];
-	alert = rec->data[1];
+	level = data[0];
+	alert = data[1];
 	if (level != TLS_LEVEL_WARNING && level != TLS_LEVEL_FATAL)
 		return TLS_ALERT(ILLEGAL_PARAMETER);
 	tls_engine_event(conn, TLS_EVENT_ALERT_RECEIVED, alert, (struct tls_slice){ NULL, 0 },
@@ -199,7 +199,7 @@ static int receive_plaintext(struct tls_conn *conn, const struct tls_record *rec
 	if (protected13 && rec->len == 0 && !data)
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
 	if (rec->type == TLS_RECORD_ALERT)
-		return rec->len ? receive_alert(conn, rec) : receive_nothing(conn);
+		return rec->len ? receive_alert(conn, rec->data, rec->len) : receive_nothing(conn);
 	/* RFC 9846 section 5.1: nothing between the parts of a handshake message */
 	if (data ? conn->message.len || !conn->established : rec->type != TLS_RECORD_HANDSHAKE)
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
@@ -212,6 +212,19 @@ static int receive_plaintext(struct tls_conn *conn, const struct tls_record *rec
 		.record_len = record_len, .type = rec->type,
 	};
 	return 0;
+}
+
+/*
+ * RFC 9846 section 6 has alerts protected as soon as there are keys.  But peers
+ * reject our flight before they install theirs (OpenSSL's do), and what they
+ * say is worth more than that they said it in the clear.  So until the first
+ * record of theirs that is protected.
+ */
+static bool is_plain_alert(const struct tls_conn *conn, const struct tls_record_header *header)
+{
+	return conn->version == TLS_1_3 && conn->rx.suite && !conn->established &&
+	       !conn->rx.keys.seq && header->type == TLS_RECORD_ALERT &&
+	       header->len == TLS_ALERT_LEN;
 }
 
 /* Takes one whole record off the input. */
@@ -229,6 +242,8 @@ static int receive_record(struct tls_conn *conn, const struct tls_record_header 
 		return receive_ccs(conn, data + TLS_RECORD_HEADER, header->len);
 	if (early && !conn->rx.suite && header->type == TLS_RECORD_APPLICATION_DATA)
 		return skip_early_data(conn, header->len);
+	if (is_plain_alert(conn, header))
+		return receive_alert(conn, data + TLS_RECORD_HEADER, header->len);
 	err = tls_record_open(&conn->rx, data, len, &rec);
 	if (err == TLS_ALERT(BAD_RECORD_MAC) && early && conn->rx.suite)
 		return skip_early_data(conn, header->len);

@@ -13,6 +13,7 @@
 #define TLS_MAX_WARNINGS	4
 #define TLS_MAX_EARLY_DATA_SKIP	16384	/* bytes of 0-RTT data that we throw away */
 
+#define TLS_ALERT_LEN		2
 #define TLS_LEVEL_WARNING	1
 #define TLS_LEVEL_FATAL		2
 

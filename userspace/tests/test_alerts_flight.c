@@ -314,6 +314,16 @@ static const struct record records[] = {
 	{ .what = "a plaintext handshake message", TLS_ALERT_UNEXPECTED_MESSAGE, AT_SERVER_DONE,
 	  TLS_SERVER, V13, 0, "1603030024" "14000020" "00000000000000000000000000000000"
 	  "00000000000000000000000000000000", .raw = true },
+	{ .what = "a plaintext alert", 0, AT_SERVER_DONE, TLS_SERVER, V13, 0, "15030300020230",
+	  .raw = true, .peer_alert = TLS_ALERT_UNKNOWN_CA + 1 },
+	{ .what = "a plaintext close_notify", 0, AT_SERVER_DONE, TLS_SERVER, V13, 0,
+	  "15030300020100", .raw = true, .peer_alert = TLS_ALERT_CLOSE_NOTIFY + 1 },
+	{ .what = "a plaintext alert of three bytes", TLS_ALERT_UNEXPECTED_MESSAGE, AT_SERVER_DONE,
+	  TLS_SERVER, V13, 0, "1503030003023000", .raw = true },
+	{ .what = "a plaintext alert without content", TLS_ALERT_UNEXPECTED_MESSAGE,
+	  AT_SERVER_DONE, TLS_SERVER, V13, 0, "1503030000", .raw = true },
+	{ .what = "a plaintext alert in TLS 1.2 after change_cipher_spec",
+	  TLS_ALERT_BAD_RECORD_MAC, AT_END, TLS_SERVER, V12, 0, "15030300020230", .raw = true },
 	{ .what = "user_canceled and close_notify", 0, AT_SERVER_DONE, TLS_SERVER, V13, AL,
 	  "015a" },
 	{ .what = "a warning that is none", 0, AT_SERVER_DONE, TLS_SERVER, V13, AL, "0170",
@@ -357,6 +367,8 @@ static const struct record records[] = {
 	  V13, HS, "180000010018" },
 	{ .what = "change_cipher_spec", TLS_ALERT_UNEXPECTED_MESSAGE, AT_END, TLS_SERVER, V13, 0,
 	  "140303000101", .raw = true },
+	{ .what = "a plaintext alert", TLS_ALERT_UNEXPECTED_MESSAGE, AT_END, TLS_SERVER, V13, 0,
+	  "15030300020230", .raw = true },
 	{ .what = "32 empty records", 0, AT_END, TLS_SERVER, V13, AD, "", 32 },
 	{ .what = "33 empty records", TLS_ALERT_UNEXPECTED_MESSAGE, AT_END, TLS_SERVER, V13, AD,
 	  "", 33 },
@@ -469,6 +481,38 @@ static void one_record(const struct record *record)
 }
 
 /* ---- the rest ---- */
+
+/* A client that says why in the clear, with the server's keys changed already: no answer. */
+static void plain_alert(bool protected_before)
+{
+	static const uint8_t alert[] = { 0x15, 3, 3, 0, 2, 2, TLS_ALERT_UNKNOWN_CA };
+	const struct pair_options options = {
+		.min = TLS_1_3, .event = keep_secret, .server_verify = TLS_VERIFY_REQUEST,
+	};
+	const int want = protected_before ? TLS_ERR_ALERT + TLS_ALERT_UNEXPECTED_MESSAGE :
+					    TLS_ERR_PEER + TLS_ALERT_UNKNOWN_CA;
+	struct pair pair;
+	size_t left;
+
+	pair_init(&pair, &options);
+	if (tls_conn_start(pair.client.conn))
+		tap_bail("cannot start");
+	pair_move(&pair, &pair.client, &pair.server);
+	pair_answer_key(&pair.server);
+	pair_move(&pair, &pair.server, &pair.client);
+	rewind_keys(&pair.client);
+	/* half a Certificate message */
+	if (protected_before &&
+	    tls_engine_seal(pair.client.conn, TLS_RECORD_HANDSHAKE, (const uint8_t *)"\x0b", 1))
+		tap_bail("cannot seal");
+	tls_put_bytes(&pair.client.conn->out, alert, sizeof(alert));
+	pair_move(&pair, &pair.client, &pair.server);
+	tls_conn_output(pair.server.conn, &left);
+	tap_ok(pair.server.err == want && !left == !protected_before,
+	       "a plaintext alert %s a protected record is %s", protected_before ? "after" :
+	       "before", protected_before ? "refused" : "taken, and not answered");
+	pair_free(&pair);
+}
 
 /* Handshake messages in records of one byte each are fine; anything between is not. */
 static void fragments(void)
@@ -680,6 +724,8 @@ int main(void)
 	}
 	for (size_t i = 0; i < sizeof(records) / sizeof(*records); i++)
 		one_record(&records[i]);
+	plain_alert(false);
+	plain_alert(true);
 	fragments();
 	talking_out_of_turn(TLS_1_2);
 	talking_out_of_turn(TLS_1_3);
