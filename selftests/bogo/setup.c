@@ -213,6 +213,9 @@ static int set_requests(struct exchange *x)
 
 	if (o->server)
 		return o->refuse_ocsp ? unimplemented("a server that does not get its staple") : 0;
+	/* The runner's TLS 1.2 servers may lack renegotiation_info, as BoringSSL permits. */
+	if (tls_config_allow_legacy_server(x->config))
+		return failed("to take legacy servers");
 	if (o->request_ocsp && tls_config_request_ocsp(x->config))
 		return failed("to ask for OCSP");
 	return o->request_scts && tls_config_request_scts(x->config) ? failed("to ask for SCTs") :

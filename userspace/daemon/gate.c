@@ -159,6 +159,8 @@ static int set_trust(struct gate *gate)
 		log_error("%s: request-ocsp refused: the engine does not ask", set->name);
 		return -1;
 	}
+	if (set->legacy_server && tls_config_allow_legacy_server(gate->config))
+		return refuse(gate, "legacy-server", "yes", "the engine is no client");
 	if (set->mode == GATE_CONNECT && set->ca)
 		return add_ca(gate, set->ca);
 	if (set->mode == GATE_CONNECT) {

@@ -63,6 +63,7 @@ struct gate_settings {
 	enum verify_client verify_client;
 	bool proxy_protocol;		/* serve: tell the backend whom it serves */
 	bool request_ocsp;		/* connect: want to see that the server's is good */
+	bool legacy_server;		/* connect: one without renegotiation_info will do */
 	char *server_name;		/* NULL: the host part of backend */
 	uint16_t min_version, max_version;	/* TLS_1_2...; 0: the engine's default */
 	char *suites, *groups, *alpn;	/* lists as given; NULL: the engine's default */

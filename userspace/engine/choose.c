@@ -12,6 +12,8 @@
 /* certificates compared with the CAs that a client names */
 #define TLS_MAX_BY_CA	16
 
+#define SSL_3_0	0x0300
+
 /* Is the value in a list of 16-bit values as on the wire? */
 static bool list_has(struct tls_slice list, uint16_t value)
 {
@@ -32,7 +34,10 @@ uint16_t tls_choose_version(const struct tls_conn *conn)
 	const struct tls_config *config = conn->config;
 	const struct tls_offer *offer = &conn->hs->offer;
 
-	/* RFC 9846 section 4.3.1: legacy_version counts only without the extension. */
+	/* RFC 9846 appendix E.5 */
+	if (conn->hs->client_version <= SSL_3_0)
+		return 0;
+	/* RFC 9846 section 4.3.1: otherwise legacy_version counts only without the extension. */
 	if (!offer->has_versions && conn->hs->client_version < TLS_1_2)
 		return 0;
 	if (!offer->has_versions)

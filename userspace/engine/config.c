@@ -293,6 +293,14 @@ int tls_config_request_ocsp(struct tls_config *config)
 	return 0;
 }
 
+int tls_config_allow_legacy_server(struct tls_config *config)
+{
+	if (config->role != TLS_CLIENT)
+		return TLS_ERR_ARGUMENT;
+	config->legacy_server = true;
+	return 0;
+}
+
 int tls_config_set_max_message(struct tls_config *config, size_t bytes)
 {
 	if (bytes < TLS_LEAST_MAX_MESSAGE || bytes > TLS_MAX_CERT_MESSAGE)

@@ -296,6 +296,12 @@ int tls_config_set_max_message(struct tls_config *config, size_t bytes);
  * must (RFC 7633).
  */
 int tls_config_request_ocsp(struct tls_config *config);
+/*
+ * Client: takes TLS 1.2 servers that do not know RFC 5746, too, which end with
+ * handshake_failure otherwise.  Who can reach such a server may have sent it a
+ * beginning of what it takes for ours.
+ */
+int tls_config_allow_legacy_server(struct tls_config *config);
 /* Client: asks for signed certificate timestamps, and hands them on in tls_conn_info(). */
 int tls_config_request_scts(struct tls_config *config);
 

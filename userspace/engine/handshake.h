@@ -18,6 +18,7 @@ struct tls_offer {
 	struct tls_slice suites, versions, groups, shares, schemes, alpn, cert_types, ca_names;
 	bool has_versions, has_groups, has_shares, has_schemes, has_alpn, extended_master_secret;
 	bool has_psk_modes, psk_dhe, has_psk;
+	bool compressed_points;		/* ec_point_formats has these only */
 	uint16_t record_size;		/* record_size_limit; 0: none */
 	bool wants_status;
 	const uint8_t *hello;		/* of the whole message */

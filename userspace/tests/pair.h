@@ -23,7 +23,7 @@ struct pair_options {
 	bool client_trusts_nobody, client_verifies_nothing, client_reports;
 	size_t chunk;				/* bytes fed at a time; 0: all there is */
 	struct tls_slice ocsp, scts;		/* of every certificate, client's too */
-	bool request_ocsp, request_scts;
+	bool request_ocsp, request_scts, legacy_server;
 	const struct tls_ticket_key *ticket_keys;
 	size_t ticket_key_count;
 	int64_t now;				/* 0: PKI_NOW */

@@ -106,7 +106,11 @@ static const struct client_hello client_hellos[] = {
 	  .extensions = VERSIONS GROUPS "000d000400020804" SHARE },
 	{ "only versions to come", TLS_ALERT_PROTOCOL_VERSION,
 	  .extensions = "002b0003020305" GROUPS SCHEMES SHARE },
-	{ "legacy_version counts for nothing", 0, .extensions = BASE, .version = "0300" },
+	{ "legacy_version counts for nothing", 0, .extensions = BASE, .version = "0301" },
+	{ "but for that of SSL 3.0", TLS_ALERT_PROTOCOL_VERSION, .extensions = BASE,
+	  .version = "0300" },
+	{ "and what was before it", TLS_ALERT_PROTOCOL_VERSION, .extensions = BASE,
+	  .version = "0002" },
 	{ "TLS 1.1", TLS_ALERT_PROTOCOL_VERSION, .extensions = BASE_12, .version = "0302" },
 	{ "legacy_version beyond TLS 1.2 without the extension", 0,
 	  .extensions = BASE_12, .version = "0305" },
@@ -168,6 +172,8 @@ static const struct client_hello client_hellos[] = {
 	{ "ALPN truncated", TLS_ALERT_DECODE_ERROR, .extensions = BASE "00100004000203" "68" },
 	{ "ec_point_formats without uncompressed", TLS_ALERT_ILLEGAL_PARAMETER,
 	  .extensions = BASE_12 "000b00020101" },
+	{ "ec_point_formats without uncompressed, for TLS 1.3", 0,
+	  .extensions = BASE "000b00020101" },
 	{ "ec_point_formats empty", TLS_ALERT_DECODE_ERROR, .extensions = BASE_12 "000b000100" },
 	{ "renegotiation_info of a renegotiation", TLS_ALERT_HANDSHAKE_FAILURE,
 	  .extensions = BASE_12 "ff01000201ff" },
@@ -207,13 +213,49 @@ static void to_server(const struct client_hello *hello)
 	tls_buf_free(&record);
 }
 
+#define HOST_TEST	"0000000e000c000009" "686f73742e74657374"
+/* certificate_authorities: an empty name, and CN=pair CA */
+#define AUTHORITIES	"002f001c001a" "00023000" "00143012" "3110300e0603550403" "0c0770616972204341"
+
+/* RFC 9846 section 4.3.4: a server with chains of several CAs is told which will do. */
+static void authorities(uint16_t version, bool named)
+{
+	static const struct pki_options plain = { 0 };
+	const char *parts[] = { "0303", RANDOM, "00", "00041301c02b", "0100", NULL };
+	struct pki *foreign = pki_ca(PKI_P256, "foreign CA");
+	struct pki *leaf = pki_new(PKI_P256, foreign, &plain);
+	const struct pair_options options = { .server = { leaf, pair_leaf(PKI_P256) } };
+	const char *base = version == TLS_1_3 ? BASE : BASE_12;
+
+	for (uint32_t known = 0; known < 2; known++) {
+		const struct tls_key_request *req;
+		char extensions[1024];
+		struct tls_buf record;
+		struct pair pair;
+
+		snprintf(extensions, sizeof(extensions), "%s%s%s", base, named ? HOST_TEST : "",
+			 known ? AUTHORITIES : "");
+		record = message(TLS_MSG_CLIENT_HELLO, parts, extensions);
+		pair_init(&pair, &options);
+		pair_feed(&pair.server, record.data, record.len, 0);
+		req = tls_conn_key_request(pair.server.conn);
+		tap_ok(req && req->key_id == known, "%s: %s name, %s",
+		       tls_version_name(version), named ? "a" : "no",
+		       known ? "the chain of the CA named" : "the first chain");
+		pair_free(&pair);
+		tls_buf_free(&record);
+	}
+	pki_free(leaf);
+	pki_free(foreign);
+}
+
 /* ---- to a client ---- */
 
 #define SH_VERSION	"002b00020304"
 #define SH_SHARE	"00330024001d0020" POINT
 #define SH_BASE		SH_VERSION SH_SHARE
 #define SH_RETRY	SH_VERSION "003300020017"
-#define ECHO		"echo"
+#define SECURE		"ff01000100"	/* renegotiation_info */
 
 struct server_hello {
 	const char *what;
@@ -221,6 +263,7 @@ struct server_hello {
 	const char *extensions;
 	const char *version, *random, *session, *suite, *compression;
 	uint16_t min, max;		/* of the client */
+	bool legacy;			/* it takes servers without renegotiation_info */
 	const char *reply;		/* NULL, or what has to be in its output */
 };
 
@@ -283,11 +326,15 @@ static const struct server_hello server_hellos[] = {
 	{ "a retry with an unknown suite", TLS_ALERT_ILLEGAL_PARAMETER,
 	  .extensions = SH_RETRY, .random = RETRY,
 	  .suite = "fefe" },
-	{ "good for TLS 1.2", 0, .extensions = "", .suite = "c02b", .session = "00" },
-	{ "good for TLS 1.2, without extensions", 0,
+	{ "good for TLS 1.2", 0, .extensions = SECURE, .suite = "c02b", .session = "00" },
+	{ "TLS 1.2 without extensions", TLS_ALERT_HANDSHAKE_FAILURE,
 	  .extensions = NULL, .suite = "c02b", .session = "00" },
+	{ "TLS 1.2 without renegotiation_info", TLS_ALERT_HANDSHAKE_FAILURE,
+	  .extensions = "00170000", .suite = "c02b", .session = "00" },
+	{ "TLS 1.2 without renegotiation_info, where that is fine", 0,
+	  .extensions = NULL, .suite = "c02b", .session = "00", .legacy = true },
 	{ "TLS 1.2 with a new session id", 0,
-	  .extensions = "", .suite = "c02b", .session = "0101" },
+	  .extensions = SECURE, .suite = "c02b", .session = "0101" },
 	{ "TLS 1.2 resuming a session that never was", TLS_ALERT_ILLEGAL_PARAMETER,
 	  .extensions = "",
 	  .suite = "c02b" },
@@ -302,7 +349,7 @@ static const struct server_hello server_hellos[] = {
 	  .session = "00",
 	  .random = "000102030405060708090a0b0c0d0e0f1011121314151617444f574e47524400" },
 	{ "TLS 1.2 and its sentinel, where that is all we want", 0,
-	  .extensions = "", .suite = "c02b",
+	  .extensions = SECURE, .suite = "c02b",
 	  .session = "00", .max = TLS_1_2,
 	  .random = "000102030405060708090a0b0c0d0e0f1011121314151617444f574e47524401" },
 	{ "TLS 1.2 where TLS 1.3 is the least", TLS_ALERT_PROTOCOL_VERSION,
@@ -369,7 +416,7 @@ static bool output_has(const struct tls_conn *conn, struct tls_slice what)
 static void to_client(const char *what, const struct server_hello *hello, size_t count, int alert)
 {
 	const struct pair_options options = {
-		.min = hello->min, .max = hello->max,
+		.min = hello->min, .max = hello->max, .legacy_server = hello->legacy,
 		.suites = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:"
 			  "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
 	};
@@ -478,6 +525,10 @@ int main(void)
 		to_server(&client_hellos[i]);
 	for (size_t i = 0; i < sizeof(server_hellos) / sizeof(*server_hellos); i++)
 		to_client(server_hellos[i].what, &server_hellos[i], 1, server_hellos[i].alert);
+	for (uint16_t version = TLS_1_2; version <= TLS_1_3; version++) {
+		authorities(version, false);
+		authorities(version, true);
+	}
 	after_retry();
 	second_hellos();
 	certificate_request();

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Which group it is in TLS 1.3, and what that costs. */
-#include "engine/crypto/crypto.h"
+#include <string.h>
+
+#include "engine/config.h"
+#include "engine/conn.h"
 #include "pair.h"
 #include "tap.h"
 
@@ -61,11 +64,33 @@ static void spare_share(void)
 	}
 }
 
+/* supported_groups of a first hello; the groups are set behind the configuration's back. */
+static void groups_of_version(uint16_t max, const char *want)
+{
+	static const struct tls_group kem = { .id = TLS_GROUP_X25519MLKEM768 };
+	const struct pair_options options = { .max = max, .groups = "x25519:secp256r1" };
+	struct tls_slice list = tap_hex(want);
+	const uint8_t *hello;
+	struct pair pair;
+	size_t len;
+
+	pair_init(&pair, &options);
+	pair.client.config->groups[1] = &kem;
+	if (tls_conn_start(pair.client.conn))
+		tap_bail("cannot start");
+	hello = tls_conn_output(pair.client.conn, &len);
+	tap_ok(memmem(hello, len, list.p, list.len), "a client up to %s offers groups of it",
+	       tls_version_name(max));
+	pair_free(&pair);
+}
+
 int main(void)
 {
 	hello_retry(0);
 	hello_retry(1);
 	spare_share();
+	groups_of_version(TLS_1_2, "000a00040002001d");
+	groups_of_version(TLS_1_3, "000a00060004001d11ec");
 	pair_free_pki();
 	return tap_done();
 }

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "conn.h"
 #include "extension/extension.h"
+#include "handshake.h"
 
 #define UNCOMPRESSED	0
 
@@ -28,13 +29,17 @@ static int read_formats(struct tls_conn *conn, enum tls_ext_place place, struct 
 	struct tls_reader list;
 	struct tls_slice formats;
 
-	(void)conn;
-	(void)place;
 	tls_read_vec8(body, &list);
 	formats = tls_read_rest(&list);
 	if (list.failed || !formats.len)
 		return TLS_ALERT(DECODE_ERROR);
-	return memchr(formats.p, UNCOMPRESSED, formats.len) ? 0 : TLS_ALERT(ILLEGAL_PARAMETER);
+	if (memchr(formats.p, UNCOMPRESSED, formats.len))
+		return 0;
+	/* A hello's is for TLS 1.2 alone, which is chosen after all have been read. */
+	if (place != TLS_IN_CLIENT_HELLO)
+		return TLS_ALERT(ILLEGAL_PARAMETER);
+	conn->hs->offer.compressed_points = true;
+	return 0;
 }
 
 const struct tls_ext tls_ext_ec_point_formats = {

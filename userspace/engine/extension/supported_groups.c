@@ -5,10 +5,21 @@
 #include "extension/extension.h"
 #include "handshake.h"
 
+/* Groups with a KEM in them are TLS 1.3's alone. */
+static bool offers(const struct tls_config *config, const struct tls_group *group)
+{
+	return group->tls12 || tls_config_has_version(config, TLS_1_3);
+}
+
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {
-	(void)conn;
-	return place == TLS_IN_CLIENT_HELLO;
+	const struct tls_config *config = conn->config;
+
+	for (size_t i = 0; place == TLS_IN_CLIENT_HELLO && i < config->group_count; i++) {
+		if (offers(config, config->groups[i]))
+			return true;
+	}
+	return false;
 }
 
 static void write_groups(struct tls_conn *conn, enum tls_ext_place place, struct tls_buf *out)
@@ -16,8 +27,10 @@ static void write_groups(struct tls_conn *conn, enum tls_ext_place place, struct
 	struct tls_vec list = tls_put_open(out, 2);
 
 	(void)place;
-	for (size_t i = 0; i < conn->config->group_count; i++)
-		tls_put_u16(out, conn->config->groups[i]->id);
+	for (size_t i = 0; i < conn->config->group_count; i++) {
+		if (offers(conn->config, conn->config->groups[i]))
+			tls_put_u16(out, conn->config->groups[i]->id);
+	}
 	tls_put_close(out, list);
 }
 

@@ -158,6 +158,9 @@ static int settle_version(struct tls_conn *conn)
 	if (version == TLS_1_2 && tls_config_has_version(conn->config, TLS_1_3) &&
 	    tls_offer_has_suite(&hs->offer, TLS_SUITE_FALLBACK_SCSV))
 		return TLS_ALERT(INAPPROPRIATE_FALLBACK);
+	/* RFC 8422 section 5.1.2 */
+	if (version == TLS_1_2 && hs->offer.compressed_points)
+		return TLS_ALERT(ILLEGAL_PARAMETER);
 	conn->version = conn->rx.version = conn->tx.version = version;
 	tls_apply_record_size(conn);
 	hs->early_data = hs->early_data && version == TLS_1_3;

@@ -204,6 +204,9 @@ static int take_hello12(struct tls_conn *conn, struct hello *hello)
 	err = tls_transcript_choose(&hs->transcript, conn->suite->hash, may_sign);
 	if (!err)
 		err = tls_ext_read(conn, TLS_IN_SERVER_HELLO12, &hello->extensions);
+	/* RFC 5746 section 4.1: what we sent may else follow what somebody else sent before */
+	if (!err && !conn->config->legacy_server && !tls_ext_seen(conn, TLS_EXT_RENEGOTIATION_INFO))
+		err = TLS_ALERT(HANDSHAKE_FAILURE);
 	/* RFC 7627 section 5.3 */
 	if (!err && conn->resumed &&
 	    conn->extended_master_secret != hs->session.extended_master_secret)
