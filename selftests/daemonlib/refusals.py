@@ -6,8 +6,8 @@ import re
 import socket
 import subprocess
 
-from daemonlib.gate import (DEADLINE, TLSGATED, Backend, Gate, Skip, free_port, need, run, test, tmp,
-                            write)
+from daemonlib.gate import (DEADLINE, TLSGATED, Backend, Gate, Skip, free_port, need, path, run, test,
+                            tmp, write)
 
 
 def refused(status, pattern, *argv):
@@ -81,15 +81,76 @@ def bad_files():
     refused(1, "garbage.*PEM", "serve", ":1", ":2", "--cert=one.pem", "--key=garbage", USER)
     refused(1, "not the key of certificate", "serve", ":%d" % free_port(), ":2", "--cert=one.pem",
             "--key=two.key", USER)
-    refused(1, "CA.*no PEM", "connect", ":1", "localhost:2", "--ca=garbage", USER)
+    refused(1, "ca 'garbage'.*no PEM", "connect", ":1", "localhost:2", "--ca=garbage", USER)
     run("openssl", "pkcs8", "-topk8", "-in", "one.key", "-passout", "pass:x", "-out", "locked")
     refused(1, "locked", "serve", ":%d" % free_port(), ":2", "--cert=one.pem", "--key=locked", USER)
+
+
+@test
+def files_of_another_kind():
+    run("openssl", "x509", "-in", "one.pem", "-outform", "DER", "-out", "one.der")
+    run("openssl", "x509", "-in", "one.pem", "-trustout", "-out", "one.trusted")
+    run("openssl", "pkcs12", "-export", "-in", "one.pem", "-inkey", "one.key", "-passout", "pass:",
+        "-out", "one.p12")
+    run("openssl", "pkey", "-in", "one.key", "-outform", "DER", "-out", "one.key.der")
+    with open(path("upside.pem"), "w") as chain:
+        for name in ("ca.pem", "one.pem"):
+            with open(path(name)) as file:
+                chain.write(file.read())
+    if not os.path.exists(path("fifo")):
+        os.mkfifo(path("fifo"))
+    for cert, pattern in (("one.der", "DER.*openssl x509"), ("one.trusted", "TRUSTED.*openssl x509"),
+                          ("one.p12", "PKCS#12.*openssl pkcs12"), ("fifo", "no regular file")):
+        refused(1, "cert '%s' refused: .*%s" % (cert, pattern), "serve", ":1", ":2", "--cert=" + cert,
+                "--key=one.key", USER)
+    listen = ":%d" % free_port()
+    refused(1, "key 'one.key.der' refused: .*DER.*openssl pkey", "serve", listen, ":2", "--cert=one.pem",
+            "--key=one.key.der", USER)
+    refused(1, "it is the key of certificate 2 in 'upside.pem'", "serve", listen, ":2",
+            "--cert=upside.pem", "--key=one.key", USER)
+    refused(1, "ca 'one.der' refused: .*DER", "connect", ":1", "127.0.0.1:2", "--ca=one.der", USER)
+
+
+@test
+def gates_in_each_others_way():
+    port, other = free_port(), free_port()
+    refused(1, "leads back", "serve", ":%d" % port, "127.0.0.1:%d" % port, *PAIR, USER)
+    refused(1, "leads back", "serve", "127.0.0.1:%d" % port, ":%d" % port, *PAIR, USER)
+    gate = """gate %s { mode = connect  data-path = user  ca = ca.pem  server-name = localhost
+  listen = { %s }
+  backend = "%s" }
+"""
+    round_trip = (gate % ("a", '"127.0.0.1:%d"' % port, "127.0.0.1:%d" % other) +
+                  gate % ("b", '":%d"' % other, "localhost:%d" % port))
+    refused_file(1, round_trip, "3:13: refused: gate 'a': backend.*leads back",
+                 "6:13: refused: gate 'b': backend.*leads back")
+    twice = gate % ("a", '":%d", ":%d"' % (port, other), "127.0.0.1:2") + gate % (
+        "b", '"127.0.0.1:%d"' % port, "127.0.0.1:2")
+    refused_file(1, twice, "5:14: refused: gate 'b': listen .*gate 'a' listens on ':%d' already" % port)
+
+
+@test
+def socket_of_systemd_that_no_gate_names():
+    with socket.create_server(("127.0.0.1", 0)) as passed:
+        port = passed.getsockname()[1]
+        command = ('exec 3<&%d; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$0" "$@"' % passed.fileno())
+        result = subprocess.run(["sh", "-c", command, TLSGATED, "serve", ":%d" % free_port(), ":2", *PAIR,
+                                 USER], cwd=tmp, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                timeout=DEADLINE, pass_fds=[passed.fileno()])
+        need(result.returncode == 1, "status %d: %s" % (result.returncode, result.stderr))
+        need(re.search("127.0.0.1:%d, which systemd passed, refused: no gate" % port, result.stderr),
+             "says: " + result.stderr)
 
 
 @test
 def bad_names():
     refused(1, "TLS_NOTHING.*not known", "serve", ":1", ":2", *PAIR, "--ciphersuites=TLS_NOTHING")
     refused(1, "nowhere.*not known", "serve", ":1", ":2", *PAIR, "--groups=x25519:nowhere")
+    refused(1, "X25519' is in it twice", "serve", ":1", ":2", *PAIR, "--groups=X25519:P-256:X25519")
+    refused(1, "secp256r1' is in it twice", "serve", ":1", ":2", *PAIR, "--groups=P-256:secp256r1")
+    refused(2, "URL", "serve", ":1", "http://localhost:80", *PAIR)
+    refused(2, "xn--", "connect", ":1", "b\u00fccher.example:443")
+    refused(1, "xn--", "connect", ":1", "127.0.0.1:443", "--ca=ca.pem", "--server-name=b\u00fccher.example")
     refused(1, "cannot listen on 192.0.2.77", "serve", "192.0.2.77:4433", ":2", *PAIR, USER)
 
 
@@ -110,5 +171,5 @@ def port_of_another_tlsgated():
 def kernel_without_module():
     if os.path.exists("/sys/module/tlsgate"):
         raise Skip("the module is loaded here")
-    refused(1, "data path kernel refused.*not loaded", "serve", ":%d" % free_port(), ":2", *PAIR,
+    refused(1, "data-path 'kernel' refused.*not loaded", "serve", ":%d" % free_port(), ":2", *PAIR,
             "--data-path=kernel")

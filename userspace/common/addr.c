@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define UNIX_PREFIX	"unix:"
 
@@ -22,12 +23,25 @@ static bool port_is_valid(const char *port)
 	return *end == '\0' && n > 0 && n <= 65535;
 }
 
+static bool is_ascii(const char *text, size_t len)
+{
+	while (len && !(*text & 0x80)) {
+		text++;
+		len--;
+	}
+	return !len;
+}
+
 int addr_split(const char *text, char host[ADDR_HOST_MAX], const char **port, const char **why)
 {
 	const char *colon = strrchr(text, ':');
 	const char *start = text;
 	size_t len;
 
+	if (strstr(text, "://")) {
+		*why = "it is a URL: write only its HOST:PORT";
+		return -1;
+	}
 	if (!colon || !port_is_valid(colon + 1)) {
 		*why = "it must end in :PORT, with a port from 1 to 65535";
 		return -1;
@@ -46,6 +60,10 @@ int addr_split(const char *text, char host[ADDR_HOST_MAX], const char **port, co
 	}
 	if (len >= ADDR_HOST_MAX) {
 		*why = "the host name is too long";
+		return -1;
+	}
+	if (!is_ascii(start, len)) {
+		*why = "a host name with other characters than ASCII is given as xn--..., as idn2 prints it";
 		return -1;
 	}
 	memcpy(host, start, len);
@@ -207,6 +225,57 @@ bool addr_is_local(const struct addr *addr)
 		return ntohl(sin->sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
 	return addr->sa.sa_family == AF_UNIX ||
 	       (addr->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr));
+}
+
+static uint16_t port_of(const struct addr *addr)
+{
+	const struct sockaddr_in *sin = (const struct sockaddr_in *)&addr->storage;
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&addr->storage;
+
+	if (addr->sa.sa_family == AF_INET)
+		return sin->sin_port;
+	return addr->sa.sa_family == AF_INET6 ? sin6->sin6_port : 0;
+}
+
+/* A datagram socket that is connected to an address of ours has that very address itself. */
+bool addr_is_own(const struct addr *addr)
+{
+	struct addr from = { .len = sizeof(from.storage) };
+	bool own = addr_is_local(addr);
+	int fd;
+
+	if (own)
+		return true;
+	fd = socket(addr->sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	if (!connect(fd, &addr->sa, addr->len) && !getsockname(fd, &from.sa, &from.len)) {
+		if (addr->sa.sa_family == AF_INET)
+			((struct sockaddr_in *)&from.storage)->sin_port = port_of(addr);
+		else
+			((struct sockaddr_in6 *)&from.storage)->sin6_port = port_of(addr);
+		own = addr_equal(addr, &from);
+	}
+	close(fd);
+	return own;
+}
+
+/* [::] takes IPv4 as well: our listeners never set IPV6_V6ONLY. */
+static bool is_every_address(const struct addr *listen, const struct addr *addr)
+{
+	const struct sockaddr_in *sin = (const struct sockaddr_in *)&listen->storage;
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&listen->storage;
+
+	if (listen->sa.sa_family == AF_INET6)
+		return IN6_IS_ADDR_UNSPECIFIED(&sin6->sin6_addr);
+	return listen->sa.sa_family == AF_INET && addr->sa.sa_family == AF_INET &&
+	       sin->sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+bool addr_covers(const struct addr *listen, const struct addr *addr)
+{
+	return addr_equal(listen, addr) ||
+	       (port_of(listen) && port_of(listen) == port_of(addr) && is_every_address(listen, addr));
 }
 
 bool addr_equal(const struct addr *a, const struct addr *b)

@@ -50,6 +50,12 @@ const char *addr_format(const struct sockaddr *sa, socklen_t len, char buf[ADDR_
 /* On this host for sure: a UNIX socket or a loopback address. */
 bool addr_is_local(const struct addr *addr);
 
+/* An address of this host, as the network namespace has them now, or addr_is_local(). */
+bool addr_is_own(const struct addr *addr);
+
+/* Does what comes to addr reach who listens on listen: it, or every address and the port? */
+bool addr_covers(const struct addr *listen, const struct addr *addr);
+
 /* Same family, address and port (or path)? */
 bool addr_equal(const struct addr *a, const struct addr *b);
 

@@ -78,7 +78,7 @@ char *file_read(const char *path, size_t max, size_t *len)
 	if (fstat(fd, &st))
 		error = errno;
 	else if (!S_ISREG(st.st_mode))
-		error = EISDIR;
+		error = S_ISDIR(st.st_mode) ? EISDIR : ESPIPE;
 	else if ((size_t)st.st_size > max)
 		error = EFBIG;
 	if (error)
@@ -100,6 +100,18 @@ out:
 	close(fd);
 	errno = error;
 	return data;
+}
+
+const char *file_strerror(int error)
+{
+	switch (error) {
+	case ESPIPE:
+		return "it is no regular file, which can be read anew at a reload: write its content to one";
+	case EFBIG:
+		return "it is too long for a file of its kind";
+	default:
+		return strerror(error);
+	}
 }
 
 void file_wipe(char *data, size_t len)

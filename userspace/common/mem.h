@@ -20,9 +20,12 @@ char *xprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
  * Reads a regular file of at most max bytes into new memory, with a NUL behind
- * it.  NULL: errno says why (EFBIG: longer than max; EISDIR: no regular file).
+ * it.  NULL: errno says why (EFBIG: longer than max; EISDIR, ESPIPE: no
+ * regular file).
  */
 char *file_read(const char *path, size_t max, size_t *len);
+/* strerror() for file_read(): says what its own errors mean, too. */
+const char *file_strerror(int error);
 /* Wipes and frees what file_read() gave; NULL is fine. */
 void file_wipe(char *data, size_t len);
 

@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/pem.h"
 
 #define MAX_CERT_FILE	(1u << 20)
 #define MAX_CA_FILE	(16u << 20)
@@ -35,44 +36,56 @@ static void append_keylog(void *arg, const char *line)
 	explicit_bzero(text, sizeof(text));
 }
 
-static int refuse(const struct gate *gate, const char *what, const char *value, const char *why)
+static int refuse(const struct gate *gate, const char *setting, const char *value, const char *why)
 {
-	log_error("%s: %s '%s' refused: %s", gate->settings->name, what, value, why);
-	return -1;
+	return gate_refuse(gate->settings, setting, value, why);
+}
+
+/* NULL: it was refused. */
+static char *read_pem(const struct gate *gate, const char *setting, const char *path, size_t max,
+		      size_t *len)
+{
+	char *pem = file_read(path, max, len);
+
+	if (!pem)
+		(void)refuse(gate, setting, path, file_strerror(errno));
+	return pem;
 }
 
 static int add_cert(struct gate *gate, size_t index, uint32_t key_id)
 {
 	const char *path = gate->settings->certs.items[index];
 	const char *why = "it is no certificate that tlsgate can use";
-	char *pem;
+	const char *advice;
 	size_t len;
+	char *pem;
 	int ret;
 
-	pem = file_read(path, MAX_CERT_FILE, &len);
+	pem = read_pem(gate, "cert", path, MAX_CERT_FILE, &len);
 	if (!pem)
-		return refuse(gate, "certificate", path, strerror(errno));
+		return -1;
 	ret = tls_certificate_new(&gate->certs[index], pem, len, &why);
+	advice = ret ? pem_advice(pem, len) : NULL;
 	free(pem);
 	if (ret)
-		return refuse(gate, "certificate", path, why);
+		return refuse(gate, "cert", path, advice ? advice : why);
 	tls_certificate_set_key_id(gate->certs[index], key_id);
 	if (tls_config_add_certificate(gate->config, gate->certs[index]))
-		return refuse(gate, "certificate", path, "out of memory");
+		return refuse(gate, "cert", path, "out of memory");
 	return 0;
 }
 
 static int add_certs(struct gate *gate, uint32_t *next_key_id)
 {
 	size_t count = gate->settings->certs.count;
+	int ret = 0;
 	size_t i;
 
 	gate->first_key_id = *next_key_id;
 	gate->certs = xcalloc(count, sizeof(*gate->certs));
 	for (i = 0; i < count; i++)
-		if (add_cert(gate, i, (*next_key_id)++))
-			return -1;
-	return 0;
+		ret |= add_cert(gate, i, (*next_key_id)++);
+	return ret;
 }
 
 /* 0: done; 1: it is about another certificate; -1: *why says what is wrong. */
@@ -84,8 +97,8 @@ static int staple_to(struct gate *gate, size_t index, const char *path, const vo
 	if (tls_certificate_check_ocsp(gate->certs[index], response, len, &until, why))
 		return until < 0 ? 1 : -1;
 	if (until <= now(NULL)) {
-		log_warn("%s: ocsp '%s' is out of date and is not stapled: get a new one and reload",
-			 gate->settings->name, path);
+		gate_warn(gate->settings, "ocsp", path,
+			  "it is out of date and is not stapled: get a new one and reload");
 		return 0;
 	}
 	*why = "out of memory";
@@ -104,7 +117,7 @@ static int add_staple(struct gate *gate, const char *path)
 
 	response = file_read(path, MAX_CERT_FILE, &len);
 	if (!response)
-		return refuse(gate, "ocsp", path, strerror(errno));
+		return refuse(gate, "ocsp", path, file_strerror(errno));
 	for (i = 0; ret == 1 && i < gate->settings->certs.count; i++)
 		ret = staple_to(gate, i, path, response, len, &why);
 	free(response);
@@ -113,13 +126,13 @@ static int add_staple(struct gate *gate, const char *path)
 
 static int add_staples(struct gate *gate)
 {
+	int ret = 0;
 	size_t i;
 
 	gate->staple_until = xcalloc(gate->settings->certs.count, sizeof(*gate->staple_until));
 	for (i = 0; i < gate->settings->ocsp.count; i++)
-		if (add_staple(gate, gate->settings->ocsp.items[i]))
-			return -1;
-	return 0;
+		ret |= add_staple(gate, gate->settings->ocsp.items[i]);
+	return ret;
 }
 
 /* A response that has ended is worse than none. */
@@ -137,79 +150,82 @@ static void drop_old_staples(struct gate *gate)
 	}
 }
 
-static int add_ca(struct gate *gate, const char *path)
+static int add_ca(struct gate *gate, const char *setting, const char *path)
 {
-	char *pem;
+	const char *advice;
 	size_t len;
+	char *pem;
 	int ret;
 
-	pem = file_read(path, MAX_CA_FILE, &len);
+	pem = read_pem(gate, setting, path, MAX_CA_FILE, &len);
 	if (!pem)
-		return refuse(gate, "CA", path, strerror(errno));
+		return -1;
 	ret = tls_config_add_ca(gate->config, pem, len);
+	advice = ret ? pem_advice(pem, len) : NULL;
 	free(pem);
-	return ret ? refuse(gate, "CA", path, "it holds no PEM certificate") : 0;
+	if (ret)
+		return refuse(gate, setting, path, advice ? advice : "it holds no PEM certificate");
+	return 0;
 }
 
 static int set_trust(struct gate *gate)
 {
 	const struct gate_settings *set = gate->settings;
 
-	if (set->request_ocsp && tls_config_request_ocsp(gate->config)) {
-		log_error("%s: request-ocsp refused: the engine does not ask", set->name);
-		return -1;
-	}
+	if (set->request_ocsp && tls_config_request_ocsp(gate->config))
+		return refuse(gate, "request-ocsp", NULL, "the engine does not ask");
 	if (set->legacy_server && tls_config_allow_legacy_server(gate->config))
-		return refuse(gate, "legacy-server", "yes", "the engine is no client");
+		return refuse(gate, "legacy-server", NULL, "the engine is no client");
 	if (set->mode == GATE_CONNECT && set->ca)
-		return add_ca(gate, set->ca);
+		return add_ca(gate, "ca", set->ca);
 	if (set->mode == GATE_CONNECT) {
 		if (!tls_config_use_system_ca(gate->config))
 			return 0;
-		return refuse(gate, "CA", "system",
-			      "the system's store cannot be read: install ca-certificates or give --ca");
+		return refuse(gate, NULL, NULL,
+			      "the system's CAs cannot be read: install ca-certificates or give ca");
 	}
 	if (!set->client_ca)
 		return 0;
 	if (tls_config_set_verify(gate->config, set->verify_client == VERIFY_CLIENT_REQUEST ?
 				  TLS_VERIFY_REQUEST : TLS_VERIFY_REQUIRE))
-		return refuse(gate, "client CA", set->client_ca, "the engine cannot ask for certificates");
-	return add_ca(gate, set->client_ca);
+		return refuse(gate, "client-ca", set->client_ca,
+			      "the engine cannot ask for certificates");
+	return add_ca(gate, "client-ca", set->client_ca);
 }
 
-static int set_list(struct gate *gate, const char *what, const char *list,
-		    int (*set)(struct tls_config *config, const char *list, const char **bad))
+typedef int set_names(struct tls_config *config, const char *list, const char **bad);
+
+static int set_list(struct gate *gate, const char *setting, const char *list, set_names *set)
 {
 	const char *bad = NULL;
-	char why[SETTINGS_WHY_MAX];
+	char name[SETTINGS_WHY_MAX / 2], why[SETTINGS_WHY_MAX];
 
 	if (!list || !set(gate->config, list, &bad))
 		return 0;
 	if (!bad)
-		return refuse(gate, what, list, "it is not a list of IANA names with ':' between");
-	snprintf(why, sizeof(why), "'%.*s' is not known; see tlsgate ciphers", (int)strcspn(bad, ":"), bad);
-	return refuse(gate, what, list, why);
+		return refuse(gate, setting, list, "it is not a list of IANA names with ':' between");
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(bad, ":"), bad);
+	/* alone it is taken: gate->config is not used any more */
+	snprintf(why, sizeof(why), "'%s' %s", name, set(gate->config, name, NULL) ?
+		 "is not known; see tlsgate ciphers" : "is in it twice");
+	return refuse(gate, setting, list, why);
 }
 
 static int set_protocol(struct gate *gate)
 {
 	const struct gate_settings *set = gate->settings;
+	int ret = 0;
 
 	if (tls_config_set_versions(gate->config, set->min_version ? set->min_version : TLS_1_2,
-				    set->max_version ? set->max_version : TLS_1_3)) {
-		log_error("%s: min-version and max-version leave no version", set->name);
-		return -1;
-	}
-	if (set->max_message && tls_config_set_max_message(gate->config, set->max_message)) {
-		log_error("%s: max-message refused: the engine does not take it", set->name);
-		return -1;
-	}
-	if (set_list(gate, "ciphersuites", set->suites, tls_config_set_suites) ||
-	    set_list(gate, "groups", set->groups, tls_config_set_groups))
-		return -1;
+				    set->max_version ? set->max_version : TLS_1_3))
+		ret = refuse(gate, "min-version", NULL, "it leaves no version up to max-version");
+	if (set->max_message && tls_config_set_max_message(gate->config, set->max_message))
+		ret = refuse(gate, "max-message", NULL, "the engine does not take it");
+	ret |= set_list(gate, "ciphersuites", set->suites, tls_config_set_suites);
+	ret |= set_list(gate, "groups", set->groups, tls_config_set_groups);
 	if (set->alpn && tls_config_set_alpn(gate->config, set->alpn))
-		return refuse(gate, "alpn", set->alpn, "it is not a list of names with ',' between");
-	return 0;
+		ret = refuse(gate, "alpn", set->alpn, "it is not a list of names with ',' between");
+	return ret;
 }
 
 static int set_backend(struct gate *gate)
@@ -232,6 +248,13 @@ static int set_backend(struct gate *gate)
 	return 0;
 }
 
+static bool is_ascii(const char *text)
+{
+	while (*text && !(*text & 0x80))
+		text++;
+	return !*text;
+}
+
 /* A name that the engine refuses would fail every connection: find out now. */
 static int check_server_name(struct gate *gate)
 {
@@ -243,10 +266,12 @@ static int check_server_name(struct gate *gate)
 	conn = tls_conn_new(gate->config);
 	ret = conn ? tls_conn_set_server_name(conn, gate->server_name) : TLS_ERR_NO_MEMORY;
 	tls_conn_free(conn);
-	if (ret)
-		return refuse(gate, "server name", gate->server_name,
-			      "it is no DNS name and no address: give --server-name");
-	return 0;
+	if (!ret)
+		return 0;
+	return refuse(gate, gate->settings->server_name ? "server-name" : "backend", gate->server_name,
+		      is_ascii(gate->server_name) ?
+		      "it is no DNS name and no address: give server-name" :
+		      "TLS has this name in its form of ASCII only: give server-name = xn--..., as idn2 prints it");
 }
 
 static int set_tickets(struct gate *gate)
@@ -283,6 +308,7 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 		.keylog = keylog_fd == -1 ? NULL : append_keylog,
 		.arg = (void *)(intptr_t)keylog_fd,
 	};
+	int ret;
 
 	memset(gate, 0, sizeof(*gate));
 	gate->settings = settings;
@@ -294,20 +320,13 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 	}
 	if (settings->mode == GATE_CONNECT)
 		gate->sessions = xcalloc(1, sizeof(*gate->sessions));
-	if (add_certs(gate, next_key_id) || add_staples(gate) || set_protocol(gate) || set_trust(gate) ||
-	    set_tickets(gate) || set_backend(gate) || check_server_name(gate))
-		return -1;
-	return 0;
-}
-
-static bool has_listener(const struct gate *gate, const struct listener *listener)
-{
-	size_t i;
-
-	for (i = 0; i < gate->settings->listen.count; i++)
-		if (gate->listeners[i] == listener)
-			return true;
-	return false;
+	/* each says what is wrong with it, so that all is known at once */
+	ret = add_certs(gate, next_key_id) || add_staples(gate) ? -1 : 0;
+	ret |= set_protocol(gate);
+	ret |= set_trust(gate);
+	ret |= set_tickets(gate);
+	ret |= set_backend(gate) || check_server_name(gate) ? -1 : 0;
+	return ret;
 }
 
 int gate_bind(struct gate *gate, struct listeners *all, size_t workers)
@@ -325,10 +344,6 @@ int gate_bind(struct gate *gate, struct listeners *all, size_t workers)
 		listener = listener_get(all, &addr, workers, set->mode == GATE_SERVE);
 		if (!listener)
 			return -1;
-		if (has_listener(gate, listener)) {
-			listener_put(all, listener);
-			return refuse(gate, "listen", set->listen.items[i], "it is given twice");
-		}
 		gate->listeners[i] = listener;
 	}
 	return 0;

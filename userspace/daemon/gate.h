@@ -36,8 +36,8 @@ struct gate {
 
 /*
  * Builds everything but the listeners.  keylog_fd: -1, or where key log lines
- * go.  *next_key_id counts on over gates.  0, or -1 and a line was logged;
- * gate_clear() is due in both cases.
+ * go.  *next_key_id counts on over gates.  0, or -1 and a line was logged for each
+ * error; gate_clear() is due in both cases.
  */
 int gate_build(struct gate *gate, const struct gate_settings *settings, int keylog_fd,
 	       uint32_t *next_key_id);

@@ -15,6 +15,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "daemon/gates.h"
 #include "daemon/keyd.h"
 #include "daemon/worker.h"
 #include "lib/libtlsgate.h"
@@ -22,7 +23,6 @@
 #define READY_MS	10000
 #define DRAINING_MS	1000
 #define UNASKED_MAX	4	/* messages */
-#define WHY_MAX		256
 #define RESTART_PAUSE	1.0	/* seconds, after a worker that died young */
 
 /* 0, or -1: none came. */
@@ -87,84 +87,42 @@ static int open_keylog(struct generation *generation)
 
 static int build_gates(struct generation *generation)
 {
-	const struct settings *settings = generation->settings;
-	uint32_t next_key_id = 0;
+	size_t count = generation->settings->gate_count;
+
+	generation->gates = xcalloc(count, sizeof(*generation->gates));
+	generation->built = count;
+	if (gates_build(generation->gates, generation->settings, generation->keylog_fd))
+		return -1;
+	return gates_choose_data_paths(generation->gates, count);
+}
+
+static bool serves(const struct generation *generation, const struct listener *listener)
+{
+	const struct gate *gate, *end = generation->gates + generation->built;
 	size_t i;
 
-	generation->gates = xcalloc(settings->gate_count, sizeof(*generation->gates));
-	for (i = 0; i < settings->gate_count; i++) {
-		generation->built = i + 1;
-		if (gate_build(&generation->gates[i], &settings->gates[i], generation->keylog_fd,
-			       &next_key_id))
-			return -1;
+	for (gate = generation->gates; gate < end; gate++)
+		for (i = 0; i < gate->settings->listen.count; i++)
+			if (gate->listeners[i] == listener)
+				return true;
+	return false;
+}
+
+/* Who connects to a socket that systemd passed and nobody accepts from would wait for ever. */
+static int check_activated(const struct generation *generation)
+{
+	const struct listener *listener = generation->listeners->first;
+	char text[ADDR_TEXT_MAX];
+	int ret = 0;
+
+	for (; listener; listener = listener->next) {
+		if (!listener->activated || serves(generation, listener))
+			continue;
+		log_error("%s, which systemd passed, refused: no gate listens there: take it out of the socket unit or add it to a gate",
+			  addr_format(&listener->addr.sa, listener->addr.len, text));
+		ret = -1;
 	}
-	return 0;
-}
-
-/* Is the module there, and does it take keys from us?  why says what was found. */
-static bool probe_kernel(char why[WHY_MAX])
-{
-	const char *text = "the tlsgate module is loaded";
-	struct tlsgate *tlsgate;
-	bool usable;
-
-	usable = !tlsgate_open(&tlsgate, &text);
-	if (usable && tlsgate_may_install(tlsgate)) {
-		text = tlsgate_error(tlsgate);
-		usable = false;
-	}
-	snprintf(why, WHY_MAX, "%s", text);
-	tlsgate_close(tlsgate);
-	return usable;
-}
-
-static const char *path_text(const struct gate *gate)
-{
-	if (!gate->kernel)
-		return "user";
-	return gate->adaptive ? "kernel, once a connection is worth it" : "kernel";
-}
-
-static int choose_data_paths(struct generation *generation)
-{
-	char why[WHY_MAX];
-	bool usable = probe_kernel(why);
-	struct gate *gate;
-
-	for (gate = generation->gates; gate < generation->gates + generation->built; gate++) {
-		enum data_path asked = gate->settings->data_path;
-
-		if (asked == DATA_PATH_KERNEL && !usable) {
-			log_error("%s: data path kernel refused: %s, or use --data-path=auto",
-				  gate->settings->name, why);
-			return -1;
-		}
-		gate->kernel = asked != DATA_PATH_USER && usable;
-		gate->adaptive = asked == DATA_PATH_AUTO;
-		log_info("%s: data path: %s (%s)", gate->settings->name, path_text(gate),
-			 asked == DATA_PATH_AUTO ? why : "as asked");
-	}
-	return 0;
-}
-
-/* Two gates on one address would steal each other's connections. */
-static int check_listeners(const struct generation *generation)
-{
-	const struct gate *a, *b, *end = generation->gates + generation->built;
-	size_t i, j;
-
-	for (a = generation->gates; a < end; a++)
-		for (b = a + 1; b < end; b++)
-			for (i = 0; i < a->settings->listen.count; i++)
-				for (j = 0; j < b->settings->listen.count; j++) {
-					if (a->listeners[i] != b->listeners[j])
-						continue;
-					log_error("%s: listen '%s' refused: %s listens there already",
-						  b->settings->name, b->settings->listen.items[j],
-						  a->settings->name);
-					return -1;
-				}
-	return 0;
+	return ret;
 }
 
 static int bind_gates(struct generation *generation)
@@ -175,7 +133,7 @@ static int bind_gates(struct generation *generation)
 		if (gate_bind(&generation->gates[i], generation->listeners,
 			      generation->worker_count))
 			return -1;
-	return check_listeners(generation);
+	return check_activated(generation);
 }
 
 static void unbind_gates(struct generation *generation)
@@ -397,7 +355,7 @@ static int set_up(struct generation *generation)
 	for (i = 0; i < generation->worker_count; i++)
 		child_init(&generation->workers[i], generation, i, on_worker_exit);
 	if (sandbox_identity(settings->user, &generation->who) || open_keylog(generation) ||
-	    build_gates(generation) || choose_data_paths(generation) || bind_gates(generation) ||
+	    build_gates(generation) || bind_gates(generation) ||
 	    start_keyd(generation) || start_listening(generation) || start_workers(generation))
 		return -1;
 	return 0;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/pem.h"
 #include "daemon/keypipe.h"
 
 #define MAX_KEY_FILE	(1u << 18)
@@ -29,50 +31,78 @@ struct place {
 	int cpu;			/* the only one, or ANYWHERE in home */
 };
 
-static struct tls_private_key *read_key(const struct gate *gate, const char *path,
-					const char *cert_path, const struct tls_certificate *cert)
+/* Why it is not the pair: the operator's next step depends on it. */
+static int refuse_pair(const struct gate_settings *gate, const char *path, const char *cert_path,
+		       const struct tls_private_key *key, const struct tls_certificate *cert)
 {
+	size_t index = tls_private_key_find(key, cert);
+	char why[SETTINGS_WHY_MAX];
+
+	if (index == TLS_NOT_FOUND)
+		snprintf(why, sizeof(why), "it is not the key of certificate '%s': give the pair",
+			 cert_path);
+	else
+		snprintf(why, sizeof(why),
+			 "it is the key of certificate %zu in '%s': put that first, then the one that issued it",
+			 index + 1, cert_path);
+	return gate_refuse(gate, "key", path, why);
+}
+
+/* key: what the file gave, or NULL, then why says the reason. */
+static int check_key(const struct gate_settings *gate, size_t index, const char *why,
+		     const struct tls_private_key *key, const struct tls_certificate *cert)
+{
+	const char *path = gate->keys.items[index];
+
+	if (!key)
+		return gate_refuse(gate, "key", path, why);
+	if (tls_private_key_find(key, cert))
+		return refuse_pair(gate, path, gate->certs.items[index], key, cert);
+	return 0;
+}
+
+static struct tls_private_key *read_key(const struct gate *gate, size_t index)
+{
+	const char *path = gate->settings->keys.items[index];
 	const char *why = "it is no private key that tlsgate can use";
 	struct tls_private_key *key = NULL;
+	const char *advice;
 	char *pem;
 	size_t len;
 
 	pem = file_read(path, MAX_KEY_FILE, &len);
 	if (!pem) {
-		log_error("%s: key '%s' refused: %s", gate->settings->name, path, strerror(errno));
-		return NULL;
-	}
-	if (tls_private_key_new(&key, pem, len, &why)) {
-		log_error("%s: key '%s' refused: %s", gate->settings->name, path, why);
-		key = NULL;
-	} else if (!tls_private_key_matches(key, cert)) {
-		log_error("%s: key '%s' refused: it is not the key of certificate '%s': give the pair",
-			  gate->settings->name, path, cert_path);
-		tls_private_key_free(key);
+		why = file_strerror(errno);
+	} else if (tls_private_key_new(&key, pem, len, &why)) {
+		advice = pem_advice(pem, len);
+		why = advice ? advice : why;
 		key = NULL;
 	}
 	file_wipe(pem, len);
-	return key;
+	if (!check_key(gate->settings, index, why, key, gate->certs[index]))
+		return key;
+	tls_private_key_free(key);
+	return NULL;
 }
 
 static int read_keys(struct keyring *ring, const struct gate *gates, size_t count)
 {
 	const struct gate_settings *set;
 	struct tls_private_key *key;
+	int ret = 0;
 	size_t i, j;
 
 	for (i = 0; i < count; i++) {
 		set = gates[i].settings;
 		for (j = 0; j < set->keys.count; j++) {
-			key = read_key(&gates[i], set->keys.items[j], set->certs.items[j],
-				       gates[i].certs[j]);
+			key = read_key(&gates[i], j);
 			if (!key)
-				return -1;
+				ret = -1;
 			ring->keys = xrealloc(ring->keys, ring->count + 1, sizeof(*ring->keys));
 			ring->keys[ring->count++] = key;
 		}
 	}
-	return 0;
+	return ret;
 }
 
 static void find_home(struct place *place)

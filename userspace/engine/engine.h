@@ -166,7 +166,12 @@ int tls_certificate_check_ocsp(const struct tls_certificate *cert, const void *r
  * thread at a time. */
 int tls_private_key_new(struct tls_private_key **out, const void *pem, size_t len, const char **why);
 void tls_private_key_free(struct tls_private_key *key);
-bool tls_private_key_matches(const struct tls_private_key *key, const struct tls_certificate *cert);
+#define TLS_NOT_FOUND	SIZE_MAX
+/*
+ * Which certificate of the chain the key belongs to: 0 is the leaf, where it should be;
+ * TLS_NOT_FOUND: none.
+ */
+size_t tls_private_key_find(const struct tls_private_key *key, const struct tls_certificate *cert);
 /* Whether it signs in tens of microseconds (P-256, Ed25519), not in hundreds (P-384, RSA). */
 bool tls_private_key_is_quick(const struct tls_private_key *key);
 

@@ -59,6 +59,9 @@ static const struct listen_case backend_cases[] = {
 	{ "unix:", NULL },
 	{ "name", NULL },
 	{ "name:http", NULL },
+	{ "http://example.org:80", NULL },
+	{ "http://example.org", NULL },
+	{ "b\xc3\xbc" "cher.example:443", NULL },
 };
 
 static void test_backend(const struct listen_case *c)
@@ -119,6 +122,42 @@ static void test_local(void)
 		       cases[i].local ? "local" : "not local");
 }
 
+static void test_covers(void)
+{
+	static const struct {
+		const char *listen, *to;
+		bool covers;
+	} cases[] = {
+		{ "127.0.0.1:1", "127.0.0.1:1", true }, { "127.0.0.1:1", "127.0.0.1:2", false },
+		{ "127.0.0.1:1", "127.0.0.2:1", false }, { ":1", "127.0.0.1:1", true },
+		{ ":1", "[2001:db8::1]:1", true }, { ":1", "127.0.0.1:2", false },
+		{ "0.0.0.0:1", "10.0.0.1:1", true }, { "0.0.0.0:1", "[::1]:1", false },
+		{ ":1", "0.0.0.0:1", true }, { "10.0.0.1:1", ":1", false },
+		{ "[::ffff:10.0.0.1]:1", "[::ffff:10.0.0.1]:1", true },
+	};
+	struct addr listen, to;
+	const char *why;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		tap_ok(!addr_parse_listen(cases[i].listen, &listen, &why) &&
+		       !addr_parse_listen(cases[i].to, &to, &why) &&
+		       addr_covers(&listen, &to) == cases[i].covers, "%s %s %s", cases[i].listen,
+		       cases[i].covers ? "covers" : "does not cover", cases[i].to);
+}
+
+/* Addresses for documentation are nobody's. */
+static void test_own(void)
+{
+	struct addr list[ADDR_LIST_MAX];
+	const char *why;
+
+	tap_ok(addr_resolve("127.0.0.1:9", list, &why) == 1 && addr_is_own(&list[0]), "loopback is own");
+	tap_ok(addr_resolve("192.0.2.1:9", list, &why) == 1 && !addr_is_own(&list[0]),
+	       "192.0.2.1 is not");
+	tap_ok(addr_resolve("[2001:db8::1]:9", list, &why) == 1 && !addr_is_own(&list[0]),
+	       "2001:db8::1 is not");
+}
+
 int main(void)
 {
 	const size_t listens = sizeof(listen_cases) / sizeof(listen_cases[0]);
@@ -131,5 +170,7 @@ int main(void)
 		test_backend(&backend_cases[i]);
 	test_limits();
 	test_local();
+	test_covers();
+	test_own();
 	return tap_done();
 }

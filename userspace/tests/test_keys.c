@@ -71,9 +71,25 @@ static void test_matching(void)
 		bool ok = true;
 
 		for (size_t j = 0; j < HOLDERS; j++)
-			ok &= tls_private_key_matches(holders[i].key, holders[j].cert) == (i == j);
+			ok &= tls_private_key_find(holders[i].key, holders[j].cert) ==
+			      (i == j ? 0 : TLS_NOT_FOUND);
 		tap_ok(ok, "%s: the key matches its own certificate only", holders[i].name);
 	}
+}
+
+static void test_place_in_chain(void)
+{
+	struct tls_certificate *chain;
+	const char *why;
+	char *pem;
+
+	if (asprintf(&pem, "%s%s", pki_certificate(holders[0].pki), pki_certificate(holders[1].pki)) < 0)
+		exit(1);
+	tap_equal(parse_cert(pem, &chain, &why), 0, "a chain of two");
+	tap_equal(tls_private_key_find(holders[1].key, chain), 1, "the key of the second");
+	tap_ok(tls_private_key_find(holders[2].key, chain) == TLS_NOT_FOUND, "the key of neither");
+	tls_certificate_free(chain);
+	free(pem);
 }
 
 static void test_quick(void)
@@ -399,6 +415,7 @@ int main(void)
 {
 	make_holders();
 	test_matching();
+	test_place_in_chain();
 	test_quick();
 	test_schemes();
 	test_digest();

@@ -102,9 +102,14 @@ void tls_private_key_free(struct tls_private_key *key)
 	free(key);
 }
 
-bool tls_private_key_matches(const struct tls_private_key *key, const struct tls_certificate *cert)
+size_t tls_private_key_find(const struct tls_private_key *key, const struct tls_certificate *cert)
 {
-	return EVP_PKEY_eq(key->key, cert->key) == 1;
+	size_t i = 0;
+
+	while (i < cert->count && EVP_PKEY_eq(key->key, X509_get0_pubkey(cert->x509[i])) != 1)
+		i++;
+	ERR_clear_error();
+	return i < cert->count ? i : TLS_NOT_FOUND;
 }
 
 bool tls_private_key_is_quick(const struct tls_private_key *key)

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* All gates of one reading of the configuration, and what they must not do to each other. */
+#ifndef TLSGATE_DAEMON_GATES_H
+#define TLSGATE_DAEMON_GATES_H
+
+#include "daemon/gate.h"
+
+/*
+ * Builds every gate of the settings (gate.h) into gates, which is zeroed, and
+ * checks their addresses against each other.  0, or -1 and a line was logged
+ * for each error; gate_clear() is due for each in both cases.
+ */
+int gates_build(struct gate *gates, const struct settings *settings, int keylog_fd);
+
+/*
+ * Decides for each gate whether its connections go to the kernel, by what it
+ * asks for and whether the module is there.  0, or -1 and a line was logged: one wants
+ * the kernel and cannot have it.
+ */
+int gates_choose_data_paths(struct gate *gates, size_t count);
+
+#endif
