@@ -277,6 +277,11 @@ int tls_config_use_system_ca(struct tls_config *config)
 	return err;
 }
 
+bool tls_config_shows_ca(const struct tls_config *config)
+{
+	return config->has_ca && tls_trust_names_fit(config->trust);
+}
+
 int tls_config_set_verify(struct tls_config *config, enum tls_verify verify)
 {
 	if (verify == (config->role == TLS_CLIENT ? TLS_VERIFY_REQUEST : TLS_VERIFY_REPORT))

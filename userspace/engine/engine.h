@@ -137,6 +137,12 @@ struct tls_private_key;
  */
 int tls_certificate_new(struct tls_certificate **out, const void *pem, size_t len, const char **why);
 void tls_certificate_free(struct tls_certificate *cert);	/* drops a reference */
+/*
+ * When element index of the chain (0: the leaf) is valid, in seconds since the epoch.
+ * TLS_ERR_ARGUMENT: the chain has no such element.
+ */
+int tls_certificate_validity(const struct tls_certificate *cert, size_t index, int64_t *from,
+			     int64_t *until);
 /* An opaque number of the caller's, handed back in struct tls_key_request. */
 void tls_certificate_set_key_id(struct tls_certificate *cert, uint32_t key_id);
 
@@ -174,6 +180,12 @@ void tls_private_key_free(struct tls_private_key *key);
 size_t tls_private_key_find(const struct tls_private_key *key, const struct tls_certificate *cert);
 /* Whether it signs in tens of microseconds (P-256, Ed25519), not in hundreds (P-384, RSA). */
 bool tls_private_key_is_quick(const struct tls_private_key *key);
+
+/*
+ * A new key, P-256 or RSA of 2048 bits (which takes a tenth of a second), and a certificate that
+ * it signed itself: for handshakes in memory, with who does not verify.  TLS_ERR_LIBRARY.
+ */
+int tls_self_signed_new(bool rsa, struct tls_certificate **cert, struct tls_private_key **key);
 
 enum tls_key_op {
 	TLS_KEY_SIGN,			/* data: what to sign, not hashed */
@@ -284,6 +296,8 @@ int tls_config_add_certificate(struct tls_config *config, struct tls_certificate
 /* Trust anchors: every certificate in the PEM text / the system's own store. */
 int tls_config_add_ca(struct tls_config *config, const void *pem, size_t len);
 int tls_config_use_system_ca(struct tls_config *config);
+/* Server: clients are shown the anchors' names; false where they take more than 60 KiB. */
+bool tls_config_shows_ca(const struct tls_config *config);
 int tls_config_set_verify(struct tls_config *config, enum tls_verify verify);
 
 #define TLS_LEAST_MAX_MESSAGE	2048	/* hellos with X25519MLKEM768 have their room */

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Client certificates: asked for, chosen, signed with, looked at. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "pair.h"
@@ -119,13 +121,55 @@ static void chosen_by_issuer(uint16_t version)
 	pki_free(strange_ca);
 }
 
+/* PEM of so many CAs with long names. */
+static char *many_cas(int count)
+{
+	char name[65], *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	struct pki *ca;
+
+	for (int i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "%064d", i);
+		ca = pki_ca(PKI_P256, name);
+		fputs(pki_certificate(ca), out);
+		pki_free(ca);
+	}
+	fclose(out);
+	return text;
+}
+
+/* More CAs than a CertificateRequest can name: clients choose without their names. */
+static void more_names_than_fit(uint16_t version, const char *cas)
+{
+	const struct pair_options options = {
+		.max = version, .server_verify = TLS_VERIFY_REQUIRE,
+		.client = { pair_leaf(PKI_P256) },
+	};
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	tap_ok(tls_config_shows_ca(pair.server.config), "one CA is named");
+	tap_equal(tls_config_add_ca(pair.server.config, cas, strlen(cas)), 0, "many more");
+	tap_ok(!tls_config_shows_ca(pair.server.config), "too many are not");
+	pair_handshake(&pair);
+	tap_ok(pair_up(&pair), "%s: and a client still shows its certificate",
+	       tls_version_name(version));
+	pair_free(&pair);
+}
+
 int main(void)
 {
+	char *cas = many_cas(800);
+
 	every_key_type(TLS_1_2);
 	every_key_type(TLS_1_3);
 	too_much_to_sign();
 	chosen_by_issuer(TLS_1_2);
 	chosen_by_issuer(TLS_1_3);
+	more_names_than_fit(TLS_1_2, cas);
+	more_names_than_fit(TLS_1_3, cas);
+	free(cas);
 	pair_free_pki();
 	return tap_done();
 }

@@ -92,6 +92,30 @@ static void test_place_in_chain(void)
 	free(pem);
 }
 
+static void test_validity(void)
+{
+	int64_t from, until;
+
+	tap_ok(!tls_certificate_validity(holders[0].cert, 0, &from, &until) &&
+	       from == PKI_NOW - 30 * PKI_DAY && until == PKI_NOW + 30 * PKI_DAY, "validity");
+	tap_equal(tls_certificate_validity(holders[0].cert, 1, &from, &until), TLS_ERR_ARGUMENT,
+		  "of no element");
+}
+
+static void test_self_signed(void)
+{
+	struct tls_private_key *key;
+	struct tls_certificate *cert;
+
+	for (int rsa = 0; rsa < 2; rsa++) {
+		tap_equal(tls_self_signed_new(rsa, &cert, &key), 0, "a pair for trials");
+		tap_ok(!tls_private_key_find(key, cert) && tls_certificate_key_type(cert) ==
+		       (rsa ? TLS_KEY_RSA : TLS_KEY_ECDSA_P256), "is one, of its type");
+		tls_certificate_free(cert);
+		tls_private_key_free(key);
+	}
+}
+
 static void test_quick(void)
 {
 	static const bool quick[HOLDERS] = { true, false, true, false };
@@ -416,6 +440,8 @@ int main(void)
 	make_holders();
 	test_matching();
 	test_place_in_chain();
+	test_validity();
+	test_self_signed();
 	test_quick();
 	test_schemes();
 	test_digest();

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -241,6 +242,26 @@ int tls_certificate_set_scts(struct tls_certificate *cert, const void *list, siz
 struct tls_slice tls_certificate_scts(const struct tls_certificate *cert)
 {
 	return cert->scts;
+}
+
+static bool to_seconds(const ASN1_TIME *when, int64_t *out)
+{
+	struct tm tm;
+
+	if (ASN1_TIME_to_tm(when, &tm) != 1)
+		return false;
+	*out = timegm(&tm);
+	return true;
+}
+
+int tls_certificate_validity(const struct tls_certificate *cert, size_t index, int64_t *from,
+			     int64_t *until)
+{
+	if (index >= cert->count ||
+	    !to_seconds(X509_get0_notBefore(cert->x509[index]), from) ||
+	    !to_seconds(X509_get0_notAfter(cert->x509[index]), until))
+		return TLS_ERR_ARGUMENT;
+	return 0;
 }
 
 size_t tls_certificate_count(const struct tls_certificate *cert)

@@ -7,7 +7,8 @@
 
 static bool due(const struct tls_conn *conn, enum tls_ext_place place)
 {
-	return place == TLS_IN_CERTIFICATE_REQUEST && conn->config->has_ca;
+	return place == TLS_IN_CERTIFICATE_REQUEST && conn->config->has_ca &&
+	       tls_trust_names_fit(conn->config->trust);
 }
 
 static void write_names(struct tls_conn *conn, enum tls_ext_place place, struct tls_buf *out)

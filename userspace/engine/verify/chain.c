@@ -19,8 +19,12 @@
 /* 112 bits: no RSA below 2048, no SHA-1 signature, anywhere below the anchor */
 #define AUTH_LEVEL	2
 
+/* Bytes; the vector may have 65535, which its message's other extensions share in TLS 1.3. */
+#define MAX_NAMES	0xf000
+
 struct tls_trust {
 	X509_STORE *store;
+	size_t names_len;		/* of the anchors' names, as vectors */
 };
 
 int tls_trust_new(struct tls_trust **out)
@@ -64,6 +68,25 @@ static int add_all(X509_STORE *store, BIO *bio)
 	return count;
 }
 
+static struct tls_slice subject_of(const X509 *x509)
+{
+	struct tls_slice name = { NULL, 0 };
+
+	if (X509_NAME_get0_der(X509_get_subject_name(x509), &name.p, &name.len) != 1)
+		name.len = 0;
+	return name;
+}
+
+static void count_names(struct tls_trust *trust)
+{
+	STACK_OF(X509) *all = X509_STORE_get1_all_certs(trust->store);
+
+	trust->names_len = 0;
+	for (int i = 0; i < sk_X509_num(all); i++)
+		trust->names_len += 2 + subject_of(sk_X509_value(all, i)).len;
+	sk_X509_pop_free(all, X509_free);
+}
+
 int tls_trust_add(struct tls_trust *trust, const void *pem, size_t len)
 {
 	BIO *bio = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
@@ -75,6 +98,7 @@ int tls_trust_add(struct tls_trust *trust, const void *pem, size_t len)
 	count = add_all(trust->store, bio);
 	BIO_free(bio);
 	ERR_clear_error();
+	count_names(trust);
 	return count > 0 ? 0 : TLS_ERR_ARGUMENT;
 }
 
@@ -119,24 +143,31 @@ int tls_trust_add_system(struct tls_trust *trust)
 
 	any |= load_directory(trust->store, dir);
 	ERR_clear_error();
+	count_names(trust);
 	return any ? 0 : TLS_ERR_ARGUMENT;
+}
+
+bool tls_trust_names_fit(const struct tls_trust *trust)
+{
+	return trust->names_len <= MAX_NAMES;
 }
 
 static void put_name(struct tls_buf *out, const X509 *x509)
 {
 	struct tls_vec vec = tls_put_open(out, 2);
-	const unsigned char *der;
-	size_t len;
+	struct tls_slice name = subject_of(x509);
 
-	if (X509_NAME_get0_der(X509_get_subject_name(x509), &der, &len) == 1)
-		tls_put_bytes(out, der, len);
+	tls_put_bytes(out, name.p, name.len);
 	tls_put_close(out, vec);
 }
 
 int tls_trust_put_names(const struct tls_trust *trust, struct tls_buf *out)
 {
-	STACK_OF(X509) *all = X509_STORE_get1_all_certs(trust->store);
+	STACK_OF(X509) *all;
 
+	if (!tls_trust_names_fit(trust))
+		return 0;
+	all = X509_STORE_get1_all_certs(trust->store);
 	if (!all)
 		return TLS_ERR_NO_MEMORY;
 	for (int i = 0; i < sk_X509_num(all); i++)

@@ -18,7 +18,13 @@ TLS_MUST_CHECK int tls_trust_add(struct tls_trust *trust, const void *pem, size_
 /* The machine's own store, all of it now: OpenSSL's default file and directory, or what
  * SSL_CERT_FILE and SSL_CERT_DIR name.  TLS_ERR_ARGUMENT: nothing is there. */
 TLS_MUST_CHECK int tls_trust_add_system(struct tls_trust *trust);
-/* The anchors' subjects as DistinguishedName vectors, for a CertificateRequest. */
+/*
+ * Whether the anchors' names fit into a CertificateRequest.  Where they do not, it has none:
+ * RFC 9846 section 4.3.4 leaves the extension to the server, and RFC 5246 section 7.4.4 lets
+ * the list be empty.  Clients then choose without that help.
+ */
+bool tls_trust_names_fit(const struct tls_trust *trust);
+/* The anchors' subjects as DistinguishedName vectors, for a CertificateRequest, if they fit. */
 TLS_MUST_CHECK int tls_trust_put_names(const struct tls_trust *trust, struct tls_buf *out);
 
 #define TLS_VERIFY_TEXT	256
