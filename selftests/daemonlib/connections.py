@@ -9,9 +9,9 @@ import ssl
 import struct
 import threading
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, Hello, echo, echo_at_once, free_port, log_text, need,
-                            path, run, send_some, test, wait_until)
-
+from daemonlib.gate import (DEADLINE, Backend, Gate, Hello, echo, echo_at_once, free_port,
+                            keepalive_timers, log_text, need, need_keepalive, path, run, send_some,
+                            test, wait_until)
 
 SO_TIMESTAMPNS = 35                         # Linux's; Python has no name for it
 
@@ -88,6 +88,19 @@ def a_finished_that_comes_last_is_acknowledged():
                     left.append(unacknowledged(connection))
                 session = connection.session
         need(len(left) == 3 and 0 in left, "unacknowledged once the backend was reached: %s" % left)
+
+
+@test
+def peers_that_vanish_are_found_out():
+    for options, least, most in ((), 60, 120), (("--keepalive=9h",), 20000, 32400):
+        with Backend().echo() as backend, Gate("serve", backend.address, *options) as gate, \
+                gate.connect() as connection:
+            echo(connection)
+            need_keepalive(gate, backend, least, most)
+    with Backend().echo() as backend, Gate("serve", backend.address, "--keepalive=0") as gate, \
+            gate.connect() as connection:
+        echo(connection)
+        need(keepalive_timers(gate.port) == [None, None], "probes though none are wanted")
 
 
 @test

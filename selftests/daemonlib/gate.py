@@ -188,6 +188,14 @@ def log_text():
         return file.read()
 
 
+def keepalive_timers(port):
+    """Of each established socket to or from port: seconds until TCP probes the peer, None: never."""
+    with open("/proc/net/tcp") as file:
+        rows = [line.split() for line in list(file)[1:]]
+    ours = [row for row in rows if row[3] == "01" and (":%04X" % port in row[1] or ":%04X" % port in row[2])]
+    return [int(row[5][3:], 16) / 100 if row[5].startswith("02:") else None for row in ours]
+
+
 def children(pid):
     with open("/proc/%d/task/%d/children" % (pid, pid)) as file:
         return [int(word) for word in file.read().split()]
@@ -305,6 +313,15 @@ class Hello:
             data = self.socket.recv(65536)
             need(data, "the connection ended in its handshake")
             self.to.write(data)
+
+
+def need_keepalive(gate, backend, least, most):
+    """One of the two ends of each connection is ours, the other the test's."""
+    for port in (gate.port, int(backend.address.split(":")[1])):
+        wait_until(lambda: sorted(t is None for t in keepalive_timers(port)) == [False, True],
+                   "TCP's timers at port %d: %s" % (port, keepalive_timers(port)))
+        left = max(t for t in keepalive_timers(port) if t is not None)
+        need(least <= left <= most, "probes in %d s" % left)
 
 
 def echo(connection, data=b"hello"):

@@ -14,7 +14,7 @@ import subprocess
 import threading
 
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, echo_at_once,
-                            free_port, log_text, need, path, start, test, wait_until)
+                            free_port, log_text, need, need_keepalive, path, start, test, wait_until)
 
 CCM = "--ciphersuites=TLS_AES_128_CCM_SHA256"    # the engine has it, the module does not
 
@@ -50,6 +50,15 @@ def workers_keep_nothing_of_a_session():
         for connection in held:
             connection.unwrap()
         wait_until(lambda: not sessions(), "sessions end: %s" % sessions())
+
+
+@test
+def keepalive_goes_on_in_the_kernel():
+    with Backend().echo() as backend, Gate("serve", backend.address, "--verbose", path="kernel") as gate, \
+            gate.connect() as connection:
+        echo(connection)
+        handed_over(1)
+        need_keepalive(gate, backend, 60, 120)
 
 
 @test

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/tcp.h"
 #include "daemon/conn.h"
 #include "daemon/proxy.h"
 
@@ -63,6 +64,14 @@ static void unreachable(struct conn *conn, int error)
 	conn_abort(conn);
 }
 
+static void set_options(int fd, const struct gate_settings *set)
+{
+	const int on = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	tcp_keep_alive(fd, set->keepalive, set->keepalive_interval);
+}
+
 /*
  * Starts to connect.  0, EINPROGRESS or what went wrong.  On this host, TCP is
  * through before the first call is back: the second one says so.
@@ -70,7 +79,6 @@ static void unreachable(struct conn *conn, int error)
 static int connect_one(struct conn *conn, ev_io *io)
 {
 	const struct addr *addr = &conn->gate->backends[conn->backend];
-	const int on = 1;
 	int fd;
 
 	fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -78,7 +86,7 @@ static int connect_one(struct conn *conn, ev_io *io)
 		return errno;
 	io->fd = fd;
 	if (addr->sa.sa_family != AF_UNIX)
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		set_options(fd, conn->gate->settings);
 	if (!connect(fd, &addr->sa, addr->len) ||
 	    (errno == EINPROGRESS && addr_is_local(addr) && !connect(fd, &addr->sa, addr->len)))
 		return 0;

@@ -151,7 +151,7 @@ static int start_listening(struct generation *generation)
 
 	for (gate = generation->gates; gate < generation->gates + generation->built; gate++)
 		for (i = 0; i < gate->settings->listen.count; i++)
-			if (listener_start(gate->listeners[i]))
+			if (listener_start(gate->listeners[i], gate->settings))
 				return -1;
 	return 0;
 }

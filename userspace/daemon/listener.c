@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/tcp.h"
 
 #define DEFER_ACCEPT_SECONDS	5
 
@@ -188,15 +189,25 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, si
 	return listener;
 }
 
-int listener_start(struct listener *listener)
+/* What accepted sockets inherit: for speed, and to find out peers that vanished. */
+static void set_inherited(const struct listener *listener, const struct gate_settings *set)
+{
+	size_t i;
+
+	for (i = 0; i < listener->count; i++) {
+		(void)set_option(listener->fds[i], IPPROTO_TCP, TCP_NODELAY, 1);
+		tcp_keep_alive(listener->fds[i], set->keepalive, set->keepalive_interval);
+	}
+}
+
+int listener_start(struct listener *listener, const struct gate_settings *set)
 {
 	int defer = listener->client_speaks_first ? DEFER_ACCEPT_SECONDS : 0;
 
+	set_inherited(listener, set);
 	for (; listener->listening < listener->count; listener->listening++) {
 		int fd = listener->fds[listener->listening];
 
-		/* for speed only, and the first inherited by what is accepted */
-		(void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		(void)set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, defer);
 		if (listen(fd, SOMAXCONN))
 			return complain(&listener->addr, errno);

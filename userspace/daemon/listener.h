@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/addr.h"
+#include "daemon/settings.h"
 
 struct listener {
 	struct listener *next;
@@ -37,8 +38,11 @@ struct listeners {
  */
 struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want,
 			      bool client_speaks_first);
-/* Starts to listen on what is bound.  0, or -1 and a line was logged. */
-int listener_start(struct listener *listener);
+/*
+ * Starts to listen on what is bound, with the options that set wants for what is
+ * accepted.  0, or -1 and a line was logged.
+ */
+int listener_start(struct listener *listener, const struct gate_settings *set);
 /* Closes the sockets with their last user. */
 void listener_put(struct listeners *all, struct listener *listener);
 /* Closes what was bound and never started: after a reload that was given up. */

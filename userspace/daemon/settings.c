@@ -12,6 +12,9 @@
 
 #define DEFAULT_HANDSHAKE_TIMEOUT	10000
 #define DEFAULT_CONNECT_TIMEOUT		10000
+#define DEFAULT_KEEPALIVE		120
+#define DEFAULT_KEEPALIVE_INTERVAL	15
+#define MAX_KEEPALIVE			32767	/* of TCP */
 
 static int refuse(char why[SETTINGS_WHY_MAX], const char *text)
 {
@@ -153,7 +156,8 @@ static int set_max_message(void *field, const char *value, char why[SETTINGS_WHY
 	return 0;
 }
 
-static int set_duration(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+/* In ms.  0, or -1: it is none, or longer than a day. */
+static int parse_duration(const char *value, uint32_t *out)
 {
 	static const struct choice units[] = {
 		{ "", 1000 }, { "s", 1000 }, { "ms", 1 }, { "m", 60000 }, { "h", 3600000 },
@@ -166,9 +170,36 @@ static int set_duration(void *field, const char *value, char why[SETTINGS_WHY_MA
 
 	n = strtoll(value, &end, 10);
 	if (end == value || n < 0 || n > day || choose(units, end, &unit) || n * unit > day)
-		return refuse(why, "it must be a time such as 30, 30s, 500ms, 5m or 2h, at most 24h");
-	*(uint32_t *)field = (uint32_t)(n * unit);
+		return -1;
+	*out = (uint32_t)(n * unit);
 	return 0;
+}
+
+static int set_duration(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	if (parse_duration(value, field))
+		return refuse(why, "it must be a time such as 30, 30s, 500ms, 5m or 2h, at most 24h");
+	return 0;
+}
+
+/* TCP counts these in seconds. */
+static int set_keepalive(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	uint32_t ms;
+
+	if (parse_duration(value, &ms) || ms % 1000 || ms / 1000 > MAX_KEEPALIVE)
+		return refuse(why, "it must be a time in whole seconds such as 30, 90s, 5m or 2h, at most 9h");
+	*(uint32_t *)field = ms / 1000;
+	return 0;
+}
+
+static int set_interval(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	uint32_t *interval = field;
+
+	if (set_keepalive(field, value, why))
+		return -1;
+	return *interval ? 0 : refuse(why, "it must be at least 1s; keepalive = 0 sends no probes");
 }
 
 static int set_switch(void *field, const char *value, char why[SETTINGS_WHY_MAX])
@@ -258,6 +289,12 @@ static const struct setting table[] = {
 	{ "idle-timeout", "TIME", SETTING_GATE, 0, NULL,
 	  GATE(idle_timeout), set_duration,
 	  "end connections that moved no byte for so long (default: none)" },
+	{ "keepalive", "TIME", SETTING_GATE, 0, NULL,
+	  GATE(keepalive), set_keepalive,
+	  "probe a silent peer after so long, by TCP (default: 2m; 0: never)" },
+	{ "keepalive-interval", "TIME", SETTING_GATE, 0, NULL,
+	  GATE(keepalive_interval), set_interval,
+	  "and again so often before it is given up (default: 15s)" },
 	{ "workers", "N", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(workers), set_workers,
 	  "worker processes (default: one per core)" },
@@ -352,6 +389,8 @@ struct gate_settings *settings_add_gate(struct settings *settings, const char *n
 	gate->place = place;
 	gate->handshake_timeout = DEFAULT_HANDSHAKE_TIMEOUT;
 	gate->connect_timeout = DEFAULT_CONNECT_TIMEOUT;
+	gate->keepalive = DEFAULT_KEEPALIVE;
+	gate->keepalive_interval = DEFAULT_KEEPALIVE_INTERVAL;
 	return gate;
 }
 
