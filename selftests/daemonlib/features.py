@@ -108,7 +108,7 @@ def connects_with_a_certificate():
                     need(not plain.recv(100), "a server that wants a certificate answered without")
                 except ConnectionResetError:
                     pass
-    refused(2, "one key for each cert", "connect", ":1", "localhost:2", USER, "--cert=one.pem")
+    refused(2, "cert refused: it needs key", "connect", ":1", "localhost:2", USER, "--cert=one.pem")
     refused(1, "not the key of certificate", "connect", ":1", "localhost:2", USER, "--cert=one.pem",
             "--key=two.key")
 
@@ -269,7 +269,7 @@ def hands_on_a_client_without_a_certificate():
             need(verdict == b"\1\0\0\0\1" and outer == {2: b"localhost"} and
                  inner.keys() == {0x21, 0x23, 0x26} and inner[0x21] == b"TLSv1.2",
                  "%s %s %s" % (verdict.hex(), outer, inner))
-    refused(2, "proxy-protocol is not for mode connect", "connect", ":1", "localhost:2", USER,
+    refused(2, "proxy-protocol refused: it is not for mode connect", "connect", ":1", "localhost:2", USER,
             "--proxy-protocol")
 
 

@@ -43,7 +43,8 @@ static void start_keyd(const struct pki *pki)
 	const struct identity who = {0};
 	char *key = key_file(pki), *name = (char []){ "of the test" };
 	struct gate_settings settings = {
-		.name = name, .keys = { &key, 1 }, .certs = { &name, 1 },
+		.name = name, .keys = { .items = &key, .count = 1 },
+		.certs = { .items = &name, .count = 1 },
 	};
 	struct gate gate = { .settings = &settings, .certs = &cert };
 	struct ipc_message message;
