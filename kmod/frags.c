@@ -6,7 +6,6 @@
  * bytes of two sessions.  It is used to its end, and again from its beginning if nobody
  * has a piece of it any more.  Nothing is passed on that was not written first.
  */
-#include <linux/highmem.h>
 #include <linux/mm.h>
 
 #include "session.h"
@@ -90,48 +89,27 @@ struct page *tg_frags_page(const struct tg_frags *f, u32 *off, u32 *len)
 	return bv->bv_page;
 }
 
-static void *tg_frags_map(const struct bio_vec *bv, u32 off, u32 *len)
+struct iov_iter tg_frags_iter(const struct tg_frags *f, unsigned int direction, u32 off, u32 len)
 {
-	u32 at = bv->bv_offset + off;
+	struct iov_iter iter;
 
-	*len = min3(*len, bv->bv_len - off, (u32)(PAGE_SIZE - offset_in_page(at)));
-	return kmap_local_page(bv->bv_page + (at >> PAGE_SHIFT)) + offset_in_page(at);
+	iov_iter_bvec(&iter, direction, &f->bv[f->head], f->tail - f->head, off + len);
+	iov_iter_advance(&iter, off);
+	return iter;
 }
 
-void tg_frags_write(struct tg_frags *f, u32 off, const void *from, u32 len)
+void tg_frags_write(const struct tg_frags *f, u32 off, const void *from, u32 len)
 {
-	const struct bio_vec *bv;
+	struct iov_iter to = tg_frags_iter(f, ITER_DEST, off, len);
 
-	while (len) {
-		u32 at = off, part = len;
-		void *p;
-
-		bv = tg_frags_seek(f, &at);
-		p = tg_frags_map(bv, at, &part);
-		memcpy(p, from, part);
-		kunmap_local(p);
-		from += part;
-		off += part;
-		len -= part;
-	}
+	WARN_ON_ONCE(copy_to_iter(from, len, &to) != len);
 }
 
 void tg_frags_read(const struct tg_frags *f, u32 off, void *to, u32 len)
 {
-	const struct bio_vec *bv;
+	struct iov_iter from = tg_frags_iter(f, ITER_SOURCE, off, len);
 
-	while (len) {
-		u32 at = off, part = len;
-		void *p;
-
-		bv = tg_frags_seek(f, &at);
-		p = tg_frags_map(bv, at, &part);
-		memcpy(to, p, part);
-		kunmap_local(p);
-		to += part;
-		off += part;
-		len -= part;
-	}
+	WARN_ON_ONCE(copy_from_iter(to, len, &from) != len);
 }
 
 unsigned int tg_frags_sg(const struct tg_frags *f, u32 off, u32 len, struct scatterlist *sg)

@@ -77,7 +77,7 @@ static ssize_t tg_relay_send_unix(const struct tg_relay *r, struct tg_frags *f)
 	/* Without MSG_SPLICE_PAGES, that is before 6.5, it copies. */
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_SPLICE_PAGES };
 
-	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, &f->bv[f->head], f->tail - f->head, f->bytes);
+	msg.msg_iter = tg_frags_iter(f, ITER_SOURCE, 0, f->bytes);
 	return r->family->base_ops->sendmsg(r->plain, &msg, f->bytes);
 }
 
@@ -214,12 +214,9 @@ static int tg_relay_seal_unix(const struct tg_relay *r, struct sock *sk)
 {
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT };
 	struct tg_session *s = r->session;
-	struct tg_frags *f = &s->tx.pending;
 	struct tg_tx_record rec;
-	struct bio_vec bv[TG_RECORD_FRAGS];
-	unsigned int n = 0;
 	long avail = unix_inq_len(r->plain->sk);
-	u32 len, left, at;
+	u32 len;
 	int ret;
 
 	if (avail <= 0)
@@ -231,13 +228,8 @@ static int tg_relay_seal_unix(const struct tg_relay *r, struct sock *sk)
 	ret = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, 0, &rec, GFP_KERNEL);
 	if (ret)
 		return ret;
-	for (left = len; left; left -= bv[n++].bv_len) {
-		at = rec.start + TG_HEADER_LEN + s->cipher->explicit_len + len - left;
-		bv[n].bv_len = left;
-		bv[n].bv_page = tg_frags_page(f, &at, &bv[n].bv_len);
-		bv[n].bv_offset = at;
-	}
-	iov_iter_bvec(&msg.msg_iter, ITER_DEST, bv, n, len);
+	msg.msg_iter = tg_frags_iter(&s->tx.pending, ITER_DEST, rec.start + TG_HEADER_LEN +
+				     s->cipher->explicit_len, len);
 	/* A call stops behind descriptors, which are closed, and at an urgent byte. */
 	do {
 		ret = r->family->base_ops->recvmsg(r->plain, &msg, msg_data_left(&msg),

@@ -48,12 +48,10 @@ void tg_queue_copy(struct sock *sk, u32 off, void *to, u32 len)
 
 void tg_queue_fill(struct sock *sk, u32 off, const struct tg_frags *f, u32 at, u32 len)
 {
+	struct iov_iter to = tg_frags_iter(f, ITER_DEST, at, len);
 	u32 seq = tcp_sk(sk)->copied_seq + off;
 	struct sk_buff *skb;
-	struct iov_iter to;
 
-	iov_iter_bvec(&to, ITER_DEST, &f->bv[f->head], f->tail - f->head, at + len);
-	iov_iter_advance(&to, at);
 	skb_queue_walk(&sk->sk_receive_queue, skb) {
 		u32 skip = seq - TCP_SKB_CB(skb)->seq, part;
 

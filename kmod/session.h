@@ -31,6 +31,7 @@
 #include <linux/bvec.h>
 #include <linux/refcount.h>
 #include <linux/uidgid.h>
+#include <linux/uio.h>
 #include <linux/xarray.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
@@ -446,8 +447,10 @@ void tg_frags_consume(struct tg_frags *f, u32 len);
 void tg_frags_trim(struct tg_frags *f, u32 len);
 /* Drops all. */
 void tg_frags_purge(struct tg_frags *f);
+/* [@off, @off + @len) of the queue, which is not to change meanwhile; as is what follows. */
+struct iov_iter tg_frags_iter(const struct tg_frags *f, unsigned int direction, u32 off, u32 len);
 /* Copies into, or out of, the queue; [@off, @off + @len) is inside it. */
-void tg_frags_write(struct tg_frags *f, u32 off, const void *from, u32 len);
+void tg_frags_write(const struct tg_frags *f, u32 off, const void *from, u32 len);
 void tg_frags_read(const struct tg_frags *f, u32 off, void *to, u32 len);
 /*
  * Page that holds byte *@off.  *@off becomes the offset in it, *@len shrinks to
