@@ -263,7 +263,7 @@ static int set_options(struct genl_info *info, struct tg_session *s)
 	}
 	/* A short time-out may have ended the session already. */
 	if (!err && !(idle && record_size < 0 && padding < 0)) {
-		err = tg_ulp_set(s, record_size, padding);
+		err = tg_session_set(s, record_size, padding);
 		tell_unchanged(info, err);
 	}
 	return err;

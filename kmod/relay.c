@@ -246,17 +246,14 @@ static struct tg_relay *tg_relay_get(struct tg_session *s)
 
 int tg_relay_set_timeout(struct tg_session *s, u32 idle_timeout)
 {
-	struct sock *sk = tg_session_hold_sk(s);
-	struct tg_relay *r = sk ? tg_relay_get(s) : NULL;
+	struct tg_relay *r = tg_relay_get(s);
 
-	if (r) {
-		WRITE_ONCE(r->idle_timeout, msecs_to_jiffies(idle_timeout));
-		tg_relay_arm(r, 0);
-		tg_relay_put(r);
-	}
-	if (sk)
-		tg_session_drop_sk(sk);
-	return r ? 0 : -ENOENT;
+	if (!r)
+		return -ENOENT;
+	WRITE_ONCE(r->idle_timeout, msecs_to_jiffies(idle_timeout));
+	tg_relay_arm(r, 0);
+	tg_relay_put(r);
+	return 0;
 }
 
 u32 tg_relay_held(const struct tg_relay *r)

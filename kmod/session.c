@@ -314,6 +314,30 @@ void tg_session_drop_sk(struct sock *sk)
 	put_net(net);
 }
 
+/* For an order about it: its socket, locked, or ERR_PTR: -ENOTCONN, -EBUSY. */
+static struct sock *tg_session_lock(struct tg_session *s)
+{
+	struct sock *sk = tg_session_hold_sk(s);
+	int err = -EBUSY;
+
+	if (!sk)
+		return ERR_PTR(-ENOTCONN);
+	if (tg_own_lock_soon(sk, 0)) {
+		if (tg_session_from_sk(sk) == s)
+			return sk;
+		release_sock(sk);
+		err = -ENOTCONN;
+	}
+	tg_session_drop_sk(sk);
+	return ERR_PTR(err);
+}
+
+static void tg_session_unlock(struct sock *sk)
+{
+	release_sock(sk);
+	tg_session_drop_sk(sk);
+}
+
 u8 tg_session_state(const struct tg_session *s)
 {
 	if (READ_ONCE(s->error) || (s->tx.closed && s->rx.closed))
@@ -376,44 +400,50 @@ static int tg_session_end(struct sock *sk, struct tg_session *s, u8 how)
 
 int tg_session_close(struct tg_session *s, u8 how)
 {
-	struct sock *sk = tg_session_hold_sk(s);
+	struct sock *sk;
 	int err;
 
-	if (!sk)
-		return -ENOTCONN;
 	err = tg_relay_end(s, how == TLSGATE_CLOSE_ALERT ? TLSGATE_REASON_ADMIN_CLOSE
 							 : TLSGATE_REASON_ADMIN_RESET);
-	if (err == -ENOENT) {
-		err = -EBUSY;
-		if (tg_own_lock_soon(sk, 0)) {
-			err = tg_session_from_sk(sk) == s ? tg_session_end(sk, s, how) : -ENOTCONN;
-			release_sock(sk);
-		}
-	}
-	tg_session_drop_sk(sk);
+	if (err != -ENOENT)
+		return err;
+	sk = tg_session_lock(s);
+	if (IS_ERR(sk))
+		return PTR_ERR(sk);
+	err = tg_session_end(sk, s, how);
+	tg_session_unlock(sk);
 	return err;
 }
 
 int tg_session_rekey(struct tg_session *s)
 {
-	struct sock *sk = tg_session_hold_sk(s);
+	struct sock *sk = tg_session_lock(s);
 	int err = -ENOTCONN;
 
-	if (!sk)
-		return err;
-	if (!tg_own_lock_soon(sk, 0)) {
-		tg_session_drop_sk(sk);
-		return -EBUSY;
-	}
+	if (IS_ERR(sk))
+		return PTR_ERR(sk);
 	if (s->cipher->version != TLSGATE_TLS_1_3)
 		err = -EOPNOTSUPP;
-	else if (tg_session_from_sk(sk) == s && !s->error && !s->tx.closed)
+	else if (!s->error && !s->tx.closed)
 		err = tg_key_update_send(sk, s);
 	if (!err)
 		tg_tx_push(sk, s, 0);
-	release_sock(sk);
-	tg_session_drop_sk(sk);
+	tg_session_unlock(sk);
 	return err;
+}
+
+int tg_session_set(struct tg_session *s, int record_size, int padding)
+{
+	struct sock *sk = tg_session_lock(s);
+
+	if (IS_ERR(sk))
+		return PTR_ERR(sk);
+	if (record_size >= 0)
+		s->tx.record_size = record_size ?: TLSGATE_RECORD_SIZE_MAX;
+	if (padding >= 0)
+		s->tx.padding = padding;
+	tg_session_unlock(sk);
+	return 0;
 }
 
 static int __net_init tg_net_init(struct net *net)
@@ -430,12 +460,6 @@ static int __net_init tg_net_init(struct net *net)
 	return err;
 }
 
-/* While its devices are there: peers elsewhere get their RST. */
-static void __net_exit tg_net_pre_exit(struct net *net)
-{
-	tg_relay_net_exit(net);
-}
-
 /* Sockets that are not a relay's hold their namespace, so no session is left by now. */
 static void __net_exit tg_net_exit(struct net *net)
 {
@@ -447,7 +471,8 @@ static void __net_exit tg_net_exit(struct net *net)
 
 static struct pernet_operations tg_net_ops = {
 	.init = tg_net_init,
-	.pre_exit = tg_net_pre_exit,
+	/* While its devices are there: peers elsewhere get their RST. */
+	.pre_exit = tg_relay_net_exit,
 	.exit = tg_net_exit,
 	.id = &tg_net_id,
 	.size = sizeof(struct tg_net),

@@ -431,6 +431,19 @@ int tg_session_close(struct tg_session *s, u8 how);
  */
 int tg_session_rekey(struct tg_session *s);
 
+/**
+ * tg_session_set() - change options of a session
+ * @s: session; the caller holds a reference
+ * @record_size: as in struct tg_install, or -1 to leave it
+ * @padding: likewise
+ *
+ * Process context, waits for lock_sock() for a bounded time.
+ *
+ * Return: 0, %-ENOTCONN if the socket is closed, or %-EBUSY: its holder does not
+ * leave the lock.
+ */
+int tg_session_set(struct tg_session *s, int record_size, int padding);
+
 static inline bool tg_frags_empty(const struct tg_frags *f)
 {
 	return f->head == f->tail;

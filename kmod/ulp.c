@@ -366,25 +366,6 @@ struct tg_session *tg_session_of(const struct sock *sk)
 	return READ_ONCE(inet_csk(sk)->icsk_ulp_ops) == &tg_ulp_ops ? tg_session_from_sk(sk) : NULL;
 }
 
-int tg_ulp_set(struct tg_session *s, int record_size, int padding)
-{
-	struct sock *sk = tg_session_hold_sk(s);
-
-	if (!sk)
-		return -ENOTCONN;
-	if (!tg_own_lock_soon(sk, 0)) {
-		tg_session_drop_sk(sk);
-		return -EBUSY;
-	}
-	if (record_size >= 0)
-		s->tx.record_size = record_size ?: TLSGATE_RECORD_SIZE_MAX;
-	if (padding >= 0)
-		s->tx.padding = padding;
-	release_sock(sk);
-	tg_session_drop_sk(sk);
-	return 0;
-}
-
 /* setsockopt(TCP_ULP, "tlsgate"): a socket without keys would be a promise unkept. */
 static int tg_ulp_attach_refused(struct sock *sk)
 {

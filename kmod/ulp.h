@@ -44,15 +44,4 @@ struct tg_session *tg_session_of(const struct sock *sk);
 /* struct proto.close of a keyed socket, in a relay or not. */
 void tg_close(struct sock *sk, long timeout);
 
-/**
- * tg_ulp_set() - change options of a session
- * @s: session; the caller holds a reference
- * @record_size: as in struct tg_install, or -1 to leave it
- * @padding: likewise
- *
- * Return: 0, %-ENOTCONN if the socket is closed, or %-EBUSY: its holder does not
- * leave the lock.
- */
-int tg_ulp_set(struct tg_session *s, int record_size, int padding);
-
 #endif /* TG_ULP_H */
