@@ -74,16 +74,16 @@ const struct nla_policy tg_session_dump_policy[TLSGATE_A_MAX + 1] = {
  * struct tg_command - a request that is no dump
  * @to: what it wants of the module, asked before @policy
  * @policy: its attributes
- * @body: what it does
+ * @body: what it does with the session that it names; NULL: SESSION_NEW, which names none
  */
 struct tg_command {
 	enum tg_access to;
 	const struct nla_policy *policy;
-	int (*body)(struct sk_buff *skb, struct genl_info *info);
+	int (*body)(struct genl_info *info, struct tg_session *s);
 };
 
 static const struct tg_command tg_commands[] = {
-	[TLSGATE_CMD_SESSION_NEW] = { TG_INSTALL, tg_session_new_policy, tg_netlink_session_new },
+	[TLSGATE_CMD_SESSION_NEW] = { TG_INSTALL, tg_session_new_policy, NULL },
 	[TLSGATE_CMD_SESSION_GET] = { TG_CALL, tg_target_policy, tg_netlink_session_get },
 	[TLSGATE_CMD_SESSION_SET] = { TG_CALL, tg_session_set_policy, tg_netlink_session_set },
 	[TLSGATE_CMD_SESSION_REKEY] = { TG_CALL, tg_target_policy, tg_netlink_session_rekey },
@@ -121,7 +121,8 @@ static int tg_genl_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!err)
 		err = tg_genl_parse(info->nlhdr, c->policy, attrs, info->extack);
 	if (!err)
-		err = c->body(skb, info);
+		err = c->body ? tg_netlink_on_session(skb, info, c->body)
+			      : tg_netlink_session_new(info);
 	if (info->genlhdr->cmd == TLSGATE_CMD_SESSION_NEW)
 		memzero_explicit(genlmsg_data(info->genlhdr), genlmsg_len(info->genlhdr));
 	return err;

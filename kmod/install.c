@@ -25,14 +25,12 @@ static int keys_copy(struct genl_info *info, struct nlattr *nest, struct nlattr 
 
 	if (!nla && len) {
 		NL_SET_ERR_ATTR_MISS(info->extack, nest, type);
-		GENL_SET_ERR_MSG(info, "this suite needs it: CIPHER_GET tells its length");
-		return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_KEYS, -EINVAL);
+		return tg_netlink_refuse(info, NULL, TLSGATE_REASON_REFUSED_KEYS, -EINVAL,
+					 "this suite needs it: CIPHER_GET tells its length");
 	}
-	if (nla && nla_len(nla) != len) {
-		NL_SET_ERR_MSG_ATTR(info->extack, nla,
-				    "wrong length for this suite: CIPHER_GET tells the right one");
-		return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_KEYS, -EINVAL);
-	}
+	if (nla && nla_len(nla) != len)
+		return tg_netlink_refuse(info, nla, TLSGATE_REASON_REFUSED_KEYS, -EINVAL,
+					 "wrong length for this suite: CIPHER_GET tells the right one");
 	if (nla)
 		memcpy(to, nla_data(nla), len);
 	return 0;
@@ -58,8 +56,8 @@ static int parse_keys(struct genl_info *info, int attr, const struct tg_cipher *
 		return err;
 	if (!tb[TLSGATE_KEYS_A_SEQ]) {
 		NL_SET_ERR_ATTR_MISS(info->extack, nest, TLSGATE_KEYS_A_SEQ);
-		GENL_SET_ERR_MSG(info, "give the sequence number of the next record");
-		return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_KEYS, -EINVAL);
+		return tg_netlink_refuse(info, NULL, TLSGATE_REASON_REFUSED_KEYS, -EINVAL,
+					 "give the sequence number of the next record");
 	}
 	keys->seq = nla_get_u64(tb[TLSGATE_KEYS_A_SEQ]);
 	return 0;
@@ -73,9 +71,8 @@ static int parse_cipher(struct genl_info *info, const struct tg_cipher **c)
 	*c = tg_cipher_find(nla_get_u16(version), nla_get_u16(suite));
 	if (*c)
 		return 0;
-	NL_SET_ERR_MSG_ATTR(info->extack, suite,
-			    "unknown with this TLS version: CIPHER_GET lists what there is");
-	return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_SUITE, -EOPNOTSUPP);
+	return tg_netlink_refuse(info, suite, TLSGATE_REASON_REFUSED_SUITE, -EOPNOTSUPP,
+				 "unknown with this TLS version: CIPHER_GET lists what there is");
 }
 
 static int parse_required(struct genl_info *info)
@@ -131,46 +128,24 @@ static u32 parse_idle_timeout(struct genl_info *info)
 
 static int parse_session_new(struct genl_info *info, struct session_new *new)
 {
-	struct socket *sock;
-	int err;
+	int err = parse_install(info, &new->in);
 
-	err = parse_install(info, &new->in);
-	if (err)
-		return err;
-	sock = tg_netlink_socket(info, TLSGATE_A_FD);
-	if (IS_ERR(sock))
-		return PTR_ERR(sock);
-	new->tls = sock;
-	if (!info->attrs[TLSGATE_A_RELAY_FD])
-		return 0;
-	sock = tg_netlink_socket(info, TLSGATE_A_RELAY_FD);
-	if (IS_ERR(sock))
-		return PTR_ERR(sock);
-	new->plain = sock;
-	return 0;
+	if (!err)
+		err = tg_netlink_socket(info, TLSGATE_A_FD, &new->tls);
+	if (!err && info->attrs[TLSGATE_A_RELAY_FD])
+		err = tg_netlink_socket(info, TLSGATE_A_RELAY_FD, &new->plain);
+	return err;
 }
 
-/* The sentence is the core's; the attribute it is about, ours to name. */
 static int refuse(struct genl_info *info, const struct tg_refusal *no, int err)
 {
-	static const u8 about[__TLSGATE_REASON_MAX] = {
-		[TLSGATE_REASON_REFUSED_FD]	= TLSGATE_A_FD,
-		[TLSGATE_REASON_REFUSED_STATE]	= TLSGATE_A_FD,
-		[TLSGATE_REASON_REFUSED_ULP]	= TLSGATE_A_FD,
-		[TLSGATE_REASON_REFUSED_BUSY]	= TLSGATE_A_FD,
-		[TLSGATE_REASON_REFUSED_SUITE]	= TLSGATE_A_SUITE,
-	};
-	u8 attr = no->plain ? TLSGATE_A_RELAY_FD : about[no->reason];
-
-	if (attr)
-		NL_SET_BAD_ATTR(info->extack, info->attrs[attr]);
-	return tg_netlink_refuse(info, no->reason, err);
+	return tg_netlink_refuse(info, info->attrs[no->attr], no->reason, err, no->text);
 }
 
 /* On success the session comes with a reference. */
 static int install(struct genl_info *info, const struct session_new *new, struct tg_session **out)
 {
-	struct tg_refusal no = { .extack = info->extack };
+	struct tg_refusal no = { };
 	struct tg_relay *r = NULL;
 	int err;
 
@@ -210,7 +185,7 @@ static int install_and_reply(struct genl_info *info, const struct session_new *n
 	return genlmsg_reply(reply, info) ?: err;
 }
 
-int tg_netlink_session_new(struct sk_buff *skb, struct genl_info *info)
+int tg_netlink_session_new(struct genl_info *info)
 {
 	struct session_new new = {};
 	int err;
@@ -252,41 +227,33 @@ static struct socket *session_socket(struct tg_session *s)
 
 static int relay_start(struct genl_info *info, struct tg_session *s, struct socket *plain)
 {
-	struct tg_refusal no = { .extack = info->extack };
+	struct tg_refusal no = { };
 	struct socket *tls = session_socket(s);
 	struct tg_relay *r;
 	int err;
 
-	if (!tls) {
-		GENL_SET_ERR_MSG(info, "the session has ended");
-		return tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN);
-	}
+	if (!tls)
+		return tg_netlink_refuse(info, NULL, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
+					 "the session has ended");
 	r = tg_relay_prepare(tls, plain, parse_idle_timeout(info), &no);
 	err = IS_ERR(r) ? PTR_ERR(r) : tg_relay_start(r, &no);
 	sockfd_put(tls);
 	return err ? refuse(info, &no, err) : 0;
 }
 
-int tg_netlink_relay_new(struct sk_buff *skb, struct genl_info *info)
+int tg_netlink_relay_new(struct genl_info *info, struct tg_session *s)
 {
-	struct tg_session *s = tg_netlink_session(skb, info);
 	struct socket *plain;
-	int err = -EINVAL;
+	int err;
 
-	if (IS_ERR(s))
-		return PTR_ERR(s);
 	if (GENL_REQ_ATTR_CHECK(info, TLSGATE_A_RELAY_FD)) {
 		GENL_SET_ERR_MSG(info, "RELAY_NEW needs the plain socket");
-		goto out;
+		return -EINVAL;
 	}
-	plain = tg_netlink_socket(info, TLSGATE_A_RELAY_FD);
-	if (IS_ERR(plain)) {
-		err = PTR_ERR(plain);
-		goto out;
-	}
+	err = tg_netlink_socket(info, TLSGATE_A_RELAY_FD, &plain);
+	if (err)
+		return err;
 	err = relay_start(info, s, plain);
 	sockfd_put(plain);
-out:
-	tg_session_put(s);
 	return err;
 }

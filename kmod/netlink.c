@@ -11,34 +11,35 @@
 #include "stats.h"
 #include "ulp.h"
 
-/* Counts a refusal whose sentence is set, and passes its errno on. */
-int tg_netlink_refuse(struct genl_info *info, enum tlsgate_reason reason, int err)
+int tg_netlink_refuse(struct genl_info *info, const struct nlattr *nla,
+		      enum tlsgate_reason reason, int err, const char *text)
 {
-	tg_stat_reason(genl_info_net(info), reason);
+	NL_SET_BAD_ATTR(info->extack, nla);
+	info->extack->_msg = text;
+	if (reason)
+		tg_stat_reason(genl_info_net(info), reason);
 	return err;
 }
 
 /* ---- sockets and sessions that a message names ---------------------------------- */
 
-/* The caller's socket behind a descriptor; sockfd_put() it. */
-struct socket *tg_netlink_socket(struct genl_info *info, int attr)
+int tg_netlink_socket(struct genl_info *info, int attr, struct socket **out)
 {
 	struct nlattr *nla = info->attrs[attr];
 	struct socket *sock;
 	int err = -EBADF;
 
 	sock = sockfd_lookup(nla_get_u32(nla), &err);
-	if (!sock) {
-		NL_SET_ERR_MSG_ATTR(info->extack, nla,
-				    "no socket of the calling process: give an open socket");
-		return ERR_PTR(tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_FD, err));
+	if (!sock)
+		return tg_netlink_refuse(info, nla, TLSGATE_REASON_REFUSED_FD, err,
+					 "no socket of the calling process: give an open socket");
+	if (!net_eq(sock_net(sock->sk), genl_info_net(info))) {
+		sockfd_put(sock);
+		return tg_netlink_refuse(info, nla, TLSGATE_REASON_REFUSED_NETNS, -EXDEV,
+					 "socket of another network namespace: call from within that one");
 	}
-	if (net_eq(sock_net(sock->sk), genl_info_net(info)))
-		return sock;
-	sockfd_put(sock);
-	NL_SET_ERR_MSG_ATTR(info->extack, nla,
-			    "socket of another network namespace: call from within that one");
-	return ERR_PTR(tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_NETNS, -EXDEV));
+	*out = sock;
+	return 0;
 }
 
 /* A session with a reference, or NULL: the socket may be of any kind, with any ULP. */
@@ -56,53 +57,59 @@ static struct tg_session *session_of(const struct sock *sk)
 	return s;
 }
 
-static struct tg_session *session_by_fd(struct genl_info *info)
+static int session_by_fd(struct genl_info *info, struct tg_session **out)
 {
-	struct socket *sock = tg_netlink_socket(info, TLSGATE_A_FD);
-	struct tg_session *s;
+	struct socket *sock;
+	int err;
 
-	if (IS_ERR(sock))
-		return ERR_CAST(sock);
-	s = session_of(sock->sk);
+	err = tg_netlink_socket(info, TLSGATE_A_FD, &sock);
+	if (err)
+		return err;
+	*out = session_of(sock->sk);
 	sockfd_put(sock);
-	if (s)
-		return s;
-	NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[TLSGATE_A_FD],
-			    "the socket has no session: install keys with SESSION_NEW first");
-	return ERR_PTR(-ENOENT);
+	if (*out)
+		return 0;
+	return tg_netlink_refuse(info, info->attrs[TLSGATE_A_FD], TLSGATE_REASON_NONE, -ENOENT,
+				 "the socket has no session: install keys with SESSION_NEW first");
 }
 
-static struct tg_session *session_by_id(struct sk_buff *skb, struct genl_info *info)
+static int session_by_id(struct sk_buff *skb, struct genl_info *info, struct tg_session **out)
 {
 	struct nlattr *nla = info->attrs[TLSGATE_A_ID];
 	struct net *net = genl_info_net(info);
 	struct tg_session *s;
 
-	if (!netlink_ns_capable(skb, net->user_ns, CAP_NET_ADMIN)) {
-		NL_SET_ERR_MSG_ATTR(info->extack, nla,
-				    "by id needs CAP_NET_ADMIN: name the session by its socket");
-		return ERR_PTR(tg_netlink_refuse(info, TLSGATE_REASON_REFUSED_PERM, -EPERM));
-	}
+	if (!netlink_ns_capable(skb, net->user_ns, CAP_NET_ADMIN))
+		return tg_netlink_refuse(info, nla, TLSGATE_REASON_REFUSED_PERM, -EPERM,
+					 "by id needs CAP_NET_ADMIN: name the session by its socket");
 	s = tg_session_find(nla_get_u32(nla));
-	if (s && (s->netns == net->ns.inum || netlink_capable(skb, CAP_NET_ADMIN)))
-		return s;
+	if (s && (s->netns == net->ns.inum || netlink_capable(skb, CAP_NET_ADMIN))) {
+		*out = s;
+		return 0;
+	}
 	if (s)
 		tg_session_put(s);
-	NL_SET_ERR_MSG_ATTR(info->extack, nla, "no session has this id: list them");
-	return ERR_PTR(-ENOENT);
+	return tg_netlink_refuse(info, nla, TLSGATE_REASON_NONE, -ENOENT,
+				 "no session has this id: list them");
 }
 
-/* The session a message is about, with a reference. */
-struct tg_session *tg_netlink_session(struct sk_buff *skb, struct genl_info *info)
+int tg_netlink_on_session(struct sk_buff *skb, struct genl_info *info,
+			  int (*body)(struct genl_info *info, struct tg_session *s))
 {
 	bool by_id = info->attrs[TLSGATE_A_ID];
 	bool by_fd = info->attrs[TLSGATE_A_FD];
+	struct tg_session *s;
+	int err;
 
-	if (by_id == by_fd) {
-		GENL_SET_ERR_MSG(info, "name one session, either by id or by fd");
-		return ERR_PTR(-EINVAL);
-	}
-	return by_id ? session_by_id(skb, info) : session_by_fd(info);
+	if (by_id == by_fd)
+		return tg_netlink_refuse(info, NULL, TLSGATE_REASON_NONE, -EINVAL,
+					 "name one session, either by id or by fd");
+	err = by_id ? session_by_id(skb, info, &s) : session_by_fd(info, &s);
+	if (err)
+		return err;
+	err = body(info, s);
+	tg_session_put(s);
+	return err;
 }
 
 /* Sets what the message names of the two and leaves the rest. */
@@ -112,14 +119,12 @@ int tg_netlink_options(struct genl_info *info, const struct tg_cipher *c, int *r
 	struct nlattr *size = info->attrs[TLSGATE_A_RECORD_SIZE];
 	struct nlattr *pad = info->attrs[TLSGATE_A_PADDING];
 
-	if (size && nla_get_u16(size) && nla_get_u16(size) < TLSGATE_RECORD_SIZE_MIN) {
-		NL_SET_ERR_MSG_ATTR(info->extack, size, "smallest is 63, 0 means 16384");
-		return -ERANGE;
-	}
-	if (pad && nla_get_u16(pad) && c->version != TLSGATE_TLS_1_3) {
-		NL_SET_ERR_MSG_ATTR(info->extack, pad, "only TLS 1.3 has padding");
-		return -EOPNOTSUPP;
-	}
+	if (size && nla_get_u16(size) && nla_get_u16(size) < TLSGATE_RECORD_SIZE_MIN)
+		return tg_netlink_refuse(info, size, TLSGATE_REASON_NONE, -ERANGE,
+					 "smallest is 63, 0 means 16384");
+	if (pad && nla_get_u16(pad) && c->version != TLSGATE_TLS_1_3)
+		return tg_netlink_refuse(info, pad, TLSGATE_REASON_NONE, -EOPNOTSUPP,
+					 "only TLS 1.3 has padding");
 	if (size)
 		*record_size = nla_get_u16(size);
 	if (pad)
@@ -134,36 +139,28 @@ static int report(struct sk_buff *skb, struct tg_session *s, struct user_namespa
 {
 	struct sock *sk = tg_session_hold_sk(s);
 	void *hdr;
-	int err = -EMSGSIZE;
+	int err;
 
 	if (!sk)
 		return -ENOENT;
 	hdr = genlmsg_put(skb, portid, seq, &tg_genl_family, flags, TLSGATE_CMD_SESSION_GET);
-	if (hdr)
-		err = tg_report_session(skb, s, sk, reader);
+	err = hdr ? tg_report_session(skb, s, sk, reader) : -EMSGSIZE;
 	tg_session_drop_sk(sk);
-	if (err) {
-		if (hdr)
-			genlmsg_cancel(skb, hdr);
-		return err;
-	}
-	genlmsg_end(skb, hdr);
-	return 0;
+	if (err)
+		genlmsg_cancel(skb, hdr);
+	else
+		genlmsg_end(skb, hdr);
+	return err;
 }
 
-int tg_netlink_session_get(struct sk_buff *skb, struct genl_info *info)
+int tg_netlink_session_get(struct genl_info *info, struct tg_session *s)
 {
-	struct tg_session *s = tg_netlink_session(skb, info);
-	struct sk_buff *reply;
-	int err = -ENOMEM;
+	struct sk_buff *reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	int err;
 
-	if (IS_ERR(s))
-		return PTR_ERR(s);
-	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
-	if (reply)
-		err = report(reply, s, genl_info_net(info)->user_ns, info->snd_portid,
-			     info->snd_seq, 0);
-	tg_session_put(s);
+	if (!reply)
+		return -ENOMEM;
+	err = report(reply, s, genl_info_net(info)->user_ns, info->snd_portid, info->snd_seq, 0);
 	if (!err)
 		return genlmsg_reply(reply, info);
 	nlmsg_free(reply);
@@ -230,82 +227,55 @@ int tg_netlink_session_dump(struct sk_buff *skb, struct netlink_callback *cb)
 
 /* ---- changing and ending sessions ---------------------------------------------------- */
 
-/* Says why a session was left as it is. */
-static void tell_unchanged(struct genl_info *info, int err)
+/* Says why a session was left as it is, and passes that on. */
+static int tell_unchanged(struct genl_info *info, int err)
 {
-	switch (err) {
-	case -EOPNOTSUPP:
-		GENL_SET_ERR_MSG(info, "TLS 1.2 has no KeyUpdate: use TLS 1.3");
-		break;
-	case -EAGAIN:
-		GENL_SET_ERR_MSG(info, "no room for a KeyUpdate: wait for the peer to read");
-		break;
-	case -EBUSY:
-		GENL_SET_ERR_MSG(info, "somebody is in a call on the session's socket: try again");
-		break;
-	case -ENOTCONN:
-		GENL_SET_ERR_MSG(info, "the session has ended, or sends no more");
-		break;
-	}
+	static const struct {
+		int err;
+		const char *text;
+	} why[] = {
+		{ -EOPNOTSUPP, "TLS 1.2 has no KeyUpdate: use TLS 1.3" },
+		{ -EAGAIN, "no room for a KeyUpdate: wait for the peer to read" },
+		{ -EBUSY, "somebody is in a call on the session's socket: try again" },
+		{ -ENOTCONN, "the session has ended, or sends no more" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(why); i++)
+		if (why[i].err == err)
+			info->extack->_msg = why[i].text;
+	return err;
 }
 
-static int set_options(struct genl_info *info, struct tg_session *s)
+int tg_netlink_session_set(struct genl_info *info, struct tg_session *s)
 {
 	struct nlattr *idle = info->attrs[TLSGATE_A_IDLE_TIMEOUT];
 	int record_size = -1, padding = -1;
 	int err;
 
 	err = tg_netlink_options(info, s->cipher, &record_size, &padding);
-	if (!err && idle) {
-		err = tg_relay_set_timeout(s, nla_get_u32(idle));
-		if (err)
-			NL_SET_ERR_MSG_ATTR(info->extack, idle, "the session has no relay");
-	}
+	if (err)
+		return err;
+	if (idle && tg_relay_set_timeout(s, nla_get_u32(idle)))
+		return tg_netlink_refuse(info, idle, TLSGATE_REASON_NONE, -ENOENT,
+					 "the session has no relay");
 	/* A short time-out may have ended the session already. */
-	if (!err && !(idle && record_size < 0 && padding < 0)) {
-		err = tg_session_set(s, record_size, padding);
-		tell_unchanged(info, err);
-	}
-	return err;
+	if (idle && record_size < 0 && padding < 0)
+		return 0;
+	return tell_unchanged(info, tg_session_set(s, record_size, padding));
 }
 
-int tg_netlink_session_set(struct sk_buff *skb, struct genl_info *info)
+int tg_netlink_session_rekey(struct genl_info *info, struct tg_session *s)
 {
-	struct tg_session *s = tg_netlink_session(skb, info);
-	int err;
-
-	if (IS_ERR(s))
-		return PTR_ERR(s);
-	err = set_options(info, s);
-	tg_session_put(s);
-	return err;
+	return tell_unchanged(info, tg_session_rekey(s));
 }
 
-int tg_netlink_session_rekey(struct sk_buff *skb, struct genl_info *info)
+int tg_netlink_session_del(struct genl_info *info, struct tg_session *s)
 {
-	struct tg_session *s = tg_netlink_session(skb, info);
-	int err;
-
-	if (IS_ERR(s))
-		return PTR_ERR(s);
-	err = tg_session_rekey(s);
-	tg_session_put(s);
-	tell_unchanged(info, err);
-	return err;
-}
-
-int tg_netlink_session_del(struct sk_buff *skb, struct genl_info *info)
-{
-	struct tg_session *s = tg_netlink_session(skb, info);
 	struct nlattr *how = info->attrs[TLSGATE_A_HOW];
-	int err;
 
-	if (IS_ERR(s))
-		return PTR_ERR(s);
-	err = tg_session_close(s, how ? nla_get_u8(how) : TLSGATE_CLOSE_ALERT);
-	tg_session_put(s);
-	tell_unchanged(info, err);
-	return err;
+	return tell_unchanged(info, tg_session_close(s, how ? nla_get_u8(how)
+							    : TLSGATE_CLOSE_ALERT));
 }
 
 /* ---- CIPHER_GET ----------------------------------------------------------------------- */
@@ -327,8 +297,7 @@ int tg_netlink_cipher_dump(struct sk_buff *skb, struct netlink_callback *cb)
 				  &tg_genl_family, NLM_F_MULTI, TLSGATE_CMD_CIPHER_GET);
 		err = hdr ? tg_report_cipher(skb, c) : -EMSGSIZE;
 		if (err) {
-			if (hdr)
-				genlmsg_cancel(skb, hdr);
+			genlmsg_cancel(skb, hdr);
 			break;
 		}
 		genlmsg_end(skb, hdr);

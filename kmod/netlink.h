@@ -15,17 +15,17 @@
 
 /* ---- install.c ---- */
 
-int tg_netlink_session_new(struct sk_buff *skb, struct genl_info *info);
-int tg_netlink_relay_new(struct sk_buff *skb, struct genl_info *info);
+int tg_netlink_session_new(struct genl_info *info);
+int tg_netlink_relay_new(struct genl_info *info, struct tg_session *s);
 
 /* ---- netlink.c ---- */
 
-int tg_netlink_session_get(struct sk_buff *skb, struct genl_info *info);
+int tg_netlink_session_get(struct genl_info *info, struct tg_session *s);
+int tg_netlink_session_set(struct genl_info *info, struct tg_session *s);
+int tg_netlink_session_rekey(struct genl_info *info, struct tg_session *s);
+int tg_netlink_session_del(struct genl_info *info, struct tg_session *s);
 int tg_netlink_session_dump_start(struct netlink_callback *cb);
 int tg_netlink_session_dump(struct sk_buff *skb, struct netlink_callback *cb);
-int tg_netlink_session_set(struct sk_buff *skb, struct genl_info *info);
-int tg_netlink_session_rekey(struct sk_buff *skb, struct genl_info *info);
-int tg_netlink_session_del(struct sk_buff *skb, struct genl_info *info);
 int tg_netlink_cipher_dump_start(struct netlink_callback *cb);
 int tg_netlink_cipher_dump(struct sk_buff *skb, struct netlink_callback *cb);
 
@@ -34,28 +34,39 @@ int tg_netlink_cipher_dump(struct sk_buff *skb, struct netlink_callback *cb);
  * before it refuses.
  */
 
-/* Counts a refusal whose sentence is set; returns @err. */
-int tg_netlink_refuse(struct genl_info *info, enum tlsgate_reason reason, int err);
+/**
+ * tg_netlink_refuse() - say why a request is refused, and count it
+ * @info: message
+ * @nla: the attribute it is about, or NULL
+ * @reason: what is counted; NONE: nothing
+ * @err: negative errno
+ * @text: the sentence; it lives as long as the module
+ *
+ * Return: @err.
+ */
+int tg_netlink_refuse(struct genl_info *info, const struct nlattr *nla,
+		      enum tlsgate_reason reason, int err, const char *text);
 
 /**
  * tg_netlink_socket() - the caller's socket behind a descriptor
  * @info: message
  * @attr: attribute with the descriptor, present
+ * @out: receives a socket of the caller's namespace, to sockfd_put()
  *
- * Return: a socket of the caller's namespace, to sockfd_put(), or ERR_PTR:
- * %-EBADF, %-ENOTSOCK, %-EXDEV.
+ * Return: 0, %-EBADF, %-ENOTSOCK or %-EXDEV; then @out is as before.
  */
-struct socket *tg_netlink_socket(struct genl_info *info, int attr);
+int tg_netlink_socket(struct genl_info *info, int attr, struct socket **out);
 
 /**
- * tg_netlink_session() - the session a message is about, by id or by fd
+ * tg_netlink_on_session() - look up the session a message is about, by id or by fd
  * @skb: message, for the sender's capabilities
  * @info: message
+ * @body: what to do with it
  *
- * Return: the session with a reference, or ERR_PTR: %-EINVAL, %-ENOENT,
- * %-EPERM, or what tg_netlink_socket() returns.
+ * Return: %-EINVAL, %-ENOENT, %-EPERM, or what tg_netlink_socket() or @body return.
  */
-struct tg_session *tg_netlink_session(struct sk_buff *skb, struct genl_info *info);
+int tg_netlink_on_session(struct sk_buff *skb, struct genl_info *info,
+			  int (*body)(struct genl_info *info, struct tg_session *s));
 
 /**
  * tg_netlink_options() - record size and padding of a message

@@ -224,9 +224,8 @@ static bool tg_own_in_call(struct sock *sk)
 
 static int tg_own_busy(struct tg_refusal *no, bool plain)
 {
-	no->plain = plain;
-	return tg_refuse(no, TLSGATE_REASON_REFUSED_BUSY, -EBUSY,
-			 "somebody is in a call on the socket: let it return before the hand-over");
+	return tg_refuse(no, TLSGATE_REASON_REFUSED_BUSY, plain ? TLSGATE_A_RELAY_FD : TLSGATE_A_FD,
+			 -EBUSY, "somebody is in a call on the socket: let it return before the hand-over");
 }
 
 int tg_own_lock(struct sock *tls, struct sock *plain, struct tg_refusal *no)

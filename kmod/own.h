@@ -12,7 +12,6 @@
 #define TG_OWN_H
 
 #include <linux/net.h>
-#include <linux/netlink.h>
 #include <net/sock.h>
 #include <net/tcp.h>
 
@@ -53,22 +52,21 @@ struct tg_family {
 
 /**
  * struct tg_refusal - why a request is refused
- * @extack: receives the sentence
- * @reason: receives the REFUSED_* reason
- * @plain: it is about the plain socket
+ * @text: the sentence; it lives as long as the module
+ * @reason: what is counted
+ * @attr: the attribute it is about, enum tlsgate_attr; 0 for none
  */
 struct tg_refusal {
-	struct netlink_ext_ack *extack;
+	const char *text;
 	enum tlsgate_reason reason;
-	bool plain;
+	u8 attr;
 };
 
-/* @text lives as long as the module.  Returns @err. */
-static inline int tg_refuse(struct tg_refusal *no, enum tlsgate_reason reason, int err,
+/* Returns @err. */
+static inline int tg_refuse(struct tg_refusal *no, enum tlsgate_reason reason, u8 attr, int err,
 			    const char *text)
 {
-	no->reason = reason;
-	no->extack->_msg = text;
+	*no = (struct tg_refusal){ text, reason, attr };
 	return err;
 }
 

@@ -49,25 +49,23 @@ int tg_plain_check(const struct socket *tls, const struct socket *plain, struct 
 {
 	const struct sock *sk = plain->sk;
 
-	no->plain = true;
 	if (plain == tls || !tg_plain_is_stream(sk))
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, -EOPNOTSUPP,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, TLSGATE_A_RELAY_FD, -EOPNOTSUPP,
 				 "relay fd is not a plain TCP or UNIX stream socket: give a connected one");
 	if (!tg_plain_connected(sk))
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, TLSGATE_A_RELAY_FD, -ENOTCONN,
 				 "relay socket is not connected: connect it first");
 	if (!net_eq(sock_net(sk), sock_net(tls->sk)))
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_NETNS, -EXDEV,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_NETNS, TLSGATE_A_RELAY_FD, -EXDEV,
 				 "relay socket is of another network namespace: use one of the TLS socket's");
 	if (READ_ONCE(sk->sk_user_data) || !tg_family_of(plain) ||
 	    (tg_is_tcp(sk) && (inet_csk(sk)->icsk_ulp_ops || tcp_sk(sk)->repair)))
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_RELAY_FD, -EBUSY,
 				 "relay socket has a ULP or is in a relay already: give a plain one");
 	/* The two sockets are the ends of one connection: relayed data would loop forever. */
 	if (tg_is_tcp(sk) && tg_plain_leads_to(sk, tls->sk) && tg_plain_leads_to(tls->sk, sk))
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, -ELOOP,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, TLSGATE_A_RELAY_FD, -ELOOP,
 				 "relay socket is the other end of the TLS socket's connection: give one that leads elsewhere");
-	no->plain = false;
 	return 0;
 }
 

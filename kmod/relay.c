@@ -328,11 +328,9 @@ struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 
 	err = tg_plain_check(tls, plain, no);
 	if (err)
 		return ERR_PTR(err);
-	if (!tg_relay_charge(&payer)) {
-		no->plain = true;
-		return ERR_PTR(tg_refuse(no, TLSGATE_REASON_REFUSED_USER_LIMIT, -EDQUOT,
-					 "the user has all its relays: raise RLIMIT_NOFILE"));
-	}
+	if (!tg_relay_charge(&payer))
+		return ERR_PTR(tg_refuse(no, TLSGATE_REASON_REFUSED_USER_LIMIT, TLSGATE_A_RELAY_FD,
+					 -EDQUOT, "the user has all its relays: raise RLIMIT_NOFILE"));
 	r = tg_relay_alloc(tls, plain, idle_timeout);
 	if (!r)
 		goto err_charge;
@@ -343,7 +341,7 @@ struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 
 	kmem_cache_free(tg_relays, r);
 err_charge:
 	tg_relay_uncharge(&payer);
-	return ERR_PTR(tg_refuse(no, TLSGATE_REASON_NO_MEMORY, -ENOMEM, "no memory for a relay"));
+	return ERR_PTR(tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, -ENOMEM, "no memory for a relay"));
 }
 
 struct sock *tg_relay_plain(const struct tg_relay *r)
@@ -360,8 +358,7 @@ int tg_relay_claim(struct tg_relay *r, struct tg_refusal *no)
 	r->family = tg_family_of(r->plain);
 	if (tg_own_claim(r->plain->sk, r))
 		return 0;
-	no->plain = true;
-	return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
+	return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_RELAY_FD, -EBUSY,
 			 "relay socket is used by another kernel user: give a plain one");
 }
 
@@ -394,10 +391,10 @@ static int tg_relay_check_session(struct sock *tls, struct tg_session **out, str
 	struct tg_session *s = tg_session_of(tls);
 
 	if (!s || s->error || s->tx.closed)
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, TLSGATE_A_FD, -ENOTCONN,
 				 "session has ended: relay only an established one");
 	if (s->relay)
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,
 				 "session has a relay already: use a session for one relay");
 	*out = s;
 	return 0;

@@ -122,11 +122,11 @@ struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 	int err;
 
 	if (atomic_inc_return(&tn->count) > READ_ONCE(sessions_max)) {
-		err = tg_refuse(no, TLSGATE_REASON_REFUSED_LIMIT, -ENOSPC,
+		err = tg_refuse(no, TLSGATE_REASON_REFUSED_LIMIT, 0, -ENOSPC,
 				"this namespace has reached the limit of sessions: raise sessions_max");
 		goto err_count;
 	}
-	tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, "no memory for a session");
+	tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, 0, "no memory for a session");
 	s = kmem_cache_zalloc(tg_sessions, GFP_KERNEL);
 	if (!s) {
 		err = -ENOMEM;
@@ -151,7 +151,7 @@ struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 		err = tg_session_take_pending(&s->rx, in);
 	if (err) {
 		if (err != -ENOMEM)
-			tg_refuse(no, TLSGATE_REASON_REFUSED_SUITE, 0,
+			tg_refuse(no, TLSGATE_REASON_REFUSED_SUITE, TLSGATE_A_SUITE, 0,
 				  "no crypto driver serves the suite: load one");
 		tg_session_free(s);
 		goto err_count;

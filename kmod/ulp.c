@@ -245,7 +245,7 @@ void __init tg_ulp_fill(struct tg_family *f)
 static int tg_ulp_check_kind(struct sock *sk, struct tg_refusal *no)
 {
 	if (!sk_is_inet(sk) || sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, -EOPNOTSUPP,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, TLSGATE_A_FD, -EOPNOTSUPP,
 				 "fd is not a TCP socket: give a connected TCP socket");
 	return 0;
 }
@@ -256,14 +256,14 @@ static int tg_ulp_check(struct socket *sock, struct tg_refusal *no)
 	struct sock *sk = sock->sk;
 
 	if (inet_csk(sk)->icsk_ulp_ops)
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EEXIST,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EEXIST,
 				 "socket has a ULP already: install keys once, on a fresh connection");
 	if (!((1 << sk->sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) ||
 	    (sk->sk_shutdown & SEND_SHUTDOWN))
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, TLSGATE_A_FD, -ENOTCONN,
 				 "socket is not connected: install keys after the handshake, before shutdown");
 	if (!tg_family_of(sock) || tcp_sk(sk)->repair)
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,
 				 "socket is used by another kernel user: take it out of sockmap or repair first");
 	return 0;
 }
@@ -308,12 +308,12 @@ static int tg_ulp_claim(struct socket *sock, struct tg_session *s, struct tg_rel
 	if (err)
 		return err;
 	if (!tg_own_claim(sock->sk, s)) {
-		err = tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, -EBUSY,
+		err = tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,
 				"socket is used by another kernel user: take it out of sockmap or KCM first");
 		goto err_relay;
 	}
 	err = -ENOMEM;
-	tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0,
+	tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, 0,
 		  "no memory: the limit of the socket's memory cgroup or of tcp_mem is reached");
 	if (tg_session_charge(sock->sk, s))
 		err = tg_session_publish(s, sock->sk);
@@ -338,7 +338,7 @@ int tg_ulp_install(struct socket *sock, const struct tg_install *in, struct tg_r
 	if (err)
 		return err;
 	if (!try_module_get(THIS_MODULE))
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, -ENODEV,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, TLSGATE_A_FD, -ENODEV,
 				 "the module is being unloaded");
 	s = tg_session_new(in, sock_net(sk), no);
 	if (IS_ERR(s)) {
