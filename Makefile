@@ -25,6 +25,7 @@ include userspace/fuzz/fuzz.mk
 include selftests/selftests.mk
 include selftests/bench/bench.mk
 include selftests/secrets/secrets.mk
+include selftests/sandbox/sandbox.mk
 
 # ---- kernel module -------------------------------------------------------------------------
 # The sources are linked into a folder per kernel, so that kbuild leaves nothing in the source

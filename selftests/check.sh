@@ -243,6 +243,7 @@ for source in selftests/native/*.c; do
 	name=$(basename "$source" .c)
 	start_suite "native-$name" suite_program "build/selftests/native/$name"
 done
+start_suite sandbox-calls suite_program build/sandbox/calls
 start_suite spec selftests/spec.py
 start_suite bogo timeout --foreground -k 5 1200 selftests/bogo.sh
 start_suite docs selftests/docs.sh

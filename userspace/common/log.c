@@ -134,6 +134,26 @@ LOG_FUNCTION(log_warn, LOG_WARNING, true)
 LOG_FUNCTION(log_info, LOG_INFO, true)
 LOG_FUNCTION(log_verbose, LOG_DEBUG, verbose)
 
+/* stdio is not async-signal-safe. */
+void log_from_signal(const char *before, const char *name, const char *after)
+{
+	const char *const texts[] = { journal ? "<3>" : program, journal ? "" : ": ",
+				      before, name, after, "\n" };
+	char line[LINE_MAX_BYTES];
+	size_t len = 0, part, i;
+	ssize_t ret;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		part = strlen(texts[i]);
+		if (part > sizeof(line) - len)
+			part = sizeof(line) - len;
+		memcpy(line + len, texts[i], part);
+		len += part;
+	}
+	ret = write(STDERR_FILENO, line, len);
+	(void)ret;
+}
+
 bool log_allowed(struct log_limit *limit, uint64_t now_ms)
 {
 	uint64_t refill = (now_ms - limit->last_ms) * LOG_RATE / 1000;

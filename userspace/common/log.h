@@ -31,6 +31,9 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Only with --verbose. */
 void log_verbose(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* As log_error(), the texts in a row; async-signal-safe. */
+void log_from_signal(const char *before, const char *name, const char *after);
+
 /*
  * Keeps peers from filling the log: a burst of LOG_BURST lines, then LOG_RATE
  * a second; says once a second how many it kept back.  Starts zeroed.

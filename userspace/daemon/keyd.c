@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/pem.h"
+#include "daemon/filter.h"
 #include "daemon/keypipe.h"
 
 #define MAX_KEY_FILE	(1u << 18)
@@ -225,7 +226,7 @@ static _Noreturn void answer_worker(const struct keypipe *end, const struct keyr
 	int ret;
 
 	find_home(&place);
-	if (sandbox_keep_fds(keep, 2) || sandbox_filter(SANDBOX_ANSWERER))
+	if (sandbox_keep_fds(keep, 2) || filter_load(FILTER_ANSWERER, false))
 		_exit(1);
 	while ((ret = receive(end->in, &head, request)) == 1) {
 		ret = answer(end->out, ring, &place, &head, request + sizeof(head));
@@ -264,7 +265,7 @@ static _Noreturn void run(int control, const struct gate *gates, size_t count,
 	sandbox_child("tlsgated-keyd");
 	(void)signal(SIGCHLD, SIG_IGN);	/* answerers need no reaping */
 	if (sandbox_keep_fds(keep, 1) || sandbox_hide_memory() || read_keys(&ring, gates, count) ||
-	    sandbox_drop(who) || sandbox_filter(SANDBOX_KEYD) ||
+	    sandbox_drop(who) || filter_load(FILTER_KEYD, false) ||
 	    ipc_send(control, IPC_READY, NULL, 0))
 		_exit(1);
 	while ((ret = ipc_receive(control, &message)) == 1)

@@ -4,13 +4,11 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <pwd.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -128,102 +126,4 @@ int sandbox_drop(const struct identity *who)
 		return -1;
 	}
 	return sandbox_hide_memory();	/* setuid() may have reset it */
-}
-
-/* What libc, libcrypto's arithmetic and an orderly or disorderly end need. */
-static const int base_calls[] = {
-	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(close),
-	SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
-	SCMP_SYS(futex), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
-	SCMP_SYS(time), SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(rt_sigprocmask), SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(tgkill),
-	SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(writev),
-};
-
-static const int worker_calls[] = {
-	SCMP_SYS(accept4), SCMP_SYS(connect), SCMP_SYS(recvfrom), SCMP_SYS(sendto),
-	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
-	SCMP_SYS(shutdown), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(epoll_ctl),
-	SCMP_SYS(epoll_wait), SCMP_SYS(poll), SCMP_SYS(getsockname), SCMP_SYS(getcpu),
-	/* libev starts afresh when a listener it closed lives on elsewhere and still reports */
-	SCMP_SYS(epoll_create1),
-};
-
-static const int keyd_calls[] = {
-	SCMP_SYS(clone), SCMP_SYS(set_robust_list), SCMP_SYS(prctl), SCMP_SYS(seccomp),
-	SCMP_SYS(rseq), SCMP_SYS(close_range), SCMP_SYS(rt_sigaction),
-	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg),
-};
-
-static int allow(scmp_filter_ctx filter, const int *calls, size_t count)
-{
-	size_t i;
-	int ret = 0;
-
-	for (i = 0; i < count && !ret; i++)
-		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
-	return ret;
-}
-
-static int allow_sockets(scmp_filter_ctx filter)
-{
-	static const int families[] = { AF_INET, AF_INET6, AF_UNIX };
-	size_t i;
-	int ret = 0;
-
-	for (i = 0; i < COUNT(families) && !ret; i++)
-		ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				       SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
-	return ret;
-}
-
-/* Of itself only. */
-static int allow_moving(scmp_filter_ctx filter)
-{
-	int ret = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_getaffinity), 1,
-				   SCMP_A0(SCMP_CMP_EQ, 0));
-
-	return ret ? ret : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity), 1,
-					    SCMP_A0(SCMP_CMP_EQ, 0));
-}
-
-static int build_filter(scmp_filter_ctx filter, enum sandbox_role role)
-{
-	int ret;
-
-	ret = allow(filter, base_calls, COUNT(base_calls));
-	if (!ret && role == SANDBOX_WORKER)
-		ret = allow(filter, worker_calls, COUNT(worker_calls));
-	if (!ret && role == SANDBOX_WORKER)
-		ret = allow_sockets(filter);
-	if (!ret && role == SANDBOX_KEYD)
-		ret = allow(filter, keyd_calls, COUNT(keyd_calls));
-	/* an answerer stands under keyd's filter, too */
-	if (!ret && role != SANDBOX_WORKER)
-		ret = allow_moving(filter);
-	return ret;
-}
-
-int sandbox_filter(enum sandbox_role role)
-{
-	scmp_filter_ctx filter;
-	int ret;
-
-#ifdef __SANITIZE_ADDRESS__
-	/* the sanitizer's own calls, at exit above all, cannot be listed */
-	(void)role;
-	return 0;
-#endif
-	filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	if (!filter) {
-		log_error("seccomp filter cannot be built: out of memory");
-		return -1;
-	}
-	ret = build_filter(filter, role);
-	if (!ret)
-		ret = seccomp_load(filter);
-	seccomp_release(filter);
-	if (ret)
-		log_error("seccomp filter cannot be set: %s", strerror(-ret));
-	return ret ? -1 : 0;
 }

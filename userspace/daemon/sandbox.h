@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a child process gives up what it does not need. */
+/* How a child process gives up what it does not need; its system calls: filter.h. */
 #ifndef TLSGATE_DAEMON_SANDBOX_H
 #define TLSGATE_DAEMON_SANDBOX_H
 
@@ -12,12 +12,6 @@ struct identity {
 	bool change;			/* false: not started as root, stay who we are */
 	uid_t uid;
 	gid_t gid;
-};
-
-enum sandbox_role {
-	SANDBOX_WORKER,			/* sockets, no files */
-	SANDBOX_KEYD,			/* takes pipes, forks answerers */
-	SANDBOX_ANSWERER,		/* two ends of pipes, nothing else */
 };
 
 /*
@@ -37,8 +31,5 @@ int sandbox_hide_memory(void);
 
 /* Identity and capabilities, irrevocably.  0, or -1 and a line was logged. */
 int sandbox_drop(const struct identity *who);
-
-/* The seccomp filter of the role.  0, or -1 and a line was logged. */
-int sandbox_filter(enum sandbox_role role);
 
 #endif

@@ -14,6 +14,7 @@
 #include "common/ipc.h"
 #include "common/mem.h"
 #include "daemon/conn.h"
+#include "daemon/filter.h"
 #include "daemon/life.h"
 #include "daemon/userpath.h"
 #include "lib/libtlsgate.h"
@@ -279,6 +280,16 @@ static void log_counters(const struct worker *worker)
 		    (unsigned long long)c->refused);
 }
 
+static bool has_unix_backend(const struct worker_plan *plan)
+{
+	const struct gate *gate;
+
+	for (gate = plan->gates; gate < plan->gates + plan->gate_count; gate++)
+		if (!strncmp(gate->settings->backend, "unix:", 5))
+			return true;
+	return false;
+}
+
 static _Noreturn void run(const struct worker_plan *plan, int control, const struct keypipe *keys)
 {
 	struct worker *worker = xcalloc(1, sizeof(*worker));
@@ -306,7 +317,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	if (setenv("TZ", "UTC0", 1))
 		exit(1);
 	tzset();
-	if (sandbox_drop(&plan->who) || sandbox_filter(SANDBOX_WORKER) ||
+	if (sandbox_drop(&plan->who) || filter_load(FILTER_WORKER, has_unix_backend(plan)) ||
 	    ipc_send(control, IPC_READY, NULL, 0))
 		exit(1);
 	ev_run(worker->loop, 0);

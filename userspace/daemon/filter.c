@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/filter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+#define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
+
+#define WORKER		(1u << FILTER_WORKER)
+#define KEYD		(1u << FILTER_KEYD)
+#define ANSWERER	(1u << FILTER_ANSWERER)
+/* An answerer stands under keyd's filter as well: keyd must have what it has. */
+#define KEYS		(KEYD | ANSWERER)
+#define ALL		(WORKER | KEYS)
+
+#define ALLOW		SCMP_ACT_ALLOW
+#define FORBID		SCMP_ACT_TRAP
+
+#define CALL(call)	SCMP_SYS(call), #call
+#define ALWAYS		{ 0 }
+#define EQUALS(n, value)	{ .arg = (n), .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)(value) }
+#define ABOVE(n, value)		{ .arg = (n), .op = SCMP_CMP_GT, .datum_a = (scmp_datum_t)(value) }
+#define MASKED(n, mask, value)	\
+	{ .arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = (mask), .datum_b = (value) }
+
+/* One system call, or some of its uses.  Calls that the architecture lacks are passed over. */
+struct rule {
+	int call;
+	const char *name;
+	unsigned int roles;
+	uint32_t action;
+	struct scmp_arg_cmp when;
+};
+
+static const struct rule rules[] = {
+	/* memory; none of it may be made executable */
+	{ CALL(brk), ALL, ALLOW, ALWAYS },
+#ifdef __s390x__
+	{ CALL(mmap), ALL, ALLOW, ALWAYS },	/* its arguments are in memory */
+#else
+	{ CALL(mmap), ALL, ALLOW, MASKED(2, PROT_EXEC, 0) },
+	{ CALL(mmap), ALL, FORBID, MASKED(2, PROT_EXEC, PROT_EXEC) },
+#endif
+	{ CALL(mmap2), ALL, ALLOW, MASKED(2, PROT_EXEC, 0) },
+	{ CALL(mmap2), ALL, FORBID, MASKED(2, PROT_EXEC, PROT_EXEC) },
+	{ CALL(mprotect), ALL, ALLOW, MASKED(2, PROT_EXEC, 0) },
+	{ CALL(mprotect), ALL, FORBID, MASKED(2, PROT_EXEC, PROT_EXEC) },
+	{ CALL(munmap), ALL, ALLOW, ALWAYS },
+	{ CALL(mremap), ALL, ALLOW, ALWAYS },
+	{ CALL(madvise), ALL, ALLOW, ALWAYS },
+	{ CALL(futex), ALL, ALLOW, ALWAYS },
+	{ CALL(futex_time64), ALL, ALLOW, ALWAYS },
+	{ CALL(membarrier), ALL, ALLOW, ALWAYS },
+
+	/* descriptors that are open */
+	{ CALL(read), ALL, ALLOW, ALWAYS },
+	{ CALL(write), ALL, ALLOW, ALWAYS },
+	{ CALL(writev), ALL, ALLOW, ALWAYS },
+	{ CALL(lseek), ALL, ALLOW, ALWAYS },
+	{ CALL(fstat), ALL, ALLOW, ALWAYS },
+	{ CALL(close), ALL, ALLOW, ALWAYS },
+	{ CALL(close_range), KEYD, ALLOW, ALWAYS },
+	{ CALL(recvmsg), WORKER | KEYD, ALLOW, ALWAYS },
+	{ CALL(sendmsg), WORKER | KEYD, ALLOW, ALWAYS },
+
+	/* clocks, randomness, what the machine and the process are */
+	{ CALL(getrandom), ALL, ALLOW, ALWAYS },
+	{ CALL(clock_gettime), ALL, ALLOW, ALWAYS },
+	{ CALL(clock_gettime64), ALL, ALLOW, ALWAYS },
+	{ CALL(clock_getres), ALL, ALLOW, ALWAYS },
+	{ CALL(clock_nanosleep), ALL, ALLOW, ALWAYS },
+	{ CALL(nanosleep), ALL, ALLOW, ALWAYS },
+	{ CALL(gettimeofday), ALL, ALLOW, ALWAYS },
+	{ CALL(time), ALL, ALLOW, ALWAYS },
+	{ CALL(times), ALL, ALLOW, ALWAYS },
+	{ CALL(getrusage), ALL, ALLOW, ALWAYS },
+	{ CALL(sysinfo), ALL, ALLOW, ALWAYS },
+	{ CALL(uname), ALL, ALLOW, ALWAYS },
+	{ CALL(getpid), ALL, ALLOW, ALWAYS },
+	{ CALL(gettid), ALL, ALLOW, ALWAYS },
+	{ CALL(getuid), ALL, ALLOW, ALWAYS },
+	{ CALL(geteuid), ALL, ALLOW, ALWAYS },
+	{ CALL(getgid), ALL, ALLOW, ALWAYS },
+	{ CALL(getegid), ALL, ALLOW, ALWAYS },
+	{ CALL(getcpu), ALL, ALLOW, ALWAYS },
+	{ CALL(sched_yield), ALL, ALLOW, ALWAYS },
+	{ CALL(sched_getaffinity), ALL, ALLOW, EQUALS(0, 0) },
+	{ CALL(sched_setaffinity), KEYS, ALLOW, EQUALS(0, 0) },
+
+	/* signals and the end */
+	{ CALL(restart_syscall), ALL, ALLOW, ALWAYS },
+	{ CALL(rt_sigreturn), ALL, ALLOW, ALWAYS },
+	{ CALL(rt_sigprocmask), ALL, ALLOW, ALWAYS },
+	{ CALL(sigaltstack), ALL, ALLOW, ALWAYS },
+	{ CALL(exit), ALL, ALLOW, ALWAYS },
+	{ CALL(exit_group), ALL, ALLOW, ALWAYS },
+
+	/* sockets */
+	{ CALL(accept4), WORKER, ALLOW, ALWAYS },
+	{ CALL(connect), WORKER, ALLOW, ALWAYS },
+	{ CALL(recvfrom), WORKER, ALLOW, ALWAYS },
+	{ CALL(sendto), WORKER, ALLOW, ALWAYS },
+	{ CALL(shutdown), WORKER, ALLOW, ALWAYS },
+	{ CALL(setsockopt), WORKER, ALLOW, ALWAYS },
+	{ CALL(getsockopt), WORKER, ALLOW, ALWAYS },
+	{ CALL(getsockname), WORKER, ALLOW, ALWAYS },
+	{ CALL(getpeername), WORKER, ALLOW, ALWAYS },
+	{ CALL(socket), WORKER, ALLOW, EQUALS(0, AF_INET) },
+	{ CALL(socket), WORKER, ALLOW, EQUALS(0, AF_INET6) },
+	{ CALL(socket), WORKER, FORBID, ABOVE(0, AF_INET6) },
+	{ CALL(socket), KEYS, FORBID, ALWAYS },
+	{ CALL(bind), ALL, FORBID, ALWAYS },
+	{ CALL(listen), ALL, FORBID, ALWAYS },
+
+	/* libev; other architectures have the p-calls only.  It makes its descriptor
+	 * afresh when a listener that it closed lives on elsewhere and still reports. */
+	{ CALL(epoll_create1), WORKER, ALLOW, ALWAYS },
+	{ CALL(epoll_ctl), WORKER, ALLOW, ALWAYS },
+	{ CALL(epoll_wait), WORKER, ALLOW, ALWAYS },
+	{ CALL(epoll_pwait), WORKER, ALLOW, ALWAYS },
+	{ CALL(epoll_pwait2), WORKER, ALLOW, ALWAYS },
+	{ CALL(poll), WORKER, ALLOW, ALWAYS },
+	{ CALL(ppoll), WORKER, ALLOW, ALWAYS },
+	{ CALL(ppoll_time64), WORKER, ALLOW, ALWAYS },
+
+	/* keyd forks an answerer, which goes under its own filter */
+	{ CALL(clone), KEYD, ALLOW, MASKED(0, CLONE_NEWUSER, 0) },
+	{ CALL(set_robust_list), KEYD, ALLOW, ALWAYS },
+	{ CALL(rseq), KEYD, ALLOW, ALWAYS },
+	{ CALL(rt_sigaction), KEYD, ALLOW, ALWAYS },
+	{ CALL(prctl), KEYD, ALLOW, ALWAYS },
+	{ CALL(seccomp), KEYD, ALLOW, ALWAYS },
+
+	/* programs and files */
+	{ CALL(execve), ALL, FORBID, ALWAYS },
+	{ CALL(execveat), ALL, FORBID, ALWAYS },
+	{ CALL(open), ALL, FORBID, MASKED(1, O_ACCMODE, O_WRONLY) },
+	{ CALL(open), ALL, FORBID, MASKED(1, O_ACCMODE, O_RDWR) },
+	{ CALL(openat), ALL, FORBID, MASKED(2, O_ACCMODE, O_WRONLY) },
+	{ CALL(openat), ALL, FORBID, MASKED(2, O_ACCMODE, O_RDWR) },
+	{ CALL(creat), ALL, FORBID, ALWAYS },
+	{ CALL(open_by_handle_at), ALL, FORBID, ALWAYS },
+
+	/* other processes */
+	{ CALL(ptrace), ALL, FORBID, ALWAYS },
+	{ CALL(process_vm_readv), ALL, FORBID, ALWAYS },
+	{ CALL(process_vm_writev), ALL, FORBID, ALWAYS },
+	{ CALL(pidfd_getfd), ALL, FORBID, ALWAYS },
+	{ CALL(pidfd_send_signal), ALL, FORBID, ALWAYS },
+	{ CALL(kill), ALL, FORBID, ALWAYS },
+	{ CALL(tkill), ALL, FORBID, ALWAYS },
+	{ CALL(rt_sigqueueinfo), ALL, FORBID, ALWAYS },
+	{ CALL(rt_tgsigqueueinfo), ALL, FORBID, ALWAYS },
+
+	/* identity, namespaces, the machine */
+	{ CALL(setuid), ALL, FORBID, ALWAYS },
+	{ CALL(setgid), ALL, FORBID, ALWAYS },
+	{ CALL(setreuid), ALL, FORBID, ALWAYS },
+	{ CALL(setregid), ALL, FORBID, ALWAYS },
+	{ CALL(setresuid), ALL, FORBID, ALWAYS },
+	{ CALL(setresgid), ALL, FORBID, ALWAYS },
+	{ CALL(setgroups), ALL, FORBID, ALWAYS },
+	{ CALL(capset), ALL, FORBID, ALWAYS },
+	{ CALL(clone), KEYD, FORBID, MASKED(0, CLONE_NEWUSER, CLONE_NEWUSER) },
+	{ CALL(unshare), ALL, FORBID, ALWAYS },
+	{ CALL(setns), ALL, FORBID, ALWAYS },
+	{ CALL(chroot), ALL, FORBID, ALWAYS },
+	{ CALL(pivot_root), ALL, FORBID, ALWAYS },
+	{ CALL(mount), ALL, FORBID, ALWAYS },
+	{ CALL(umount2), ALL, FORBID, ALWAYS },
+	{ CALL(bpf), ALL, FORBID, ALWAYS },
+	{ CALL(perf_event_open), ALL, FORBID, ALWAYS },
+	{ CALL(userfaultfd), ALL, FORBID, ALWAYS },
+	{ CALL(io_uring_setup), ALL, FORBID, ALWAYS },
+	{ CALL(add_key), ALL, FORBID, ALWAYS },
+	{ CALL(request_key), ALL, FORBID, ALWAYS },
+	{ CALL(keyctl), ALL, FORBID, ALWAYS },
+	{ CALL(init_module), ALL, FORBID, ALWAYS },
+	{ CALL(finit_module), ALL, FORBID, ALWAYS },
+	{ CALL(kexec_load), ALL, FORBID, ALWAYS },
+	{ CALL(reboot), ALL, FORBID, ALWAYS },
+	{ CALL(personality), ALL, FORBID, ALWAYS },
+};
+
+static const char *name_of(int call)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(rules); i++)
+		if (rules[i].call == call)
+			return rules[i].name;
+	return "of no name";
+}
+
+/*
+ * The call was not made and is not to be: says which it was, and ends.  It may
+ * have come from within malloc() or the log.  SIGSYS has its default action
+ * again (SA_RESETHAND), and kill() is forbidden as well.
+ */
+static void on_forbidden(int signum, siginfo_t *info, void *context)
+{
+	(void)signum;
+	(void)context;
+	log_from_signal("the sandbox forbids the system call ", name_of(info->si_syscall),
+			": this process ends");
+	(void)syscall(SYS_kill, 0, 0);
+	_exit(1);
+}
+
+static int catch_forbidden(void)
+{
+	struct sigaction action = {
+		.sa_sigaction = on_forbidden, .sa_flags = SA_SIGINFO | SA_RESETHAND | SA_NODEFER,
+	};
+
+	return sigaction(SIGSYS, &action, NULL) ? -errno : 0;
+}
+
+static int add_rules(scmp_filter_ctx filter, unsigned int role)
+{
+	const struct rule *rule;
+	int ret = 0;
+
+	for (rule = rules; rule < rules + COUNT(rules) && !ret; rule++)
+		if (rule->roles & role)
+			ret = seccomp_rule_add_array(filter, rule->action, rule->call,
+						     rule->when.op ? 1 : 0, &rule->when);
+	return ret;
+}
+
+/* What depends on this process: its id, and what its gates need. */
+static int add_own(scmp_filter_ctx filter, unsigned int role, bool unix_sockets)
+{
+	int ret = seccomp_rule_add(filter, ALLOW, SCMP_SYS(tgkill), 1,
+				   SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+
+	if (ret || role != WORKER)
+		return ret;
+	return seccomp_rule_add(filter, unix_sockets ? ALLOW : FORBID, SCMP_SYS(socket), 1,
+				SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+}
+
+static int build(scmp_filter_ctx filter, unsigned int role, bool unix_sockets)
+{
+	/* calls of another architecture, which only crafted code makes */
+	int ret = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+
+	if (!ret)
+		ret = add_rules(filter, role);
+	return ret ? ret : add_own(filter, role, unix_sockets);
+}
+
+int filter_load(enum filter_role role, bool unix_sockets)
+{
+	scmp_filter_ctx filter;
+	int ret;
+
+#ifdef __SANITIZE_ADDRESS__
+	/* the sanitizer's own calls, at exit above all, cannot be listed */
+	(void)role;
+	(void)unix_sockets;
+	return 0;
+#endif
+	filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+	if (!filter) {
+		log_error("seccomp filter cannot be built: this kernel has no seccomp, or memory is out");
+		return -1;
+	}
+	ret = build(filter, 1u << role, unix_sockets);
+	if (!ret)
+		ret = catch_forbidden();
+	if (!ret)
+		ret = seccomp_load(filter);
+	seccomp_release(filter);
+	if (ret)
+		log_error("seccomp filter cannot be set: %s", strerror(-ret));
+	return ret ? -1 : 0;
+}
