@@ -86,7 +86,7 @@ $(BUILD)/selftests/asan/%.o: selftests/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(US_CPPFLAGS) $(PKG_CFLAGS) $(US_CFLAGS) $(SANITIZE) -c -o $@ $<
 
-BOGO_WRAPPED := tls_verify_chain tls_verify_ocsp tls_trust_put_names malloc calloc realloc reallocarray
+BOGO_WRAPPED := tls_path_find tls_ocsp_check tls_ocsp_demanded tls_trust_put_names malloc calloc realloc reallocarray
 
 $(BOGO_SHIM): $(BOGO_OBJ) $(BUILD)/asan/libengine.a
 	$(call say,LD,$@)

@@ -10,6 +10,7 @@
 
 #include "conn.h"
 #include "shim.h"
+#include "verify/path.h"
 
 static const struct options *options;
 
@@ -30,28 +31,42 @@ static bool is_refused(const struct exchange *x)
 		options->expect_verify_result);
 }
 
-int __wrap_tls_verify_chain(const struct tls_verify_request *req, char why[TLS_VERIFY_TEXT]);
-int __wrap_tls_verify_chain(const struct tls_verify_request *req, char why[TLS_VERIFY_TEXT])
+int __wrap_tls_path_find(STACK_OF(X509) **path, const struct tls_verify_request *req, X509 *leaf,
+			 STACK_OF(X509) *untrusted, char why[TLS_VERIFY_TEXT]);
+int __wrap_tls_path_find(STACK_OF(X509) **path, const struct tls_verify_request *req, X509 *leaf,
+			 STACK_OF(X509) *untrusted, char why[TLS_VERIFY_TEXT])
 {
 	const struct tls_conn *conn = req->arg;
 
-	if (!is_refused(conn->arg))
-		return 0;
+	(void)untrusted;
+	if (!is_refused(conn->arg)) {
+		*path = sk_X509_new_null();
+		return *path && X509_up_ref(leaf) && sk_X509_push(*path, leaf) > 0 ?
+		       0 : TLS_ERR_NO_MEMORY;
+	}
 	snprintf(why, TLS_VERIFY_TEXT, "certificate refused by the test");
 	return TLS_ERR_ALERT + (options->custom_verify ? TLS_ALERT_CERTIFICATE_UNKNOWN :
 							 TLS_ALERT_HANDSHAKE_FAILURE);
 }
 
-int __wrap_tls_verify_ocsp(const struct tls_trust *trust, const struct tls_certificate *chain,
-			   struct tls_slice response, int64_t at);
-int __wrap_tls_verify_ocsp(const struct tls_trust *trust, const struct tls_certificate *chain,
-			   struct tls_slice response, int64_t at)
+int __wrap_tls_ocsp_check(const struct tls_verify_request *req, STACK_OF(X509) *path,
+			  struct tls_slice response, int64_t *until, const char **why);
+int __wrap_tls_ocsp_check(const struct tls_verify_request *req, STACK_OF(X509) *path,
+			  struct tls_slice response, int64_t *until, const char **why)
 {
-	(void)trust;
-	(void)chain;
+	(void)path;
 	(void)response;
-	(void)at;
-	return options->refuse_ocsp ? TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE_STATUS : 0;
+	*until = req->now + 1000000;
+	*why = "OCSP response refused by the test";
+	return options->refuse_ocsp ? TLS_ALERT(BAD_CERTIFICATE_STATUS) : 0;
+}
+
+/* A runner that has a missing response refused stands for a certificate that demands one. */
+bool __wrap_tls_ocsp_demanded(const X509 *leaf);
+bool __wrap_tls_ocsp_demanded(const X509 *leaf)
+{
+	(void)leaf;
+	return options->refuse_ocsp;
 }
 
 /* The names of the CAs that the verifier is said to know. */

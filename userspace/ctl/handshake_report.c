@@ -269,25 +269,6 @@ void report_event(void *arg, void *conn_arg, const struct tls_event *event)
 	}
 }
 
-/* Verification tells of a chain from its root down: shown is it from the leaf up. */
-static void order_certificates(struct report *report)
-{
-	struct report_cert first;
-	uint8_t leaf[32];
-	size_t i, last = report->cert_count - 1;
-
-	if (report->cert_count < 2 || !report->info.peer_certificate ||
-	    !EVP_Digest(report->info.peer_certificate, report->info.peer_certificate_len, leaf,
-			NULL, EVP_sha256(), NULL) ||
-	    memcmp(report->certs[last].digest, leaf, sizeof(leaf)))
-		return;
-	for (i = 0; i < report->cert_count / 2; i++) {
-		first = report->certs[i];
-		report->certs[i] = report->certs[last - i];
-		report->certs[last - i] = first;
-	}
-}
-
 size_t report_scts(const struct report *report)
 {
 	const uint8_t *list = report->info.scts;
@@ -303,7 +284,6 @@ void report_finish(struct report *report, const struct tls_conn *conn)
 {
 	report->established = !report->io_error && !report->err && tls_conn_established(conn);
 	tls_conn_info(conn, &report->info);
-	order_certificates(report);
 }
 
 /* ---- failures --------------------------------------------------------------- */

@@ -48,7 +48,7 @@ void tls_conn_free(struct tls_conn *conn)
 	tls_record_free(&conn->rx);
 	tls_record_free(&conn->tx);
 	tls_keysched_free(&conn->keysched);
-	tls_certificate_free(conn->peer);
+	tls_peer_free(conn->peer);
 	tls_config_unref(conn->config);
 	tls_wipe(conn, sizeof(*conn));
 	free(conn);
@@ -247,7 +247,7 @@ void tls_conn_info(const struct tls_conn *conn, struct tls_conn_info *info)
 		.verify_error = conn->verify_error[0] ? conn->verify_error : NULL,
 	};
 	if (conn->peer) {
-		struct tls_slice leaf = tls_certificate_der(conn->peer, 0);
+		struct tls_slice leaf = tls_certificate_der(tls_peer_leaf(conn->peer), 0);
 
 		info->peer_certificate = leaf.p;
 		info->peer_certificate_len = leaf.len;

@@ -51,7 +51,7 @@ struct tls_conn {
 	uint8_t resumption[TLS_MAX_HASH];	/* client, TLS 1.3: for tickets to come */
 	struct tls_buf session;		/* client: what tls_conn_session() gives */
 	int64_t begun;			/* of the session resumed; 0: none */
-	struct tls_certificate *peer;
+	struct tls_peer *peer;
 	struct tls_buf ocsp;		/* client: the response stapled */
 	struct tls_buf scts;		/* client: the leaf's, as they came */
 	char server_name[TLS_MAX_SERVER_NAME + 1];

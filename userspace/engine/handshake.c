@@ -33,6 +33,7 @@ void tls_handshake_free(struct tls_handshake *hs)
 	tls_buf_free(&hs->flight);
 	tls_buf_free(&hs->cookie);
 	tls_session_free(&hs->session);
+	tls_peer_free(hs->session_peer);
 	tls_drop_shares(hs);
 	tls_wipe(hs, sizeof(*hs));
 	free(hs);

@@ -61,6 +61,7 @@ struct tls_handshake {
 	struct tls_offer offer;
 	struct tls_buf cookie;		/* HelloRetryRequest's, to be echoed */
 	struct tls_session session;	/* client: offered, if it has a suite; server: resumed */
+	struct tls_peer *session_peer;	/* that session's, judged anew; NULL: it has none */
 	bool ticket_renew;		/* server: that one's ticket is sealed by an old key */
 	uint16_t psk_index;		/* of the identity that the server took */
 	bool past_leaf;			/* client, TLS 1.3: the chain's first element is read */

@@ -34,7 +34,7 @@ void tls_session_of(const struct tls_conn *conn, struct tls_session *session)
 		.lifetime = left > TLS_TICKET_LIFETIME ? TLS_TICKET_LIFETIME :
 			    left > 0 ? (uint32_t)left : 0,
 		.group = conn->group,
-		.peer = conn->peer,
+		.peer = conn->peer ? tls_peer_kept(conn->peer) : (struct tls_slice){ 0 },
 		.ticket = { .limit = 0xffff },
 	};
 	memcpy(session->server_name, conn->server_name, sizeof(session->server_name));
@@ -42,25 +42,39 @@ void tls_session_of(const struct tls_conn *conn, struct tls_session *session)
 
 /* ---- client ---- */
 
+static void drop_session_peer(struct tls_handshake *hs)
+{
+	tls_peer_free(hs->session_peer);
+	hs->session_peer = NULL;
+}
+
+/* Judges the session's peer anew, into hs->session_peer. */
+static bool peer_believed(struct tls_conn *conn, const struct tls_session *session)
+{
+	const struct tls_verify_request req = tls_verify_request(conn);
+	struct tls_peer *peer;
+	int err = tls_peer_resume(&peer, &req, session->peer, conn->verify_error);
+
+	if (req.verify != TLS_VERIFY_REPORT)
+		conn->verify_error[0] = '\0';
+	if (err)
+		return false;
+	drop_session_peer(conn->hs);
+	conn->hs->session_peer = peer;
+	return true;
+}
+
 /* Would it be the same as asking the server anew? */
 static bool session_usable(struct tls_conn *conn, const struct tls_session *session)
 {
 	const struct tls_config *config = conn->config;
-	bool usable;
 
 	if (!(session->ticket.len || session->id_len) || !tls_session_fresh(session, now(conn)) ||
 	    !tls_config_has_suite(config, session->suite) ||
 	    !tls_config_has_version(config, session->suite->version) ||
-	    strcmp(session->server_name, conn->server_name) || !session->peer)
+	    strcmp(session->server_name, conn->server_name))
 		return false;
-	if (config->verify == TLS_VERIFY_NONE)
-		return true;
-	conn->peer = session->peer;
-	usable = !tls_verify_peer(conn);
-	conn->peer = NULL;
-	if (config->verify != TLS_VERIFY_REPORT)
-		conn->verify_error[0] = '\0';
-	return usable;
+	return peer_believed(conn, session);
 }
 
 int tls_conn_set_session(struct tls_conn *conn, const uint8_t *session, size_t len)
@@ -78,6 +92,7 @@ int tls_conn_set_session(struct tls_conn *conn, const uint8_t *session, size_t l
 		return TLS_ERR_ARGUMENT;
 	}
 	tls_session_free(&conn->hs->session);
+	found.peer = (struct tls_slice){ 0 };
 	conn->hs->session = found;
 	return 0;
 }
@@ -130,37 +145,33 @@ int tls13_write_binder(struct tls_conn *conn, size_t start)
 
 /* ---- server ---- */
 
-static bool open_ticket(struct tls_conn *conn, struct tls_slice ticket,
+/* state: for the session to stay in, the caller's to free. */
+static bool open_ticket(struct tls_conn *conn, struct tls_slice ticket, struct tls_buf *state,
 			struct tls_session *session)
 {
 	const struct tls_config *config = conn->config;
-	struct tls_buf state = { .limit = TLS_MAX_TICKET };
 	size_t key;
-	int err = tls_ticket_open(config->ticket_keys, config->ticket_key_count, ticket, &state,
-				  &key);
+	int err;
 
+	tls_buf_init(state, TLS_MAX_TICKET);
+	err = tls_ticket_open(config->ticket_keys, config->ticket_key_count, ticket, state, &key);
 	conn->hs->ticket_renew = key > 0;
-
 	if (!err)
-		err = tls_session_read(session, (struct tls_slice){ state.data, state.len });
-	tls_buf_free(&state);
+		err = tls_session_read(session, (struct tls_slice){ state->data, state->len });
+	if (err)
+		tls_buf_free(state);
 	return !err;
 }
 
 /* The client's certificate, where we want one, is to be as good as on the first day. */
 static bool client_still_trusted(struct tls_conn *conn, const struct tls_session *session)
 {
-	bool trusted;
-
+	drop_session_peer(conn->hs);
 	if (conn->config->verify == TLS_VERIFY_NONE)
 		return true;
-	if (!session->peer)
+	if (!session->peer.len)
 		return conn->config->verify == TLS_VERIFY_REQUEST;
-	conn->peer = session->peer;
-	trusted = !tls_verify_peer(conn);
-	conn->peer = NULL;
-	conn->verify_error[0] = '\0';
-	return trusted;
+	return peer_believed(conn, session);
 }
 
 static bool may_resume(struct tls_conn *conn, const struct tls_session *session)
@@ -177,8 +188,9 @@ static void resume(struct tls_conn *conn, struct tls_session *session)
 
 	hs->session = *session;
 	*session = (struct tls_session){ 0 };
-	conn->peer = hs->session.peer;
-	hs->session.peer = NULL;
+	hs->session.peer = (struct tls_slice){ 0 };
+	conn->peer = hs->session_peer;
+	hs->session_peer = NULL;
 	conn->resumed = true;
 	conn->begun = hs->session.begun;
 	conn->group = hs->session.group;
@@ -192,7 +204,7 @@ static void resume(struct tls_conn *conn, struct tls_session *session)
 static void start_over(struct tls_conn *conn)
 {
 	tls_session_free(&conn->hs->session);
-	tls_certificate_free(conn->peer);
+	tls_peer_free(conn->peer);
 	conn->peer = NULL;
 	conn->resumed = false;
 	conn->begun = 0;
@@ -216,9 +228,10 @@ static int check_binder(struct tls_conn *conn, const struct tls_session *session
 static int try_identity(struct tls_conn *conn, struct tls_slice identity, struct tls_slice binder)
 {
 	struct tls_session session;
+	struct tls_buf state;
 	int err = 0;
 
-	if (!open_ticket(conn, identity, &session))
+	if (!open_ticket(conn, identity, &state, &session))
 		return 0;
 	if (session.suite->hash == conn->suite->hash && may_resume(conn, &session)) {
 		err = check_binder(conn, &session, binder);
@@ -226,6 +239,7 @@ static int try_identity(struct tls_conn *conn, struct tls_slice identity, struct
 			resume(conn, &session);
 	}
 	tls_session_free(&session);
+	tls_buf_free(&state);
 	return err;
 }
 
@@ -276,12 +290,14 @@ int tls12_choose_ticket(struct tls_conn *conn)
 {
 	const struct tls_offer *offer = &conn->hs->offer;
 	struct tls_session session;
+	struct tls_buf state;
 	int err;
 
 	/* The session id is echoed, even an empty one: RFC 5077 section 3.4. */
-	if (!offer->ticket.len || !open_ticket(conn, offer->ticket, &session))
+	if (!offer->ticket.len || !open_ticket(conn, offer->ticket, &state, &session))
 		return 0;
 	err = try_ticket12(conn, &session);
 	tls_session_free(&session);
+	tls_buf_free(&state);
 	return err;
 }

@@ -20,7 +20,7 @@ struct tls_session {
 	uint8_t secret_len;
 	uint16_t group;				/* of the key exchange that it began with */
 	char server_name[TLS_MAX_SERVER_NAME + 1];
-	struct tls_certificate *peer;		/* its chain, or NULL */
+	struct tls_slice peer;			/* tls_peer_kept(), somebody else's; len 0: none */
 	struct tls_buf ticket;			/* client */
 	uint8_t id[TLS_SESSION_ID_LEN];		/* client, TLS 1.2, and only without a ticket */
 	uint8_t id_len;
@@ -30,7 +30,8 @@ struct tls_session {
 void tls_session_free(struct tls_session *session);
 /* Appends it to out; see tls_buf_error(). */
 void tls_session_write(const struct tls_session *session, struct tls_buf *out);
-/* TLS_ERR_ARGUMENT: not of our making, or of another release.  session is to be freed if 0. */
+/* TLS_ERR_ARGUMENT: not of our making, or of another release.  session is to be freed if 0;
+ * its peer is in the memory of in. */
 TLS_MUST_CHECK int tls_session_read(struct tls_session *session, struct tls_slice in);
 /* now is within its lifetime. */
 bool tls_session_fresh(const struct tls_session *session, int64_t now);

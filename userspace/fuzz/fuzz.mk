@@ -9,7 +9,7 @@ FUZZ_SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,addres
 FUZZ_LINK := -fsanitize=fuzzer,address,undefined
 FUZZ_WRAP := tls_random tls_equal tls_aead_new tls_aead_free tls_aead_seal tls_aead_open \
 	tls_groups tls_group_find tls_kex_initiate tls_kex_respond tls_kex_accept \
-	tls_kex_agree tls_kex_finish tls_kex_free tls_verify_chain tls_verify_ocsp \
+	tls_kex_agree tls_kex_finish tls_kex_free tls_path_find tls_ocsp_check \
 	tls_certificate_check_signature \
 	tls_certificate_encrypt tls_certificate_from_der tls_message_end file_read log_error
 FUZZ_LDFLAGS := $(US_LDFLAGS) $(FUZZ_WRAP:%=-Wl,--wrap=%)

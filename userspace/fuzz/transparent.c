@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "engine/verify/verify.h"
+#include "engine/verify/path.h"
 
 #define BAD_SHARE	(TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER)
 #define BAD_SIGNATURE	(TLS_ERR_ALERT + TLS_ALERT_DECRYPT_ERROR)
@@ -240,7 +240,7 @@ void __wrap_tls_kex_free(struct tls_kex *kex)
 
 /* ---- certificates ---- */
 
-/* Chains of one element that came before: parsing them is most of a handshake's time. */
+/* Leaves that came before: parsing them is most of a handshake's time. */
 static struct tls_certificate *parsed[8];
 static size_t parsed_count;
 
@@ -257,41 +257,45 @@ static struct tls_certificate *find_parsed(struct tls_slice der)
 
 OWN(tls_certificate_from_der);
 THEIRS(tls_certificate_from_der);
-int __wrap_tls_certificate_from_der(struct tls_certificate **out, const struct tls_slice *der,
-				    size_t count)
+int __wrap_tls_certificate_from_der(struct tls_certificate **out, struct tls_slice der)
 {
-	struct tls_certificate *known = count == 1 ? find_parsed(*der) : NULL;
+	struct tls_certificate *known = find_parsed(der);
 	int err;
 
 	if (known) {
 		*out = tls_certificate_ref(known);
 		return 0;
 	}
-	err = __real_tls_certificate_from_der(out, der, count);
-	if (!err && count == 1 && parsed_count < sizeof(parsed) / sizeof(*parsed))
+	err = __real_tls_certificate_from_der(out, der);
+	if (!err && parsed_count < sizeof(parsed) / sizeof(*parsed))
 		parsed[parsed_count++] = tls_certificate_ref(*out);
 	return err;
 }
 
 bool fuzz_verify_chains;
 
-THEIRS(tls_verify_chain);
-OWN(tls_verify_chain);
-int __wrap_tls_verify_chain(const struct tls_verify_request *req, char why[TLS_VERIFY_TEXT])
+THEIRS(tls_path_find);
+OWN(tls_path_find);
+int __wrap_tls_path_find(STACK_OF(X509) **path, const struct tls_verify_request *req, X509 *leaf,
+			 STACK_OF(X509) *untrusted, char why[TLS_VERIFY_TEXT])
 {
 	if (fuzz_verify_chains)
-		return __real_tls_verify_chain(req, why);
-	why[0] = '\0';
+		return __real_tls_path_find(path, req, leaf, untrusted, why);
+	*path = sk_X509_new_null();
+	if (!*path || !X509_up_ref(leaf) || sk_X509_push(*path, leaf) <= 0)
+		abort();
 	return 0;
 }
 
-OWN(tls_verify_ocsp);
-THEIRS(tls_verify_ocsp);
-int __wrap_tls_verify_ocsp(const struct tls_trust *trust, const struct tls_certificate *chain,
-			   struct tls_slice response, int64_t at)
+OWN(tls_ocsp_check);
+THEIRS(tls_ocsp_check);
+int __wrap_tls_ocsp_check(const struct tls_verify_request *req, STACK_OF(X509) *path,
+			  struct tls_slice response, int64_t *until, const char **why)
 {
 	if (fuzz_verify_chains)
-		return __real_tls_verify_ocsp(trust, chain, response, at);
+		return __real_tls_ocsp_check(req, path, response, until, why);
+	*until = INT64_MAX;
+	*why = "bad";
 	return is_bad(response.p, response.len) ? BAD_SIGNATURE : 0;
 }
 

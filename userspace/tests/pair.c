@@ -8,7 +8,7 @@
 #include "tap.h"
 
 #define KEY_TYPES	(PKI_RSA2048 + 1)
-#define MAX_NAMED	16
+#define MAX_NAMED	32
 
 static struct pki *ca, *leaves[KEY_TYPES], *named[MAX_NAMED];
 static size_t named_count;
@@ -29,12 +29,18 @@ const struct pki *pair_leaf(enum pki_key type)
 	return leaves[type];
 }
 
-const struct pki *pair_leaf_named(enum pki_key type, const struct pki_options *options)
+const struct pki *pair_issued(enum pki_key type, const struct pki *issuer,
+			      const struct pki_options *options)
 {
 	if (named_count == MAX_NAMED)
 		tap_bail("too many certificates");
-	named[named_count] = pki_new(type, pair_ca(), options);
+	named[named_count] = pki_new(type, issuer, options);
 	return named[named_count++];
+}
+
+const struct pki *pair_leaf_named(enum pki_key type, const struct pki_options *options)
+{
+	return pair_issued(type, pair_ca(), options);
 }
 
 void pair_free_pki(void)
@@ -63,10 +69,30 @@ static void keylog(void *arg, const char *line)
 	snprintf(end->keylog + len, sizeof(end->keylog) - len, "%s\n", line);
 }
 
+/* The leaf and what is sent behind it; the caller's, by free(). */
+static char *chain_of(const struct pki *leaf, const struct pki *const *issuers)
+{
+	char *pem = strdup(pki_certificate(leaf));
+
+	for (size_t i = 0; pem && i < PAIR_MAX_ISSUERS && issuers[i]; i++) {
+		const char *more = pki_certificate(issuers[i]);
+
+		pem = realloc(pem, strlen(pem) + strlen(more) + 1);
+		if (pem)
+			strcat(pem, more);
+	}
+	if (!pem)
+		tap_bail("out of memory");
+	return pem;
+}
+
 static void add_certificate(struct pair_end *end, const struct pki *pki, uint32_t id,
 			    const struct pair_options *o)
 {
-	const char *pem = pki_certificate(pki), *key = pki_key(pki);
+	static const struct pki *const none[PAIR_MAX_ISSUERS];
+	bool server = pki != o->client[id];
+	char *pem = chain_of(pki, server ? o->server_issuers : none);
+	const char *key = pki_key(pki);
 	struct tls_certificate *cert;
 
 	if (tls_certificate_new(&cert, pem, strlen(pem), NULL) ||
@@ -78,6 +104,7 @@ static void add_certificate(struct pair_end *end, const struct pki *pki, uint32_
 	    tls_certificate_set_scts(cert, o->scts.p, o->scts.len))
 		tap_bail("cannot staple");
 	tls_certificate_free(cert);
+	free(pem);
 }
 
 static void configure(struct pair_end *end, enum tls_role role, const struct pair_options *o)

@@ -6,7 +6,8 @@
 #include "engine/engine.h"
 #include "pki.h"
 
-#define PAIR_MAX_CERTS	4
+#define PAIR_MAX_CERTS		4
+#define PAIR_MAX_ISSUERS	3
 
 /* All zero: both versions, default suites and groups, a P-256 server for "host.test". */
 struct pair_options {
@@ -19,6 +20,7 @@ struct pair_options {
 	const char *server_name;		/* NULL: "host.test"; "": none is set */
 	const struct pki *server[PAIR_MAX_CERTS];	/* all NULL: pair_leaf(PKI_P256) */
 	const struct pki *client[PAIR_MAX_CERTS];
+	const struct pki *server_issuers[PAIR_MAX_ISSUERS];	/* sent behind each leaf */
 	enum tls_verify server_verify;		/* of client certificates */
 	bool client_trusts_nobody, client_verifies_nothing, client_reports;
 	size_t chunk;				/* bytes fed at a time; 0: all there is */
@@ -52,6 +54,9 @@ const struct pki *pair_ca(void);
 const struct pki *pair_leaf(enum pki_key type);
 /* A leaf with these names (subjectAltName as in openssl.cnf). Freed with the rest. */
 const struct pki *pair_leaf_named(enum pki_key type, const struct pki_options *options);
+/* The same by another issuer; NULL: self-signed. */
+const struct pki *pair_issued(enum pki_key type, const struct pki *issuer,
+			      const struct pki_options *options);
 void pair_free_pki(void);
 
 /* Conn args of the event hook are the two ends. Ends the program if set-up fails. */

@@ -122,6 +122,9 @@ struct pki *pki_new(enum pki_key type, const struct pki *issuer, const struct pk
 	add_extension(x509, by, NID_key_usage, options->key_usage);
 	add_extension(x509, by, NID_ext_key_usage, options->extended_usage);
 	add_extension(x509, by, NID_tlsfeature, options->feature);
+	add_extension(x509, by, NID_subject_key_identifier, options->key_id);
+	add_extension(x509, by, NID_authority_key_identifier,
+		      options->authority ? "keyid:always" : NULL);
 	add_extension(x509, by, NID_subject_alt_name,
 		      options->names ? options->names : "DNS:host.test");
 	sign(x509, issuer ? issuer->key : pki->key, options->digest);

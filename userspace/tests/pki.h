@@ -32,6 +32,8 @@ struct pki_options {
 	const char *constraints;	/* basicConstraints; NULL: none */
 	const char *feature;		/* tlsfeature (RFC 7633) as in openssl.cnf; NULL: none */
 	const char *digest;		/* "SHA256" */
+	const char *key_id;		/* subjectKeyIdentifier as in openssl.cnf; NULL: none */
+	bool authority;			/* an authorityKeyIdentifier with the issuer's key id */
 	int64_t not_before, not_after;	/* PKI_NOW -/+ 30 days */
 };
 

@@ -78,7 +78,7 @@ static int parse_chain(void)
 {
 	const struct tls_slice der = pki_der(leaf);
 	struct tls_certificate *chain;
-	int err = tls_certificate_from_der(&chain, &der, 1);
+	int err = tls_certificate_from_der(&chain, der);
 
 	if (!err)
 		tls_certificate_free(chain);
@@ -119,11 +119,17 @@ static int check_bad(void)
 static int verify(const struct tls_trust *by, const char *name, int64_t now)
 {
 	const struct tls_verify_request req = {
-		.trust = by, .chain = cert, .peer = TLS_SERVER, .name = name, .now = now,
+		.trust = by, .verify = TLS_VERIFY_REQUIRE, .peer = TLS_SERVER,
+		.op = TLS_KEY_SIGN, .name = name, .now = now,
 	};
+	const struct tls_slice der = pki_der(leaf);
 	char why[TLS_VERIFY_TEXT];
+	struct tls_peer *peer;
+	int err = tls_peer_verify(&peer, &req, &der, 1, why);
 
-	return tls_verify_chain(&req, why);
+	if (!err)
+		tls_peer_free(peer);
+	return err;
 }
 
 static int verify_good(void)

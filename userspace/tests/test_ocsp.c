@@ -34,20 +34,24 @@ static EVP_PKEY *key_of(const struct pki *pki)
 struct answer {
 	const char *what;
 	int err;			/* the client's */
-	const struct pki *about, *signer;	/* NULL: the leaf, the CA */
+	const struct pki *about, *issuer, *signer;	/* NULL: the leaf, the CA, the issuer */
 	int status;
-	int64_t from, until;		/* from PKI_NOW */
+	int64_t from, until;		/* from PKI_NOW; 0: an hour before it, after it */
 	bool sha256;			/* in the certificate's id */
+	bool sha1;			/* in the signature */
 };
 
 /* The DER is the caller's, by OPENSSL_free(). */
 static struct tls_slice make_response(const struct answer *answer)
 {
 	const struct pki *about = answer->about ? answer->about : pair_leaf(PKI_P256);
-	const struct pki *signer = answer->signer ? answer->signer : pair_ca();
-	X509 *leaf = x509_of(about), *ca = x509_of(pair_ca()), *by = x509_of(signer);
-	ASN1_TIME *from = ASN1_TIME_set(NULL, (time_t)(PKI_NOW + answer->from));
-	ASN1_TIME *until = ASN1_TIME_set(NULL, (time_t)(PKI_NOW + answer->until));
+	const struct pki *issuer = answer->issuer ? answer->issuer : pair_ca();
+	const struct pki *signer = answer->signer ? answer->signer : issuer;
+	X509 *leaf = x509_of(about), *ca = x509_of(issuer), *by = x509_of(signer);
+	int64_t begin = answer->from ? answer->from : -3600;
+	int64_t end = answer->until ? answer->until : 3600;
+	ASN1_TIME *from = ASN1_TIME_set(NULL, (time_t)(PKI_NOW + begin));
+	ASN1_TIME *until = ASN1_TIME_set(NULL, (time_t)(PKI_NOW + end));
 	ASN1_GENERALIZEDTIME *from_g = ASN1_TIME_to_generalizedtime(from, NULL);
 	ASN1_GENERALIZEDTIME *until_g = ASN1_TIME_to_generalizedtime(until, NULL);
 	OCSP_CERTID *id = OCSP_cert_to_id(answer->sha256 ? EVP_sha256() : NULL, leaf, ca);
@@ -58,7 +62,7 @@ static struct tls_slice make_response(const struct answer *answer)
 	int len;
 
 	if (!OCSP_basic_add1_status(basic, id, answer->status, 0, from_g, from_g, until_g) ||
-	    OCSP_basic_sign(basic, by, key, EVP_sha256(), NULL, 0) != 1)
+	    OCSP_basic_sign(basic, by, key, answer->sha1 ? EVP_sha1() : EVP_sha256(), NULL, 0) != 1)
 		tap_bail("cannot make an OCSP response");
 	response = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
 	len = i2d_OCSP_RESPONSE(response, &der);
@@ -101,29 +105,158 @@ static void one_answer(const struct answer *answer, uint16_t version)
 static void answers(uint16_t version)
 {
 	static const struct pki_options delegate = { .extended_usage = "OCSPSigning" };
+	static const struct pki_options by_sha1 = {
+		.extended_usage = "OCSPSigning", .digest = "SHA1",
+	};
+	static const struct pki_options expired = {
+		.extended_usage = "OCSPSigning", .not_after = PKI_NOW - PKI_DAY,
+	};
+	static const struct pki_options other_usage = {
+		.extended_usage = "OCSPSigning", .key_usage = "keyAgreement",
+	};
+	static const struct pki_options strange = {
+		.extended_usage = "OCSPSigning", .constraints = "critical,CA:TRUE",
+		.key_usage = "critical,keyCertSign,digitalSignature", .common_name = "helper",
+	};
 	static const struct pki_options other = { .names = "DNS:other.test" };
+	const struct pki *helper = pair_leaf_named(PKI_P256, &strange);
 	const int bad = TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE_STATUS;
 	const int64_t hour = 3600;
 	const struct answer rows[] = {
-		{ "good", 0, NULL, NULL, V_OCSP_CERTSTATUS_GOOD, -hour, hour, false },
-		{ "good, its id by SHA-256", 0, NULL, NULL, V_OCSP_CERTSTATUS_GOOD, -hour, hour,
-		  true },
-		{ "good, by a delegate", 0, NULL, pair_leaf_named(PKI_P256, &delegate),
-		  V_OCSP_CERTSTATUS_GOOD, -hour, hour, false },
-		{ "revoked", TLS_ERR_ALERT + TLS_ALERT_CERTIFICATE_REVOKED, NULL, NULL,
-		  V_OCSP_CERTSTATUS_REVOKED, -hour, hour, false },
-		{ "unknown", bad, NULL, NULL, V_OCSP_CERTSTATUS_UNKNOWN, -hour, hour, false },
-		{ "too old", bad, NULL, NULL, V_OCSP_CERTSTATUS_GOOD, -2 * hour, -hour, false },
-		{ "from the future", bad, NULL, NULL, V_OCSP_CERTSTATUS_GOOD, hour, 2 * hour,
-		  false },
-		{ "about another certificate", bad, pair_leaf_named(PKI_P256, &other), NULL,
-		  V_OCSP_CERTSTATUS_GOOD, -hour, hour, false },
-		{ "by somebody who may not", bad, NULL, pair_leaf(PKI_P384),
-		  V_OCSP_CERTSTATUS_GOOD, -hour, hour, false },
+		{ "good", .status = V_OCSP_CERTSTATUS_GOOD },
+		{ "good, its id by SHA-256", .sha256 = true },
+		{ "good, by a delegate", .signer = pair_leaf_named(PKI_P256, &delegate) },
+		{ "revoked", TLS_ERR_ALERT + TLS_ALERT_CERTIFICATE_REVOKED,
+		  .status = V_OCSP_CERTSTATUS_REVOKED },
+		{ "unknown", bad, .status = V_OCSP_CERTSTATUS_UNKNOWN },
+		{ "too old", bad, .from = -2 * hour, .until = -hour },
+		{ "from the future", bad, .from = hour, .until = 2 * hour },
+		{ "about another certificate", bad, .about = pair_leaf_named(PKI_P256, &other) },
+		{ "by somebody who may not", bad, .signer = pair_leaf(PKI_P384) },
+		{ "by SHA-1", bad, .sha1 = true },
+		{ "by a delegate whose certificate is signed by SHA-1", bad,
+		  .signer = pair_leaf_named(PKI_P256, &by_sha1) },
+		{ "by a delegate with a short key", bad,
+		  .signer = pair_leaf_named(PKI_RSA1024, &delegate) },
+		{ "by a delegate who has expired", bad,
+		  .signer = pair_leaf_named(PKI_P256, &expired) },
+		{ "by a delegate whose key usage forbids signing", bad,
+		  .signer = pair_leaf_named(PKI_P256, &other_usage) },
+		{ "by a delegate of another CA", bad,
+		  .signer = pair_issued(PKI_P256, NULL, &delegate) },
+		{ "by a delegate's delegate", bad,
+		  .signer = pair_issued(PKI_P256, helper, &delegate) },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		one_answer(&rows[i], version);
+}
+
+/*
+ * Whoever holds a revoked leaf's key: a self-made certificate with the issuer's name and key
+ * id stands before the issuer's, and signs that all is well.  It is expired, so that path
+ * building passes over it.
+ */
+static void forged(uint16_t version)
+{
+	static const struct pki_options ca = {
+		.common_name = "intermediate", .names = "", .constraints = "critical,CA:TRUE",
+		.key_usage = "critical,keyCertSign,cRLSign", .key_id = "0102030405",
+	};
+	static const struct pki_options false_ca = {
+		.common_name = "intermediate", .names = "", .constraints = "critical,CA:TRUE",
+		.key_usage = "critical,keyCertSign,cRLSign", .key_id = "0102030405",
+		.not_after = PKI_NOW - PKI_DAY,
+	};
+	static const struct pki_options plain = { .authority = true };
+	static const struct pki_options demanding = {
+		.authority = true, .feature = "status_request",
+	};
+	const struct pki *issuer = pair_leaf_named(PKI_P256, &ca);
+	const struct pki *impostor = pair_issued(PKI_P256, NULL, &false_ca);
+	const struct pki *leaf = pair_issued(PKI_P256, issuer,
+					     version == TLS_1_3 ? &plain : &demanding);
+	const struct answer good = { .about = leaf, .issuer = issuer };
+	const struct answer forgery = { .about = leaf, .issuer = impostor };
+	/* the certificate's id names the issuer's key, but the impostor signed */
+	const struct answer disguised = { .about = leaf, .issuer = issuer, .signer = impostor };
+	const struct {
+		const char *what;
+		const struct answer *answer;
+		int err;
+	} rows[] = {
+		{ "by the issuer", &good, 0 },
+		{ "forged by an impostor in the chain", &forgery,
+		  TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE_STATUS },
+		{ "forged, about the issuer's certificate", &disguised,
+		  TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE_STATUS },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct tls_slice der = make_response(rows[i].answer);
+		const struct pair_options options = {
+			.max = version, .ocsp = der, .request_ocsp = true, .server = { leaf },
+			.server_issuers = { impostor, issuer },
+		};
+		struct pair pair;
+
+		pair_init(&pair, &options);
+		pair_handshake(&pair);
+		tap_ok(pair.client.err == rows[i].err && pair_up(&pair) == !rows[i].err,
+		       "%s: a response %s (%s)", tls_version_name(version), rows[i].what,
+		       tls_strerror(pair.client.err));
+		pair_free(&pair);
+		OPENSSL_free((void *)der.p);
+	}
+}
+
+/* ---- sessions: they go on as long as the status that they began with ---- */
+
+static bool resumes(const struct pair_options *options, const uint8_t *session, size_t len)
+{
+	struct tls_conn_info info;
+	struct pair pair;
+	bool taken;
+
+	pair_init(&pair, options);
+	taken = !tls_conn_set_session(pair.client.conn, session, len);
+	pair_handshake(&pair);
+	tls_conn_info(pair.client.conn, &info);
+	if (!pair_up(&pair) || info.resumed != taken)
+		tap_bail("neither resumed nor not: %s", tls_strerror(pair.client.err));
+	pair_free(&pair);
+	return taken;
+}
+
+static void sessions(uint16_t version)
+{
+	static const struct tls_ticket_key key = { .name = "key" };
+	const struct answer good = { .until = 3600 }, later = { .until = 3 * 3600 };
+	struct tls_slice der = make_response(&good), fresh = make_response(&later);
+	struct pair_options options = {
+		.max = version, .ocsp = der, .request_ocsp = true,
+		.ticket_keys = &key, .ticket_key_count = 1, .now = PKI_NOW,
+	};
+	const char *name = tls_version_name(version);
+	const uint8_t *session;
+	struct pair pair;
+	size_t len;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	if (!pair_up(&pair) || !pair_transfer(&pair, &pair.server, &pair.client, 1))
+		tap_bail("%s", tls_strerror(pair.client.err));
+	session = tls_conn_session(pair.client.conn, &len);
+	options.ocsp = fresh;
+	options.now = PKI_NOW + 1800;
+	tap_ok(resumes(&options, session, len), "%s: a session whose status is fresh", name);
+	options.now = PKI_NOW + 3600 + 301;
+	tap_ok(!resumes(&options, session, len), "%s: a session whose status has expired", name);
+	options.request_ocsp = false;
+	tap_ok(resumes(&options, session, len), "%s: where nobody asks for it", name);
+	pair_free(&pair);
+	OPENSSL_free((void *)der.p);
+	OPENSSL_free((void *)fresh.p);
 }
 
 static void rest(uint16_t version)
@@ -173,7 +306,6 @@ static void must_staple(struct pair_options options, const char *suite)
 {
 	static const struct pki_options demanding = { .feature = "status_request" };
 	const struct answer good = {
-		.status = V_OCSP_CERTSTATUS_GOOD, .from = -3600, .until = 3600,
 		.about = pair_leaf_named(options.suites ? PKI_RSA2048 : PKI_P256, &demanding),
 	};
 	struct tls_slice der = make_response(&good);
@@ -275,6 +407,10 @@ int main(void)
 {
 	answers(TLS_1_2);
 	answers(TLS_1_3);
+	forged(TLS_1_2);
+	forged(TLS_1_3);
+	sessions(TLS_1_2);
+	sessions(TLS_1_3);
 	rest(TLS_1_2);
 	rest(TLS_1_3);
 	must_staple((struct pair_options){ .max = TLS_1_2 }, NULL);

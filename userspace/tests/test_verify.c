@@ -22,6 +22,7 @@ struct test_case {
 	enum pki_key type;
 	const char *name;			/* "host.test" */
 	bool client, no_intermediate, by_stranger, any_name;
+	bool before_path;			/* refused for what the leaf says */
 	int64_t now;
 };
 
@@ -82,9 +83,10 @@ static const struct test_case cases[] = {
 	{ .what = "server usage in a client", .want = ALERT(UNSUPPORTED_CERTIFICATE),
 	  .why = "purpose",
 	  .leaf.extended_usage = "serverAuth", .client = true, .any_name = true },
-	{ .what = "a key that may only certify", .want = ALERT(UNSUPPORTED_CERTIFICATE),
-	  .why = "purpose",
-	  .leaf.key_usage = "keyCertSign" },
+	{ .what = "a key that may only certify", .want = ALERT(ILLEGAL_PARAMETER),
+	  .why = "forbids signing", .leaf.key_usage = "keyCertSign", .before_path = true },
+	{ .what = "a key of an unusable type", .want = ALERT(UNSUPPORTED_CERTIFICATE),
+	  .why = "not supported", .type = PKI_P521, .before_path = true },
 };
 
 struct elements {
@@ -105,47 +107,115 @@ static void on_element(void *arg, struct tls_slice der, const char *verdict)
 	}
 }
 
-static struct tls_certificate *make_chain(const struct test_case *c, const struct pki *leaf)
+static struct tls_verify_request request(const struct test_case *c)
 {
-	const struct tls_slice der[] = { pki_der(leaf), pki_der(intermediate) };
-	struct tls_certificate *chain;
-
-	if (tls_certificate_from_der(&chain, der, c->no_intermediate ? 1 : 2))
-		tap_bail("%s: chain", c->what);
-	return chain;
-}
-
-static void run_case(const struct test_case *c, const struct tls_certificate *chain)
-{
-	struct elements seen = { 0 };
-	const struct tls_verify_request req = {
+	return (struct tls_verify_request){
 		.trust = trust,
-		.chain = chain,
+		.verify = TLS_VERIFY_REQUIRE,
 		.peer = c->client ? TLS_CLIENT : TLS_SERVER,
+		.op = TLS_KEY_SIGN,
 		.name = c->any_name ? NULL : c->name ? c->name : "host.test",
 		.now = c->now ? c->now : PKI_NOW,
-		.element = on_element,
-		.arg = &seen,
 	};
-	char why[TLS_VERIFY_TEXT] = "?";
-	int err = tls_verify_chain(&req, why);
+}
 
+static bool same(struct tls_slice a, struct tls_slice b)
+{
+	return a.len == b.len && !memcmp(a.p, b.p, a.len);
+}
+
+static void run_case(const struct test_case *c, const struct pki *leaf)
+{
+	const struct tls_slice chain[] = { pki_der(leaf), pki_der(intermediate) };
+	struct tls_verify_request req = request(c);
+	char why[TLS_VERIFY_TEXT] = "?";
+	struct tls_peer *peer = NULL;
+	struct elements seen = { 0 };
+	int err;
+
+	req.element = on_element;
+	req.arg = &seen;
+	err = tls_peer_verify(&peer, &req, chain, c->no_intermediate ? 1 : 2, why);
 	tap_equal(err, c->want, "%s (%s)", c->what, why);
+	tap_ok(!peer == !!err &&
+	       (!peer || same(tls_certificate_der(tls_peer_leaf(peer), 0), pki_der(leaf))),
+	       "%s: a peer only who is believed", c->what);
 	if (c->why)
-		tap_ok(strstr(why, c->why) && strstr(why, "host.test"),
-		       "%s: the sentence says so", c->what);
-	tap_ok(c->want ? seen.bad == 1 && !seen.good && strstr(why, seen.bad_text) :
-			 seen.count == 3 && seen.good == 3, "%s: verdict per element", c->what);
+		tap_ok(strstr(why, c->why), "%s: the sentence says so", c->what);
+	if (c->before_path)
+		tap_ok(!seen.count, "%s: no path is looked for", c->what);
+	else
+		tap_ok(c->want ? seen.bad == 1 && !seen.good && strstr(why, seen.bad_text) &&
+				 strstr(why, "host.test") : seen.count == 3 && seen.good == 3,
+		       "%s: verdict per element", c->what);
+	tls_peer_free(peer);
 }
 
 static void test_case(const struct test_case *c)
 {
 	const struct pki *issuer = c->by_stranger ? stranger : intermediate;
 	struct pki *leaf = pki_new(c->type, issuer, &c->leaf);
-	struct tls_certificate *chain = make_chain(c, leaf);
 
-	run_case(c, chain);
-	tls_certificate_free(chain);
+	run_case(c, leaf);
+	pki_free(leaf);
+}
+
+/* ---- what is not believed ---- */
+
+static void test_modes(void)
+{
+	const struct test_case good = { .what = "modes" };
+	struct pki *leaf = pki_new(PKI_P256, stranger, &good.leaf);
+	const struct tls_slice garbage = { (const uint8_t *)"garbage", 7 };
+	const struct tls_slice chain[] = { pki_der(leaf), garbage };
+	struct tls_verify_request req = request(&good);
+	char why[TLS_VERIFY_TEXT];
+	struct elements seen = { 0 };
+	struct tls_peer *peer;
+
+	tap_equal(tls_peer_verify(&peer, &req, chain, 2, why), ALERT(BAD_CERTIFICATE),
+		  "garbage behind the leaf (%s)", why);
+	tap_equal(tls_peer_verify(&peer, &req, chain + 1, 1, why), ALERT(BAD_CERTIFICATE),
+		  "garbage for a leaf (%s)", why);
+	req.verify = TLS_VERIFY_REPORT;
+	tap_ok(!tls_peer_verify(&peer, &req, chain, 1, why) && strstr(why, "issuer"),
+	       "a stranger is only reported (%s)", why);
+	req.status = true;
+	tap_ok(!tls_peer_verify_status(peer, &req, garbage, why) && strstr(why, "issuer"),
+	       "and no status is looked at");
+	tls_peer_free(peer);
+	req.verify = TLS_VERIFY_NONE;
+	req.element = on_element;
+	req.arg = &seen;
+	tap_ok(!tls_peer_verify(&peer, &req, chain, 1, why) && !why[0] && seen.bad == 1 &&
+	       !strcmp(seen.bad_text, "not verified"), "a stranger is taken where nothing is asked");
+	tls_peer_free(peer);
+	pki_free(leaf);
+}
+
+static void test_resume(void)
+{
+	const struct test_case good = { .what = "resume" };
+	struct pki *leaf = pki_new(PKI_P256, intermediate, &good.leaf);
+	const struct tls_slice chain[] = { pki_der(leaf), pki_der(intermediate) };
+	struct tls_verify_request req = request(&good);
+	struct tls_slice kept;
+	char why[TLS_VERIFY_TEXT];
+	struct tls_peer *peer, *again;
+
+	if (tls_peer_verify(&peer, &req, chain, 2, why))
+		tap_bail("%s", why);
+	kept = tls_peer_kept(peer);
+	tap_equal(tls_peer_resume(&again, &req, kept, why), 0, "a session's peer");
+	tap_ok(same(tls_peer_kept(again), kept), "is kept as it was");
+	tls_peer_free(again);
+	for (size_t len = 0; len < kept.len; len += kept.len / 7)
+		tap_equal(tls_peer_resume(&again, &req, (struct tls_slice){ kept.p, len }, why),
+			  TLS_ERR_ARGUMENT, "%zu bytes of it", len);
+	req.now += 31 * PKI_DAY;
+	tap_equal(tls_peer_resume(&again, &req, kept, why), ALERT(CERTIFICATE_EXPIRED),
+		  "is judged anew (%s)", why);
+	tls_peer_free(peer);
 	pki_free(leaf);
 }
 
@@ -173,18 +243,18 @@ static void check_anchor(const struct pki *anchor, const struct pki *leaf, int w
 			 const char *what)
 {
 	const struct tls_slice der = pki_der(leaf);
-	struct tls_verify_request req = { .peer = TLS_SERVER, .name = "host.test", .now = PKI_NOW };
+	const struct test_case good = { .what = what };
+	struct tls_verify_request req = request(&good);
 	char why[TLS_VERIFY_TEXT];
-	struct tls_certificate *chain;
+	struct tls_peer *peer = NULL;
 	struct tls_trust *t;
 
-	if (tls_trust_new(&t) || tls_certificate_from_der(&chain, &der, 1) ||
+	if (tls_trust_new(&t) ||
 	    (anchor && tls_trust_add(t, pki_certificate(anchor), strlen(pki_certificate(anchor)))))
 		tap_bail("%s", what);
 	req.trust = t;
-	req.chain = chain;
-	tap_equal(tls_verify_chain(&req, why), want, "%s (%s)", what, why);
-	tls_certificate_free(chain);
+	tap_equal(tls_peer_verify(&peer, &req, &der, 1, why), want, "%s (%s)", what, why);
+	tls_peer_free(peer);
 	tls_trust_free(t);
 }
 
@@ -245,6 +315,8 @@ int main(void)
 		tap_bail("trust");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		test_case(&cases[i]);
+	test_modes();
+	test_resume();
 	test_trust();
 	test_anchors();
 	test_system();

@@ -115,33 +115,30 @@ static int take_leaf_key(struct tls_certificate *cert)
 	return TLS_ERR_ALERT + TLS_ALERT_UNSUPPORTED_CERTIFICATE;
 }
 
-static int from_der(struct tls_certificate *cert, const struct tls_slice *der, size_t count)
+X509 *tls_x509_from_der(struct tls_slice der)
 {
-	int err = count ? 0 : TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE;
+	const unsigned char *p = der.p;
+	X509 *x509 = der.len <= LONG_MAX ? d2i_X509(NULL, &p, (long)der.len) : NULL;
 
-	for (size_t i = 0; !err && i < count; i++) {
-		const unsigned char *p = der[i].p;
-		X509 *x509 = der[i].len <= LONG_MAX ? d2i_X509(NULL, &p, (long)der[i].len) : NULL;
-
-		if (!x509 || p != der[i].p + der[i].len || cert->count == TLS_MAX_CHAIN) {
-			X509_free(x509);
-			ERR_clear_error();
-			return TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE;
-		}
-		err = append(cert, x509);
-	}
-	return err ? err : take_leaf_key(cert);
+	if (x509 && p == der.p + der.len)
+		return x509;
+	X509_free(x509);
+	ERR_clear_error();
+	return NULL;
 }
 
-int tls_certificate_from_der(struct tls_certificate **out, const struct tls_slice *der,
-			     size_t count)
+int tls_certificate_from_der(struct tls_certificate **out, struct tls_slice der)
 {
 	struct tls_certificate *cert = certificate_alloc();
-	int err;
+	X509 *x509 = tls_x509_from_der(der);
+	int err = !cert ? TLS_ERR_NO_MEMORY : x509 ? 0 : TLS_ALERT(BAD_CERTIFICATE);
 
-	if (!cert)
-		return TLS_ERR_NO_MEMORY;
-	err = from_der(cert, der, count);
+	if (err)
+		X509_free(x509);
+	else
+		err = append(cert, x509);
+	if (!err)
+		err = take_leaf_key(cert);
 	if (err)
 		tls_certificate_free(cert);
 	else

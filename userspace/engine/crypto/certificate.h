@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Certificate chains, ours and the peer's, as the engine's messages need them.
+ * Our certificate chains, and leaves of peers, as the engine's messages need them.
  * What is public about them is in engine.h.
  */
 #ifndef TLSGATE_CERTIFICATE_H
@@ -13,12 +13,10 @@
 struct tls_certificate *tls_certificate_ref(struct tls_certificate *cert);
 
 /*
- * The peer's chain from the DER elements of its Certificate message, leaf
- * first, count > 0.  TLS_ERR_ALERT + bad_certificate: no certificate or too
- * long a chain; + unsupported_certificate: a leaf key of a type we do not have.
+ * A peer's leaf, alone.  TLS_ERR_ALERT + bad_certificate: no certificate; +
+ * unsupported_certificate: a key of a type we do not have.
  */
-TLS_MUST_CHECK int tls_certificate_from_der(struct tls_certificate **out,
-					    const struct tls_slice *der, size_t count);
+TLS_MUST_CHECK int tls_certificate_from_der(struct tls_certificate **out, struct tls_slice der);
 
 size_t tls_certificate_count(const struct tls_certificate *cert);
 /* Element i; valid while cert is. */

@@ -27,9 +27,8 @@ struct tls_crypto {
 /* NULL: libcrypto lacks something, see tls_crypto_init(). */
 const struct tls_crypto *tls_crypto(void);
 
-struct tls_trust;
-/* The anchor that issued this certificate: a reference, or NULL. */
-X509 *tls_trust_issuer(const struct tls_trust *trust, const X509 *x509);
+/* The certificate that is all of der, or NULL. */
+X509 *tls_x509_from_der(struct tls_slice der);
 
 /* Empties libcrypto's error queue of this thread and says TLS_ERR_LIBRARY. */
 int tls_library_error(void);

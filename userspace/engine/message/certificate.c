@@ -105,42 +105,30 @@ static void show_element(void *arg, struct tls_slice der, const char *verdict)
 	tls_engine_event(arg, TLS_EVENT_CERTIFICATE, 0, der, verdict);
 }
 
-int tls_verify_peer(struct tls_conn *conn)
+struct tls_verify_request tls_verify_request(struct tls_conn *conn)
 {
 	const struct tls_config *config = conn->config;
 	bool client = conn->role == TLS_CLIENT;
-	const struct tls_verify_request req = {
+	bool rsa_kx = client && conn->suite && conn->suite->kx == TLS_KX_RSA;
+
+	return (struct tls_verify_request){
 		.trust = config->trust,
-		.chain = conn->peer,
+		.verify = config->verify,
 		.peer = client ? TLS_SERVER : TLS_CLIENT,
+		.op = rsa_kx ? TLS_KEY_DECRYPT : TLS_KEY_SIGN,
 		.name = client && conn->server_name[0] ? conn->server_name : NULL,
+		.status = config->request_ocsp,
 		.now = config->hooks.now(config->hooks.arg),
 		.element = config->hooks.event ? show_element : NULL,
 		.arg = conn,
 	};
-
-	int err;
-
-	conn->verify_error[0] = '\0';
-	err = tls_verify_chain(&req, conn->verify_error);
-	return config->verify == TLS_VERIFY_REPORT && TLS_ERR_CLASS(err) == TLS_ERR_ALERT ? 0 : err;
 }
 
 static int take_chain(struct tls_conn *conn, const struct tls_slice *chain, size_t count)
 {
-	bool rsa_kx = conn->suite->kx == TLS_KX_RSA && conn->role == TLS_CLIENT;
-	int err = tls_certificate_from_der(&conn->peer, chain, count);
+	const struct tls_verify_request req = tls_verify_request(conn);
 
-	if (err)
-		return err;
-	/* RFC 9846 section 4.5.1.2, RFC 5246 section 7.4.2 */
-	if (!tls_certificate_may(conn->peer, rsa_kx ? TLS_KEY_DECRYPT : TLS_KEY_SIGN))
-		return TLS_ALERT(ILLEGAL_PARAMETER);
-	if (conn->config->verify != TLS_VERIFY_NONE)
-		return tls_verify_peer(conn);
-	for (size_t i = 0; i < count; i++)
-		tls_engine_event(conn, TLS_EVENT_CERTIFICATE, 0, chain[i], "not verified");
-	return 0;
+	return tls_peer_verify(&conn->peer, &req, chain, count, conn->verify_error);
 }
 
 /* RFC 9846 section 4.5.1.1: a server has to have one. */
@@ -163,7 +151,7 @@ int tls13_recv_certificate(struct tls_conn *conn, struct tls_reader *body)
 /* RFC 8422 section 5.3: the key's curve is one that we offered. */
 static bool curve_allowed(const struct tls_conn *conn)
 {
-	uint16_t curve = tls_key_curve(tls_certificate_key_type(conn->peer));
+	uint16_t curve = tls_key_curve(tls_certificate_key_type(tls_peer_leaf(conn->peer)));
 
 	return !curve || tls_config_group(conn->config, curve);
 }
@@ -178,7 +166,8 @@ int tls12_recv_certificate(struct tls_conn *conn, struct tls_reader *body)
 		err = take_server_chain(conn, chain, count);
 	if (err)
 		return err;
-	if (!tls_suite_takes_key(conn->suite, tls_certificate_key_type(conn->peer)) ||
+	if (!tls_suite_takes_key(conn->suite,
+				 tls_certificate_key_type(tls_peer_leaf(conn->peer))) ||
 	    !curve_allowed(conn))
 		return TLS_ALERT(ILLEGAL_PARAMETER);
 	if (conn->suite->kx == TLS_KX_RSA)

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* CertificateStatus: a message in TLS 1.2 (RFC 6066 section 8), an extension's body in TLS 1.3. */
-#include <stdio.h>
-
-#include "config.h"
 #include "conn.h"
 #include "handshake.h"
 #include "machine.h"
@@ -38,22 +35,10 @@ int tls_take_status(struct tls_conn *conn, struct tls_reader *body)
 
 int tls_verify_status(struct tls_conn *conn)
 {
-	const struct tls_config *config = conn->config;
+	const struct tls_verify_request req = tls_verify_request(conn);
 	struct tls_slice response = { conn->ocsp.data, conn->ocsp.len };
-	int err;
 
-	if (!config->request_ocsp || config->verify == TLS_VERIFY_NONE)
-		return 0;
-	err = tls_verify_ocsp(config->trust, conn->peer, response,
-			      config->hooks.now(config->hooks.arg));
-	if (TLS_ERR_CLASS(err) != TLS_ERR_ALERT)
-		return err;
-	if (!conn->verify_error[0])
-		snprintf(conn->verify_error, sizeof(conn->verify_error), "%s: %s",
-			 response.len ? "the OCSP response stapled" :
-					"the certificate demands an OCSP response, there is none",
-			 tls_alert_name(TLS_ERR_CODE(err)));
-	return config->verify == TLS_VERIFY_REPORT ? 0 : err;
+	return tls_peer_verify_status(conn->peer, &req, response, conn->verify_error);
 }
 
 int tls12_send_certificate_status(struct tls_conn *conn, struct tls_reader *body)

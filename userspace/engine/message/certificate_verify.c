@@ -90,7 +90,7 @@ static int read_signature(struct tls_conn *conn, struct tls_reader *body,
 	*signature = tls_read_rest(&bytes);
 	if (!tls_read_at_end(body))
 		return TLS_ALERT(DECODE_ERROR);
-	if (!*scheme || !tls_certificate_can(conn->peer, *scheme, conn->version))
+	if (!*scheme || !tls_certificate_can(tls_peer_leaf(conn->peer), *scheme, conn->version))
 		return TLS_ALERT(ILLEGAL_PARAMETER);
 	return 0;
 }
@@ -108,7 +108,7 @@ int tls13_recv_certificate_verify(struct tls_conn *conn, struct tls_reader *body
 		err = write_content(conn, signer, content, &len);
 	if (err)
 		return err;
-	err = tls_certificate_check_signature(conn->peer, scheme,
+	err = tls_certificate_check_signature(tls_peer_leaf(conn->peer), scheme,
 					      (struct tls_slice){ content, len }, signature);
 	if (err)
 		return err;
@@ -127,7 +127,7 @@ int tls12_recv_certificate_verify(struct tls_conn *conn, struct tls_reader *body
 	int err = read_signature(conn, body, &scheme, &signature);
 
 	if (!err)
-		err = tls_certificate_check_signature(conn->peer, scheme,
+		err = tls_certificate_check_signature(tls_peer_leaf(conn->peer), scheme,
 						      tls_transcript_messages(transcript),
 						      signature);
 	if (err)

@@ -96,7 +96,7 @@ static int check_params(struct tls_conn *conn, const struct tls_scheme *scheme,
 
 	memcpy(data + len, params->whole.p, params->whole.len);
 	len += params->whole.len;
-	err = tls_certificate_check_signature(conn->peer, scheme, (struct tls_slice){ data, len },
+	err = tls_certificate_check_signature(tls_peer_leaf(conn->peer), scheme, (struct tls_slice){ data, len },
 					      signature);
 	if (err)
 		return err;
@@ -131,7 +131,7 @@ int tls12_recv_server_key_exchange(struct tls_conn *conn, struct tls_reader *bod
 		return TLS_ALERT(DECODE_ERROR);
 	hs->group = tls_config_group(conn->config, params.group);
 	if (params.curve_type != NAMED_CURVE || !hs->group || !hs->group->tls12 || !scheme ||
-	    !tls_certificate_can(conn->peer, scheme, TLS_1_2))
+	    !tls_certificate_can(tls_peer_leaf(conn->peer), scheme, TLS_1_2))
 		return TLS_ALERT(ILLEGAL_PARAMETER);
 	err = check_params(conn, scheme, &params, tls_read_rest(&signature));
 	return err ? err : take_point(conn, &params);
@@ -172,7 +172,7 @@ static int write_premaster(struct tls_conn *conn, struct tls_buf *out)
 	hs->shared[0] = (uint8_t)(hs->client_version >> 8);
 	hs->shared[1] = (uint8_t)hs->client_version;
 	if (!err)
-		err = tls_certificate_encrypt(conn->peer,
+		err = tls_certificate_encrypt(tls_peer_leaf(conn->peer),
 					      (struct tls_slice){ hs->shared, hs->shared_len },
 					      encrypted, &len);
 	if (err)

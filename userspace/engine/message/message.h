@@ -4,6 +4,7 @@
 #define TLSGATE_MESSAGE_H
 
 #include "states.h"
+#include "verify/verify.h"
 
 #define TLS_STATUS_OCSP		1	/* RFC 6066 section 8 */
 #define TLS_CERT_TYPE_RSA	1	/* RFC 5246 section 7.4.4 */
@@ -29,7 +30,7 @@ tls_handler tls12_send_certificate_status, tls12_recv_certificate_status;
 /* CertificateStatus, whose form TLS 1.3 has, too: ours, and the peer's into conn->ocsp. */
 void tls_put_status(const struct tls_conn *conn, struct tls_buf *out);
 TLS_MUST_CHECK int tls_take_status(struct tls_conn *conn, struct tls_reader *body);
-/* Verifies conn->ocsp, or that there needs to be none, where the configuration asks for it. */
+/* Has conn->ocsp judged, or that there is none. */
 TLS_MUST_CHECK int tls_verify_status(struct tls_conn *conn);
 tls_handler tls13_sign, tls12_client_sign, tls_send_certificate_verify;
 tls_handler tls13_recv_certificate_verify, tls12_recv_certificate_verify;
@@ -43,8 +44,8 @@ tls_handler tls12_send_ticket, tls12_recv_new_session_ticket, tls12_keep_session
 tls_handler tls13_recv_key_update, tls12_refuse_renegotiation;
 /* A post-handshake message came: unexpected_message when there are too many without data. */
 TLS_MUST_CHECK int tls_count_post_handshake(struct tls_conn *conn);
-/* Verifies conn->peer as the configuration wants it. */
-TLS_MUST_CHECK int tls_verify_peer(struct tls_conn *conn);
+/* What this connection asks of its peer. */
+struct tls_verify_request tls_verify_request(struct tls_conn *conn);
 
 /* Puts a KeyUpdate into the output and ratchets the send key. */
 TLS_MUST_CHECK int tls_send_key_update(struct tls_conn *conn, bool request);

@@ -183,11 +183,11 @@ static void take_session(struct tls_conn *conn)
 
 	if (!conn->resumed)
 		return;
-	conn->peer = session->peer;
+	conn->peer = conn->hs->session_peer;
+	conn->hs->session_peer = NULL;
 	conn->begun = session->begun;
 	if (conn->version == TLS_1_2)
 		conn->group = session->group;
-	session->peer = NULL;
 }
 
 static int take_hello12(struct tls_conn *conn, struct hello *hello)

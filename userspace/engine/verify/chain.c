@@ -1,195 +1,14 @@
 // SPDX-License-Identifier: MIT
-/* Is the peer's chain to be believed? */
+/* Is there a path from the peer's leaf to an anchor, for this purpose and name, now? */
 #include <arpa/inet.h>
-#include <dirent.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
-#include "crypto/openssl.h"
-#include "verify/verify.h"
-
-/* 112 bits: no RSA below 2048, no SHA-1 signature, anywhere below the anchor */
-#define AUTH_LEVEL	2
-
-/* Bytes; the vector may have 65535, which its message's other extensions share in TLS 1.3. */
-#define MAX_NAMES	0xf000
-
-struct tls_trust {
-	X509_STORE *store;
-	size_t names_len;		/* of the anchors' names, as vectors */
-};
-
-int tls_trust_new(struct tls_trust **out)
-{
-	struct tls_trust *trust = calloc(1, sizeof(*trust));
-
-	if (!trust)
-		return TLS_ERR_NO_MEMORY;
-	trust->store = X509_STORE_new();
-	if (!trust->store) {
-		free(trust);
-		return TLS_ERR_NO_MEMORY;
-	}
-	*out = trust;
-	return 0;
-}
-
-void tls_trust_free(struct tls_trust *trust)
-{
-	if (!trust)
-		return;
-	X509_STORE_free(trust->store);
-	free(trust);
-}
-
-/* How many were added, or -1. */
-static int add_all(X509_STORE *store, BIO *bio)
-{
-	X509 *x509;
-	int count = 0, ok = 1;
-
-	while (ok == 1 && (x509 = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL))) {
-		/* Caches the extensions while nobody shares it. */
-		X509_check_purpose(x509, -1, 0);
-		ok = X509_STORE_add_cert(store, x509);	/* takes a reference */
-		X509_free(x509);
-		count++;
-	}
-	if (ok != 1 || ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-		return -1;
-	return count;
-}
-
-static struct tls_slice subject_of(const X509 *x509)
-{
-	struct tls_slice name = { NULL, 0 };
-
-	if (X509_NAME_get0_der(X509_get_subject_name(x509), &name.p, &name.len) != 1)
-		name.len = 0;
-	return name;
-}
-
-static void count_names(struct tls_trust *trust)
-{
-	STACK_OF(X509) *all = X509_STORE_get1_all_certs(trust->store);
-
-	trust->names_len = 0;
-	for (int i = 0; i < sk_X509_num(all); i++)
-		trust->names_len += 2 + subject_of(sk_X509_value(all, i)).len;
-	sk_X509_pop_free(all, X509_free);
-}
-
-int tls_trust_add(struct tls_trust *trust, const void *pem, size_t len)
-{
-	BIO *bio = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
-	int count;
-
-	if (!bio)
-		return TLS_ERR_NO_MEMORY;
-	ERR_clear_error();
-	count = add_all(trust->store, bio);
-	BIO_free(bio);
-	ERR_clear_error();
-	count_names(trust);
-	return count > 0 ? 0 : TLS_ERR_ARGUMENT;
-}
-
-static const char *path_or(const char *env, const char *fallback)
-{
-	const char *path = secure_getenv(env);
-
-	return path ? path : fallback;
-}
-
-/* "9d04f354.0", as openssl-rehash(1) names them; the rest of the directory says the same again. */
-static bool is_hash_name(const char *name)
-{
-	return strspn(name, "0123456789abcdef") == 8 && name[8] == '.' && name[9] &&
-	       strspn(name + 9, "0123456789") == strlen(name + 9);
-}
-
-/* All of a hashed directory at once: later the process may not be able to open files. */
-static bool load_directory(X509_STORE *store, const char *path)
-{
-	DIR *dir = opendir(path);
-	const struct dirent *entry;
-	char file[PATH_MAX];
-	bool any = false;
-
-	while (dir && (entry = readdir(dir))) {
-		int n = snprintf(file, sizeof(file), "%s/%s", path, entry->d_name);
-
-		if (is_hash_name(entry->d_name) && n < (int)sizeof(file))
-			any |= X509_STORE_load_file(store, file) == 1;
-	}
-	if (dir)
-		closedir(dir);
-	return any;
-}
-
-int tls_trust_add_system(struct tls_trust *trust)
-{
-	const char *file = path_or(X509_get_default_cert_file_env(), X509_get_default_cert_file());
-	const char *dir = path_or(X509_get_default_cert_dir_env(), X509_get_default_cert_dir());
-	bool any = X509_STORE_load_file(trust->store, file) == 1;
-
-	any |= load_directory(trust->store, dir);
-	ERR_clear_error();
-	count_names(trust);
-	return any ? 0 : TLS_ERR_ARGUMENT;
-}
-
-bool tls_trust_names_fit(const struct tls_trust *trust)
-{
-	return trust->names_len <= MAX_NAMES;
-}
-
-static void put_name(struct tls_buf *out, const X509 *x509)
-{
-	struct tls_vec vec = tls_put_open(out, 2);
-	struct tls_slice name = subject_of(x509);
-
-	tls_put_bytes(out, name.p, name.len);
-	tls_put_close(out, vec);
-}
-
-int tls_trust_put_names(const struct tls_trust *trust, struct tls_buf *out)
-{
-	STACK_OF(X509) *all;
-
-	if (!tls_trust_names_fit(trust))
-		return 0;
-	all = X509_STORE_get1_all_certs(trust->store);
-	if (!all)
-		return TLS_ERR_NO_MEMORY;
-	for (int i = 0; i < sk_X509_num(all); i++)
-		put_name(out, sk_X509_value(all, i));
-	sk_X509_pop_free(all, X509_free);
-	return tls_buf_error(out);
-}
-
-X509 *tls_trust_issuer(const struct tls_trust *trust, const X509 *x509)
-{
-	STACK_OF(X509) *all = X509_STORE_get1_all_certs(trust->store);
-	X509 *found = NULL;
-
-	for (int i = 0; !found && i < sk_X509_num(all); i++) {
-		X509 *anchor = sk_X509_value(all, i);
-
-		if (X509_check_issued(anchor, (X509 *)x509) == X509_V_OK && X509_up_ref(anchor))
-			found = anchor;
-	}
-	sk_X509_pop_free(all, X509_free);
-	return found;
-}
+#include "verify/path.h"
 
 bool tls_name_is_address(const char *name)
 {
@@ -226,7 +45,7 @@ static int alert_of(int error)
 		if (alerts[i].error == error)
 			return TLS_ERR_ALERT + alerts[i].alert;
 	}
-	return TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE;
+	return TLS_ALERT(BAD_CERTIFICATE);
 }
 
 static bool is_mismatch(int error)
@@ -261,7 +80,7 @@ static void report_elements(const struct tls_verify_request *req, X509_STORE_CTX
 	unsigned char *der;
 	int len;
 
-	for (int i = sk_X509_num(path) - 1; i >= 0; i--) {
+	for (int i = 0; i < sk_X509_num(path); i++) {
 		der = NULL;
 		len = i2d_X509(sk_X509_value(path, i), &der);
 		if (len > 0)
@@ -281,7 +100,7 @@ static bool set_wanted(const struct tls_verify_request *req, X509_STORE_CTX *ctx
 					    "ssl_client") != 1)
 		return false;
 	X509_VERIFY_PARAM_set_time(param, (time_t)req->now);
-	X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
+	X509_VERIFY_PARAM_set_auth_level(param, TLS_AUTH_LEVEL);
 	/* An anchor is whatever was added as one, root or not. */
 	if (X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN) != 1)
 		return false;
@@ -295,15 +114,15 @@ static bool set_wanted(const struct tls_verify_request *req, X509_STORE_CTX *ctx
 	return X509_VERIFY_PARAM_set1_host(param, req->name, 0) == 1;
 }
 
-static int verify(const struct tls_verify_request *req, X509_STORE_CTX *ctx,
+static int verify(const struct tls_verify_request *req, X509_STORE_CTX *ctx, X509 *leaf,
 		  STACK_OF(X509) *untrusted, char why[TLS_VERIFY_TEXT])
 {
 	int error = X509_V_OK;
 
-	if (X509_STORE_CTX_init(ctx, req->trust->store, req->chain->x509[0], untrusted) != 1 ||
+	if (X509_STORE_CTX_init(ctx, req->trust->store, leaf, untrusted) != 1 ||
 	    !set_wanted(req, ctx)) {
 		snprintf(why, TLS_VERIFY_TEXT, "libcrypto could not set the verification up");
-		return TLS_ERR_ALERT + TLS_ALERT_INTERNAL_ERROR;
+		return TLS_ALERT(INTERNAL_ERROR);
 	}
 	if (X509_verify_cert(ctx) != 1) {
 		error = X509_STORE_CTX_get_error(ctx);
@@ -317,22 +136,17 @@ static int verify(const struct tls_verify_request *req, X509_STORE_CTX *ctx,
 	return error == X509_V_OK ? 0 : alert_of(error);
 }
 
-int tls_verify_chain(const struct tls_verify_request *req, char why[TLS_VERIFY_TEXT])
+int tls_path_find(STACK_OF(X509) **path, const struct tls_verify_request *req, X509 *leaf,
+		  STACK_OF(X509) *untrusted, char why[TLS_VERIFY_TEXT])
 {
-	STACK_OF(X509) *untrusted = sk_X509_new_null();
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-	int err = TLS_ERR_NO_MEMORY;
-	bool ok = ctx && untrusted;
+	int err = ctx ? verify(req, ctx, leaf, untrusted, why) : TLS_ERR_NO_MEMORY;
 
-	for (size_t i = 1; ok && i < req->chain->count; i++)
-		ok = sk_X509_push(untrusted, req->chain->x509[i]) > 0;
-	why[0] = '\0';
-	if (ok)
-		err = verify(req, ctx, untrusted, why);
-	else
-		snprintf(why, TLS_VERIFY_TEXT, "out of memory");
+	if (!err) {
+		*path = X509_STORE_CTX_get1_chain(ctx);
+		err = *path ? 0 : TLS_ERR_NO_MEMORY;
+	}
 	X509_STORE_CTX_free(ctx);
-	sk_X509_free(untrusted);
 	ERR_clear_error();
 	return err;
 }

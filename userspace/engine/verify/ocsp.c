@@ -1,44 +1,80 @@
 // SPDX-License-Identifier: MIT
-/* Is the stapled OCSP response (RFC 6960) about the peer's leaf, true, fresh, and good? */
+/* Is the stapled OCSP response (RFC 6960) about the path's leaf, true, fresh, and good? */
 #include <time.h>
 
-#include <openssl/err.h>
 #include <openssl/ocsp.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
-#include "crypto/openssl.h"
-#include "verify/verify.h"
+#include "verify/path.h"
 
 #define STATUS_REQUEST	5	/* as a TLS feature: RFC 7633 section 4.2.3 */
-
-#define ALERT_BAD	(TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE_STATUS)
 #define CLOCK_SKEW	300	/* seconds that responder's clock and ours may differ */
+#define MIN_DIGEST_LEN	28	/* TLS_AUTH_LEVEL's 112 bits against collisions */
 
-/* Who issued the leaf: the next in the chain, or an anchor. A reference, or NULL. */
-static X509 *find_issuer(const struct tls_trust *trust, const struct tls_certificate *chain)
+/* ---- who signed it ---- */
+
+/*
+ * RFC 6960 section 4.2.2.2: whom the issuer let sign responses, by a certificate of
+ * its own.  The delegate is held to what holds for a certificate of the path.
+ */
+static bool is_delegate(const struct tls_verify_request *req, X509 *signer, X509 *issuer)
 {
-	if (chain->count > 1 && X509_check_issued(chain->x509[1], chain->x509[0]) == X509_V_OK &&
-	    X509_up_ref(chain->x509[1]))
-		return chain->x509[1];
-	return tls_trust_issuer(trust, chain->x509[0]);
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	STACK_OF(X509) *issuers = sk_X509_new_null();
+	bool good = false;
+
+	if ((X509_get_extension_flags(signer) & EXFLAG_XKUSAGE) &&
+	    (X509_get_extended_key_usage(signer) & XKU_OCSP_SIGN) &&
+	    (X509_get_key_usage(signer) & KU_DIGITAL_SIGNATURE) &&
+	    ctx && issuers && sk_X509_push(issuers, issuer) > 0 &&
+	    X509_STORE_CTX_init(ctx, req->trust->store, signer, NULL) == 1 &&
+	    X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_OCSP_HELPER) == 1) {
+		X509_STORE_CTX_set0_trusted_stack(ctx, issuers);
+		X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_PARTIAL_CHAIN);
+		X509_VERIFY_PARAM_set_time(X509_STORE_CTX_get0_param(ctx), (time_t)req->now);
+		X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), TLS_AUTH_LEVEL);
+		good = X509_verify_cert(ctx) == 1 &&
+		       X509_STORE_CTX_get_error(ctx) == X509_V_OK;
+	}
+	X509_STORE_CTX_free(ctx);
+	sk_X509_free(issuers);
+	return good;
 }
 
-/* RFC 6960 section 4.2.2.2: the issuer itself, or one whom it let sign responses. */
-static bool may_respond(X509 *signer, X509 *issuer, int64_t now)
+static int pss_digest(const ASN1_STRING *parameters)
 {
-	time_t at = (time_t)now;
+	RSA_PSS_PARAMS *pss = ASN1_item_unpack(parameters, ASN1_ITEM_rptr(RSA_PSS_PARAMS));
+	int digest = NID_sha1;		/* RFC 4055 section 3.1: the default */
 
-	if (!X509_cmp(signer, issuer))
-		return true;
-	return X509_check_issued(issuer, signer) == X509_V_OK &&
-	       X509_verify(signer, X509_get0_pubkey(issuer)) == 1 &&
-	       (X509_get_extension_flags(signer) & EXFLAG_XKUSAGE) &&
-	       (X509_get_extended_key_usage(signer) & XKU_OCSP_SIGN) &&
-	       X509_cmp_time(X509_get0_notBefore(signer), &at) < 0 &&
-	       X509_cmp_time(X509_get0_notAfter(signer), &at) > 0;
+	if (pss && pss->hashAlgorithm)
+		digest = OBJ_obj2nid(pss->hashAlgorithm->algorithm);
+	RSA_PSS_PARAMS_free(pss);
+	return digest;
 }
 
-static bool signature_good(OCSP_BASICRESP *basic, X509 *issuer, int64_t now)
+/*
+ * No SHA-1: a requester's nonce is part of what a responder signs, and makes room for a
+ * collision.
+ */
+static bool digest_strong(const OCSP_BASICRESP *basic)
+{
+	const ASN1_OBJECT *algorithm;
+	const void *parameters;
+	int type, digest, key;
+
+	X509_ALGOR_get0(&algorithm, &type, &parameters, OCSP_resp_get0_tbs_sigalg(basic));
+	if (OBJ_find_sigid_algs(OBJ_obj2nid(algorithm), &digest, &key) != 1)
+		return false;
+	if (key == EVP_PKEY_RSA_PSS)
+		digest = type == V_ASN1_SEQUENCE ? pss_digest(parameters) : NID_sha1;
+	/* EdDSA and ML-DSA name none */
+	return digest == NID_undef ||
+	       EVP_MD_get_size(EVP_get_digestbynid(digest)) >= MIN_DIGEST_LEN;
+}
+
+static bool signature_good(const struct tls_verify_request *req, OCSP_BASICRESP *basic,
+			   X509 *issuer)
 {
 	STACK_OF(X509) *candidates = sk_X509_new_null();
 	X509 *signer = NULL;
@@ -47,13 +83,15 @@ static bool signature_good(OCSP_BASICRESP *basic, X509 *issuer, int64_t now)
 	/* The issuer's own certificate need not be in the response. */
 	if (candidates && sk_X509_push(candidates, issuer) > 0 &&
 	    OCSP_resp_get0_signer(basic, &signer, candidates) == 1 && signer &&
-	    may_respond(signer, issuer, now))
+	    (!X509_cmp(signer, issuer) || is_delegate(req, signer, issuer)))
 		good = sk_X509_set(candidates, 0, signer) &&
 		       OCSP_basic_verify(basic, candidates, NULL,
 					 OCSP_TRUSTOTHER | OCSP_NOCHAIN) == 1;
 	sk_X509_free(candidates);
-	return good;
+	return good && digest_strong(basic);
 }
+
+/* ---- what it says ---- */
 
 static bool is_about(const OCSP_SINGLERESP *single, X509 *leaf, X509 *issuer)
 {
@@ -70,37 +108,84 @@ static bool is_about(const OCSP_SINGLERESP *single, X509 *leaf, X509 *issuer)
 	return same;
 }
 
-static bool is_fresh(const ASN1_GENERALIZEDTIME *from, const ASN1_GENERALIZEDTIME *until,
-		     int64_t now)
+bool tls_ocsp_time(const ASN1_GENERALIZEDTIME *time, int64_t *out)
 {
-	time_t latest = (time_t)now + CLOCK_SKEW, earliest = (time_t)now - CLOCK_SKEW;
+	struct tm tm;
+
+	if (!time || ASN1_TIME_to_tm(time, &tm) != 1)
+		return false;
+	*out = (int64_t)timegm(&tm);
+	return true;
+}
+
+static int refuse(const char *reason, const char **why)
+{
+	*why = reason;
+	return TLS_ALERT(BAD_CERTIFICATE_STATUS);
+}
+
+static int check_single(OCSP_SINGLERESP *single, int64_t now, int64_t *until, const char **why)
+{
+	ASN1_GENERALIZEDTIME *this_update, *next_update;
+	int status = OCSP_single_get0_status(single, NULL, NULL, &this_update, &next_update);
+	int64_t from, next;
 
 	/* Without nextUpdate there is always something newer: then it is no staple. */
-	return from && until && X509_cmp_time(from, &latest) < 0 &&
-	       X509_cmp_time(until, &earliest) > 0;
+	if (!tls_ocsp_time(this_update, &from) || !tls_ocsp_time(next_update, &next))
+		return refuse("the OCSP response does not say until when it is true", why);
+	*until = next + CLOCK_SKEW;
+	if (now >= *until)
+		return refuse("the OCSP response has expired", why);
+	if (from - CLOCK_SKEW >= now)
+		return refuse("the OCSP response is not valid yet", why);
+	if (status == V_OCSP_CERTSTATUS_GOOD)
+		return 0;
+	if (status != V_OCSP_CERTSTATUS_REVOKED)
+		return refuse("the OCSP response does not know the certificate", why);
+	*why = "the certificate is revoked (OCSP)";
+	return TLS_ALERT(CERTIFICATE_REVOKED);
 }
 
-static int check_status(OCSP_BASICRESP *basic, X509 *leaf, X509 *issuer, int64_t now)
+static int check_basic(const struct tls_verify_request *req, OCSP_BASICRESP *basic, X509 *leaf,
+		       X509 *issuer, int64_t *until, const char **why)
 {
+	if (!signature_good(req, basic, issuer))
+		return refuse("the OCSP response is not signed by the certificate's issuer or its "
+			      "delegate", why);
 	for (int i = 0; i < OCSP_resp_count(basic); i++) {
 		OCSP_SINGLERESP *single = OCSP_resp_get0(basic, i);
-		ASN1_GENERALIZEDTIME *from, *until;
-		int status;
 
-		if (!is_about(single, leaf, issuer))
-			continue;
-		status = OCSP_single_get0_status(single, NULL, NULL, &from, &until);
-		if (!is_fresh(from, until, now))
-			return ALERT_BAD;
-		if (status == V_OCSP_CERTSTATUS_REVOKED)
-			return TLS_ERR_ALERT + TLS_ALERT_CERTIFICATE_REVOKED;
-		return status == V_OCSP_CERTSTATUS_GOOD ? 0 : ALERT_BAD;
+		if (is_about(single, leaf, issuer))
+			return check_single(single, req->now, until, why);
 	}
-	return ALERT_BAD;
+	return refuse("the OCSP response is about another certificate", why);
 }
 
-/* RFC 7633: does the certificate promise that its server staples? */
-static bool must_staple(const X509 *leaf)
+/* The next of the path; a leaf that is an anchor itself can only have signed itself. */
+static X509 *issuer_of(STACK_OF(X509) *path)
+{
+	return sk_X509_value(path, sk_X509_num(path) > 1 ? 1 : 0);
+}
+
+int tls_ocsp_check(const struct tls_verify_request *req, STACK_OF(X509) *path,
+		   struct tls_slice response, int64_t *until, const char **why)
+{
+	const unsigned char *p = response.p;
+	OCSP_RESPONSE *parsed = d2i_OCSP_RESPONSE(NULL, &p, (long)response.len);
+	OCSP_BASICRESP *basic = NULL;
+	int err;
+
+	if (parsed && p == response.p + response.len &&
+	    OCSP_response_status(parsed) == OCSP_RESPONSE_STATUS_SUCCESSFUL)
+		basic = OCSP_response_get1_basic(parsed);
+	err = basic ? check_basic(req, basic, sk_X509_value(path, 0), issuer_of(path), until, why) :
+		      refuse("the OCSP response stapled is none", why);
+	OCSP_BASICRESP_free(basic);
+	OCSP_RESPONSE_free(parsed);
+	return err;
+}
+
+bool tls_ocsp_demanded(const X509 *leaf)
 {
 	TLS_FEATURE *features = X509_get_ext_d2i(leaf, NID_tlsfeature, NULL, NULL);
 	bool found = false;
@@ -110,37 +195,4 @@ static bool must_staple(const X509 *leaf)
 			STATUS_REQUEST;
 	TLS_FEATURE_free(features);
 	return found;
-}
-
-static int check_response(const struct tls_trust *trust, const struct tls_certificate *chain,
-			  struct tls_slice response, int64_t now)
-{
-	const unsigned char *p = response.p;
-	OCSP_RESPONSE *parsed = d2i_OCSP_RESPONSE(NULL, &p, (long)response.len);
-	X509 *issuer = find_issuer(trust, chain);
-	OCSP_BASICRESP *basic = NULL;
-	int err = ALERT_BAD;
-
-	if (parsed && issuer && p == response.p + response.len &&
-	    OCSP_response_status(parsed) == OCSP_RESPONSE_STATUS_SUCCESSFUL)
-		basic = OCSP_response_get1_basic(parsed);
-	if (basic && signature_good(basic, issuer, now))
-		err = check_status(basic, chain->x509[0], issuer, now);
-	OCSP_BASICRESP_free(basic);
-	OCSP_RESPONSE_free(parsed);
-	X509_free(issuer);
-	return err;
-}
-
-int tls_verify_ocsp(const struct tls_trust *trust, const struct tls_certificate *chain,
-		    struct tls_slice response, int64_t now)
-{
-	int err;
-
-	if (response.len)
-		err = check_response(trust, chain, response, now);
-	else
-		err = must_staple(chain->x509[0]) ? ALERT_BAD : 0;
-	ERR_clear_error();
-	return err;
 }

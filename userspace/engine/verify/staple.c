@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* What a server looks at before it staples an OCSP response (RFC 6960, RFC 6066 section 8). */
 #include <string.h>
-#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
 
-#include "crypto/openssl.h"
+#include "verify/path.h"
 
 /* By issuer's name and serial number: the issuer's key may not be in our chain. */
 static bool is_about(const OCSP_SINGLERESP *single, X509 *leaf)
@@ -36,16 +35,6 @@ static OCSP_SINGLERESP *find(OCSP_BASICRESP *basic, X509 *leaf)
 		if (is_about(OCSP_resp_get0(basic, i), leaf))
 			return OCSP_resp_get0(basic, i);
 	return NULL;
-}
-
-static bool seconds_of(const ASN1_GENERALIZEDTIME *time, int64_t *out)
-{
-	struct tm tm;
-
-	if (!time || ASN1_TIME_to_tm(time, &tm) != 1)
-		return false;
-	*out = (int64_t)timegm(&tm);
-	return true;
 }
 
 static OCSP_BASICRESP *parse(const void *response, size_t len, const char **why)
@@ -90,7 +79,7 @@ int tls_certificate_check_ocsp(const struct tls_certificate *cert, const void *r
 	if (OCSP_single_get0_status(single, NULL, NULL, NULL, &next) !=
 		 V_OCSP_CERTSTATUS_GOOD)
 		*why = "it does not say that the certificate is good";
-	else if (!seconds_of(next, until))
+	else if (!tls_ocsp_time(next, until))
 		*why = "it does not say until when it is true";
 	else
 		err = 0;

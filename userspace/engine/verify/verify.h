@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is the peer's chain to be believed?  RFC 5280 path validation by libcrypto's
- * X509_STORE; names by RFC 9525.
+ * Whether a peer is believed: chain, name, validity, usage, status.  RFC 5280
+ * path validation is libcrypto's; names by RFC 9525, OCSP by RFC 6960.
+ *
+ * What a peer sends is an argument here, and nothing else ever: what may be used
+ * of it afterwards is a struct tls_peer, which only this module makes.
  */
 #ifndef TLSGATE_VERIFY_H
 #define TLSGATE_VERIFY_H
@@ -29,38 +32,66 @@ TLS_MUST_CHECK int tls_trust_put_names(const struct tls_trust *trust, struct tls
 
 #define TLS_VERIFY_TEXT	256
 
+/* What is asked of a peer. */
 struct tls_verify_request {
 	const struct tls_trust *trust;	/* not NULL; empty: nothing is believed */
-	const struct tls_certificate *chain;
+	enum tls_verify verify;		/* NONE: all is taken; REPORT: all, and why says the truth */
 	enum tls_role peer;		/* TLS_SERVER: serverAuth is wanted, else clientAuth */
+	enum tls_key_op op;		/* what its key is for */
 	const char *name;		/* DNS name or IP literal; NULL: any */
+	bool status;			/* it was asked for an OCSP response */
 	int64_t now;
 	/*
-	 * NULL, or called per element of the path found, anchor first.  The
+	 * NULL, or called per element of the path found, leaf first.  The
 	 * verdict is "ok"; or what is wrong with this one, and "not decided"
-	 * for the others then.
+	 * for the others then.  NONE: per element sent, "not verified".
 	 */
 	void (*element)(void *arg, struct tls_slice der, const char *verdict);
 	void *arg;
 };
 
-/*
- * 0, or TLS_ERR_ALERT + the alert RFC 9846 section 6.2 has for it, and then
- * why is a sentence with the reason, and which certificate of the path it is about.
- */
-TLS_MUST_CHECK int tls_verify_chain(const struct tls_verify_request *req,
-				    char why[TLS_VERIFY_TEXT]);
+/* A peer that was judged as the request wanted it. */
+struct tls_peer;
 
 /*
- * A stapled OCSP response for the leaf of a chain that has been verified; an
- * empty one: there is none.  TLS_ERR_ALERT + certificate_revoked; +
- * bad_certificate_status_response: it is malformed, not for this leaf, not by
- * its issuer, too old, or says nothing, or is missing where the leaf has to
- * come with one (RFC 7633).
+ * Judges the chain that a peer sent: 1 to TLS_MAX_CHAIN certificates in DER, leaf first.
+ * 0, and *out is the peer; or, and then why is a sentence with the reason and
+ * which certificate it is about:
+ *	TLS_ERR_ALERT + bad_certificate		one cannot be parsed
+ *	TLS_ERR_ALERT + unsupported_certificate	the leaf's key is of a type we do not have
+ *	TLS_ERR_ALERT + illegal_parameter	its key usage forbids op (RFC 9846 section
+ *						4.5.1.2, RFC 5246 section 7.4.2)
+ *	TLS_ERR_ALERT + the alert RFC 9846 section 6.2 has for what is wrong
+ * Empty otherwise, but for REPORT, which gives 0 in the last case.
  */
-TLS_MUST_CHECK int tls_verify_ocsp(const struct tls_trust *trust,
-				   const struct tls_certificate *chain,
-				   struct tls_slice response, int64_t now);
+TLS_MUST_CHECK int tls_peer_verify(struct tls_peer **out, const struct tls_verify_request *req,
+				   const struct tls_slice *chain, size_t count,
+				   char why[TLS_VERIFY_TEXT]);
+void tls_peer_free(struct tls_peer *peer);		/* NULL is fine */
+/* The leaf alone: its key, its usage, its DER. */
+const struct tls_certificate *tls_peer_leaf(const struct tls_peer *peer);
+
+/*
+ * The OCSP response that the peer stapled; an empty one: there is none.  Looks
+ * at it only where the request asked for one and the peer is believed.
+ * TLS_ERR_ALERT + certificate_revoked; + bad_certificate_status_response: it is
+ * malformed, not for this leaf, not by its issuer or whom that let respond, too
+ * old, or says nothing, or is missing where the leaf has to come with one (RFC
+ * 7633).  why as above.
+ */
+TLS_MUST_CHECK int tls_peer_verify_status(struct tls_peer *peer,
+					  const struct tls_verify_request *req,
+					  struct tls_slice response, char why[TLS_VERIFY_TEXT]);
+
+/* For a session to keep: bytes from which tls_peer_resume() judges anew. Valid while peer is. */
+struct tls_slice tls_peer_kept(const struct tls_peer *peer);
+/*
+ * Judges the peer of a session, as tls_peer_verify() does but for op; and, where
+ * the request asks for a status, that the one it had is still fresh.
+ * TLS_ERR_ARGUMENT: kept was made by somebody else.
+ */
+TLS_MUST_CHECK int tls_peer_resume(struct tls_peer **out, const struct tls_verify_request *req,
+				   struct tls_slice kept, char why[TLS_VERIFY_TEXT]);
 
 /* An IPv4 or IPv6 literal, which no SNI may carry (RFC 6066 section 3)? */
 bool tls_name_is_address(const char *name);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of verify/ share: anchors, and the path found.  Nobody else includes this. */
+#ifndef TLSGATE_PATH_H
+#define TLSGATE_PATH_H
+
+#include <openssl/x509_vfy.h>
+
+#include "crypto/openssl.h"
+#include "verify/verify.h"
+
+/* 112 bits: no RSA below 2048, no SHA-1 signature, anywhere below the anchor */
+#define TLS_AUTH_LEVEL	2
+
+struct tls_trust {
+	X509_STORE *store;
+	size_t names_len;		/* of the anchors' names, as vectors */
+};
+
+/*
+ * The path from leaf to an anchor, both included, as the request wants it;
+ * untrusted are certificates that may be parts of it.  The path is the caller's,
+ * with references to its certificates.  Errors, and why, as for tls_peer_verify().
+ */
+TLS_MUST_CHECK int tls_path_find(STACK_OF(X509) **path, const struct tls_verify_request *req,
+				 X509 *leaf, STACK_OF(X509) *untrusted,
+				 char why[TLS_VERIFY_TEXT]);
+
+/*
+ * Is the OCSP response about the first certificate of the path, by the next one
+ * or its delegate, fresh, and good?  *until: when it ends to be fresh.  Errors
+ * as for tls_peer_verify_status().
+ */
+TLS_MUST_CHECK int tls_ocsp_check(const struct tls_verify_request *req,
+				  STACK_OF(X509) *path, struct tls_slice response,
+				  int64_t *until, const char **why);
+/* RFC 7633: does the certificate promise that its server staples? */
+bool tls_ocsp_demanded(const X509 *leaf);
+/* Seconds since the epoch; false: NULL, or no time. */
+bool tls_ocsp_time(const ASN1_GENERALIZEDTIME *time, int64_t *out);
+
+#endif /* TLSGATE_PATH_H */
