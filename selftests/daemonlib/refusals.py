@@ -112,6 +112,19 @@ def files_of_another_kind():
 
 
 @test
+def gates_that_can_never_shake_hands():
+    listen, old = ":%d" % free_port(), "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
+    never = "refused: no handshake can succeed"
+    refused(1, "cert 'one.pem' " + never, "serve", listen, ":2", *PAIR, USER, "--min-version=1.3",
+            "--ciphersuites=" + old)
+    refused(1, "cert 'one.pem' " + never, "serve", listen, ":2", *PAIR, USER,
+            "--ciphersuites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256")
+    connect = ("connect", listen, "127.0.0.1:2", "--ca=ca.pem", "--server-name=localhost", USER)
+    refused(1, never, *connect, "--min-version=1.3", "--ciphersuites=" + old)
+    refused(1, "cert 'one.pem' " + never, *connect, *PAIR, "--min-version=1.3", "--ciphersuites=" + old)
+
+
+@test
 def gates_in_each_others_way():
     port, other = free_port(), free_port()
     refused(1, "leads back", "serve", ":%d" % port, "127.0.0.1:%d" % port, *PAIR, USER)

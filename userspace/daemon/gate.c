@@ -14,6 +14,7 @@
 
 #define MAX_CERT_FILE	(1u << 20)
 #define MAX_CA_FILE	(16u << 20)
+#define WARN_SECONDS	(14 * 24 * 3600)	/* before a certificate ends */
 #define KEYLOG_LINE_MAX	512
 
 static int64_t now(void *arg)
@@ -52,6 +53,47 @@ static char *read_pem(const struct gate *gate, const char *setting, const char *
 	return pem;
 }
 
+static const char *date(int64_t when, char text[32])
+{
+	time_t seconds = (time_t)when;
+	struct tm tm;
+
+	if (!gmtime_r(&seconds, &tm) || !strftime(text, 32, "%Y-%m-%d %H:%M:%S UTC", &tm))
+		snprintf(text, 32, "an impossible date");
+	return text;
+}
+
+/* "certificate 1 in it has ended on DATE: renew it and reload"; false: nothing is to be said. */
+static bool describe_dates(int64_t from, int64_t until, size_t number, char why[SETTINGS_WHY_MAX])
+{
+	const char *verb = "has ended on", *advice = "renew it and reload";
+	int64_t today = now(NULL);
+	char text[32];
+
+	if (from > today) {
+		verb = "is not valid before";
+		advice = "see this machine's clock";
+	} else if (until > today) {
+		verb = "ends on";
+	}
+	snprintf(why, SETTINGS_WHY_MAX, "certificate %zu in it %s %s: %s", number, verb,
+		 date(from > today ? from : until, text), advice);
+	return from > today || until - today < WARN_SECONDS;
+}
+
+/* No refusal: clients that do not look, or whose clock is wrong, go on as before. */
+static void warn_of_dates(const struct gate *gate, const char *path,
+			  const struct tls_certificate *cert)
+{
+	char why[SETTINGS_WHY_MAX];
+	int64_t from, until;
+	size_t i;
+
+	for (i = 0; !tls_certificate_validity(cert, i, &from, &until); i++)
+		if (describe_dates(from, until, i + 1, why))
+			gate_warn(gate->settings, "cert", path, why);
+}
+
 static int add_cert(struct gate *gate, size_t index, uint32_t key_id)
 {
 	const char *path = gate->settings->certs.items[index];
@@ -69,6 +111,7 @@ static int add_cert(struct gate *gate, size_t index, uint32_t key_id)
 	free(pem);
 	if (ret)
 		return refuse(gate, "cert", path, advice ? advice : why);
+	warn_of_dates(gate, path, gate->certs[index]);
 	tls_certificate_set_key_id(gate->certs[index], key_id);
 	if (tls_config_add_certificate(gate->config, gate->certs[index]))
 		return refuse(gate, "cert", path, "out of memory");
@@ -190,41 +233,48 @@ static int set_trust(struct gate *gate)
 				  TLS_VERIFY_REQUEST : TLS_VERIFY_REQUIRE))
 		return refuse(gate, "client-ca", set->client_ca,
 			      "the engine cannot ask for certificates");
-	return add_ca(gate, "client-ca", set->client_ca);
+	if (add_ca(gate, "client-ca", set->client_ca))
+		return -1;
+	if (!tls_config_shows_ca(gate->config))
+		gate_warn(set, "client-ca", set->client_ca,
+			  "its names are more than TLS can carry: clients are not told which CAs are trusted");
+	return 0;
 }
 
 typedef int set_names(struct tls_config *config, const char *list, const char **bad);
 
-static int set_list(struct gate *gate, const char *setting, const char *list, set_names *set)
+static int set_list(const struct gate_settings *settings, struct tls_config *config,
+		    const char *setting, const char *list, set_names *set)
 {
 	const char *bad = NULL;
 	char name[SETTINGS_WHY_MAX / 2], why[SETTINGS_WHY_MAX];
 
-	if (!list || !set(gate->config, list, &bad))
+	if (!list || !set(config, list, &bad))
 		return 0;
 	if (!bad)
-		return refuse(gate, setting, list, "it is not a list of IANA names with ':' between");
+		return gate_refuse(settings, setting, list,
+				   "it is not a list of IANA names with ':' between");
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(bad, ":"), bad);
-	/* alone it is taken: gate->config is not used any more */
-	snprintf(why, sizeof(why), "'%s' %s", name, set(gate->config, name, NULL) ?
+	/* alone it is taken: config is not used any more */
+	snprintf(why, sizeof(why), "'%s' %s", name, set(config, name, NULL) ?
 		 "is not known; see tlsgate ciphers" : "is in it twice");
-	return refuse(gate, setting, list, why);
+	return gate_refuse(settings, setting, list, why);
 }
 
-static int set_protocol(struct gate *gate)
+int gate_set_protocol(const struct gate_settings *set, struct tls_config *config)
 {
-	const struct gate_settings *set = gate->settings;
 	int ret = 0;
 
-	if (tls_config_set_versions(gate->config, set->min_version ? set->min_version : TLS_1_2,
+	if (tls_config_set_versions(config, set->min_version ? set->min_version : TLS_1_2,
 				    set->max_version ? set->max_version : TLS_1_3))
-		ret = refuse(gate, "min-version", NULL, "it leaves no version up to max-version");
-	if (set->max_message && tls_config_set_max_message(gate->config, set->max_message))
-		ret = refuse(gate, "max-message", NULL, "the engine does not take it");
-	ret |= set_list(gate, "ciphersuites", set->suites, tls_config_set_suites);
-	ret |= set_list(gate, "groups", set->groups, tls_config_set_groups);
-	if (set->alpn && tls_config_set_alpn(gate->config, set->alpn))
-		ret = refuse(gate, "alpn", set->alpn, "it is not a list of names with ',' between");
+		ret = gate_refuse(set, "min-version", NULL, "it leaves no version up to max-version");
+	if (set->max_message && tls_config_set_max_message(config, set->max_message))
+		ret = gate_refuse(set, "max-message", NULL, "the engine does not take it");
+	ret |= set_list(set, config, "ciphersuites", set->suites, tls_config_set_suites);
+	ret |= set_list(set, config, "groups", set->groups, tls_config_set_groups);
+	if (set->alpn && tls_config_set_alpn(config, set->alpn))
+		ret = gate_refuse(set, "alpn", set->alpn,
+				  "it is not a list of names with ',' between");
 	return ret;
 }
 
@@ -322,7 +372,7 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 		gate->sessions = xcalloc(1, sizeof(*gate->sessions));
 	/* each says what is wrong with it, so that all is known at once */
 	ret = add_certs(gate, next_key_id) || add_staples(gate) ? -1 : 0;
-	ret |= set_protocol(gate);
+	ret |= gate_set_protocol(settings, gate->config);
 	ret |= set_trust(gate);
 	ret |= set_tickets(gate);
 	ret |= set_backend(gate) || check_server_name(gate) ? -1 : 0;

@@ -43,6 +43,12 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 	       uint32_t *next_key_id);
 
 /*
+ * Versions, suites, groups, ALPN and the message limit of a gate, for any configuration.
+ * 0, or -1 and a line was logged for each that the engine does not take.
+ */
+int gate_set_protocol(const struct gate_settings *settings, struct tls_config *config);
+
+/*
  * Gets the listeners for so many workers: bound, not listening.  0, or -1 and
  * a line was logged.
  */

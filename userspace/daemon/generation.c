@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 #include "lib/libtlsgate.h"
 
 #define READY_MS	10000
+#define TRIAL_MS	20		/* for each certificate, besides */
 #define DRAINING_MS	1000
 #define UNASKED_MAX	4	/* messages */
 #define RESTART_PAUSE	1.0	/* seconds, after a worker that died young */
@@ -332,6 +334,15 @@ static int start_workers(struct generation *generation)
 	return 0;
 }
 
+static int count_certs(const struct generation *generation)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < generation->built; i++)
+		count += generation->gates[i].settings->certs.count;
+	return count < INT_MAX / (2 * TRIAL_MS) ? (int)count : INT_MAX / (2 * TRIAL_MS);
+}
+
 static int start_keyd(struct generation *generation)
 {
 	struct child *keyd = &generation->keyd;
@@ -341,7 +352,8 @@ static int start_keyd(struct generation *generation)
 	if (pid < 0)
 		return -1;
 	child_started(keyd, pid);
-	return await(keyd->control, IPC_READY, READY_MS);	/* it logged what was wrong */
+	/* it logged what was wrong */
+	return await(keyd->control, IPC_READY, READY_MS + TRIAL_MS * count_certs(generation));
 }
 
 static int set_up(struct generation *generation)

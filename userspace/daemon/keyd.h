@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The process that alone holds private keys.  It reads the key files while
- * still privileged, checks each against its certificate, drops all it can,
- * and from then on forks one answerer per worker, which knows one thing: take
- * a request from its pipe, perform it, answer (keypipe.h).  An answerer ends with
- * its worker, keyd with the monitor's end of the control socket.
+ * still privileged, checks each against its certificate, tries a handshake with
+ * each (trial.h), drops all it can, and from then on forks one answerer per
+ * worker, which knows one thing: take a request from its pipe, perform it, answer
+ * (keypipe.h).  An answerer ends with its worker, keyd with the monitor's end of
+ * the control socket.
  */
 #ifndef TLSGATE_DAEMON_KEYD_H
 #define TLSGATE_DAEMON_KEYD_H

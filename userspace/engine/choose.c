@@ -237,7 +237,7 @@ static bool take_client_certificate(struct tls_conn *conn, struct tls_certificat
 {
 	const struct tls_scheme *scheme;
 
-	if (!type_requested(conn, cert))
+	if (!type_requested(conn, cert) || !tls_certificate_may(cert, TLS_KEY_SIGN))
 		return false;
 	scheme = choose_scheme(conn, cert);
 	if (!scheme || (conn->version == TLS_1_2 && scheme->whole &&

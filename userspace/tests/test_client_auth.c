@@ -121,6 +121,34 @@ static void chosen_by_issuer(uint16_t version)
 	pki_free(strange_ca);
 }
 
+/* A certificate whose key must not sign is not shown (RFC 5280 section 4.2.1.3). */
+static void only_what_may_sign(uint16_t version)
+{
+	const struct pki_options no_signing = { .key_usage = "keyEncipherment" };
+	const struct pki *silent = pair_leaf_named(PKI_RSA2048, &no_signing);
+	const struct pair_options options = {
+		.max = version, .server_verify = TLS_VERIFY_REQUEST,
+		.client = { silent, pair_leaf(PKI_P256) },
+	};
+	const struct pair_options alone = {
+		.max = version, .server_verify = TLS_VERIFY_REQUEST, .client = { silent },
+	};
+	struct tls_conn_info info;
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tls_conn_info(pair.server.conn, &info);
+	tap_ok(pair_up(&pair) && info.peer_certificate_len == pki_der(options.client[1]).len,
+	       "%s: one that may sign is shown instead", tls_version_name(version));
+	pair_free(&pair);
+	pair_init(&pair, &alone);
+	pair_handshake(&pair);
+	tls_conn_info(pair.server.conn, &info);
+	tap_ok(pair_up(&pair) && !info.peer_certificate, "%s: or none", tls_version_name(version));
+	pair_free(&pair);
+}
+
 /* PEM of so many CAs with long names. */
 static char *many_cas(int count)
 {
@@ -167,6 +195,8 @@ int main(void)
 	too_much_to_sign();
 	chosen_by_issuer(TLS_1_2);
 	chosen_by_issuer(TLS_1_3);
+	only_what_may_sign(TLS_1_2);
+	only_what_may_sign(TLS_1_3);
 	more_names_than_fit(TLS_1_2, cas);
 	more_names_than_fit(TLS_1_3, cas);
 	free(cas);
