@@ -33,6 +33,7 @@ def bad_usage():
             "--verify-client=require")
     refused(2, "verify-client refused: it is not for mode connect", "connect", ":1", ":2",
             "--verify-client=require")
+    refused(2, "stands alone", "-t", "serve", ":1", ":2")
     refused(2, "given twice", "serve", ":1", ":2", *PAIR, "--alpn=a", "--alpn=b")
     refused(2, "1.2 or 1.3", "serve", ":1", ":2", *PAIR, "--min-version=1.1")
 
@@ -71,6 +72,48 @@ gate c { mode = serve
                  "9:19: refused: gate 'b': verify-client: it is not for mode connect",
                  "13:3: refused: cert was given already, in line 12",
                  "14:8: refused: 'a' is not understood here: = is wanted")
+
+
+def make_ending_certificate(name, days):
+    run("openssl", "x509", "-req", "-in", "one.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+        "-CAcreateserial", "-days", str(days), "-extfile", "ext", "-out", name)
+
+
+GATE = """gate web {
+  mode = serve
+  data-path = user
+  listen = ":%d"
+  backend = "127.0.0.1:2"
+  cert = %s
+  key = one.key
+}
+"""
+
+
+@test
+def dry_run():
+    def checks(status, text, *patterns):
+        write("check.conf", text)
+        before = set(os.listdir(tmp))
+        result = subprocess.run([TLSGATED, "-t", "-c", "check.conf"], cwd=tmp, stdin=subprocess.DEVNULL,
+                                capture_output=True, text=True, timeout=DEADLINE)
+        need(result.returncode == status, "status %d: %s" % (result.returncode, result.stderr))
+        need(set(os.listdir(tmp)) == before, "it wrote a file")
+        for pattern in patterns:
+            need(re.search(pattern, result.stderr), "%r is not in: %s" % (pattern, result.stderr))
+
+    make_ending_certificate("soon.pem", 13)
+    make_ending_certificate("ended.pem", -1)
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):     # it does not listen
+        checks(0, "keylog = keys.log\n" + GATE % (port, "one.pem"), "gates: 1, nothing is refused")
+    checks(2, GATE % (port, "soon.pem"),
+           r"check.conf:6:10: gate 'web': cert 'soon.pem': certificate 1 in it ends on 20\d\d-\d\d-\d\d ")
+    checks(2, GATE % (port, "ended.pem"), r"certificate 1 in it has ended on 20\d\d-")
+    checks(1, GATE % (port, "two.pem"), "check.conf:7:9: refused: gate 'web': key 'one.key'")
+    checks(1, GATE % (port, "absent") + (GATE % (free_port(), "two.pem")).replace("web", "other"),
+           "check.conf:6:10: .*absent", "check.conf:15:9: .*one.key")
+    checks(1, "nonsense\n", "check.conf:2:1: ")
 
 
 @test

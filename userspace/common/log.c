@@ -18,6 +18,7 @@
 static char program[48] = "tlsgate";
 static bool verbose;
 static bool journal;
+static bool warned;
 static unsigned long lost;		/* lines, since the log last took one */
 
 /* $JOURNAL_STREAM names the device and inode that systemd gave us as stderr. */
@@ -41,6 +42,11 @@ void log_init(const char *name, bool be_verbose)
 bool log_is_verbose(void)
 {
 	return verbose;
+}
+
+bool log_has_warned(void)
+{
+	return warned;
 }
 
 void log_never_wait(void)
@@ -112,6 +118,7 @@ void log_catch_up(void)
 
 static void log_line(int level, const char *format, va_list args)
 {
+	warned |= level == LOG_WARNING;
 	log_catch_up();
 	if (lost || !put_line(level, format, args))
 		lost++;

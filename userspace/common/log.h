@@ -27,6 +27,8 @@ bool log_is_verbose(void);
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Something is less than it should be, but goes on. */
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Did this process ever call log_warn()? */
+bool log_has_warned(void);
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Only with --verbose. */
 void log_verbose(const char *format, ...) __attribute__((format(printf, 1, 2)));

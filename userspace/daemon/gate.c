@@ -376,6 +376,7 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 	ret |= set_trust(gate);
 	ret |= set_tickets(gate);
 	ret |= set_backend(gate) || check_server_name(gate) ? -1 : 0;
+	gate->sound = !ret;
 	return ret;
 }
 

@@ -21,7 +21,8 @@
 struct gate {
 	const struct gate_settings *settings;
 	struct tls_config *config;
-	struct tls_certificate **certs;	/* settings->certs.count of them */
+	bool sound;			/* gate_build() found nothing wrong */
+	struct tls_certificate **certs;	/* settings->certs.count of them; NULL: refused */
 	int64_t *staple_until;		/* of certs[i]: when its OCSP response ends; 0: has none */
 	uint32_t first_key_id;		/* of certs[0]; the others follow */
 	struct addr backends[ADDR_LIST_MAX];	/* tried in order */

@@ -356,18 +356,38 @@ static int start_keyd(struct generation *generation)
 	return await(keyd->control, IPC_READY, READY_MS + TRIAL_MS * count_certs(generation));
 }
 
-static int set_up(struct generation *generation)
+static struct generation *generation_new(struct settings *settings)
 {
-	const struct settings *settings = generation->settings;
+	struct generation *generation = xcalloc(1, sizeof(*generation));
 	size_t i;
 
+	generation->settings = settings;
+	generation->keylog_fd = -1;
 	generation->worker_count = settings->workers ? settings->workers : count_cpus();
 	generation->workers = xcalloc(generation->worker_count, sizeof(*generation->workers));
 	child_init(&generation->keyd, generation, 0, on_keyd_exit);
 	for (i = 0; i < generation->worker_count; i++)
 		child_init(&generation->workers[i], generation, i, on_worker_exit);
-	if (sandbox_identity(settings->user, &generation->who) || open_keylog(generation) ||
-	    build_gates(generation) || bind_gates(generation) ||
+	return generation;
+}
+
+int generation_try(struct settings *settings)
+{
+	struct generation *generation = generation_new(settings);
+	int ret;
+
+	ret = sandbox_identity(settings->user, &generation->who);
+	ret |= build_gates(generation);
+	ret |= start_keyd(generation);	/* looks at keys even so: every error is wanted */
+	generation_kill(generation);
+	generation_free(generation);
+	return ret;
+}
+
+static int set_up(struct generation *generation)
+{
+	if (sandbox_identity(generation->settings->user, &generation->who) ||
+	    open_keylog(generation) || build_gates(generation) || bind_gates(generation) ||
 	    start_keyd(generation) || start_listening(generation) || start_workers(generation))
 		return -1;
 	return 0;
@@ -377,12 +397,12 @@ struct generation *generation_start(struct settings *settings, bool owns_setting
 				    struct listeners *listeners,
 				    const struct generation *callbacks)
 {
-	struct generation *generation = xcalloc(1, sizeof(*generation));
+	struct generation *generation = generation_new(settings);
 
-	*generation = *callbacks;
-	generation->settings = settings;
+	generation->gone = callbacks->gone;
+	generation->keyd_died = callbacks->keyd_died;
+	generation->arg = callbacks->arg;
 	generation->listeners = listeners;
-	generation->keylog_fd = -1;
 	if (!set_up(generation)) {
 		generation->owns_settings = owns_settings;
 		return generation;

@@ -55,6 +55,12 @@ struct generation {
 struct generation *generation_start(struct settings *settings, bool owns_settings,
 				    struct listeners *listeners,
 				    const struct generation *callbacks);
+/*
+ * As generation_start(), up to where it would bind: builds everything and has
+ * keyd read and try the keys.  Writes nothing and leaves nothing running.  0, or
+ * -1 and what is wrong was logged.
+ */
+int generation_try(struct settings *settings);
 /* No more connections for it; it goes away with its last one, see gone(). */
 void generation_retire(struct generation *generation);
 /* As generation_retire(), and its connections end now. */

@@ -58,7 +58,7 @@ static int check_key(const struct gate_settings *gate, size_t index, const char 
 
 	if (!key)
 		return gate_refuse(gate, "key", path, why);
-	if (tls_private_key_find(key, cert))
+	if (cert && tls_private_key_find(key, cert))
 		return refuse_pair(gate, path, gate->certs.items[index], key, cert);
 	return 0;
 }
@@ -81,7 +81,7 @@ static struct tls_private_key *read_key(const struct gate *gate, size_t index)
 		key = NULL;
 	}
 	file_wipe(pem, len);
-	if (!check_key(gate->settings, index, why, key, gate->certs[index]))
+	if (!check_key(gate->settings, index, why, key, gate->certs ? gate->certs[index] : NULL))
 		return key;
 	tls_private_key_free(key);
 	return NULL;

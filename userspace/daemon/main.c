@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* tlsgated: terminates and originates TLS with the data path in the kernel. */
 #include "common/log.h"
+#include "daemon/check.h"
 #include "daemon/monitor.h"
 #include "daemon/options.h"
 #include "engine/crypto/crypto.h"
@@ -24,5 +25,5 @@ int main(int argc, char **argv)
 		settings_free(options.settings);
 		return 1;
 	}
-	return monitor_run(&options);
+	return options.test ? check_run(&options) : monitor_run(&options);
 }

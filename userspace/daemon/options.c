@@ -16,6 +16,7 @@
 enum {
 	OPT_CONFIG = 'c',
 	OPT_HELP = 'h',
+	OPT_TEST = 't',
 	OPT_VERSION = 0x100,
 	OPT_FOREGROUND,
 	OPT_SETTING,			/* + row of the settings table */
@@ -40,6 +41,7 @@ static void build_options(struct option out[MAX_OPTIONS])
 
 	count = add_option(out, count, "config", true, OPT_CONFIG);
 	count = add_option(out, count, "help", false, OPT_HELP);
+	count = add_option(out, count, "test", false, OPT_TEST);
 	count = add_option(out, count, "version", false, OPT_VERSION);
 	count = add_option(out, count, "foreground", false, OPT_FOREGROUND);
 	for (row = table; row->name; row++)
@@ -71,6 +73,7 @@ static void print_help(void)
 	printf("usage: tlsgated serve   LISTEN BACKEND --cert FILE --key FILE [options]\n"
 	       "       tlsgated connect LISTEN BACKEND [--ca FILE] [--server-name NAME] [options]\n"
 	       "       tlsgated -c FILE [--verbose]\n"
+	       "       tlsgated -t [-c FILE]\n"
 	       "\n"
 	       "serve terminates TLS in front of a plain BACKEND; connect originates TLS to BACKEND.\n"
 	       "LISTEN is ADDR:PORT, [V6]:PORT or :PORT (IPv6 and IPv4); BACKEND also NAME:PORT or\n"
@@ -81,9 +84,12 @@ static void print_help(void)
 	print_rows("process:", mask, SETTING_GLOBAL);
 	printf("  %-34s %s\n", "--foreground", "stay in the foreground (the default)");
 	printf("  %-34s %s\n", "-c, --config=FILE", "every gate in a configuration file");
+	printf("  %-34s %s\n", "-t, --test", "say what is wrong with FILE, by default");
+	printf("  %-34s %s\n", "", OPTIONS_CONFIG_FILE ", and start nothing");
 	printf("  %-34s %s\n", "--version, --help", "");
 	printf("\nSIGHUP reads certificates and configuration anew without dropping a connection;\n"
-	       "SIGTERM ends in order.  Exit status: 0 done, 1 failed at run time, 2 bad usage.\n");
+	       "SIGTERM ends in order.  Exit status: 0 done, 1 failed at run time, 2 bad usage;\n"
+	       "of -t: 0 nothing is wrong, 1 it is refused, 2 there are warnings alone, or bad usage.\n");
 }
 
 /* Where the options go while it is not known yet whether -c was given. */
@@ -115,6 +121,9 @@ static enum options_result one_option(struct parse *parse, int code, char **argv
 	switch (code) {
 	case OPT_CONFIG:
 		parse->options->config_file = optarg;
+		return OPTIONS_RUN;
+	case OPT_TEST:
+		parse->options->test = true;
 		return OPTIONS_RUN;
 	case OPT_FOREGROUND:
 		return OPTIONS_RUN;
@@ -174,11 +183,12 @@ static enum options_result finish_gate(struct parse *parse, int argc, char **arg
 static enum options_result finish_config(struct parse *parse, int argc, char **argv)
 {
 	if (argc) {
-		log_error("-c FILE stands alone, but '%s' was given too" HINT, argv[0]);
+		log_error("%s stands alone, but '%s' was given too" HINT,
+			  parse->options->test ? "-t [-c FILE]" : "-c FILE", argv[0]);
 		return OPTIONS_BAD;
 	}
 	if (parse->settings_option) {
-		log_error("--%s cannot stand beside -c FILE: write it into the file",
+		log_error("--%s cannot stand beside -c FILE or -t: write it into the file",
 			  parse->settings_option);
 		return OPTIONS_BAD;
 	}
@@ -196,8 +206,10 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 	(void)settings_add_gate(parse.settings, "command line", (struct position){0});
 	build_options(list);
 	opterr = 0;
-	while (result == OPTIONS_RUN && (code = getopt_long(argc, argv, ":c:h", list, NULL)) != -1)
+	while (result == OPTIONS_RUN && (code = getopt_long(argc, argv, ":c:ht", list, NULL)) != -1)
 		result = one_option(&parse, code, argv);
+	if (options->test && !options->config_file)
+		options->config_file = OPTIONS_CONFIG_FILE;
 	if (result == OPTIONS_RUN)
 		result = options->config_file ?
 			 finish_config(&parse, argc - optind, argv + optind) :

@@ -5,16 +5,19 @@
 
 #include "daemon/settings.h"
 
+#define OPTIONS_CONFIG_FILE	"/etc/tlsgate/tlsgated.conf"	/* the unit's, and -t's */
+
 struct options {
 	const char *config_file;	/* NULL: settings come from the command line */
 	struct settings *settings;	/* NULL with config_file; the caller's to free */
 	bool verbose;			/* --verbose beside -c */
+	bool test;			/* only look at config_file */
 };
 
 enum options_result {
 	OPTIONS_RUN,
 	OPTIONS_DONE,			/* --help or --version was printed */
-	OPTIONS_BAD,			/* one line was written to stderr */
+	OPTIONS_BAD,			/* what was wrong was written to stderr */
 };
 
 enum options_result options_parse(int argc, char **argv, struct options *options);

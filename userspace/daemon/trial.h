@@ -11,7 +11,7 @@
 #include "daemon/gate.h"
 
 /*
- * keys: of all gates, by key id.  0, or -1 and a line was logged for each
+ * keys: of all gates, by key id.  Gates that are not sound are passed over.  0, or -1 and a line was logged for each
  * certificate that can never be used, or for a gate without one.
  */
 int trial_gates(const struct gate *gates, size_t count, struct tls_private_key *const *keys);
