@@ -66,6 +66,18 @@ def only_keyd_holds_the_key():
             need(not any(memory_holds(pid, form) for form in forms), "it is in " + name_of(pid))
 
 
+def first_answerer(gate):
+    """A worker is ready before its answerer is."""
+    wait_until(lambda: only_answerer(gate), "an answerer")
+    return only_answerer(gate)
+
+
+def only_answerer(gate):
+    """The one of a gate with one worker; None while there is none, or a defunct one beside it."""
+    pids = children(gate.keyd()[0])
+    return pids[0] if len(pids) == 1 else None
+
+
 def cpus_of(pid):
     with open("/proc/%d/status" % pid) as file:
         return next(line.split()[1] for line in file if line.startswith("Cpus_allowed_list:"))
@@ -78,7 +90,7 @@ def quick_signatures_are_made_where_the_worker_runs():
     make_rsa_certificate()
     with Backend().echo() as backend, Gate("serve", backend.address, "--cert=rsa.pem", "--key=rsa.key",
                                            "--workers=1") as gate:
-        answerer = children(gate.keyd()[0])[0]
+        answerer = first_answerer(gate)
         everywhere = cpus_of(gate.workers()[0])
         for sigalgs, quick in (("RSA-PSS+SHA256", False), ("ECDSA+SHA256", True), ("RSA-PSS+SHA256", False)):
             run("openssl", "s_client", "-connect", "127.0.0.1:%d" % gate.port, "-CAfile", "ca.pem",
@@ -101,7 +113,7 @@ def a_crowd_waits_for_its_key():
     crowd = 200
     with Backend().echo() as backend, \
             Gate("serve", backend.address, "--workers=1", "--handshake-timeout=4s") as gate:
-        with stopped(children(gate.keyd()[0])[0]):
+        with stopped(first_answerer(gate)):
             late = [Hello(gate) for _ in range(crowd)]
             for client in late:
                 while client.socket.recv(65536):
@@ -114,18 +126,6 @@ def a_crowd_waits_for_its_key():
         with gate.connect() as connection:
             echo(connection)
         need("no more answers" not in log_text(), log_text())
-
-
-def first_answerer(gate):
-    """A worker is ready before its answerer is."""
-    wait_until(lambda: only_answerer(gate), "an answerer")
-    return only_answerer(gate)
-
-
-def only_answerer(gate):
-    """The one of a gate with one worker; None while there is none, or a defunct one beside it."""
-    pids = children(gate.keyd()[0])
-    return pids[0] if len(pids) == 1 else None
 
 
 @test
@@ -231,6 +231,53 @@ def reload_changes_the_certificate_and_drops_nothing():
         wait_until(lambda: len(gate.workers()) == 2, "the old workers end")
         wait_until(lambda: not any(os.path.exists("/proc/%d" % pid) for pid in old),
                    "and so do their keyd and answerers")
+
+
+@test
+def connections_of_before_a_reload_have_a_limit():
+    with Backend().echo() as backend, ConfigGate(backend.address) as gate:
+        with open(path("conf")) as file:
+            write("conf", "drain-time = 1s\n" + file.read())
+        old = gate.workers()
+        before = gate.connect()
+        echo(before)
+        gate.reload("reloaded")
+        try:
+            need(False, "an alert is wanted, not %r" % before.recv(100))
+        except ssl.SSLError as error:
+            need("INTERNAL_ERROR" in str(error).upper(), "an alert is wanted, not: %s" % error)
+        before.close()
+        wait_until(lambda: not set(old) & set(gate.workers()), "the old workers end")
+        with gate.connect() as after:
+            echo(after)
+
+
+@test
+def a_stop_gives_connections_time():
+    with Backend().echo() as backend, Gate("serve", backend.address, "--stop-time=1h") as gate:
+        connection = gate.connect()
+        echo(connection)
+        gate.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not listens(gate.port), "nothing more is accepted")
+        echo(connection)
+        connection.unwrap()
+        need(gate.process.wait(DEADLINE) == 0, "exit status")
+
+
+@test
+def a_second_signal_ends_at_once():
+    for first, second in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT), (signal.SIGINT, None)):
+        with Backend().echo() as backend, Gate("serve", backend.address, "--stop-time=1h") as gate, \
+                gate.connect() as connection:
+            echo(connection)
+            gate.process.send_signal(first)
+            wait_until(lambda: not listens(gate.port), "nothing more is accepted")
+            if second:
+                gate.process.send_signal(second)
+            try:
+                need(False, "an alert is wanted, not %r" % connection.recv(100))
+            except ssl.SSLError as error:
+                need("INTERNAL_ERROR" in str(error).upper(), "an alert is wanted, not: %s" % error)
 
 
 @test

@@ -26,6 +26,7 @@
 #define DRAINING_MS	1000
 #define UNASKED_MAX	4	/* messages */
 #define RESTART_PAUSE	1.0	/* seconds, after a worker that died young */
+#define STOP_SECONDS	3.0	/* for what was told to end; then it is killed */
 
 /* 0, or -1: none came. */
 static int receive_within(int control, struct ipc_message *message, int ms)
@@ -424,6 +425,30 @@ static void tell_workers(const struct generation *generation, enum ipc_type type
 			(void)ipc_send(generation->workers[i].control, type, NULL, 0);
 }
 
+static void on_drain(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct generation *generation = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (generation->stopped) {
+		generation_kill(generation);
+		return;
+	}
+	log_info("connections of before had their time: they are ended");
+	generation_stop(generation);
+}
+
+static void set_drain(struct generation *generation, double seconds)
+{
+	struct ev_loop *loop = EV_DEFAULT_UC;
+
+	ev_timer_stop(loop, &generation->drain);
+	ev_timer_init(&generation->drain, on_drain, seconds, 0.);
+	generation->drain.data = generation;
+	ev_timer_start(loop, &generation->drain);
+}
+
 static void retire(struct generation *generation)
 {
 	size_t i;
@@ -436,7 +461,7 @@ static void retire(struct generation *generation)
 	check_gone(generation);
 }
 
-void generation_retire(struct generation *generation)
+void generation_retire(struct generation *generation, uint32_t drain_ms)
 {
 	size_t i;
 
@@ -446,12 +471,16 @@ void generation_retire(struct generation *generation)
 		if (generation->workers[i].control != -1 &&
 		    await(generation->workers[i].control, IPC_DRAINING, DRAINING_MS))
 			log_warn("worker %zu of before is slow to stop accepting", i);
+	if (drain_ms)
+		set_drain(generation, drain_ms / 1000.0);
 	retire(generation);
 }
 
 void generation_stop(struct generation *generation)
 {
+	generation->stopped = true;
 	tell_workers(generation, IPC_STOP);
+	set_drain(generation, STOP_SECONDS);
 	retire(generation);
 }
 
@@ -476,6 +505,7 @@ void generation_free(struct generation *generation)
 		child_over(loop, &generation->workers[i]);
 	}
 	child_over(loop, &generation->keyd);
+	ev_timer_stop(loop, &generation->drain);
 	for (i = 0; i < generation->built; i++)
 		gate_clear(&generation->gates[i]);
 	if (generation->keylog_fd != -1)

@@ -40,7 +40,8 @@ struct generation {
 	struct child keyd;
 	struct child *workers;
 	size_t worker_count;
-	bool retired;
+	bool retired, stopped;
+	ev_timer drain;			/* of a retired one: its connections had their time */
 	/* called when the last process of a retired one is gone / keyd of a live one died */
 	void (*gone)(struct generation *generation, void *arg);
 	void (*keyd_died)(struct generation *generation, void *arg);
@@ -61,9 +62,12 @@ struct generation *generation_start(struct settings *settings, bool owns_setting
  * -1 and what is wrong was logged.
  */
 int generation_try(struct settings *settings);
-/* No more connections for it; it goes away with its last one, see gone(). */
-void generation_retire(struct generation *generation);
-/* As generation_retire(), and its connections end now. */
+/*
+ * No more connections for it; it goes away with its last one, see gone().  Those
+ * that its workers still relay after drain_ms (0: no limit) are ended.
+ */
+void generation_retire(struct generation *generation, uint32_t drain_ms);
+/* As generation_retire(), and its connections end now; what still runs some seconds later, by force. */
 void generation_stop(struct generation *generation);
 /* Ends whatever still runs by force. */
 void generation_kill(const struct generation *generation);

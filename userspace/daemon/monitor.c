@@ -13,7 +13,6 @@
 #include "daemon/config.h"
 #include "daemon/generation.h"
 
-#define STOP_SECONDS	3.0	/* then what is left is killed */
 #define RETRY_SECONDS	1.0
 
 struct monitor {
@@ -24,7 +23,7 @@ struct monitor {
 	struct listeners listeners;
 	struct generation *generations;	/* newest first; the first is the live one */
 	ev_signal hangup, terminate, interrupt;
-	ev_timer retry, force;
+	ev_timer retry;
 	bool stopping;
 };
 
@@ -102,7 +101,7 @@ static void reload(struct monitor *monitor)
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
 			 (unsigned long long)log_now_ms() * 1000);
 	if (start_generation(monitor) == CONFIG_OK) {
-		generation_retire(old);
+		generation_retire(old, monitor->generations->settings->drain_time);
 		log_ready(monitor);
 		log_info("reloaded: connections of before go on as they were");
 	} else {
@@ -133,34 +132,44 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 		reload(monitor);
 }
 
-static void on_force(struct ev_loop *loop, ev_timer *watcher, int events)
+/* A generation without a process goes away in the call. */
+static void stop_all(struct monitor *monitor)
 {
-	struct monitor *monitor = watcher->data;
-	struct generation *generation;
-
-	(void)loop;
-	(void)events;
-	for (generation = monitor->generations; generation; generation = generation->next)
-		generation_kill(generation);
-}
-
-static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
-{
-	struct monitor *monitor = watcher->data;
 	struct generation *generation, *next;
 
-	(void)events;
-	if (monitor->stopping)
-		return;
-	monitor->stopping = true;
-	(void)sd_notify(0, "STOPPING=1");
-	log_info("ending: signal %d", watcher->signum);
-	ev_timer_set(&monitor->force, STOP_SECONDS, 0.);
-	ev_timer_start(loop, &monitor->force);
 	for (generation = monitor->generations; generation; generation = next) {
 		next = generation->next;
 		generation_stop(generation);
 	}
+}
+
+static void drain_all(struct monitor *monitor, uint32_t stop_time)
+{
+	struct generation *generation, *next;
+
+	for (generation = monitor->generations; generation; generation = next) {
+		next = generation->next;
+		generation_retire(generation, stop_time);
+	}
+}
+
+/* Asked again, or from a terminal: at once. */
+static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	struct monitor *monitor = watcher->data;
+	const uint32_t stop_time = monitor->generations->settings->stop_time;
+	bool again = monitor->stopping;
+
+	(void)loop;
+	(void)events;
+	monitor->stopping = true;
+	log_info("ending: signal %d", watcher->signum);
+	if (!again)
+		(void)sd_notify(0, "STOPPING=1");
+	if (again || watcher->signum == SIGINT || !stop_time)
+		stop_all(monitor);
+	else
+		drain_all(monitor, stop_time);
 }
 
 static void watch_signal(struct monitor *monitor, ev_signal *watcher, int signum,
@@ -175,8 +184,7 @@ static void set_up(struct monitor *monitor)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
 	ev_init(&monitor->retry, on_retry);
-	ev_init(&monitor->force, on_force);
-	monitor->retry.data = monitor->force.data = monitor;
+	monitor->retry.data = monitor;
 	watch_signal(monitor, &monitor->hangup, SIGHUP, on_hangup);
 	watch_signal(monitor, &monitor->terminate, SIGTERM, on_terminate);
 	watch_signal(monitor, &monitor->interrupt, SIGINT, on_terminate);

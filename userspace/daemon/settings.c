@@ -14,6 +14,8 @@
 #define DEFAULT_CONNECT_TIMEOUT		10000
 #define DEFAULT_KEEPALIVE		120
 #define DEFAULT_KEEPALIVE_INTERVAL	15
+#define DEFAULT_DRAIN_TIME		3600000
+#define DEFAULT_STOP_TIME		5000
 #define MAX_KEEPALIVE			32767	/* of TCP */
 
 static int refuse(char why[SETTINGS_WHY_MAX], const char *text)
@@ -301,6 +303,12 @@ static const struct setting table[] = {
 	{ "user", "NAME", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(user), set_text,
 	  "who the workers run as when started as root (default: nobody)" },
+	{ "drain-time", "TIME", SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(drain_time), set_duration,
+	  "end what the daemon still relays so long after a reload (default: 1h; 0: never)" },
+	{ "stop-time", "TIME", SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(stop_time), set_duration,
+	  "end what the daemon still relays so long after SIGTERM (default: 5s; 0: at once)" },
 	{ "keylog", "FILE", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(keylog), set_text,
 	  "append every connection's secrets (NSS format): for debugging only" },
@@ -331,6 +339,8 @@ struct settings *settings_new(const char *file)
 	struct settings *settings = xcalloc(1, sizeof(*settings));
 
 	settings->file = file ? xstrdup(file) : NULL;
+	settings->drain_time = DEFAULT_DRAIN_TIME;
+	settings->stop_time = DEFAULT_STOP_TIME;
 	return settings;
 }
 

@@ -81,6 +81,7 @@ struct settings {
 	uint32_t workers;		/* 0: one per core */
 	char *user;			/* NULL: nobody, when started as root */
 	char *keylog;			/* file or NULL */
+	uint32_t drain_time, stop_time;	/* ms; drain_time 0: none */
 	bool verbose;
 };
 
