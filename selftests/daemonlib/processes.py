@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import threading
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, Hello, Skip, children, echo, free_port, log_text,
+from daemonlib.gate import (DEADLINE, TOP, Backend, Gate, Hello, Skip, children, echo, free_port, log_text,
                             make_rsa_certificate, name_of, need, path, run, start, stopped,
                             test, tmp, wait_until, write)
 
@@ -141,15 +141,73 @@ def dead_worker_is_replaced():
 
 
 @test
-def dead_answerer_takes_its_worker_along():
-    with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
+def dead_answerer_is_replaced():
+    """Its worker goes on with what it carries; only who waits for a signature fails."""
+    with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate, \
+            gate.connect() as before:
+        echo(before)
         old, answerer = gate.workers(), first_answerer(gate)
+        os.kill(answerer, signal.SIGSTOP)
+        waiting = Hello(gate)
+        wait_until(lambda: taken(gate.port) == 2, "the worker has its ClientHello")
         os.kill(answerer, signal.SIGKILL)
-        wait_until(lambda: gate.workers() and gate.workers() != old, "another worker")
-        wait_until(lambda: only_answerer(gate) not in (None, answerer), "another answerer")
-        with gate.connect() as connection:
-            echo(connection)
+        try:
+            waiting.finish()
+            need(False, "a handshake went on without its signature")
+        except (ssl.SSLError, AssertionError) as error:
+            need("internal error" in str(error), "an alert is wanted, not: %r" % error)
+        for _ in range(4):
+            with gate.connect() as connection:
+                echo(connection)
+        echo(before)
+        need(gate.workers() == old, "the same worker")
+        need(only_answerer(gate) != answerer, "another answerer")
         need("no more answers from keyd: it is gone" in log_text(), log_text())
+
+
+class Load:
+    """Threads that connect, echo and close; failures of them are kept."""
+
+    def __init__(self, gate, threads=4):
+        self.gate, self.failures, self.count, self.over = gate, [], 0, threading.Event()
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
+
+    def run(self):
+        while not self.over.is_set():
+            try:
+                with self.gate.connect() as connection:
+                    echo(connection)
+                    self.count += 1
+            except (OSError, AssertionError) as error:
+                self.failures.append(repr(error))
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(DEADLINE)
+
+
+@test
+def answerers_killed_under_load():
+    kills, threads = 4, 4
+    with Backend().echo() as backend, Gate("serve", backend.address) as gate:
+        workers, held = gate.workers(), [gate.connect() for _ in range(8)]
+        with Load(gate, threads) as load:
+            for number in range(kills):
+                seen = load.count
+                wait_until(lambda: len(children(gate.keyd()[0])) >= 2 and load.count > seen + 5, "load")
+                os.kill(children(gate.keyd()[0])[0], signal.SIGKILL)
+        for connection in held:
+            echo(connection)
+            connection.close()
+        need(gate.workers() == workers, "the same workers")
+        need(len(load.failures) <= kills * threads and all("SSL" in f for f in load.failures),
+             "%d of %d failed: %s" % (len(load.failures), load.count, load.failures[:3]))
 
 
 @test
@@ -164,6 +222,35 @@ def dead_keyd_is_replaced():
         with gate.connect() as connection:
             echo(connection)
         echo(before)
+
+
+@test
+def keyd_killed_under_load():
+    with Backend().echo() as backend, Gate("serve", backend.address) as gate:
+        with Load(gate) as load:
+            for times in (2, 3):
+                os.kill(gate.keyd()[0], signal.SIGKILL)
+                gate.ready(times)
+        need(not load.failures, "%d of %d failed: %s" % (len(load.failures), load.count, load.failures[:2]))
+
+
+def unit_capabilities():
+    with open(os.path.join(TOP, "packaging", "tlsgated.service")) as unit:
+        line = next(line for line in unit if line.startswith("CapabilityBoundingSet="))
+    return [word[4:].lower() for word in line.split("=")[1].split()]
+
+
+@test
+def under_the_units_limits_a_child_that_hangs_is_ended():
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        raise Skip("needs root and setpriv")
+    limits = ["setpriv", "--bounding-set", ",".join(["-all", *("+" + name for name in unit_capabilities())])]
+    with Backend().echo() as backend, Gate("serve", backend.address, before=limits) as gate:
+        with gate.connect() as connection:
+            echo(connection)
+        os.kill(gate.workers()[0], signal.SIGSTOP)
+        gate.process.terminate()
+        need(gate.process.wait(DEADLINE) == 0, "exit status")
 
 
 @test
@@ -321,29 +408,11 @@ def bad_reload_changes_nothing():
 @test
 def reloads_under_load_lose_no_connection():
     with Backend().echo() as backend, ConfigGate(backend.address) as gate:
-        failures, count, stop = [], [0], threading.Event()
-
-        def load():
-            while not stop.is_set():
-                try:
-                    with gate.connect() as connection:
-                        echo(connection)
-                        count[0] += 1
-                except (OSError, AssertionError) as error:
-                    failures.append(repr(error))
-
-        threads = [threading.Thread(target=load) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        try:
+        with Load(gate) as load:
             for _ in range(4):
                 gate.reload("reloaded")
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join(DEADLINE)
-        need(not failures, "%d of %d failed: %s" % (len(failures), count[0], failures[:2]))
-        need(count[0] >= 8, "only %d connections in all" % count[0])
+        need(not load.failures, "%d of %d failed: %s" % (len(load.failures), load.count, load.failures[:2]))
+        need(load.count >= 8, "only %d connections in all" % load.count)
 
 
 def listens(port):

@@ -43,20 +43,33 @@ static int receive_within(int control, struct ipc_message *message, int ms)
 	return 0;
 }
 
+static void on_unasked(struct child *child, enum ipc_type type)
+{
+	struct ev_loop *loop = EV_DEFAULT_UC;
+	double since = ev_now(loop) - child->keys_given;
+
+	if (type != IPC_NEED_KEYS)
+		return;
+	ev_timer_stop(loop, &child->keys);
+	ev_timer_set(&child->keys, since < RESTART_PAUSE ? RESTART_PAUSE : 0., 0.);
+	ev_timer_start(loop, &child->keys);
+}
+
 /*
  * Waits for a message of this type from a child, past the few that it may have
  * sent when nobody asked.  0, or -1: it did not come.
  */
-static int await(int control, enum ipc_type type, int ms)
+static int await(struct child *child, enum ipc_type type, int ms)
 {
 	struct ipc_message message;
 	int i;
 
 	for (i = 0; i < UNASKED_MAX; i++) {
-		if (receive_within(control, &message, ms))
+		if (receive_within(child->control, &message, ms))
 			return -1;
 		if (message.type == type)
 			return 0;
+		on_unasked(child, message.type);
 	}
 	return -1;
 }
@@ -161,6 +174,7 @@ static int start_listening(struct generation *generation)
 
 static void close_control(struct child *child)
 {
+	ev_io_stop(EV_DEFAULT_UC, &child->messages);
 	if (child->control != -1)
 		close(child->control);
 	child->control = -1;
@@ -197,6 +211,7 @@ static void check_gone(struct generation *generation)
 static void child_over(struct ev_loop *loop, struct child *child)
 {
 	ev_child_stop(loop, &child->exit);
+	ev_timer_stop(loop, &child->keys);
 	child->pid = 0;
 	close_control(child);
 }
@@ -211,6 +226,38 @@ static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
 	if (start_worker(child->generation, child)) {
 		ev_timer_set(timer, RESTART_PAUSE, 0.);
 		ev_timer_start(loop, timer);
+	}
+}
+
+/* Where keyd is gone, too, the reload that follows has workers of its own. */
+static void on_keys(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct child *child = timer->data;
+	int keyd = child->generation->keyd.control;
+	int ret;
+
+	(void)events;
+	if (child->control == -1 || keyd == -1)
+		return;
+	child->keys_given = ev_now(loop);
+	ret = worker_give_keys(child->control, keyd);
+	if (ret)
+		log_error("no answerer for worker %zu: %s", child->index, strerror(-ret));
+}
+
+static void on_message(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct child *child = io->data;
+	struct ipc_message message;
+	int ret;
+
+	(void)events;
+	ret = ipc_receive(io->fd, &message);
+	if (ret == 1) {
+		ipc_close(&message);
+		on_unasked(child, message.type);
+	} else if (ret != -EAGAIN) {
+		ev_io_stop(loop, io);	/* it is gone, as its exit will say */
 	}
 }
 
@@ -260,7 +307,9 @@ static void child_init(struct child *child, struct generation *generation, size_
 	child->control = -1;
 	ev_init(&child->exit, on_exit);
 	ev_init(&child->restart, on_restart);
-	child->exit.data = child->restart.data = child;
+	ev_init(&child->keys, on_keys);
+	ev_init(&child->messages, on_message);
+	child->exit.data = child->restart.data = child->keys.data = child->messages.data = child;
 }
 
 static void child_started(struct child *child, pid_t pid)
@@ -272,6 +321,10 @@ static void child_started(struct child *child, pid_t pid)
 	child->started = ev_now(loop);
 	ev_child_set(&child->exit, pid, 0);
 	ev_child_start(loop, &child->exit);
+	/* neither way: a child that does not read must not stop the monitor */
+	(void)fcntl(child->control, F_SETFL, O_NONBLOCK);
+	ev_io_set(&child->messages, child->control, EV_READ);
+	ev_io_start(loop, &child->messages);
 }
 
 /*
@@ -327,7 +380,7 @@ static int start_workers(struct generation *generation)
 		if (start_worker(generation, &generation->workers[i]))
 			return -1;
 	for (i = 0; i < generation->worker_count; i++) {
-		if (!await(generation->workers[i].control, IPC_READY, READY_MS))
+		if (!await(&generation->workers[i], IPC_READY, READY_MS))
 			continue;
 		log_error("worker %zu did not get ready", i);
 		return -1;
@@ -354,7 +407,7 @@ static int start_keyd(struct generation *generation)
 		return -1;
 	child_started(keyd, pid);
 	/* it logged what was wrong */
-	return await(keyd->control, IPC_READY, READY_MS + TRIAL_MS * count_certs(generation));
+	return await(keyd, IPC_READY, READY_MS + TRIAL_MS * count_certs(generation));
 }
 
 static struct generation *generation_new(struct settings *settings)
@@ -469,7 +522,7 @@ void generation_retire(struct generation *generation, uint32_t drain_ms)
 	/* so that who is told of the reload meets the new workers only */
 	for (i = 0; i < generation->worker_count; i++)
 		if (generation->workers[i].control != -1 &&
-		    await(generation->workers[i].control, IPC_DRAINING, DRAINING_MS))
+		    await(&generation->workers[i], IPC_DRAINING, DRAINING_MS))
 			log_warn("worker %zu of before is slow to stop accepting", i);
 	if (drain_ms)
 		set_drain(generation, drain_ms / 1000.0);

@@ -23,9 +23,10 @@ struct child {
 	pid_t pid;			/* 0: none */
 	int control;			/* -1: none */
 	size_t index;			/* of a worker */
+	ev_io messages;
 	ev_child exit;
-	ev_timer restart;
-	ev_tstamp started;
+	ev_timer restart, keys;		/* a worker; another answerer for it */
+	ev_tstamp started, keys_given;
 };
 
 struct generation {

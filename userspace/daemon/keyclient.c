@@ -15,11 +15,37 @@ static struct keyclient_entry *entry(struct keyclient *keys, uint32_t number)
 	return &keys->queue[number % KEYCLIENT_QUEUE];
 }
 
-/* Without keys a worker is of no use: the monitor starts another pair. */
-static _Noreturn void give_up(const char *why)
+static void close_pipes(struct keyclient *keys)
 {
-	log_error("no more answers from keyd: %s; this worker ends and is replaced", why);
-	exit(1);
+	const struct keypipe end = { keys->answers.fd, keys->room.fd };
+
+	ev_io_stop(keys->loop, &keys->answers);
+	ev_io_stop(keys->loop, &keys->room);
+	keys->answers.fd = keys->room.fd = -1;
+	keypipe_close(&end);
+}
+
+/*
+ * What was sent fails: it may be what the answerer died of.  What was not waits
+ * for the next one.
+ */
+static void lose(struct keyclient *keys, const char *why)
+{
+	struct conn *conn;
+
+	log_error("no more answers from keyd: %s; handshakes that wait for one fail, and another answerer is asked for",
+		  why);
+	close_pipes(keys);
+	keys->len = keys->written = 0;
+	while (keys->head != keys->unsent) {
+		conn = entry(keys, keys->head)->conn;
+		*entry(keys, keys->head++) = (struct keyclient_entry){0};
+		if (!conn)
+			continue;
+		conn->key_waiting = false;
+		keys->owner.answered(conn, NULL, 0);
+	}
+	keys->owner.lost(keys->owner.arg);
 }
 
 static void put_request(struct keyclient *keys, uint32_t number,
@@ -34,25 +60,28 @@ static void put_request(struct keyclient *keys, uint32_t number,
 		.cpu = sched_getcpu(),
 	};
 
-	if (request->len > TLS_MAX_KEY_REQUEST)
-		give_up(strerror(EMSGSIZE));
 	memcpy(keys->request, &head, sizeof(head));
 	memcpy(keys->request + sizeof(head), request->data, request->len);
 	keys->len = sizeof(head) + request->len;
 	keys->written = 0;
 }
 
-/* False: the pipe is full. */
+/* False: the pipe is full, or the answerer is lost. */
 static bool write_request(struct keyclient *keys)
 {
 	ssize_t n;
 
 	while (keys->written < keys->len) {
 		n = write(keys->room.fd, keys->request + keys->written, keys->len - keys->written);
-		if (n < 0 && errno == EAGAIN)
+		if (n < 0 && errno == EAGAIN) {
+			ev_io_start(keys->loop, &keys->room);
 			return false;
-		if (n < 0 && errno != EINTR)
-			give_up(strerror(errno));
+		}
+		/* EPIPE: reading the answers will tell, which loses nobody who is in a call */
+		if (n < 0 && errno != EINTR) {
+			ev_feed_event(keys->loop, &keys->answers, EV_READ);
+			return false;
+		}
 		if (n > 0)
 			keys->written += (size_t)n;
 	}
@@ -74,10 +103,10 @@ static void send_waiting(struct keyclient *keys)
 		put_request(keys, keys->unsent++, tls_conn_key_request(next->conn->tls));
 		next->sent = true;
 	}
-	ev_io_start(keys->loop, &keys->room);
 }
 
-static void take_answer(struct keyclient *keys, const uint8_t *packet, size_t len)
+/* NULL, or what is wrong with it. */
+static const char *take_answer(struct keyclient *keys, const uint8_t *packet, size_t len)
 {
 	struct keypipe_answer head;
 	struct conn *conn;
@@ -85,24 +114,26 @@ static void take_answer(struct keyclient *keys, const uint8_t *packet, size_t le
 	while (keys->head != keys->unsent && !entry(keys, keys->head)->sent)
 		keys->head++;
 	if (len < sizeof(head) || keys->head == keys->unsent)
-		give_up("an answer to no question");
+		return "an answer to no question";
 	memcpy(&head, packet, sizeof(head));
 	if (head.number != keys->head)
-		give_up("an answer to another question");
+		return "an answer to another question";
 	conn = entry(keys, keys->head)->conn;
 	*entry(keys, keys->head) = (struct keyclient_entry){0};
 	keys->head++;
 	if (!conn)
-		return;
+		return NULL;
 	conn->key_waiting = false;
 	len -= sizeof(head);
-	keys->answered(conn, len ? packet + sizeof(head) : NULL, len);
+	keys->owner.answered(conn, len ? packet + sizeof(head) : NULL, len);
+	return NULL;
 }
 
 static void on_answer(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct keyclient *keys = io->data;
 	uint8_t packet[KEYPIPE_ANSWER_MAX];
+	const char *wrong = NULL;
 	ssize_t n;
 
 	(void)loop;
@@ -110,14 +141,16 @@ static void on_answer(struct ev_loop *loop, ev_io *io, int events)
 	do {
 		n = read(io->fd, packet, sizeof(packet));
 		if (n > 0) {
-			take_answer(keys, packet, (size_t)n);
+			wrong = take_answer(keys, packet, (size_t)n);
 			explicit_bzero(packet, (size_t)n);
 		}
-	} while (n > 0 && keys->head != keys->tail);
+	} while (n > 0 && !wrong && keys->head != keys->tail);
 	if (n == 0)
-		give_up("it is gone");
+		wrong = "it is gone";
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		give_up(strerror(errno));
+		wrong = strerror(errno);
+	if (wrong)
+		lose(keys, wrong);
 }
 
 static void on_room(struct ev_loop *loop, ev_io *io, int events)
@@ -127,20 +160,28 @@ static void on_room(struct ev_loop *loop, ev_io *io, int events)
 	send_waiting(io->data);
 }
 
-void keyclient_init(struct keyclient *keys, struct ev_loop *loop, const struct keypipe *end,
-		    keyclient_answered *answered)
+void keyclient_init(struct keyclient *keys, struct ev_loop *loop,
+		    const struct keyclient_owner *owner)
 {
 	keys->loop = loop;
-	keys->answered = answered;
-	ev_io_init(&keys->answers, on_answer, end->in, EV_READ);
-	ev_io_init(&keys->room, on_room, end->out, EV_WRITE);
+	keys->owner = *owner;
+	ev_io_init(&keys->answers, on_answer, -1, EV_READ);
+	ev_io_init(&keys->room, on_room, -1, EV_WRITE);
 	keys->answers.data = keys->room.data = keys;
-	ev_io_start(loop, &keys->answers);
+}
+
+void keyclient_use(struct keyclient *keys, const struct keypipe *end)
+{
+	ev_io_set(&keys->answers, end->in, EV_READ);
+	ev_io_set(&keys->room, end->out, EV_WRITE);
+	ev_io_start(keys->loop, &keys->answers);
+	send_waiting(keys);
 }
 
 int keyclient_ask(struct keyclient *keys, struct conn *conn)
 {
-	if (keys->tail - keys->head == KEYCLIENT_QUEUE)
+	if (keys->tail - keys->head == KEYCLIENT_QUEUE ||
+	    tls_conn_key_request(conn->tls)->len > TLS_MAX_KEY_REQUEST)
 		return -1;
 	/* few at once always have the same entries, which so are in the cache */
 	if (keys->head == keys->tail)
@@ -148,7 +189,8 @@ int keyclient_ask(struct keyclient *keys, struct conn *conn)
 	*entry(keys, keys->tail) = (struct keyclient_entry){ .conn = conn };
 	conn->key_waiting = true;
 	conn->key_number = keys->tail++;
-	send_waiting(keys);
+	if (keys->answers.fd != -1)
+		send_waiting(keys);
 	return 0;
 }
 

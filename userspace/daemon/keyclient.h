@@ -22,14 +22,20 @@ struct keyclient_entry {
 	bool sent;			/* or in the buffer to be */
 };
 
-/* answer NULL: refused.  May free conn. */
-typedef void keyclient_answered(struct conn *conn, const uint8_t *answer, size_t len);
+/* To whom the client belongs. */
+struct keyclient_owner {
+	/* answer NULL: refused, or lost.  May free conn. */
+	void (*answered)(struct conn *conn, const uint8_t *answer, size_t len);
+	/* The answerer is gone: keyclient_use() is due. */
+	void (*lost)(void *arg);
+	void *arg;
+};
 
 struct keyclient {
-	ev_io answers;
+	ev_io answers;			/* fd -1: there is no answerer */
 	ev_io room;			/* in the pipe of requests, when it is full */
 	struct ev_loop *loop;
-	keyclient_answered *answered;
+	struct keyclient_owner owner;
 	struct keyclient_entry queue[KEYCLIENT_QUEUE];
 	/* an entry's number is its request's; from 0 again once none waits */
 	uint32_t head, unsent, tail;
@@ -38,13 +44,18 @@ struct keyclient {
 	size_t len, written;
 };
 
-/* end: the worker's; watched from now on. */
-void keyclient_init(struct keyclient *keys, struct ev_loop *loop, const struct keypipe *end,
-		    keyclient_answered *answered);
+/* keyclient_use() is due. */
+void keyclient_init(struct keyclient *keys, struct ev_loop *loop,
+		    const struct keyclient_owner *owner);
+/*
+ * The first answerer, or another once one is lost: end, the worker's, is the
+ * client's from now on.  What waits is sent.
+ */
+void keyclient_use(struct keyclient *keys, const struct keypipe *end);
 
 /*
- * Sends what conn's engine asks for; answered() is called with the answer,
- * later.  0, or -1: the queue is full.
+ * Sends what conn's engine asks for, as soon as there is an answerer; the owner's
+ * answered() is called with the answer, later.  0, or -1: the queue is full.
  */
 int keyclient_ask(struct keyclient *keys, struct conn *conn);
 /* conn goes away: nobody waits for its answer any more. */

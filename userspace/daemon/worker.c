@@ -36,7 +36,7 @@ static void start_accepting(struct worker *worker)
 {
 	size_t i;
 
-	if (worker->accepting || worker->draining)
+	if (worker->accepting || worker->draining || !worker->has_keys)
 		return;
 	for (i = 0; i < worker->listener_count; i++)
 		ev_io_start(worker->loop, &worker->listeners[i].io);
@@ -145,6 +145,24 @@ static void stop(struct worker *worker)
 	}
 }
 
+static void use_keys(struct worker *worker, const struct keypipe *end)
+{
+	keyclient_use(&worker->keys, end);
+	worker->has_keys = true;
+	start_accepting(worker);
+}
+
+/* Clients wait in the accept queue: they need not fail. */
+static void on_keys_lost(void *arg)
+{
+	struct worker *worker = arg;
+
+	worker->has_keys = false;
+	stop_accepting(worker);
+	/* the monitor takes messages; one that is dead needs none */
+	(void)ipc_send(worker->control, IPC_NEED_KEYS, NULL, 0);
+}
+
 static void on_control(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct worker *worker = io->data;
@@ -163,6 +181,10 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 	}
 	if (ret == 1 && message.type == IPC_STOP) {
 		stop(worker);
+		return;
+	}
+	if (ret == 1 && message.type == IPC_KEYS && message.fd_count == 2) {
+		use_keys(worker, &(struct keypipe){ message.fds[0], message.fds[1] });
 		return;
 	}
 	/* the monitor died: what is open goes on, nothing new comes in */
@@ -252,6 +274,10 @@ static void open_kernel(struct worker *worker, int fd)
 
 static void set_up_loop(struct worker *worker, const struct keypipe *keys)
 {
+	const struct keyclient_owner owner = {
+		.answered = life_key_answer, .lost = on_keys_lost, .arg = worker,
+	};
+
 	worker->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	if (!worker->loop) {
 		log_error("no event loop: %s", strerror(errno));
@@ -266,8 +292,8 @@ static void set_up_loop(struct worker *worker, const struct keypipe *keys)
 	ev_io_init(&worker->control_io, on_control, worker->control, EV_READ);
 	worker->control_io.data = worker;
 	ev_io_start(worker->loop, &worker->control_io);
-	keyclient_init(&worker->keys, worker->loop, keys, life_key_answer);
-	start_accepting(worker);
+	keyclient_init(&worker->keys, worker->loop, &owner);
+	use_keys(worker, keys);
 }
 
 static void log_counters(const struct worker *worker)
@@ -342,6 +368,19 @@ static int open_keys(struct keypipe *keys, int keyd_control)
 	keypipe_close(&answerer);
 	if (ret)
 		keypipe_close(keys);
+	return ret;
+}
+
+int worker_give_keys(int control, int keyd_control)
+{
+	struct keypipe keys;
+	int ret;
+
+	ret = open_keys(&keys, keyd_control);
+	if (ret)
+		return ret;
+	ret = ipc_send(control, IPC_KEYS, (const int[]){ keys.in, keys.out }, 2);
+	keypipe_close(&keys);
 	return ret;
 }
 

@@ -51,6 +51,7 @@ struct worker {
 	struct worker_listener *listeners;
 	size_t listener_count;
 	bool accepting, draining;
+	bool has_keys;			/* there is an answerer */
 	ev_timer rotate;		/* ticket keys */
 	struct gate *gates;
 	size_t gate_count;
@@ -82,6 +83,9 @@ struct worker_plan {
  * id, or -1 and a line was logged.
  */
 pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *control);
+
+/* Another answerer for the worker at the other end of control.  0 or -errno. */
+int worker_give_keys(int control, int keyd_control);
 
 /* A connection was freed: a draining worker may be done. */
 void worker_conn_gone(struct worker *worker);
