@@ -114,7 +114,7 @@ static bool tg_relay_open_round(struct tg_relay *r)
 	int ret = tg_relay_deliver(r);
 
 	if (ret == -EAGAIN || ret == -ENOBUFS || ret == -ENOMEM) {
-		trace_tlsgate_relay_paused(r->session, false);
+		trace_tlsgate_relay_paused(r->session, false, r->opened.bytes);
 		/* With nothing on its way no ACK, and no reader, will tell of room. */
 		if (ret != -EAGAIN || tg_relay_nothing_under_way(r))
 			tg_relay_retry(r);
@@ -337,7 +337,7 @@ static bool tg_relay_seal_round(struct tg_relay *r)
 			return true;
 		}
 		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
-		trace_tlsgate_relay_paused(s, true);
+		trace_tlsgate_relay_paused(s, true, s->tx.pending.bytes);
 	}
 	gone = !s->tx.closed && sk->sk_state == TCP_CLOSE;
 	release_sock(sk);

@@ -102,15 +102,16 @@ int tg_report_cipher(struct sk_buff *skb, const struct tg_cipher *c);
  * They do nothing, and cheaply, when nobody listens in the socket's namespace.
  */
 
-/* Once per session, socket locked, when a relay asked for with it stands as well. */
-void tg_event_opened(struct tg_session *s);
-/* Once per session, socket not locked, when s->reason is final. */
-void tg_event_closed(struct tg_session *s);
+/*
+ * @cmd: NTF_SESSION_OPENED, once per session, socket locked, when a relay asked for
+ * with it stands as well; or NTF_SESSION_CLOSED, once, when s->reason is final.
+ */
+void tg_event_session(struct tg_session *s, u8 cmd);
 /* A key was ratcheted, either direction's. */
 void tg_event_rekeyed(struct tg_session *s);
 /* A record did not authenticate; s->rx.dir.records is its number. */
 void tg_event_auth_failed(struct tg_session *s);
-/* A post-handshake message; bytes beyond TLSGATE_MESSAGE_MAX are left out. */
+/* A post-handshake message of at most TLSGATE_MESSAGE_MAX bytes. */
 void tg_event_message(struct tg_session *s, const void *data, size_t len);
 
 #endif /* TG_NETLINK_H */

@@ -77,6 +77,11 @@ static int put_addresses(struct sk_buff *skb, int local, int peer, struct sock *
 
 /* ---- sessions ------------------------------------------------------------------------ */
 
+static int put_u64(struct sk_buff *skb, int attr, u64 value)
+{
+	return nla_put_u64_64bit(skb, attr, value, TLSGATE_A_PAD);
+}
+
 static int put_identity(struct sk_buff *skb, const struct tg_session *s, struct sock *sk,
 			struct user_namespace *reader)
 {
@@ -84,16 +89,14 @@ static int put_identity(struct sk_buff *skb, const struct tg_session *s, struct 
 	u32 cookie[2];
 
 	sock_diag_save_cookie(sk, cookie);
-	if (nla_put_u32(skb, TLSGATE_A_ID, s->id) ||
-	    nla_put_u16(skb, TLSGATE_A_VERSION, c->version) ||
-	    nla_put_u16(skb, TLSGATE_A_SUITE, c->suite) ||
-	    nla_put_u8(skb, TLSGATE_A_ROLE, s->role) ||
-	    nla_put_u32(skb, TLSGATE_A_UID, from_kuid_munged(reader, s->uid)) ||
-	    nla_put_u64_64bit(skb, TLSGATE_A_COOKIE, (u64)cookie[1] << 32 | cookie[0],
-			      TLSGATE_A_PAD) ||
-	    nla_put_u32(skb, TLSGATE_A_NETNS, s->netns))
-		return -EMSGSIZE;
-	return put_addresses(skb, TLSGATE_A_LOCAL, TLSGATE_A_PEER, sk);
+	return nla_put_u32(skb, TLSGATE_A_ID, s->id) ?:
+	       nla_put_u16(skb, TLSGATE_A_VERSION, c->version) ?:
+	       nla_put_u16(skb, TLSGATE_A_SUITE, c->suite) ?:
+	       nla_put_u8(skb, TLSGATE_A_ROLE, s->role) ?:
+	       nla_put_u32(skb, TLSGATE_A_UID, from_kuid_munged(reader, s->uid)) ?:
+	       put_u64(skb, TLSGATE_A_COOKIE, (u64)cookie[1] << 32 | cookie[0]) ?:
+	       nla_put_u32(skb, TLSGATE_A_NETNS, s->netns) ?:
+	       put_addresses(skb, TLSGATE_A_LOCAL, TLSGATE_A_PEER, sk);
 }
 
 static int put_state(struct sk_buff *skb, const struct tg_session *s)
@@ -105,38 +108,27 @@ static int put_state(struct sk_buff *skb, const struct tg_session *s)
 		return -EMSGSIZE;
 	if (READ_ONCE(s->tx.past_limit) && nla_put_u8(skb, TLSGATE_A_TX_PAST_LIMIT, 1))
 		return -EMSGSIZE;
-	if (nla_put_u8(skb, TLSGATE_A_STATE, tg_session_state(s)) ||
-	    nla_put_u16(skb, TLSGATE_A_REASON, READ_ONCE(s->reason)) ||
-	    nla_put_u16(skb, TLSGATE_A_RECORD_SIZE, READ_ONCE(s->tx.record_size)) ||
-	    nla_put_u16(skb, TLSGATE_A_PADDING, READ_ONCE(s->tx.padding)) ||
-	    nla_put_u64_64bit(skb, TLSGATE_A_AGE, jiffies64_to_msecs(now - s->created),
-			      TLSGATE_A_PAD) ||
-	    nla_put_u64_64bit(skb, TLSGATE_A_IDLE, jiffies64_to_msecs(now - READ_ONCE(s->active)),
-			      TLSGATE_A_PAD))
-		return -EMSGSIZE;
-	return 0;
+	return nla_put_u8(skb, TLSGATE_A_STATE, tg_session_state(s)) ?:
+	       nla_put_u16(skb, TLSGATE_A_REASON, READ_ONCE(s->reason)) ?:
+	       nla_put_u16(skb, TLSGATE_A_RECORD_SIZE, READ_ONCE(s->tx.record_size)) ?:
+	       nla_put_u16(skb, TLSGATE_A_PADDING, READ_ONCE(s->tx.padding)) ?:
+	       put_u64(skb, TLSGATE_A_AGE, jiffies64_to_msecs(now - s->created)) ?:
+	       put_u64(skb, TLSGATE_A_IDLE, jiffies64_to_msecs(now - READ_ONCE(s->active)));
 }
 
 static int put_epochs(struct sk_buff *skb, const struct tg_session *s)
 {
-	if (nla_put_u32(skb, TLSGATE_A_TX_EPOCH, READ_ONCE(s->tx.dir.epoch)) ||
-	    nla_put_u32(skb, TLSGATE_A_RX_EPOCH, READ_ONCE(s->rx.dir.epoch)))
-		return -EMSGSIZE;
-	return 0;
+	return nla_put_u32(skb, TLSGATE_A_TX_EPOCH, READ_ONCE(s->tx.dir.epoch)) ?:
+	       nla_put_u32(skb, TLSGATE_A_RX_EPOCH, READ_ONCE(s->rx.dir.epoch));
 }
 
 static int put_counters(struct sk_buff *skb, const struct tg_session *s)
 {
-	if (nla_put_u64_64bit(skb, TLSGATE_A_TX_BYTES, READ_ONCE(s->tx.dir.bytes),
-			      TLSGATE_A_PAD) ||
-	    nla_put_u64_64bit(skb, TLSGATE_A_RX_BYTES, READ_ONCE(s->rx.dir.bytes),
-			      TLSGATE_A_PAD) ||
-	    nla_put_u64_64bit(skb, TLSGATE_A_TX_RECORDS, READ_ONCE(s->tx.dir.records),
-			      TLSGATE_A_PAD) ||
-	    nla_put_u64_64bit(skb, TLSGATE_A_RX_RECORDS, READ_ONCE(s->rx.dir.records),
-			      TLSGATE_A_PAD))
-		return -EMSGSIZE;
-	return put_epochs(skb, s);
+	return put_u64(skb, TLSGATE_A_TX_BYTES, READ_ONCE(s->tx.dir.bytes)) ?:
+	       put_u64(skb, TLSGATE_A_RX_BYTES, READ_ONCE(s->rx.dir.bytes)) ?:
+	       put_u64(skb, TLSGATE_A_TX_RECORDS, READ_ONCE(s->tx.dir.records)) ?:
+	       put_u64(skb, TLSGATE_A_RX_RECORDS, READ_ONCE(s->rx.dir.records)) ?:
+	       put_epochs(skb, s);
 }
 
 static int put_relay(struct sk_buff *skb, struct tg_session *s)
@@ -164,100 +156,84 @@ int tg_report_cipher(struct sk_buff *skb, const struct tg_cipher *c)
 {
 	char driver[CRYPTO_MAX_ALG_NAME];
 
-	if (nla_put_u16(skb, TLSGATE_A_VERSION, c->version) ||
-	    nla_put_u16(skb, TLSGATE_A_SUITE, c->suite) ||
-	    nla_put_string(skb, TLSGATE_A_CIPHER_NAME, c->name) ||
-	    nla_put_u8(skb, TLSGATE_A_KEY_LEN, c->key_len) ||
-	    nla_put_u8(skb, TLSGATE_A_IV_LEN, c->iv_len) ||
-	    nla_put_u8(skb, TLSGATE_A_TAG_LEN, TG_TAG_LEN) ||
-	    nla_put_u8(skb, TLSGATE_A_SECRET_LEN, c->secret_len))
+	if (!tg_cipher_driver(c, driver, sizeof(driver)) &&
+	    nla_put_string(skb, TLSGATE_A_DRIVER, driver))
 		return -EMSGSIZE;
-	if (tg_cipher_driver(c, driver, sizeof(driver)))
-		return 0;
-	return nla_put_string(skb, TLSGATE_A_DRIVER, driver);
+	return nla_put_u16(skb, TLSGATE_A_VERSION, c->version) ?:
+	       nla_put_u16(skb, TLSGATE_A_SUITE, c->suite) ?:
+	       nla_put_string(skb, TLSGATE_A_CIPHER_NAME, c->name) ?:
+	       nla_put_u8(skb, TLSGATE_A_KEY_LEN, c->key_len) ?:
+	       nla_put_u8(skb, TLSGATE_A_IV_LEN, c->iv_len) ?:
+	       nla_put_u8(skb, TLSGATE_A_TAG_LEN, TG_TAG_LEN) ?:
+	       nla_put_u8(skb, TLSGATE_A_SECRET_LEN, c->secret_len);
 }
 
 /* ---- events ----------------------------------------------------------------------------- */
 
-/* An event being built; skb NULL: nobody listens, or there is no memory. */
-struct event {
-	struct net *net;
-	struct sk_buff *skb;
-	void *hdr;
-};
-
-static bool event_begin(struct event *e, const struct sock *sk, u8 cmd, size_t payload)
+/* An event to be added to; NULL: nobody listens, or there is no memory. */
+static struct sk_buff *event_new(const struct tg_session *s, u8 cmd, size_t payload)
 {
-	e->net = sock_net(sk);
-	if (!genl_has_listeners(&tg_genl_family, e->net, TG_GENL_EVENTS))
-		return false;
-	e->skb = genlmsg_new(payload, GFP_KERNEL);
-	if (!e->skb) {
-		tg_stat_inc(e->net, TG_STAT_EVENTS_LOST);
-		return false;
-	}
-	e->hdr = genlmsg_put(e->skb, 0, 0, &tg_genl_family, 0, cmd);
-	return true;
+	struct net *net = sock_net(s->sk);
+	struct sk_buff *skb;
+
+	if (!genl_has_listeners(&tg_genl_family, net, TG_GENL_EVENTS))
+		return NULL;
+	skb = genlmsg_new(payload, GFP_KERNEL);
+	/* There is room for the headers besides. */
+	if (skb)
+		genlmsg_put(skb, 0, 0, &tg_genl_family, 0, cmd);
+	else
+		tg_stat_inc(net, TG_STAT_EVENTS_LOST);
+	return skb;
 }
 
 /* Sends the event if it was built whole. */
-static void event_end(struct event *e, int err)
+static void event_send(const struct tg_session *s, struct sk_buff *skb, int err)
 {
-	if (err || !e->hdr) {
-		nlmsg_free(e->skb);
-		tg_stat_inc(e->net, TG_STAT_EVENTS_LOST);
-		return;
+	struct net *net = sock_net(s->sk);
+
+	if (err) {
+		nlmsg_free(skb);
+	} else {
+		nlmsg_end(skb, nlmsg_hdr(skb));
+		err = genlmsg_multicast_netns(&tg_genl_family, net, skb, 0, TG_GENL_EVENTS,
+					      GFP_KERNEL);
 	}
-	genlmsg_end(e->skb, e->hdr);
-	err = genlmsg_multicast_netns(&tg_genl_family, e->net, e->skb, 0, TG_GENL_EVENTS,
-				      GFP_KERNEL);
 	if (err && err != -ESRCH)	/* ESRCH: the last listener has just left */
-		tg_stat_inc(e->net, TG_STAT_EVENTS_LOST);
+		tg_stat_inc(net, TG_STAT_EVENTS_LOST);
 }
 
-static void event_session(struct tg_session *s, u8 cmd)
+void tg_event_session(struct tg_session *s, u8 cmd)
 {
-	struct event e;
+	struct sk_buff *skb = event_new(s, cmd, GENLMSG_DEFAULT_SIZE);
 
-	if (event_begin(&e, s->sk, cmd, GENLMSG_DEFAULT_SIZE))
-		event_end(&e, tg_report_session(e.skb, s, s->sk, e.net->user_ns));
-}
-
-void tg_event_opened(struct tg_session *s)
-{
-	event_session(s, TLSGATE_CMD_NTF_SESSION_OPENED);
-}
-
-void tg_event_closed(struct tg_session *s)
-{
-	event_session(s, TLSGATE_CMD_NTF_SESSION_CLOSED);
+	if (skb)
+		event_send(s, skb, tg_report_session(skb, s, s->sk, sock_net(s->sk)->user_ns));
 }
 
 void tg_event_rekeyed(struct tg_session *s)
 {
-	struct event e;
+	struct sk_buff *skb = event_new(s, TLSGATE_CMD_NTF_REKEYED, GENLMSG_DEFAULT_SIZE);
 
-	if (event_begin(&e, s->sk, TLSGATE_CMD_NTF_REKEYED, GENLMSG_DEFAULT_SIZE))
-		event_end(&e, nla_put_u32(e.skb, TLSGATE_A_ID, s->id) ?: put_epochs(e.skb, s));
+	if (skb)
+		event_send(s, skb, nla_put_u32(skb, TLSGATE_A_ID, s->id) ?: put_epochs(skb, s));
 }
 
 void tg_event_auth_failed(struct tg_session *s)
 {
-	struct event e;
+	struct sk_buff *skb = event_new(s, TLSGATE_CMD_NTF_AUTH_FAILED, GENLMSG_DEFAULT_SIZE);
 
-	if (event_begin(&e, s->sk, TLSGATE_CMD_NTF_AUTH_FAILED, GENLMSG_DEFAULT_SIZE))
-		event_end(&e, nla_put_u32(e.skb, TLSGATE_A_ID, s->id) ?:
-			  nla_put_u64_64bit(e.skb, TLSGATE_A_RX_RECORDS, s->rx.dir.records,
-					    TLSGATE_A_PAD));
+	if (skb)
+		event_send(s, skb, nla_put_u32(skb, TLSGATE_A_ID, s->id) ?:
+			   put_u64(skb, TLSGATE_A_RX_RECORDS, s->rx.dir.records));
 }
 
 void tg_event_message(struct tg_session *s, const void *data, size_t len)
 {
-	struct event e;
+	struct sk_buff *skb = event_new(s, TLSGATE_CMD_NTF_MESSAGE,
+					nla_total_size(sizeof(u32)) + nla_total_size(len));
 
-	len = min_t(size_t, len, TLSGATE_MESSAGE_MAX);
-	if (event_begin(&e, s->sk, TLSGATE_CMD_NTF_MESSAGE,
-			nla_total_size(sizeof(u32)) + nla_total_size(len)))
-		event_end(&e, nla_put_u32(e.skb, TLSGATE_A_ID, s->id) ?:
-			  nla_put(e.skb, TLSGATE_A_MESSAGE, len, data));
+	if (skb)
+		event_send(s, skb, nla_put_u32(skb, TLSGATE_A_ID, s->id) ?:
+			   nla_put(skb, TLSGATE_A_MESSAGE, len, data));
 }

@@ -25,45 +25,6 @@ static uint sessions_max = 1 << 20;
 module_param(sessions_max, uint, 0644);
 MODULE_PARM_DESC(sessions_max, "most sessions in one network namespace");
 
-/**
- * struct tg_failure - what the socket's holder and the peer are told of a reason
- * @error: errno for calls on the socket, positive; 0 for an end in order
- * @alert: what the peer gets; TG_NO_ALERT if nothing
- */
-struct tg_failure {
-	int error;
-	int alert;
-};
-
-#define TG_FAIL(_reason, _error, _alert) \
-	[TLSGATE_REASON_##_reason] = { .error = _error, .alert = _alert }
-
-static const struct tg_failure tg_failures[__TLSGATE_REASON_MAX] = {
-	TG_FAIL(ADMIN_CLOSE, ECONNABORTED, TG_ALERT_INTERNAL_ERROR),
-	TG_FAIL(ADMIN_RESET, ECONNABORTED, TG_NO_ALERT),
-	TG_FAIL(IDLE_TIMEOUT, ETIMEDOUT, TG_NO_ALERT),
-	TG_FAIL(AEAD_LIMIT, EKEYEXPIRED, TG_ALERT_INTERNAL_ERROR),
-	TG_FAIL(TRUNCATED, ECONNRESET, TG_NO_ALERT),
-	TG_FAIL(PEER_RESET, ECONNRESET, TG_NO_ALERT),
-	TG_FAIL(PEER_ALERT, ECONNRESET, TG_NO_ALERT),
-	TG_FAIL(BAD_RECORD_MAC, EBADMSG, TG_ALERT_BAD_RECORD_MAC),
-	TG_FAIL(RECORD_OVERFLOW, EMSGSIZE, TG_ALERT_RECORD_OVERFLOW),
-	TG_FAIL(BAD_RECORD, EPROTO, TG_ALERT_DECODE_ERROR),
-	TG_FAIL(BAD_VERSION, EPROTO, TG_ALERT_PROTOCOL_VERSION),
-	TG_FAIL(UNEXPECTED_MESSAGE, EPROTO, TG_ALERT_UNEXPECTED_MESSAGE),
-	TG_FAIL(BAD_KEY_UPDATE, EPROTO, TG_ALERT_ILLEGAL_PARAMETER),
-	TG_FAIL(KEY_UPDATE_FLOOD, EPROTO, TG_ALERT_UNEXPECTED_MESSAGE),
-	TG_FAIL(EMPTY_RECORD_FLOOD, EPROTO, TG_ALERT_UNEXPECTED_MESSAGE),
-	TG_FAIL(ALERT_FLOOD, EPROTO, TG_ALERT_UNEXPECTED_MESSAGE),
-	TG_FAIL(MESSAGE_FLOOD, EPROTO, TG_ALERT_UNEXPECTED_MESSAGE),
-	TG_FAIL(PLAIN_RESET, ECONNRESET, TG_NO_ALERT),
-	TG_FAIL(PLAIN_ERROR, ECONNRESET, TG_NO_ALERT),
-	TG_FAIL(NO_MEMORY, ENOMEM, TG_ALERT_INTERNAL_ERROR),
-	TG_FAIL(CRYPTO_ERROR, EIO, TG_ALERT_INTERNAL_ERROR),
-	TG_FAIL(SEQ_EXHAUSTED, EKEYEXPIRED, TG_ALERT_INTERNAL_ERROR),
-	TG_FAIL(NETNS_END, ENETDOWN, TG_NO_ALERT),
-};
-
 /* Transforms and request, which the crypto layer does not account: about what they take. */
 #define TG_SESSION_COST		3072
 
@@ -187,7 +148,7 @@ int tg_session_publish(struct tg_session *s, struct sock *sk)
 void tg_session_announce(struct tg_session *s)
 {
 	if (!s->announced)
-		tg_event_opened(s);
+		tg_event_session(s, TLSGATE_CMD_NTF_SESSION_OPENED);
 	s->announced = true;
 }
 
@@ -200,7 +161,7 @@ void tg_session_unpublish(struct tg_session *s, struct sock *sk)
 		return;
 	/* Erased first: who hears of the end finds it no more. */
 	xa_erase(&tg_ids, s->id);
-	tg_event_closed(s);
+	tg_event_session(s, TLSGATE_CMD_NTF_SESSION_CLOSED);
 	spin_lock_bh(&s->sk_lock);
 	s->sk = NULL;
 	spin_unlock_bh(&s->sk_lock);
@@ -349,7 +310,7 @@ u8 tg_session_state(const struct tg_session *s)
 
 int tg_session_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason reason)
 {
-	const struct tg_failure *f = &tg_failures[reason];
+	const struct tg_reason *f = &tg_reasons[reason];
 
 	if (s->error)
 		return s->error;

@@ -257,6 +257,20 @@ struct tg_session {
 #define TG_NO_ALERT	(-1)
 
 /**
+ * struct tg_reason - what is told of an enum tlsgate_reason
+ * @name: by the counters, behind "reason_"
+ * @error: errno for calls on the socket, positive; 0 for an end in order, or a refusal
+ * @alert: what the peer gets; TG_NO_ALERT if nothing
+ */
+struct tg_reason {
+	const char *name;
+	int error;
+	int alert;
+};
+
+extern const struct tg_reason tg_reasons[__TLSGATE_REASON_MAX];
+
+/**
  * struct tg_net - what a network namespace holds
  * @count: live sessions
  * @let_go: sockets in it that do not hold it, see own.h

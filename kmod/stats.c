@@ -8,79 +8,32 @@
 
 #define TG_STATS_FILE	"tlsgate_stat"
 
-/* Offset of a counter in struct tg_stats, and its name. */
-struct tg_stat_row {
-	const char *name;
-	size_t offset;
+static const char *const tg_stat_names[] = {
+	[TG_STAT_SESSIONS_OPENED] = "sessions_opened",
+	[TG_STAT_SESSIONS_CLOSED] = "sessions_closed",
+	[TG_STAT_RELAYS_OPENED] = "relays_opened",
+	[TG_STAT_RELAYS_CLOSED] = "relays_closed",
+	[TG_STAT_TX_RECORDS] = "tx_records",
+	[TG_STAT_TX_BYTES] = "tx_bytes",
+	[TG_STAT_RX_RECORDS] = "rx_records",
+	[TG_STAT_RX_BYTES] = "rx_bytes",
+	[TG_STAT_TX_REKEYS] = "tx_rekeys",
+	[TG_STAT_RX_REKEYS] = "rx_rekeys",
+	[TG_STAT_TX_PAST_LIMIT] = "tx_past_limit",
+	[TG_STAT_RELAY_DIRECT] = "relay_direct",
+	[TG_STAT_RX_STASHED] = "rx_stashed",
+	[TG_STAT_EVENTS_LOST] = "events_lost",
 };
 
-#define STAT(id, text)		{ text, offsetof(struct tg_stats, stat[TG_STAT_##id]) }
-#define REASON(id, text)	{ "reason_" text, \
-				  offsetof(struct tg_stats, reason[TLSGATE_REASON_##id]) }
+static_assert(ARRAY_SIZE(tg_stat_names) == __TG_STAT_MAX, "a counter has no name");
 
-static const struct tg_stat_row tg_stat_rows[] = {
-	STAT(SESSIONS_OPENED, "sessions_opened"),
-	STAT(SESSIONS_CLOSED, "sessions_closed"),
-	STAT(RELAYS_OPENED, "relays_opened"),
-	STAT(RELAYS_CLOSED, "relays_closed"),
-	STAT(TX_RECORDS, "tx_records"),
-	STAT(TX_BYTES, "tx_bytes"),
-	STAT(RX_RECORDS, "rx_records"),
-	STAT(RX_BYTES, "rx_bytes"),
-	STAT(TX_REKEYS, "tx_rekeys"),
-	STAT(RX_REKEYS, "rx_rekeys"),
-	STAT(TX_PAST_LIMIT, "tx_past_limit"),
-	STAT(RELAY_DIRECT, "relay_direct"),
-	STAT(RX_STASHED, "rx_stashed"),
-	STAT(EVENTS_LOST, "events_lost"),
-	REASON(NONE, "none"),
-	REASON(FINISHED, "finished"),
-	REASON(LOCAL_CLOSE, "local_close"),
-	REASON(ADMIN_CLOSE, "admin_close"),
-	REASON(ADMIN_RESET, "admin_reset"),
-	REASON(IDLE_TIMEOUT, "idle_timeout"),
-	REASON(AEAD_LIMIT, "aead_limit"),
-	REASON(TRUNCATED, "truncated"),
-	REASON(PEER_RESET, "peer_reset"),
-	REASON(PEER_ALERT, "peer_alert"),
-	REASON(BAD_RECORD_MAC, "bad_record_mac"),
-	REASON(RECORD_OVERFLOW, "record_overflow"),
-	REASON(BAD_RECORD, "bad_record"),
-	REASON(BAD_VERSION, "bad_version"),
-	REASON(UNEXPECTED_MESSAGE, "unexpected_message"),
-	REASON(BAD_KEY_UPDATE, "bad_key_update"),
-	REASON(KEY_UPDATE_FLOOD, "key_update_flood"),
-	REASON(EMPTY_RECORD_FLOOD, "empty_record_flood"),
-	REASON(ALERT_FLOOD, "alert_flood"),
-	REASON(MESSAGE_FLOOD, "message_flood"),
-	REASON(PLAIN_RESET, "plain_reset"),
-	REASON(PLAIN_ERROR, "plain_error"),
-	REASON(NO_MEMORY, "no_memory"),
-	REASON(CRYPTO_ERROR, "crypto_error"),
-	REASON(SEQ_EXHAUSTED, "seq_exhausted"),
-	REASON(REFUSED_FD, "refused_fd"),
-	REASON(REFUSED_STATE, "refused_state"),
-	REASON(REFUSED_ULP, "refused_ulp"),
-	REASON(REFUSED_NETNS, "refused_netns"),
-	REASON(REFUSED_SUITE, "refused_suite"),
-	REASON(REFUSED_KEYS, "refused_keys"),
-	REASON(REFUSED_LIMIT, "refused_limit"),
-	REASON(REFUSED_USER_LIMIT, "refused_user_limit"),
-	REASON(REFUSED_PERM, "refused_perm"),
-	REASON(REFUSED_BUSY, "refused_busy"),
-	REASON(NETNS_END, "netns_end"),
-};
-
-static_assert(ARRAY_SIZE(tg_stat_rows) == __TG_STAT_MAX + __TLSGATE_REASON_MAX,
-	      "a counter has no name");
-
-static u64 sum(const struct tg_stats __percpu *stats, size_t offset)
+static u64 sum(const u64 __percpu *counter)
 {
 	u64 total = 0;
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		total += *(const u64 *)((const char *)per_cpu_ptr(stats, cpu) + offset);
+		total += *per_cpu_ptr(counter, cpu);
 	return total;
 }
 
@@ -90,9 +43,11 @@ static int show(struct seq_file *seq, void *v)
 	unsigned int i;
 
 	seq_printf(seq, "%-32s%d\n", "sessions_current", atomic_read(&tn->count));
-	for (i = 0; i < ARRAY_SIZE(tg_stat_rows); i++)
-		seq_printf(seq, "%-32s%llu\n", tg_stat_rows[i].name,
-			   sum(tn->stats, tg_stat_rows[i].offset));
+	for (i = 0; i < __TG_STAT_MAX; i++)
+		seq_printf(seq, "%-32s%llu\n", tg_stat_names[i], sum(&tn->stats->stat[i]));
+	for (i = 0; i < __TLSGATE_REASON_MAX; i++)
+		seq_printf(seq, "reason_%-25s%llu\n", tg_reasons[i].name,
+			   sum(&tn->stats->reason[i]));
 	return 0;
 }
 

@@ -41,20 +41,15 @@ DECLARE_EVENT_CLASS(tlsgate_record,
 		  __entry->len, __entry->err)
 );
 
-DEFINE_EVENT(tlsgate_record, tlsgate_record_sealed,
-	TP_PROTO(const struct tg_session *s, const struct tg_dir *d, u64 seq, u32 len, int err),
-	TP_ARGS(s, d, seq, len, err)
-);
+#define DEFINE_RECORD_EVENT(name)							\
+DEFINE_EVENT(tlsgate_record, name,							\
+	TP_PROTO(const struct tg_session *s, const struct tg_dir *d, u64 seq, u32 len,	\
+		 int err),								\
+	TP_ARGS(s, d, seq, len, err))
 
-DEFINE_EVENT(tlsgate_record, tlsgate_record_opened,
-	TP_PROTO(const struct tg_session *s, const struct tg_dir *d, u64 seq, u32 len, int err),
-	TP_ARGS(s, d, seq, len, err)
-);
-
-DEFINE_EVENT(tlsgate_record, tlsgate_record_failed,
-	TP_PROTO(const struct tg_session *s, const struct tg_dir *d, u64 seq, u32 len, int err),
-	TP_ARGS(s, d, seq, len, err)
-);
+DEFINE_RECORD_EVENT(tlsgate_record_sealed);
+DEFINE_RECORD_EVENT(tlsgate_record_opened);
+DEFINE_RECORD_EVENT(tlsgate_record_failed);
 
 /* A direction has gone over to its next key. */
 TRACE_EVENT(tlsgate_key_update,
@@ -74,23 +69,7 @@ TRACE_EVENT(tlsgate_key_update,
 		  __entry->id, __entry->tx ? "tx" : "rx", __entry->epoch)
 );
 
-/* A TLS 1.2 key has sealed as much as it may: once, and the session goes on. */
-TRACE_EVENT(tlsgate_past_limit,
-	TP_PROTO(const struct tg_session *s),
-	TP_ARGS(s),
-	TP_STRUCT__entry(
-		__field(u64, blocks)
-		__field(u32, id)
-	),
-	TP_fast_assign(
-		__entry->blocks = s->tx.dir.blocks;
-		__entry->id = s->id;
-	),
-	TP_printk("id=%u blocks=%llu", __entry->id, __entry->blocks)
-);
-
-/* Bytes of plaintext that a round of a relay took from one side to the other. */
-TRACE_EVENT(tlsgate_relay_moved,
+DECLARE_EVENT_CLASS(tlsgate_relay,
 	TP_PROTO(const struct tg_session *s, bool seal, u32 bytes),
 	TP_ARGS(s, seal, bytes),
 	TP_STRUCT__entry(
@@ -107,19 +86,16 @@ TRACE_EVENT(tlsgate_relay_moved,
 		  __entry->id, __entry->seal ? "seal" : "open", __entry->bytes)
 );
 
-/* The side that a direction writes to takes no more: it waits for room. */
-TRACE_EVENT(tlsgate_relay_paused,
-	TP_PROTO(const struct tg_session *s, bool seal),
-	TP_ARGS(s, seal),
-	TP_STRUCT__entry(
-		__field(u32, id)
-		__field(bool, seal)
-	),
-	TP_fast_assign(
-		__entry->id = s->id;
-		__entry->seal = seal;
-	),
-	TP_printk("id=%u dir=%s", __entry->id, __entry->seal ? "seal" : "open")
+/* Bytes of plaintext that a round of a relay took from one side to the other. */
+DEFINE_EVENT(tlsgate_relay, tlsgate_relay_moved,
+	TP_PROTO(const struct tg_session *s, bool seal, u32 bytes),
+	TP_ARGS(s, seal, bytes)
+);
+
+/* The side that a direction writes to takes no more: so many bytes wait here for room. */
+DEFINE_EVENT(tlsgate_relay, tlsgate_relay_paused,
+	TP_PROTO(const struct tg_session *s, bool seal, u32 bytes),
+	TP_ARGS(s, seal, bytes)
 );
 
 /* @reason: enum tlsgate_reason, see docs/reasons.md. */

@@ -11,7 +11,6 @@
 #include "netlink.h"
 #include "own.h"
 #include "stats.h"
-#include "trace.h"
 #include "ulp.h"
 
 /* Records given to TCP in one go. */
@@ -282,7 +281,6 @@ static void tg_tx_pass_limit(struct sock *sk, struct tg_session *s)
 		return;
 	WRITE_ONCE(s->tx.past_limit, true);
 	tg_stat_inc(sock_net(sk), TG_STAT_TX_PAST_LIMIT);
-	trace_tlsgate_past_limit(s);
 }
 
 /*

@@ -160,7 +160,7 @@ def check_comparison(spec, text):
 def check_reasons(text):
     """The tables that name reasons name all of them, each as the header does."""
     want = [name.removeprefix('TLSGATE_REASON_') for name in header_enums(text)['tlsgate_reason']]
-    for path in ('userspace/lib/names.c', 'kmod/stats.c'):
+    for path in ('userspace/lib/names.c', 'kmod/reason.c'):
         rows = re.findall(r'^\tREASON\((\w+),\s*"(\w+)"', read(os.path.join(ROOT, path)), re.M)
         wrong = [f'{name} is called {shown}' for name, shown in rows if shown != name.lower()]
         if [name for name, _ in rows] != want:
@@ -171,9 +171,9 @@ def check_reasons(text):
 def reasons_page():
     """docs/reasons.md, from the library's sentences and the module's table of failures."""
     names = read(os.path.join(ROOT, 'userspace/lib/names.c'))
-    core = read(os.path.join(ROOT, 'kmod/session.c'))
-    failures = {name: (error, alert) for name, error, alert in
-                re.findall(r'TG_FAIL\((\w+), (\w+), TG_(\w+)\)', core)}
+    core = read(os.path.join(ROOT, 'kmod/reason.c'))
+    failures = {name: (error if error != '0' else '', alert) for name, error, alert in
+                re.findall(r'^\tREASON\((\w+), "\w+", (\w+), (\w+)\)', core, re.M)}
     lines = [
         '# Why sessions end, and why offloads are refused',
         '',
