@@ -47,6 +47,7 @@ int tg_tx_ready(struct sock *sk, struct tg_session *s, gfp_t gfp);
 /**
  * struct tg_tx_record - a record at the end of tg_tx.pending, not yet sealed
  * @start: offset of its header
+ * @text: offset of its plaintext, which what is sealed takes the place of
  * @len: plaintext bytes
  * @tail: bytes between plaintext and tag: TLS 1.3 inner type and padding
  * @type: content type in the header
@@ -54,6 +55,7 @@ int tg_tx_ready(struct sock *sk, struct tg_session *s, gfp_t gfp);
  */
 struct tg_tx_record {
 	u32 start;
+	u32 text;
 	u32 len;
 	u32 tail;
 	u8 type;
@@ -63,15 +65,13 @@ struct tg_tx_record {
 /*
  * Reserves a record for @len bytes, which are in @nents entries of sg_src behind
  * the first, or, with 0, will be written to their place; writes all else.  0, or
- * -errno: none is there.
+ * -errno: none is there.  One that will not be sealed is trimmed off again.
  */
 int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, unsigned int nents,
 		struct tg_tx_record *r, gfp_t gfp);
 /* Seals it, with the same @nents.  On error the session has failed. */
 int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, unsigned int nents,
 	       gfp_t gfp);
-/* Drops a record that will not be sealed. */
-void tg_tx_abandon(struct tg_session *s, const struct tg_tx_record *r);
 
 /* Seals a small record of our own making.  0 or -errno; not yet given to TCP. */
 int tg_tx_control(struct sock *sk, struct tg_session *s, u8 type, const u8 *data, u32 len);

@@ -38,20 +38,6 @@ static bool tg_direct_alone(const struct tg_relay *r, const struct sock *from, b
 	       tcp_rtx_and_write_queues_empty(r->plain->sk);
 }
 
-/* From here on @to takes data without sleeping. */
-static gfp_t tg_direct_begin(struct sock *to)
-{
-	gfp_t before = to->sk_allocation;
-
-	to->sk_allocation = TG_DIRECT_GFP;
-	return before;
-}
-
-static void tg_direct_end(struct sock *to, gfp_t before)
-{
-	to->sk_allocation = before;
-}
-
 static void tg_direct_moved(struct tg_relay *r, bool seal, u32 len)
 {
 	r->sealed_last = seal;
@@ -98,37 +84,16 @@ static void tg_direct_deliver(struct tg_relay *r, struct sock *plain)
 	tg_direct_moved(r, false, ret);
 }
 
-/* Both locked. */
-static bool tg_direct_open_locked(struct tg_relay *r, struct sock *sk, struct sock *plain)
+static bool tg_direct_open(struct tg_relay *r, struct sock *sk, struct sock *plain)
 {
 	struct tg_session *s = r->session;
-	gfp_t before;
 
-	if (sock_owned_by_user(plain) || !tg_direct_can_open(r, sk, plain))
-		return false;
-	before = tg_direct_begin(plain);
 	while (tg_frags_room(&s->rx.plain) >= TG_RECORD_FRAGS &&
 	       tg_rx_next(sk, s, TG_DIRECT_GFP) > 0)
 		;
 	tg_direct_deliver(r, plain);
 	tg_rx_settle(sk, s);
-	tg_direct_end(plain, before);
 	return !tg_rx_update_ready(sk, s);
-}
-
-bool tg_direct_open(struct tg_relay *r, struct sock *sk)
-{
-	struct sock *plain = r->plain->sk;
-	bool done;
-
-	/* An owner's backlog comes here, too: a work's, or of one who will kick it. */
-	if (!tg_is_tcp(plain) || tg_relay_dead(r) || sock_owned_by_user(sk))
-		return false;
-	if (!spin_trylock(&plain->sk_lock.slock))
-		return false;
-	done = tg_direct_open_locked(r, sk, plain);
-	spin_unlock(&plain->sk_lock.slock);
-	return done;
 }
 
 /* --- plain to TLS -------------------------------------------------------------- */
@@ -157,8 +122,7 @@ static int tg_direct_seal_queue(struct tg_session *s, struct sock *sk, struct so
 		    tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, 0, &rec, TG_DIRECT_GFP))
 			break;
 		/* Sealed in its place, it needs no memory besides. */
-		tg_queue_fill(plain, off, &s->tx.pending,
-			      rec.start + TG_HEADER_LEN + s->cipher->explicit_len, len);
+		tg_queue_fill(plain, off, &s->tx.pending, rec.text, len);
 		err = tg_tx_seal(sk, s, &rec, 0, TG_DIRECT_GFP);
 		if (err)
 			return err;
@@ -166,41 +130,52 @@ static int tg_direct_seal_queue(struct tg_session *s, struct sock *sk, struct so
 	return off;
 }
 
-/* Both locked. */
-static bool tg_direct_seal_locked(struct tg_relay *r, struct sock *sk, struct sock *plain)
+static bool tg_direct_seal(struct tg_relay *r, struct sock *sk, struct sock *plain)
 {
 	struct tg_session *s = r->session;
-	gfp_t before;
-	int sealed;
-	bool done;
+	int sealed = tg_direct_seal_queue(s, sk, plain);
 
-	if (sock_owned_by_user(sk) || !tg_direct_can_seal(r, sk, plain))
-		return false;
-	before = tg_direct_begin(sk);
-	sealed = tg_direct_seal_queue(s, sk, plain);
 	if (sealed > 0) {
 		tg_direct_moved(r, true, sealed);
 		tcp_read_done(plain, sealed);
 	}
-	done = sealed >= 0 && !tg_tx_push(sk, s, 0) && !tg_queue_len(plain);
-	tg_direct_end(sk, before);
+	return sealed >= 0 && !tg_tx_push(sk, s, 0) && !tg_queue_len(plain);
+}
+
+/* --- either -------------------------------------------------------------------- */
+
+/* Both locked.  True: all that was there is moved. */
+static bool tg_direct_move(struct tg_relay *r, bool seal)
+{
+	struct sock *sk = r->tls->sk, *plain = r->plain->sk, *to = seal ? sk : plain;
+	gfp_t before = to->sk_allocation;
+	bool done;
+
+	if (!(seal ? tg_direct_can_seal(r, sk, plain) : tg_direct_can_open(r, sk, plain)))
+		return false;
+	/* From here on it takes data without sleeping. */
+	to->sk_allocation = TG_DIRECT_GFP;
+	done = seal ? tg_direct_seal(r, sk, plain) : tg_direct_open(r, sk, plain);
+	to->sk_allocation = before;
 	return done;
 }
 
-bool tg_direct_seal(struct tg_relay *r, struct sock *plain)
+bool tg_direct(struct tg_relay *r, struct sock *from, bool seal)
 {
-	struct sock *sk = r->tls->sk;
-	bool done;
+	struct sock *to;
+	bool done = false;
 
+	/* An owner's backlog comes here, too: a work's, or of one who will kick it. */
+	if (!tg_is_tcp(from) || sock_owned_by_user(from))
+		return false;
 	/* The callback may come while the relay ends. */
-	if (sock_owned_by_user(plain) || tg_relay_dead(r) || !refcount_inc_not_zero(&r->ref))
+	if (tg_relay_dead(r) || !refcount_inc_not_zero(&r->ref))
 		return false;
-	if (!spin_trylock(&sk->sk_lock.slock)) {
-		tg_relay_put(r);
-		return false;
+	to = seal ? r->tls->sk : r->plain->sk;
+	if (tg_is_tcp(to) && spin_trylock(&to->sk_lock.slock)) {
+		done = !sock_owned_by_user(to) && tg_direct_move(r, seal);
+		spin_unlock(&to->sk_lock.slock);
 	}
-	done = tg_direct_seal_locked(r, sk, plain);
-	spin_unlock(&sk->sk_lock.slock);
 	tg_relay_put(r);
 	return done;
 }

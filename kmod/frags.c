@@ -25,10 +25,6 @@ void tg_frags_consume(struct tg_frags *f, u32 len)
 		put_page(bv->bv_page);
 		f->head++;
 	}
-	if (tg_frags_empty(f)) {
-		f->head = 0;
-		f->tail = 0;
-	}
 }
 
 void tg_frags_trim(struct tg_frags *f, u32 len)
@@ -44,10 +40,6 @@ void tg_frags_trim(struct tg_frags *f, u32 len)
 			f->tail--;
 		}
 	}
-	if (tg_frags_empty(f)) {
-		f->head = 0;
-		f->tail = 0;
-	}
 }
 
 void tg_frags_purge(struct tg_frags *f)
@@ -57,12 +49,7 @@ void tg_frags_purge(struct tg_frags *f)
 
 void tg_frags_move(struct tg_frags *to, struct tg_frags *from)
 {
-	unsigned int n = from->tail - from->head;
-
-	memcpy(to->bv, &from->bv[from->head], n * sizeof(*to->bv));
-	to->head = 0;
-	to->tail = n;
-	to->bytes = from->bytes;
+	*to = *from;
 	from->head = 0;
 	from->tail = 0;
 	from->bytes = 0;

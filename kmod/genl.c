@@ -167,13 +167,3 @@ struct genl_family tg_genl_family __ro_after_init = {
 	.n_mcgrps	= ARRAY_SIZE(tg_genl_groups),
 	.module		= THIS_MODULE,
 };
-
-int __init tg_genl_init(void)
-{
-	return genl_register_family(&tg_genl_family);
-}
-
-void tg_genl_exit(void)
-{
-	genl_unregister_family(&tg_genl_family);
-}

@@ -11,6 +11,7 @@ enum tg_genl_group {
 	TG_GENL_EVENTS,
 };
 
+/* Registered by the last step of module init: from then on userspace can call. */
 extern struct genl_family tg_genl_family;
 
 /* Attributes of SESSION_GET as a dump, whose start parses them. */
@@ -27,12 +28,5 @@ extern const struct nla_policy tg_session_dump_policy[TLSGATE_A_MAX + 1];
  */
 int tg_genl_parse(const struct nlmsghdr *nlh, const struct nla_policy *policy,
 		  struct nlattr **attrs, struct netlink_ext_ack *extack);
-
-/*
- * Last step of module init, first of its exit: from the one on and until the
- * other userspace can call.  0 or a negative errno.
- */
-int tg_genl_init(void);
-void tg_genl_exit(void);
 
 #endif /* TG_GENL_H */

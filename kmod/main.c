@@ -3,6 +3,7 @@
 #include <linux/init.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
+#include <net/tcp.h>
 
 #include "genl.h"
 #include "own.h"
@@ -23,16 +24,16 @@ static int __init tg_init(void)
 	err = tg_relay_init();
 	if (err)
 		goto err_session;
-	err = tg_ulp_init();
+	err = tcp_register_ulp(&tg_ulp_ops);
 	if (err)
 		goto err_relay;
-	err = tg_genl_init();
+	err = genl_register_family(&tg_genl_family);
 	if (err)
 		goto err_ulp;
 	return 0;
 
 err_ulp:
-	tg_ulp_exit();
+	tcp_unregister_ulp(&tg_ulp_ops);
 err_relay:
 	tg_relay_exit();
 err_session:
@@ -43,8 +44,8 @@ err_session:
 
 static void __exit tg_exit(void)
 {
-	tg_genl_exit();
-	tg_ulp_exit();
+	genl_unregister_family(&tg_genl_family);
+	tcp_unregister_ulp(&tg_ulp_ops);
 	tg_relay_exit();
 	tg_session_exit();
 	tg_cipher_exit();

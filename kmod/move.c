@@ -24,6 +24,22 @@
 /* Plaintext gathered before it is handed to the plain socket. */
 #define TG_RELAY_BATCH		(64 * 1024)
 
+/* Runs rounds of a work until there is nothing to do at once, or others have their turn. */
+static void tg_relay_work(struct tg_relay *r, bool (*round)(struct tg_relay *r),
+			  void (*kick)(struct tg_relay *r))
+{
+	unsigned int n = TG_RELAY_ROUNDS;
+
+	while (!tg_relay_dead(r) && round(r)) {
+		if (!--n) {
+			kick(r);
+			break;
+		}
+		cond_resched();
+	}
+	tg_relay_put_work(r);
+}
+
 static void tg_relay_finish_if_done(struct tg_relay *r)
 {
 	if (READ_ONCE(r->open_done) && READ_ONCE(r->seal_done))
@@ -111,8 +127,11 @@ static bool tg_relay_nothing_under_way(const struct tg_relay *r)
 /* One round.  True: there may be more to do at once. */
 static bool tg_relay_open_round(struct tg_relay *r)
 {
-	int ret = tg_relay_deliver(r);
+	int ret;
 
+	if (READ_ONCE(r->plain_error))
+		return false;
+	ret = tg_relay_deliver(r);
 	if (ret == -EAGAIN || ret == -ENOBUFS || ret == -ENOMEM) {
 		trace_tlsgate_relay_paused(r->session, false, r->opened.bytes);
 		/* With nothing on its way no ACK, and no reader, will tell of room. */
@@ -127,19 +146,11 @@ static bool tg_relay_open_round(struct tg_relay *r)
 		return false;
 	}
 	ret = tg_relay_open_batch(r);
-	if (ret > 0)
-		return true;
-	if (ret == -EAGAIN)
-		return false;
 	if (ret == -ENOMEM || ret == -ENOBUFS) {
 		tg_relay_retry(r);
-		return false;
-	}
-	if (ret < 0) {
+	} else if (ret < 0 && ret != -EAGAIN) {
 		tg_relay_finish(r, r->session->reason);
-		return false;
-	}
-	if (!r->open_done) {
+	} else if (!ret && !r->open_done) {
 		tg_plain_shutdown(r);
 		WRITE_ONCE(r->open_done, true);
 		WRITE_ONCE(r->active, jiffies);
@@ -147,22 +158,14 @@ static bool tg_relay_open_round(struct tg_relay *r)
 		/* From now on it is the one who finds that TLS's TCP is gone. */
 		tg_relay_kick_seal(r);
 	}
-	return false;
+	return ret > 0;
 }
 
 void tg_relay_open_work(struct work_struct *work)
 {
 	struct tg_relay *r = container_of(work, struct tg_relay, open_work);
-	unsigned int n = TG_RELAY_ROUNDS;
 
-	while (!tg_relay_dead(r) && !READ_ONCE(r->plain_error) && tg_relay_open_round(r)) {
-		if (!--n) {
-			tg_relay_kick_open(r);
-			break;
-		}
-		cond_resched();
-	}
-	tg_relay_put_work(r);
+	tg_relay_work(r, tg_relay_open_round, tg_relay_kick_open);
 }
 
 /* --- plain to TLS ---------------------------------------------------------------- */
@@ -228,8 +231,7 @@ static int tg_relay_seal_unix(const struct tg_relay *r, struct sock *sk)
 	ret = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, 0, &rec, GFP_KERNEL);
 	if (ret)
 		return ret;
-	msg.msg_iter = tg_frags_iter(&s->tx.pending, ITER_DEST, rec.start + TG_HEADER_LEN +
-				     s->cipher->explicit_len, len);
+	msg.msg_iter = tg_frags_iter(&s->tx.pending, ITER_DEST, rec.text, len);
 	/* A call stops behind descriptors, which are closed, and at an urgent byte. */
 	do {
 		ret = r->family->base_ops->recvmsg(r->plain, &msg, msg_data_left(&msg),
@@ -237,7 +239,7 @@ static int tg_relay_seal_unix(const struct tg_relay *r, struct sock *sk)
 	} while (ret > 0 && msg_data_left(&msg));
 	/* Nobody else reads from it: its queue is not what it said. */
 	if (ret <= 0) {
-		tg_tx_abandon(s, &rec);
+		tg_frags_trim(&s->tx.pending, rec.start);
 		return -EIO;
 	}
 	ret = tg_tx_seal(sk, s, &rec, 0, GFP_KERNEL);
@@ -361,14 +363,6 @@ static bool tg_relay_seal_round(struct tg_relay *r)
 void tg_relay_seal_work(struct work_struct *work)
 {
 	struct tg_relay *r = container_of(work, struct tg_relay, seal_work);
-	unsigned int n = TG_RELAY_ROUNDS;
 
-	while (!tg_relay_dead(r) && tg_relay_seal_round(r)) {
-		if (!--n) {
-			tg_relay_kick_seal(r);
-			break;
-		}
-		cond_resched();
-	}
-	tg_relay_put_work(r);
+	tg_relay_work(r, tg_relay_seal_round, tg_relay_kick_seal);
 }

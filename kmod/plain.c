@@ -94,7 +94,7 @@ static void tg_plain_data_ready(struct sock *sk)
 
 	rcu_read_lock();
 	r = tg_plain_relay(sk);
-	if (r && !(tg_is_tcp(sk) && tg_direct_seal(r, sk)))
+	if (r && !tg_direct(r, sk, true))
 		tg_relay_kick_seal(r);
 	rcu_read_unlock();
 }

@@ -28,18 +28,11 @@ enum tlsgate_reason tg_record_parse(const struct tg_cipher *c, const u8 *p, stru
 	return TLSGATE_REASON_NONE;
 }
 
-static void tg_record_write(u8 *p, const struct tg_header *h)
+void tg_record_write(u8 *p, const struct tg_header *h)
 {
 	p[0] = h->type;
 	put_unaligned_be16(h->version, p + 1);
 	put_unaligned_be16(h->len, p + 3);
-}
-
-void tg_record_header(u8 *p, u8 type, u16 len)
-{
-	struct tg_header h = { .type = type, .version = TG_WIRE_VERSION, .len = len };
-
-	tg_record_write(p, &h);
 }
 
 u32 tg_record_aad(const struct tg_cipher *c, u8 *aad, u64 seq, const struct tg_header *h)

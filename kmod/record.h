@@ -69,8 +69,8 @@ struct tg_header {
  */
 enum tlsgate_reason tg_record_parse(const struct tg_cipher *c, const u8 *p, struct tg_header *h);
 
-/* Writes a header, of version TG_WIRE_VERSION. */
-void tg_record_header(u8 *p, u8 type, u16 len);
+/* The reverse. */
+void tg_record_write(u8 *p, const struct tg_header *h);
 
 /**
  * tg_record_aad() - additional data of a record

@@ -98,7 +98,7 @@ void tg_relay_kick_seal(struct tg_relay *r)
 
 void tg_relay_record_ready(struct tg_relay *r, struct sock *sk)
 {
-	if (!tg_direct_open(r, sk))
+	if (!tg_direct(r, sk, false))
 		tg_relay_kick_open(r);
 }
 
@@ -261,17 +261,18 @@ u32 tg_relay_held(const struct tg_relay *r)
 	return READ_ONCE(r->opened.bytes);
 }
 
-bool tg_relay_info(struct tg_session *s, struct tg_relay_info *info)
+struct sock *tg_relay_info(struct tg_session *s, u32 *idle_timeout)
 {
 	struct tg_relay *r = tg_relay_get(s);
+	struct sock *plain;
 
 	if (!r)
-		return false;
-	info->idle_timeout = jiffies_to_msecs(READ_ONCE(r->idle_timeout));
-	info->plain = r->plain->sk;
-	sock_hold(info->plain);
+		return NULL;
+	*idle_timeout = jiffies_to_msecs(READ_ONCE(r->idle_timeout));
+	plain = r->plain->sk;
+	sock_hold(plain);
 	tg_relay_put(r);
-	return true;
+	return plain;
 }
 
 int tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
@@ -321,27 +322,28 @@ void tg_relay_discard(struct tg_relay *r)
 struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
 				  struct tg_refusal *no)
 {
-	struct tg_payer payer;
 	struct tg_relay *r;
 	int err;
 
 	err = tg_plain_check(tls, plain, no);
 	if (err)
 		return ERR_PTR(err);
-	if (!tg_relay_charge(&payer))
-		return ERR_PTR(tg_refuse(no, TLSGATE_REASON_REFUSED_USER_LIMIT, TLSGATE_A_RELAY_FD,
-					 -EDQUOT, "the user has all its relays: raise RLIMIT_NOFILE"));
+	err = tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, -ENOMEM, "no memory for a relay");
 	r = tg_relay_alloc(tls, plain, idle_timeout);
 	if (!r)
-		goto err_charge;
-	r->payer = payer;
-	r->queue = tg_queue_get(&payer);
+		return ERR_PTR(err);
+	if (!tg_relay_charge(&r->payer)) {
+		err = tg_refuse(no, TLSGATE_REASON_REFUSED_USER_LIMIT, TLSGATE_A_RELAY_FD, -EDQUOT,
+				"the user has all its relays: raise RLIMIT_NOFILE");
+		goto err_free;
+	}
+	r->queue = tg_queue_get(&r->payer);
 	if (r->queue)
 		return r;
+	tg_relay_uncharge(&r->payer);
+err_free:
 	kmem_cache_free(tg_relays, r);
-err_charge:
-	tg_relay_uncharge(&payer);
-	return ERR_PTR(tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, -ENOMEM, "no memory for a relay"));
+	return ERR_PTR(err);
 }
 
 struct sock *tg_relay_plain(const struct tg_relay *r)

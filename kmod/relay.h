@@ -54,18 +54,11 @@ struct sock *tg_relay_plain(const struct tg_relay *r);
  */
 int tg_relay_start(struct tg_relay *r, struct tg_refusal *no);
 
-/**
- * struct tg_relay_info - what a relay tells of itself
- * @idle_timeout: ms, 0 for none
- * @plain: the plain socket, with a reference to sock_put()
+/*
+ * The plain socket, with a reference to sock_put(), and the time-out in ms, 0 for none;
+ * NULL if @s has no relay.  Its socket may be locked or not.
  */
-struct tg_relay_info {
-	u32 idle_timeout;
-	struct sock *plain;
-};
-
-/* Fills @info and returns true if @s has a relay.  Its socket may be locked or not. */
-bool tg_relay_info(struct tg_session *s, struct tg_relay_info *info);
+struct sock *tg_relay_info(struct tg_session *s, u32 *idle_timeout);
 /* Bytes opened that its plain socket did not take yet.  TLS socket locked. */
 u32 tg_relay_held(const struct tg_relay *r);
 /* 0, or -ENOENT if @s has no relay. Process context. */

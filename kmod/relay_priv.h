@@ -102,11 +102,11 @@ void tg_relay_open_work(struct work_struct *work);
 void tg_relay_seal_work(struct work_struct *work);
 
 /*
- * direct.c: moves what has just come in, here and now.  @sk's spinlock is held.
- * False: something is left, or cannot be done here: kick the work.
+ * direct.c: moves what has just come in, here and now: @seal: from the plain socket.
+ * @from is where it came, its spinlock held.  False: something is left, or cannot be
+ * done here: kick the work.
  */
-bool tg_direct_open(struct tg_relay *r, struct sock *sk);
-bool tg_direct_seal(struct tg_relay *r, struct sock *sk);
+bool tg_direct(struct tg_relay *r, struct sock *from, bool seal);
 
 /* plain.c */
 

@@ -133,15 +133,15 @@ static int put_counters(struct sk_buff *skb, const struct tg_session *s)
 
 static int put_relay(struct sk_buff *skb, struct tg_session *s)
 {
-	struct tg_relay_info relay;
+	u32 idle_timeout;
+	struct sock *plain = tg_relay_info(s, &idle_timeout);
 	int err;
 
-	if (!tg_relay_info(s, &relay))
+	if (!plain)
 		return 0;
-	err = nla_put_u32(skb, TLSGATE_A_IDLE_TIMEOUT, relay.idle_timeout);
-	if (!err)
-		err = put_addresses(skb, TLSGATE_A_RELAY_LOCAL, TLSGATE_A_RELAY_PEER, relay.plain);
-	sock_put(relay.plain);
+	err = nla_put_u32(skb, TLSGATE_A_IDLE_TIMEOUT, idle_timeout) ?:
+	      put_addresses(skb, TLSGATE_A_RELAY_LOCAL, TLSGATE_A_RELAY_PEER, plain);
+	sock_put(plain);
 	return err;
 }
 

@@ -41,8 +41,7 @@ static void tg_session_free_rcu(struct rcu_head *rcu)
 
 static void tg_session_free(struct tg_session *s)
 {
-	tg_frags_purge(&s->tx.pending);
-	tg_frags_purge(&s->rx.plain);
+	/* What was on its way went with the socket: tg_session_empty(). */
 	kvfree(s->rx.stash);
 	kfree_sensitive(s->rx.message);
 	tg_dir_free(&s->tx.dir);

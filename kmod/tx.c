@@ -31,9 +31,10 @@ static u32 tg_tx_tail(const struct tg_session *s, u8 type, u32 len)
 	return 1 + min_t(u32, roundup(len, s->tx.padding), s->tx.record_size) - len;
 }
 
-static void tg_tx_write_tail(struct tg_session *s, const struct tg_tx_record *r, u32 at, u8 type)
+static void tg_tx_write_tail(struct tg_session *s, const struct tg_tx_record *r, u8 type)
 {
 	static const u8 zeros[TLSGATE_PADDING_MAX];
+	u32 at = r->text + r->len;
 
 	if (!r->tail)
 		return;
@@ -50,27 +51,23 @@ int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, unsigne
 	int err;
 
 	r->start = s->tx.pending.bytes;
+	r->text = r->start + TG_HEADER_LEN + c->explicit_len;
 	r->len = len;
 	r->tail = tg_tx_tail(s, type, len);
 	r->type = r->tail ? TG_APPLICATION_DATA : type;
 	r->data = type == TG_APPLICATION_DATA;
 	body = c->explicit_len + len + r->tail + TG_TAG_LEN;
-	err = tg_frags_reserve(sk, s, &s->tx.pending, TG_HEADER_LEN + c->explicit_len,
+	err = tg_frags_reserve(sk, s, &s->tx.pending, r->text - r->start,
 			       TG_HEADER_LEN + body, s->sg_src + 1, nents, gfp);
 	if (err)
 		return err;
 
-	tg_record_header(header, r->type, body);
+	tg_record_write(header, &(struct tg_header){ r->type, TG_WIRE_VERSION, body });
 	/* RFC 5288 section 3: the sequence number is an explicit nonce that never repeats. */
 	put_unaligned_be64(s->tx.dir.seq, header + TG_HEADER_LEN);
-	tg_frags_write(&s->tx.pending, r->start, header, TG_HEADER_LEN + c->explicit_len);
-	tg_tx_write_tail(s, r, r->start + TG_HEADER_LEN + c->explicit_len + len, type);
+	tg_frags_write(&s->tx.pending, r->start, header, r->text - r->start);
+	tg_tx_write_tail(s, r, type);
 	return 0;
-}
-
-void tg_tx_abandon(struct tg_session *s, const struct tg_tx_record *r)
-{
-	tg_frags_trim(&s->tx.pending, r->start);
 }
 
 int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, unsigned int nents,
@@ -79,7 +76,6 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 	struct tg_frags *f = &s->tx.pending;
 	struct tg_dir *d = &s->tx.dir;
 	const struct tg_cipher *c = s->cipher;
-	u32 data = r->start + TG_HEADER_LEN + c->explicit_len;
 	u32 sealed = r->len + r->tail + TG_TAG_LEN;
 	struct tg_header h = { .type = r->type, .version = TG_WIRE_VERSION };
 	u8 explicit[sizeof(__be64)];
@@ -92,11 +88,11 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 	aad_len = tg_record_aad(c, s->aad, d->seq, &h);
 
 	sg_set_buf(s->sg_dst, s->aad, aad_len);
-	s->sg_dst_last = tg_frags_sg(f, data, sealed, s->sg_dst + 1);
+	s->sg_dst_last = tg_frags_sg(f, r->text, sealed, s->sg_dst + 1);
 
 	if (nents) {
 		sg_set_buf(s->sg_src, s->aad, aad_len);
-		tail = tg_frags_sg(f, data + r->len, r->tail, s->sg_src + 1 + nents);
+		tail = tg_frags_sg(f, r->text + r->len, r->tail, s->sg_src + 1 + nents);
 		s->sg_src_last = nents + tail;
 	} else {
 		s->sg_src_last = 0;
@@ -237,8 +233,7 @@ int tg_tx_control(struct sock *sk, struct tg_session *s, u8 type, const u8 *data
 
 	if (err)
 		return err;
-	tg_frags_write(&s->tx.pending, r.start + TG_HEADER_LEN + s->cipher->explicit_len,
-		       data, len);
+	tg_frags_write(&s->tx.pending, r.text, data, len);
 	return tg_tx_seal(sk, s, &r, 0, GFP_KERNEL);
 }
 
@@ -337,7 +332,7 @@ static int tg_tx_fill(struct tg_session *s, const struct tg_tx_record *r, struct
 	for (left = r->len; left; left -= part) {
 		struct page *page;
 
-		at = r->start + TG_HEADER_LEN + s->cipher->explicit_len + r->len - left;
+		at = r->text + r->len - left;
 		part = left;
 		page = tg_frags_page(&s->tx.pending, &at, &part);
 		if (copy_page_from_iter(page, at, part, from) != part)
@@ -358,7 +353,7 @@ static int tg_tx_seal_iter(struct sock *sk, struct tg_session *s, struct iov_ite
 		return err;
 	err = tg_tx_fill(s, &r, from);
 	if (err)
-		tg_tx_abandon(s, &r);
+		tg_frags_trim(&s->tx.pending, r.start);
 	else
 		err = tg_tx_seal(sk, s, &r, 0, GFP_KERNEL);
 	/* Only what is sealed was taken, as the caller counts it. */

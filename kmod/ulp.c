@@ -17,8 +17,6 @@
 #include "stats.h"
 #include "ulp.h"
 
-static struct tcp_ulp_ops tg_ulp_ops;
-
 /* --- callbacks: socket spinlock held, or the owner's backlog ------------- */
 
 static void tg_data_ready(struct sock *sk)
@@ -372,18 +370,8 @@ static int tg_ulp_attach_refused(struct sock *sk)
 	return -EOPNOTSUPP;
 }
 
-static struct tcp_ulp_ops tg_ulp_ops __read_mostly = {
+struct tcp_ulp_ops tg_ulp_ops __read_mostly = {
 	.name = "tlsgate",
 	.owner = THIS_MODULE,
 	.init = tg_ulp_attach_refused,
 };
-
-int __init tg_ulp_init(void)
-{
-	return tcp_register_ulp(&tg_ulp_ops);
-}
-
-void tg_ulp_exit(void)
-{
-	tcp_unregister_ulp(&tg_ulp_ops);
-}

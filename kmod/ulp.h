@@ -11,8 +11,8 @@ struct tg_family;
 struct tg_refusal;
 struct tg_relay;
 
-int tg_ulp_init(void);
-void tg_ulp_exit(void);
+/* Registered by module init, so that its name is taken. */
+extern struct tcp_ulp_ops tg_ulp_ops;
 
 /* Module init: the calls of a keyed socket, by those of its family. */
 void tg_ulp_fill(struct tg_family *f);
