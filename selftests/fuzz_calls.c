@@ -73,19 +73,21 @@ static int *slot(int row, enum place place)
 	return &stage.fd[row * PLACES + place];
 }
 
-static void slot_pair(int row, enum place place, bool local)
+static bool slot_pair(int row, enum place place, bool local)
 {
 	int fd[2];
 
 	if (local ? net_unix_pair(fd) : net_tcp_pair_at(stage.listener, fd))
-		abort();
+		return false;
 	for (int i = 0; i < 2; i++) {
 		net_timeouts(fd[i], PATIENCE);
 		*slot(row, place + i) = fd[i];
 	}
+	return true;
 }
 
-static void stage_keys(struct fuzz *f, int row)
+/* NULL, or why there are none. */
+static const char *stage_keys(struct fuzz *f, int row)
 {
 	struct tg_install in = tg_install_on(*slot(row, TLS), &keys[0], &keys[1]);
 	struct peer *peer = &stage.peer[row];
@@ -94,26 +96,31 @@ static void stage_keys(struct fuzz *f, int row)
 	ref_keys_copy(&peer->tx, &keys[1]);
 	ref_keys_copy(&peer->rx, &keys[0]);
 	if (fuzz_once(f, 6))
-		return;
+		return NULL;
 	if (!fuzz_once(f, 3))
 		in.relay_fd = *slot(row, PLAIN);
 	if (fuzz_once(f, 3))
 		in.idle_timeout = fuzz_below(f, 40);
-	if (tg_session_new(stage.tg[row], &in, NULL))
-		abort();
+	return tg_session_new(stage.tg[row], &in, NULL) ? stage.tg[row]->ack.msg : NULL;
 }
 
-static void stage_make(struct fuzz *f)
+/* With a listener of its own: nobody takes what the input before has connected to it. */
+static const char *stage_make(struct fuzz *f)
 {
-	for (int row = 0; row < ROWS; row++) {
-		slot_pair(row, TLS, false);
-		slot_pair(row, PLAIN, fuzz_once(f, 2));
-		stage_keys(f, row);
+	const char *why = NULL;
+
+	stage.listener = net_listener(AF_INET);
+	for (int row = 0; row < ROWS && !why; row++) {
+		if (!slot_pair(row, TLS, false) || !slot_pair(row, PLAIN, fuzz_once(f, 2)))
+			return strerror(errno);
+		why = stage_keys(f, row);
 	}
+	return why;
 }
 
 static void stage_free(void)
 {
+	close(stage.listener);
 	for (int i = 0; i < SLOTS; i++)
 		close(stage.fd[i]);
 	for (int row = 0; row < ROWS; row++) {
@@ -616,10 +623,11 @@ static const char *all_end(struct fuzz *f)
 
 static const char *one(struct fuzz *f)
 {
-	const char *why = NULL, *stuck = NULL;
+	const char *why = stage_make(f), *stuck = NULL;
 	pid_t child[USERS];
 
-	stage_make(f);
+	if (why)
+		return why;
 	for (int n = 0; n < USERS; n++) {
 		child[n] = fork();
 		if (!child[n])
@@ -641,11 +649,10 @@ static const char *work(struct fuzz *f)
 
 	signal(SIGPIPE, SIG_IGN);
 	counters = tg_counters();
-	stage.listener = net_listener(AF_INET);
 	stage.file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	for (int row = 0; row < ROWS; row++)
 		stage.tg[row] = tg_open();
-	if (counters < 0 || stage.listener < 0 || !stage.tg[ROWS - 1])
+	if (counters < 0 || !stage.tg[ROWS - 1])
 		return "the module is not loaded, or there is no loopback";
 	ref_keys_random(&keys[0], ref_suite(0x0304, 0x1301));
 	ref_keys_random(&keys[1], ref_suite(0x0304, 0x1301));
