@@ -46,16 +46,23 @@ static void tg_relay_finish_if_done(struct tg_relay *r)
 		tg_relay_finish(r, TLSGATE_REASON_FINISHED);
 }
 
+/* No callback will tell when it is over: memory is short, or somebody's call holds a lock. */
+static bool tg_relay_passes(int err)
+{
+	return err == -ENOMEM || err == -ENOBUFS || err == -EBUSY;
+}
+
 /* --- TLS to plain -------------------------------------------------------------- */
 
-/* Opens a batch.  1: there is some; 0: close_notify; -EAGAIN; or the session failed. */
+/* Opens a batch.  1: there is some; 0: close_notify; -EAGAIN, -EBUSY; or the session failed. */
 static int tg_relay_open_batch(struct tg_relay *r)
 {
 	struct tg_session *s = r->session;
 	struct sock *sk = r->tls->sk;
 	int ret;
 
-	lock_sock(sk);
+	if (!tg_own_lock_work(sk, 0))
+		return -EBUSY;
 	do {
 		ret = tg_rx_next(sk, s, GFP_KERNEL);
 	} while (ret > 0 && s->rx.plain.bytes < TG_RELAY_BATCH &&
@@ -78,7 +85,8 @@ static ssize_t tg_relay_send_tcp(struct sock *plain, struct tg_frags *f)
 {
 	ssize_t ret;
 
-	lock_sock(plain);
+	if (!tg_own_lock_work(plain, 0))
+		return -EBUSY;
 	/* Of ICMP, which its holder asked for (IP_RECVERR): TCP goes on, untold. */
 	if (plain->sk_state != TCP_CLOSE)
 		sock_error(plain);
@@ -97,7 +105,7 @@ static ssize_t tg_relay_send_unix(const struct tg_relay *r, struct tg_frags *f)
 	return r->family->base_ops->sendmsg(r->plain, &msg, f->bytes);
 }
 
-/* 0: all of it was taken; -EAGAIN; or the plain socket is broken. */
+/* 0: all of it was taken; -EAGAIN; tg_relay_passes(); or the plain socket is broken. */
 static int tg_relay_deliver(struct tg_relay *r)
 {
 	struct sock *plain = r->plain->sk;
@@ -132,7 +140,7 @@ static bool tg_relay_open_round(struct tg_relay *r)
 	if (READ_ONCE(r->plain_error))
 		return false;
 	ret = tg_relay_deliver(r);
-	if (ret == -EAGAIN || ret == -ENOBUFS || ret == -ENOMEM) {
+	if (ret == -EAGAIN || tg_relay_passes(ret)) {
 		trace_tlsgate_relay_paused(r->session, false, r->opened.bytes);
 		/* With nothing on its way no ACK, and no reader, will tell of room. */
 		if (ret != -EAGAIN || tg_relay_nothing_under_way(r))
@@ -146,12 +154,11 @@ static bool tg_relay_open_round(struct tg_relay *r)
 		return false;
 	}
 	ret = tg_relay_open_batch(r);
-	if (ret == -ENOMEM || ret == -ENOBUFS) {
+	if (tg_relay_passes(ret) || (!ret && !r->open_done && !tg_plain_shutdown(r))) {
 		tg_relay_retry(r);
 	} else if (ret < 0 && ret != -EAGAIN) {
 		tg_relay_finish(r, r->session->reason);
 	} else if (!ret && !r->open_done) {
-		tg_plain_shutdown(r);
 		WRITE_ONCE(r->open_done, true);
 		WRITE_ONCE(r->active, jiffies);
 		tg_relay_finish_if_done(r);
@@ -224,6 +231,9 @@ static int tg_relay_seal_unix(const struct tg_relay *r, struct sock *sk)
 
 	if (avail <= 0)
 		return 0;
+	/* A reader from before the hand-over that still has to copy what it took. */
+	if (mutex_is_locked(&unix_sk(r->plain->sk)->iolock))
+		return -EBUSY;
 	ret = tg_tx_ready(sk, s, GFP_KERNEL);
 	if (ret)
 		return ret;
@@ -288,7 +298,10 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 
 	/* AF_UNIX has a lock of its own for the end and the error that may belong to it. */
 	if (tcp) {
-		lock_sock_nested(plain, SINGLE_DEPTH_NESTING);
+		if (!tg_own_lock_work(plain, SINGLE_DEPTH_NESTING)) {
+			st->err = -EBUSY;
+			return;
+		}
 		tg_relay_look_for_end(r, plain, st);
 	} else {
 		unix_state_lock(plain);
@@ -325,7 +338,10 @@ static bool tg_relay_seal_round(struct tg_relay *r)
 	bool gone;
 	int push;
 
-	lock_sock(sk);
+	if (!tg_own_lock_work(sk, 0)) {
+		tg_relay_retry(r);
+		return false;
+	}
 	tg_relay_seal_batch(r, &st);
 	push = tg_tx_push(sk, s, 0);
 	if (!st.err && st.fin && !st.broken && !s->error && !s->tx.closed)
@@ -351,7 +367,7 @@ static bool tg_relay_seal_round(struct tg_relay *r)
 		tg_relay_finish(r, TLSGATE_REASON_PEER_RESET);
 	else if (st.err == -EAGAIN)
 		return false;
-	else if (st.err == -ENOMEM || st.err == -ENOBUFS)
+	else if (tg_relay_passes(st.err))
 		tg_relay_retry(r);
 	else if (st.broken || (st.err < 0 && st.err != -EPIPE))
 		tg_relay_finish(r, TLSGATE_REASON_PLAIN_RESET);

@@ -13,6 +13,8 @@
 
 /* Tries at a lock that somebody holds, a millisecond apart: our own works let go sooner. */
 #define TG_LOCK_TRIES	50
+/* How long a relay's work waits for the lock. */
+#define TG_LOCK_WORK	(HZ / 50)
 
 static struct tg_family tg_families[] = {
 	{ .family = AF_INET },
@@ -192,6 +194,11 @@ bool tg_own_lock_soon(struct sock *sk, int subclass)
 		usleep_range(500, 1000);
 	}
 	return false;
+}
+
+bool tg_own_lock_work(struct sock *sk, int subclass)
+{
+	return wait_event_timeout(sk->sk_lock.wq, tg_own_trylock(sk, subclass), TG_LOCK_WORK);
 }
 
 /*

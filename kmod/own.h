@@ -148,4 +148,11 @@ void tg_own_gone(struct net *ending);
 bool tg_own_trylock(struct sock *sk, int subclass);
 bool tg_own_lock_soon(struct sock *sk, int subclass);
 
+/*
+ * The same for a relay's works, which hold it against each other: woken when it is
+ * free.  False: a call that was entered before the hand-over stays in it; try again by
+ * the clock, and leave the worker to others.
+ */
+bool tg_own_lock_work(struct sock *sk, int subclass);
+
 #endif /* TG_OWN_H */

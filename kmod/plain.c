@@ -168,31 +168,34 @@ int tg_plain_release(struct socket *sock)
 	return err;
 }
 
-void tg_plain_shutdown(struct tg_relay *r)
+bool tg_plain_shutdown(struct tg_relay *r)
 {
 	struct sock *sk = r->plain->sk;
 
 	if (!tg_is_tcp(sk)) {
 		r->family->base_ops->shutdown(r->plain, SHUT_WR);
-		return;
+		return true;
 	}
-	lock_sock(sk);
+	if (!tg_own_lock_work(sk, 0))
+		return false;
 	if (sk->sk_state != TCP_CLOSE) {
 		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
 		r->family->base->shutdown(sk, SEND_SHUTDOWN);
 	}
 	release_sock(sk);
+	return true;
 }
 
-void tg_plain_reset(struct tg_relay *r)
+bool tg_plain_reset(struct tg_relay *r)
 {
 	struct sock *sk = r->plain->sk, *peer;
 
 	if (tg_is_tcp(sk)) {
-		lock_sock(sk);
+		if (!tg_own_lock_work(sk, 0))
+			return false;
 		r->family->base->disconnect(sk, 0);
 		release_sock(sk);
-		return;
+		return true;
 	}
 	/* AF_UNIX knows no RST: do to the peer what closing with unread data does. */
 	peer = unix_peer_get(sk);
@@ -201,4 +204,5 @@ void tg_plain_reset(struct tg_relay *r)
 		sk_error_report(peer);
 		sock_put(peer);
 	}
+	return true;
 }

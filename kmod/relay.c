@@ -24,7 +24,7 @@
 
 /* How long an operator waits for the end. */
 #define TG_RELAY_END_TRIES	100	/* milliseconds, about */
-/* Memory was short: try again. */
+/* Memory was short, or somebody held a lock: try again. */
 #define TG_RELAY_RETRY_DELAY	(HZ / 20)
 /* How often it is looked whether somebody else holds a relay's sockets still. */
 #define TG_RELAY_LOOK		HZ
@@ -102,6 +102,23 @@ void tg_relay_record_ready(struct tg_relay *r, struct sock *sk)
 		tg_relay_kick_open(r);
 }
 
+/* (Re-)arms the clock, with a reference of its own.  The caller holds one. */
+static void tg_relay_arm(struct tg_relay *r, unsigned long delay)
+{
+	refcount_inc(&r->ref);
+	if (mod_delayed_work(tg_queue_wq(r->queue), &r->clock_work, delay))
+		tg_relay_put(r);
+	/* tg_relay_finish() may have looked for it just before. */
+	if (tg_relay_dead(r) && cancel_delayed_work(&r->clock_work))
+		tg_relay_put(r);
+}
+
+void tg_relay_retry(struct tg_relay *r)
+{
+	set_bit(TG_RELAY_RETRY, &r->flags);
+	tg_relay_arm(r, TG_RELAY_RETRY_DELAY);
+}
+
 /* --- the end ---------------------------------------------------------------- */
 
 /* TLS socket locked.  True if the plain side must not see a clean end. */
@@ -121,26 +138,38 @@ static bool tg_relay_end_tls(struct tg_relay *r, struct sock *sk, enum tlsgate_r
 	return true;
 }
 
-void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
+/* Once; whoever comes later finds it done.  False: not now. */
+static bool tg_relay_finish_tls(struct tg_relay *r, enum tlsgate_reason reason)
 {
 	struct tg_session *s = r->session;
 	struct sock *tls = r->tls->sk;
-	bool reset;
 
+	if (!tg_own_lock_work(tls, 0))
+		return false;
+	if (s->relay) {
+		r->reset = tg_relay_end_tls(r, tls, reason);
+		/* While it can still be told who was joined with whom. */
+		tg_session_unpublish(s, tls);
+		spin_lock_bh(&s->sk_lock);
+		s->relay = NULL;
+		spin_unlock_bh(&s->sk_lock);
+		tg_session_settle(tls, s);
+	}
+	release_sock(tls);
+	return true;
+}
+
+void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
+{
+	struct tg_session *s = r->session;
+
+	if (!tg_relay_finish_tls(r, reason) || (r->reset && !tg_plain_reset(r))) {
+		cmpxchg(&r->order, TLSGATE_REASON_NONE, reason);
+		tg_relay_arm(r, TG_RELAY_RETRY_DELAY);
+		return;
+	}
 	if (test_and_set_bit(TG_RELAY_DEAD, &r->flags))
 		return;
-	lock_sock(tls);
-	reset = tg_relay_end_tls(r, tls, reason);
-	/* While it can still be told who was joined with whom. */
-	tg_session_unpublish(s, tls);
-	spin_lock_bh(&s->sk_lock);
-	s->relay = NULL;
-	spin_unlock_bh(&s->sk_lock);
-	tg_session_settle(tls, s);
-	release_sock(tls);
-
-	if (reset)
-		tg_plain_reset(r);
 	tg_relay_uncharge(&r->payer);
 	tg_stat_inc(r->net, TG_STAT_RELAYS_CLOSED);
 	trace_tlsgate_relay_closed(s, s->reason);
@@ -150,23 +179,6 @@ void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 }
 
 /* --- the clock: idle time-out, and who else holds the sockets -------------------- */
-
-/* (Re-)arms it, with a reference of its own.  The caller holds one. */
-static void tg_relay_arm(struct tg_relay *r, unsigned long delay)
-{
-	refcount_inc(&r->ref);
-	if (mod_delayed_work(tg_queue_wq(r->queue), &r->clock_work, delay))
-		tg_relay_put(r);
-	/* tg_relay_finish() may have looked for it just before. */
-	if (tg_relay_dead(r) && cancel_delayed_work(&r->clock_work))
-		tg_relay_put(r);
-}
-
-void tg_relay_retry(struct tg_relay *r)
-{
-	set_bit(TG_RELAY_RETRY, &r->flags);
-	tg_relay_arm(r, TG_RELAY_RETRY_DELAY);
-}
 
 /* Once nobody else holds it, a socket keeps its namespace no longer.  True: it does. */
 static bool tg_relay_let_go(struct socket *sock)

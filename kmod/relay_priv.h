@@ -14,8 +14,8 @@
 #include "relay.h"
 
 enum tg_relay_flag {
-	TG_RELAY_DEAD,		/* tg_relay_finish() has begun */
-	TG_RELAY_RETRY,		/* the clock is to kick the works: memory was short */
+	TG_RELAY_DEAD,		/* tg_relay_finish() is done */
+	TG_RELAY_RETRY,		/* the clock is to kick the works */
 };
 
 /**
@@ -31,7 +31,8 @@ enum tg_relay_flag {
  * @net: their namespace, which ends the relay before it goes: tg_relay_net_exit()
  * @payer: whose limits it counts against
  * @queue: where its works run
- * @order: why an operator wants it to end, enum tlsgate_reason; NONE: nobody does
+ * @order: why the clock is to end it, enum tlsgate_reason: an operator's order, or
+ *	what was put off; NONE: it is not
  * @idle_timeout: jiffies, 0 for none
  * @active: jiffies when data moved last
  * @open_work: TLS to plain
@@ -45,6 +46,7 @@ enum tg_relay_flag {
  * @moved_last: how many bytes at once; the same lock
  * @open_done: close_notify was passed on as FIN; open_work writes
  * @seal_done: FIN was passed on as close_notify, and TCP has it; seal_work writes
+ * @reset: the plain side is owed a reset; tg_relay_finish() alone
  * @plain_error: the plain socket is broken: what it had sent is still sealed,
  *	then the relay ends
  */
@@ -72,6 +74,7 @@ struct tg_relay {
 	u32 moved_last;
 	bool open_done;
 	bool seal_done;
+	bool reset;
 	bool plain_error;
 };
 
@@ -85,7 +88,8 @@ static inline bool tg_relay_dead(const struct tg_relay *r)
  * @r: relay; the caller holds a reference, which stays the caller's
  * @reason: why; the first caller's counts
  *
- * Process context, no lock held.
+ * Process context, no lock held.  What a call that was entered before the hand-over
+ * keeps from being done, since it holds a socket's lock, the clock does later.
  */
 void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason);
 void tg_relay_put(struct tg_relay *r);
@@ -116,9 +120,9 @@ int tg_plain_check(const struct socket *tls, const struct socket *plain, struct 
 bool tg_plain_waits(const struct sock *sk);
 /* Takes the plain socket, claimed and locked, for good; see own.h. */
 void tg_plain_attach(struct tg_relay *r, struct sock *sk);
-/* FIN.  Takes lock_sock(), as the next does. */
-void tg_plain_shutdown(struct tg_relay *r);
+/* FIN.  Takes lock_sock(), as the next does.  False: not now, see tg_own_lock_work(). */
+bool tg_plain_shutdown(struct tg_relay *r);
 /* A reset is the only honest end of a stream that lacks its tail. */
-void tg_plain_reset(struct tg_relay *r);
+bool tg_plain_reset(struct tg_relay *r);
 
 #endif /* TG_RELAY_PRIV_H */

@@ -18,6 +18,9 @@
  *	xa_lock of ids, users, queues	inside all others
  *	settings.lock (seqlock)		who may install; nothing inside
  *
+ * A relay's works wait for lock_sock() for a bounded time, and not for an iolock that
+ * is held: a call from before the hand-over may stay in either.
+ *
  * Callbacks that TCP makes (data_ready, write_space, state_change) run with the
  * socket's spinlock held and no owner, or from the owner's backlog, and so
  * exclude lock_sock() holders; but for those that the owner makes in a call of its

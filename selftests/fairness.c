@@ -31,13 +31,15 @@
 
 /* ---- one relay that is held up ---------------------------------------------------- */
 
-enum end { PEER, OURS, FAR, ENDS };	/* TLS peer; the relay's plain socket; its other end */
+/* TLS peer; the relay's TLS socket; its plain socket; that one's other end */
+enum end { PEER, TLS, OURS, FAR, ENDS };
 
 struct hold {
 	int plain_family;
 	enum end thread;	/* where a thread sits, */
 	void *(*sit)(void *arg);
 	bool before;		/* since before the hand-over */
+	bool late;		/* but comes to the lock, and stays there, only after it */
 	bool fill_up, fill_down;	/* nobody reads what is sent that way */
 	bool lingering;		/* descriptors that take their time to close are sent */
 };
@@ -78,6 +80,23 @@ static void *sit_in_send(void *arg)
 	return NULL;
 }
 
+/* With a value in two pages: once it has the first it takes the socket's lock. */
+static void *sit_in_option(void *arg)
+{
+	struct seat *s = arg;
+
+	__atomic_store_n(&s->tid, gettid(), __ATOMIC_RELEASE);
+	setsockopt(s->fd, SOL_SOCKET, SO_LINGER, trap.page + TRAP_SIZE - sizeof(int),
+		   sizeof(struct linger));
+	return NULL;
+}
+
+static long call_of(const struct hold *h)
+{
+	return h->sit == sit_in_recv ? SYS_recvfrom :
+	       h->sit == sit_in_send ? SYS_sendto : SYS_setsockopt;
+}
+
 /* Lets it go where the call is refused, as it is on a relay's own socket. */
 static bool sit(const struct hold *h, int fd)
 {
@@ -90,7 +109,7 @@ static bool sit(const struct hold *h, int fd)
 	pthread_attr_setstacksize(&attr, STACK);
 	return !pthread_create(&thread, &attr, h->sit, seat) && net_until(there, &seat->tid) &&
 	       (h->thread == OURS && !h->before ? true :
-		task_sleeps_in(seat->tid, h->sit == sit_in_recv ? SYS_recvfrom : SYS_sendto));
+		task_sleeps_in(seat->tid, call_of(h)));
 }
 
 /* Whatever there is room for. */
@@ -194,6 +213,7 @@ static int hold_one(struct held *r, const struct hold *h, struct tg *tg)
 	if (!connect_held(r, h, tg))
 		return 1;
 	at[PEER] = r->p.peer.fd;
+	at[TLS] = r->p.fd;
 	at[OURS] = r->plain[0];
 	at[FAR] = r->plain[1];
 	/* So that the calls below find something to copy. */
@@ -217,7 +237,8 @@ static int hold_one(struct held *r, const struct hold *h, struct tg *tg)
 		peer_send_data(&r->p.peer, "xx", 2);
 	if (h->sit && !h->before && !sit(h, at[h->thread]))
 		return 1;
-	stall(r, h);
+	if (!h->late)
+		stall(r, h);
 	return 0;
 }
 
@@ -254,6 +275,8 @@ static void culprit(const struct hold *h, int told)
 		count.refused += err == -EBUSY;
 		count.failed += err && err != -EBUSY;
 	}
+	if (h->late && !(trap_holds_second(&trap) && trap_holds_many(&trap, count.held)))
+		_exit(1);
 	/* What moved since then has made room. */
 	for (int i = 0; i < n && count.held == n; i++)
 		stall(&held[i], h);
@@ -264,7 +287,7 @@ static void culprit(const struct hold *h, int told)
 }
 
 /* NULL, or what became of a relay of its own. */
-static const char *victim(int plain_family)
+static const char *victim(uid_t uid, int plain_family)
 {
 	static char say[200];
 	const char *why;
@@ -273,7 +296,7 @@ static const char *victim(int plain_family)
 
 	if (!pair_start(&p, 0x0304, 0x1301, AF_INET))
 		return "no session";
-	if (!task_become(TASK_OTHER))
+	if (!task_become(uid))
 		return "cannot become another user";
 	plain = pair_relay(&p, plain_family, -1);
 	if (plain < 0)
@@ -316,6 +339,11 @@ FAIR(peer_reader, AF_INET, PEER, sit_in_recv, .fill_down = true)
 FAIR(nobody_reads_tcp, AF_INET, .fill_up = true, .fill_down = true)
 FAIR(nobody_reads_local, AF_UNIX, .fill_up = true, .fill_down = true)
 FAIR(lingering_descriptors, AF_UNIX, .lingering = true)
+#define LATE(name, family, end) FAIR(name, family, end, sit_in_option, .before = true, .late = true, \
+				     .fill_up = true, .fill_down = true)
+LATE(late_call_tcp, AF_INET, OURS)
+LATE(late_call_tls, AF_INET, TLS)
+LATE(late_call_tls_local, AF_UNIX, TLS)
 
 FIXTURE_SETUP(fair)
 {
@@ -356,7 +384,7 @@ static bool let_go(void *arg)
 	return module_refs() <= *(long *)arg;
 }
 
-static const char *victim_in_child(int plain_family)
+static const char *victim_in_child(uid_t uid, int plain_family)
 {
 	static char say[200];
 	long before = module_refs();
@@ -368,7 +396,7 @@ static const char *victim_in_child(int plain_family)
 		return "no pipe";
 	child = fork();
 	if (!child) {
-		const char *why = victim(plain_family) ? : "";
+		const char *why = victim(uid, plain_family) ? : "";
 
 		if (write(told[1], why, strlen(why) + 1) < 0)
 			_exit(1);
@@ -402,8 +430,11 @@ TEST_F_TIMEOUT(fair, relays_of_another_user_go_on, 240)
 	TH_LOG("%d held up, %d refused", self->count.held, self->count.refused);
 	EXPECT_EQ(0, self->count.failed);
 	for (int i = 0; i < 2; i++) {
-		why = victim_in_child(families[i]);
+		why = victim_in_child(TASK_OTHER, families[i]);
 		EXPECT_EQ(NULL, why) TH_LOG("%s", why);
+		/* Nor does a late call hold up a worker. */
+		why = variant->hold.late ? victim_in_child(TASK_NOBODY, families[i]) : NULL;
+		EXPECT_EQ(NULL, why) TH_LOG("its own: %s", why);
 	}
 }
 

@@ -36,8 +36,14 @@
  *               a TLS socket, and with RELAY_FD joins it, in one step: on error
  *               both sockets are as before.  EBUSY while somebody is in a call
  *               on either, asleep or holding its lock; poll, select and epoll
- *               are none.  A call that was entered but has not come to the lock
- *               yet is not seen: a sender must know that nobody sends meanwhile.
+ *               are none.  Three calls are not seen: one that was entered but
+ *               has not come to the lock, even if it sleeps in a page fault
+ *               there; one that waited for the lock, and an AF_UNIX receive that
+ *               slept, if it was woken and has not run since.  Such a call goes
+ *               on after the hand-over as on a plain socket: it may send
+ *               plaintext, or take bytes that are the session's or the relay's.
+ *               Whoever hands over must know that nobody sends or receives
+ *               meanwhile.
  *   request:
  *     TLSGATE_A_FD            ! u32  a TCP socket, ESTABLISHED or CLOSE_WAIT
  *     TLSGATE_A_VERSION       ! u16  TLSGATE_TLS_1_2 | TLSGATE_TLS_1_3
@@ -88,7 +94,10 @@
  *               its own: a descriptor of either can be closed, and every other
  *               call on it is EBUSY, after the relay's end, too.  EBUSY as for
  *               SESSION_NEW.  A relay does not keep its network namespace: when
- *               nobody else does, it ends (NETNS_END).
+ *               nobody else does, it ends (NETNS_END).  While a call that was
+ *               not seen holds a socket's lock, that relay moves nothing; once
+ *               it returns the relay goes on, or ends if it was to.  No other
+ *               relay waits.
  *     (TLSGATE_A_ID | TLSGATE_A_FD) !
  *     TLSGATE_A_RELAY_FD      ! u32  connected TCP or UNIX stream socket, not
  *                                    the other end of the TLS connection

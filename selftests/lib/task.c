@@ -111,6 +111,15 @@ bool trap_holds(struct trap *t)
 	return net_poll(t->uffd, POLLIN, NET_DEADLINE) & POLLIN;
 }
 
+bool trap_holds_many(struct trap *t, int n)
+{
+	struct uffd_msg msg;
+
+	while (n > 0 && trap_holds(t))
+		n -= read(t->uffd, &msg, sizeof(msg)) == sizeof(msg);
+	return !n;
+}
+
 /* What was told of the last one. */
 static void trap_forget(struct trap *t)
 {

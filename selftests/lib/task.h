@@ -38,6 +38,8 @@ struct trap {
 bool trap_new(struct trap *t);
 /* True once somebody sleeps on the page; false after NET_DEADLINE. */
 bool trap_holds(struct trap *t);
+/* The same of so many, none of whom was reported before. */
+bool trap_holds_many(struct trap *t, int n);
 void trap_answer(struct trap *t);
 /* The same with these bytes at its beginning. */
 void trap_answer_with(struct trap *t, const void *data, size_t len);
