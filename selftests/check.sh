@@ -144,7 +144,7 @@ suite_guest() {
 # The same with the OpenSSL of Debian sid, which has ML-KEM.
 suite_program_sid() {
 	make -s "$1" && UBSAN_OPTIONS=print_stacktrace=1 \
-		timeout --foreground -k 5 180 selftests/with-sid.sh "$1"
+		timeout --foreground -k 5 180 selftests/with-debian.sh sid "$1"
 }
 
 # The guest's own health is one test of its own; each program is a suite counted by itself.
@@ -243,7 +243,8 @@ for source in selftests/native/*.c; do
 	name=$(basename "$source" .c)
 	start_suite "native-$name" suite_program "build/selftests/native/$name"
 done
-start_suite sandbox-calls suite_program build/sandbox/calls
+start_suite sandbox timeout --foreground -k 5 900 selftests/sandbox.sh
+start_suite sandbox-trixie timeout --foreground -k 5 900 selftests/sandbox.sh trixie
 start_suite spec selftests/spec.py
 start_suite bogo timeout --foreground -k 5 1200 selftests/bogo.sh
 start_suite docs selftests/docs.sh

@@ -167,7 +167,10 @@ done
 install_missing $(printf '%s\n' $packages | sort -u)
 # Where no mirror has it, the tests that want it are skipped and counted.
 case " $* " in
-*" peers "*) selftests/interop/fetch-sid.sh & ;;
+*" peers "*)
+	selftests/fetch-debian.sh sid &
+	selftests/fetch-debian.sh trixie &
+	;;
 esac
 case " $* " in
 *" guest "*) fetch_kernels ;;

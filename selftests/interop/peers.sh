@@ -71,7 +71,7 @@ have_peer() {
 # why_no_peer NAME: for a skip.
 why_no_peer() {
 	case $1 in
-	openssl36) echo "no Debian sid in build/sid: see what selftests/interop/fetch-sid.sh says" ;;
+	openssl36) echo "no Debian sid in build/sid: see what selftests/fetch-debian.sh sid says" ;;
 	*) echo "no $1 on this machine" ;;
 	esac
 }

@@ -28,7 +28,7 @@ in_sid() {
 
 fetch_compiler() {
 	[ ! -e "$root/.complete" ] || return 0
-	selftests/interop/fetch-sid.sh >&2 || die "no Debian sid"
+	selftests/fetch-debian.sh sid >&2 || die "no Debian sid"
 	echo "sid-kernel: installing headers and compiler into build/sid-kernel" >&2
 	as_root rm -rf "$root"
 	as_root cp -a build/sid "$root"
