@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/fds.h"
 #include "ctl.h"
 
 static int cmd_help(int argc, char **argv);
@@ -73,6 +74,7 @@ int main(int argc, char **argv)
 	const struct command *command;
 	int status;
 
+	fds_open_standard();
 	if (argc < 2) {
 		print_help(stderr);
 		return CTL_USAGE;

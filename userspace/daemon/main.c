@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* tlsgated: terminates and originates TLS with the data path in the kernel. */
+#include "common/fds.h"
 #include "common/log.h"
 #include "daemon/check.h"
 #include "daemon/monitor.h"
@@ -10,6 +11,7 @@ int main(int argc, char **argv)
 {
 	struct options options;
 
+	fds_open_standard();
 	log_init("tlsgated", false);
 	switch (options_parse(argc, argv, &options)) {
 	case OPTIONS_DONE:
