@@ -21,6 +21,7 @@
 
 struct keyring {
 	struct tls_private_key **keys;	/* by key id */
+	unsigned int *uses;		/* TLS_KEY_FOR_*: what the key's gate needs it for */
 	uint32_t count;
 };
 
@@ -101,6 +102,9 @@ static int read_keys(struct keyring *ring, const struct gate *gates, size_t coun
 			if (!key)
 				ret = -1;
 			ring->keys = xrealloc(ring->keys, ring->count + 1, sizeof(*ring->keys));
+			ring->uses = xrealloc(ring->uses, ring->count + 1, sizeof(*ring->uses));
+			ring->uses[ring->count] = gates[i].sound ?
+						  tls_config_key_uses(gates[i].config) : 0;
 			ring->keys[ring->count++] = key;
 		}
 	}
@@ -131,6 +135,14 @@ static void move(struct place *place, int cpu)
 	place->cpu = cpu;
 }
 
+/* The worker may have been taken over: it must not fill the log, either. */
+static bool may_log(void)
+{
+	static struct log_limit limit;
+
+	return log_allowed(&limit, log_now_ms());
+}
+
 /* How many bytes *answer has, or 0: refused. */
 static size_t perform(const struct keyring *ring, struct place *place,
 		      const struct keypipe_request *head, const uint8_t *data, uint8_t *answer)
@@ -144,13 +156,19 @@ static size_t perform(const struct keyring *ring, struct place *place,
 	};
 	size_t len = TLS_MAX_KEY_REPLY;
 
-	if (head->key_id >= ring->count)
+	if (head->key_id >= ring->count ||
+	    !tls_key_request_fits(&request, ring->uses[head->key_id])) {
+		if (may_log())
+			log_warn("a worker's request is refused, since no gate makes such: key %u, kind %u, %u bytes",
+				 head->key_id, head->op, head->len);
 		return 0;
+	}
 	move(place, head->cpu >= 0 && tls_private_key_is_quick(ring->keys[head->key_id]) ?
 		    head->cpu : ANYWHERE);
 	if (tls_private_key_perform(ring->keys[head->key_id], &request, answer, &len)) {
-		log_warn("key %u: request of kind %u refused for scheme 0x%04x", head->key_id,
-			 head->op, head->scheme);
+		if (may_log())
+			log_warn("key %u: request of kind %u refused for scheme 0x%04x", head->key_id,
+				 head->op, head->scheme);
 		return 0;
 	}
 	return len;

@@ -206,6 +206,20 @@ struct tls_key_request {
 	size_t len;
 };
 
+/* What the connections of a configuration ask of its private keys: bits. */
+#define TLS_KEY_FOR_SERVER13	1u	/* CertificateVerify of TLS 1.3 */
+#define TLS_KEY_FOR_CLIENT13	2u
+#define TLS_KEY_FOR_SERVER12	4u	/* ServerKeyExchange */
+#define TLS_KEY_FOR_CLIENT12	8u	/* CertificateVerify: a digest; for Ed25519, the messages */
+#define TLS_KEY_FOR_PREMASTER	16u	/* RSA-encrypted ones: only where a suite is configured */
+
+/*
+ * Does a request have the form that TLS gives it for one of these uses?  For a
+ * process that holds keys and trusts nobody who asks: all else, signed or
+ * decrypted, could serve another protocol or another gate.
+ */
+bool tls_key_request_fits(const struct tls_key_request *request, unsigned int uses);
+
 /*
  * Does what a request asks, with constant time in RSA decryption: a ciphertext
  * with wrong padding gives 48 bytes derived from key and ciphertext (implicit
@@ -219,6 +233,9 @@ int tls_private_key_perform(const struct tls_private_key *key, const struct tls_
 /* ---- configuration ----------------------------------------------------- */
 
 struct tls_config;
+
+/* TLS_KEY_FOR_*, by role, versions and suites. */
+unsigned int tls_config_key_uses(const struct tls_config *config);
 
 enum tls_verify {
 	TLS_VERIFY_NONE,		/* client: take any certificate; server: ask for none */

@@ -245,6 +245,8 @@ bool pair_answer_key(struct pair_end *end)
 		return false;
 	if (end->refuse_key)
 		note(end, tls_conn_key_reply(end->conn, NULL, 0));
+	else if (!tls_key_request_fits(req, tls_config_key_uses(end->config)))
+		tap_bail("a request that no answerer would answer");
 	else if (tls_private_key_perform(end->keys[req->key_id], req, reply, &len))
 		tap_bail("cannot sign with scheme 0x%04x", req->scheme);
 	else

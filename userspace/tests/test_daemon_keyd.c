@@ -43,16 +43,21 @@ static void start_keyd(const struct pki *pki)
 	const struct identity who = {0};
 	char *key = key_file(pki), *name = (char []){ "of the test" };
 	struct gate_settings settings = {
-		.name = name, .keys = { .items = &key, .count = 1 },
+		.name = name, .mode = GATE_CONNECT, .keys = { .items = &key, .count = 1 },
 		.certs = { .items = &name, .count = 1 },
 	};
-	struct gate gate = { .settings = &settings, .certs = &cert };
+	const struct tls_hooks hooks = {0};
+	struct gate gate = {
+		.settings = &settings, .certs = &cert, .sound = true, .server_name = "host.test",
+		.config = tls_config_new(TLS_CLIENT, &hooks),
+	};
 	struct ipc_message message;
 	bool up;
 
 	keyd = keyd_start(&gate, 1, &who, &control);
 	up = keyd > 0 && ipc_receive(control, &message) == 1 && message.type == IPC_READY;
 	(void)unlink(key);
+	tls_config_unref(gate.config);
 	if (!up)
 		tap_bail("keyd does not start");
 }
@@ -72,7 +77,22 @@ static struct keypipe new_answerer(void)
 static struct keypipe_request head(uint32_t number, uint32_t len)
 {
 	return (struct keypipe_request){ .number = number, .len = len, .op = TLS_KEY_SIGN,
-		.scheme = TLS_SCHEME_ECDSA_SECP256R1_SHA256, .cpu = -1 };
+		.scheme = TLS_SCHEME_ED25519, .cpu = -1 };
+}
+
+/*
+ * What a TLS 1.2 client signs with such a key, and the only form that can have
+ * any length: handshake messages, ClientHello and ServerHello first, and one more.
+ */
+static void fill(size_t len)
+{
+	const size_t body = len - 12;
+	const uint8_t first[] = { 1, (uint8_t)(body >> 16), (uint8_t)(body >> 8), (uint8_t)body };
+	const uint8_t others[] = { 2, 0, 0, 0, 11, 0, 0, 0 };
+
+	memset(filler, 0x5a, sizeof(filler));
+	memcpy(filler, first, sizeof(first));
+	memcpy(filler + 4 + body, others, sizeof(others));
 }
 
 /* False: there is no room. */
@@ -114,7 +134,7 @@ static bool is_signature(const uint8_t *answer, ssize_t len, uint32_t number, si
 	memcpy(&got, answer, sizeof(got));
 	return got == number &&
 	       !tls_certificate_check_signature(cert,
-			tls_scheme_find(TLS_SCHEME_ECDSA_SECP256R1_SHA256),
+			tls_scheme_find(TLS_SCHEME_ED25519),
 			(struct tls_slice){ filler, signed_len },
 			(struct tls_slice){ answer + at, (size_t)len - at });
 }
@@ -131,6 +151,7 @@ static void test_lengths(const struct keypipe *end)
 	for (i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
 		const struct keypipe_request request = head(i, lengths[i]);
 
+		fill(lengths[i]);
 		tap_ok(send_all(end->out, &request, request.len) &&
 		       is_signature(answer, wait_answer(end->in, answer), i, request.len),
 		       "%u bytes are signed", request.len);
@@ -142,15 +163,27 @@ static void test_refused(const struct keypipe *end)
 	struct keypipe_request request = head(77, SHORT);
 	uint8_t answer[KEYPIPE_ANSWER_MAX];
 
+	fill(SHORT);
 	request.key_id = 1;
 	tap_ok(send_all(end->out, &request, SHORT) &&
 	       wait_answer(end->in, answer) == sizeof(struct keypipe_answer),
 	       "a key that is not there: an empty answer");
 	request = head(78, SHORT);
-	request.scheme = TLS_SCHEME_ED25519;
+	request.scheme = TLS_SCHEME_ECDSA_SECP256R1_SHA256;
 	tap_ok(send_all(end->out, &request, SHORT) &&
 	       wait_answer(end->in, answer) == sizeof(struct keypipe_answer),
 	       "a scheme of another key: an empty answer");
+	request = head(79, SHORT);
+	request.op = TLS_KEY_DECRYPT;
+	tap_ok(send_all(end->out, &request, SHORT) &&
+	       wait_answer(end->in, answer) == sizeof(struct keypipe_answer),
+	       "what no gate needs: an empty answer");
+	request = head(80, SHORT);
+	filler[0] = 'x';
+	tap_ok(send_all(end->out, &request, SHORT) &&
+	       wait_answer(end->in, answer) == sizeof(struct keypipe_answer),
+	       "a text that is not TLS: an empty answer");
+	fill(SHORT);
 }
 
 /* More than both pipes hold: the answerer waits for us, and we for it. */
@@ -229,11 +262,10 @@ static void test_ends(void)
 int main(void)
 {
 	const struct pki_options options = {0};
-	struct pki *pki = pki_new(PKI_P256, NULL, &options);
+	struct pki *pki = pki_new(PKI_ED25519, NULL, &options);
 	struct keypipe end;
 	const char *why;
 
-	memset(filler, 0x5a, sizeof(filler));
 	if (tls_certificate_new(&cert, pki_certificate(pki), strlen(pki_certificate(pki)), &why))
 		tap_bail("certificate: %s", why);
 	start_keyd(pki);

@@ -5,26 +5,19 @@
 #include "config.h"
 #include "conn.h"
 #include "handshake.h"
+#include "key_request.h"
 #include "keys.h"
 #include "machine.h"
 #include "message/message.h"
 
-#define PADDING		64
-#define CONTEXT_LEN	34		/* its terminating zero is part of it */
-#define MAX_CONTENT	(PADDING + CONTEXT_LEN + TLS_MAX_HASH)
-
-static const char contexts[][CONTEXT_LEN] = {
-	[TLS_CLIENT] = "TLS 1.3, client CertificateVerify",
-	[TLS_SERVER] = "TLS 1.3, server CertificateVerify",
-};
+#define MAX_CONTENT	(TLS13_CONTEXT_LEN + TLS_MAX_HASH)
 
 /* What a TLS 1.3 signature covers. */
 static int write_content(struct tls_conn *conn, enum tls_role signer, uint8_t *out, size_t *len)
 {
-	memset(out, ' ', PADDING);
-	memcpy(out + PADDING, contexts[signer], CONTEXT_LEN);
-	*len = PADDING + CONTEXT_LEN + tls_hash_size(conn->suite->hash);
-	return tls_transcript_digest(&conn->hs->transcript, out + PADDING + CONTEXT_LEN);
+	tls13_put_context(signer, out);
+	*len = TLS13_CONTEXT_LEN + tls_hash_size(conn->suite->hash);
+	return tls_transcript_digest(&conn->hs->transcript, out + TLS13_CONTEXT_LEN);
 }
 
 int tls13_sign(struct tls_conn *conn, struct tls_reader *body)
