@@ -282,6 +282,17 @@ bool tls_config_shows_ca(const struct tls_config *config)
 	return config->has_ca && tls_trust_names_fit(config->trust);
 }
 
+int tls_config_add_crl(struct tls_config *config, const void *crls, size_t len, int64_t *until,
+		       const char **why)
+{
+	return tls_trust_add_crl(config->trust, crls, len, until, why);
+}
+
+void tls_config_take_expired_crls(struct tls_config *config)
+{
+	tls_trust_take_expired_crls(config->trust);
+}
+
 int tls_config_set_verify(struct tls_config *config, enum tls_verify verify)
 {
 	if (verify == (config->role == TLS_CLIENT ? TLS_VERIFY_REQUEST : TLS_VERIFY_REPORT))

@@ -316,6 +316,18 @@ int tls_config_use_system_ca(struct tls_config *config);
 /* Server: clients are shown the anchors' names; false where they take more than 60 KiB. */
 bool tls_config_shows_ca(const struct tls_config *config);
 int tls_config_set_verify(struct tls_config *config, enum tls_verify verify);
+/*
+ * Certificate revocation lists: every one of a PEM text, or one in DER; may be
+ * called several times.  From the first on each certificate of a peer's path
+ * below the anchor has to be covered by a list that is not expired and that its
+ * issuer signed, and must not be in it.  *until is when the first of these
+ * lists expires (seconds since the epoch; INT64_MAX: none does).
+ * TLS_ERR_ARGUMENT: it is none; *why is a static sentence.
+ */
+int tls_config_add_crl(struct tls_config *config, const void *crls, size_t len, int64_t *until,
+		       const char **why);
+/* Lists that have expired are good enough. */
+void tls_config_take_expired_crls(struct tls_config *config);
 
 #define TLS_LEAST_MAX_MESSAGE	2048	/* hellos with X25519MLKEM768 have their room */
 

@@ -8,7 +8,7 @@
 #include "tap.h"
 
 #define KEY_TYPES	(PKI_RSA2048 + 1)
-#define MAX_NAMED	32
+#define MAX_NAMED	64
 
 static struct pki *ca, *leaves[KEY_TYPES], *named[MAX_NAMED];
 static size_t named_count;
@@ -89,9 +89,8 @@ static char *chain_of(const struct pki *leaf, const struct pki *const *issuers)
 static void add_certificate(struct pair_end *end, const struct pki *pki, uint32_t id,
 			    const struct pair_options *o)
 {
-	static const struct pki *const none[PAIR_MAX_ISSUERS];
-	bool server = pki != o->client[id];
-	char *pem = chain_of(pki, server ? o->server_issuers : none);
+	bool server = end->role == TLS_SERVER;
+	char *pem = chain_of(pki, server ? o->server_issuers : o->client_issuers);
 	const char *key = pki_key(pki);
 	struct tls_certificate *cert;
 
@@ -107,6 +106,19 @@ static void add_certificate(struct pair_end *end, const struct pki *pki, uint32_
 	free(pem);
 }
 
+static void add_crls(struct pair_end *end, const struct pair_options *o)
+{
+	const char *why;
+	int64_t until;
+
+	for (size_t i = 0; i < PAIR_MAX_CRLS && o->crls[i].len; i++) {
+		if (tls_config_add_crl(end->config, o->crls[i].p, o->crls[i].len, &until, &why))
+			tap_bail("CRL: %s", why);
+	}
+	if (o->take_expired_crls)
+		tls_config_take_expired_crls(end->config);
+}
+
 static void configure(struct pair_end *end, enum tls_role role, const struct pair_options *o)
 {
 	const struct tls_hooks hooks = {
@@ -119,6 +131,7 @@ static void configure(struct pair_end *end, enum tls_role role, const struct pai
 	uint16_t max = o->max ? o->max : TLS_1_3;
 	int err = 0;
 
+	end->role = role;
 	end->now = o->now ? o->now : PKI_NOW;
 	end->config = tls_config_new(role, &hooks);
 	if (!end->config)
@@ -138,6 +151,7 @@ static void configure(struct pair_end *end, enum tls_role role, const struct pai
 		err |= tls_config_set_alpn(end->config, alpn);
 	if (!(role == TLS_CLIENT && o->client_trusts_nobody))
 		err |= tls_config_add_ca(end->config, trusted, strlen(trusted));
+	add_crls(end, o);
 	if (role == TLS_SERVER && o->ticket_key_count)
 		err |= tls_config_set_ticket_keys(end->config, o->ticket_keys,
 						  o->ticket_key_count);

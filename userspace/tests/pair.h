@@ -8,6 +8,7 @@
 
 #define PAIR_MAX_CERTS		4
 #define PAIR_MAX_ISSUERS	3
+#define PAIR_MAX_CRLS		3
 
 /* All zero: both versions, default suites and groups, a P-256 server for "host.test". */
 struct pair_options {
@@ -20,10 +21,13 @@ struct pair_options {
 	const char *server_name;		/* NULL: "host.test"; "": none is set */
 	const struct pki *server[PAIR_MAX_CERTS];	/* all NULL: pair_leaf(PKI_P256) */
 	const struct pki *client[PAIR_MAX_CERTS];
-	const struct pki *server_issuers[PAIR_MAX_ISSUERS];	/* sent behind each leaf */
+	/* sent behind each leaf */
+	const struct pki *server_issuers[PAIR_MAX_ISSUERS], *client_issuers[PAIR_MAX_ISSUERS];
 	enum tls_verify server_verify;		/* of client certificates */
 	bool client_trusts_nobody, client_verifies_nothing, client_reports;
 	size_t chunk;				/* bytes fed at a time; 0: all there is */
+	struct tls_slice crls[PAIR_MAX_CRLS];	/* for both ends */
+	bool take_expired_crls;
 	struct tls_slice ocsp, scts;		/* of every certificate, client's too */
 	bool request_ocsp, request_scts, legacy_server;
 	const struct tls_ticket_key *ticket_keys;
@@ -33,6 +37,7 @@ struct pair_options {
 };
 
 struct pair_end {
+	enum tls_role role;
 	struct tls_config *config;
 	struct tls_conn *conn;
 	int64_t now;

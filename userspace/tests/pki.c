@@ -122,6 +122,7 @@ struct pki *pki_new(enum pki_key type, const struct pki *issuer, const struct pk
 	add_extension(x509, by, NID_key_usage, options->key_usage);
 	add_extension(x509, by, NID_ext_key_usage, options->extended_usage);
 	add_extension(x509, by, NID_tlsfeature, options->feature);
+	add_extension(x509, by, NID_id_pkix_OCSP_noCheck, options->no_check ? "ignored" : NULL);
 	add_extension(x509, by, NID_subject_key_identifier, options->key_id);
 	add_extension(x509, by, NID_authority_key_identifier,
 		      options->authority ? "keyid:always" : NULL);
@@ -173,4 +174,74 @@ const char *pki_key(const struct pki *pki)
 struct tls_slice pki_der(const struct pki *pki)
 {
 	return (struct tls_slice){ pki->der, (size_t)pki->der_len };
+}
+
+/* ---- revocation lists ---- */
+
+static void revoke(X509_CRL *crl, const struct pki *pki, const ASN1_TIME *at)
+{
+	X509_REVOKED *entry = X509_REVOKED_new();
+
+	if (!entry ||
+	    X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(pki->x509)) != 1 ||
+	    X509_REVOKED_set_revocationDate(entry, (ASN1_TIME *)at) != 1 ||
+	    X509_CRL_add0_revoked(crl, entry) != 1)
+		tap_bail("cannot revoke");
+}
+
+static void limit_to_cas(X509_CRL *crl)
+{
+	ISSUING_DIST_POINT *point = ISSUING_DIST_POINT_new();
+
+	point->onlyCA = 0xff;
+	if (X509_CRL_add1_ext_i2d(crl, NID_issuing_distribution_point, point, 1, 0) != 1)
+		tap_bail("cannot limit a CRL");
+	ISSUING_DIST_POINT_free(point);
+}
+
+static void make_delta(X509_CRL *crl)
+{
+	ASN1_INTEGER *base = ASN1_INTEGER_new();
+
+	if (ASN1_INTEGER_set(base, 1) != 1 ||
+	    X509_CRL_add1_ext_i2d(crl, NID_delta_crl, base, 1, 0) != 1)
+		tap_bail("cannot make a CRL a delta");
+	ASN1_INTEGER_free(base);
+}
+
+static void set_times(X509_CRL *crl, int64_t from, int64_t until)
+{
+	ASN1_TIME *last = ASN1_TIME_set(NULL, (time_t)(PKI_NOW + (from ? from : -3600)));
+	ASN1_TIME *next = ASN1_TIME_set(NULL, (time_t)(PKI_NOW + (until ? until : 3600)));
+
+	if (X509_CRL_set1_lastUpdate(crl, last) != 1 || X509_CRL_set1_nextUpdate(crl, next) != 1)
+		tap_bail("CRL times");
+	ASN1_TIME_free(last);
+	ASN1_TIME_free(next);
+}
+
+struct tls_slice pki_crl(const struct pki *by, const struct pki_crl_options *options)
+{
+	const struct pki *signer = options->signer ? options->signer : by;
+	X509_CRL *crl = X509_CRL_new();
+	unsigned char *der = NULL;
+	int len;
+
+	if (!crl || X509_CRL_set_version(crl, 1) != 1 ||
+	    X509_CRL_set_issuer_name(crl, X509_get_subject_name(by->x509)) != 1)
+		tap_bail("cannot make a CRL");
+	set_times(crl, options->from, options->until);
+	if (options->revoked)
+		revoke(crl, options->revoked, X509_CRL_get0_lastUpdate(crl));
+	if (options->only_cas)
+		limit_to_cas(crl);
+	if (options->delta)
+		make_delta(crl);
+	if (!X509_CRL_sign(crl, signer->key, EVP_sha256()))
+		tap_bail("cannot sign a CRL");
+	len = i2d_X509_CRL(crl, &der);
+	if (len <= 0)
+		tap_bail("cannot write a CRL");
+	X509_CRL_free(crl);
+	return (struct tls_slice){ der, (size_t)len };
 }

@@ -31,6 +31,7 @@ struct pki_options {
 	const char *extended_usage;	/* the same */
 	const char *constraints;	/* basicConstraints; NULL: none */
 	const char *feature;		/* tlsfeature (RFC 7633) as in openssl.cnf; NULL: none */
+	bool no_check;			/* of an OCSP delegate: RFC 6960 section 4.2.2.2.1 */
 	const char *digest;		/* "SHA256" */
 	const char *key_id;		/* subjectKeyIdentifier as in openssl.cnf; NULL: none */
 	bool authority;			/* an authorityKeyIdentifier with the issuer's key id */
@@ -49,5 +50,17 @@ const char *pki_key(const struct pki *pki);
 
 /* The certificate alone, in DER, until pki_free(). */
 struct tls_slice pki_der(const struct pki *pki);
+
+/* All zero: an empty list, good for an hour before and after PKI_NOW. */
+struct pki_crl_options {
+	const struct pki *signer;	/* NULL: the one that it is by */
+	const struct pki *revoked;
+	int64_t from, until;		/* from PKI_NOW; 0: an hour */
+	bool only_cas;			/* issuingDistributionPoint: CA certificates alone */
+	bool delta;
+};
+
+/* A revocation list in DER. The caller's, by OPENSSL_free(). */
+struct tls_slice pki_crl(const struct pki *by, const struct pki_crl_options *options);
 
 #endif /* TLSGATE_TESTS_PKI_H */

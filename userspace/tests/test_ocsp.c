@@ -210,6 +210,36 @@ static void forged(uint16_t version)
 	}
 }
 
+/* A delegate may be revoked itself, unless the issuer says that nobody need ask (RFC 6960). */
+static void revoked_delegate(uint16_t version)
+{
+	static const struct pki_options plain = { .extended_usage = "OCSPSigning" };
+	static const struct pki_options unchecked = {
+		.extended_usage = "OCSPSigning", .no_check = true,
+	};
+	const struct pki_options *kinds[] = { &plain, &unchecked };
+
+	for (int i = 0; i < 2; i++) {
+		const struct answer good = { .signer = pair_leaf_named(PKI_P256, kinds[i]) };
+		const struct pki_crl_options revokes = { .revoked = good.signer };
+		struct tls_slice der = make_response(&good), crl = pki_crl(pair_ca(), &revokes);
+		const struct pair_options options = {
+			.max = version, .ocsp = der, .request_ocsp = true, .crls = { crl },
+		};
+		struct pair pair;
+
+		pair_init(&pair, &options);
+		pair_handshake(&pair);
+		tap_equal(pair.client.err,
+			  i ? 0 : TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE_STATUS,
+			  "%s: a delegate in the CRL%s", tls_version_name(version),
+			  i ? ", which nobody need ask" : "");
+		pair_free(&pair);
+		OPENSSL_free((void *)der.p);
+		OPENSSL_free((void *)crl.p);
+	}
+}
+
 /* ---- sessions: they go on as long as the status that they began with ---- */
 
 static bool resumes(const struct pair_options *options, const uint8_t *session, size_t len)
@@ -409,6 +439,8 @@ int main(void)
 	answers(TLS_1_3);
 	forged(TLS_1_2);
 	forged(TLS_1_3);
+	revoked_delegate(TLS_1_2);
+	revoked_delegate(TLS_1_3);
 	sessions(TLS_1_2);
 	sessions(TLS_1_3);
 	rest(TLS_1_2);

@@ -17,35 +17,62 @@ bool tls_name_is_address(const char *name)
 	return inet_pton(AF_INET, name, addr) == 1 || inet_pton(AF_INET6, name, addr) == 1;
 }
 
-/* RFC 9846 section 6.2; what is not here is bad_certificate. */
-static const struct {
+/* RFC 9846 section 6.2; what is not here is bad_certificate, in libcrypto's words. */
+static const struct failure {
 	int error;
 	uint8_t alert;
-} alerts[] = {
-	{ X509_V_ERR_CERT_HAS_EXPIRED, TLS_ALERT_CERTIFICATE_EXPIRED },
-	{ X509_V_ERR_CERT_NOT_YET_VALID, TLS_ALERT_CERTIFICATE_EXPIRED },
-	{ X509_V_ERR_CERT_REVOKED, TLS_ALERT_CERTIFICATE_REVOKED },
-	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, TLS_ALERT_UNKNOWN_CA },
-	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, TLS_ALERT_UNKNOWN_CA },
-	{ X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, TLS_ALERT_UNKNOWN_CA },
-	{ X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, TLS_ALERT_UNKNOWN_CA },
-	{ X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, TLS_ALERT_UNKNOWN_CA },
-	{ X509_V_ERR_CERT_CHAIN_TOO_LONG, TLS_ALERT_UNKNOWN_CA },
-	{ X509_V_ERR_PATH_LENGTH_EXCEEDED, TLS_ALERT_UNKNOWN_CA },
-	{ X509_V_ERR_INVALID_CA, TLS_ALERT_UNKNOWN_CA },
-	{ X509_V_ERR_CERT_UNTRUSTED, TLS_ALERT_UNKNOWN_CA },
-	{ X509_V_ERR_INVALID_PURPOSE, TLS_ALERT_UNSUPPORTED_CERTIFICATE },
-	{ X509_V_ERR_OUT_OF_MEM, TLS_ALERT_INTERNAL_ERROR },
-	{ X509_V_ERR_UNSPECIFIED, TLS_ALERT_INTERNAL_ERROR },
+	const char *sentence;		/* NULL: libcrypto's */
+} failures[] = {
+	{ X509_V_ERR_CERT_HAS_EXPIRED, TLS_ALERT_CERTIFICATE_EXPIRED, NULL },
+	{ X509_V_ERR_CERT_NOT_YET_VALID, TLS_ALERT_CERTIFICATE_EXPIRED, NULL },
+	{ X509_V_ERR_CERT_REVOKED, TLS_ALERT_CERTIFICATE_REVOKED, "certificate revoked (CRL)" },
+	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, TLS_ALERT_UNKNOWN_CA, NULL },
+	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, TLS_ALERT_UNKNOWN_CA, NULL },
+	{ X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, TLS_ALERT_UNKNOWN_CA, NULL },
+	{ X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, TLS_ALERT_UNKNOWN_CA, NULL },
+	{ X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, TLS_ALERT_UNKNOWN_CA, NULL },
+	{ X509_V_ERR_CERT_CHAIN_TOO_LONG, TLS_ALERT_UNKNOWN_CA, NULL },
+	{ X509_V_ERR_PATH_LENGTH_EXCEEDED, TLS_ALERT_UNKNOWN_CA, NULL },
+	{ X509_V_ERR_INVALID_CA, TLS_ALERT_UNKNOWN_CA, NULL },
+	{ X509_V_ERR_CERT_UNTRUSTED, TLS_ALERT_UNKNOWN_CA, NULL },
+	{ X509_V_ERR_INVALID_PURPOSE, TLS_ALERT_UNSUPPORTED_CERTIFICATE, NULL },
+	{ X509_V_ERR_UNABLE_TO_GET_CRL, TLS_ALERT_CERTIFICATE_UNKNOWN,
+	  "there is no CRL by the certificate's issuer" },
+	{ X509_V_ERR_CRL_HAS_EXPIRED, TLS_ALERT_CERTIFICATE_UNKNOWN,
+	  "the CRL by the certificate's issuer has expired" },
+	{ X509_V_ERR_CRL_NOT_YET_VALID, TLS_ALERT_CERTIFICATE_UNKNOWN, NULL },
+	{ X509_V_ERR_CRL_SIGNATURE_FAILURE, TLS_ALERT_CERTIFICATE_UNKNOWN,
+	  "the certificate's issuer did not sign the CRL of its name" },
+	{ X509_V_ERR_DIFFERENT_CRL_SCOPE, TLS_ALERT_CERTIFICATE_UNKNOWN,
+	  "the CRL by the certificate's issuer does not cover the certificate" },
+	{ X509_V_ERR_KEYUSAGE_NO_CRL_SIGN, TLS_ALERT_CERTIFICATE_UNKNOWN, NULL },
+	{ X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION, TLS_ALERT_CERTIFICATE_UNKNOWN, NULL },
+	{ X509_V_ERR_OUT_OF_MEM, TLS_ALERT_INTERNAL_ERROR, NULL },
+	{ X509_V_ERR_UNSPECIFIED, TLS_ALERT_INTERNAL_ERROR, NULL },
 };
+
+static const struct failure *find_failure(int error)
+{
+	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
+		if (failures[i].error == error)
+			return &failures[i];
+	}
+	return NULL;
+}
 
 static int alert_of(int error)
 {
-	for (size_t i = 0; i < sizeof(alerts) / sizeof(alerts[0]); i++) {
-		if (alerts[i].error == error)
-			return TLS_ERR_ALERT + alerts[i].alert;
-	}
-	return TLS_ALERT(BAD_CERTIFICATE);
+	const struct failure *failure = find_failure(error);
+
+	return TLS_ERR_ALERT + (failure ? failure->alert : TLS_ALERT_BAD_CERTIFICATE);
+}
+
+static const char *sentence_of(int error)
+{
+	const struct failure *failure = find_failure(error);
+
+	return failure && failure->sentence ? failure->sentence :
+					      X509_verify_cert_error_string(error);
 }
 
 static bool is_mismatch(int error)
@@ -67,7 +94,7 @@ static void describe(const struct tls_verify_request *req, X509_STORE_CTX *ctx, 
 		len = BIO_get_mem_data(bio, &subject);
 	}
 	snprintf(why, TLS_VERIFY_TEXT, "%s%s%s (certificate %d, subject \"%.*s\")",
-		 X509_verify_cert_error_string(error), is_mismatch(error) ? ", wanted " : "",
+		 sentence_of(error), is_mismatch(error) ? ", wanted " : "",
 		 is_mismatch(error) ? req->name : "", X509_STORE_CTX_get_error_depth(ctx),
 		 (int)(len > 0 && len < TLS_VERIFY_TEXT ? len : 0), subject ? subject : "");
 	BIO_free(bio);
@@ -85,8 +112,8 @@ static void report_elements(const struct tls_verify_request *req, X509_STORE_CTX
 		len = i2d_X509(sk_X509_value(path, i), &der);
 		if (len > 0)
 			req->element(req->arg, (struct tls_slice){ der, (size_t)len },
-				     !error ? "ok" : i == depth ?
-				     X509_verify_cert_error_string(error) : "not decided");
+				     !error ? "ok" :
+				     i == depth ? sentence_of(error) : "not decided");
 		OPENSSL_free(der);
 	}
 }
@@ -124,6 +151,7 @@ static int verify(const struct tls_verify_request *req, X509_STORE_CTX *ctx, X50
 		snprintf(why, TLS_VERIFY_TEXT, "libcrypto could not set the verification up");
 		return TLS_ALERT(INTERNAL_ERROR);
 	}
+	tls_crl_apply(req->trust, ctx);
 	if (X509_verify_cert(ctx) != 1) {
 		error = X509_STORE_CTX_get_error(ctx);
 		/* "Failed, but without an error" must not read as success. */

@@ -34,6 +34,8 @@ static bool is_delegate(const struct tls_verify_request *req, X509 *signer, X509
 		X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_PARTIAL_CHAIN);
 		X509_VERIFY_PARAM_set_time(X509_STORE_CTX_get0_param(ctx), (time_t)req->now);
 		X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), TLS_AUTH_LEVEL);
+		if (X509_get_ext_by_NID(signer, NID_id_pkix_OCSP_noCheck, -1) < 0)
+			tls_crl_apply(req->trust, ctx);
 		good = X509_verify_cert(ctx) == 1 &&
 		       X509_STORE_CTX_get_error(ctx) == X509_V_OK;
 	}
@@ -108,7 +110,7 @@ static bool is_about(const OCSP_SINGLERESP *single, X509 *leaf, X509 *issuer)
 	return same;
 }
 
-bool tls_ocsp_time(const ASN1_GENERALIZEDTIME *time, int64_t *out)
+bool tls_asn1_time(const ASN1_TIME *time, int64_t *out)
 {
 	struct tm tm;
 
@@ -131,7 +133,7 @@ static int check_single(OCSP_SINGLERESP *single, int64_t now, int64_t *until, co
 	int64_t from, next;
 
 	/* Without nextUpdate there is always something newer: then it is no staple. */
-	if (!tls_ocsp_time(this_update, &from) || !tls_ocsp_time(next_update, &next))
+	if (!tls_asn1_time(this_update, &from) || !tls_asn1_time(next_update, &next))
 		return refuse("the OCSP response does not say until when it is true", why);
 	*until = next + CLOCK_SKEW;
 	if (now >= *until)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of verify/ share: anchors, and the path found.  Nobody else includes this. */
+/* What the files of verify/ share: anchors, CRLs, the path found.  Nobody else includes this. */
 #ifndef TLSGATE_PATH_H
 #define TLSGATE_PATH_H
 
@@ -14,6 +14,7 @@
 struct tls_trust {
 	X509_STORE *store;
 	size_t names_len;		/* of the anchors' names, as vectors */
+	bool has_crls, takes_expired_crls;
 };
 
 /*
@@ -24,6 +25,9 @@ struct tls_trust {
 TLS_MUST_CHECK int tls_path_find(STACK_OF(X509) **path, const struct tls_verify_request *req,
 				 X509 *leaf, STACK_OF(X509) *untrusted,
 				 char why[TLS_VERIFY_TEXT]);
+
+/* Has the certificates of ctx's path looked up in the CRLs, if there are any; for after init. */
+void tls_crl_apply(const struct tls_trust *trust, X509_STORE_CTX *ctx);
 
 /*
  * Is the OCSP response about the first certificate of the path, by the next one
@@ -36,6 +40,6 @@ TLS_MUST_CHECK int tls_ocsp_check(const struct tls_verify_request *req,
 /* RFC 7633: does the certificate promise that its server staples? */
 bool tls_ocsp_demanded(const X509 *leaf);
 /* Seconds since the epoch; false: NULL, or no time. */
-bool tls_ocsp_time(const ASN1_GENERALIZEDTIME *time, int64_t *out);
+bool tls_asn1_time(const ASN1_TIME *time, int64_t *out);
 
 #endif /* TLSGATE_PATH_H */

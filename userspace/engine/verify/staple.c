@@ -79,7 +79,7 @@ int tls_certificate_check_ocsp(const struct tls_certificate *cert, const void *r
 	if (OCSP_single_get0_status(single, NULL, NULL, NULL, &next) !=
 		 V_OCSP_CERTSTATUS_GOOD)
 		*why = "it does not say that the certificate is good";
-	else if (!tls_ocsp_time(next, until))
+	else if (!tls_asn1_time(next, until))
 		*why = "it does not say until when it is true";
 	else
 		err = 0;

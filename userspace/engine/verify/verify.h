@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether a peer is believed: chain, name, validity, usage, status.  RFC 5280
+ * Whether a peer is believed: chain, name, validity, usage, revocation, status.  RFC 5280
  * path validation is libcrypto's; names by RFC 9525, OCSP by RFC 6960.
  *
  * What a peer sends is an argument here, and nothing else ever: what may be used
@@ -11,7 +11,7 @@
 
 #include "crypto/certificate.h"
 
-/* Trust anchors; immutable once shared. */
+/* Trust anchors and revocation lists; immutable once shared. */
 struct tls_trust;
 
 TLS_MUST_CHECK int tls_trust_new(struct tls_trust **out);
@@ -27,6 +27,14 @@ TLS_MUST_CHECK int tls_trust_add_system(struct tls_trust *trust);
  * the list be empty.  Clients then choose without that help.
  */
 bool tls_trust_names_fit(const struct tls_trust *trust);
+/*
+ * Certificate revocation lists: every one of a PEM text, or one in DER.  *until:
+ * when the first of them expires, in seconds since the epoch; INT64_MAX: none
+ * does.  TLS_ERR_ARGUMENT: *why is a static sentence.
+ */
+TLS_MUST_CHECK int tls_trust_add_crl(struct tls_trust *trust, const void *data, size_t len,
+				     int64_t *until, const char **why);
+void tls_trust_take_expired_crls(struct tls_trust *trust);
 /* The anchors' subjects as DistinguishedName vectors, for a CertificateRequest, if they fit. */
 TLS_MUST_CHECK int tls_trust_put_names(const struct tls_trust *trust, struct tls_buf *out);
 

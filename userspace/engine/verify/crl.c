@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Revocation lists (RFC 5280 section 5).  Where there are any, each certificate
+ * of a path has to be covered by one that its issuer in this path signed; but the
+ * anchor, which nobody has to vouch for.  libcrypto checks that.
+ */
+#include <limits.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+#include "verify/path.h"
+
+/* ---- reading ---- */
+
+/* Takes over crl. NULL, or a sentence saying what is wrong with it. */
+static const char *add(struct tls_trust *trust, X509_CRL *crl, int64_t *until)
+{
+	const char *why = "out of memory";
+	int64_t next;
+
+	if (X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) >= 0)
+		why = "it is a delta CRL; give the complete one";
+	else if (X509_STORE_add_crl(trust->store, crl) == 1)	/* takes a reference */
+		why = NULL;
+	if (!why && tls_asn1_time(X509_CRL_get0_nextUpdate(crl), &next) && next < *until)
+		*until = next;
+	X509_CRL_free(crl);
+	return why;
+}
+
+/* *count: how many there were. */
+static const char *add_pem(struct tls_trust *trust, BIO *bio, int64_t *until, int *count)
+{
+	const char *why = NULL;
+	X509_CRL *crl;
+
+	*count = 0;
+	while (!why && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
+		why = add(trust, crl, until);
+		(*count)++;
+	}
+	if (!why && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+		why = "a CRL in it cannot be parsed; it is damaged";
+	return why;
+}
+
+static const char *add_der(struct tls_trust *trust, const unsigned char *p, size_t len,
+			   int64_t *until)
+{
+	const unsigned char *end = p + len;
+	X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)len);
+
+	if (crl && p == end)
+		return add(trust, crl, until);
+	X509_CRL_free(crl);
+	return "there is no CRL in it, neither PEM nor DER";
+}
+
+int tls_trust_add_crl(struct tls_trust *trust, const void *data, size_t len, int64_t *until,
+		      const char **why)
+{
+	BIO *bio = len <= INT_MAX ? BIO_new_mem_buf(data, (int)len) : NULL;
+	int count;
+
+	if (!bio)
+		return TLS_ERR_NO_MEMORY;
+	*until = INT64_MAX;
+	ERR_clear_error();
+	*why = add_pem(trust, bio, until, &count);
+	if (!*why && !count)
+		*why = add_der(trust, data, len, until);
+	trust->has_crls |= !*why;
+	BIO_free(bio);
+	ERR_clear_error();
+	return *why ? TLS_ERR_ARGUMENT : 0;
+}
+
+void tls_trust_take_expired_crls(struct tls_trust *trust)
+{
+	trust->takes_expired_crls = true;
+}
+
+/* ---- checking ---- */
+
+static bool is_anchor(X509_STORE_CTX *ctx)
+{
+	return X509_STORE_CTX_get_error_depth(ctx) ==
+	       sk_X509_num(X509_STORE_CTX_get0_chain(ctx)) - 1;
+}
+
+static int on_verdict(int ok, X509_STORE_CTX *ctx)
+{
+	const struct tls_trust *trust = X509_STORE_CTX_get_app_data(ctx);
+	int error = X509_STORE_CTX_get_error(ctx);
+
+	if (ok)
+		return 1;
+	if ((error == X509_V_ERR_UNABLE_TO_GET_CRL && is_anchor(ctx)) ||
+	    (error == X509_V_ERR_CRL_HAS_EXPIRED && trust->takes_expired_crls)) {
+		X509_STORE_CTX_set_error(ctx, X509_V_OK);
+		return 1;
+	}
+	return 0;
+}
+
+void tls_crl_apply(const struct tls_trust *trust, X509_STORE_CTX *ctx)
+{
+	if (!trust->has_crls)
+		return;
+	X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	X509_STORE_CTX_set_app_data(ctx, (void *)trust);
+	X509_STORE_CTX_set_verify_cb(ctx, on_verdict);
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+/* Revocation lists: read, and heeded for servers and for clients, in both versions. */
+#include <string.h>
+
+#include <openssl/pem.h>
+
+#include "pair.h"
+#include "tap.h"
+
+#define HOUR	3600
+
+static const struct pki *intermediate, *leaf, *other_leaf;
+
+/* ---- handshakes ---- */
+
+struct crl_case {
+	const char *what;
+	int err;			/* of the end that verifies */
+	const char *why;		/* part of the sentence */
+	const struct pki_crl_options *of_ca, *of_intermediate;	/* NULL: there is none */
+	const struct pki_crl_options *more;	/* a second one of the intermediate's */
+	bool take_expired;
+};
+
+static bool sees(const struct pair_end *end, const struct crl_case *c)
+{
+	struct tls_conn_info info;
+
+	tls_conn_info(end->conn, &info);
+	return end->err == c->err &&
+	       (!c->why || (info.verify_error && strstr(info.verify_error, c->why)));
+}
+
+static void one_case(const struct crl_case *c, uint16_t version, bool of_client)
+{
+	struct pair_options options = {
+		.max = version, .server = { leaf }, .server_issuers = { intermediate },
+		.take_expired_crls = c->take_expired,
+	};
+	const struct pki_crl_options *lists[] = { c->of_ca, c->of_intermediate, c->more };
+	const struct pki *by[] = { pair_ca(), intermediate, intermediate };
+	struct tls_conn_info info;
+	struct pair pair;
+	size_t count = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		if (lists[i])
+			options.crls[count++] = pki_crl(by[i], lists[i]);
+	}
+	if (of_client) {
+		options.client[0] = leaf;
+		options.client_issuers[0] = intermediate;
+		options.server_verify = TLS_VERIFY_REQUIRE;
+		options.client_verifies_nothing = true;
+	}
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tls_conn_info(of_client ? pair.server.conn : pair.client.conn, &info);
+	tap_ok(sees(of_client ? &pair.server : &pair.client, c) && (c->err || pair_up(&pair)),
+	       "%s, %s: %s (%s)", tls_version_name(version), of_client ? "a client" : "a server",
+	       c->what, info.verify_error ? info.verify_error : "believed");
+	pair_free(&pair);
+	for (size_t i = 0; i < count; i++)
+		OPENSSL_free((void *)options.crls[i].p);
+}
+
+#define REFUSED	(TLS_ERR_ALERT + TLS_ALERT_CERTIFICATE_UNKNOWN)
+#define REVOKED	(TLS_ERR_ALERT + TLS_ALERT_CERTIFICATE_REVOKED)
+
+static void handshakes(void)
+{
+	const struct pki_crl_options empty = { 0 };
+	const struct pki_crl_options revokes_leaf = { .revoked = leaf };
+	const struct pki_crl_options revokes_ca = { .revoked = intermediate };
+	const struct pki_crl_options revokes_other = { .revoked = other_leaf };
+	const struct pki_crl_options expired = { .from = -2 * HOUR, .until = -HOUR };
+	const struct pki_crl_options expired_revokes = {
+		.from = -2 * HOUR, .until = -HOUR, .revoked = leaf,
+	};
+	const struct pki_crl_options future = { .from = HOUR, .until = 2 * HOUR };
+	const struct pki_crl_options forged = { .signer = leaf };
+	const struct pki_crl_options elsewhere = { .only_cas = true };
+	const struct crl_case cases[] = {
+		{ "in no list", .of_ca = &empty, .of_intermediate = &empty },
+		{ "another is revoked", .of_ca = &empty, .of_intermediate = &revokes_other },
+		{ "revoked", REVOKED, "revoked", .of_ca = &empty, .of_intermediate = &revokes_leaf },
+		{ "its issuer is revoked", REVOKED, "revoked", .of_ca = &revokes_ca,
+		  .of_intermediate = &empty },
+		{ "no list of its issuer", REFUSED, "there is no CRL", .of_ca = &empty },
+		{ "no list of its issuer's issuer", REFUSED, "there is no CRL",
+		  .of_intermediate = &empty },
+		{ "an expired list", REFUSED, "has expired", .of_ca = &empty,
+		  .of_intermediate = &expired },
+		{ "an expired list, which is taken", .of_ca = &empty, .of_intermediate = &expired,
+		  .take_expired = true },
+		{ "an expired list, which is taken and has it", REVOKED, "revoked",
+		  .of_ca = &empty, .of_intermediate = &expired_revokes, .take_expired = true },
+		{ "an expired list and a fresh one", .of_ca = &empty, .of_intermediate = &expired,
+		  .more = &empty },
+		{ "a list from the future", REFUSED, .of_ca = &empty, .of_intermediate = &future },
+		{ "a list from the future, where expired ones are taken", REFUSED,
+		  .of_ca = &empty, .of_intermediate = &future, .take_expired = true },
+		{ "a forged list", REFUSED, "did not sign", .of_ca = &empty,
+		  .of_intermediate = &forged },
+		{ "a list of CAs alone", REFUSED, "does not cover", .of_ca = &empty,
+		  .of_intermediate = &elsewhere },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (int of_client = 0; of_client < 2; of_client++) {
+			one_case(&cases[i], TLS_1_2, of_client);
+			one_case(&cases[i], TLS_1_3, of_client);
+		}
+	}
+}
+
+/* The anchor itself needs no list, even where it is the whole path. */
+static void anchored(void)
+{
+	const struct pki_crl_options empty = { 0 };
+	struct pair_options options = { .crls[0] = pki_crl(pair_ca(), &empty) };
+	struct pair pair;
+
+	options.server[0] = pair_leaf(PKI_P256);
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tap_ok(pair_up(&pair), "a path of leaf and anchor, and the anchor's list");
+	pair_free(&pair);
+	OPENSSL_free((void *)options.crls[0].p);
+}
+
+/* ---- sessions ---- */
+
+static void sessions(uint16_t version)
+{
+	static const struct tls_ticket_key key = { .name = "key" };
+	const struct pki_crl_options revokes = { .revoked = pair_leaf(PKI_P256) };
+	struct pair_options options = {
+		.max = version, .server = { pair_leaf(PKI_P256) }, .ticket_keys = &key,
+		.ticket_key_count = 1,
+	};
+	const uint8_t *session;
+	struct pair pair, next;
+	size_t len;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	if (!pair_up(&pair) || !pair_transfer(&pair, &pair.server, &pair.client, 1))
+		tap_bail("%s", tls_strerror(pair.client.err));
+	session = tls_conn_session(pair.client.conn, &len);
+	pair_init(&next, &options);
+	tap_equal(tls_conn_set_session(next.client.conn, session, len), 0, "%s: a session",
+		  tls_version_name(version));
+	pair_free(&next);
+	options.crls[0] = pki_crl(pair_ca(), &revokes);
+	pair_init(&next, &options);
+	tap_equal(tls_conn_set_session(next.client.conn, session, len), TLS_ERR_ARGUMENT,
+		  "%s: a session with a server that is revoked meanwhile", tls_version_name(version));
+	pair_free(&next);
+	pair_free(&pair);
+	OPENSSL_free((void *)options.crls[0].p);
+}
+
+/* ---- files ---- */
+
+static int read_file(const void *data, size_t len, int64_t *until, const char **why)
+{
+	static const struct tls_hooks hooks;
+	struct tls_config *config = tls_config_new(TLS_CLIENT, &hooks);
+	int err = tls_config_add_crl(config, data, len, until, why);
+
+	tls_config_unref(config);
+	return err;
+}
+
+static void check_refused(const void *data, size_t len, const char *part, const char *what)
+{
+	const char *why = "";
+	int64_t until;
+
+	tap_ok(read_file(data, len, &until, &why) == TLS_ERR_ARGUMENT && strstr(why, part),
+	       "%s (%s)", what, why);
+}
+
+static void files(void)
+{
+	const struct pki_crl_options early = { .until = HOUR / 2 }, late = { 0 };
+	const struct pki_crl_options delta = { .delta = true };
+	struct tls_slice der = pki_crl(pair_ca(), &late), part = pki_crl(pair_ca(), &delta);
+	struct tls_slice second = pki_crl(intermediate, &early);
+	BIO *bio = BIO_new(BIO_s_mem());
+	const char *why = "";
+	int64_t until;
+	char *pem;
+	long len;
+
+	if (!PEM_write_bio(bio, "X509 CRL", "", der.p, (long)der.len) ||
+	    !PEM_write_bio(bio, "X509 CRL", "", second.p, (long)second.len))
+		tap_bail("PEM");
+	len = BIO_get_mem_data(bio, &pem);
+	tap_ok(!read_file(pem, (size_t)len, &until, &why) && until == PKI_NOW + HOUR / 2,
+	       "PEM with two lists: when the first expires");
+	tap_ok(!read_file(der.p, der.len, &until, &why) && until == PKI_NOW + HOUR, "DER");
+	check_refused("", 0, "no CRL", "an empty file");
+	check_refused("garbage", 7, "no CRL", "garbage");
+	check_refused(der.p, der.len - 1, "no CRL", "cut DER");
+	check_refused(pem, (size_t)len - 40, "damaged", "cut PEM");
+	check_refused(pki_certificate(pair_ca()), strlen(pki_certificate(pair_ca())), "no CRL",
+		      "a certificate");
+	check_refused(part.p, part.len, "delta", "a delta CRL");
+	BIO_free(bio);
+	OPENSSL_free((void *)second.p);
+	OPENSSL_free((void *)der.p);
+	OPENSSL_free((void *)part.p);
+}
+
+int main(void)
+{
+	static const struct pki_options ca = {
+		.common_name = "intermediate", .names = "", .constraints = "critical,CA:TRUE",
+		.key_usage = "critical,keyCertSign,cRLSign",
+	};
+	static const struct pki_options plain = { 0 };
+
+	intermediate = pair_leaf_named(PKI_P256, &ca);
+	leaf = pair_issued(PKI_P256, intermediate, &plain);
+	other_leaf = pair_issued(PKI_P256, intermediate, &plain);
+	handshakes();
+	anchored();
+	sessions(TLS_1_2);
+	sessions(TLS_1_3);
+	files();
+	pair_free_pki();
+	return tap_done();
+}
