@@ -315,9 +315,9 @@ static enum tlsgate_reason tg_rx_alert(struct tg_session *s, u32 start, u32 len)
 		return TLSGATE_REASON_NONE;
 	}
 	s->alert = alert[1];
-	/* RFC 9846 section 6: the level means nothing; all but these end the connection. */
-	if (alert[1] == TG_ALERT_USER_CANCELED ||
-	    (s->cipher->version == TLSGATE_TLS_1_2 && alert[0] == TG_ALERT_WARNING)) {
+	/* RFC 9846 section 6: the level says nothing, only two alerts are no errors. */
+	if (s->cipher->version == TLSGATE_TLS_1_3 ? alert[1] == TG_ALERT_USER_CANCELED
+						  : alert[0] == TG_ALERT_WARNING) {
 		if (tg_rx_row_floods(s, TG_ROW_WARNING))
 			return TLSGATE_REASON_ALERT_FLOOD;
 		return TLSGATE_REASON_NONE;
@@ -325,12 +325,32 @@ static enum tlsgate_reason tg_rx_alert(struct tg_session *s, u32 start, u32 len)
 	return TLSGATE_REASON_PEER_ALERT;
 }
 
+/* RFC 5246 section 7.2.2: the client may go on.  One that reads nothing is told nothing. */
+static enum tlsgate_reason tg_rx_refuse_renegotiation(struct sock *sk, struct tg_session *s)
+{
+	static const u8 warning[] = { TG_ALERT_WARNING, TG_ALERT_NO_RENEGOTIATION };
+
+	if (!s->tx.closed && !tg_dir_exhausted(&s->tx.dir) && tg_tx_room(sk, s) &&
+	    !tg_tx_control(sk, s, TG_ALERT, warning, sizeof(warning)))
+		tg_tx_push(sk, s, 0);
+	return s->error ? s->reason : TLSGATE_REASON_NONE;
+}
+
+/* Known by its first byte, before the rest is waited for. */
+static bool tg_rx_expects(const struct tg_session *s, u8 message)
+{
+	bool client = s->role == TLSGATE_ROLE_CLIENT;
+
+	if (s->cipher->version == TLSGATE_TLS_1_3)
+		return message == TG_KEY_UPDATE || (client && message == TG_NEW_SESSION_TICKET);
+	return message == (client ? TG_HELLO_REQUEST : TG_CLIENT_HELLO);
+}
+
 static enum tlsgate_reason tg_rx_message(struct sock *sk, struct tg_session *s, u32 len, bool last)
 {
 	const u8 *m = s->rx.message;
-	bool client = s->role == TLSGATE_ROLE_CLIENT;
 
-	if (s->cipher->version == TLSGATE_TLS_1_3 && m[0] == TG_KEY_UPDATE) {
+	if (m[0] == TG_KEY_UPDATE) {
 		if (len != TG_KEY_UPDATE_LEN)
 			return TLSGATE_REASON_BAD_RECORD;
 		/* RFC 9846 section 5.1: a message before a key change ends its record. */
@@ -340,16 +360,14 @@ static enum tlsgate_reason tg_rx_message(struct sock *sk, struct tg_session *s, 
 	}
 	if (tg_rx_row_floods(s, TG_ROW_MESSAGE))
 		return TLSGATE_REASON_MESSAGE_FLOOD;
-	if (s->cipher->version == TLSGATE_TLS_1_3 && m[0] == TG_NEW_SESSION_TICKET && client) {
-		if (len <= TLSGATE_MESSAGE_MAX)
-			tg_event_message(s, m, len);
-		return TLSGATE_REASON_NONE;
-	}
-	/* RFC 5246 section 7.4.1.1: a client may ignore HelloRequest. */
-	if (s->cipher->version == TLSGATE_TLS_1_2 && m[0] == TG_HELLO_REQUEST && client &&
-	    len == TG_HANDSHAKE_HEADER_LEN)
-		return TLSGATE_REASON_NONE;
-	return TLSGATE_REASON_UNEXPECTED_MESSAGE;
+	if (m[0] == TG_CLIENT_HELLO)
+		return tg_rx_refuse_renegotiation(sk, s);
+	if (m[0] == TG_NEW_SESSION_TICKET && len <= TLSGATE_MESSAGE_MAX)
+		tg_event_message(s, m, len);
+	/* RFC 5246 section 7.4.1.1: a client may ignore it. */
+	if (m[0] == TG_HELLO_REQUEST && len != TG_HANDSHAKE_HEADER_LEN)
+		return TLSGATE_REASON_BAD_RECORD;
+	return TLSGATE_REASON_NONE;
 }
 
 /* Feeds a handshake record to the message being put together; only its start is kept. */
@@ -370,8 +388,6 @@ static enum tlsgate_reason tg_rx_handshake(struct sock *sk, struct tg_session *s
 		}
 		if (rx->message_len >= TG_HANDSHAKE_HEADER_LEN)
 			want += get_unaligned_be24(rx->message + 1);
-		if (want > TG_HANDSHAKE_MAX)
-			return TLSGATE_REASON_BAD_RECORD;
 		part = min(len, want - rx->message_len);
 		if (rx->message_len < TLSGATE_MESSAGE_MAX)
 			tg_frags_read(&rx->plain, off, rx->message + rx->message_len,
@@ -379,8 +395,14 @@ static enum tlsgate_reason tg_rx_handshake(struct sock *sk, struct tg_session *s
 		rx->message_len += part;
 		off += part;
 		len -= part;
-		if (rx->message_len < TG_HANDSHAKE_HEADER_LEN || rx->message_len < want ||
-		    want - TG_HANDSHAKE_HEADER_LEN != get_unaligned_be24(rx->message + 1))
+		if (rx->message_len < TG_HANDSHAKE_HEADER_LEN)
+			continue;
+		if (!tg_rx_expects(s, rx->message[0]))
+			return TLSGATE_REASON_UNEXPECTED_MESSAGE;
+		want = TG_HANDSHAKE_HEADER_LEN + get_unaligned_be24(rx->message + 1);
+		if (want > TG_HANDSHAKE_MAX)
+			return TLSGATE_REASON_BAD_RECORD;
+		if (rx->message_len < want)
 			continue;
 		reason = tg_rx_message(sk, s, want, !len);
 		kfree_sensitive(rx->message);
