@@ -43,7 +43,7 @@ struct tls_config *tls_config_new(enum tls_role role, const struct tls_hooks *ho
 	config->hooks = *hooks;
 	config->min_version = TLS_1_2;
 	config->max_version = TLS_1_3;
-	config->max_message = TLS_MAX_CERT_MESSAGE;
+	config->max_message = TLS_MAX_MESSAGE;
 	config->verify = role == TLS_CLIENT ? TLS_VERIFY_REQUIRE : TLS_VERIFY_NONE;
 	tls_buf_init(&config->alpn, 0xffff);
 	if (tls_crypto_init() || tls_trust_new(&config->trust)) {
@@ -319,7 +319,7 @@ int tls_config_allow_legacy_server(struct tls_config *config)
 
 int tls_config_set_max_message(struct tls_config *config, size_t bytes)
 {
-	if (bytes < TLS_LEAST_MAX_MESSAGE || bytes > TLS_MAX_CERT_MESSAGE)
+	if (bytes < TLS_LEAST_MAX_MESSAGE || bytes > TLS_MAX_MESSAGE)
 		return TLS_ERR_ARGUMENT;
 	config->max_message = (uint32_t)bytes;
 	return 0;

@@ -19,11 +19,11 @@ struct tls_conn *tls_conn_new(struct tls_config *config)
 	conn->role = config->role;
 	conn->state = conn->role == TLS_CLIENT ? TLS_CLIENT_START : TLS_SERVER_WAIT_CLIENT_HELLO;
 	tls_buf_init(&conn->in, TLS_MAX_INPUT);
-	tls_buf_init(&conn->message, TLS_HANDSHAKE_HEADER + TLS_MAX_CERT_MESSAGE);
+	tls_buf_init(&conn->message, TLS_HANDSHAKE_HEADER + TLS_MAX_MESSAGE);
 	tls_buf_init(&conn->out, SIZE_MAX);
 	tls_buf_init(&conn->session, TLS_MAX_SESSION);
-	tls_buf_init(&conn->ocsp, TLS_MAX_CERT_MESSAGE);
-	tls_buf_init(&conn->scts, TLS_MAX_CERT_MESSAGE);
+	tls_buf_init(&conn->ocsp, TLS_MAX_MESSAGE);
+	tls_buf_init(&conn->scts, TLS_MAX_MESSAGE);
 	tls_record_init(&conn->rx);
 	tls_record_init(&conn->tx);
 	conn->hs = tls_handshake_new();
@@ -184,6 +184,7 @@ void tls_conn_output_done(struct tls_conn *conn, size_t len)
 		return;
 	tls_buf_reset(&conn->out);
 	conn->out_head = 0;
+	conn->key_update_queued = false;
 }
 
 /* ---- private key ---- */

@@ -13,6 +13,15 @@
 struct tls_config;
 struct tls_handshake;
 
+/* What a peer may send in a row only so often, see tls_row_floods(). */
+enum tls_row {
+	TLS_ROW_EMPTY,			/* records that are empty or dropped */
+	TLS_ROW_WARNING,
+	TLS_ROW_KEY_UPDATE,
+	TLS_ROW_MESSAGE,		/* any other message after the handshake */
+	TLS_ROWS,
+};
+
 /* Where the plaintext of the record being consumed lies, as offsets into conn->in. */
 struct tls_plain {
 	size_t start, len;		/* not yet consumed part */
@@ -28,7 +37,7 @@ struct tls_conn {
 	int error;			/* what ended it; 0: alive */
 	bool started, established;
 	bool rx_closed, tx_closed;	/* close_notify received, sent */
-	bool key_update_owed;		/* the peer asked for one: before our next data */
+	bool key_update_queued;		/* one of ours is in the output */
 	bool resumed, hello_retry, extended_master_secret;
 
 	struct tls_buf in;
@@ -40,7 +49,8 @@ struct tls_conn {
 	size_t out_head;		/* bytes before it have been sent */
 	size_t out_lazy;		/* bytes at its end that can wait for more */
 	struct tls_record_dir rx, tx;
-	unsigned int empty_records, warnings, post_handshake;
+	unsigned int rows[TLS_ROWS];
+	int64_t rows_since;		/* seconds since the epoch */
 
 	uint16_t version;		/* 0: not negotiated */
 	const struct tls_suite *suite;

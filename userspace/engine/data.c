@@ -26,13 +26,6 @@ static int next_data(struct tls_conn *conn)
 	return conn->rx_closed ? TLS_ERR_CLOSED : 0;
 }
 
-/* What is a flood are those in a row, without data between them in either direction. */
-static void data_moved(struct tls_conn *conn)
-{
-	conn->post_handshake = 0;
-	conn->warnings = 0;
-}
-
 int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len)
 {
 	size_t want = *len;
@@ -50,12 +43,12 @@ int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len)
 	*len = want < conn->plain.len ? want : conn->plain.len;
 	memcpy(buf, conn->in.data + conn->plain.start, *len);
 	tls_engine_consume(conn, *len);
-	data_moved(conn);
+	tls_rows_end(conn);
 	return 0;
 }
 
 /*
- * May we seal?  Rekeys where the peer or the AEAD's limit wants it (RFC 9846 section 5.5).
+ * May we seal?  Rekeys where the AEAD's limit wants it (RFC 9846 section 5.5).
  * TLS 1.2 cannot, and goes on, as everybody's does: to end in mid-stream is worse.
  */
 static int ready_to_send(struct tls_conn *conn)
@@ -64,7 +57,7 @@ static int ready_to_send(struct tls_conn *conn)
 		return conn->error;
 	if (!conn->established || conn->tx_closed)
 		return TLS_ERR_STATE;
-	if (!conn->key_update_owed && !tls_record_worn_out(&conn->tx))
+	if (!tls_record_worn_out(&conn->tx))
 		return 0;
 	return conn->version == TLS_1_3 ? tls_send_key_update(conn, false) : 0;
 }
@@ -80,8 +73,10 @@ int tls_conn_write(struct tls_conn *conn, const uint8_t *data, size_t len)
 
 	if (!err)
 		err = tls_engine_seal(conn, TLS_RECORD_APPLICATION_DATA, data, len);
+	if (err == TLS_ERR_EXHAUSTED)
+		return tls_engine_fail(conn, err);
 	if (!err)
-		data_moved(conn);
+		tls_rows_end(conn);
 	return err;
 }
 
@@ -119,16 +114,7 @@ bool tls_conn_at_rest(const struct tls_conn *conn)
 
 int tls_conn_export_keys(struct tls_conn *conn, struct tls_session_keys *keys)
 {
-	int err;
-
-	if (!tls_conn_at_rest(conn))
-		return TLS_ERR_STATE;
-	if (conn->key_update_owed) {
-		err = tls_send_key_update(conn, false);
-		if (err)
-			return err;
-	}
-	if (conn->out.len != conn->out_head)
+	if (!tls_conn_at_rest(conn) || conn->out.len != conn->out_head)
 		return TLS_ERR_STATE;
 	keys->version = conn->version;
 	keys->suite = conn->suite->id;

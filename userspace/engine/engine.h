@@ -72,6 +72,7 @@ enum tls_local_error {
 	TLS_ERR_TRUNCATED,		/* tls_conn_input_eof() without close_notify */
 	TLS_ERR_AGAIN,			/* tls_conn_read(): no whole record yet */
 	TLS_ERR_CLOSED,			/* tls_conn_read(): the peer's close_notify */
+	TLS_ERR_EXHAUSTED,		/* the record sequence number would have wrapped */
 	TLS_ERR_KEY_REFUSED,		/* tls_conn_key_reply() was told of a failure */
 };
 
@@ -333,8 +334,8 @@ void tls_config_take_expired_crls(struct tls_config *config);
 
 /*
  * The longest handshake message to take from the peer, from TLS_LEAST_MAX_MESSAGE
- * to 64 KiB, which is the default for certificates; others end at 16 KiB in any
- * case.  A longer one is refused by its header, before it is stored.
+ * to 64 KiB, which is the default.  A longer one is refused by its header, before
+ * it is stored.
  */
 int tls_config_set_max_message(struct tls_config *config, size_t bytes);
 
@@ -474,8 +475,7 @@ struct tls_session_keys {
 bool tls_conn_at_rest(const struct tls_conn *conn);
 /*
  * The keys of an established connection.  Refused with TLS_ERR_STATE unless at
- * rest and with no output left; a KeyUpdate that we owe the peer appears in the
- * output then.
+ * rest and with no output left.
  * Once somebody uses them, only tls_conn_pending(), tls_conn_info() and
  * tls_conn_free() may be called; where they were refused, the connection goes
  * on as if it had not been asked.  The caller wipes *keys (tls_wipe()).
@@ -497,8 +497,8 @@ int tls_conn_export_keying_material(struct tls_conn *conn, const char *label,
 
 /*
  * Next plaintext: up to *len bytes into buf; *len is what came.  Takes
- * post-handshake messages (KeyUpdate, tickets) on the way; a KeyUpdate that
- * asks for one is answered before the next data we send.
+ * post-handshake messages (KeyUpdate, tickets) on the way; what answers them
+ * is in the output, whatever this returns.
  * TLS_ERR_AGAIN: feed more input.  TLS_ERR_CLOSED: close_notify.
  */
 int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len);

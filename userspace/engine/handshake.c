@@ -11,7 +11,7 @@ struct tls_handshake *tls_handshake_new(void)
 
 	if (!hs)
 		return NULL;
-	tls_buf_init(&hs->flight, 2 * TLS_MAX_CERT_MESSAGE);
+	tls_buf_init(&hs->flight, 2 * TLS_MAX_MESSAGE);
 	tls_buf_init(&hs->cookie, 0xffff);
 	tls_transcript_init(&hs->transcript);
 	return hs;

@@ -123,6 +123,43 @@ int tls_engine_fail(struct tls_conn *conn, int err)
 
 /* ---- records ------------------------------------------------------------- */
 
+/* As the module has them, but that a row is longer there for being counted in its own time. */
+#define ROW_SECONDS	10
+
+static const unsigned int row_max[TLS_ROWS] = {
+	[TLS_ROW_EMPTY] = 32,
+	[TLS_ROW_WARNING] = 4,
+	[TLS_ROW_KEY_UPDATE] = 32,
+	[TLS_ROW_MESSAGE] = 32,
+};
+
+void tls_rows_end(struct tls_conn *conn)
+{
+	memset(conn->rows, 0, sizeof(conn->rows));
+}
+
+bool tls_row_floods(struct tls_conn *conn, enum tls_row row)
+{
+	const struct tls_hooks *hooks = &conn->config->hooks;
+	int64_t now = conn->established ? hooks->now(hooks->arg) : 0;
+
+	/* An idle peer may send one of its kind now and then, for ever. */
+	if (now > conn->rows_since + ROW_SECONDS || now < conn->rows_since) {
+		tls_rows_end(conn);
+		conn->rows_since = now;
+	}
+	return ++conn->rows[row] > row_max[row];
+}
+
+static bool is_error(const struct tls_conn *conn, uint8_t level, uint8_t alert)
+{
+	if (alert == TLS_ALERT_CLOSE_NOTIFY)
+		return !conn->established;
+	/* RFC 9846 section 6: the level says nothing, only two alerts are no errors. */
+	return conn->version == TLS_1_3 ? alert != TLS_ALERT_USER_CANCELED :
+					  level != TLS_LEVEL_WARNING;
+}
+
 static int receive_alert(struct tls_conn *conn, const uint8_t *data, size_t len)
 {
 	uint8_t level, alert;
@@ -131,25 +168,21 @@ static int receive_alert(struct tls_conn *conn, const uint8_t *data, size_t len)
 		return TLS_ALERT(DECODE_ERROR);
 	level = data[0];
 	alert = data[1];
-	if (level != TLS_LEVEL_WARNING && level != TLS_LEVEL_FATAL)
-		return TLS_ALERT(ILLEGAL_PARAMETER);
 	tls_engine_event(conn, TLS_EVENT_ALERT_RECEIVED, alert, (struct tls_slice){ NULL, 0 },
 			 tls_alert_name(alert));
-	if (alert == TLS_ALERT_CLOSE_NOTIFY && conn->established) {
-		conn->rx_closed = true;
-		return 0;
-	}
-	/* RFC 9846 section 6: the level says nothing, only two alerts are no errors. */
-	if (alert == TLS_ALERT_CLOSE_NOTIFY || level == TLS_LEVEL_FATAL ||
-	    (conn->version == TLS_1_3 && alert != TLS_ALERT_USER_CANCELED))
+	if (is_error(conn, level, alert))
 		return TLS_ERR_PEER + alert;
-	return ++conn->warnings > TLS_MAX_WARNINGS ? TLS_ALERT(DECODE_ERROR) : 0;
+	conn->rx_closed = alert == TLS_ALERT_CLOSE_NOTIFY;
+	if (conn->rx_closed)
+		return 0;
+	/* No RFC names the alert; this is BoringSSL's. */
+	return tls_row_floods(conn, TLS_ROW_WARNING) ? TLS_ALERT(DECODE_ERROR) : 0;
 }
 
 /* An empty record, or one that is to be dropped. */
 static int receive_nothing(struct tls_conn *conn)
 {
-	return ++conn->empty_records > TLS_MAX_EMPTY_RECORDS ? TLS_ALERT(UNEXPECTED_MESSAGE) : 0;
+	return tls_row_floods(conn, TLS_ROW_EMPTY) ? TLS_ALERT(UNEXPECTED_MESSAGE) : 0;
 }
 
 static const struct tls_transition *find_transition(const struct tls_conn *conn,
@@ -192,20 +225,22 @@ static int skip_early_data(struct tls_conn *conn, size_t len)
 
 static int receive_plaintext(struct tls_conn *conn, const struct tls_record *rec, size_t record_len)
 {
-	bool protected13 = conn->rx.suite && conn->version == TLS_1_3;
 	bool data = rec->type == TLS_RECORD_APPLICATION_DATA;
 
-	/* RFC 9846 section 5.4 */
-	if (protected13 && rec->len == 0 && !data)
+	/* RFC 9846 section 5.4; RFC 5246 section 6.2.1 forbids it as well, and names no alert. */
+	if (conn->rx.suite && rec->len == 0 && !data)
+		return TLS_ALERT(UNEXPECTED_MESSAGE);
+	/* RFC 9846 section 5.1: nothing between the parts of a handshake message */
+	if (conn->message.len && rec->type != TLS_RECORD_HANDSHAKE)
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
 	if (rec->type == TLS_RECORD_ALERT)
 		return rec->len ? receive_alert(conn, rec->data, rec->len) : receive_nothing(conn);
-	/* RFC 9846 section 5.1: nothing between the parts of a handshake message */
-	if (data ? conn->message.len || !conn->established : rec->type != TLS_RECORD_HANDSHAKE)
+	if (data ? !conn->established : rec->type != TLS_RECORD_HANDSHAKE)
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
 	if (rec->len == 0)
 		return receive_nothing(conn);
-	conn->empty_records = 0;
+	if (!conn->established)
+		tls_rows_end(conn);
 	conn->in_head -= record_len;
 	conn->plain = (struct tls_plain){
 		.start = rec->data - conn->in.data, .len = rec->len,
@@ -254,6 +289,20 @@ static int receive_record(struct tls_conn *conn, const struct tls_record_header 
 	return receive_plaintext(conn, &rec, len);
 }
 
+/*
+ * What can be told by the header once records are protected: RFC 9846 section
+ * 5.2, all are application data outside, but for plaintext of the handshake that
+ * came late; RFC 5246 section 7.1, no second change_cipher_spec.
+ */
+static int check_type(const struct tls_conn *conn, const struct tls_record_header *header)
+{
+	bool unexpected = conn->version == TLS_1_3 ?
+			  conn->established && header->type != TLS_RECORD_APPLICATION_DATA :
+			  header->type == TLS_RECORD_CHANGE_CIPHER_SPEC;
+
+	return conn->rx.suite && unexpected ? TLS_ALERT(UNEXPECTED_MESSAGE) : 0;
+}
+
 int tls_engine_next_record(struct tls_conn *conn, bool *again)
 {
 	*again = false;
@@ -266,6 +315,8 @@ int tls_engine_next_record(struct tls_conn *conn, bool *again)
 		if (*again)
 			return 0;
 		err = tls_record_parse(&conn->rx, conn->in.data + conn->in_head, &header);
+		if (!err)
+			err = check_type(conn, &header);
 		if (err)
 			return err;
 		*again = left < TLS_RECORD_HEADER + (size_t)header.len;
@@ -298,17 +349,9 @@ static uint32_t body_len(const uint8_t header[TLS_HANDSHAKE_HEADER])
 /* Refuses a message by its header, before its body is stored. */
 static int check_header(const struct tls_conn *conn, const uint8_t header[TLS_HANDSHAKE_HEADER])
 {
-	uint8_t type = header[0];
-	uint32_t max = TLS_MAX_MESSAGE;
-
-	if (!find_transition(conn, type))
+	if (!find_transition(conn, header[0]))
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
-	if (type == TLS_MSG_CERTIFICATE || type == TLS_MSG_CERTIFICATE_REQUEST ||
-	    type == TLS_MSG_CERTIFICATE_STATUS)
-		max = TLS_MAX_CERT_MESSAGE;
-	if (max > conn->config->max_message)
-		max = conn->config->max_message;
-	return body_len(header) > max ? TLS_ALERT(ILLEGAL_PARAMETER) : 0;
+	return body_len(header) > conn->config->max_message ? TLS_ALERT(ILLEGAL_PARAMETER) : 0;
 }
 
 /* Moves from the open record into conn->message until that holds want bytes, or all is moved. */

@@ -8,9 +8,6 @@
 
 #include "states.h"
 
-/* In a row, without progress in between: what a peer may make us do for nothing. */
-#define TLS_MAX_EMPTY_RECORDS	32
-#define TLS_MAX_WARNINGS	4
 #define TLS_MAX_EARLY_DATA_SKIP	16384	/* bytes of 0-RTT data that we throw away */
 
 #define TLS_ALERT_LEN		2
@@ -35,6 +32,13 @@ void tls_engine_consume(struct tls_conn *conn, size_t len);
  * output where err is ours (internal_error for local errors).
  */
 int tls_engine_fail(struct tls_conn *conn, int err);
+/*
+ * Counts one more of what a peer may make us do for nothing.  True: it is too
+ * much, in a row, without progress in between: a message of the handshake; after
+ * it data in either direction, or some time.
+ */
+bool tls_row_floods(struct tls_conn *conn, enum tls_row row);
+void tls_rows_end(struct tls_conn *conn);
 /* Calls the event hook, if there is one. data may be empty, text NULL. */
 void tls_engine_event(struct tls_conn *conn, enum tls_event_kind kind, uint8_t type,
 		      struct tls_slice data, const char *text);

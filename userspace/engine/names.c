@@ -163,6 +163,7 @@ static const char *const local_errors[] = {
 	[TLS_ERR_TRUNCATED - TLS_ERR_LOCAL] = "connection ended without close_notify",
 	[TLS_ERR_AGAIN - TLS_ERR_LOCAL] = "more input is needed",
 	[TLS_ERR_CLOSED - TLS_ERR_LOCAL] = "the peer closed the connection",
+	[TLS_ERR_EXHAUSTED - TLS_ERR_LOCAL] = "the record sequence number would have wrapped",
 	[TLS_ERR_KEY_REFUSED - TLS_ERR_LOCAL] = "the private key's holder refused",
 };
 

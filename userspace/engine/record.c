@@ -51,8 +51,9 @@ bool tls_record_worn_out(const struct tls_record_dir *dir)
 {
 	if (!dir->suite)
 		return false;
-	/* Kept back: a full-size record with type and tag, a KeyUpdate and an alert. */
-	return dir->keys.seq >= UINT64_MAX - 2 ||
+	/* Kept back: more numbers than one write can need; a full-size record with type and tag, a
+	 * KeyUpdate and an alert. */
+	return dir->keys.seq >= UINT64_MAX - UINT32_MAX ||
 	       (dir->suite->aead != TLS_AEAD_CHACHA20_POLY1305 &&
 		dir->blocks + TLS_RECORD_BLOCKS + 2 + 2 * 2 > TLS_RECORD_BLOCKS_MAX);
 }
@@ -78,9 +79,24 @@ static size_t fragment_limit(const struct tls_record_dir *dir, uint8_t type)
 	       (dir->suite->version == TLS_1_3 ? EXPANSION_TLS13 : EXPANSION_TLS12);
 }
 
+/* Of a direction with keys: TLS 1.3 may have plaintext among it, of the handshake's beginning. */
+static bool is_protected(const struct tls_record_dir *dir, uint8_t type)
+{
+	return dir->suite->version == TLS_1_2 || type == TLS_RECORD_APPLICATION_DATA;
+}
+
+/* Bytes that every protected record has. */
+static size_t least_len(const struct tls_record_dir *dir)
+{
+	return explicit_len(dir) + inner_len(dir) + TLS_TAG_LEN;
+}
+
+/* RFC 9846 section 5.1: ignored; without keys it tells TLS from what is something else. */
 static bool version_allowed(const struct tls_record_dir *dir, uint16_t version)
 {
-	return dir->version == TLS_1_2 ? version == TLS_1_2 : version >> 8 == VERSION_MAJOR;
+	if (dir->version == TLS_1_2)
+		return version == TLS_1_2;
+	return dir->suite || version >> 8 == VERSION_MAJOR;
 }
 
 int tls_record_parse(const struct tls_record_dir *dir, const uint8_t header[TLS_RECORD_HEADER],
@@ -95,7 +111,9 @@ int tls_record_parse(const struct tls_record_dir *dir, const uint8_t header[TLS_
 		return ALERT(PROTOCOL_VERSION);
 	if (out->len > fragment_limit(dir, out->type))
 		return ALERT(RECORD_OVERFLOW);
-	return 0;
+	/* Without a whole tag it cannot authenticate, whatever comes of it. */
+	return dir->suite && is_protected(dir, out->type) && out->len < least_len(dir) ?
+	       ALERT(BAD_RECORD_MAC) : 0;
 }
 
 static void store64(uint8_t *to, uint64_t v)
@@ -160,12 +178,12 @@ static int open_protected(struct tls_record_dir *dir, uint8_t *record, struct tl
 	uint8_t nonce[TLS_NONCE_LEN], ad[AD_MAX];
 	int err;
 
-	if (dir->suite->version == TLS_1_3 && out->type != TLS_RECORD_APPLICATION_DATA)
+	if (!is_protected(dir, out->type))
 		return ALERT(UNEXPECTED_MESSAGE);
-	if (out->len < skip + TLS_TAG_LEN)
+	if (out->len < least_len(dir))
 		return ALERT(BAD_RECORD_MAC);
 	if (dir->keys.seq == UINT64_MAX)
-		return TLS_ERR_STATE;
+		return TLS_ERR_EXHAUSTED;
 	make_nonce(dir, skip ? out->data : NULL, nonce);
 	out->data += skip;
 	out->len -= skip;
@@ -257,9 +275,10 @@ int tls_record_seal(struct tls_record_dir *dir, uint8_t type, const uint8_t *dat
 	uint8_t *to;
 	int err = 0;
 
-	/* RFC 9846 section 5.3: never wrap. The last number is left unused. */
-	if (dir->suite && records > UINT64_MAX - dir->keys.seq)
-		return TLS_ERR_STATE;
+	/* RFC 9846 section 5.3: never wrap.  The last number is left unused, the one before it is
+	 * for the alert that says so. */
+	if (dir->suite && records > UINT64_MAX - (type != TLS_RECORD_ALERT) - dir->keys.seq)
+		return TLS_ERR_EXHAUSTED;
 	need = full * sealed_len(dir, max) +
 	       (records > full ? sealed_len(dir, tail) : 0);
 	/* Asked first, for a write beyond the limit would stick to out. */

@@ -87,7 +87,7 @@ TLS_MUST_CHECK int tls_record_open(struct tls_record_dir *dir, uint8_t *record, 
 
 /*
  * Appends data as records of at most dir->limit; len 0 gives one empty
- * record.  TLS_ERR_SPACE: out's limit, TLS_ERR_STATE: sequence number used up;
+ * record.  TLS_ERR_SPACE: out's limit, TLS_ERR_EXHAUSTED: no sequence number left;
  * either way out is as before and no sequence number was used.
  */
 TLS_MUST_CHECK int tls_record_seal(struct tls_record_dir *dir, uint8_t type,

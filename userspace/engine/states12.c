@@ -55,7 +55,7 @@ static const struct tls_transition transitions[] = {
 	{ TLS12_CLIENT_RESUME_FINISHED, TLS_STEP,
 	  tls12_send_finished, TLS12_CLIENT_ESTABLISHED },
 	{ TLS12_CLIENT_ESTABLISHED, TLS_MSG_HELLO_REQUEST,
-	  tls12_refuse_renegotiation, TLS12_CLIENT_ESTABLISHED },
+	  tls12_ignore_hello_request, TLS12_CLIENT_ESTABLISHED },
 
 	/* server */
 	/* sets TLS12_SERVER_RESUME where a session is resumed */

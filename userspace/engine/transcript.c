@@ -3,9 +3,9 @@
 #include "transcript.h"
 
 #define MESSAGE_HASH	254
-/* Above all that machine.c takes and sends until a CertificateVerify: three of the messages that
- * may be 64 KiB long, and less than four of the others. */
-#define MAX_MESSAGES	(1 << 18)
+/* Above all that machine.c takes and sends until a CertificateVerify: less than eight messages of
+ * 64 KiB. */
+#define MAX_MESSAGES	(1 << 19)
 
 static const struct tls_slice none;
 

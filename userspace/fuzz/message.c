@@ -60,7 +60,7 @@ int fuzz_message(enum tls_role sender, uint8_t type, const uint8_t *data, size_t
 	struct fuzz_pair pair;
 
 	/* a longer body does not fit into a flight, nor into what is taken */
-	if (size < 1 || size > TLS_MAX_CERT_MESSAGE)
+	if (size < 1 || size > TLS_MAX_MESSAGE)
 		return 0;
 	plan.armed = false;		/* making the pair may do a handshake */
 	fuzz_pair_init(&pair, data[0]);

@@ -249,9 +249,8 @@ static const struct record records[] = {
 	{ .what = "an empty ClientHello", TLS_ALERT_DECODE_ERROR, AT_FIRST, TLS_SERVER, V13, HS,
 	  "01000000" },
 	{ .what = "half an alert", TLS_ALERT_DECODE_ERROR, AT_FIRST, TLS_SERVER, V13, AL, "02" },
-	{ .what = "an alert of no level", TLS_ALERT_ILLEGAL_PARAMETER, AT_FIRST, TLS_SERVER, V13,
-	  AL,
-	  "0328" },
+	{ .what = "an alert of no level", 0, AT_FIRST, TLS_SERVER, V13, AL, "0328",
+	  .peer_alert = 40 + 1 },
 	{ .what = "a fatal alert", 0, AT_FIRST, TLS_SERVER, V13, AL, "0228", .peer_alert = 40 + 1 },
 	{ .what = "close_notify", 0, AT_FIRST, TLS_SERVER, V13, AL, "0100", .peer_alert = 0 + 1 },
 	{ .what = "four warnings", 0, AT_FIRST, TLS_SERVER, V13, AL, "015a", 4 },
@@ -378,10 +377,19 @@ static const struct record records[] = {
 	{ .what = "a fatal alert", 0, AT_END, TLS_SERVER, V13, AL, "0250", .peer_alert = 80 + 1 },
 	{ .what = "garbage", TLS_ALERT_BAD_RECORD_MAC, AT_END, TLS_CLIENT, V13, 0,
 	  "1703030014" "0000000000000000000000000000000000000000", .raw = true },
-	{ .what = "HelloRequest", TLS_ALERT_NO_RENEGOTIATION, AT_END, TLS_CLIENT, V12, HS,
-	  "00000000" },
-	{ .what = "ClientHello", TLS_ALERT_NO_RENEGOTIATION, AT_END, TLS_SERVER, V12, HS,
-	  "01000000" },
+	{ .what = "32 HelloRequests", 0, AT_END, TLS_CLIENT, V12, HS, "00000000", 32 },
+	{ .what = "33 HelloRequests", TLS_ALERT_UNEXPECTED_MESSAGE, AT_END, TLS_CLIENT, V12, HS,
+	  "00000000", 33 },
+	{ .what = "HelloRequest with a body", TLS_ALERT_DECODE_ERROR, AT_END, TLS_CLIENT, V12, HS,
+	  "0000000100" },
+	{ .what = "32 ClientHellos", 0, AT_END, TLS_SERVER, V12, HS, "01000000", 32 },
+	{ .what = "33 ClientHellos", TLS_ALERT_UNEXPECTED_MESSAGE, AT_END, TLS_SERVER, V12, HS,
+	  "01000000", 33 },
+	{ .what = "an empty handshake record", TLS_ALERT_UNEXPECTED_MESSAGE, AT_END, TLS_SERVER,
+	  V12, HS, "" },
+	{ .what = "an empty alert", TLS_ALERT_UNEXPECTED_MESSAGE, AT_END, TLS_SERVER, V12, AL, "" },
+	{ .what = "a fatal user_canceled", 0, AT_END, TLS_SERVER, V12, AL, "025a",
+	  .peer_alert = TLS_ALERT_USER_CANCELED + 1 },
 	{ .what = "Finished again", TLS_ALERT_UNEXPECTED_MESSAGE, AT_END, TLS_SERVER, V12, HS,
 	  "1400000c000000000000000000000000" },
 	{ .what = "an encrypted change_cipher_spec", TLS_ALERT_UNEXPECTED_MESSAGE, AT_END,
@@ -654,6 +662,57 @@ static void warnings_among_data(void)
 	pair_free(&pair);
 }
 
+/* Nor by whoever is idle: what came long ago is in no row with what comes now. */
+static void now_and_then(void)
+{
+	const struct pair_options options = { .min = TLS_1_3 };
+	struct pair pair;
+	uint8_t byte;
+	bool ok = true;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	for (int i = 0; i < 100 && ok; i++) {
+		size_t len = 1;
+
+		pair.server.now += 11;
+		ok = !tls_conn_rekey(pair.client.conn, false);
+		pair_move(&pair, &pair.client, &pair.server);
+		ok = ok && tls_conn_read(pair.server.conn, &byte, &len) == TLS_ERR_AGAIN;
+	}
+	tap_ok(ok, "100 KeyUpdates, one now and then");
+	pair_free(&pair);
+}
+
+/* RFC 9846 section 4.7.3: requests that come before the answer has left have one. */
+static void update_requests(size_t count)
+{
+	static const uint8_t request[] = { 0x18, 0, 0, 1, 1 };
+	const size_t answer_len = 5 + sizeof(request) + 1 + 16;
+	const struct pair_options options = { .min = TLS_1_3 };
+	struct pair pair;
+	uint8_t byte;
+	size_t len = 1, out;
+	int err = 0;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	for (size_t i = 0; i < count && !err; i++)
+		err = tls_conn_rekey(pair.client.conn, true);
+	pair_move(&pair, &pair.client, &pair.server);
+	err = err ? err : tls_conn_read(pair.server.conn, &byte, &len);
+	(void)tls_conn_output(pair.server.conn, &out);
+	tap_ok(err == TLS_ERR_AGAIN && out == answer_len, "%zu requests, one answer", count);
+	pair_move(&pair, &pair.server, &pair.client);
+	err = tls_conn_rekey(pair.client.conn, true);
+	pair_move(&pair, &pair.client, &pair.server);
+	len = 1;
+	err = err ? err : tls_conn_read(pair.server.conn, &byte, &len);
+	(void)tls_conn_output(pair.server.conn, &out);
+	tap_ok(err == TLS_ERR_AGAIN && out == answer_len, "the next has another");
+	pair_free(&pair);
+}
+
 static void key_update_flood(void)
 {
 	const struct pair_options options = { 0 };
@@ -732,6 +791,9 @@ int main(void)
 	early_data(16, true);
 	early_data(17, false);
 	key_update_flood();
+	now_and_then();
+	update_requests(1);
+	update_requests(2);
 	key_updates_in_a_download();
 	warnings_among_data();
 	worn_out(TLS_1_2);

@@ -250,7 +250,11 @@ static void test_headers(void)
 	check_header(&p12.in, "1703010010", ALERT(PROTOCOL_VERSION), "TLS 1.2: version 3.1");
 	check_header(&p13.in, "1703034100", 0, "TLS 1.3: 2^14 + 256");
 	check_header(&p13.in, "1703034101", ALERT(RECORD_OVERFLOW), "TLS 1.3: 2^14 + 257");
-	check_header(&p13.in, "1703010010", 0, "TLS 1.3 ignores the version");
+	check_header(&p13.in, "1703010011", 0, "TLS 1.3 ignores the version");
+	check_header(&p13.in, "1702000011", 0, "TLS 1.3 ignores it all");
+	check_header(&p13.in, "1703030010", ALERT(BAD_RECORD_MAC), "TLS 1.3: no room for a type");
+	check_header(&p12.in, "1703030018", 0, "TLS 1.2: nonce and tag");
+	check_header(&p12.in, "1703030017", ALERT(BAD_RECORD_MAC), "TLS 1.2: no whole tag");
 	pair_free(&p12);
 	pair_free(&p13);
 }
@@ -290,8 +294,8 @@ static void test_inner(void)
 	tap_ok(record.type == 21 && !record.len, "is an empty record");
 	tap_equal(open_inner(&p, tap_hex("00000000").p, 4, &record), ALERT(UNEXPECTED_MESSAGE),
 		  "zeros alone have no type");
-	tap_equal(open_inner(&p, big, 0, &record), ALERT(UNEXPECTED_MESSAGE),
-		  "and nothing has none either");
+	tap_equal(open_inner(&p, big, 0, &record), ALERT(BAD_RECORD_MAC),
+		  "and nothing is no record");
 	big[TLS_MAX_PLAINTEXT] = 23;
 	tap_equal(open_inner(&p, big, TLS_MAX_PLAINTEXT + 1, &record), 0, "2^14 and a type");
 	tap_equal((long)record.len, TLS_MAX_PLAINTEXT, "are all content");
@@ -332,15 +336,20 @@ static void test_sequence(void)
 	struct tls_record record;
 	struct pair p;
 
-	pair_new(&p, 0x1301, UINT64_MAX - 1);
-	tap_equal(seal_open(&p, 23, "x", 1, &record), 0, "the last sequence number");
+	pair_new(&p, 0x1301, UINT64_MAX - 2);
+	tap_equal(seal_open(&p, 23, "x", 1, &record), 0, "the last sequence number but two");
 	tls_buf_reset(&p.buf);
-	tap_equal(tls_record_seal(&p.out, 23, (const uint8_t *)"x", 1, &p.buf), TLS_ERR_STATE,
-		  "is the last");
+	tap_equal(tls_record_seal(&p.out, 23, (const uint8_t *)"x", 1, &p.buf),
+		  TLS_ERR_EXHAUSTED, "is the last for data");
+	tap_equal((long)p.buf.len, 0, "nothing is written then");
+	tap_equal(seal_open(&p, 21, "xy", 2, &record), 0, "the one after it is an alert's");
+	tls_buf_reset(&p.buf);
+	tap_equal(tls_record_seal(&p.out, 21, (const uint8_t *)"xy", 2, &p.buf),
+		  TLS_ERR_EXHAUSTED, "is the last");
 	tap_equal((long)p.buf.len, 0, "nothing is written then");
 	p.out.keys.seq--;
-	must(tls_record_seal(&p.out, 23, (const uint8_t *)"x", 1, &p.buf), "seal");
-	tap_equal(tls_record_open(&p.in, p.buf.data, p.buf.len, &record), TLS_ERR_STATE,
+	must(tls_record_seal(&p.out, 21, (const uint8_t *)"xy", 2, &p.buf), "seal");
+	tap_equal(tls_record_open(&p.in, p.buf.data, p.buf.len, &record), TLS_ERR_EXHAUSTED,
 		  "nor read");
 	tls_record_get_keys(&p.in, &keys);
 	tap_ok(keys.seq == UINT64_MAX && !memcmp(keys.key, p.keys.key, 16) &&

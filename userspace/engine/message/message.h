@@ -10,9 +10,7 @@
 #define TLS_CERT_TYPE_RSA	1	/* RFC 5246 section 7.4.4 */
 #define TLS_CERT_TYPE_ECDSA	64
 #define TLS_HANDSHAKE_HEADER	4
-#define TLS_MAX_MESSAGE		16384	/* body of a handshake message, but: */
-#define TLS_MAX_CERT_MESSAGE	65536	/* certificate, its status and request */
-#define TLS_MAX_POST_HANDSHAKE	32	/* in a row, without data in between */
+#define TLS_MAX_MESSAGE		65536	/* body of a handshake message */
 
 tls_handler tls_send_client_hello, tls_recv_client_hello, tls13_recv_second_client_hello;
 tls_handler tls_recv_server_hello;
@@ -41,9 +39,7 @@ tls_handler tls12_recv_ccs;
 tls_handler tls12_send_finished, tls12_recv_finished, tls13_send_finished, tls13_recv_finished;
 tls_handler tls13_send_tickets, tls13_recv_new_session_ticket;
 tls_handler tls12_send_ticket, tls12_recv_new_session_ticket, tls12_keep_session_id;
-tls_handler tls13_recv_key_update, tls12_refuse_renegotiation;
-/* A post-handshake message came: unexpected_message when there are too many without data. */
-TLS_MUST_CHECK int tls_count_post_handshake(struct tls_conn *conn);
+tls_handler tls13_recv_key_update, tls12_ignore_hello_request, tls12_refuse_renegotiation;
 /* What this connection asks of its peer. */
 struct tls_verify_request tls_verify_request(struct tls_conn *conn);
 

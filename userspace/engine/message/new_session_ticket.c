@@ -175,7 +175,7 @@ int tls13_recv_new_session_ticket(struct tls_conn *conn, struct tls_reader *body
 	tls_read_vec16(body, &extensions);
 	if (!tls_read_at_end(body) || !ticket.left)
 		return TLS_ALERT(DECODE_ERROR);
-	err = tls_count_post_handshake(conn);
+	err = tls_row_floods(conn, TLS_ROW_MESSAGE) ? TLS_ALERT(UNEXPECTED_MESSAGE) : 0;
 	if (!err)
 		err = tls_ext_read(conn, TLS_IN_NEW_SESSION_TICKET, &extensions);
 	return err ? err : keep_ticket13(conn, lifetime, age_add, tls_read_rest(&nonce),

@@ -8,11 +8,6 @@
 #define UPDATE_NOT_REQUESTED	0
 #define UPDATE_REQUESTED	1
 
-int tls_count_post_handshake(struct tls_conn *conn)
-{
-	return ++conn->post_handshake > TLS_MAX_POST_HANDSHAKE ? TLS_ALERT(UNEXPECTED_MESSAGE) : 0;
-}
-
 int tls_send_key_update(struct tls_conn *conn, bool request)
 {
 	const uint8_t msg[] = {
@@ -22,7 +17,7 @@ int tls_send_key_update(struct tls_conn *conn, bool request)
 
 	if (err)
 		return err;
-	conn->key_update_owed = false;
+	conn->key_update_queued = true;
 	tls_engine_event(conn, TLS_EVENT_MESSAGE_SENT, msg[0],
 			 (struct tls_slice){ msg, sizeof(msg) }, NULL);
 	return tls13_next_traffic_secret(conn, true);
@@ -37,18 +32,28 @@ int tls13_recv_key_update(struct tls_conn *conn, struct tls_reader *body)
 		return TLS_ALERT(DECODE_ERROR);
 	if (request > UPDATE_REQUESTED)
 		return TLS_ALERT(ILLEGAL_PARAMETER);
-	err = tls_count_post_handshake(conn);
-	if (!err)
-		err = tls13_next_traffic_secret(conn, false);
-	/* RFC 9846 section 4.7.3: answered before our next data, once for all until then */
-	conn->key_update_owed |= request == UPDATE_REQUESTED;
+	if (tls_row_floods(conn, TLS_ROW_KEY_UPDATE))
+		return TLS_ALERT(UNEXPECTED_MESSAGE);
+	err = tls13_next_traffic_secret(conn, false);
+	/* RFC 9846 section 4.7.3: one answer serves all requests that came before it left. */
+	if (!err && request == UPDATE_REQUESTED && !conn->tx_closed && !conn->key_update_queued)
+		err = tls_send_key_update(conn, false);
 	return err;
 }
 
-/* HelloRequest or ClientHello: what they ask for, we never do. */
+/* RFC 5246 section 7.4.1.1 lets a client ignore it. */
+int tls12_ignore_hello_request(struct tls_conn *conn, struct tls_reader *body)
+{
+	(void)body;
+	return tls_row_floods(conn, TLS_ROW_MESSAGE) ? TLS_ALERT(UNEXPECTED_MESSAGE) : 0;
+}
+
+/* A ClientHello.  RFC 5246 section 7.2.2: the client may go on without what it asked for. */
 int tls12_refuse_renegotiation(struct tls_conn *conn, struct tls_reader *body)
 {
-	(void)conn;
-	(void)body;
-	return TLS_ALERT(NO_RENEGOTIATION);
+	(void)tls_read_rest(body);
+	if (tls_row_floods(conn, TLS_ROW_MESSAGE))
+		return TLS_ALERT(UNEXPECTED_MESSAGE);
+	return conn->tx_closed ? 0 : tls_engine_send_alert(conn, TLS_LEVEL_WARNING,
+							   TLS_ALERT_NO_RENEGOTIATION);
 }
