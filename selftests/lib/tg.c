@@ -493,7 +493,7 @@ static bool take_event(struct tg *tg, int cmd, uint32_t id, struct tg_info *out)
 		keep_raw(tg, buf, len);
 	for (; !hit && len > 0 && nlmsg_ok(nlh, len); nlh = nlmsg_next(nlh, &len))
 		hit = nlh->nlmsg_type == tg->family && parse(nlh, out) && out->cmd == cmd &&
-		      tg_num(out, TLSGATE_A_ID) == id;
+		      (!id || tg_num(out, TLSGATE_A_ID) == id);
 	free(buf);
 	return hit;
 }

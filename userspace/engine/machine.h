@@ -6,6 +6,7 @@
 #ifndef TLSGATE_MACHINE_H
 #define TLSGATE_MACHINE_H
 
+#include "conn.h"
 #include "states.h"
 
 #define TLS_MAX_EARLY_DATA_SKIP	16384	/* bytes of 0-RTT data that we throw away */
