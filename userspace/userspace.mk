@@ -23,7 +23,7 @@ pkg_libs = $(shell pkg-config --libs $(1))
 LIBS_engine = $(call pkg_libs,libcrypto libsodium)
 LIBS_lib = $(call pkg_libs,libnl-genl-3.0 libnl-3.0)
 LIBS_common =
-LIBS_daemon = $(call pkg_libs,libseccomp libcap-ng libsystemd) -lev
+LIBS_daemon = $(call pkg_libs,libseccomp libcap-ng libsystemd json-c) -lev
 LIBS_ctl = $(call pkg_libs,json-c)
 
 us_src = $(sort $(wildcard userspace/$(1)/*.c userspace/$(1)/*/*.c))

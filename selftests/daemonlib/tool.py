@@ -62,7 +62,7 @@ def handshake_explains_the_key_exchange():
     make_rsa_certificate()
     suite = "--ciphersuites=TLS_RSA_WITH_AES_128_GCM_SHA256"
     with Backend().echo() as backend, \
-            Gate("serve", backend.address, "--cert=rsa.pem", "--key=rsa.key", suite) as gate:
+            Gate("serve", backend.address, suite, pair=("--cert=rsa.pem", "--key=rsa.key")) as gate:
         target = "localhost:%d" % gate.port
         text = handshake(0, target, "--ca=ca.pem", "--explain", suite,
                          "--max-version=1.2")

@@ -19,6 +19,7 @@ static char program[48] = "tlsgate";
 static bool verbose;
 static bool journal;
 static bool warned;
+static int copy = -1;
 static unsigned long lost;		/* lines, since the log last took one */
 
 /* $JOURNAL_STREAM names the device and inode that systemd gave us as stderr. */
@@ -42,6 +43,23 @@ void log_init(const char *name, bool be_verbose)
 bool log_is_verbose(void)
 {
 	return verbose;
+}
+
+void log_copy_to(int fd)
+{
+	copy = fd;
+}
+
+int log_copy(void)
+{
+	return copy;
+}
+
+void log_copy_close(void)
+{
+	if (copy != -1)
+		close(copy);
+	copy = -1;
 }
 
 bool log_has_warned(void)
@@ -75,27 +93,49 @@ static size_t written(size_t size, int n)
 	return (size_t)n < size ? (size_t)n : size - 1;
 }
 
-/* False: the log did not take it. */
-static bool put_line(int level, const char *format, va_list args)
+/* Appends the text and a newline to the len bytes that are there; returns how many are then. */
+static size_t finish_line(char line[LINE_MAX_BYTES], size_t len, const char *format, va_list args)
 {
-	char line[LINE_MAX_BYTES];
-	size_t room = sizeof(line) - 1;	/* for the newline */
-	size_t len, i;
-	ssize_t n;
+	size_t room = LINE_MAX_BYTES - 1;	/* for the newline */
+	size_t i;
 
-	if (journal)
-		len = written(room, snprintf(line, room, "<%d>", level));
-	else
-		len = written(room, snprintf(line, room, "%s: ", program));
 	len += written(room - len, vsnprintf(line + len, room - len, format, args));
 	for (i = 0; i < len; i++)
 		if (line[i] < 0x20 || line[i] > 0x7e)
 			line[i] = '?';
 	line[len++] = '\n';
+	return len;
+}
+
+/* False: fd did not take it. */
+static bool write_line(int fd, const char *line, size_t len)
+{
+	ssize_t n;
+
 	do {
-		n = write(STDERR_FILENO, line, len);
+		n = write(fd, line, len);
 	} while (n < 0 && errno == EINTR);
 	return n == (ssize_t)len;
+}
+
+/* False: the log did not take it. */
+static bool put_line(int level, const char *format, va_list args)
+{
+	char line[LINE_MAX_BYTES];
+	size_t len;
+
+	if (journal)
+		len = written(sizeof(line), snprintf(line, sizeof(line), "<%d>", level));
+	else
+		len = written(sizeof(line), snprintf(line, sizeof(line), "%s: ", program));
+	return write_line(STDERR_FILENO, line, finish_line(line, len, format, args));
+}
+
+static void copy_line(const char *format, va_list args)
+{
+	char line[LINE_MAX_BYTES];
+
+	(void)write_line(copy, line, finish_line(line, 0, format, args));
 }
 
 __attribute__((format(printf, 2, 3)))
@@ -118,7 +158,14 @@ void log_catch_up(void)
 
 static void log_line(int level, const char *format, va_list args)
 {
+	va_list again;
+
 	warned |= level == LOG_WARNING;
+	if (copy != -1 && level <= LOG_WARNING) {
+		va_copy(again, args);
+		copy_line(format, again);
+		va_end(again);
+	}
 	log_catch_up();
 	if (lost || !put_line(level, format, args))
 		lost++;

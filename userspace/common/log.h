@@ -20,6 +20,16 @@ void log_init(const char *program, bool verbose);
 void log_never_wait(void);
 /* Says what was lost, if the log takes it now: for when no line comes for long. */
 void log_catch_up(void);
+/*
+ * From now on each error and warning of this process, and of those that it forks
+ * and that keep fd, is written to fd as well, as a line without what stands
+ * before it in the log.  -1: no more.
+ */
+void log_copy_to(int fd);
+/* What log_copy_to() was last given; -1 at first. */
+int log_copy(void);
+/* Of a child that is ready: what it has to say from now on is for the log alone. */
+void log_copy_close(void);
 /* Does log_verbose() write? */
 bool log_is_verbose(void);
 

@@ -25,6 +25,11 @@ int cmd_close(int argc, char **argv);
 int cmd_ciphers(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_handshake(int argc, char **argv);
+int cmd_reload(int argc, char **argv);
+int cmd_gates(int argc, char **argv);
+
+/* The control socket of the tlsgated that reload and gates talk to (-S); NULL: the default. */
+extern const char *ctl_control;
 
 /* One line on stderr, "tlsgate: " in front. */
 void ctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -23,6 +23,8 @@ static const struct command {
 	{ "ciphers", cmd_ciphers, "[--json]", "suites, and the kernel's driver for each" },
 	{ "handshake", cmd_handshake, "HOST:PORT [--explain] [--json] [--ca F] [--server-name N]",
 	  "one client handshake, each step shown" },
+	{ "reload", cmd_reload, "", "have tlsgated read its configuration anew, and say what came of it" },
+	{ "gates", cmd_gates, "[--json]", "what tlsgated serves" },
 	{ "version", cmd_version, "", "versions of program, interface, module and kernel" },
 	{ "help", cmd_help, "", "this" },
 };
@@ -34,7 +36,7 @@ static int print_help(FILE *out)
 {
 	size_t i;
 
-	fprintf(out, "usage: tlsgate COMMAND [ARGUMENT...]\n\n");
+	fprintf(out, "usage: tlsgate [-S PATH] COMMAND [ARGUMENT...]\n\n");
 	for (i = 0; i < COMMANDS; i++) {
 		const char *arguments = commands[i].arguments;
 		bool fits = strlen(arguments) <= HELP_ARGUMENTS;
@@ -42,7 +44,9 @@ static int print_help(FILE *out)
 		fprintf(out, "  %-9s %-*s%s%*s %s\n", commands[i].name, HELP_ARGUMENTS, arguments,
 			fits ? "" : "\n", fits ? 0 : 12 + HELP_ARGUMENTS, "", commands[i].what);
 	}
-	fprintf(out, "\nshow, monitor, rekey and close need CAP_NET_ADMIN in the network namespace, and in the\n"
+	fprintf(out, "\nreload and gates talk to tlsgated on its control socket; -S names another than\n"
+		     "/run/tlsgate/control.\n");
+	fprintf(out, "show, monitor, rekey and close need CAP_NET_ADMIN in the network namespace, and in the\n"
 		     "initial user namespace for other network namespaces.\n"
 		     "Exit status: 0 done, 1 failed, 2 bad usage.\n");
 	return ferror(out) ? CTL_FAILED : CTL_DONE;
@@ -75,6 +79,11 @@ int main(int argc, char **argv)
 	int status;
 
 	fds_open_standard();
+	if (argc > 2 && strcmp(argv[1], "-S") == 0) {
+		ctl_control = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
 	if (argc < 2) {
 		print_help(stderr);
 		return CTL_USAGE;

@@ -301,8 +301,9 @@ static struct gate_settings *read_title(struct parser *parser)
 		unexpected(parser, "a name is wanted: gate NAME { ... }");
 		return NULL;
 	}
-	if (!parser->text[0])
-		complain(parser, parser->place, "the name of a gate must not be empty");
+	if (!parser->text[0] || strlen(parser->text) > SETTINGS_MAX_NAME)
+		complain(parser, parser->place, "the name of a gate must have 1 to %d bytes",
+			 SETTINGS_MAX_NAME);
 	if (gate_is_there(parser->settings, parser->text))
 		complain(parser, parser->place, "two gates are called '%.64s': rename one",
 			 parser->text);

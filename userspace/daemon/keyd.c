@@ -278,15 +278,17 @@ static _Noreturn void run(int control, const struct gate *gates, size_t count,
 {
 	struct keyring ring = {0};
 	struct ipc_message message;
-	int keep[] = { control };
+	int keep[] = { control, log_copy() };
 	int ret;
 
 	sandbox_child("tlsgated-keyd");
 	(void)signal(SIGCHLD, SIG_IGN);	/* answerers need no reaping */
-	if (sandbox_keep_fds(keep, 1) || sandbox_hide_memory() || read_keys(&ring, gates, count) ||
+	if (sandbox_keep_fds(keep, 2) || sandbox_hide_memory() || read_keys(&ring, gates, count) ||
 	    trial_gates(gates, count, ring.keys) ||
-	    sandbox_drop(who) || filter_load(FILTER_KEYD, false) ||
-	    ipc_send(control, IPC_READY, NULL, 0))
+	    sandbox_drop(who) || filter_load(FILTER_KEYD, false))
+		_exit(1);
+	log_copy_close();
+	if (ipc_send(control, IPC_READY, NULL, 0))
 		_exit(1);
 	while ((ret = ipc_receive(control, &message)) == 1)
 		if (adopt_worker(&message, &ring))

@@ -10,22 +10,10 @@
 #include <systemd/sd-daemon.h>
 
 #include "common/log.h"
+#include "daemon/commands.h"
 #include "daemon/config.h"
-#include "daemon/generation.h"
 
 #define RETRY_SECONDS	1.0
-
-struct monitor {
-	struct ev_loop *loop;
-	const char *config_file;	/* NULL: settings are those of the command line */
-	struct settings *settings;	/* of the command line */
-	bool verbose;			/* --verbose, whatever the file says */
-	struct listeners listeners;
-	struct generation *generations;	/* newest first; the first is the live one */
-	ev_signal hangup, terminate, interrupt;
-	ev_timer retry;
-	bool stopping;
-};
 
 static void forget(struct generation *generation, void *arg)
 {
@@ -68,13 +56,16 @@ static enum config_result start_generation(struct monitor *monitor)
 	if (result != CONFIG_OK)
 		return result;
 	log_init("tlsgated", monitor->verbose || settings->verbose);
-	generation = generation_start(settings, monitor->config_file, &monitor->listeners,
+	generation = control_prepare(&monitor->control, settings) ? NULL :
+		     generation_start(settings, monitor->config_file, &monitor->listeners,
 				      &callbacks);
 	if (!generation) {
+		control_abandon(&monitor->control);
 		if (monitor->config_file)
 			settings_free(settings);
 		return CONFIG_UNREADABLE;
 	}
+	control_commit(&monitor->control);
 	generation->next = monitor->generations;
 	monitor->generations = generation;
 	return CONFIG_OK;
@@ -94,13 +85,15 @@ static void log_ready(const struct monitor *monitor)
 	}
 }
 
-static void reload(struct monitor *monitor)
+bool monitor_reload(struct monitor *monitor)
 {
 	struct generation *old = monitor->generations;
+	bool done;
 
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
 			 (unsigned long long)log_now_ms() * 1000);
-	if (start_generation(monitor) == CONFIG_OK) {
+	done = start_generation(monitor) == CONFIG_OK;
+	if (done) {
 		generation_retire(old, monitor->generations->settings->drain_time);
 		log_ready(monitor);
 		log_info("reloaded: connections of before go on as they were");
@@ -110,6 +103,7 @@ static void reload(struct monitor *monitor)
 			retry_soon(monitor);
 	}
 	(void)sd_notify(0, "READY=1");
+	return done;
 }
 
 static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
@@ -119,7 +113,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 	(void)loop;
 	(void)events;
 	if (!monitor->stopping)
-		reload(monitor);
+		(void)monitor_reload(monitor);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -129,7 +123,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 	(void)loop;
 	(void)events;
 	if (!monitor->stopping && !monitor->generations->keyd.pid)
-		reload(monitor);
+		(void)monitor_reload(monitor);
 }
 
 /* A generation without a process goes away in the call. */
@@ -183,6 +177,7 @@ static void watch_signal(struct monitor *monitor, ev_signal *watcher, int signum
 static void set_up(struct monitor *monitor)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
+	control_init(&monitor->control, monitor->loop, commands, monitor);
 	ev_init(&monitor->retry, on_retry);
 	monitor->retry.data = monitor;
 	watch_signal(monitor, &monitor->hangup, SIGHUP, on_hangup);
@@ -226,6 +221,7 @@ int monitor_run(struct options *options)
 		(void)sd_notify(0, "READY=1");
 		ev_run(monitor.loop, 0);
 	}
+	control_close(&monitor.control);
 	ev_loop_destroy(monitor.loop);
 	settings_free(monitor.settings);
 	if (result == CONFIG_BAD)

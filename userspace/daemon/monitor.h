@@ -6,7 +6,27 @@
 #ifndef TLSGATE_DAEMON_MONITOR_H
 #define TLSGATE_DAEMON_MONITOR_H
 
+#include <ev.h>
+
+#include "daemon/control.h"
+#include "daemon/generation.h"
 #include "daemon/options.h"
+
+struct monitor {
+	struct ev_loop *loop;
+	const char *config_file;	/* NULL: settings are those of the command line */
+	struct settings *settings;	/* of the command line */
+	bool verbose;			/* --verbose, whatever the file says */
+	struct listeners listeners;
+	struct generation *generations;	/* newest first; the first is the live one */
+	struct control control;
+	ev_signal hangup, terminate, interrupt;
+	ev_timer retry;
+	bool stopping;
+};
+
+/* Reads everything anew.  false: a line was logged, and what ran before goes on. */
+bool monitor_reload(struct monitor *monitor);
 
 /*
  * Runs until told to end.  Takes over options->settings.  The exit status of

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "common/addr.h"
 #include "common/log.h"
@@ -218,6 +219,26 @@ static int set_switch(void *field, const char *value, char why[SETTINGS_WHY_MAX]
 	return 0;
 }
 
+static int set_control(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	if (strcmp(value, "none") && value[0] != '/')
+		return refuse(why, "it must be an absolute path, or none");
+	if (strlen(value) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return refuse(why, "the path of a unix socket has at most 107 bytes");
+	return set_text(field, value, why);
+}
+
+static int set_mode_bits(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	char *end;
+	unsigned long bits = strtoul(value, &end, 8);
+
+	if (*value < '0' || *value > '7' || *end || bits > 0777)
+		return refuse(why, "it must be permission bits in octal, such as 0660");
+	*(uint32_t *)field = (uint32_t)bits;
+	return 0;
+}
+
 #define GATE(field)	offsetof(struct gate_settings, field)
 #define GLOBAL(field)	offsetof(struct settings, field)
 
@@ -312,6 +333,15 @@ static const struct setting table[] = {
 	{ "keylog", "FILE", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(keylog), set_text,
 	  "append every connection's secrets (NSS format): for debugging only" },
+	{ "control", "PATH|none", SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(control), set_control,
+	  "socket that tlsgate(8) talks to (default with -c: /run/tlsgate/control)" },
+	{ "control-mode", "OCTAL", SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(control_mode), set_mode_bits,
+	  "its permissions (default: 0660)" },
+	{ "control-group", "NAME", SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(control_group), set_text,
+	  "its group, whose members may give every command" },
 	{ "verbose", NULL, SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(verbose), set_switch,
 	  "log one line per connection" },
@@ -382,6 +412,8 @@ void settings_free(struct settings *settings)
 	free(settings->file);
 	free(settings->user);
 	free(settings->keylog);
+	free(settings->control);
+	free(settings->control_group);
 	free(settings);
 }
 

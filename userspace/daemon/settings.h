@@ -13,6 +13,7 @@
 
 #define SETTINGS_MAX_WORKERS	256
 #define SETTINGS_MAX_GATES	256
+#define SETTINGS_MAX_NAME	64	/* bytes of a gate's name */
 #define SETTINGS_MAX_ROWS	64	/* of the table */
 #define SETTINGS_WHY_MAX	256
 
@@ -82,6 +83,9 @@ struct settings {
 	char *user;			/* NULL: nobody, when started as root */
 	char *keylog;			/* file or NULL */
 	uint32_t drain_time, stop_time;	/* ms; drain_time 0: none */
+	char *control;			/* path of a UNIX socket, "none", or NULL: control.h's default */
+	uint32_t control_mode;		/* permission bits, if given */
+	char *control_group;		/* name or number, or NULL */
 	bool verbose;
 };
 

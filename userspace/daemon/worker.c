@@ -243,7 +243,7 @@ static size_t each_socket(const struct worker_plan *plan, struct worker *worker,
 static int keep_fds(const struct worker_plan *plan, const struct worker *worker,
 		    const struct keypipe *keys)
 {
-	int *keep = xcalloc(worker->listener_count + 5, sizeof(*keep));
+	int *keep = xcalloc(worker->listener_count + 6, sizeof(*keep));
 	size_t count = 0;
 	size_t i;
 	int ret;
@@ -253,6 +253,7 @@ static int keep_fds(const struct worker_plan *plan, const struct worker *worker,
 	keep[count++] = worker->control;
 	keep[count++] = keys->in;
 	keep[count++] = keys->out;
+	keep[count++] = log_copy();
 	if (plan->keylog_fd != -1)
 		keep[count++] = plan->keylog_fd;
 	if (plan->kernel_fd != -1)
@@ -343,8 +344,10 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	if (setenv("TZ", "UTC0", 1))
 		exit(1);
 	tzset();
-	if (sandbox_drop(&plan->who) || filter_load(FILTER_WORKER, has_unix_backend(plan)) ||
-	    ipc_send(control, IPC_READY, NULL, 0))
+	if (sandbox_drop(&plan->who) || filter_load(FILTER_WORKER, has_unix_backend(plan)))
+		exit(1);
+	log_copy_close();
+	if (ipc_send(control, IPC_READY, NULL, 0))
 		exit(1);
 	ev_run(worker->loop, 0);
 	log_counters(worker);

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: MIT
+"""tlsgated's control socket, and the commands of tlsgate that use it."""
+
+import grp
+import json
+import os
+import re
+import select
+import signal
+import socket
+import stat
+import subprocess
+import time
+
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, echo, free_port, log_text, need,
+                            path, start, test, tmp, wait_until, write)
+
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+def config(port, backend, head, key="one"):
+    return write("control.conf", """%s
+workers = 1
+gate web {
+	mode = serve
+	data-path = user
+	listen = "127.0.0.1:%d"
+	backend = "%s"
+	cert = one.pem
+	key = %s.key
+}
+""" % (head, port, backend, key))
+
+
+class ControlGate(Gate):
+    """Listens on a control socket, too; its path is that of the setting unless given."""
+
+    def __init__(self, backend, head=None, socket_path=None, before=()):
+        self.port = free_port()
+        self.backend = backend
+        self.socket = socket_path or path("control")
+        self.config(head)
+        self.process = start("-c", "control.conf", before=before)
+        self.ready(1)
+
+    def config(self, head=None, key="one"):
+        config(self.port, self.backend, 'control = "%s"' % self.socket if head is None else head, key)
+
+    def tlsgate(self, *argv, before=()):
+        return subprocess.run([*before, TLSGATE, "-S", self.socket, *argv], cwd=tmp,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE)
+
+    def dial(self):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(self.socket)
+        client.settimeout(DEADLINE)
+        return client
+
+    def ask(self, line):
+        with self.dial() as client:
+            client.sendall(line)
+            data = b""
+            while piece := client.recv(65536):
+                data += piece
+        return json.loads(data)
+
+
+def is_gone(client):
+    """Within the time that a client has."""
+    try:
+        return client.recv(100) == b""
+    except ConnectionResetError:
+        return True
+
+
+def outcome(result, status, *patterns):
+    need(result.returncode == status, "status %d: %s" % (result.returncode, result.stderr))
+    for pattern in patterns:
+        need(re.search(pattern, result.stdout + result.stderr),
+             "%r is not in: %s%s" % (pattern, result.stdout, result.stderr))
+
+
+@test
+def reload_says_what_came_of_it():
+    with Backend().echo() as backend, ControlGate(backend.address) as gate:
+        workers = gate.workers()
+        outcome(gate.tlsgate("reload"), 0, "^reloaded\n")
+        wait_until(lambda: gate.workers() and not set(gate.workers()) & set(workers), "new workers")
+        workers = gate.workers()
+        gate.config('nonsense = 1\ncontrol = "%s"' % gate.socket)
+        outcome(gate.tlsgate("reload"), 1, "tlsgate: control.conf:1:1: refused: no setting",
+                "reload refused: what ran before goes on")
+        gate.config(key="two")      # which keyd finds
+        outcome(gate.tlsgate("reload"), 1, "tlsgate: control.conf:9:8: refused: .*'two.key': it is not")
+        need(gate.workers() == workers, "the same workers")
+        with gate.connect() as connection:
+            echo(connection)
+        gate.config()
+        outcome(gate.tlsgate("reload"), 0, "^reloaded\n")
+    outcome(gate.tlsgate("reload"), 1, "no tlsgated answers on .*No such file.*is it running")
+    outcome(gate.tlsgate("reload", "now"), 2, "usage: tlsgate reload")
+
+
+@test
+def gates_shows_what_is_served():
+    with Backend() as backend, ControlGate(backend.address) as gate:
+        outcome(gate.tlsgate("gates"), 0, r"web +serve +127\.0\.0\.1:%d +%s +user +20\d\d-" %
+                (gate.port, re.escape(backend.address)))
+        shown = json.loads(gate.tlsgate("gates", "--json").stdout)
+        need(shown[0]["name"] == "web" and shown[0]["certificates"][0]["file"] == "one.pem" and
+             shown[0]["certificates"][0]["ends"] > time.time(), "says: %s" % shown)
+        need(gate.ask(b"gates\n") == {"gates": shown, "status": "ok"}, "the answer on the socket")
+        need(gate.ask(b"dance\n") == {"status": "unknown"}, "an unknown command")
+
+
+@test
+def bad_clients_are_dropped_and_nobody_waits():
+    with Backend().echo() as backend, ControlGate(backend.address) as gate:
+        silent = [gate.dial() for _ in range(40)]       # more than are served at once
+        half = gate.dial()
+        half.sendall(b"rel")
+        with gate.connect() as connection:
+            echo(connection)
+        need(all(is_gone(client) for client in silent[:16]), "silent clients are dropped")
+        for client in silent:
+            client.close()
+        need(is_gone(half), "half a request is dropped")
+        with gate.dial() as long:
+            long.sendall(b"x" * 300)
+            need(is_gone(long), "a long request is dropped")
+        with gate.dial() as early:
+            early.shutdown(socket.SHUT_WR)
+            need(is_gone(early), "no request is dropped")
+        need(gate.ask(b"gates\n")["status"] == "ok", "others are served")
+
+
+def has_hung_up(client):
+    return any(events & select.POLLHUP for _, events in poll_once(client))
+
+
+def poll_once(client):
+    poll = select.poll()
+    poll.register(client, 0)
+    return poll.poll(0)
+
+
+@test
+def answers_that_nobody_reads_are_dropped():
+    with Backend() as backend, ControlGate(backend.address) as gate:
+        more = "".join("gate %s%d { mode = connect  data-path = user  ca = ca.pem  server-name = localhost\n"
+                       ' listen = "127.0.1.%d:%d"  backend = "127.0.0.1:2" }\n' %
+                       ("g" * 60, i, i, gate.port) for i in range(1, 151))
+        gate.config('control = "%s"\n%s' % (gate.socket, more))     # more than the socket holds
+        outcome(gate.tlsgate("reload"), 0)
+        with gate.dial() as deaf:
+            deaf.sendall(b"gates\n")
+            need(len(gate.ask(b"gates\n")["gates"]) == 151, "others get their answer meanwhile")
+            wait_until(lambda: has_hung_up(deaf), "who does not read is dropped")
+
+
+@test
+def rights_of_the_socket():
+    if os.geteuid() != 0:
+        raise Skip("needs root to be somebody else")
+    group = grp.getgrgid(65534).gr_name
+    with Backend() as backend, ControlGate(backend.address) as gate:
+        def rights():
+            status = os.stat(gate.socket)
+            return stat.S_IMODE(status.st_mode), status.st_gid
+
+        need(rights() == (0o660, 0), "by default: %o, group %d" % rights())
+        outcome(gate.tlsgate("gates", before=NOBODY), 1, "Permission denied.*control-group")
+        gate.config('control = "%s"\ncontrol-mode = 0666' % gate.socket)
+        outcome(gate.tlsgate("reload"), 0)
+        need(rights() == (0o666, 0), "mode as set: %o, group %d" % rights())
+        outcome(gate.tlsgate("gates", before=NOBODY), 0, "web")
+        outcome(gate.tlsgate("reload", before=NOBODY), 1, "reload: denied")
+        need("reload denied to user 65534" in log_text(), "a line in the log")
+        gate.config('control = "%s"\ncontrol-group = %s' % (gate.socket, group))
+        outcome(gate.tlsgate("reload"), 0)
+        need(rights() == (0o660, 65534), "group as set: %o, group %d" % rights())
+        outcome(gate.tlsgate("reload", before=NOBODY), 0, "reloaded")
+        outcome(gate.tlsgate("reload", before=("setpriv", "--reuid=65534", "--regid=1", "--groups=65534")),
+                0, "reloaded")
+        gate.config('control = "%s"\ncontrol-group = nosuchgroup' % gate.socket)
+        outcome(gate.tlsgate("reload"), 1, "control-group 'nosuchgroup' refused")
+        need(rights() == (0o660, 65534), "unchanged: %o, group %d" % rights())
+
+
+@test
+def sockets_of_several_daemons():
+    with Backend() as backend, ControlGate(backend.address) as gate:
+        other = path("other.conf")
+        os.rename(config(free_port(), backend.address, 'control = "%s"' % gate.socket), other)
+        second = start("-c", other)
+        need(second.wait(DEADLINE) == 1 and "another tlsgated answers there" in log_text(),
+             "a socket in use is refused: " + log_text())
+        need(gate.ask(b"gates\n")["status"] == "ok", "and goes on")
+        old, gate.socket = gate.socket, path("moved")
+        gate.config()
+        result = subprocess.run([TLSGATE, "-S", old, "reload"], capture_output=True, text=True,
+                                timeout=DEADLINE)
+        outcome(result, 0, "reloaded")
+        need(not os.path.exists(old) and gate.ask(b"gates\n")["status"] == "ok", "it moves with a reload")
+        gate.config("control = none")
+        outcome(gate.tlsgate("reload"), 0)
+        need(not os.path.exists(gate.socket), "none takes it away")
+    write("plain", "")
+    config(free_port(), backend.address, 'control = "%s"' % path("plain"))
+    third = start("-c", "control.conf")
+    need(third.wait(DEADLINE) == 1 and os.path.exists(path("plain")), "a file that is no socket stays")
+
+
+@test
+def socket_of_a_daemon_that_was_killed():
+    with Backend() as backend:
+        gate = ControlGate(backend.address)
+        gate.process.send_signal(signal.SIGKILL)
+        gate.process.wait(DEADLINE)
+        need(os.path.exists(gate.socket), "it was left behind")
+        with ControlGate(backend.address) as again:
+            need(again.ask(b"gates\n")["status"] == "ok", "the next one takes its place")
+        need(not os.path.exists(gate.socket), "nothing is left behind")
+
+
+@test
+def default_socket_is_in_the_folder_of_the_unit():
+    os.mkdir(path("runtime"))
+    with Backend() as backend, ControlGate(backend.address, "", path("runtime/control"),
+                                           ("env", "RUNTIME_DIRECTORY=" + path("runtime"))) as gate:
+        result = subprocess.run([TLSGATE, "reload"], capture_output=True, text=True, timeout=DEADLINE,
+                                env={"RUNTIME_DIRECTORY": path("runtime")})
+        outcome(result, 0, "reloaded")
+        need(gate.ask(b"gates\n")["status"] == "ok", "it answers there")

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+/* tlsgate reload and gates: what tlsgated answers on its control socket. */
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/control_path.h"
+
+#include "ctl.h"
+
+#define ANSWER_MAX	(1u << 20)
+#define ANSWER_SECONDS	90	/* a reload waits for every worker */
+
+const char *ctl_control;
+
+static const char *advice(int error)
+{
+	if (error == EACCES)
+		return "it is for root and for the group that control-group names";
+	return "is it running? -S PATH names another socket, as its setting control does";
+}
+
+/* A connection, or -1 after an error line. */
+static int dial_path(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlen(path) >= sizeof(addr.sun_path)) {
+		ctl_error("the path '%s' is too long for a socket", path);
+		return -1;
+	}
+	strcpy(addr.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		return fd;
+	ctl_error("no tlsgated answers on '%s': %s: %s", path, strerror(errno), advice(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static int dial(void)
+{
+	char *path = ctl_control ? NULL : control_default_path();
+	int fd = dial_path(path ? path : ctl_control);
+
+	free(path);
+	return fd;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* 1: fd can be read; 0: not in time. */
+static int wait_until(int fd, int64_t deadline)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	int64_t left;
+	int ret;
+
+	do {
+		left = deadline - now_ms();
+		ret = poll(&pfd, 1, left > 0 ? (int)left : 0);
+	} while (ret < 0 && errno == EINTR);
+	return ret == 1;
+}
+
+/* Up to the end of the stream, NUL-terminated.  NULL: errno says why. */
+static char *read_all(int fd)
+{
+	const int64_t deadline = now_ms() + ANSWER_SECONDS * 1000;
+	char *text = ctl_must(malloc(ANSWER_MAX));
+	size_t len = 0;
+	ssize_t n = -1;
+
+	errno = ETIMEDOUT;
+	while (wait_until(fd, deadline) && len < ANSWER_MAX - 1) {
+		n = read(fd, text + len, ANSWER_MAX - 1 - len);
+		if (n > 0)
+			len += (size_t)n;
+		else if (n == 0 || errno != EINTR)
+			break;
+		errno = ETIMEDOUT;
+	}
+	text[len] = '\0';
+	if (!n && len)
+		return text;
+	if (!n)
+		errno = ECONNRESET;
+	free(text);
+	return NULL;
+}
+
+/* The answer to a command, or NULL after an error line. */
+static struct json_object *ask(const char *command)
+{
+	struct json_object *answer = NULL;
+	char line[64], *text = NULL;
+	int fd = dial();
+	int len;
+
+	if (fd < 0)
+		return NULL;
+	len = snprintf(line, sizeof(line), "%s\n", command);
+	if (send(fd, line, (size_t)len, MSG_NOSIGNAL) == len)
+		text = read_all(fd);
+	if (text)
+		answer = json_tokener_parse(text);
+	if (!text)
+		ctl_error("%s: no answer from tlsgated: %s", command, strerror(errno));
+	else if (!json_object_is_type(answer, json_type_object))
+		ctl_error("%s: the answer is not tlsgated's: what listens on the socket?", command);
+	free(text);
+	close(fd);
+	if (json_object_is_type(answer, json_type_object))
+		return answer;
+	json_object_put(answer);
+	return NULL;
+}
+
+static const char *text_of(struct json_object *object, const char *key)
+{
+	const char *text = json_object_get_string(json_object_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static void print_lines(struct json_object *answer)
+{
+	struct json_object *lines = json_object_object_get(answer, "lines");
+	size_t i;
+
+	if (!json_object_is_type(lines, json_type_array))
+		return;
+	for (i = 0; i < json_object_array_length(lines); i++)
+		ctl_error("%s", json_object_get_string(json_object_array_get_idx(lines, i)));
+}
+
+/* What is there to say but ok. */
+static int check_status(const char *command, struct json_object *answer)
+{
+	const char *status = text_of(answer, "status");
+
+	if (!strcmp(status, "ok"))
+		return CTL_DONE;
+	if (!strcmp(status, "denied"))
+		ctl_error("%s: denied: it takes root, the user of tlsgated, or its control-group",
+			  command);
+	else if (!strcmp(status, "unknown"))
+		ctl_error("%s: this tlsgated does not know the command: is it older than tlsgate?",
+			  command);
+	else if (*text_of(answer, "reason"))
+		ctl_error("%s: %s", command, text_of(answer, "reason"));
+	return CTL_FAILED;
+}
+
+int cmd_reload(int argc, char **argv)
+{
+	struct json_object *answer;
+	int status;
+
+	if (ctl_arguments(argc, argv, NULL, NULL))
+		return CTL_USAGE;
+	answer = ask(argv[0]);
+	if (!answer)
+		return CTL_FAILED;
+	print_lines(answer);
+	status = check_status(argv[0], answer);
+	if (status == CTL_DONE)
+		puts("reloaded");
+	json_object_put(answer);
+	return status;
+}
+
+/* "A, B" of an array of texts. */
+static void join(struct json_object *array, char *out, size_t size)
+{
+	size_t i, len = 0;
+
+	out[0] = '\0';
+	if (!json_object_is_type(array, json_type_array))
+		return;
+	for (i = 0; i < json_object_array_length(array) && len < size; i++)
+		len += (size_t)snprintf(out + len, size - len, "%s%s", i ? ", " : "",
+					json_object_get_string(json_object_array_get_idx(array, i)));
+}
+
+/* When the first of its certificates ends. */
+static void first_end(struct json_object *certs, char out[CTL_TEXT_MAX])
+{
+	int64_t ends, first = INT64_MAX;
+	struct json_object *value;
+	size_t i;
+
+	if (!json_object_is_type(certs, json_type_array))
+		certs = NULL;
+	for (i = 0; certs && i < json_object_array_length(certs); i++) {
+		value = json_object_object_get(json_object_array_get_idx(certs, i), "ends");
+		ends = value ? json_object_get_int64(value) : INT64_MAX;
+		first = ends < first ? ends : first;
+	}
+	snprintf(out, CTL_TEXT_MAX, "-");
+	if (first != INT64_MAX)
+		strftime(out, CTL_TEXT_MAX, "%Y-%m-%d", gmtime(&(time_t){ (time_t)first }));
+}
+
+static void add_gate(struct ctl_table *table, struct json_object *gate)
+{
+	char listen[1024], ends[CTL_TEXT_MAX];
+
+	join(json_object_object_get(gate, "listen"), listen, sizeof(listen));
+	first_end(json_object_object_get(gate, "certificates"), ends);
+	ctl_table_add(table, text_of(gate, "name"));
+	ctl_table_add(table, text_of(gate, "mode"));
+	ctl_table_add(table, listen);
+	ctl_table_add(table, text_of(gate, "backend"));
+	ctl_table_add(table, text_of(gate, "data-path"));
+	ctl_table_add(table, ends);
+}
+
+static void print_gates(struct json_object *gates)
+{
+	static const char * const headings[] = {
+		"GATE", "MODE", "LISTEN", "BACKEND", "DATA PATH", "CERTIFICATE ENDS",
+	};
+	struct ctl_table *table = ctl_table_new(headings, sizeof(headings) / sizeof(*headings));
+	size_t i;
+
+	for (i = 0; json_object_is_type(gates, json_type_array) &&
+	     i < json_object_array_length(gates); i++)
+		add_gate(table, json_object_array_get_idx(gates, i));
+	ctl_table_print(table);
+	ctl_table_free(table);
+}
+
+int cmd_gates(int argc, char **argv)
+{
+	struct json_object *answer, *gates;
+	bool json;
+	int status;
+
+	if (ctl_arguments(argc, argv, &json, NULL))
+		return CTL_USAGE;
+	answer = ask(argv[0]);
+	if (!answer)
+		return CTL_FAILED;
+	status = check_status(argv[0], answer);
+	gates = json_object_object_get(answer, "gates");
+	if (status == CTL_DONE && json)
+		status = ctl_json_print(json_object_get(gates), JSON_C_TO_STRING_PRETTY);
+	else if (status == CTL_DONE)
+		print_gates(gates);
+	json_object_put(answer);
+	return status;
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/commands.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "daemon/monitor.h"
+
+#define LINES_MAX	65536		/* bytes of them that are passed on */
+
+/* Without memory an answer lacks something; nothing else can be done about it. */
+static void add(struct json_object *object, const char *key, struct json_object *value)
+{
+	if (json_object_object_add(object, key, value))
+		json_object_put(value);
+}
+
+static void add_text(struct json_object *object, const char *key, const char *text)
+{
+	add(object, key, json_object_new_string(text));
+}
+
+static void append_text(struct json_object *array, const char *text, size_t len)
+{
+	struct json_object *item = json_object_new_string_len(text, (int)len);
+
+	if (json_object_array_add(array, item))
+		json_object_put(item);
+}
+
+/* ---- reload ---- */
+
+static struct json_object *split_lines(const char *text, size_t len)
+{
+	struct json_object *lines = json_object_new_array();
+	const char *end;
+
+	while (lines && (end = memchr(text, '\n', len))) {
+		append_text(lines, text, (size_t)(end - text));
+		len -= (size_t)(end + 1 - text);
+		text = end + 1;
+	}
+	return lines;
+}
+
+static void add_lines(struct json_object *answer, int fd)
+{
+	static char text[LINES_MAX];	/* the monitor has one thread */
+	ssize_t len = fd == -1 ? 0 : pread(fd, text, sizeof(text), 0);
+
+	add(answer, "lines", split_lines(text, len < 0 ? 0 : (size_t)len));
+}
+
+/* The errors and warnings, keyd's as well, are the answer. */
+static bool do_reload(void *arg, struct json_object *answer)
+{
+	struct monitor *monitor = arg;
+	bool done = false;
+	int fd;
+
+	if (monitor->stopping) {
+		add_text(answer, "reason", "the daemon is about to end");
+		return false;
+	}
+	/* by O_APPEND's rule for one description: children add to the same offset */
+	fd = memfd_create("tlsgated-reload", MFD_CLOEXEC);
+	log_copy_to(fd);
+	done = monitor_reload(monitor);
+	log_copy_to(-1);
+	add_lines(answer, fd);
+	if (fd != -1)
+		close(fd);
+	return done;
+}
+
+/* ---- gates ---- */
+
+static struct json_object *list_of(const struct text_list *list)
+{
+	struct json_object *array = json_object_new_array();
+	size_t i;
+
+	for (i = 0; array && i < list->count; i++)
+		append_text(array, list->items[i], strlen(list->items[i]));
+	return array;
+}
+
+static struct json_object *certificates_of(const struct gate *gate)
+{
+	struct json_object *array = json_object_new_array(), *item;
+	int64_t from, until;
+	size_t i;
+
+	for (i = 0; array && i < gate->settings->certs.count; i++) {
+		item = json_object_new_object();
+		add_text(item, "file", gate->settings->certs.items[i]);
+		if (!tls_certificate_validity(gate->certs[i], 0, &from, &until))
+			add(item, "ends", json_object_new_int64(until));
+		if (json_object_array_add(array, item))
+			json_object_put(item);
+	}
+	return array;
+}
+
+static struct json_object *describe(const struct gate *gate)
+{
+	const struct gate_settings *set = gate->settings;
+	struct json_object *object = json_object_new_object();
+
+	add_text(object, "name", set->name);
+	add_text(object, "mode", set->mode == GATE_SERVE ? "serve" : "connect");
+	add(object, "listen", list_of(&set->listen));
+	add_text(object, "backend", set->backend);
+	add_text(object, "data-path", !gate->kernel ? "user" : gate->adaptive ? "auto" : "kernel");
+	add(object, "certificates", certificates_of(gate));
+	return object;
+}
+
+static bool do_gates(void *arg, struct json_object *answer)
+{
+	const struct monitor *monitor = arg;
+	const struct generation *live = monitor->generations;
+	struct json_object *array = json_object_new_array(), *item;
+	size_t i;
+
+	for (i = 0; array && live && i < live->built; i++) {
+		item = describe(&live->gates[i]);
+		if (json_object_array_add(array, item))
+			json_object_put(item);
+	}
+	add(answer, "gates", array);
+	return true;
+}
+
+const struct control_command commands[] = {
+	{ "reload", true, do_reload },
+	{ "gates", false, do_gates },
+	{ NULL, false, NULL },
+};

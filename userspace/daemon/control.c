@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/control.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/control_path.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#define DEFAULT_MODE	0660
+#define GROUPS_MAX	1024		/* of a client */
+#define SEND_BUFFER	8192		/* what the kernel keeps of an answer that nobody reads */
+
+struct control_client {
+	TAILQ_ENTRY(control_client) list;
+	struct control *control;
+	struct ucred who;
+	ev_io io;
+	ev_timer timer;
+	char request[CONTROL_REQUEST_MAX];
+	size_t len;
+	char *answer;			/* NULL: the request is not whole yet */
+	size_t answer_len, sent;
+};
+
+/* ---- clients ---- */
+
+static void client_free(struct control_client *client)
+{
+	struct control *control = client->control;
+
+	TAILQ_REMOVE(&control->clients, client, list);
+	control->client_count--;
+	ev_io_stop(control->loop, &client->io);
+	ev_timer_stop(control->loop, &client->timer);
+	close(client->io.fd);
+	free(client->answer);
+	free(client);
+	if (control->now.path)
+		ev_io_start(control->loop, &control->accept);
+}
+
+static bool is_member(const struct control_client *client, gid_t group)
+{
+	gid_t groups[GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+	size_t i;
+
+	if (client->who.gid == group)
+		return true;
+	if (getsockopt(client->io.fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len))
+		return false;
+	for (i = 0; i < len / sizeof(groups[0]); i++)
+		if (groups[i] == group)
+			return true;
+	return false;
+}
+
+static bool may_change(const struct control_client *client)
+{
+	const struct control_socket *socket = &client->control->now;
+
+	return client->who.uid == 0 || client->who.uid == geteuid() ||
+	       (socket->has_group && is_member(client, socket->group));
+}
+
+/* "ok", "refused", "denied" or "unknown". */
+static const char *run_command(struct control_client *client, struct json_object *answer)
+{
+	const struct control_command *command = client->control->commands;
+
+	while (command->name && strcmp(command->name, client->request))
+		command++;
+	if (!command->name)
+		return "unknown";
+	if (command->changes && !may_change(client)) {
+		log_warn("control: %s denied to user %u (process %d)", command->name,
+			 client->who.uid, client->who.pid);
+		return "denied";
+	}
+	if (command->changes)
+		log_info("control: %s, for user %u (process %d)", command->name, client->who.uid,
+			 client->who.pid);
+	return command->run(client->control->arg, answer) ? "ok" : "refused";
+}
+
+/* What a command does may take seconds, in which nobody was served. */
+static void give_time(struct control *control)
+{
+	struct control_client *client;
+
+	ev_now_update(control->loop);
+	TAILQ_FOREACH(client, &control->clients, list)
+		ev_timer_again(control->loop, &client->timer);
+}
+
+static void answer(struct control_client *client)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *status = json_object_new_string(run_command(client, object));
+
+	json_object_object_add(object, "status", status);
+	client->answer = xprintf("%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+	client->answer_len = strlen(client->answer);
+	json_object_put(object);
+	give_time(client->control);
+}
+
+/* 1: the request is whole; 0: not yet; -1: none will come. */
+static int read_request(struct control_client *client)
+{
+	ssize_t n = recv(client->io.fd, client->request + client->len,
+			 sizeof(client->request) - client->len, 0);
+	char *end;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0)
+		return -1;
+	client->len += (size_t)n;
+	end = memchr(client->request, '\n', client->len);
+	if (!end)
+		return client->len < sizeof(client->request) ? 0 : -1;
+	*end = '\0';
+	return 1;
+}
+
+/* 1: all is sent; 0: not yet; -1: nobody takes it. */
+static int send_answer(struct control_client *client)
+{
+	ssize_t n = send(client->io.fd, client->answer + client->sent,
+			 client->answer_len - client->sent, MSG_NOSIGNAL);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+	client->sent += (size_t)n;
+	return client->sent == client->answer_len;
+}
+
+static void on_client(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct control_client *client = io->data;
+	int ret;
+
+	(void)events;
+	if (!client->answer) {
+		ret = read_request(client);
+		if (ret < 0)
+			client_free(client);
+		if (ret <= 0)
+			return;
+		answer(client);
+		ev_io_stop(loop, io);
+		ev_io_set(io, io->fd, EV_WRITE);
+		ev_io_start(loop, io);
+	}
+	if (send_answer(client))
+		client_free(client);
+}
+
+static void on_late(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	client_free(timer->data);
+}
+
+static void client_new(struct control *control, int fd)
+{
+	struct control_client *client = xcalloc(1, sizeof(*client));
+	socklen_t len = sizeof(client->who);
+	const int room = SEND_BUFFER;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	client->control = control;
+	/* nobody's, where the kernel does not say whose it is */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &client->who, &len))
+		client->who = (struct ucred){ 0, (uid_t)-1, (gid_t)-1 };
+	ev_io_init(&client->io, on_client, fd, EV_READ);
+	ev_init(&client->timer, on_late);
+	client->io.data = client->timer.data = client;
+	client->timer.repeat = CONTROL_SECONDS;
+	TAILQ_INSERT_TAIL(&control->clients, client, list);
+	control->client_count++;
+	ev_io_start(control->loop, &client->io);
+	ev_timer_again(control->loop, &client->timer);
+}
+
+static void on_accept(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct control *control = io->data;
+	int fd;
+
+	(void)events;
+	fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	client_new(control, fd);
+	if (control->client_count == CONTROL_CLIENTS_MAX)
+		ev_io_stop(loop, io);
+}
+
+/* ---- the socket ---- */
+
+static void socket_clear(struct control_socket *socket)
+{
+	if (!socket->path)
+		return;
+	(void)unlink(socket->path);
+	close(socket->fd);
+	free(socket->path);
+	*socket = (struct control_socket){ NULL, -1, false, 0 };
+}
+
+/* NULL: no socket. */
+static char *wanted_path(const struct settings *settings)
+{
+	if (settings->control)
+		return strcmp(settings->control, "none") ? xstrdup(settings->control) : NULL;
+	return settings->file ? control_default_path() : NULL;
+}
+
+/* The id of control-group.  0 or -1: nobody is called so. */
+static int find_group(const char *name, gid_t *out)
+{
+	const struct group *group = getgrnam(name);
+	unsigned long number;
+	char *end;
+
+	if (group) {
+		*out = group->gr_gid;
+		return 0;
+	}
+	number = strtoul(name, &end, 10);
+	*out = (gid_t)number;
+	return *name < '0' || *name > '9' || *end || number >= (gid_t)-1 ? -1 : 0;
+}
+
+/* A socket that a daemon left behind, by kill -9 say, goes; one that answers stays.  0 or -errno. */
+static int clear_way(int fd, const struct sockaddr_un *addr)
+{
+	struct stat st;
+
+	if (lstat(addr->sun_path, &st))
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	if (!connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) || errno == EAGAIN)
+		return -EADDRINUSE;
+	return unlink(addr->sun_path) ? -errno : 0;
+}
+
+/* 0 or -errno. */
+static int set_rights(const struct control_socket *socket, const struct settings *settings)
+{
+	const struct given *given = setting_given(setting_find("control-mode"), settings, NULL);
+	mode_t mode = given->yes ? (mode_t)settings->control_mode : DEFAULT_MODE;
+
+	if (socket->has_group && chown(socket->path, (uid_t)-1, socket->group))
+		return -errno;
+	return chmod(socket->path, mode) ? -errno : 0;
+}
+
+/* The socket at path, listening; -errno. */
+static int open_at(struct control_socket *out, const struct settings *settings)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd, probe, ret;
+
+	if (strlen(out->path) >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(addr.sun_path, out->path);
+	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (probe < 0)
+		return -errno;
+	ret = clear_way(probe, &addr);
+	close(probe);
+	if (ret)
+		return ret;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		ret = -errno;
+	} else {
+		/* nobody can connect before it listens */
+		ret = set_rights(out, settings);
+		if (!ret && listen(fd, SOMAXCONN))
+			ret = -errno;
+		if (ret)
+			(void)unlink(out->path);
+	}
+	if (ret && fd >= 0)
+		close(fd);
+	out->fd = fd;
+	return ret;
+}
+
+static const char *advice(int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return "another tlsgated answers there: give control = PATH, or none";
+	case EEXIST:
+		return "there is a file that is no socket: give another path";
+	case EPERM:
+		return "its group or mode cannot be set: CAP_CHOWN, or be a member of control-group";
+	default:
+		return "give control = PATH, or none";
+	}
+}
+
+/* Where nobody asked for it, it is not worth more than a line. */
+static int complain(const struct settings *settings, const char *path, int error)
+{
+	if (settings->control) {
+		log_error("control '%s' refused: %s: %s", path, strerror(error), advice(error));
+		return -1;
+	}
+	if (error != ENOENT)
+		log_warn("no control socket '%s': %s: %s", path, strerror(error), advice(error));
+	return 0;
+}
+
+static int use_group(struct control_socket *socket, const struct settings *settings)
+{
+	socket->has_group = settings->control_group;
+	if (!socket->has_group || !find_group(settings->control_group, &socket->group))
+		return 0;
+	log_error("control-group '%s' refused: there is no such group", settings->control_group);
+	return -1;
+}
+
+int control_prepare(struct control *control, const struct settings *settings)
+{
+	struct control_socket *next = &control->next;
+	bool same;
+	int ret;
+
+	*next = (struct control_socket){ .path = wanted_path(settings), .fd = -1 };
+	if (!next->path)
+		return 0;
+	ret = use_group(next, settings);
+	if (!ret) {
+		same = control->now.path && !strcmp(control->now.path, next->path);
+		/* the one in use: only its rights may be others */
+		ret = same ? set_rights(next, settings) : open_at(next, settings);
+		if (!ret)
+			return 0;
+		ret = complain(settings, next->path, -ret);
+	}
+	free(next->path);
+	next->path = NULL;
+	return ret;
+}
+
+static bool keeps_socket(const struct control *control)
+{
+	return control->now.path && control->next.path && control->next.fd == -1;
+}
+
+void control_commit(struct control *control)
+{
+	if (keeps_socket(control)) {
+		control->now.has_group = control->next.has_group;
+		control->now.group = control->next.group;
+		free(control->next.path);
+	} else {
+		ev_io_stop(control->loop, &control->accept);
+		socket_clear(&control->now);
+		control->now = control->next;
+		ev_io_set(&control->accept, control->now.fd, EV_READ);
+		if (control->now.path && control->client_count < CONTROL_CLIENTS_MAX)
+			ev_io_start(control->loop, &control->accept);
+	}
+	control->next = (struct control_socket){ NULL, -1, false, 0 };
+}
+
+void control_abandon(struct control *control)
+{
+	if (keeps_socket(control))
+		free(control->next.path);
+	else
+		socket_clear(&control->next);
+	control->next = (struct control_socket){ NULL, -1, false, 0 };
+}
+
+void control_init(struct control *control, struct ev_loop *loop,
+		  const struct control_command *commands, void *arg)
+{
+	memset(control, 0, sizeof(*control));
+	control->loop = loop;
+	control->commands = commands;
+	control->arg = arg;
+	control->now.fd = control->next.fd = -1;
+	TAILQ_INIT(&control->clients);
+	ev_init(&control->accept, on_accept);
+	control->accept.data = control;
+}
+
+void control_close(struct control *control)
+{
+	struct control_client *client;
+
+	ev_io_stop(control->loop, &control->accept);
+	socket_clear(&control->now);
+	while ((client = TAILQ_FIRST(&control->clients)))
+		client_free(client);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control socket: a UNIX stream socket on which the monitor answers
+ * (docs/daemon.md has the protocol).  A client sends one line, a command, and
+ * gets one line, a JSON object.  No client is waited for: what is not there in
+ * time is dropped.
+ */
+#ifndef TLSGATE_DAEMON_CONTROL_H
+#define TLSGATE_DAEMON_CONTROL_H
+
+#include <ev.h>
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "daemon/settings.h"
+
+#define CONTROL_REQUEST_MAX	256	/* bytes, with the newline */
+#define CONTROL_CLIENTS_MAX	16	/* further ones wait to be accepted */
+#define CONTROL_SECONDS		5.0	/* for the request to come, and for the answer to be read */
+
+/* One row of the table of commands; it ends with name NULL. */
+struct control_command {
+	const char *name;
+	bool changes;			/* for root, the daemon's user and control-group alone */
+	/* Fills the answer, which has nothing yet.  false: it was refused, and lines say why. */
+	bool (*run)(void *arg, struct json_object *answer);
+};
+
+/* Where the socket is; path NULL: nowhere. */
+struct control_socket {
+	char *path;
+	int fd;
+	bool has_group;			/* control-group was given: */
+	gid_t group;
+};
+
+struct control_client;
+
+struct control {
+	struct ev_loop *loop;
+	const struct control_command *commands;
+	void *arg;
+	struct control_socket now, next;	/* next: prepared, not in use yet */
+	ev_io accept;
+	TAILQ_HEAD(, control_client) clients;
+	size_t client_count;
+};
+
+void control_init(struct control *control, struct ev_loop *loop,
+		  const struct control_command *commands, void *arg);
+
+/*
+ * Makes the socket that the settings ask for, beside the one in use.  0, or -1
+ * and a line was logged.  Then either takes it in use or drops it.
+ */
+int control_prepare(struct control *control, const struct settings *settings);
+void control_commit(struct control *control);
+void control_abandon(struct control *control);
+
+/* Drops every client and removes the socket. */
+void control_close(struct control *control);
+
+#endif
