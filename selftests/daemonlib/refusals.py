@@ -62,6 +62,9 @@ gate a {
 gate b { mode = connect  listen = ":81"  backend = "h:443"
   verify-client = require
   key = k }
+gate d { mode = serve  backend = "h:443"  cert = c  key = k
+  listen = nowhere
+  verify-client = require }
 gate c { mode = serve
   cert = { c }
   cert = { d }
@@ -70,8 +73,10 @@ gate c { mode = serve
 """, "1:1: refused: no setting is called 'colour'", "5:3: refused: listen = ':x'",
                  "10:9: refused: gate 'b': key: it needs cert",
                  "9:19: refused: gate 'b': verify-client: it is not for mode connect",
-                 "13:3: refused: cert was given already, in line 12",
-                 "14:8: refused: 'a' is not understood here: = is wanted")
+                 "12:12: refused: listen = 'nowhere'",
+                 "13:19: refused: gate 'd': verify-client: it needs client-ca",
+                 "16:3: refused: cert was given already, in line 15",
+                 "17:8: refused: 'a' is not understood here: = is wanted")
 
 
 def make_ending_certificate(name, days):

@@ -32,6 +32,7 @@ struct parser {
 	struct position place;		/* where it began */
 	char text[MAX_VALUE];		/* of TOKEN_TEXT */
 	unsigned int errors;
+	bool lost;			/* some text was passed over, settings perhaps */
 };
 
 __attribute__((format(printf, 3, 4)))
@@ -183,6 +184,7 @@ static void unexpected(struct parser *parser, const char *wanted)
 {
 	unsigned int line = parser->place.line;
 
+	parser->lost = true;
 	if (parser->token == TOKEN_TEXT)
 		complain(parser, parser->place, "'%.64s' is not understood here: %s", parser->text,
 			 wanted);
@@ -314,11 +316,11 @@ static struct gate_settings *read_title(struct parser *parser)
 
 static void read_gate(struct parser *parser)
 {
-	unsigned int errors = parser->errors;
 	struct position start = parser->place;
 	struct gate_settings *gate;
 
 	next(parser);
+	parser->lost = false;
 	gate = read_title(parser);
 	if (!gate)
 		return;
@@ -328,12 +330,14 @@ static void read_gate(struct parser *parser)
 	}
 	while (parser->token != '}' && parser->token != TOKEN_END)
 		read_setting(parser, gate);
-	if (parser->token == TOKEN_END)
+	if (parser->token == TOKEN_END) {
+		parser->lost = true;
 		complain(parser, start, "this gate is not closed: write } at its end");
-	else
+	} else {
 		next(parser);
-	/* what is missing may be what was refused */
-	if (parser->errors == errors && gate_settings_check(gate))
+	}
+	/* what is missing may be what was passed over */
+	if (!parser->lost && gate_settings_check(gate))
 		parser->errors++;
 }
 

@@ -443,32 +443,24 @@ const struct given *setting_given(const struct setting *row, const struct settin
 					     &gate->given[row - table];
 }
 
-static void note_given(const struct setting *row, struct given *given, void *field,
-		       struct position place)
-{
-	struct text_list *list = field;
-
-	given->yes = true;
-	given->place = place;
-	if (!(row->scope & SETTING_LIST))
-		return;
-	list->places = xrealloc(list->places, list->count, sizeof(*list->places));
-	list->places[list->count - 1] = place;
-}
-
 int setting_apply(const struct setting *row, struct settings *settings, struct gate_settings *gate,
 		  const char *value, struct position place, char why[SETTINGS_WHY_MAX])
 {
 	bool global = row->scope & SETTING_GLOBAL;
-	char *object = global ? (char *)settings : (char *)gate;
-	struct given *given = global ? settings->given : gate->given;
+	char *field = (global ? (char *)settings : (char *)gate) + row->offset;
+	struct given *given = (global ? settings->given : gate->given) + (row - table);
+	struct text_list *list;
 
-	given += row - table;
 	if (given->yes && !(row->scope & SETTING_LIST))
 		return refuse(why, "it is given twice");
-	if (row->set(object + row->offset, value, why))
+	*given = (struct given){ true, place };
+	if (row->set(field, value, why))
 		return -1;
-	note_given(row, given, object + row->offset, place);
+	if (row->scope & SETTING_LIST) {
+		list = (struct text_list *)field;
+		list->places = xrealloc(list->places, list->count, sizeof(*list->places));
+		list->places[list->count - 1] = place;
+	}
 	return 0;
 }
 
@@ -561,8 +553,10 @@ int gate_settings_check(const struct gate_settings *gate)
 	const struct setting *row;
 	int ret = 0;
 
-	if (!gate->mode)
+	if (!gate->given[setting_find("mode") - table].yes)
 		return gate_refuse(gate, NULL, NULL, "mode is missing: serve or connect");
+	if (!gate->mode)
+		return -1;	/* what was given for it was refused */
 	for (row = table; row->name; row++)
 		if (!(row->scope & SETTING_GLOBAL) && check_row(gate, row))
 			ret = -1;

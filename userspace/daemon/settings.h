@@ -125,7 +125,8 @@ const struct given *setting_given(const struct setting *row, const struct settin
 				  const struct gate_settings *gate);
 /*
  * Sets the row's field in the object its scope asks for.  0, or -1 and why: the
- * value is none, or the setting has one already and is no list.
+ * value is none, or the setting has one already and is no list.  It counts as given
+ * in any case.
  */
 int setting_apply(const struct setting *row, struct settings *settings, struct gate_settings *gate,
 		  const char *value, struct position place, char why[SETTINGS_WHY_MAX]);
