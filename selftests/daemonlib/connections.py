@@ -289,6 +289,40 @@ def unix_backend():
             plain.close()
 
 
+def fill(name):
+    """Connects until the backlog of the socket is full."""
+    held = []
+    while True:
+        held.append(socket.socket(socket.AF_UNIX))
+        held[-1].setblocking(False)
+        try:
+            held[-1].connect(name)
+        except BlockingIOError:
+            return held
+
+
+@test
+def a_full_unix_backend_is_waited_for():
+    name = path("full")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(name)
+        listener.listen(0)
+        os.chmod(name, 0o666)
+        held = fill(name)
+        with Gate("serve", "unix:" + name, "--connect-timeout=300ms") as gate:
+            need_alert(gate.connect())
+            wait_until(lambda: "cannot be reached: Resource temporarily unavailable" in log_text(), "the reason")
+        with Gate("serve", "unix:" + name) as gate, gate.connect() as connection:
+            connection.sendall(b"to a path")
+            while held:
+                held.pop().close()
+            plain, _ = listener.accept()
+            while (got := plain.recv(100)) == b"":      # of those that filled it
+                plain, _ = listener.accept()
+            need(got == b"to a path", "data")
+            plain.close()
+
+
 @test
 def client_certificates():
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",

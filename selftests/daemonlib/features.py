@@ -9,8 +9,8 @@ import ssl
 import subprocess
 import time
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, children, echo, free_port, idle, log_text,
-                            need, path, run, stopped, test, tmp, wait_until, write)
+from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, echo, first_answerer, free_port, idle,
+                            log_text, need, path, run, stopped, test, tmp, wait_until, write)
 from daemonlib.refusals import PAIR, USER, refused
 
 TIME = re.compile(rb"\x18\x0f(\d{14}Z)")    # GeneralizedTime in DER
@@ -127,7 +127,7 @@ def signs_long_transcripts():
     with TlsServer(ssl.TLSVersion.TLSv1_2, "ca.pem", "wordy.pem") as server, \
             Gate("connect", server.address, "--ca=ca.pem", "--cert=ed.pem", "--key=ed.key",
                  "--workers=1") as gate, contextlib.ExitStack() as opened:
-        with stopped(children(gate.keyd()[0])[0]):
+        with stopped(first_answerer(gate)):
             plain = [opened.enter_context(gate.connect_plain()) for _ in range(crowd)]
             wait_until(lambda: server.accepted == crowd, "all reach the server")
             wait_until(idle(gate.workers()[0]), "the worker waits for keyd")

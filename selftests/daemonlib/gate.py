@@ -324,6 +324,18 @@ def need_keepalive(gate, backend, least, most):
         need(least <= left <= most, "probes in %d s" % left)
 
 
+def first_answerer(gate):
+    """A worker is ready before its answerer is."""
+    wait_until(lambda: only_answerer(gate), "an answerer")
+    return only_answerer(gate)
+
+
+def only_answerer(gate):
+    """The one of a gate with one worker; None while there is none, or a defunct one beside it."""
+    pids = children(gate.keyd()[0])
+    return pids[0] if len(pids) == 1 else None
+
+
 def echo(connection, data=b"hello"):
     connection.sendall(data)
     got = b""

@@ -13,9 +13,9 @@ import ssl
 import subprocess
 import threading
 
-from daemonlib.gate import (DEADLINE, TOP, Backend, Gate, Hello, Skip, children, echo, free_port, log_text,
-                            make_rsa_certificate, name_of, need, path, run, start, stopped,
-                            test, tmp, wait_until, write)
+from daemonlib.gate import (DEADLINE, TOP, Backend, Gate, Hello, Skip, children, echo, first_answerer,
+                            free_port, log_text, make_rsa_certificate, name_of, need, only_answerer,
+                            path, run, start, stopped, test, tmp, wait_until, write)
 
 
 @test
@@ -64,18 +64,6 @@ def only_keyd_holds_the_key():
         need(any(memory_holds(keyd, form) for form in forms), "keyd has it (or this test is blind)")
         for pid in [gate.process.pid, *gate.workers()]:
             need(not any(memory_holds(pid, form) for form in forms), "it is in " + name_of(pid))
-
-
-def first_answerer(gate):
-    """A worker is ready before its answerer is."""
-    wait_until(lambda: only_answerer(gate), "an answerer")
-    return only_answerer(gate)
-
-
-def only_answerer(gate):
-    """The one of a gate with one worker; None while there is none, or a defunct one beside it."""
-    pids = children(gate.keyd()[0])
-    return pids[0] if len(pids) == 1 else None
 
 
 def cpus_of(pid):

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define UNIX_PREFIX	"unix:"
@@ -190,6 +191,18 @@ bool addr_is_valid(const char *text, const char **why)
 	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)))
 		return set_unix(&unused, text + strlen(UNIX_PREFIX), why) == 1;
 	return addr_split(text, host, &port, why) == 0;
+}
+
+bool addr_is_name(const char *text)
+{
+	char host[ADDR_HOST_MAX];
+	const char *port, *why;
+	struct addr unused;
+
+	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) || addr_split(text, host, &port, &why))
+		return false;
+	/* localhost is this host, whatever a name server says: RFC 6761 section 6.3 */
+	return host[0] && strcasecmp(host, "localhost") && !set_numeric(&unused, host, port);
 }
 
 const char *addr_format(const struct sockaddr *sa, socklen_t len, char buf[ADDR_TEXT_MAX])

@@ -35,6 +35,9 @@ int addr_parse_listen(const char *text, struct addr *out, const char **why);
  */
 int addr_resolve(const char *text, struct addr out[ADDR_LIST_MAX], const char **why);
 
+/* Of a text that addr_is_valid() takes: may addr_resolve() have to ask a server for its name? */
+bool addr_is_name(const char *text);
+
 /* Is the syntax one that addr_resolve() takes?  Resolves nothing. */
 bool addr_is_valid(const char *text, const char **why);
 

@@ -10,6 +10,9 @@
 #include "daemon/conn.h"
 #include "daemon/proxy.h"
 
+#define RETRY_MS	50	/* where nothing tells when it can be tried again */
+#define UNKNOWN		"its name is not resolved"
+
 /* The side that we connect. */
 static ev_io *backend_io(struct conn *conn)
 {
@@ -50,17 +53,19 @@ static bool is_reached(struct conn *conn)
 	return !conn->gate->settings->proxy_protocol || !send_proxy_header(conn);
 }
 
-static void unreachable(struct conn *conn, int error)
+static void unreachable(struct conn *conn, const char *why)
 {
-	const struct addr *last = &conn->gate->backends[conn->gate->backend_count - 1];
-	char client[ADDR_TEXT_MAX], backend[ADDR_TEXT_MAX];
+	const struct gate *gate = conn->gate;
+	char client[ADDR_TEXT_MAX], text[ADDR_TEXT_MAX] = "no address";
 	struct worker *worker = conn->worker;
+	struct addr last;
 
+	if (conn->backend && places_get(gate->places, conn->backend - 1u, &last))
+		(void)addr_format(&last.sa, last.len, text);
 	worker->counters.failed++;
 	worker_log_peer(worker, "%s: client %s: backend %s (%s) cannot be reached: %s; connection closed",
-			conn->gate->settings->name, conn_client(conn, client),
-			conn->gate->settings->backend, addr_format(&last->sa, last->len, backend),
-			strerror(error));
+			gate->settings->name, conn_client(conn, client), gate->settings->backend, text,
+			why);
 	conn_abort(conn);
 }
 
@@ -76,9 +81,8 @@ static void set_options(int fd, const struct gate_settings *set)
  * Starts to connect.  0, EINPROGRESS or what went wrong.  On this host, TCP is
  * through before the first call is back: the second one says so.
  */
-static int connect_one(struct conn *conn, ev_io *io)
+static int connect_one(struct conn *conn, const struct addr *addr, ev_io *io)
 {
-	const struct addr *addr = &conn->gate->backends[conn->backend];
 	int fd;
 
 	fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -93,13 +97,35 @@ static int connect_one(struct conn *conn, ev_io *io)
 	return errno == EALREADY ? EINPROGRESS : errno;
 }
 
-/* Goes through the addresses from conn->backend on.  As backend_start(). */
-static bool connect_next(struct conn *conn, int error)
+/* The same again, unless it had its time. */
+static bool wait_to_retry(struct conn *conn)
+{
+	const double limit = conn->gate->settings->connect_timeout / 1000.;
+
+	if (limit > 0 && ev_now(conn->worker->loop) - conn->tried >= limit)
+		return false;
+	conn_deadline(conn, RETRY_MS);
+	return true;
+}
+
+static void next_address(struct conn *conn)
+{
+	conn->backend++;
+	conn->tried = ev_now(conn->worker->loop);
+}
+
+/*
+ * Goes through the addresses from conn->backend on.  A UNIX socket with a full
+ * backlog gives EAGAIN.  As backend_start().
+ */
+static bool connect_next(struct conn *conn, const char *why)
 {
 	ev_io *io = backend_io(conn);
+	struct addr addr;
+	int error;
 
-	for (; conn->backend < conn->gate->backend_count; conn->backend++) {
-		error = connect_one(conn, io);
+	for (; places_get(conn->gate->places, conn->backend, &addr); next_address(conn)) {
+		error = connect_one(conn, &addr, io);
 		if (!error)
 			return is_reached(conn);
 		if (error == EINPROGRESS) {
@@ -108,22 +134,27 @@ static bool connect_next(struct conn *conn, int error)
 			return false;
 		}
 		conn_close_side(conn, io);
+		if (error == EAGAIN && wait_to_retry(conn))
+			return false;
+		why = strerror(error);
 	}
-	unreachable(conn, error);
+	if (conn->backend || !wait_to_retry(conn))
+		unreachable(conn, why);
 	return false;
 }
 
-static bool connect_failed(struct conn *conn, int error)
+static bool connect_failed(struct conn *conn, const char *why)
 {
 	conn_close_side(conn, backend_io(conn));
-	conn->backend++;
-	return connect_next(conn, error);
+	next_address(conn);
+	return connect_next(conn, why);
 }
 
 bool backend_start(struct conn *conn)
 {
 	conn->state = CONN_CONNECTING;
-	return connect_next(conn, 0);
+	conn->tried = ev_now(conn->worker->loop);
+	return connect_next(conn, UNKNOWN);
 }
 
 bool backend_continue(struct conn *conn, ev_io *io)
@@ -137,10 +168,12 @@ bool backend_continue(struct conn *conn, ev_io *io)
 	}
 	if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &len))
 		error = errno;
-	return error ? connect_failed(conn, error) : is_reached(conn);
+	return error ? connect_failed(conn, strerror(error)) : is_reached(conn);
 }
 
 bool backend_timer(struct conn *conn)
 {
-	return connect_failed(conn, ETIMEDOUT);
+	if (backend_io(conn)->fd == -1)
+		return connect_next(conn, UNKNOWN);
+	return connect_failed(conn, strerror(ETIMEDOUT));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reaching the backend: its addresses in turn, then the PROXY header.  Each
- * function: true: it is reached; false: it is waited for, or conn is gone.
+ * Reaching the backend: its addresses in turn, then the PROXY header.  A name that
+ * is not resolved yet and a full backlog are waited for within connect-timeout.
+ * Each function: true: it is reached; false: it is waited for, or conn is gone.
  */
 #ifndef TLSGATE_DAEMON_BACKEND_H
 #define TLSGATE_DAEMON_BACKEND_H
@@ -14,7 +15,7 @@ struct conn;
 bool backend_start(struct conn *conn);
 /* A side is ready for what was watched. */
 bool backend_continue(struct conn *conn, ev_io *io);
-/* The address that is being tried had its time. */
+/* The address that is being tried had its time, or is to be tried again. */
 bool backend_timer(struct conn *conn);
 
 #endif

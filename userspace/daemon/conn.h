@@ -33,7 +33,8 @@ struct conn {
 	ev_io tls_io, plain_io;		/* fd -1: not open */
 	ev_timer timer;			/* deadline of the state, or idle */
 	enum conn_state state;
-	uint8_t backend;		/* the one being tried */
+	uint8_t backend;		/* the address of it that is being tried */
+	ev_tstamp tried;		/* since */
 	bool key_waiting;		/* keyclient has key_number for us */
 	bool in_handshake;		/* in worker->handshaking */
 	bool plain_eof, plain_shut;	/* FIN read, FIN sent */

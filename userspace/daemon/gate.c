@@ -278,17 +278,24 @@ int gate_set_protocol(const struct gate_settings *set, struct tls_config *config
 	return ret;
 }
 
+/* Names are the resolver's: one that cannot be resolved now may be known later. */
 static int set_backend(struct gate *gate)
 {
 	const struct gate_settings *set = gate->settings;
+	struct addr addrs[ADDR_LIST_MAX];
 	const char *why = "";
 	const char *port;
 	int count;
 
-	count = addr_resolve(set->backend, gate->backends, &why);
-	if (count < 1)
-		return refuse(gate, "backend", set->backend, count ? why : "no address");
-	gate->backend_count = (size_t)count;
+	gate->places = places_new();
+	if (!gate->places)
+		return refuse(gate, "backend", set->backend, "out of memory");
+	if (!addr_is_name(set->backend)) {
+		count = addr_resolve(set->backend, addrs, &why);
+		if (count < 1)
+			return refuse(gate, "backend", set->backend, count ? why : "no address");
+		places_set(gate->places, addrs, (size_t)count);
+	}
 	if (set->mode != GATE_CONNECT)
 		return 0;
 	if (set->server_name)
@@ -342,6 +349,18 @@ static void rotate_tickets(struct gate *gate)
 	if (tls_config_set_ticket_keys(gate->config, gate->tickets.keys, gate->tickets.count))
 		log_warn("%s: session ticket keys stay the old ones: no memory",
 			 gate->settings->name);
+}
+
+void gate_seal(const struct gate *gate)
+{
+	places_seal(gate->places);
+}
+
+void gate_forget(struct gate *gate)
+{
+	ticket_chain_wipe(&gate->tickets);
+	tls_config_unref(gate->config);
+	gate->config = NULL;
 }
 
 void gate_refresh(struct gate *gate)
@@ -419,6 +438,7 @@ void gate_clear(struct gate *gate)
 		tls_certificate_free(gate->certs[i]);
 	free(gate->certs);
 	free(gate->staple_until);
+	places_free(gate->places);
 	ticket_chain_wipe(&gate->tickets);
 	if (gate->sessions)
 		sessions_wipe(gate->sessions);

@@ -13,6 +13,7 @@
 
 #include "common/addr.h"
 #include "daemon/listener.h"
+#include "daemon/places.h"
 #include "daemon/sessions.h"
 #include "daemon/settings.h"
 #include "daemon/ticket.h"
@@ -25,8 +26,7 @@ struct gate {
 	struct tls_certificate **certs;	/* settings->certs.count of them; NULL: refused */
 	int64_t *staple_until;		/* of certs[i]: when its OCSP response ends; 0: has none */
 	uint32_t first_key_id;		/* of certs[0]; the others follow */
-	struct addr backends[ADDR_LIST_MAX];	/* tried in order */
-	size_t backend_count;
+	struct places *places;		/* of the backend */
 	char server_name[ADDR_HOST_MAX];	/* connect */
 	struct listener **listeners;	/* settings->listen.count of them; NULL once put */
 	struct ticket_chain tickets;	/* serve */
@@ -56,6 +56,14 @@ int gate_set_protocol(const struct gate_settings *settings, struct tls_config *c
 int gate_bind(struct gate *gate, struct listeners *all, size_t workers);
 /* Gives the listeners back; allowed twice. */
 void gate_unbind(struct gate *gate, struct listeners *all);
+
+/*
+ * In a child that is no monitor, which alone writes where backends are.
+ */
+void gate_seal(const struct gate *gate);
+
+/* In a child that resolves names: it has no use for the ticket keys. */
+void gate_forget(struct gate *gate);
 
 /*
  * What time does to a gate: the ticket keys of this hour, OCSP responses that

@@ -52,13 +52,15 @@ static int check_listens(const struct settings *settings)
 	return ret;
 }
 
+/* A name leads where nobody knows yet. */
 static bool leads_to(const struct gate *from, const struct addr *listen)
 {
+	struct addr backend;
 	size_t i;
 
-	for (i = 0; i < from->backend_count; i++)
-		if (addr_covers(listen, &from->backends[i]) &&
-		    (addr_equal(listen, &from->backends[i]) || addr_is_own(&from->backends[i])))
+	for (i = 0; from->places && places_get(from->places, i, &backend); i++)
+		if (addr_covers(listen, &backend) &&
+		    (addr_equal(listen, &backend) || addr_is_own(&backend)))
 			return true;
 	return false;
 }

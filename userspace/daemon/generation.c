@@ -447,8 +447,24 @@ static int set_up(struct generation *generation)
 	return 0;
 }
 
+static void resolve_backends(struct generation *generation)
+{
+	size_t i;
+
+	for (i = 0; i < generation->built; i++)
+		resolver_add(generation->resolver, &generation->gates[i], &generation->who);
+}
+
+void generation_forget(struct generation *generation)
+{
+	size_t i;
+
+	for (i = 0; i < generation->built; i++)
+		gate_forget(&generation->gates[i]);
+}
+
 struct generation *generation_start(struct settings *settings, bool owns_settings,
-				    struct listeners *listeners,
+				    struct listeners *listeners, struct resolver *resolver,
 				    const struct generation *callbacks)
 {
 	struct generation *generation = generation_new(settings);
@@ -457,8 +473,10 @@ struct generation *generation_start(struct settings *settings, bool owns_setting
 	generation->keyd_died = callbacks->keyd_died;
 	generation->arg = callbacks->arg;
 	generation->listeners = listeners;
+	generation->resolver = resolver;
 	if (!set_up(generation)) {
 		generation->owns_settings = owns_settings;
+		resolve_backends(generation);
 		return generation;
 	}
 	generation_kill(generation);
@@ -507,6 +525,8 @@ static void retire(struct generation *generation)
 	size_t i;
 
 	generation->retired = true;
+	for (i = 0; i < generation->built; i++)
+		resolver_remove(generation->resolver, &generation->gates[i]);
 	for (i = 0; i < generation->worker_count; i++)
 		ev_timer_stop(EV_DEFAULT_UC, &generation->workers[i].restart);
 	close_control(&generation->keyd);	/* its answerers stay with their workers */

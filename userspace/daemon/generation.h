@@ -14,6 +14,7 @@
 
 #include "daemon/gate.h"
 #include "daemon/listener.h"
+#include "daemon/resolver.h"
 #include "daemon/sandbox.h"
 
 struct generation;
@@ -36,6 +37,7 @@ struct generation {
 	struct gate *gates;		/* settings->gate_count of them */
 	size_t built;			/* of gates, to be cleared */
 	struct listeners *listeners;
+	struct resolver *resolver;
 	struct identity who;
 	int keylog_fd;
 	struct child keyd;
@@ -55,8 +57,10 @@ struct generation {
  * the caller's on failure.
  */
 struct generation *generation_start(struct settings *settings, bool owns_settings,
-				    struct listeners *listeners,
+				    struct listeners *listeners, struct resolver *resolver,
 				    const struct generation *callbacks);
+/* In a child that resolves names: wipes what is secret. */
+void generation_forget(struct generation *generation);
 /*
  * As generation_start(), up to where it would bind: builds everything and has
  * keyd read and try the keys.  Writes nothing and leaves nothing running.  0, or

@@ -58,7 +58,7 @@ static enum config_result start_generation(struct monitor *monitor)
 	log_init("tlsgated", monitor->verbose || settings->verbose);
 	generation = control_prepare(&monitor->control, settings) ? NULL :
 		     generation_start(settings, monitor->config_file, &monitor->listeners,
-				      &callbacks);
+				      &monitor->resolver, &callbacks);
 	if (!generation) {
 		control_abandon(&monitor->control);
 		if (monitor->config_file)
@@ -166,6 +166,15 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
 		drain_all(monitor, stop_time);
 }
 
+static void forget_secrets(void *arg)
+{
+	struct monitor *monitor = arg;
+	struct generation *generation;
+
+	for (generation = monitor->generations; generation; generation = generation->next)
+		generation_forget(generation);
+}
+
 static void watch_signal(struct monitor *monitor, ev_signal *watcher, int signum,
 			 void (*callback)(struct ev_loop *loop, ev_signal *watcher, int events))
 {
@@ -178,6 +187,7 @@ static void set_up(struct monitor *monitor)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
 	control_init(&monitor->control, monitor->loop, commands, monitor);
+	resolver_init(&monitor->resolver, forget_secrets, monitor);
 	ev_init(&monitor->retry, on_retry);
 	monitor->retry.data = monitor;
 	watch_signal(monitor, &monitor->hangup, SIGHUP, on_hangup);
@@ -222,6 +232,7 @@ int monitor_run(struct options *options)
 		ev_run(monitor.loop, 0);
 	}
 	control_close(&monitor.control);
+	resolver_stop(&monitor.resolver);
 	ev_loop_destroy(monitor.loop);
 	settings_free(monitor.settings);
 	if (result == CONFIG_BAD)

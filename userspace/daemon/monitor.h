@@ -18,6 +18,7 @@ struct monitor {
 	struct settings *settings;	/* of the command line */
 	bool verbose;			/* --verbose, whatever the file says */
 	struct listeners listeners;
+	struct resolver resolver;
 	struct generation *generations;	/* newest first; the first is the live one */
 	struct control control;
 	ev_signal hangup, terminate, interrupt;

@@ -13,6 +13,7 @@
 
 #define DEFAULT_HANDSHAKE_TIMEOUT	10000
 #define DEFAULT_CONNECT_TIMEOUT		10000
+#define DEFAULT_RESOLVE_INTERVAL	30000
 #define DEFAULT_KEEPALIVE		120
 #define DEFAULT_KEEPALIVE_INTERVAL	15
 #define DEFAULT_DRAIN_TIME		3600000
@@ -309,6 +310,9 @@ static const struct setting table[] = {
 	{ "connect-timeout", "TIME", SETTING_GATE, 0, NULL,
 	  GATE(connect_timeout), set_duration,
 	  "for reaching the backend (default: 10s; 0: none)" },
+	{ "resolve-interval", "TIME", SETTING_GATE, 0, NULL,
+	  GATE(resolve_interval), set_duration,
+	  "ask again where a BACKEND that is a name is (default: 30s; 0: never)" },
 	{ "idle-timeout", "TIME", SETTING_GATE, 0, NULL,
 	  GATE(idle_timeout), set_duration,
 	  "end connections that moved no byte for so long (default: none)" },
@@ -431,6 +435,7 @@ struct gate_settings *settings_add_gate(struct settings *settings, const char *n
 	gate->place = place;
 	gate->handshake_timeout = DEFAULT_HANDSHAKE_TIMEOUT;
 	gate->connect_timeout = DEFAULT_CONNECT_TIMEOUT;
+	gate->resolve_interval = DEFAULT_RESOLVE_INTERVAL;
 	gate->keepalive = DEFAULT_KEEPALIVE;
 	gate->keepalive_interval = DEFAULT_KEEPALIVE_INTERVAL;
 	return gate;

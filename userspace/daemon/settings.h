@@ -71,6 +71,7 @@ struct gate_settings {
 	enum data_path data_path;
 	uint32_t max_message;		/* bytes of a handshake message; 0: the engine's default */
 	uint32_t handshake_timeout, connect_timeout, idle_timeout;	/* ms; 0: none */
+	uint32_t resolve_interval;	/* ms; 0: never again, once it is known */
 	uint32_t keepalive, keepalive_interval;	/* s; 0: none */
 };
 

@@ -297,6 +297,14 @@ static void set_up_loop(struct worker *worker, const struct keypipe *keys)
 	use_keys(worker, keys);
 }
 
+static void seal_gates(const struct worker *worker)
+{
+	size_t i;
+
+	for (i = 0; i < worker->gate_count; i++)
+		gate_seal(&worker->gates[i]);
+}
+
 static void log_counters(const struct worker *worker)
 {
 	const struct worker_counters *c = &worker->counters;
@@ -335,6 +343,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	TAILQ_INIT(&worker->handshaking);
 	worker->listeners = xcalloc(each_socket(plan, worker, NULL), sizeof(*worker->listeners));
 	(void)each_socket(plan, worker, add_listener);
+	seal_gates(worker);
 	if (keep_fds(plan, worker, keys) || sandbox_hide_memory())
 		exit(1);
 	if (plan->kernel_fd != -1)

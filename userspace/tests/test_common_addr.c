@@ -158,6 +158,19 @@ static void test_own(void)
 	       "2001:db8::1 is not");
 }
 
+static void test_names(void)
+{
+	static const char * const no_names[] = {
+		"127.0.0.1:80", "[::1]:80", ":80", "unix:/run/name", "localhost:80", "LocalHost:80",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(no_names) / sizeof(no_names[0]); i++)
+		tap_ok(!addr_is_name(no_names[i]), "no name to ask for: %s", no_names[i]);
+	tap_ok(addr_is_name("db.example.org:5432"), "a name");
+	tap_ok(addr_is_name("localhost.example.org:80"), "a name that begins like this host's");
+}
+
 int main(void)
 {
 	const size_t listens = sizeof(listen_cases) / sizeof(listen_cases[0]);
@@ -172,5 +185,6 @@ int main(void)
 	test_local();
 	test_covers();
 	test_own();
+	test_names();
 	return tap_done();
 }

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""Backends that are names, in a mount namespace with a hosts file of the test's."""
+
+import os
+import shutil
+import socket
+
+from daemonlib.gate import (Backend, Gate, Skip, children, echo, free_port, log_text, name_of, need,
+                            start, test, wait_until, write)
+
+HOSTS = """mount --bind hosts /etc/hosts && mount --bind resolv.conf /etc/resolv.conf &&
+exec "$@\""""
+
+
+class NamesGate(Gate):
+    """Gates known and unknown, of which the latter's backend is a name that nobody knows yet."""
+
+    def __init__(self, backend, more=""):
+        if os.geteuid() != 0 or not shutil.which("unshare"):
+            raise Skip("needs root and unshare")
+        write("hosts", "")
+        write("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        self.ports = free_port(), free_port()
+        self.port = self.ports[1]
+        text = "workers = 1\nstop-time = 0\n"
+        for name, port, to in (("known", self.ports[0], backend),
+                               ("unknown", self.ports[1], backend.replace("127.0.0.1", "backend.test"))):
+            text += ("gate %s {\nmode = serve\nlisten = {\"127.0.0.1:%d\"}\nbackend = \"%s\"\n"
+                     "cert = {\"one.pem\"}\nkey = {\"one.key\"}\ndata-path = user\n%s}\n" %
+                     (name, port, to, more))
+        write("names.conf", text)
+        self.process = start("-c", "names.conf", before=["unshare", "-m", "sh", "-c", HOSTS, "sh"])
+        self.ready(2)
+
+    def connect_to(self, port):
+        self.port = port
+        connection = self.connect()
+        self.port = self.ports[1]
+        return connection
+
+
+@test
+def a_name_that_does_not_resolve_keeps_its_own_gate_waiting():
+    with Backend().echo() as backend, NamesGate(backend.address) as gate:
+        wait_until(lambda: "unknown: backend 'backend.test" in log_text() and
+                   "cannot be resolved" in log_text(), "it is said")
+        with gate.connect_to(gate.ports[0]) as connection:
+            echo(connection)
+        with gate.connect() as connection:
+            connection.sendall(b"x")
+            write("hosts", "127.0.0.1 backend.test\n")
+            need(connection.recv(1) == b"x", "it was reached at last")
+        need(log_text().count("cannot be resolved") == 1, "said once: " + log_text())
+        wait_until(lambda: "is resolved" in log_text(), "that it is known is said, too")
+
+
+@test
+def a_name_that_stays_unknown_fails_its_connections():
+    with Backend() as backend, NamesGate(backend.address, "connect-timeout = 200ms\n") as gate:
+        with gate.connect() as connection:
+            try:
+                need(connection.recv(1) != b"", "a clean end")
+            except OSError as error:
+                need("INTERNAL_ERROR" in str(error).upper(), "an alert is wanted, not: %s" % error)
+        wait_until(lambda: "(no address) cannot be reached: its name is not resolved" in log_text(), log_text())
+
+
+def second_at(address):
+    """A backend at the same port of another address of loopback."""
+    other = Backend.__new__(Backend)
+    other.listener = socket.create_server(("127.0.0.2", int(address.split(":")[1])))
+    other.listener.settimeout(15)
+    return other
+
+
+def answers(gate):
+    with gate.connect() as connection:
+        connection.sendall(b"x")
+        return connection.recv(1)
+
+
+@test
+def a_name_is_resolved_again():
+    with Backend().echo() as backend, NamesGate(backend.address, "resolve-interval = 200ms\n") as gate:
+        write("hosts", "127.0.0.1 backend.test\n")
+        wait_until(lambda: answers(gate) == b"x", "the first")
+        with second_at(backend.address) as other:
+            backend.listener.close()
+            other.echo()
+            write("hosts", "127.0.0.2 backend.test\n")
+
+            def reached():
+                try:
+                    return answers(gate) == b"x"
+                except OSError:
+                    return False
+
+            wait_until(reached, "the second")
+            write("hosts", "")
+            wait_until(lambda: "its last addresses stay in use" in log_text(), "the name is gone")
+            need(reached(), "and its address still in use")
+
+
+@test
+def the_process_that_resolves_is_replaced_and_has_no_power():
+    with Backend().echo() as backend, NamesGate(backend.address) as gate:
+        def names():
+            return [pid for pid in children(gate.process.pid) if name_of(pid) == "tlsgated-names"]
+
+        wait_until(names, "a process that resolves")
+        old = names()[0]
+        with open("/proc/%d/status" % old) as file:
+            status = dict(line.split(":", 1) for line in file)
+        need(status["NoNewPrivs"].strip() == "1" and int(status["CapEff"], 16) == 0 and
+             status["Uid"].split()[0] != "0", "%s" % status)
+        os.kill(old, 9)
+        wait_until(lambda: names() and names()[0] != old, "another")
+        write("hosts", "127.0.0.1 backend.test\n")
+        need(answers(gate) == b"x", "it resolves")

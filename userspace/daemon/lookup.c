@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/lookup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/ipc.h"
+#include "common/log.h"
+
+static _Noreturn void answer(int control, const struct lookup_request *request)
+{
+	struct lookup_answer answer = { .id = request->id };
+	const char *why = "it has no address";
+	int count = addr_resolve(request->backend, answer.addrs, &why);
+
+	answer.count = count > 0 ? count : 0;
+	snprintf(answer.why, sizeof(answer.why), "%s", why);
+	_exit(send(control, &answer, sizeof(answer), MSG_NOSIGNAL) < 0);
+}
+
+/* Without a filter: what libc loads and opens to resolve a name is the system's to say. */
+static _Noreturn void run(int control, const struct identity *who)
+{
+	struct lookup_request request;
+	int keep[] = { control };
+	ssize_t n;
+
+	sandbox_child("tlsgated-names");
+	(void)signal(SIGCHLD, SIG_IGN);	/* nobody waits for those that answer */
+	if (sandbox_keep_fds(keep, 1) || sandbox_drop(who))
+		_exit(1);
+	while ((n = recv(control, &request, sizeof(request), 0)) == sizeof(request)) {
+		request.backend[sizeof(request.backend) - 1] = '\0';
+		if (!fork())
+			answer(control, &request);
+	}
+	_exit(n != 0);
+}
+
+pid_t lookup_start(const struct identity *who, void (*forget)(void *arg), void *arg, int *control)
+{
+	int ends[2];
+	pid_t pid;
+	int ret;
+
+	ret = ipc_pair(ends);
+	if (ret) {
+		log_error("names cannot be resolved: %s", strerror(-ret));
+		return -1;
+	}
+	pid = fork();
+	if (pid == 0) {
+		forget(arg);
+		run(ends[1], who);
+	}
+	close(ends[1]);
+	if (pid < 0) {
+		log_error("names cannot be resolved: %s", strerror(errno));
+		close(ends[0]);
+		return -1;
+	}
+	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	*control = ends[0];
+	return pid;
+}
+
+int lookup_ask(int control, const struct lookup_request *request)
+{
+	return send(control, request, sizeof(*request), MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static bool is_sound(const struct lookup_answer *answer)
+{
+	int i;
+
+	if (answer->count < 0 || answer->count > ADDR_LIST_MAX || answer->why[LOOKUP_WHY_MAX - 1])
+		return false;
+	for (i = 0; i < answer->count; i++)
+		if (answer->addrs[i].len > sizeof(answer->addrs[i].storage) ||
+		    (answer->addrs[i].sa.sa_family != AF_INET &&
+		     answer->addrs[i].sa.sa_family != AF_INET6))
+			return false;
+	return true;
+}
+
+int lookup_receive(int control, struct lookup_answer *answer)
+{
+	ssize_t n;
+
+	do {
+		n = recv(control, answer, sizeof(*answer), 0);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == ECONNRESET ? 0 : -errno;
+	if (!n)
+		return 0;
+	return n == sizeof(*answer) && is_sound(answer) ? 1 : -EPROTO;
+}

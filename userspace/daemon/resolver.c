@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/resolver.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "daemon/lookup.h"
+
+#define AGAIN_SECONDS	5.	/* after a name that did not resolve */
+#define LOST_SECONDS	60.	/* an answer that did not come until then will not */
+#define RESTART_SECONDS	1.
+
+struct name {
+	struct name *next;
+	struct resolver *resolver;
+	const struct gate *gate;
+	uint32_t id;			/* of its request */
+	bool failed;			/* the last time, and that was said */
+	ev_timer timer;			/* asks again */
+};
+
+static void set_timer(ev_timer *timer, double seconds)
+{
+	struct ev_loop *loop = EV_DEFAULT_UC;
+
+	ev_timer_stop(loop, timer);
+	ev_timer_set(timer, seconds, 0.);
+	ev_timer_start(loop, timer);
+}
+
+static void ask(struct name *name)
+{
+	struct lookup_request request = { .id = name->id };
+
+	snprintf(request.backend, sizeof(request.backend), "%s", name->gate->settings->backend);
+	/* fails where the process is gone, which its exit mends, or busy */
+	set_timer(&name->timer, lookup_ask(name->resolver->control, &request) ? AGAIN_SECONDS :
+		  LOST_SECONDS);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	ask(timer->data);
+}
+
+static bool is_known(const struct gate *gate)
+{
+	struct addr unused;
+
+	return places_get(gate->places, 0, &unused);
+}
+
+static void failed(struct name *name, const char *why)
+{
+	const struct gate_settings *set = name->gate->settings;
+
+	if (!name->failed)
+		log_warn("%s: backend '%s' cannot be resolved: %s; %s, and it is asked for every %.0f s",
+			 set->name, set->backend, why, is_known(name->gate) ?
+			 "its last addresses stay in use" : "its connections wait for connect-timeout",
+			 AGAIN_SECONDS);
+	name->failed = true;
+	set_timer(&name->timer, AGAIN_SECONDS);
+}
+
+static void resolved(struct name *name, const struct lookup_answer *answer)
+{
+	const struct gate_settings *set = name->gate->settings;
+
+	places_set(name->gate->places, answer->addrs, (size_t)answer->count);
+	if (name->failed)
+		log_info("%s: backend '%s' is resolved", set->name, set->backend);
+	name->failed = false;
+	if (set->resolve_interval)
+		set_timer(&name->timer, set->resolve_interval / 1000.);
+}
+
+static void take(struct resolver *resolver, const struct lookup_answer *answer)
+{
+	struct name *name = resolver->names;
+
+	while (name && name->id != answer->id)
+		name = name->next;
+	if (!name)
+		return;			/* of a gate that is gone */
+	ev_timer_stop(EV_DEFAULT_UC, &name->timer);
+	if (answer->count)
+		resolved(name, answer);
+	else
+		failed(name, answer->why);
+}
+
+static void on_answer(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct resolver *resolver = io->data;
+	struct lookup_answer answer;
+	int ret;
+
+	(void)events;
+	ret = lookup_receive(io->fd, &answer);
+	if (ret == 1)
+		take(resolver, &answer);
+	else if (ret != -EAGAIN)
+		ev_io_stop(loop, io);	/* as the exit will say */
+}
+
+static void start(struct resolver *resolver)
+{
+	struct ev_loop *loop = EV_DEFAULT_UC;
+	struct name *name;
+	pid_t pid;
+
+	pid = lookup_start(&resolver->who, resolver->forget, resolver->arg, &resolver->control);
+	if (pid < 0) {
+		resolver->control = -1;
+		set_timer(&resolver->restart, RESTART_SECONDS);
+		return;
+	}
+	ev_child_set(&resolver->exit, pid, 0);
+	ev_child_start(loop, &resolver->exit);
+	ev_io_set(&resolver->answers, resolver->control, EV_READ);
+	ev_io_start(loop, &resolver->answers);
+	for (name = resolver->names; name; name = name->next)
+		ask(name);
+}
+
+static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	start(timer->data);
+}
+
+static void close_control(struct resolver *resolver)
+{
+	ev_io_stop(EV_DEFAULT_UC, &resolver->answers);
+	if (resolver->control != -1)
+		close(resolver->control);
+	resolver->control = -1;
+}
+
+static void on_gone(struct ev_loop *loop, ev_child *watcher, int events)
+{
+	struct resolver *resolver = watcher->data;
+
+	(void)events;
+	ev_child_stop(loop, watcher);
+	close_control(resolver);
+	log_warn("the process that resolves names died; another is started");
+	set_timer(&resolver->restart, RESTART_SECONDS);
+}
+
+void resolver_init(struct resolver *resolver, void (*forget)(void *arg), void *arg)
+{
+	*resolver = (struct resolver){ .forget = forget, .arg = arg, .control = -1 };
+	ev_init(&resolver->answers, on_answer);
+	ev_init(&resolver->exit, on_gone);
+	ev_init(&resolver->restart, on_restart);
+	resolver->answers.data = resolver->exit.data = resolver->restart.data = resolver;
+}
+
+void resolver_add(struct resolver *resolver, const struct gate *gate, const struct identity *who)
+{
+	struct name *name;
+
+	if (!addr_is_name(gate->settings->backend))
+		return;
+	name = xcalloc(1, sizeof(*name));
+	name->resolver = resolver;
+	name->gate = gate;
+	name->id = resolver->next_id++;
+	ev_init(&name->timer, on_timer);
+	name->timer.data = name;
+	name->next = resolver->names;
+	resolver->names = name;
+	resolver->who = *who;
+	if (resolver->control != -1)
+		ask(name);
+	else if (!ev_is_active(&resolver->restart))
+		set_timer(&resolver->restart, 0.);	/* once forget() can find all */
+}
+
+void resolver_remove(struct resolver *resolver, const struct gate *gate)
+{
+	struct name **link = &resolver->names;
+	struct name *name;
+
+	while (*link && (*link)->gate != gate)
+		link = &(*link)->next;
+	name = *link;
+	if (!name)
+		return;
+	*link = name->next;
+	ev_timer_stop(EV_DEFAULT_UC, &name->timer);
+	free(name);
+}
+
+void resolver_stop(struct resolver *resolver)
+{
+	ev_timer_stop(EV_DEFAULT_UC, &resolver->restart);
+	ev_child_stop(EV_DEFAULT_UC, &resolver->exit);
+	close_control(resolver);	/* which it ends of */
+}
