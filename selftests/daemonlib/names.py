@@ -85,7 +85,7 @@ def a_name_is_resolved_again():
         write("hosts", "127.0.0.1 backend.test\n")
         wait_until(lambda: answers(gate) == b"x", "the first")
         with second_at(backend.address) as other:
-            backend.listener.close()
+            backend.listener.shutdown(socket.SHUT_RDWR)     # also wakes who waits in accept()
             other.echo()
             write("hosts", "127.0.0.2 backend.test\n")
 

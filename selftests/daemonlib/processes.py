@@ -130,7 +130,7 @@ def dead_worker_is_replaced():
 
 @test
 def dead_answerer_is_replaced():
-    """Its worker goes on with what it carries; only who waits for a signature fails."""
+    """Its worker goes on with what it carries, and asks the next one."""
     with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate, \
             gate.connect() as before:
         echo(before)
@@ -139,11 +139,7 @@ def dead_answerer_is_replaced():
         waiting = Hello(gate)
         wait_until(lambda: taken(gate.port) == 2, "the worker has its ClientHello")
         os.kill(answerer, signal.SIGKILL)
-        try:
-            waiting.finish()
-            need(False, "a handshake went on without its signature")
-        except (ssl.SSLError, AssertionError) as error:
-            need("internal error" in str(error), "an alert is wanted, not: %r" % error)
+        waiting.finish()
         for _ in range(4):
             with gate.connect() as connection:
                 echo(connection)
@@ -156,9 +152,9 @@ def dead_answerer_is_replaced():
 class Load:
     """Threads that connect, echo and close; failures of them are kept."""
 
-    def __init__(self, gate, threads=4):
+    def __init__(self, gate):
         self.gate, self.failures, self.count, self.over = gate, [], 0, threading.Event()
-        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(4)]
 
     def run(self):
         while not self.over.is_set():
@@ -182,11 +178,10 @@ class Load:
 
 @test
 def answerers_killed_under_load():
-    kills, threads = 4, 4
     with Backend().echo() as backend, Gate("serve", backend.address) as gate:
         workers, held = gate.workers(), [gate.connect() for _ in range(8)]
-        with Load(gate, threads) as load:
-            for number in range(kills):
+        with Load(gate) as load:
+            for _ in range(4):
                 seen = load.count
                 wait_until(lambda: len(children(gate.keyd()[0])) >= 2 and load.count > seen + 5, "load")
                 os.kill(children(gate.keyd()[0])[0], signal.SIGKILL)
@@ -194,8 +189,7 @@ def answerers_killed_under_load():
             echo(connection)
             connection.close()
         need(gate.workers() == workers, "the same workers")
-        need(len(load.failures) <= kills * threads and all("SSL" in f for f in load.failures),
-             "%d of %d failed: %s" % (len(load.failures), load.count, load.failures[:3]))
+        need(not load.failures, "%d of %d failed: %s" % (len(load.failures), load.count, load.failures[:3]))
 
 
 @test
@@ -217,6 +211,7 @@ def keyd_killed_under_load():
     with Backend().echo() as backend, Gate("serve", backend.address) as gate:
         with Load(gate) as load:
             for times in (2, 3):
+                wait_until(lambda: len(children(gate.keyd()[0])) == 2, "an answerer for each worker")
                 os.kill(gate.keyd()[0], signal.SIGKILL)
                 gate.ready(times)
         need(not load.failures, "%d of %d failed: %s" % (len(load.failures), load.count, load.failures[:2]))

@@ -25,26 +25,35 @@ static void close_pipes(struct keyclient *keys)
 	keypipe_close(&end);
 }
 
+static void fail(struct keyclient *keys, struct keyclient_entry *lost)
+{
+	struct conn *conn = lost->conn;
+
+	*lost = (struct keyclient_entry){0};
+	conn->key_waiting = false;
+	keys->owner.answered(conn, NULL, 0);
+}
+
 /*
- * What was sent fails: it may be what the answerer died of.  What was not waits
- * for the next one.
+ * What was sent is sent again, to the next one, but only once: it may be what
+ * the answerer died of.
  */
 static void lose(struct keyclient *keys, const char *why)
 {
-	struct conn *conn;
+	struct keyclient_entry *lost;
+	uint32_t number;
 
-	log_error("no more answers from keyd: %s; handshakes that wait for one fail, and another answerer is asked for",
-		  why);
+	log_error("no more answers from keyd: %s; another answerer is asked for", why);
 	close_pipes(keys);
 	keys->len = keys->written = 0;
-	while (keys->head != keys->unsent) {
-		conn = entry(keys, keys->head)->conn;
-		*entry(keys, keys->head++) = (struct keyclient_entry){0};
-		if (!conn)
-			continue;
-		conn->key_waiting = false;
-		keys->owner.answered(conn, NULL, 0);
+	for (number = keys->head; number != keys->unsent; number++) {
+		lost = entry(keys, number);
+		lost->sent = false;
+		if (lost->conn && lost->again)
+			fail(keys, lost);
+		lost->again = true;
 	}
+	keys->unsent = keys->head;
 	keys->owner.lost(keys->owner.arg);
 }
 

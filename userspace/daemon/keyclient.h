@@ -20,6 +20,7 @@ struct conn;
 struct keyclient_entry {
 	struct conn *conn;		/* NULL: freed while it waited */
 	bool sent;			/* or in the buffer to be */
+	bool again;			/* to another answerer, since one was lost with it */
 };
 
 /* To whom the client belongs. */
