@@ -3,7 +3,6 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/netlink.h>
-#include <linux/seqlock.h>
 #include <linux/slab.h>
 #include <linux/sysctl.h>
 #include <net/sock.h>
@@ -23,15 +22,13 @@ struct tg_groups {
  * struct tg_settings - the settings of a network namespace
  * @header: of the registered @table
  * @table: the sysctls; one more row ends it for kernels that do not count
- * @lock: guards @groups
- * @groups: who may install besides CAP_NET_ADMIN
+ * @groups: who may install besides CAP_NET_ADMIN: struct tg_groups, first in the upper half
  * @allowed: sysctl allow_install
  */
 struct tg_settings {
 	struct ctl_table_header *header;
 	struct ctl_table table[TG_SYSCTLS + 1];
-	seqlock_t lock;
-	struct tg_groups groups;
+	atomic64_t groups;
 	int allowed;
 };
 
@@ -39,14 +36,9 @@ struct tg_settings {
 
 static struct tg_groups tg_groups_get(struct tg_settings *a)
 {
-	struct tg_groups groups;
-	unsigned int seq;
+	u64 groups = atomic64_read(&a->groups);
 
-	do {
-		seq = read_seqbegin(&a->lock);
-		groups = a->groups;
-	} while (read_seqretry(&a->lock, seq));
-	return groups;
+	return (struct tg_groups){ groups >> 32, groups };
 }
 
 /* A group unknown in @ns is -1 there, which is in no range. */
@@ -125,9 +117,7 @@ static int tg_sysctl_groups(TG_CTL_TABLE *table, int write, void *buf, size_t *l
 		return err;
 	if (range[0] > max || range[1] > max)
 		return -EINVAL;
-	write_seqlock(&a->lock);
-	a->groups = (struct tg_groups){ range[0], range[1] };
-	write_sequnlock(&a->lock);
+	atomic64_set(&a->groups, (u64)range[0] << 32 | range[1]);
 	return 0;
 }
 
@@ -145,8 +135,7 @@ int tg_access_net_init(struct net *net, struct tg_net *tn)
 
 	if (!a)
 		return -ENOMEM;
-	seqlock_init(&a->lock);
-	a->groups = (struct tg_groups){ 1, 0 };
+	atomic64_set(&a->groups, 1ULL << 32);
 	a->allowed = net->user_ns == &init_user_ns;
 	a->table[0] = (struct ctl_table){
 		.procname = "install_group_range", .data = a, .maxlen = 2 * sizeof(unsigned long),

@@ -147,14 +147,11 @@ static struct crypto_aead *tg_alg_chosen(struct tg_alg *a)
 	return aead;
 }
 
-int tg_cipher_driver(const struct tg_cipher *c, char *buf, size_t len)
+const char *tg_cipher_driver(const struct tg_cipher *c)
 {
 	struct crypto_aead *aead = tg_alg_chosen(c->alg);
 
-	if (IS_ERR(aead))
-		return PTR_ERR(aead);
-	strscpy(buf, crypto_aead_driver_name(aead), len);
-	return 0;
+	return IS_ERR(aead) ? NULL : crypto_aead_driver_name(aead);
 }
 
 void tg_cipher_exit(void)
@@ -240,17 +237,11 @@ static int tg_expand_label(struct crypto_shash *hmac, const char *label, u8 *out
 static int tg_ratchet_keys(struct crypto_shash *hmac, const struct tg_cipher *c,
 			   const u8 *secret, struct tg_keys *next)
 {
-	int err = crypto_shash_setkey(hmac, secret, c->secret_len);
-
-	if (!err)
-		err = tg_expand_label(hmac, "traffic upd", next->secret, c->secret_len);
-	if (!err)
-		err = crypto_shash_setkey(hmac, next->secret, c->secret_len);
-	if (!err)
-		err = tg_expand_label(hmac, "key", next->key, c->key_len);
-	if (!err)
-		err = tg_expand_label(hmac, "iv", next->iv, c->iv_len);
-	return err;
+	return crypto_shash_setkey(hmac, secret, c->secret_len) ?:
+	       tg_expand_label(hmac, "traffic upd", next->secret, c->secret_len) ?:
+	       crypto_shash_setkey(hmac, next->secret, c->secret_len) ?:
+	       tg_expand_label(hmac, "key", next->key, c->key_len) ?:
+	       tg_expand_label(hmac, "iv", next->iv, c->iv_len);
 }
 
 int tg_dir_ratchet(struct tg_dir *d, const struct tg_cipher *c)

@@ -97,14 +97,12 @@ const struct tg_cipher *tg_cipher_at(unsigned int i);
 /**
  * tg_cipher_driver() - which driver serves a suite
  * @c: row
- * @buf: receives the name
- * @len: its size, CRYPTO_MAX_ALG_NAME is enough
  *
  * Process context, may load crypto modules.
  *
- * Return: 0, or a negative errno if the kernel has none.
+ * Return: its name, or NULL if the kernel has none.
  */
-int tg_cipher_driver(const struct tg_cipher *c, char *buf, size_t len);
+const char *tg_cipher_driver(const struct tg_cipher *c);
 
 /* Lets go of the drivers; no direction is left. */
 void tg_cipher_exit(void);

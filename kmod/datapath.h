@@ -90,8 +90,6 @@ u32 tg_tx_unsent(const struct sock *sk, const struct tg_session *s, bool acked);
 void tg_tx_push_work(struct work_struct *work);				/* takes lock_sock() */
 /* TCP may have room again: lets push_work run if that waits.  Under the socket's spinlock. */
 void tg_tx_kick(const struct sock *sk, struct tg_session *s);
-/* Lets it run after @delay, unless it is to run already. */
-void tg_tx_push_later(struct tg_session *s, unsigned long delay);
 
 /* rx.c: records in. */
 

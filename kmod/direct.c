@@ -43,7 +43,7 @@ static void tg_direct_moved(struct tg_relay *r, bool seal, u32 len)
 	r->sealed_last = seal;
 	r->moved_last = len;
 	WRITE_ONCE(r->active, jiffies);
-	tg_stat_inc(r->net, TG_STAT_RELAY_DIRECT);
+	tg_stat_inc(sock_net(r->tls->sk), TG_STAT_RELAY_DIRECT);
 	trace_tlsgate_relay_moved(r->session, seal, len);
 }
 
@@ -160,7 +160,7 @@ static bool tg_direct_move(struct tg_relay *r, bool seal)
 	return done;
 }
 
-bool tg_direct(struct tg_relay *r, struct sock *from, bool seal)
+static bool tg_direct(struct tg_relay *r, struct sock *from, bool seal)
 {
 	struct sock *to;
 	bool done = false;
@@ -178,4 +178,14 @@ bool tg_direct(struct tg_relay *r, struct sock *from, bool seal)
 	}
 	tg_relay_put(r);
 	return done;
+}
+
+void tg_relay_ready(struct tg_relay *r, struct sock *from, bool seal)
+{
+	if (tg_direct(r, from, seal))
+		return;
+	if (seal)
+		tg_relay_kick_seal(r);
+	else
+		tg_relay_kick_open(r);
 }

@@ -145,19 +145,12 @@ void tg_frags_page_work(struct work_struct *work)
 		spin_lock_bh(&sk->sk_lock.slock);
 		done = !sock_owned_by_user(sk) && tg_frags_drop(&sk->sk_frag);
 		if (done && tg_session_from_sk(sk) == s)
-			tg_session_settle(sk, s);
+			tg_session_charge(sk, s);
 		spin_unlock_bh(&sk->sk_lock.slock);
 		tg_session_drop_sk(sk);
 	}
 	if (done || !queue_delayed_work(system_percpu_wq, &s->page_work, TG_FRAGS_IDLE))
 		tg_session_put(s);
-}
-
-static void tg_frags_watch(struct tg_session *s)
-{
-	refcount_inc(&s->ref);
-	if (!queue_delayed_work(system_percpu_wq, &s->page_work, TG_FRAGS_IDLE))
-		refcount_dec(&s->ref);
 }
 
 /* Single pages for small records: what is left of a page is idle until it is given back. */
@@ -190,7 +183,7 @@ static struct page_frag *tg_frags_memory(struct sock *sk, struct tg_session *s, 
 		return pf;
 	if (!tg_frags_refill(pf, len, gfp))
 		return NULL;
-	tg_frags_watch(s);
+	tg_session_later(s, &s->page_work, TG_FRAGS_IDLE);
 	return pf;
 }
 
@@ -258,19 +251,18 @@ int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, 
 		memmove(f->bv, &f->bv[f->head], f->tail * sizeof(*f->bv));
 		f->head = 0;
 	}
-	do {
-		pf = tg_frags_memory(sk, s, len, gfp);
-		if (!pf)
-			return -ENOMEM;
-		pf->offset += (place - pf->offset - head) % step;
-	} while (pf->offset >= pf->size);
 	while (len && !err) {
-		part = min(len, pf->size - pf->offset);
-		err = tg_frags_add(f, pf, part);
-		len -= part;
-		if (!err && len) {
-			pf = tg_frags_memory(sk, s, len, gfp);
-			err = pf ? 0 : -ENOMEM;
+		pf = tg_frags_memory(sk, s, len, gfp);
+		if (!pf) {
+			err = -ENOMEM;
+			break;
+		}
+		if (f->bytes == before)
+			pf->offset += (place - pf->offset - head) % step;
+		if (pf->offset < pf->size) {
+			part = min(len, pf->size - pf->offset);
+			err = tg_frags_add(f, pf, part);
+			len -= part;
 		}
 	}
 	if (err)

@@ -44,14 +44,10 @@ static int parse_keys(struct genl_info *info, int attr, const struct tg_cipher *
 	int err;
 
 	/* No policy: tg_session_new_policy has looked into the nest, too. */
-	err = nla_parse_nested(tb, TLSGATE_KEYS_A_MAX, nest, NULL, info->extack);
-	if (!err)
-		err = keys_copy(info, nest, tb, TLSGATE_KEYS_A_KEY, keys->key, c->key_len);
-	if (!err)
-		err = keys_copy(info, nest, tb, TLSGATE_KEYS_A_IV, keys->iv, c->iv_len);
-	if (!err)
-		err = keys_copy(info, nest, tb, TLSGATE_KEYS_A_SECRET, keys->secret,
-				c->secret_len);
+	err = nla_parse_nested(tb, TLSGATE_KEYS_A_MAX, nest, NULL, info->extack) ?:
+	      keys_copy(info, nest, tb, TLSGATE_KEYS_A_KEY, keys->key, c->key_len) ?:
+	      keys_copy(info, nest, tb, TLSGATE_KEYS_A_IV, keys->iv, c->iv_len) ?:
+	      keys_copy(info, nest, tb, TLSGATE_KEYS_A_SECRET, keys->secret, c->secret_len);
 	if (err)
 		return err;
 	if (!tb[TLSGATE_KEYS_A_SEQ]) {
@@ -98,15 +94,11 @@ static int parse_install(struct genl_info *info, struct tg_install *in)
 	int record_size = 0, padding = 0;
 	int err;
 
-	err = parse_required(info);
-	if (!err)
-		err = parse_cipher(info, &in->cipher);
-	if (!err)
-		err = parse_keys(info, TLSGATE_A_TX, in->cipher, &in->tx);
-	if (!err)
-		err = parse_keys(info, TLSGATE_A_RX, in->cipher, &in->rx);
-	if (!err)
-		err = tg_netlink_options(info, in->cipher, &record_size, &padding);
+	err = parse_required(info) ?:
+	      parse_cipher(info, &in->cipher) ?:
+	      parse_keys(info, TLSGATE_A_TX, in->cipher, &in->tx) ?:
+	      parse_keys(info, TLSGATE_A_RX, in->cipher, &in->rx) ?:
+	      tg_netlink_options(info, in->cipher, &record_size, &padding);
 	if (err)
 		return err;
 	in->role = nla_get_u8(info->attrs[TLSGATE_A_ROLE]);

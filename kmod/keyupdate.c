@@ -51,7 +51,7 @@ int tg_key_update_answer(struct sock *sk, struct tg_session *s, gfp_t gfp)
 	if (err == -EAGAIN)
 		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
 	else if (err == -ENOMEM)
-		tg_tx_push_later(s, TG_KEY_UPDATE_RETRY);
+		tg_session_later(s, &s->push_work, TG_KEY_UPDATE_RETRY);
 	return err;
 }
 

@@ -125,16 +125,10 @@ static int tg_relay_deliver(struct tg_relay *r)
 	return 0;
 }
 
-static bool tg_relay_nothing_under_way(const struct tg_relay *r)
-{
-	const struct sock *plain = r->plain->sk;
-
-	return tg_is_tcp(plain) && tcp_rtx_and_write_queues_empty(plain);
-}
-
 /* One round.  True: there may be more to do at once. */
 static bool tg_relay_open_round(struct tg_relay *r)
 {
+	struct sock *plain = r->plain->sk;
 	int ret;
 
 	if (READ_ONCE(r->plain_error))
@@ -143,7 +137,7 @@ static bool tg_relay_open_round(struct tg_relay *r)
 	if (ret == -EAGAIN || tg_relay_passes(ret)) {
 		trace_tlsgate_relay_paused(r->session, false, r->opened.bytes);
 		/* With nothing on its way no ACK, and no reader, will tell of room. */
-		if (ret != -EAGAIN || tg_relay_nothing_under_way(r))
+		if (ret != -EAGAIN || (tg_is_tcp(plain) && tcp_rtx_and_write_queues_empty(plain)))
 			tg_relay_retry(r);
 		return false;
 	}

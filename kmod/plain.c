@@ -77,25 +77,18 @@ bool tg_plain_waits(const struct sock *sk)
 /*
  * --- callbacks: any context; for TCP the socket's spinlock is held ---------------
  *
- * Once the relay is dead they do nothing: the socket stays the module's, and
+ * Once the relay is dead a kick does nothing: the socket stays the module's, and
  * whoever watches it is not to be woken for what it cannot do.
  */
-
-static struct tg_relay *tg_plain_relay(const struct sock *sk)
-{
-	struct tg_relay *r = rcu_dereference_sk_user_data(sk);
-
-	return r && !tg_relay_dead(r) ? r : NULL;
-}
 
 static void tg_plain_data_ready(struct sock *sk)
 {
 	struct tg_relay *r;
 
 	rcu_read_lock();
-	r = tg_plain_relay(sk);
-	if (r && !tg_direct(r, sk, true))
-		tg_relay_kick_seal(r);
+	r = rcu_dereference_sk_user_data(sk);
+	if (r)
+		tg_relay_ready(r, sk, true);
 	rcu_read_unlock();
 }
 
@@ -104,9 +97,9 @@ static void tg_plain_write_space(struct sock *sk)
 	struct tg_relay *r;
 
 	rcu_read_lock();
-	r = tg_plain_relay(sk);
+	r = rcu_dereference_sk_user_data(sk);
 	if (r && tg_is_tcp(sk) && sk_stream_is_writeable(sk))
-		clear_bit(SOCK_NOSPACE, &r->plain->flags);
+		clear_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
 	if (r)
 		tg_relay_kick_open(r);
 	rcu_read_unlock();
@@ -117,7 +110,7 @@ static void tg_plain_state_change(struct sock *sk)
 	struct tg_relay *r;
 
 	rcu_read_lock();
-	r = tg_plain_relay(sk);
+	r = rcu_dereference_sk_user_data(sk);
 	if (r) {
 		tg_relay_kick_seal(r);
 		tg_relay_kick_open(r);

@@ -96,12 +96,6 @@ void tg_relay_kick_seal(struct tg_relay *r)
 	tg_relay_kick(r, &r->seal_work);
 }
 
-void tg_relay_record_ready(struct tg_relay *r, struct sock *sk)
-{
-	if (!tg_direct(r, sk, false))
-		tg_relay_kick_open(r);
-}
-
 /* (Re-)arms the clock, with a reference of its own.  The caller holds one. */
 static void tg_relay_arm(struct tg_relay *r, unsigned long delay)
 {
@@ -153,7 +147,7 @@ static bool tg_relay_finish_tls(struct tg_relay *r, enum tlsgate_reason reason)
 		spin_lock_bh(&s->sk_lock);
 		s->relay = NULL;
 		spin_unlock_bh(&s->sk_lock);
-		tg_session_settle(tls, s);
+		tg_session_charge(tls, s);
 	}
 	release_sock(tls);
 	return true;
@@ -171,7 +165,7 @@ void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 	if (test_and_set_bit(TG_RELAY_DEAD, &r->flags))
 		return;
 	tg_relay_uncharge(&r->payer);
-	tg_stat_inc(r->net, TG_STAT_RELAYS_CLOSED);
+	tg_stat_inc(sock_net(r->tls->sk), TG_STAT_RELAYS_CLOSED);
 	trace_tlsgate_relay_closed(s, s->reason);
 	if (cancel_delayed_work(&r->clock_work))
 		tg_relay_put(r);
@@ -315,7 +309,6 @@ static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain,
 	refcount_set(&r->mem, 1);
 	r->tls = tls;
 	r->plain = plain;
-	r->net = sock_net(tls->sk);
 	r->idle_timeout = msecs_to_jiffies(idle_timeout);
 	r->active = jiffies;
 	INIT_WORK(&r->open_work, tg_relay_open_work);
@@ -389,8 +382,7 @@ void tg_relay_join(struct tg_relay *r, struct tg_session *s)
 	spin_lock_bh(&s->sk_lock);
 	s->relay = r;
 	spin_unlock_bh(&s->sk_lock);
-	tg_session_announce(s);
-	tg_stat_inc(r->net, TG_STAT_RELAYS_OPENED);
+	tg_stat_inc(sock_net(tls), TG_STAT_RELAYS_OPENED);
 	tg_relay_arm(r, min_not_zero(r->idle_timeout, (unsigned long)TG_RELAY_LOOK));
 	/* What came before us announces itself to nobody else. */
 	if (tg_rx_update_ready(tls, s))

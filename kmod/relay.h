@@ -67,8 +67,11 @@ int tg_relay_set_timeout(struct tg_session *s, u32 idle_timeout);
 /* Called by ulp.c's callbacks, socket spinlock held: there is work for a direction. */
 void tg_relay_kick_open(struct tg_relay *r);
 void tg_relay_kick_seal(struct tg_relay *r);
-/* The same, of the TLS socket's data_ready: a record is there. */
-void tg_relay_record_ready(struct tg_relay *r, struct sock *sk);
+/*
+ * The same, of data_ready: moves what has come in on @from here and now, if it can
+ * (direct.c).  @seal: that is the plain socket.
+ */
+void tg_relay_ready(struct tg_relay *r, struct sock *from, bool seal);
 
 /**
  * tg_relay_end() - tear a relay down on an operator's order

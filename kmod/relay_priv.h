@@ -28,7 +28,6 @@ enum tg_relay_flag {
  * @tls: the TLS socket; its file is held
  * @plain: the plain socket; its file is held
  * @family: the plain socket's own calls
- * @net: their namespace, which ends the relay before it goes: tg_relay_net_exit()
  * @payer: whose limits it counts against
  * @queue: where its works run
  * @order: why the clock is to end it, enum tlsgate_reason: an operator's order, or
@@ -59,7 +58,6 @@ struct tg_relay {
 	struct socket *tls;
 	struct socket *plain;
 	const struct tg_family *family;
-	struct net *net;
 	struct tg_payer payer;
 	struct tg_queue *queue;
 	enum tlsgate_reason order;
@@ -104,13 +102,6 @@ void tg_relay_retry(struct tg_relay *r);
 /* move.c.  Each has a reference, which it drops. */
 void tg_relay_open_work(struct work_struct *work);
 void tg_relay_seal_work(struct work_struct *work);
-
-/*
- * direct.c: moves what has just come in, here and now: @seal: from the plain socket.
- * @from is where it came, its spinlock held.  False: something is left, or cannot be
- * done here: kick the work.
- */
-bool tg_direct(struct tg_relay *r, struct sock *from, bool seal);
 
 /* plain.c */
 

@@ -154,10 +154,9 @@ int tg_report_session(struct sk_buff *skb, struct tg_session *s, struct sock *sk
 
 int tg_report_cipher(struct sk_buff *skb, const struct tg_cipher *c)
 {
-	char driver[CRYPTO_MAX_ALG_NAME];
+	const char *driver = tg_cipher_driver(c);
 
-	if (!tg_cipher_driver(c, driver, sizeof(driver)) &&
-	    nla_put_string(skb, TLSGATE_A_DRIVER, driver))
+	if (driver && nla_put_string(skb, TLSGATE_A_DRIVER, driver))
 		return -EMSGSIZE;
 	return nla_put_u16(skb, TLSGATE_A_VERSION, c->version) ?:
 	       nla_put_u16(skb, TLSGATE_A_SUITE, c->suite) ?:

@@ -94,7 +94,7 @@ void tg_rx_settle(struct sock *sk, struct tg_session *s)
 	s->rx.taken = 0;
 	s->rx.taken_records = 0;
 	/* With the room that this has made. */
-	tg_session_settle(sk, s);
+	tg_session_charge(sk, s);
 }
 
 static void tg_rx_stash_drop(struct tg_rx *rx, u32 len)
@@ -619,15 +619,10 @@ static int tg_rx_wait(struct sock *sk, struct tg_session *s, long *timeo)
 	return 0;
 }
 
-/* What TCP_INQ tells: as SIOCINQ, and not 0 where a read would tell of an end. */
-static int tg_rx_inq(struct sock *sk, struct tg_session *s)
-{
-	return tg_rx_readable(sk, s) ?: s->rx.ready;
-}
-
 int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 {
-	struct tg_session *s;
+	/* The caller has its file, so that it is not closed. */
+	struct tg_session *s = tg_session_from_sk(sk);
 	size_t copied = 0, target;
 	u32 skip;
 	long timeo;
@@ -635,7 +630,7 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 
 	/* The errors are TCP's, and it gives nothing else then. */
 	if (flags & MSG_ERRQUEUE)
-		return tg_session_from_sk(sk)->family->base->recvmsg(TG_RECVMSG_PASS);
+		return s->family->base->recvmsg(TG_RECVMSG_PASS);
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
 
@@ -643,8 +638,7 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 	target = sock_rcvlowat(sk, flags & MSG_WAITALL, len);
 	timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
 	while (copied < len) {
-		s = tg_session_from_sk(sk);
-		if (!s || s->relay) {
+		if (s->relay) {
 			ret = -EBUSY;
 			break;
 		}
@@ -663,13 +657,11 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 		if (ret)
 			break;
 	}
-	s = tg_session_from_sk(sk);
-	if (s) {
-		if (tcp_sk(sk)->recvmsg_inq && !s->relay)
-			inq = tg_rx_inq(sk, s);
-		tg_rx_settle(sk, s);
-		tg_rx_update_ready(sk, s);
-	}
+	/* As SIOCINQ, and not 0 where a read would tell of an end. */
+	if (tcp_sk(sk)->recvmsg_inq && !s->relay)
+		inq = tg_rx_readable(sk, s) ?: s->rx.ready;
+	tg_rx_settle(sk, s);
+	tg_rx_update_ready(sk, s);
 	release_sock(sk);
 	if (inq >= 0 && (copied || !ret))
 		put_cmsg(msg, SOL_TCP, TCP_CM_INQ, sizeof(inq), &inq);

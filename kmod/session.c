@@ -55,6 +55,13 @@ void tg_session_put(struct tg_session *s)
 		tg_session_free(s);
 }
 
+void tg_session_later(struct tg_session *s, struct delayed_work *work, unsigned long delay)
+{
+	refcount_inc(&s->ref);
+	if (!queue_delayed_work(system_percpu_wq, work, delay))
+		refcount_dec(&s->ref);
+}
+
 static int tg_session_key(struct tg_session *s, const struct tg_install *in)
 {
 	return tg_dir_init(&s->tx.dir, s->cipher, &in->tx) ?:
@@ -144,13 +151,6 @@ int tg_session_publish(struct tg_session *s, struct sock *sk)
 	return 0;
 }
 
-void tg_session_announce(struct tg_session *s)
-{
-	if (!s->announced)
-		tg_event_session(s, TLSGATE_CMD_NTF_SESSION_OPENED);
-	s->announced = true;
-}
-
 void tg_session_unpublish(struct tg_session *s, struct sock *sk)
 {
 	struct net *net = sock_net(sk);
@@ -186,25 +186,14 @@ bool tg_session_charge(struct sock *sk, struct tg_session *s)
 {
 	u32 held = tg_session_held(sk, s);
 
-	if (held <= s->charged)
-		return true;
-	if (!tg_mem_schedule(sk, held - s->charged))
+	if (held > s->charged && !tg_mem_schedule(sk, held - s->charged))
 		return false;
-	sk_mem_charge(sk, held - s->charged);
+	if (held > s->charged)
+		sk_mem_charge(sk, held - s->charged);
+	else
+		sk_mem_uncharge(sk, s->charged - held);
 	s->charged = held;
 	return true;
-}
-
-void tg_session_settle(struct sock *sk, struct tg_session *s)
-{
-	u32 held = tg_session_held(sk, s);
-
-	if (held < s->charged) {
-		sk_mem_uncharge(sk, s->charged - held);
-		s->charged = held;
-	} else {
-		tg_session_charge(sk, s);
-	}
 }
 
 void tg_session_empty(struct sock *sk, struct tg_session *s)

@@ -16,7 +16,6 @@
  *	sk_callback_lock		callbacks and sk_user_data; inside lock_sock()
  *	tg_session.sk_lock (spin)	the pointers to the socket and to the relay
  *	xa_lock of ids, users, queues	inside all others
- *	settings.lock (seqlock)		who may install; nothing inside
  *
  * A relay's works wait for lock_sock() for a bounded time, and not for an iolock that
  * is held: a call from before the hand-over may stay in either.
@@ -204,7 +203,6 @@ struct tg_rx {
  * @uid: who installed it
  * @created: jiffies_64 at install
  * @active: jiffies_64 when data moved last; racy readers are fine
- * @announced: its opening was told to those who follow events
  * @reason: enum tlsgate_reason, why it ended; NONE while it lives
  * @error: what every later call on the socket returns, negative; 0 while it lives
  * @alert: last alert sent or received; TG_NO_ALERT if none
@@ -235,7 +233,6 @@ struct tg_session {
 	kuid_t uid;
 	u64 created;
 	u64 active;
-	bool announced;
 	u16 reason;
 	int error;
 	int alert;
@@ -324,12 +321,6 @@ void tg_session_discard(struct tg_session *s, struct net *net);
  */
 int tg_session_publish(struct tg_session *s, struct sock *sk);
 
-/*
- * Tells of its opening, once: with the relay that was asked for with it.  Its
- * socket is locked, so that its end comes after.
- */
-void tg_session_announce(struct tg_session *s);
-
 /**
  * tg_session_unpublish() - let it be found no more
  * @s: session
@@ -344,12 +335,11 @@ void tg_session_unpublish(struct tg_session *s, struct sock *sk);
  * What a session or its relay holds is charged to the TLS socket, locked, so to
  * tcp_mem and to the memory cgroup of the socket.  TCP charges what it holds itself.
  *
- * tg_session_charge() charges what was added.  False: the limit is reached, hold
- * no more; one record more than is charged may have to be opened for any to pass.
- * tg_session_settle() also gives back, before the lock is released.
+ * tg_session_charge() charges what was added, or gives back: before the lock is
+ * released, in any case.  False: the limit is reached, hold no more; one record more
+ * than is charged may have to be opened for any to pass.
  */
 bool tg_session_charge(struct sock *sk, struct tg_session *s);
-void tg_session_settle(struct sock *sk, struct tg_session *s);
 /* Frees all but keys and transforms, and gives everything back: it is closing. */
 void tg_session_empty(struct sock *sk, struct tg_session *s);
 
@@ -385,6 +375,9 @@ struct sock *tg_session_hold_sk(struct tg_session *s);
 void tg_session_drop_sk(struct sock *sk);
 
 void tg_session_put(struct tg_session *s);
+
+/* Lets one of its works run after @delay, unless it is to run already: with a reference. */
+void tg_session_later(struct tg_session *s, struct delayed_work *work, unsigned long delay);
 
 /**
  * tg_session_from_sk() - the session of a socket

@@ -135,13 +135,6 @@ static ssize_t tg_tx_give(struct sock *sk, struct tg_session *s, int flags)
 	return ret;
 }
 
-void tg_tx_push_later(struct tg_session *s, unsigned long delay)
-{
-	refcount_inc(&s->ref);
-	if (!queue_delayed_work(system_percpu_wq, &s->push_work, delay))
-		refcount_dec(&s->ref);
-}
-
 static int tg_tx_push_all(struct sock *sk, struct tg_session *s, int flags)
 {
 	struct tg_frags *f = &s->tx.pending;
@@ -151,7 +144,7 @@ static int tg_tx_push_all(struct sock *sk, struct tg_session *s, int flags)
 		ret = tg_tx_give(sk, s, flags);
 		if (!ret || ret == -EAGAIN || ret == -ENOMEM || ret == -ENOBUFS) {
 			if (tcp_rtx_and_write_queues_empty(sk))
-				tg_tx_push_later(s, TG_TX_RETRY);
+				tg_session_later(s, &s->push_work, TG_TX_RETRY);
 			return -EAGAIN;
 		}
 		if (ret < 0) {
@@ -184,7 +177,7 @@ int tg_tx_push(struct sock *sk, struct tg_session *s, int flags)
 
 	if (told && !sk->sk_err)
 		WRITE_ONCE(sk->sk_err, -told);
-	tg_session_settle(sk, s);
+	tg_session_charge(sk, s);
 	return ret;
 }
 
@@ -203,7 +196,7 @@ void tg_tx_push_work(struct work_struct *work)
 
 	if (sk && !tg_own_trylock(sk, 0)) {
 		/* In a call of its holder's, which may push itself, or stay for long. */
-		tg_tx_push_later(s, TG_TX_RETRY);
+		tg_session_later(s, &s->push_work, TG_TX_RETRY);
 	} else if (sk) {
 		if (tg_session_from_sk(sk) == s && !tg_key_update_answer(sk, s, GFP_KERNEL) &&
 		    !tg_frags_empty(&s->tx.pending) && !tg_tx_push(sk, s, 0))
@@ -413,7 +406,8 @@ static int tg_tx_check_control(struct sock *sk, struct msghdr *msg)
 
 int tg_tx_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 {
-	struct tg_session *s;
+	/* The caller has its file, so that it is not closed. */
+	struct tg_session *s = tg_session_from_sk(sk);
 	size_t sent = 0;
 	long timeo;
 	int ret;
@@ -428,8 +422,7 @@ int tg_tx_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 	lock_sock(sk);
 	timeo = sock_sndtimeo(sk, msg->msg_flags & MSG_DONTWAIT);
 	while (msg_data_left(msg)) {
-		s = tg_session_from_sk(sk);
-		if (!s || s->relay) {
+		if (s->relay) {
 			ret = -EBUSY;
 			break;
 		}
@@ -459,18 +452,13 @@ int tg_tx_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 
 void tg_tx_splice_eof(struct socket *sock)
 {
-	const struct proto *base = NULL;
 	struct sock *sk = sock->sk;
-	struct tg_session *s;
+	struct tg_session *s = tg_session_from_sk(sk);
 
 	lock_sock(sk);
-	s = tg_session_from_sk(sk);
-	if (s && !s->relay) {
-		tg_tx_push(sk, s, 0);
-		base = s->family->base;
-	}
+	tg_tx_push(sk, s, 0);
 	release_sock(sk);
 	/* What TCP has already is held back by TCP. */
-	if (base && base->splice_eof)
-		base->splice_eof(sock);
+	if (s->family->base->splice_eof)
+		s->family->base->splice_eof(sock);
 }

@@ -26,7 +26,7 @@ static void tg_data_ready(struct sock *sk)
 	if (!tg_rx_update_ready(sk, s))
 		return;
 	if (s->relay)
-		tg_relay_record_ready(s->relay, sk);
+		tg_relay_ready(s->relay, sk, false);
 	else
 		s->family->callbacks.data_ready(sk);
 }
@@ -286,13 +286,12 @@ static void tg_attach(struct socket *sock, struct tg_session *s, struct tg_relay
 	WRITE_ONCE(sk->sk_prot, (struct proto *)&s->family->keyed);
 	WRITE_ONCE(sock->ops, &s->family->keyed_ops);
 	refcount_inc(&s->ref);
-	if (r) {
-		tg_relay_join(r, s);
-		return;
-	}
-	tg_session_announce(s);
 	/* Data that came before us announces itself to nobody else. */
 	tg_rx_update_ready(sk, s);
+	if (r)
+		tg_relay_join(r, s);
+	/* Its end comes after, since that needs the lock. */
+	tg_event_session(s, TLSGATE_CMD_NTF_SESSION_OPENED);
 }
 
 /* Both sockets locked.  All that can fail, and then undone. */
