@@ -69,7 +69,10 @@ struct tg_tx_record {
  */
 int tg_tx_begin(struct sock *sk, struct tg_session *s, u8 type, u32 len, unsigned int nents,
 		struct tg_tx_record *r, gfp_t gfp);
-/* Seals it, with the same @nents.  On error the session has failed. */
+/*
+ * Seals it, with the same @nents.  0; -ENOMEM: it is dropped, and what was written to its
+ * place is lost; on any other error the session has failed.
+ */
 int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, unsigned int nents,
 	       gfp_t gfp);
 

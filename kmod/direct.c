@@ -124,6 +124,8 @@ static int tg_direct_seal_queue(struct tg_session *s, struct sock *sk, struct so
 		/* Sealed in its place, it needs no memory besides. */
 		tg_queue_fill(plain, off, &s->tx.pending, rec.text, len);
 		err = tg_tx_seal(sk, s, &rec, 0, TG_DIRECT_GFP);
+		if (err == -ENOMEM)
+			break;
 		if (err)
 			return err;
 	}

@@ -247,6 +247,9 @@ static int tg_relay_seal_unix(const struct tg_relay *r, struct sock *sk)
 		return -EIO;
 	}
 	ret = tg_tx_seal(sk, s, &rec, 0, GFP_KERNEL);
+	/* It cannot go back to where it came from. */
+	if (ret == -ENOMEM)
+		ret = tg_session_fail(sk, s, TLSGATE_REASON_NO_MEMORY);
 	return ret ?: len;
 }
 

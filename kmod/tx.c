@@ -101,6 +101,11 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 	err = tg_cipher_crypt(s, d, explicit, aad_len, r->len + r->tail, true, gfp);
 	if (err) {
 		tg_frags_trim(f, r->start);
+		/* What was written of it went nowhere: another record may have its nonce. */
+		if (err == -ENOMEM) {
+			d->seq--;
+			return err;
+		}
 		s->tx.closed = true;
 		return tg_session_fail(sk, s, TLSGATE_REASON_CRYPTO_ERROR);
 	}

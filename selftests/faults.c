@@ -8,6 +8,7 @@
  * Needs a kernel with fault injection (the debug kernel of check-all); is
  * skipped elsewhere.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -100,11 +101,7 @@ static bool memory_error(int error)
 	return error == ENOMEM || error == ENOBUFS || error == EAGAIN;
 }
 
-/*
- * A call failed for good: allowed if the AEAD itself had no memory, since the
- * nonce at hand may not be used again.  Then the session is dead, and a new
- * one takes its place.
- */
+/* A call failed for good: the session is dead, and a new one takes its place. */
 static void expect_dead(struct __test_metadata *_metadata, struct pair *p, int error)
 {
 	uint16_t version = p->suite->version, suite = p->suite->suite;
@@ -148,8 +145,7 @@ TEST_F_TIMEOUT(fault, send, 120)
 		r = send(self->p.fd, self->data, CHUNK, MSG_DONTWAIT);
 		err = errno;
 		struck = fault_struck();
-		if (r < 0 && !memory_error(err))
-			expect_dead(_metadata, &self->p, err);
+		ASSERT_TRUE(r > 0 || memory_error(err)) TH_LOG("fault %d: %s", n, strerror(err));
 		if (r <= 0)
 			continue;
 		expect_arrival(_metadata, &self->p, self->got, at, r);
@@ -313,6 +309,98 @@ TEST_F_TIMEOUT(fault, relay, 120)
 		ASSERT_TRUE(pair_start(p, variant->version, variant->suite, variant->family));
 	}
 	EXPECT_FALSE(struck);
+}
+
+/* ---- a relay's works ----------------------------------------------------------------- */
+
+#define WORKERS		100
+#define PIECE		1111	/* bytes: no multiple of an AEAD's block */
+#define PIECES		20	/* more than a softirq moves */
+
+struct workers {
+	int fd[WORKERS], n;
+};
+
+static bool is_worker(const char *pid)
+{
+	char path[300], comm[32] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%s/comm", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	if (read(fd, comm, sizeof(comm) - 1) < 0)
+		*comm = 0;
+	close(fd);
+	return !strncmp(comm, "kworker/", 8);
+}
+
+static void workers_find(struct workers *w)
+{
+	DIR *proc = opendir("/proc");
+	char path[300];
+	struct dirent *e;
+
+	for (w->n = 0; (e = readdir(proc)) && w->n < WORKERS;) {
+		if (!is_worker(e->d_name))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/fail-nth", e->d_name);
+		w->fd[w->n] = open(path, O_RDWR | O_CLOEXEC);
+		w->n += w->fd[w->n] >= 0;
+	}
+	closedir(proc);
+}
+
+/* The n-th allocation of each fails; 0: none does.  A worker may have ended. */
+static void workers_fault_at(const struct workers *w, int n)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", n);
+
+	for (int i = 0; i < w->n; i++)
+		if (pwrite(w->fd[i], text, len, 0) != len)
+			continue;
+}
+
+/* As many pieces in one segment, each somewhere else on a page. */
+static bool send_in_pieces(int fd, int other, const uint8_t *data)
+{
+	for (int i = 0; i < PIECES; i++)
+		if (send(fd, data + i * PIECE, PIECE, i < PIECES - 1 ? MSG_MORE : 0) != PIECE ||
+		    send(other, "odd", 3, 0) != 3)
+			return false;
+	return true;
+}
+
+/* They have nobody to tell: they try again, and all arrives, in both directions. */
+TEST_F_TIMEOUT(fault, works, 240)
+{
+	const size_t len = PIECES * PIECE;
+	struct pair *p = &self->p;
+	struct workers w;
+	int plain, other[2];
+	size_t at = 0;
+
+	ASSERT_LE(0, plain = pair_relay(p, AF_INET, -1));
+	ASSERT_EQ(0, net_tcp_pair(AF_INET, other));
+	for (int n = 1; n <= 30; n++, at += len) {
+		pat_fill(self->data, at, len, 1);
+		workers_find(&w);
+		ASSERT_LT(0, w.n);
+		workers_fault_at(&w, n);
+		ASSERT_TRUE(send_in_pieces(plain, other[0], self->data));
+		expect_arrival(_metadata, p, self->got, at, len);
+		ASSERT_EQ(0, peer_send_data(&p->peer, self->data, len));
+		ASSERT_EQ(0, net_read(plain, self->got, len)) TH_LOG("fault %d", n);
+		ASSERT_EQ(0, memcmp(self->data, self->got, len));
+		workers_fault_at(&w, 0);
+		for (int i = 0; i < w.n; i++)
+			close(w.fd[i]);
+	}
+	close(plain);
+	close(other[0]);
+	close(other[1]);
 }
 
 TEST_HARNESS_MAIN
