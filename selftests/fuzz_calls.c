@@ -335,6 +335,9 @@ static long call_setsockopt(struct caller *c)
 	uint32_t value[2] = { PICK(&c->f, edges), PICK(&c->f, edges) };
 	int which = fuzz_below(&c->f, sizeof(options) / sizeof(*options));
 
+	/* A peek from 2 GiB on warns on every TCP socket: 6.12's tcp_recvmsg_locked(). */
+	if (options[which].option == SO_PEEK_OFF)
+		value[0] &= 0xffff;
 	return setsockopt(own(c), options[which].level, options[which].option, value,
 			  fuzz_once(&c->f, 10) ? fuzz_below(&c->f, 9) : 4);
 }
