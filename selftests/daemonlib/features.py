@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""OCSP stapling, and the certificates and sessions of a gate that connects."""
+"""OCSP stapling, revocation lists, and the certificates and sessions of a gate that connects."""
 
 import contextlib
 import re
@@ -93,6 +93,100 @@ def bad_ocsp_responses():
 def through(gate, data=b"hello"):
     with gate.connect_plain() as plain:
         echo(plain, data)
+
+
+def make_crl(name, *revoked, fields=("-crldays", "7")):
+    """A list of the CA's with these certificates in it."""
+    entries = ""
+    for certificate in revoked:
+        serial = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-serial"], cwd=tmp,
+                                check=True, capture_output=True, text=True).stdout.strip()[7:]
+        entries += "R\t400101000000Z\t250101000000Z\t%s\tunknown\t/CN=x\n" % serial
+    write("revoked.txt", entries)
+    write("crl.cnf", "[ca]\ndefault_ca = x\n[x]\ndatabase = revoked.txt\ndefault_md = sha256\n")
+    run("openssl", "ca", "-gencrl", "-config", "crl.cnf", "-cert", "ca.pem", "-keyfile", "ca.key",
+        "-out", name, *fields)
+    return name
+
+
+EXPIRED = ("-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", "20200201000000Z")
+
+
+def is_taken(gate, pair):
+    try:
+        with gate.connect(pair) as connection:
+            echo(connection)
+        return True
+    except ssl.SSLError as error:
+        need("ALERT" in str(error), "not by an alert: %s" % error)
+        return False
+
+
+def server_is_taken(gate):
+    try:
+        through(gate)
+        return True
+    except (ConnectionResetError, AssertionError):
+        return False
+
+
+@test
+def refuses_revoked_clients():
+    make_crl("clients.crl")
+    one, two = ("one.pem", "one.key"), ("two.pem", "two.key")
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--client-ca=ca.pem", "--crl=clients.crl") as gate:
+        need(is_taken(gate, two), "a client in no list was refused: " + log_text())
+        make_crl("clients.crl", "two.pem")
+        run("openssl", "crl", "-in", "clients.crl", "-outform", "DER", "-out", "clients.crl")
+        gate.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: not is_taken(gate, two), "the new list after SIGHUP")
+        need("certificate revoked (CRL)" in log_text(), "the reason in the log: " + log_text())
+        need(is_taken(gate, one), "another client was refused: " + log_text())
+
+
+@test
+def refuses_revoked_servers():
+    make_crl("none.crl")
+    make_crl("servers.crl", "one.pem")
+    with TlsServer() as server:
+        with Gate("connect", server.address, "--ca=ca.pem", "--crl=none.crl") as gate:
+            need(server_is_taken(gate), "a server in no list was refused: " + log_text())
+        with Gate("connect", server.address, "--ca=ca.pem", "--crl=servers.crl") as gate:
+            need(not server_is_taken(gate), "a revoked server was taken")
+            need("certificate revoked (CRL)" in log_text(), "the reason in the log: " + log_text())
+
+
+@test
+def crls_that_have_expired():
+    make_crl("old.crl", fields=EXPIRED)
+    make_crl("old-and-revoked.crl", "one.pem", fields=EXPIRED)
+    with TlsServer() as server:
+        for options, taken in (((), False), (("--crl-expired=refuse",), False),
+                               (("--crl-expired=warn",), True)):
+            with Gate("connect", server.address, "--ca=ca.pem", "--crl=old.crl", *options) as gate:
+                need(server_is_taken(gate) == taken, "%s: %s" % (options, log_text()))
+                need("crl 'old.crl': it has expired on 2020-02-01 00:00:00 UTC" in log_text(),
+                     "a line in the log: " + log_text())
+        with Gate("connect", server.address, "--ca=ca.pem", "--crl=old-and-revoked.crl",
+                  "--crl-expired=warn") as gate:
+            need(not server_is_taken(gate), "a revoked server was taken")
+        make_crl("soon.crl", fields=("-crlsec", "3"))
+        with Gate("connect", server.address, "--ca=ca.pem", "--crl=soon.crl", "--workers=1") as gate:
+            wait_until(lambda: "it has expired on" in log_text(), "a line in the log", 30)
+
+
+@test
+def bad_crls():
+    make_crl("good.crl")
+    write("garbage.crl", "garbage")
+    for name, why in (("absent", "No such file"), ("garbage.crl", "neither PEM nor DER"),
+                      ("one.pem", "neither PEM nor DER")):
+        refused(1, "crl.*" + why, "connect", ":1", "localhost:2", "--ca=ca.pem", USER, "--crl=" + name)
+    refused(1, "crl refused: it needs client-ca", "serve", ":1", ":2", *PAIR, USER, "--crl=good.crl")
+    refused(2, "crl-expired refused: it needs crl", "connect", ":1", "localhost:2", USER,
+            "--crl-expired=warn")
+    refused(2, "refuse or warn", "connect", ":1", "localhost:2", USER, "--crl-expired=maybe")
 
 
 @test

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/pem.h"
+#include "daemon/crl.h"
 
 #define MAX_CERT_FILE	(1u << 20)
 #define MAX_CA_FILE	(16u << 20)
@@ -53,13 +54,13 @@ static char *read_pem(const struct gate *gate, const char *setting, const char *
 	return pem;
 }
 
-static const char *date(int64_t when, char text[32])
+const char *gate_date(int64_t when, char text[GATE_DATE_MAX])
 {
 	time_t seconds = (time_t)when;
 	struct tm tm;
 
-	if (!gmtime_r(&seconds, &tm) || !strftime(text, 32, "%Y-%m-%d %H:%M:%S UTC", &tm))
-		snprintf(text, 32, "an impossible date");
+	if (!gmtime_r(&seconds, &tm) || !strftime(text, GATE_DATE_MAX, "%Y-%m-%d %H:%M:%S UTC", &tm))
+		snprintf(text, GATE_DATE_MAX, "an impossible date");
 	return text;
 }
 
@@ -68,7 +69,7 @@ static bool describe_dates(int64_t from, int64_t until, size_t number, char why[
 {
 	const char *verb = "has ended on", *advice = "renew it and reload";
 	int64_t today = now(NULL);
-	char text[32];
+	char text[GATE_DATE_MAX];
 
 	if (from > today) {
 		verb = "is not valid before";
@@ -77,7 +78,7 @@ static bool describe_dates(int64_t from, int64_t until, size_t number, char why[
 		verb = "ends on";
 	}
 	snprintf(why, SETTINGS_WHY_MAX, "certificate %zu in it %s %s: %s", number, verb,
-		 date(from > today ? from : until, text), advice);
+		 gate_date(from > today ? from : until, text), advice);
 	return from > today || until - today < WARN_SECONDS;
 }
 
@@ -367,6 +368,7 @@ void gate_refresh(struct gate *gate)
 {
 	rotate_tickets(gate);
 	drop_old_staples(gate);
+	crl_refresh(gate, now(NULL));
 }
 
 int gate_build(struct gate *gate, const struct gate_settings *settings, int keylog_fd,
@@ -393,6 +395,7 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 	ret = add_certs(gate, next_key_id) || add_staples(gate) ? -1 : 0;
 	ret |= gate_set_protocol(settings, gate->config);
 	ret |= set_trust(gate);
+	ret |= crl_load(gate, now(NULL));
 	ret |= set_tickets(gate);
 	ret |= set_backend(gate) || check_server_name(gate) ? -1 : 0;
 	gate->sound = !ret;
@@ -439,6 +442,7 @@ void gate_clear(struct gate *gate)
 	free(gate->certs);
 	free(gate->staple_until);
 	places_free(gate->places);
+	free(gate->crl_until);
 	ticket_chain_wipe(&gate->tickets);
 	if (gate->sessions)
 		sessions_wipe(gate->sessions);

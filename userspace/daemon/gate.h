@@ -25,6 +25,7 @@ struct gate {
 	bool sound;			/* gate_build() found nothing wrong */
 	struct tls_certificate **certs;	/* settings->certs.count of them; NULL: refused */
 	int64_t *staple_until;		/* of certs[i]: when its OCSP response ends; 0: has none */
+	int64_t *crl_until;		/* of settings->crls: when it ends; 0: has, and it was said */
 	uint32_t first_key_id;		/* of certs[0]; the others follow */
 	struct places *places;		/* of the backend */
 	char server_name[ADDR_HOST_MAX];	/* connect */
@@ -66,10 +67,15 @@ void gate_seal(const struct gate *gate);
 void gate_forget(struct gate *gate);
 
 /*
- * What time does to a gate: the ticket keys of this hour, OCSP responses that
- * end.  Now and then in each process that uses them.
+ * What time does to a gate: the ticket keys of this hour, OCSP responses and
+ * CRLs that end.  Now and then in each process that uses them.
  */
 void gate_refresh(struct gate *gate);
+
+#define GATE_DATE_MAX	32
+
+/* "2026-01-31 00:00:00 UTC", for log lines. */
+const char *gate_date(int64_t when, char text[GATE_DATE_MAX]);
 
 /* Frees all but the settings; the listeners must have been given back. */
 void gate_clear(struct gate *gate);

@@ -125,6 +125,19 @@ static int set_verify_client(void *field, const char *value, char why[SETTINGS_W
 	return 0;
 }
 
+static int set_crl_expired(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	static const struct choice kinds[] = {
+		{ "refuse", CRL_EXPIRED_REFUSE }, { "warn", CRL_EXPIRED_WARN }, { NULL, 0 },
+	};
+	int kind;
+
+	if (choose(kinds, value, &kind))
+		return refuse(why, "it must be refuse or warn");
+	*(enum crl_expired *)field = (enum crl_expired)kind;
+	return 0;
+}
+
 static int set_version(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	static const struct choice versions[] = {
@@ -283,6 +296,12 @@ static const struct setting table[] = {
 	{ "server-name", "NAME", SETTING_CONNECT, 0, NULL,
 	  GATE(server_name), set_text,
 	  "name to ask for and to verify (default: the host of BACKEND)" },
+	{ "crl", "FILE", SETTING_GATE | SETTING_LIST, 0, NULL,
+	  GATE(crls), add_text,
+	  "CRLs, PEM or DER, for the certificates of peers; several may be given" },
+	{ "crl-expired", "refuse|warn", SETTING_GATE, 0, "crl",
+	  GATE(crl_expired), set_crl_expired,
+	  "whom only a CRL that has expired covers: refuse (default), or take and warn" },
 	{ "data-path", "auto|kernel|user", SETTING_GATE, 0, NULL,
 	  GATE(data_path), set_data_path,
 	  "who seals and opens records (default: auto: the kernel, once it pays)" },
@@ -394,6 +413,7 @@ static void gate_settings_clear(struct gate_settings *gate)
 	list_free(&gate->certs);
 	list_free(&gate->keys);
 	list_free(&gate->ocsp);
+	list_free(&gate->crls);
 	free(gate->name);
 	free(gate->backend);
 	free(gate->ca);

@@ -28,6 +28,11 @@ enum data_path {
 	DATA_PATH_USER,
 };
 
+enum crl_expired {
+	CRL_EXPIRED_REFUSE,		/* the default */
+	CRL_EXPIRED_WARN,
+};
+
 enum verify_client {
 	VERIFY_CLIENT_REQUIRE,		/* the default with a client CA */
 	VERIFY_CLIENT_REQUEST,
@@ -62,6 +67,8 @@ struct gate_settings {
 	struct text_list ocsp;		/* files; each says which certificate it is about */
 	char *ca, *client_ca;		/* files; NULL: the system's store / none */
 	enum verify_client verify_client;
+	struct text_list crls;		/* files */
+	enum crl_expired crl_expired;
 	bool proxy_protocol;		/* serve: tell the backend whom it serves */
 	bool request_ocsp;		/* connect: want to see that the server's is good */
 	bool legacy_server;		/* connect: one without renegotiation_info will do */
