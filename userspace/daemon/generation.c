@@ -402,7 +402,7 @@ static int start_keyd(struct generation *generation)
 	struct child *keyd = &generation->keyd;
 	pid_t pid;
 
-	pid = keyd_start(generation->gates, generation->built, &generation->who, &keyd->control);
+	pid = keyd_start(generation->gates, generation->built, &generation->key_who, &keyd->control);
 	if (pid < 0)
 		return -1;
 	child_started(keyd, pid);
@@ -425,12 +425,22 @@ static struct generation *generation_new(struct settings *settings)
 	return generation;
 }
 
+static int find_users(struct generation *generation)
+{
+	const struct settings *set = generation->settings;
+
+	if (sandbox_identity("user", set->user, &generation->who))
+		return -1;
+	generation->key_who = generation->who;
+	return set->key_user ? sandbox_identity("key-user", set->key_user, &generation->key_who) : 0;
+}
+
 int generation_try(struct settings *settings)
 {
 	struct generation *generation = generation_new(settings);
 	int ret;
 
-	ret = sandbox_identity(settings->user, &generation->who);
+	ret = find_users(generation);
 	ret |= build_gates(generation);
 	ret |= start_keyd(generation);	/* looks at keys even so: every error is wanted */
 	generation_kill(generation);
@@ -440,8 +450,7 @@ int generation_try(struct settings *settings)
 
 static int set_up(struct generation *generation)
 {
-	if (sandbox_identity(generation->settings->user, &generation->who) ||
-	    open_keylog(generation) || build_gates(generation) || bind_gates(generation) ||
+	if (find_users(generation) || open_keylog(generation) || build_gates(generation) || bind_gates(generation) ||
 	    start_keyd(generation) || start_listening(generation) || start_workers(generation))
 		return -1;
 	return 0;

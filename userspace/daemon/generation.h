@@ -38,7 +38,7 @@ struct generation {
 	size_t built;			/* of gates, to be cleared */
 	struct listeners *listeners;
 	struct resolver *resolver;
-	struct identity who;
+	struct identity who, key_who;	/* of the workers; of keyd and its answerers */
 	int keylog_fd;
 	struct child keyd;
 	struct child *workers;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -16,24 +17,54 @@
 #define DEFAULT_USER	"nobody"
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
 
-int sandbox_identity(const char *user, struct identity *out)
+static bool parse_id(const char *text, uid_t *id)
+{
+	unsigned long long n;
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	n = strtoull(text, &end, 10);
+	*id = (uid_t)n;
+	return !*end && n < UINT32_MAX;	/* (uid_t)-1 is no user */
+}
+
+/* By name, or by a number, which need not be in the user database: its group is the same number. */
+static int find_user(const char *name, struct identity *out)
+{
+	struct passwd *pw = getpwnam(name);
+	uid_t id = 0;
+
+	if (!pw && parse_id(name, &id))
+		pw = getpwuid(id);
+	else if (!pw)
+		return -1;
+	*out = (struct identity){
+		.change = true, .uid = pw ? pw->pw_uid : id, .gid = pw ? pw->pw_gid : (gid_t)id,
+	};
+	return 0;
+}
+
+int sandbox_identity(const char *setting, const char *user, struct identity *out)
 {
 	const char *name = user ? user : DEFAULT_USER;
-	struct passwd *pw;
 
 	*out = (struct identity){0};
 	if (geteuid() != 0) {
 		if (user)
-			log_warn("user %s is not used: tlsgated was not started as root", user);
+			log_warn("%s '%s' is not used: tlsgated was not started as root", setting, user);
 		return 0;
 	}
-	pw = getpwnam(name);
-	if (!pw) {
-		log_error("user '%s' does not exist: create it or give another --user", name);
+	if (find_user(name, out)) {
+		log_error("%s '%s' refused: there is no such user: create it, or give a user id", setting,
+			  name);
 		return -1;
 	}
-	*out = (struct identity){ .change = true, .uid = pw->pw_uid, .gid = pw->pw_gid };
-	return 0;
+	if (out->uid && out->gid)
+		return 0;
+	log_error("%s '%s' refused: it is root or of root's group, whose powers are to be given up: give another",
+		  setting, name);
+	return -1;
 }
 
 void sandbox_child(const char *name)
@@ -83,20 +114,42 @@ int sandbox_hide_memory(void)
 	return 0;
 }
 
+static const struct need {
+	unsigned int capability;
+	const char *name;
+} needs[] = {
+	{ CAP_SETUID, "CAP_SETUID" },
+	{ CAP_SETGID, "CAP_SETGID" },
+};
+
+/* Root of a container may lack them. */
+static int check_capabilities(uid_t uid)
+{
+	size_t i;
+
+	if (capng_get_caps_process()) {
+		log_error("capabilities cannot be read: %s", strerror(errno));
+		return -1;
+	}
+	for (i = 0; i < COUNT(needs); i++) {
+		if (capng_have_capability(CAPNG_PERMITTED, needs[i].capability))
+			continue;
+		log_error("user id %u cannot be taken on: root lacks %s: add that capability, or start tlsgated as another user than root",
+			  uid, needs[i].name);
+		return -1;
+	}
+	return 0;
+}
+
+/* The bounding set stays: with no_new_privs, nothing executed gets a capability from it. */
 static int drop_identity(const struct identity *who)
 {
-	int ret;
-
-	/*
-	 * Also clears the bounding set, so that nothing executed could get
-	 * capabilities back; needs CAP_SETPCAP, hence while still root.
-	 */
-	capng_clear(CAPNG_SELECT_BOTH);
-	ret = capng_change_id((int)who->uid, (int)who->gid,
-			      CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
-	if (ret) {
-		log_error("user id %u cannot be taken on (step %d): %s", who->uid, -ret,
-			  strerror(errno));
+	if (check_capabilities(who->uid))
+		return -1;
+	capng_clear(CAPNG_SELECT_CAPS);
+	if (capng_change_id((int)who->uid, (int)who->gid, CAPNG_DROP_SUPP_GRP)) {
+		log_error("user id %u, group id %u cannot be taken on: %s%s", who->uid, who->gid,
+			  strerror(errno), errno == EINVAL ? ": this user namespace does not map them: give others" : "");
 		return -1;
 	}
 	if (getuid() != who->uid || geteuid() != who->uid || getgid() != who->gid ||
@@ -119,11 +172,11 @@ static int drop_capabilities(void)
 
 int sandbox_drop(const struct identity *who)
 {
-	if (who->change ? drop_identity(who) : drop_capabilities())
-		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) {
 		log_error("no_new_privs cannot be set: %s", strerror(errno));
 		return -1;
 	}
+	if (who->change ? drop_identity(who) : drop_capabilities())
+		return -1;
 	return sandbox_hide_memory();	/* setuid() may have reset it */
 }

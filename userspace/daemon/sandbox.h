@@ -15,10 +15,11 @@ struct identity {
 };
 
 /*
- * The identity for a user name; NULL is nobody.  Only looks up when started as
+ * The identity for a user's name or number; NULL is nobody.  setting is where
+ * it comes from, for messages.  Only looks up when started as root, and refuses
  * root.  0, or -1 and a line was logged.
  */
-int sandbox_identity(const char *user, struct identity *out);
+int sandbox_identity(const char *setting, const char *user, struct identity *out);
 
 /* Names the process, lets it die quietly with its sockets: call first in a child. */
 void sandbox_child(const char *name);

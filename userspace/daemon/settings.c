@@ -346,7 +346,10 @@ static const struct setting table[] = {
 	  "worker processes (default: one per core)" },
 	{ "user", "NAME", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(user), set_text,
-	  "who the workers run as when started as root (default: nobody)" },
+	  "who the workers run as when started as root: a name or an id (default: nobody)" },
+	{ "key-user", "NAME", SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(key_user), set_text,
+	  "who the processes with the keys run as (default: as --user)" },
 	{ "drain-time", "TIME", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(drain_time), set_duration,
 	  "end what the daemon still relays so long after a reload (default: 1h; 0: never)" },
@@ -435,6 +438,7 @@ void settings_free(struct settings *settings)
 	free(settings->gates);
 	free(settings->file);
 	free(settings->user);
+	free(settings->key_user);
 	free(settings->keylog);
 	free(settings->control);
 	free(settings->control_group);

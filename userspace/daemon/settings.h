@@ -89,6 +89,7 @@ struct settings {
 	size_t gate_count;
 	uint32_t workers;		/* 0: one per core */
 	char *user;			/* NULL: nobody, when started as root */
+	char *key_user;			/* NULL: as user */
 	char *keylog;			/* file or NULL */
 	uint32_t drain_time, stop_time;	/* ms; drain_time 0: none */
 	char *control;			/* path of a UNIX socket, "none", or NULL: control.h's default */
