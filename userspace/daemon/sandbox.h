@@ -30,7 +30,7 @@ int sandbox_keep_fds(int *keep, size_t count);
 /* No core dump and no ptrace from now on: before a secret is read. */
 int sandbox_hide_memory(void);
 
-/* Identity and capabilities, irrevocably.  0, or -1 and a line was logged. */
+/* Identity, capabilities, files (landlock.h), irrevocably.  0, or -1 and a line was logged. */
 int sandbox_drop(const struct identity *who);
 
 #endif

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/landlock.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+#define QUERY_VERSION	1u		/* flag of landlock_create_ruleset(2) */
+#define BIND_TCP	(1u << 0)
+#define SCOPES		(1u << 0 | 1u << 1)	/* abstract UNIX sockets, signals */
+
+/* As in <linux/landlock.h> of today, which the oldest release that we build on has not. */
+struct ruleset {
+	uint64_t files, ports, scopes;
+};
+
+/* What is known from a version of Landlock on. */
+static const struct level {
+	long version;
+	size_t size;			/* of struct ruleset */
+	struct ruleset rules;
+} levels[] = {
+	{ 6, 24, { 0xffff, BIND_TCP, SCOPES } },
+	{ 5, 16, { 0xffff, BIND_TCP, 0 } },	/* ioctl() on devices */
+	{ 4, 16, { 0x7fff, BIND_TCP, 0 } },
+	{ 3, 8, { 0x7fff, 0, 0 } },		/* truncate() */
+	{ 2, 8, { 0x3fff, 0, 0 } },		/* link() and rename() between folders */
+	{ 1, 8, { 0x1fff, 0, 0 } },
+};
+
+/* What is handled and not allowed by a rule is refused, and there is no rule.  0 or -errno. */
+static int restrict_self(const struct level *level)
+{
+	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &level->rules, level->size, 0);
+	int ret;
+
+	if (ruleset < 0)
+		return -errno;
+	ret = syscall(SYS_landlock_restrict_self, ruleset, 0) ? -errno : 0;
+	close(ruleset);
+	return ret;
+}
+
+int landlock_enter(void)
+{
+	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, QUERY_VERSION);
+	const struct level *level = levels;
+	int ret;
+
+	if (version < 1)
+		return 0;
+	while (level->version > version)
+		level++;
+	ret = restrict_self(level);
+	if (ret)
+		log_error("Landlock cannot be set: %s", strerror(-ret));
+	return ret ? -1 : 0;
+}

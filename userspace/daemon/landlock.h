@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Landlock, a second lock beside the system call filter (filter.h), by object
+ * and not by call: see landlock(7).
+ */
+#ifndef TLSGATE_DAEMON_LANDLOCK_H
+#define TLSGATE_DAEMON_LANDLOCK_H
+
+/*
+ * From now on, for this process and its children, irrevocably: no path can be
+ * opened, changed or executed, no TCP port bound, no process signalled that is
+ * not a child; of each as much as the kernel's Landlock knows.  Descriptors that
+ * are open stay usable.  Needs no_new_privs.  0, also where the kernel has no
+ * Landlock or does not let us; or -1 and a line was logged.
+ */
+int landlock_enter(void);
+
+#endif

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/* daemon/landlock: what a process can still do with files, ports and other processes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/landlock.h"
+#include "tests/tap.h"
+
+/* Each gives 0 or errno. */
+static int open_file(void)
+{
+	return open("/etc/passwd", O_RDONLY) < 0 ? errno : 0;
+}
+
+static int open_folder(void)
+{
+	return open("/", O_RDONLY | O_DIRECTORY) < 0 ? errno : 0;
+}
+
+static int make_folder(void)
+{
+	return mkdir("/tmp/tlsgate-test-landlock", 0700) ? errno : 0;
+}
+
+static int execute(void)
+{
+	return execl("/bin/true", "true", NULL) ? errno : 0;
+}
+
+static int read_null(void)
+{
+	char c;
+
+	return read(STDIN_FILENO, &c, 1) ? errno : 0;
+}
+
+static int bind_port(void)
+{
+	const struct sockaddr_in any = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return bind(fd, (const struct sockaddr *)&any, sizeof(any)) ? errno : 0;
+}
+
+static int signal_parent(void)
+{
+	return kill(getppid(), 0) ? errno : 0;
+}
+
+static const struct row {
+	const char *what;
+	int (*try)(void);
+	long since;			/* version of Landlock */
+	int error;
+} rows[] = {
+	{ "a file cannot be opened", open_file, 1, EACCES },
+	{ "nor a folder", open_folder, 1, EACCES },
+	{ "nor a folder be made", make_folder, 1, EACCES },
+	{ "nor a program be executed", execute, 1, EACCES },
+	{ "what is open can be read", read_null, 1, 0 },
+	{ "no TCP port can be bound", bind_port, 4, EACCES },
+	{ "the parent cannot be signalled", signal_parent, 6, EPERM },
+};
+
+static int in_child(const struct row *row)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || landlock_enter())
+			_exit(255);
+		_exit(row->try());
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		tap_bail("a child");
+	return WEXITSTATUS(status);
+}
+
+int main(void)
+{
+	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+	const struct row *row;
+	int null = open("/dev/null", O_RDONLY);
+
+	if (dup2(null, STDIN_FILENO))
+		tap_bail("/dev/null");
+	close(null);
+	for (row = rows; row < rows + sizeof(rows) / sizeof(rows[0]); row++) {
+		if (version < row->since)
+			tap_skip("the kernel's Landlock is older", "%s", row->what);
+		else
+			tap_equal(in_child(row), row->error, "%s", row->what);
+	}
+	return tap_done();
+}
