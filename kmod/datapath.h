@@ -12,7 +12,6 @@
 #ifndef TG_DATAPATH_H
 #define TG_DATAPATH_H
 
-#include "compat.h"
 #include "session.h"
 
 /* queue.c: bytes in TCP's receive queue, where they are. @sk is locked. */

@@ -12,7 +12,7 @@
 #include <net/tcp.h>
 
 #include "datapath.h"
-#include "relay_priv.h"
+#include "relay.h"
 #include "stats.h"
 #include "trace.h"
 
@@ -55,15 +55,14 @@ static bool tg_direct_takes(const struct sock *to)
 
 /* --- TLS to plain ------------------------------------------------------------ */
 
-static bool tg_direct_can_open(const struct tg_relay *r, struct sock *sk, const struct sock *plain)
+static bool tg_direct_can_open(const struct tg_relay *r, const struct sock *sk)
 {
 	const struct tg_session *s = r->session;
 
 	/* Before it, what open_work has gathered. */
 	return !smp_load_acquire(&r->delivering) && tg_frags_empty(&s->rx.plain) &&
-	       !s->error && !s->rx.closed && !s->rx.stash && !READ_ONCE(r->plain_error) &&
-	       tg_queue_len(sk) <= TG_RECORD_MAX && tg_direct_alone(r, sk, false) &&
-	       tg_direct_takes(plain) && tg_dir_atomic(&s->rx.dir);
+	       !s->rx.closed && !s->rx.stash && !READ_ONCE(r->plain_error) &&
+	       tg_queue_len(sk) <= TG_RECORD_MAX && tg_dir_atomic(&s->rx.dir);
 }
 
 /* Gives the plain socket the data that was opened; what it does not take stays in rx.plain. */
@@ -98,15 +97,13 @@ static bool tg_direct_open(struct tg_relay *r, struct sock *sk, struct sock *pla
 
 /* --- plain to TLS -------------------------------------------------------------- */
 
-static bool tg_direct_can_seal(const struct tg_relay *r, const struct sock *sk,
-			       const struct sock *plain)
+static bool tg_direct_can_seal(const struct tg_relay *r, const struct sock *plain)
 {
 	const struct tg_session *s = r->session;
 
-	return s->relay == r && !s->error && !s->tx.closed && tg_frags_empty(&s->tx.pending) &&
+	return !s->tx.closed && tg_frags_empty(&s->tx.pending) &&
 	       !(plain->sk_shutdown & RCV_SHUTDOWN) && !plain->sk_err &&
-	       tg_queue_len(plain) <= TG_DIRECT_MAX && tg_direct_alone(r, plain, true) &&
-	       tg_direct_takes(sk) && tg_dir_atomic(&s->tx.dir);
+	       tg_queue_len(plain) <= TG_DIRECT_MAX && tg_dir_atomic(&s->tx.dir);
 }
 
 /* Seals all that is there.  Bytes sealed; 0: not now, -errno: the session failed. */
@@ -153,7 +150,9 @@ static bool tg_direct_move(struct tg_relay *r, bool seal)
 	gfp_t before = to->sk_allocation;
 	bool done;
 
-	if (!(seal ? tg_direct_can_seal(r, sk, plain) : tg_direct_can_open(r, sk, plain)))
+	if (r->session->relay != r || r->session->error || !tg_direct_takes(to) ||
+	    !tg_direct_alone(r, seal ? plain : sk, seal) ||
+	    !(seal ? tg_direct_can_seal(r, plain) : tg_direct_can_open(r, sk)))
 		return false;
 	/* From here on it takes data without sleeping. */
 	to->sk_allocation = TG_DIRECT_GFP;

@@ -187,20 +187,6 @@ static struct page_frag *tg_frags_memory(struct sock *sk, struct tg_session *s, 
 	return pf;
 }
 
-/* Records that lie side by side on a page become one fragment. */
-static bool tg_frags_extend(struct tg_frags *f, const struct page_frag *pf, u32 len)
-{
-	struct bio_vec *last;
-
-	if (tg_frags_empty(f))
-		return false;
-	last = &f->bv[f->tail - 1];
-	if (last->bv_page != pf->page || last->bv_offset + last->bv_len != pf->offset)
-		return false;
-	last->bv_len += len;
-	return true;
-}
-
 /*
  * Where in a page a text should begin.  Best is where its page boundaries are
  * its source's, since the AEADs work from one boundary of either to the next;
@@ -224,15 +210,20 @@ static u32 tg_frags_place(const struct tg_session *s, const struct scatterlist *
 
 static int tg_frags_add(struct tg_frags *f, struct page_frag *pf, u32 len)
 {
-	if (!tg_frags_extend(f, pf, len)) {
-		if (f->tail == TG_FRAGS_MAX)
-			return -ENOBUFS;
+	struct bio_vec *last = tg_frags_empty(f) ? NULL : &f->bv[f->tail - 1];
+
+	/* Records that lie side by side on a page become one fragment. */
+	if (last && last->bv_page == pf->page && last->bv_offset + last->bv_len == pf->offset) {
+		last->bv_len += len;
+	} else if (f->tail < TG_FRAGS_MAX) {
 		get_page(pf->page);
 		f->bv[f->tail++] = (struct bio_vec) {
 			.bv_page = pf->page,
 			.bv_offset = pf->offset,
 			.bv_len = len,
 		};
+	} else {
+		return -ENOBUFS;
 	}
 	f->bytes += len;
 	pf->offset += len;

@@ -3,7 +3,6 @@
 #include <linux/module.h>
 
 #include "access.h"
-#include "genl.h"
 #include "netlink.h"
 
 /* 6.1 takes it by a pointer that is not const. */

@@ -3,7 +3,6 @@
 #include <linux/file.h>
 #include <linux/net.h>
 
-#include "genl.h"
 #include "netlink.h"
 #include "own.h"
 #include "relay.h"

@@ -3,32 +3,15 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/mutex.h>
-#include <linux/refcount.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
-#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
-#include "compat.h"
 #include "limit.h"
 
 /* Relays by user: uid to xa_value, absent for none; changed under its xa_lock. */
 static DEFINE_XARRAY(tg_relay_users);
-
-/**
- * struct tg_queue - where the relays of a user, or of a container, have their works
- * @key: in tg_queues, see tg_queue_key()
- * @refs: one for each relay that has it, one for a queued @free_work
- * @wq: the queue
- * @free_work: frees it if nobody has taken it meanwhile
- */
-struct tg_queue {
-	unsigned long key;
-	refcount_t refs;
-	struct workqueue_struct *wq;
-	struct work_struct free_work;
-};
 
 static DEFINE_XARRAY(tg_queues);
 static struct workqueue_struct *tg_queues_wq;
@@ -178,11 +161,6 @@ void tg_queue_put(struct tg_queue *q)
 	} while (!queue_work(tg_queues_wq, &q->free_work));
 }
 
-struct workqueue_struct *tg_queue_wq(const struct tg_queue *q)
-{
-	return q->wq;
-}
-
 int __init tg_limit_init(void)
 {
 	tg_queues_wq = alloc_workqueue("tlsgate", WQ_MEM_RECLAIM | WQ_PERCPU, 0);
@@ -193,5 +171,4 @@ int __init tg_limit_init(void)
 void tg_limit_exit(void)
 {
 	destroy_workqueue(tg_queues_wq);
-	xa_destroy(&tg_queues);
 }

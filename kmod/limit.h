@@ -8,11 +8,25 @@
 #ifndef TG_LIMIT_H
 #define TG_LIMIT_H
 
+#include <linux/refcount.h>
 #include <linux/uidgid.h>
+#include <linux/workqueue.h>
 
-struct tg_queue;
 struct user_namespace;
-struct workqueue_struct;
+
+/**
+ * struct tg_queue - where the relays of a user, or of a container, have their works
+ * @key: in tg_queues, see tg_queue_key()
+ * @refs: one for each relay that has it, one for a queued @free_work
+ * @wq: the queue
+ * @free_work: frees it if nobody has taken it meanwhile
+ */
+struct tg_queue {
+	unsigned long key;
+	refcount_t refs;
+	struct workqueue_struct *wq;
+	struct work_struct free_work;
+};
 
 /**
  * struct tg_payer - whom a relay counts for
@@ -51,7 +65,6 @@ void tg_relay_uncharge(struct tg_payer *payer);
 struct tg_queue *tg_queue_get(const struct tg_payer *payer);
 /* None of its works is queued, nor running.  Any context. */
 void tg_queue_put(struct tg_queue *q);
-struct workqueue_struct *tg_queue_wq(const struct tg_queue *q);
 
 /* No relay is left. */
 int tg_limit_init(void);

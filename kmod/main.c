@@ -5,7 +5,7 @@
 #include <linux/rcupdate.h>
 #include <net/tcp.h>
 
-#include "genl.h"
+#include "netlink.h"
 #include "own.h"
 #include "relay.h"
 #include "session.h"
@@ -15,13 +15,10 @@ static int __init tg_init(void)
 {
 	int err;
 
-	err = tg_own_init();
+	err = tg_own_init() ?: tg_session_init();
 	if (err)
 		return err;
-	err = tg_session_init();
-	if (err)
-		return err;
-	err = tg_relay_init();
+	err = tg_limit_init();
 	if (err)
 		goto err_session;
 	err = tcp_register_ulp(&tg_ulp_ops);

@@ -14,7 +14,7 @@
 #include <net/tcp.h>
 
 #include "datapath.h"
-#include "relay_priv.h"
+#include "relay.h"
 #include "trace.h"
 
 /* Rounds of a work before others have their turn. */

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What each netlink command does; genl.c says who may call it with what. */
-#include <linux/module.h>
 #include <linux/net.h>
 #include <net/tcp.h>
 
 #include "access.h"
-#include "genl.h"
 #include "netlink.h"
 #include "relay.h"
 #include "stats.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the netlink commands do, and the events that others send. */
+/* The generic netlink family: what its commands do, and the events that others send. */
 #ifndef TG_NETLINK_H
 #define TG_NETLINK_H
 
@@ -12,6 +12,30 @@
  * may sleep; no genetlink lock is held (parallel_ops).  Who may not reach the
  * module has been refused before, see access.h; a dump's start refuses itself.
  */
+
+/* ---- genl.c: who may call what with which attributes ---- */
+
+enum tg_genl_group {
+	TG_GENL_EVENTS,
+};
+
+/* Registered by the last step of module init: from then on userspace can call. */
+extern struct genl_family tg_genl_family;
+
+/* Attributes of SESSION_GET as a dump, whose start parses them. */
+extern const struct nla_policy tg_session_dump_policy[TLSGATE_A_MAX + 1];
+
+/**
+ * tg_genl_parse() - take a message apart as strictly as genetlink would
+ * @nlh: the message
+ * @policy: of its attributes, TLSGATE_A_MAX of them
+ * @attrs: filled, TLSGATE_A_MAX + 1 of them
+ * @extack: says what is wrong; may be NULL
+ *
+ * Return: 0, or a negative errno.
+ */
+int tg_genl_parse(const struct nlmsghdr *nlh, const struct nla_policy *policy,
+		  struct nlattr **attrs, struct netlink_ext_ack *extack);
 
 /* ---- install.c ---- */
 

@@ -232,7 +232,8 @@ static bool tg_own_in_call(struct sock *sk)
 static int tg_own_busy(struct tg_refusal *no, bool plain)
 {
 	return tg_refuse(no, TLSGATE_REASON_REFUSED_BUSY, plain ? TLSGATE_A_RELAY_FD : TLSGATE_A_FD,
-			 -EBUSY, "somebody is in a call on the socket: let it return before the hand-over");
+			 -EBUSY,
+			 "somebody is in a call on the socket: let it return before the hand-over");
 }
 
 int tg_own_lock(struct sock *tls, struct sock *plain, struct tg_refusal *no)
@@ -290,13 +291,13 @@ static void tg_own_set_callbacks(struct sock *sk, const struct tg_callbacks *cal
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
-void tg_own_attach(struct sock *sk, struct tcp_ulp_ops *ulp, const struct tg_callbacks *callbacks)
+void tg_own_attach(struct sock *sk, const struct tg_callbacks *callbacks)
 {
 	/* Given back by __sock_release(), for the calls, and by tcp_cleanup_ulp(). */
 	__module_get(THIS_MODULE);
 	if (tg_is_tcp(sk)) {
 		__module_get(THIS_MODULE);
-		inet_csk(sk)->icsk_ulp_ops = ulp;
+		inet_csk(sk)->icsk_ulp_ops = &tg_ulp_ops;
 	}
 	tg_own_set_callbacks(sk, callbacks);
 }

@@ -13,9 +13,7 @@
 
 #include <linux/net.h>
 #include <net/sock.h>
-#include <net/tcp.h>
 
-#include "compat.h"
 #include "uapi/tlsgate.h"
 
 /* What a socket calls when something has happened. */
@@ -107,10 +105,10 @@ bool tg_own_claim(struct sock *sk, void *data);
 void tg_own_disclaim(struct sock *sk);
 
 /*
- * Makes a claimed socket, locked, call @callbacks, and one of TCP have @ulp.  Its
- * calls, which the caller exchanges next, hold the module until it is closed.
+ * Makes a claimed socket, locked, call @callbacks, and one of TCP have our ULP, so that no
+ * other gets in.  Its calls, which the caller exchanges next, hold the module until it is closed.
  */
-void tg_own_attach(struct sock *sk, struct tcp_ulp_ops *ulp, const struct tg_callbacks *callbacks);
+void tg_own_attach(struct sock *sk, const struct tg_callbacks *callbacks);
 /* The reverse, calls and claim included: it is closing.  Locked. */
 void tg_own_detach(struct sock *sk, const struct tg_family *f);
 

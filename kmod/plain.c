@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The plain socket of a relay: what it must be, its callbacks, its end. */
-#include <linux/module.h>
-#include <linux/netlink.h>
 #include <net/af_unix.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
-#include "relay_priv.h"
+#include "relay.h"
 #include "ulp.h"
 
 static bool tg_plain_is_v6(const struct sock *sk)
@@ -118,12 +116,6 @@ static void tg_plain_state_change(struct sock *sk)
 	rcu_read_unlock();
 }
 
-/* A ULP without .clone: nothing of it passes to a child, and no other ULP gets in. */
-static struct tcp_ulp_ops tg_plain_ulp = {
-	.name	= "tlsgate-plain",
-	.owner	= THIS_MODULE,
-};
-
 static const struct tg_callbacks tg_plain_callbacks = {
 	.data_ready	= tg_plain_data_ready,
 	.write_space	= tg_plain_write_space,
@@ -134,7 +126,7 @@ static const struct tg_callbacks tg_plain_callbacks = {
 void tg_plain_attach(struct tg_relay *r, struct sock *sk)
 {
 	refcount_inc(&r->mem);
-	tg_own_attach(sk, &tg_plain_ulp, &tg_plain_callbacks);
+	tg_own_attach(sk, &tg_plain_callbacks);
 	tg_own_take(sk, r->family);
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* TLS record format: pure functions. */
-#include "compat.h"
 #include "record.h"
 
 enum tlsgate_reason tg_record_parse(const struct tg_cipher *c, const u8 *p, struct tg_header *h)

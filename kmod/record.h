@@ -15,7 +15,6 @@
 #define TG_WIRE_VERSION		0x0303
 
 enum tg_content_type {
-	TG_CHANGE_CIPHER_SPEC = 20,
 	TG_ALERT = 21,
 	TG_HANDSHAKE = 22,
 	TG_APPLICATION_DATA = 23,

@@ -11,13 +11,12 @@
  */
 #include <linux/delay.h>
 #include <linux/file.h>
-#include <linux/netlink.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
-#include "relay_priv.h"
+#include "relay.h"
 #include "stats.h"
 #include "trace.h"
 #include "ulp.h"
@@ -31,7 +30,6 @@
 /* How long descriptors may wait in a UNIX socket of which nothing moves. */
 #define TG_RELAY_FDS_TIMEOUT	(10 * HZ)
 
-static struct kmem_cache *tg_relays;
 /* Relays with memory: one may still drop its last reference when its sockets are gone. */
 static atomic_t tg_relays_left;
 
@@ -42,7 +40,7 @@ static void tg_relay_free_rcu(struct rcu_head *rcu)
 	struct tg_relay *r = container_of(rcu, struct tg_relay, rcu);
 
 	tg_queue_put(r->queue);
-	kmem_cache_free(tg_relays, r);
+	kfree(r);
 	if (atomic_dec_and_test(&tg_relays_left))
 		wake_up_var(&tg_relays_left);
 }
@@ -82,7 +80,7 @@ static void tg_relay_kick(struct tg_relay *r, struct work_struct *work)
 {
 	if (tg_relay_dead(r) || !refcount_inc_not_zero(&r->ref))
 		return;
-	if (!queue_work(tg_queue_wq(r->queue), work))
+	if (!queue_work(r->queue->wq, work))
 		tg_relay_put(r);
 }
 
@@ -100,7 +98,7 @@ void tg_relay_kick_seal(struct tg_relay *r)
 static void tg_relay_arm(struct tg_relay *r, unsigned long delay)
 {
 	refcount_inc(&r->ref);
-	if (mod_delayed_work(tg_queue_wq(r->queue), &r->clock_work, delay))
+	if (mod_delayed_work(r->queue->wq, &r->clock_work, delay))
 		tg_relay_put(r);
 	/* tg_relay_finish() may have looked for it just before. */
 	if (tg_relay_dead(r) && cancel_delayed_work(&r->clock_work))
@@ -262,11 +260,6 @@ int tg_relay_set_timeout(struct tg_session *s, u32 idle_timeout)
 	return 0;
 }
 
-u32 tg_relay_held(const struct tg_relay *r)
-{
-	return READ_ONCE(r->opened.bytes);
-}
-
 struct sock *tg_relay_info(struct tg_session *s, u32 *idle_timeout)
 {
 	struct tg_relay *r = tg_relay_get(s);
@@ -301,7 +294,7 @@ int tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
 
 static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain, u32 idle_timeout)
 {
-	struct tg_relay *r = kmem_cache_zalloc(tg_relays, GFP_KERNEL);
+	struct tg_relay *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
 
 	if (!r)
 		return NULL;
@@ -321,7 +314,7 @@ void tg_relay_discard(struct tg_relay *r)
 {
 	tg_relay_uncharge(&r->payer);
 	tg_queue_put(r->queue);
-	kmem_cache_free(tg_relays, r);
+	kfree(r);
 }
 
 struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
@@ -347,13 +340,8 @@ struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 
 		return r;
 	tg_relay_uncharge(&r->payer);
 err_free:
-	kmem_cache_free(tg_relays, r);
+	kfree(r);
 	return ERR_PTR(err);
-}
-
-struct sock *tg_relay_plain(const struct tg_relay *r)
-{
-	return r ? r->plain->sk : NULL;
 }
 
 int tg_relay_claim(struct tg_relay *r, struct tg_refusal *no)
@@ -391,18 +379,15 @@ void tg_relay_join(struct tg_relay *r, struct tg_session *s)
 		tg_relay_kick_seal(r);
 }
 
-/* Both locked.  The session to be joined, or why there is none. */
-static int tg_relay_check_session(struct sock *tls, struct tg_session **out, struct tg_refusal *no)
+/* Both locked. */
+static int tg_relay_check_session(const struct tg_session *s, struct tg_refusal *no)
 {
-	struct tg_session *s = tg_session_of(tls);
-
 	if (!s || s->error || s->tx.closed)
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, TLSGATE_A_FD, -ENOTCONN,
 				 "session has ended: relay only an established one");
 	if (s->relay)
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,
 				 "session has a relay already: use a session for one relay");
-	*out = s;
 	return 0;
 }
 
@@ -413,18 +398,15 @@ int tg_relay_start(struct tg_relay *r, struct tg_refusal *no)
 	int err;
 
 	err = tg_own_lock(tls, plain, no);
+	if (!err) {
+		s = tg_session_of(tls);
+		err = tg_relay_check_session(s, no) ?: tg_relay_claim(r, no);
+		if (!err)
+			tg_relay_join(r, s);
+		tg_own_unlock(tls, plain);
+	}
 	if (err)
-		goto err_discard;
-	err = tg_relay_check_session(tls, &s, no);
-	if (!err)
-		err = tg_relay_claim(r, no);
-	if (!err)
-		tg_relay_join(r, s);
-	tg_own_unlock(tls, plain);
-	if (!err)
-		return 0;
-err_discard:
-	tg_relay_discard(r);
+		tg_relay_discard(r);
 	return err;
 }
 
@@ -448,23 +430,10 @@ void tg_relay_net_exit(struct net *net)
 	wait_var_event(let_go, !atomic_read(let_go));
 }
 
-int __init tg_relay_init(void)
-{
-	int err = tg_limit_init();
-
-	if (err)
-		return err;
-	tg_relays = KMEM_CACHE(tg_relay, SLAB_ACCOUNT);
-	if (!tg_relays)
-		tg_limit_exit();
-	return tg_relays ? 0 : -ENOMEM;
-}
-
 void tg_relay_exit(void)
 {
 	/* Their sockets keep the module; who has just closed the last one may not be through. */
 	wait_var_event(&tg_relays_left, !atomic_read(&tg_relays_left));
 	rcu_barrier();
 	tg_limit_exit();
-	kmem_cache_destroy(tg_relays);
 }

@@ -5,7 +5,6 @@
 #include <net/af_unix.h>
 #include <net/inet_sock.h>
 
-#include "genl.h"
 #include "netlink.h"
 #include "relay.h"
 #include "stats.h"

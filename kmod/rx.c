@@ -12,7 +12,6 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/splice.h>
-#include <linux/vmalloc.h>
 #include <net/tcp.h>
 
 #include "datapath.h"

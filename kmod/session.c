@@ -62,12 +62,6 @@ void tg_session_later(struct tg_session *s, struct delayed_work *work, unsigned 
 		refcount_dec(&s->ref);
 }
 
-static int tg_session_key(struct tg_session *s, const struct tg_install *in)
-{
-	return tg_dir_init(&s->tx.dir, s->cipher, &in->tx) ?:
-	       tg_dir_init(&s->rx.dir, s->cipher, &in->rx);
-}
-
 static int tg_session_take_pending(struct tg_rx *rx, const struct tg_install *in)
 {
 	if (!in->rx_pending_len)
@@ -113,9 +107,9 @@ struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 	s->tx.record_size = in->record_size ?: TLSGATE_RECORD_SIZE_MAX;
 	s->tx.padding = in->padding;
 
-	err = tg_session_key(s, in);
-	if (!err)
-		err = tg_session_take_pending(&s->rx, in);
+	err = tg_dir_init(&s->tx.dir, s->cipher, &in->tx) ?:
+	      tg_dir_init(&s->rx.dir, s->cipher, &in->rx) ?:
+	      tg_session_take_pending(&s->rx, in);
 	if (err) {
 		if (err != -ENOMEM)
 			tg_refuse(no, TLSGATE_REASON_REFUSED_SUITE, TLSGATE_A_SUITE, 0,
@@ -143,10 +137,8 @@ int tg_session_publish(struct tg_session *s, struct sock *sk)
 	/* Before it can be found: finders go through it to the socket. */
 	s->sk = sk;
 	err = xa_alloc_cyclic(&tg_ids, &s->id, s, XA_LIMIT(1, INT_MAX), &tg_next_id, GFP_KERNEL);
-	if (err < 0) {
-		s->sk = NULL;
+	if (err < 0)
 		return err;
-	}
 	tg_stat_inc(sock_net(sk), TG_STAT_SESSIONS_OPENED);
 	return 0;
 }
@@ -179,7 +171,7 @@ static u32 tg_session_held(const struct sock *sk, const struct tg_session *s)
 		held += sk->sk_frag.size;
 	if (s->rx.message)
 		held += TLSGATE_MESSAGE_MAX;
-	return s->relay ? held + tg_relay_held(s->relay) : held;
+	return s->relay ? held + READ_ONCE(s->relay->opened.bytes) : held;
 }
 
 bool tg_session_charge(struct sock *sk, struct tg_session *s)
@@ -332,34 +324,28 @@ void tg_session_reset(struct sock *sk, struct tg_session *s, enum tlsgate_reason
 	tg_session_fail(sk, s, reason);
 }
 
-static int tg_session_end(struct sock *sk, struct tg_session *s, u8 how)
-{
-	if (s->error || (s->tx.closed && how == TLSGATE_CLOSE_ALERT))
-		return -ENOTCONN;
-	/* It was joined a moment ago. */
-	if (s->relay)
-		return -EBUSY;
-	/* Its holder is not asked, so that this may be in mid-stream: no end in order. */
-	if (how == TLSGATE_CLOSE_ALERT)
-		tg_session_fail(sk, s, TLSGATE_REASON_ADMIN_CLOSE);
-	else
-		tg_session_reset(sk, s, TLSGATE_REASON_ADMIN_RESET);
-	return 0;
-}
-
 int tg_session_close(struct tg_session *s, u8 how)
 {
+	bool alert = how == TLSGATE_CLOSE_ALERT;
 	struct sock *sk;
 	int err;
 
-	err = tg_relay_end(s, how == TLSGATE_CLOSE_ALERT ? TLSGATE_REASON_ADMIN_CLOSE
-							 : TLSGATE_REASON_ADMIN_RESET);
+	err = tg_relay_end(s, alert ? TLSGATE_REASON_ADMIN_CLOSE : TLSGATE_REASON_ADMIN_RESET);
 	if (err != -ENOENT)
 		return err;
 	sk = tg_session_lock(s);
 	if (IS_ERR(sk))
 		return PTR_ERR(sk);
-	err = tg_session_end(sk, s, how);
+	err = 0;
+	/* Its holder is not asked, so that this may be in mid-stream: no end in order. */
+	if (s->error || (s->tx.closed && alert))
+		err = -ENOTCONN;
+	else if (s->relay)	/* joined a moment ago */
+		err = -EBUSY;
+	else if (alert)
+		tg_session_fail(sk, s, TLSGATE_REASON_ADMIN_CLOSE);
+	else
+		tg_session_reset(sk, s, TLSGATE_REASON_ADMIN_RESET);
 	tg_session_unlock(sk);
 	return err;
 }

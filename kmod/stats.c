@@ -9,23 +9,10 @@
 #define TG_STATS_FILE	"tlsgate_stat"
 
 static const char *const tg_stat_names[] = {
-	[TG_STAT_SESSIONS_OPENED] = "sessions_opened",
-	[TG_STAT_SESSIONS_CLOSED] = "sessions_closed",
-	[TG_STAT_RELAYS_OPENED] = "relays_opened",
-	[TG_STAT_RELAYS_CLOSED] = "relays_closed",
-	[TG_STAT_TX_RECORDS] = "tx_records",
-	[TG_STAT_TX_BYTES] = "tx_bytes",
-	[TG_STAT_RX_RECORDS] = "rx_records",
-	[TG_STAT_RX_BYTES] = "rx_bytes",
-	[TG_STAT_TX_REKEYS] = "tx_rekeys",
-	[TG_STAT_RX_REKEYS] = "rx_rekeys",
-	[TG_STAT_TX_PAST_LIMIT] = "tx_past_limit",
-	[TG_STAT_RELAY_DIRECT] = "relay_direct",
-	[TG_STAT_RX_STASHED] = "rx_stashed",
-	[TG_STAT_EVENTS_LOST] = "events_lost",
+#define X(_stat, _name) _name,
+	TG_STATS(X)
+#undef X
 };
-
-static_assert(ARRAY_SIZE(tg_stat_names) == __TG_STAT_MAX, "a counter has no name");
 
 static u64 sum(const u64 __percpu *counter)
 {

@@ -13,22 +13,32 @@
 
 #include "session.h"
 
-enum tg_stat {
-	TG_STAT_SESSIONS_OPENED,
-	TG_STAT_SESSIONS_CLOSED,
-	TG_STAT_RELAYS_OPENED,
-	TG_STAT_RELAYS_CLOSED,
-	TG_STAT_TX_RECORDS,
-	TG_STAT_TX_BYTES,		/* plaintext */
-	TG_STAT_RX_RECORDS,
-	TG_STAT_RX_BYTES,		/* plaintext */
-	TG_STAT_TX_REKEYS,
-	TG_STAT_RX_REKEYS,
-	TG_STAT_TX_PAST_LIMIT,		/* TLS 1.2 keys that sealed more than their limit */
-	TG_STAT_RELAY_DIRECT,		/* times a relay moved a message in a softirq */
-	TG_STAT_RX_STASHED,		/* records copied out of TCP's queue to be opened */
-	TG_STAT_EVENTS_LOST,		/* no memory for one, or a listener's queue full */
+/*
+ * Each with its name.  tx_past_limit counts keys that sealed more than their limit,
+ * relay_direct how often a relay moved a message, rx_stashed records copied out of TCP's
+ * queue to be opened, events_lost those for which there was no memory, or no room in a
+ * listener's queue.
+ */
+#define TG_STATS(X)							\
+	X(SESSIONS_OPENED, "sessions_opened")				\
+	X(SESSIONS_CLOSED, "sessions_closed")				\
+	X(RELAYS_OPENED, "relays_opened")				\
+	X(RELAYS_CLOSED, "relays_closed")				\
+	X(TX_RECORDS, "tx_records")					\
+	X(TX_BYTES, "tx_bytes")			/* plaintext */		\
+	X(RX_RECORDS, "rx_records")					\
+	X(RX_BYTES, "rx_bytes")			/* plaintext */		\
+	X(TX_REKEYS, "tx_rekeys")					\
+	X(RX_REKEYS, "rx_rekeys")					\
+	X(TX_PAST_LIMIT, "tx_past_limit")	/* TLS 1.2 keys */	\
+	X(RELAY_DIRECT, "relay_direct")		/* in a softirq */	\
+	X(RX_STASHED, "rx_stashed")		/* see tg_rx.stash */	\
+	X(EVENTS_LOST, "events_lost")
 
+enum tg_stat {
+#define X(_stat, _name) TG_STAT_##_stat,
+	TG_STATS(X)
+#undef X
 	__TG_STAT_MAX,
 };
 

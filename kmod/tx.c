@@ -267,15 +267,6 @@ int tg_tx_close_notify(struct sock *sk, struct tg_session *s, bool fin)
 	return tg_tx_push(sk, s, fin ? MSG_MORE : 0);
 }
 
-/* Told once: the session goes on, as it would with every other implementation. */
-static void tg_tx_pass_limit(struct sock *sk, struct tg_session *s)
-{
-	if (s->tx.past_limit)
-		return;
-	WRITE_ONCE(s->tx.past_limit, true);
-	tg_stat_inc(sock_net(sk), TG_STAT_TX_PAST_LIMIT);
-}
-
 /*
  * RFC 9846 section 5.5: rekey before the limit.  TLS 1.2 cannot; whichever way it
  * ends here, the peer must not take it for the end of the data.
@@ -288,7 +279,10 @@ static int tg_tx_check_limit(struct sock *sk, struct tg_session *s, gfp_t gfp)
 	if (!exhausted && !tg_dir_worn(d, s->cipher))
 		return 0;
 	if (s->cipher->version == TLSGATE_TLS_1_2 && !exhausted && !READ_ONCE(aead_limit_end)) {
-		tg_tx_pass_limit(sk, s);
+		/* Told once: it goes on, as it would with every other implementation. */
+		if (!s->tx.past_limit)
+			tg_stat_inc(sock_net(sk), TG_STAT_TX_PAST_LIMIT);
+		WRITE_ONCE(s->tx.past_limit, true);
 		return 0;
 	}
 	/* What follows may sleep. */

@@ -4,17 +4,14 @@
  * its callbacks are exchanged when keys are installed, and put back at close.
  */
 #include <linux/module.h>
-#include <linux/netlink.h>
 #include <linux/sockios.h>
 #include <asm/ioctls.h>
-#include <net/inet_common.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
 #include "netlink.h"
 #include "own.h"
 #include "relay.h"
-#include "stats.h"
 #include "ulp.h"
 
 /* --- callbacks: socket spinlock held, or the owner's backlog ------------- */
@@ -121,19 +118,13 @@ static int tg_disconnect(struct sock *sk, int flags)
 	return -EOPNOTSUPP;
 }
 
-/* Its holder is in a call, so it is not closed. */
-static const struct proto *tg_base(const struct sock *sk)
-{
-	return tg_session_from_sk(sk)->family->base;
-}
-
 /* Repair mode shows TCP's queues and fills them, past every key. */
 static int tg_setsockopt(struct sock *sk, int level, int optname, sockptr_t optval,
 			 unsigned int optlen)
 {
 	if (level == SOL_TCP && optname == TCP_REPAIR)
 		return -EOPNOTSUPP;
-	return tg_base(sk)->setsockopt(sk, level, optname, optval, optlen);
+	return tg_session_from_sk(sk)->family->base->setsockopt(sk, level, optname, optval, optlen);
 }
 
 /* So does zero-copy receive, which would take the wire out of them. */
@@ -142,7 +133,7 @@ static int tg_getsockopt(struct sock *sk, int level, int optname, char __user *o
 {
 	if (level == SOL_TCP && optname == TCP_ZEROCOPY_RECEIVE)
 		return -EOPNOTSUPP;
-	return tg_base(sk)->getsockopt(sk, level, optname, optval, optlen);
+	return tg_session_from_sk(sk)->family->base->getsockopt(sk, level, optname, optval, optlen);
 }
 
 /* inet_shutdown() holds the lock and has set sk_shutdown already. */
@@ -282,7 +273,7 @@ static void tg_attach(struct socket *sock, struct tg_session *s, struct tg_relay
 	clear_bit(SOCK_SUPPORT_ZC, &sock->flags);
 	/* Before the callbacks, which look for it. */
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, s);
-	tg_own_attach(sk, &tg_ulp_ops, &tg_keyed_callbacks);
+	tg_own_attach(sk, &tg_keyed_callbacks);
 	WRITE_ONCE(sk->sk_prot, (struct proto *)&s->family->keyed);
 	WRITE_ONCE(sock->ops, &s->family->keyed_ops);
 	refcount_inc(&s->ref);
@@ -320,14 +311,14 @@ static int tg_ulp_claim(struct socket *sock, struct tg_session *s, struct tg_rel
 	tg_own_disclaim(sock->sk);
 err_relay:
 	if (r)
-		tg_own_disclaim(tg_relay_plain(r));
+		tg_own_disclaim(r->plain->sk);
 	return err;
 }
 
 int tg_ulp_install(struct socket *sock, const struct tg_install *in, struct tg_relay *r,
 		   struct tg_refusal *no, struct tg_session **out)
 {
-	struct sock *sk = sock->sk, *plain = tg_relay_plain(r);
+	struct sock *sk = sock->sk, *plain = r ? r->plain->sk : NULL;
 	struct tg_session *s;
 	int err;
 
@@ -369,6 +360,7 @@ static int tg_ulp_attach_refused(struct sock *sk)
 	return -EOPNOTSUPP;
 }
 
+/* Without .clone: nothing of it passes to a child.  A relay's plain socket has it, too. */
 struct tcp_ulp_ops tg_ulp_ops __read_mostly = {
 	.name = "tlsgate",
 	.owner = THIS_MODULE,

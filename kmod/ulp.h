@@ -7,10 +7,6 @@
 
 #include "session.h"
 
-struct tg_family;
-struct tg_refusal;
-struct tg_relay;
-
 /* Registered by module init, so that its name is taken. */
 extern struct tcp_ulp_ops tg_ulp_ops;
 
