@@ -17,22 +17,21 @@ static const struct nla_policy tg_keys_policy[TLSGATE_KEYS_A_MAX + 1] = {
 	[TLSGATE_KEYS_A_SECRET]	= { .type = NLA_BINARY, .len = TLSGATE_SECRET_MAX },
 };
 
-#define TG_ANY_ID		{ .type = NLA_U32 }
-#define TG_FD			{ .type = NLA_U32 }
+#define TG_NUMBER		{ .type = NLA_U32 }
 #define TG_VERSION		NLA_POLICY_RANGE(NLA_U16, TLSGATE_TLS_1_2, TLSGATE_TLS_1_3)
 #define TG_IDLE_TIMEOUT		NLA_POLICY_FULL_RANGE(NLA_U32, &tg_idle_timeout_range)
 #define TG_RECORD_SIZE		NLA_POLICY_MAX(NLA_U16, TLSGATE_RECORD_SIZE_MAX)
 #define TG_PADDING		NLA_POLICY_MAX(NLA_U16, TLSGATE_PADDING_MAX)
 
 static const struct nla_policy tg_session_new_policy[TLSGATE_A_MAX + 1] = {
-	[TLSGATE_A_FD]			= TG_FD,
+	[TLSGATE_A_FD]			= TG_NUMBER,
 	[TLSGATE_A_VERSION]		= TG_VERSION,
 	[TLSGATE_A_SUITE]		= { .type = NLA_U16 },
 	[TLSGATE_A_ROLE]		= NLA_POLICY_MAX(NLA_U8, TLSGATE_ROLE_SERVER),
 	[TLSGATE_A_TX]			= NLA_POLICY_NESTED(tg_keys_policy),
 	[TLSGATE_A_RX]			= NLA_POLICY_NESTED(tg_keys_policy),
 	[TLSGATE_A_RX_PENDING]		= { .type = NLA_BINARY, .len = TLSGATE_RX_PENDING_MAX },
-	[TLSGATE_A_RELAY_FD]		= TG_FD,
+	[TLSGATE_A_RELAY_FD]		= TG_NUMBER,
 	[TLSGATE_A_IDLE_TIMEOUT]	= TG_IDLE_TIMEOUT,
 	[TLSGATE_A_RECORD_SIZE]		= TG_RECORD_SIZE,
 	[TLSGATE_A_PADDING]		= TG_PADDING,
@@ -40,28 +39,28 @@ static const struct nla_policy tg_session_new_policy[TLSGATE_A_MAX + 1] = {
 
 /* SESSION_GET and SESSION_REKEY. */
 static const struct nla_policy tg_target_policy[TLSGATE_A_MAX + 1] = {
-	[TLSGATE_A_ID]			= TG_ANY_ID,
-	[TLSGATE_A_FD]			= TG_FD,
+	[TLSGATE_A_ID]			= TG_NUMBER,
+	[TLSGATE_A_FD]			= TG_NUMBER,
 };
 
 static const struct nla_policy tg_session_set_policy[TLSGATE_A_MAX + 1] = {
-	[TLSGATE_A_ID]			= TG_ANY_ID,
-	[TLSGATE_A_FD]			= TG_FD,
+	[TLSGATE_A_ID]			= TG_NUMBER,
+	[TLSGATE_A_FD]			= TG_NUMBER,
 	[TLSGATE_A_IDLE_TIMEOUT]	= TG_IDLE_TIMEOUT,
 	[TLSGATE_A_RECORD_SIZE]		= TG_RECORD_SIZE,
 	[TLSGATE_A_PADDING]		= TG_PADDING,
 };
 
 static const struct nla_policy tg_session_del_policy[TLSGATE_A_MAX + 1] = {
-	[TLSGATE_A_ID]			= TG_ANY_ID,
-	[TLSGATE_A_FD]			= TG_FD,
+	[TLSGATE_A_ID]			= TG_NUMBER,
+	[TLSGATE_A_FD]			= TG_NUMBER,
 	[TLSGATE_A_HOW]			= NLA_POLICY_MAX(NLA_U8, TLSGATE_CLOSE_RESET),
 };
 
 static const struct nla_policy tg_relay_new_policy[TLSGATE_A_MAX + 1] = {
-	[TLSGATE_A_ID]			= TG_ANY_ID,
-	[TLSGATE_A_FD]			= TG_FD,
-	[TLSGATE_A_RELAY_FD]		= TG_FD,
+	[TLSGATE_A_ID]			= TG_NUMBER,
+	[TLSGATE_A_FD]			= TG_NUMBER,
+	[TLSGATE_A_RELAY_FD]		= TG_NUMBER,
 	[TLSGATE_A_IDLE_TIMEOUT]	= TG_IDLE_TIMEOUT,
 };
 

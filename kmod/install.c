@@ -216,25 +216,18 @@ static struct socket *session_socket(struct tg_session *s)
 	return sock;
 }
 
-static int relay_start(struct genl_info *info, struct tg_session *s, struct socket *plain)
+static int relay_start(struct genl_info *info, struct socket *tls, struct socket *plain)
 {
 	struct tg_refusal no = { };
-	struct socket *tls = session_socket(s);
-	struct tg_relay *r;
-	int err;
+	struct tg_relay *r = tg_relay_prepare(tls, plain, parse_idle_timeout(info), &no);
+	int err = IS_ERR(r) ? PTR_ERR(r) : tg_relay_start(r, &no);
 
-	if (!tls)
-		return tg_netlink_refuse(info, NULL, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
-					 "the session has ended");
-	r = tg_relay_prepare(tls, plain, parse_idle_timeout(info), &no);
-	err = IS_ERR(r) ? PTR_ERR(r) : tg_relay_start(r, &no);
-	sockfd_put(tls);
 	return err ? refuse(info, &no, err) : 0;
 }
 
 int tg_netlink_relay_new(struct genl_info *info, struct tg_session *s)
 {
-	struct socket *plain;
+	struct socket *tls, *plain;
 	int err;
 
 	if (GENL_REQ_ATTR_CHECK(info, TLSGATE_A_RELAY_FD)) {
@@ -244,7 +237,12 @@ int tg_netlink_relay_new(struct genl_info *info, struct tg_session *s)
 	err = tg_netlink_socket(info, TLSGATE_A_RELAY_FD, &plain);
 	if (err)
 		return err;
-	err = relay_start(info, s, plain);
+	tls = session_socket(s);
+	err = tls ? relay_start(info, tls, plain)
+		  : tg_netlink_refuse(info, NULL, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
+				      "the session has ended");
+	if (tls)
+		sockfd_put(tls);
 	sockfd_put(plain);
 	return err;
 }

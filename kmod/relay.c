@@ -94,11 +94,15 @@ void tg_relay_kick_seal(struct tg_relay *r)
 	tg_relay_kick(r, &r->seal_work);
 }
 
-/* (Re-)arms the clock, with a reference of its own.  The caller holds one. */
-static void tg_relay_arm(struct tg_relay *r, unsigned long delay)
+/*
+ * Arms the clock, with a reference of its own.  The caller holds one.  @anew: even if it
+ * is armed already, as it may be when it runs, by somebody who has just asked for something.
+ */
+static void tg_relay_arm(struct tg_relay *r, unsigned long delay, bool anew)
 {
 	refcount_inc(&r->ref);
-	if (mod_delayed_work(r->queue->wq, &r->clock_work, delay))
+	if (anew ? mod_delayed_work(r->queue->wq, &r->clock_work, delay)
+		 : !queue_delayed_work(r->queue->wq, &r->clock_work, delay))
 		tg_relay_put(r);
 	/* tg_relay_finish() may have looked for it just before. */
 	if (tg_relay_dead(r) && cancel_delayed_work(&r->clock_work))
@@ -108,7 +112,7 @@ static void tg_relay_arm(struct tg_relay *r, unsigned long delay)
 void tg_relay_retry(struct tg_relay *r)
 {
 	set_bit(TG_RELAY_RETRY, &r->flags);
-	tg_relay_arm(r, TG_RELAY_RETRY_DELAY);
+	tg_relay_arm(r, TG_RELAY_RETRY_DELAY, true);
 }
 
 /* --- the end ---------------------------------------------------------------- */
@@ -157,7 +161,7 @@ void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 
 	if (!tg_relay_finish_tls(r, reason) || (r->reset && !tg_plain_reset(r))) {
 		cmpxchg(&r->order, TLSGATE_REASON_NONE, reason);
-		tg_relay_arm(r, TG_RELAY_RETRY_DELAY);
+		tg_relay_arm(r, TG_RELAY_RETRY_DELAY, true);
 		return;
 	}
 	if (test_and_set_bit(TG_RELAY_DEAD, &r->flags))
@@ -227,11 +231,7 @@ static void tg_relay_clock_work(struct work_struct *work)
 	} else {
 		next = tg_relay_next_look(r, idle);
 		if (next)
-			tg_relay_arm(r, next);
-		/* Who asked for something meanwhile had armed it for that. */
-		if (READ_ONCE(r->order) || test_bit(TG_RELAY_RETRY, &r->flags) ||
-		    READ_ONCE(r->idle_timeout) != timeout)
-			tg_relay_arm(r, 0);
+			tg_relay_arm(r, next, false);
 	}
 	tg_relay_put_work(r);
 }
@@ -255,7 +255,7 @@ int tg_relay_set_timeout(struct tg_session *s, u32 idle_timeout)
 	if (!r)
 		return -ENOENT;
 	WRITE_ONCE(r->idle_timeout, msecs_to_jiffies(idle_timeout));
-	tg_relay_arm(r, 0);
+	tg_relay_arm(r, 0, true);
 	tg_relay_put(r);
 	return 0;
 }
@@ -282,7 +282,7 @@ int tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
 	if (!r)
 		return -ENOENT;
 	WRITE_ONCE(r->order, reason);
-	tg_relay_arm(r, 0);
+	tg_relay_arm(r, 0, true);
 	tg_relay_put(r);
 	/* It unpublishes the session. */
 	while (READ_ONCE(s->sk) && n++ < TG_RELAY_END_TRIES)
@@ -371,7 +371,7 @@ void tg_relay_join(struct tg_relay *r, struct tg_session *s)
 	s->relay = r;
 	spin_unlock_bh(&s->sk_lock);
 	tg_stat_inc(sock_net(tls), TG_STAT_RELAYS_OPENED);
-	tg_relay_arm(r, min_not_zero(r->idle_timeout, (unsigned long)TG_RELAY_LOOK));
+	tg_relay_arm(r, min_not_zero(r->idle_timeout, (unsigned long)TG_RELAY_LOOK), true);
 	/* What came before us announces itself to nobody else. */
 	if (tg_rx_update_ready(tls, s))
 		tg_relay_kick_open(r);

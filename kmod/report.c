@@ -103,9 +103,8 @@ static int put_state(struct sk_buff *skb, const struct tg_session *s)
 	u64 now = get_jiffies_64();
 	int alert = READ_ONCE(s->alert);
 
-	if (alert != TG_NO_ALERT && nla_put_u8(skb, TLSGATE_A_ALERT, alert))
-		return -EMSGSIZE;
-	if (READ_ONCE(s->tx.past_limit) && nla_put_u8(skb, TLSGATE_A_TX_PAST_LIMIT, 1))
+	if ((alert != TG_NO_ALERT && nla_put_u8(skb, TLSGATE_A_ALERT, alert)) ||
+	    (READ_ONCE(s->tx.past_limit) && nla_put_u8(skb, TLSGATE_A_TX_PAST_LIMIT, 1)))
 		return -EMSGSIZE;
 	return nla_put_u8(skb, TLSGATE_A_STATE, tg_session_state(s)) ?:
 	       nla_put_u16(skb, TLSGATE_A_REASON, READ_ONCE(s->reason)) ?:

@@ -87,12 +87,10 @@ struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 				"this namespace has reached the limit of sessions: raise sessions_max");
 		goto err_count;
 	}
-	tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, 0, "no memory for a session");
+	err = tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, -ENOMEM, "no memory for a session");
 	s = kmem_cache_zalloc(tg_sessions, GFP_KERNEL);
-	if (!s) {
-		err = -ENOMEM;
+	if (!s)
 		goto err_count;
-	}
 	refcount_set(&s->ref, 1);
 	spin_lock_init(&s->sk_lock);
 	INIT_DELAYED_WORK(&s->push_work, tg_tx_push_work);

@@ -79,7 +79,6 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 	u32 sealed = r->len + r->tail + TG_TAG_LEN;
 	struct tg_header h = { .type = r->type, .version = TG_WIRE_VERSION };
 	u8 explicit[sizeof(__be64)];
-	unsigned int tail;
 	u32 aad_len;
 	int err;
 
@@ -90,12 +89,11 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 	sg_set_buf(s->sg_dst, s->aad, aad_len);
 	s->sg_dst_last = tg_frags_sg(f, r->text, sealed, s->sg_dst + 1);
 
+	s->sg_src_last = 0;
 	if (nents) {
 		sg_set_buf(s->sg_src, s->aad, aad_len);
-		tail = tg_frags_sg(f, r->text + r->len, r->tail, s->sg_src + 1 + nents);
-		s->sg_src_last = nents + tail;
-	} else {
-		s->sg_src_last = 0;
+		s->sg_src_last = nents + tg_frags_sg(f, r->text + r->len, r->tail,
+						     s->sg_src + 1 + nents);
 	}
 
 	err = tg_cipher_crypt(s, d, explicit, aad_len, r->len + r->tail, true, gfp);

@@ -300,9 +300,8 @@ static int tg_ulp_claim(struct socket *sock, struct tg_session *s, struct tg_rel
 				"socket is used by another kernel user: take it out of sockmap or KCM first");
 		goto err_relay;
 	}
-	err = -ENOMEM;
-	tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, 0,
-		  "no memory: the limit of the socket's memory cgroup or of tcp_mem is reached");
+	err = tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, -ENOMEM,
+			"no memory: the limit of the socket's memory cgroup or of tcp_mem is reached");
 	if (tg_session_charge(sock->sk, s))
 		err = tg_session_publish(s, sock->sk);
 	if (!err)
