@@ -12,17 +12,12 @@
 
 #define TG_SYSCTLS	2
 
-/* Group ids from first to last; none if first is greater. */
-struct tg_groups {
-	u32 first;
-	u32 last;
-};
-
 /**
  * struct tg_settings - the settings of a network namespace
  * @header: of the registered @table
  * @table: the sysctls; one more row ends it for kernels that do not count
- * @groups: who may install besides CAP_NET_ADMIN: struct tg_groups, first in the upper half
+ * @groups: who may install besides CAP_NET_ADMIN: group ids from the upper half to the
+ *	lower; none if that is less
  * @allowed: sysctl allow_install
  */
 struct tg_settings {
@@ -34,23 +29,15 @@ struct tg_settings {
 
 /* ---- the question --------------------------------------------------------------- */
 
-static struct tg_groups tg_groups_get(struct tg_settings *a)
-{
-	u64 groups = atomic64_read(&a->groups);
-
-	return (struct tg_groups){ groups >> 32, groups };
-}
-
 /* A group unknown in @ns is -1 there, which is in no range. */
-static bool tg_group_in(const struct tg_groups *groups, struct user_namespace *ns, kgid_t kgid)
+static bool tg_group_in(u64 groups, struct user_namespace *ns, kgid_t kgid)
 {
 	gid_t gid = from_kgid(ns, kgid);
 
-	return gid >= groups->first && gid <= groups->last;
+	return gid >= upper_32_bits(groups) && gid <= lower_32_bits(groups);
 }
 
-static bool tg_cred_in(const struct tg_groups *groups, struct user_namespace *ns,
-		       const struct cred *cred)
+static bool tg_cred_in(u64 groups, struct user_namespace *ns, const struct cred *cred)
 {
 	const struct group_info *more = cred->group_info;
 	int i;
@@ -69,17 +56,12 @@ static bool tg_opener_may_install(const struct sk_buff *skb, const struct net *n
 {
 	const struct socket *sock = NETLINK_CB(skb).sk->sk_socket;
 	const struct file *file = sock ? sock->file : NULL;
-	struct tg_groups groups = tg_groups_get(a);
+	u64 groups = atomic64_read(&a->groups);
 
 	/* The groups first: that a member lacks the capability is nothing to audit. */
-	return file && (tg_cred_in(&groups, net->user_ns, file->f_cred) ||
+	return file && (tg_cred_in(groups, net->user_ns, file->f_cred) ||
 			file_ns_capable(file, net->user_ns, CAP_NET_ADMIN));
 }
-
-static const char *const tg_refusals[] = {
-	"off in this network namespace: root of the machine can set net.tlsgate.allow_install to 1",
-	"the socket's opener needs CAP_NET_ADMIN or a group of net.tlsgate.install_group_range",
-};
 
 int tg_access_check(struct sk_buff *skb, struct net *net, enum tg_access to,
 		    struct netlink_ext_ack *extack)
@@ -94,7 +76,9 @@ int tg_access_check(struct sk_buff *skb, struct net *net, enum tg_access to,
 		return 0;
 	tg_stat_reason(net, TLSGATE_REASON_REFUSED_PERM);
 	if (extack)
-		extack->_msg = tg_refusals[allowed];
+		extack->_msg = allowed ?
+			"the socket's opener needs CAP_NET_ADMIN or a group of net.tlsgate.install_group_range" :
+			"off in this network namespace: root of the machine can set net.tlsgate.allow_install to 1";
 	return -EPERM;
 }
 
@@ -105,8 +89,8 @@ static int tg_sysctl_groups(TG_CTL_TABLE *table, int write, void *buf, size_t *l
 {
 	static unsigned long max = U32_MAX - 1;		/* -1 is no group */
 	struct tg_settings *a = table->data;
-	struct tg_groups groups = write ? (struct tg_groups){ U32_MAX, U32_MAX } : tg_groups_get(a);
-	unsigned long range[] = { groups.first, groups.last };
+	u64 groups = write ? U64_MAX : atomic64_read(&a->groups);
+	unsigned long range[] = { upper_32_bits(groups), lower_32_bits(groups) };
 	struct ctl_table both = {
 		.data = range, .maxlen = sizeof(range), .mode = table->mode, .extra2 = &max,
 	};

@@ -187,10 +187,8 @@ static int tg_dir_alloc(struct tg_dir *d, const struct tg_cipher *c)
 
 int tg_dir_init(struct tg_dir *d, const struct tg_cipher *c, const struct tg_keys *keys)
 {
-	int err = tg_dir_alloc(d, c);
+	int err = tg_dir_alloc(d, c) ?: tg_dir_set_key(d, c, keys->key, keys->iv, keys->seq);
 
-	if (!err)
-		err = tg_dir_set_key(d, c, keys->key, keys->iv, keys->seq);
 	if (err) {
 		tg_dir_free(d);
 		return err;
@@ -251,9 +249,8 @@ int tg_dir_ratchet(struct tg_dir *d, const struct tg_cipher *c)
 
 	if (IS_ERR(hmac))
 		return PTR_ERR(hmac);
-	err = tg_ratchet_keys(hmac, c, d->secret, &next);
-	if (!err)
-		err = tg_dir_set_key(d, c, next.key, next.iv, 0);
+	err = tg_ratchet_keys(hmac, c, d->secret, &next) ?:
+	      tg_dir_set_key(d, c, next.key, next.iv, 0);
 	if (!err) {
 		memcpy(d->secret, next.secret, c->secret_len);
 		d->epoch++;

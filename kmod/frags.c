@@ -42,11 +42,6 @@ void tg_frags_trim(struct tg_frags *f, u32 len)
 	}
 }
 
-void tg_frags_purge(struct tg_frags *f)
-{
-	tg_frags_trim(f, 0);
-}
-
 void tg_frags_move(struct tg_frags *to, struct tg_frags *from)
 {
 	*to = *from;
@@ -120,17 +115,6 @@ unsigned int tg_frags_sg(const struct tg_frags *f, u32 off, u32 len, struct scat
 /* How often it is looked whether a session still needs its page. */
 #define TG_FRAGS_IDLE	(4 * HZ)
 
-/* The socket's spinlock held, and no owner.  True: the socket has no page now. */
-static bool tg_frags_drop(struct page_frag *pf)
-{
-	if (pf->page && page_ref_count(pf->page) > 1)
-		return false;
-	if (pf->page)
-		put_page(pf->page);
-	pf->page = NULL;
-	return true;
-}
-
 /*
  * Gives back the page of a session of which nothing is on its way.  While pieces of it
  * are, it stays: else each record could hold a page of its own.
@@ -139,11 +123,17 @@ void tg_frags_page_work(struct work_struct *work)
 {
 	struct tg_session *s = container_of(to_delayed_work(work), struct tg_session, page_work);
 	struct sock *sk = tg_session_hold_sk(s);
+	struct page *page;
 	bool done = true;
 
 	if (sk) {
 		spin_lock_bh(&sk->sk_lock.slock);
-		done = !sock_owned_by_user(sk) && tg_frags_drop(&sk->sk_frag);
+		page = sk->sk_frag.page;
+		done = !sock_owned_by_user(sk) && (!page || page_ref_count(page) == 1);
+		if (done && page)
+			put_page(page);
+		if (done)
+			sk->sk_frag.page = NULL;
 		if (done && tg_session_from_sk(sk) == s)
 			tg_session_charge(sk, s);
 		spin_unlock_bh(&sk->sk_lock.slock);

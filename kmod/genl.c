@@ -115,9 +115,8 @@ static int tg_genl_doit(struct sk_buff *skb, struct genl_info *info)
 	int err;
 
 	info->attrs = attrs;
-	err = tg_access_check(skb, genl_info_net(info), c->to, info->extack);
-	if (!err)
-		err = tg_genl_parse(info->nlhdr, c->policy, attrs, info->extack);
+	err = tg_access_check(skb, genl_info_net(info), c->to, info->extack) ?:
+	      tg_genl_parse(info->nlhdr, c->policy, attrs, info->extack);
 	if (!err)
 		err = c->body ? tg_netlink_on_session(skb, info, c->body)
 			      : tg_netlink_session_new(info);

@@ -6,16 +6,8 @@
 #include "netlink.h"
 #include "own.h"
 #include "relay.h"
-#include "ulp.h"
 
 /* ---- SESSION_NEW ------------------------------------------------------------------ */
-
-/* A message taken apart.  The sockets are sockfd_put() at the end; plain NULL: no relay. */
-struct session_new {
-	struct tg_install in;
-	struct socket *tls;
-	struct socket *plain;
-};
 
 static int keys_copy(struct genl_info *info, struct nlattr *nest, struct nlattr **tb, int type,
 		     u8 *to, unsigned int len)
@@ -117,14 +109,14 @@ static u32 parse_idle_timeout(struct genl_info *info)
 	return nla ? nla_get_u32(nla) : 0;
 }
 
-static int parse_session_new(struct genl_info *info, struct session_new *new)
+static int parse_session_new(struct genl_info *info, struct tg_install *in)
 {
-	int err = parse_install(info, &new->in);
+	int err = parse_install(info, in);
 
 	if (!err)
-		err = tg_netlink_socket(info, TLSGATE_A_FD, &new->tls);
+		err = tg_netlink_socket(info, TLSGATE_A_FD, &in->tls);
 	if (!err && info->attrs[TLSGATE_A_RELAY_FD])
-		err = tg_netlink_socket(info, TLSGATE_A_RELAY_FD, &new->plain);
+		err = tg_netlink_socket(info, TLSGATE_A_RELAY_FD, &in->plain);
 	return err;
 }
 
@@ -134,18 +126,18 @@ static int refuse(struct genl_info *info, const struct tg_refusal *no, int err)
 }
 
 /* On success the session comes with a reference. */
-static int install(struct genl_info *info, const struct session_new *new, struct tg_session **out)
+static int install(struct genl_info *info, const struct tg_install *in, struct tg_session **out)
 {
 	struct tg_refusal no = { };
 	struct tg_relay *r = NULL;
 	int err;
 
-	if (new->plain) {
-		r = tg_relay_prepare(new->tls, new->plain, parse_idle_timeout(info), &no);
+	if (in->plain) {
+		r = tg_relay_prepare(in->tls, in->plain, parse_idle_timeout(info), &no);
 		if (IS_ERR(r))
 			return refuse(info, &no, PTR_ERR(r));
 	}
-	err = tg_ulp_install(new->tls, &new->in, r, &no, out);
+	err = tg_ulp_install(in, r, &no, out);
 	if (!err)
 		return 0;
 	if (r)
@@ -153,7 +145,7 @@ static int install(struct genl_info *info, const struct session_new *new, struct
 	return refuse(info, &no, err);
 }
 
-static int install_and_reply(struct genl_info *info, const struct session_new *new)
+static int install_and_reply(struct genl_info *info, const struct tg_install *in)
 {
 	struct tg_session *s;
 	struct sk_buff *reply;
@@ -165,7 +157,7 @@ static int install_and_reply(struct genl_info *info, const struct session_new *n
 	if (!reply)
 		return -ENOMEM;
 	hdr = genlmsg_put_reply(reply, info, &tg_genl_family, 0, TLSGATE_CMD_SESSION_NEW);
-	err = hdr ? install(info, new, &s) : -EMSGSIZE;
+	err = hdr ? install(info, in, &s) : -EMSGSIZE;
 	if (err) {
 		nlmsg_free(reply);
 		return err;
@@ -178,18 +170,16 @@ static int install_and_reply(struct genl_info *info, const struct session_new *n
 
 int tg_netlink_session_new(struct genl_info *info)
 {
-	struct session_new new = {};
+	struct tg_install in = {};
 	int err;
 
-	err = parse_session_new(info, &new);
-	if (!err)
-		err = install_and_reply(info, &new);
-	if (new.plain)
-		sockfd_put(new.plain);
-	if (new.tls)
-		sockfd_put(new.tls);
+	err = parse_session_new(info, &in) ?: install_and_reply(info, &in);
+	if (in.plain)
+		sockfd_put(in.plain);
+	if (in.tls)
+		sockfd_put(in.tls);
 	/* On every path; genl.c wipes the message that brought the keys. */
-	memzero_explicit(&new, sizeof(new));
+	memzero_explicit(&in, sizeof(in));
 	return err;
 }
 

@@ -6,10 +6,7 @@
 #include <net/tcp.h>
 
 #include "netlink.h"
-#include "own.h"
 #include "relay.h"
-#include "session.h"
-#include "ulp.h"
 
 static int __init tg_init(void)
 {

@@ -7,7 +7,6 @@
 #include "netlink.h"
 #include "relay.h"
 #include "stats.h"
-#include "ulp.h"
 
 int tg_netlink_refuse(struct genl_info *info, const struct nlattr *nla,
 		      enum tlsgate_reason reason, int err, const char *text)
@@ -184,11 +183,9 @@ int tg_netlink_session_dump_start(struct netlink_callback *cb)
 	struct nlattr *attrs[TLSGATE_A_MAX + 1];
 	int err;
 
-	err = tg_access_check(cb->skb, net, TG_CALL, cb->extack);
-	if (!err)
-		err = may_list(cb, net->user_ns, "listing sessions needs CAP_NET_ADMIN");
-	if (!err)
-		err = tg_genl_parse(cb->nlh, tg_session_dump_policy, attrs, cb->extack);
+	err = tg_access_check(cb->skb, net, TG_CALL, cb->extack) ?:
+	      may_list(cb, net->user_ns, "listing sessions needs CAP_NET_ADMIN") ?:
+	      tg_genl_parse(cb->nlh, tg_session_dump_policy, attrs, cb->extack);
 	if (err)
 		return err;
 	cb->args[1] = net->ns.inum;

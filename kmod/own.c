@@ -9,7 +9,6 @@
 #include "datapath.h"
 #include "own.h"
 #include "relay.h"
-#include "ulp.h"
 
 /* Tries at a lock that somebody holds, a millisecond apart: our own works let go sooner. */
 #define TG_LOCK_TRIES	50

@@ -5,7 +5,6 @@
 
 #include "datapath.h"
 #include "relay.h"
-#include "ulp.h"
 
 static bool tg_plain_is_v6(const struct sock *sk)
 {
@@ -36,21 +35,15 @@ static bool tg_plain_is_stream(const struct sock *sk)
 	       (sk->sk_family == AF_UNIX || (sk_is_inet(sk) && sk->sk_protocol == IPPROTO_TCP));
 }
 
-static bool tg_plain_connected(const struct sock *sk)
-{
-	int state = READ_ONCE(sk->sk_state);
-
-	return state == TCP_ESTABLISHED || (tg_is_tcp(sk) && state == TCP_CLOSE_WAIT);
-}
-
 int tg_plain_check(const struct socket *tls, const struct socket *plain, struct tg_refusal *no)
 {
 	const struct sock *sk = plain->sk;
+	int state = READ_ONCE(sk->sk_state);
 
 	if (plain == tls || !tg_plain_is_stream(sk))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, TLSGATE_A_RELAY_FD, -EOPNOTSUPP,
 				 "relay fd is not a plain TCP or UNIX stream socket: give a connected one");
-	if (!tg_plain_connected(sk))
+	if (state != TCP_ESTABLISHED && !(tg_is_tcp(sk) && state == TCP_CLOSE_WAIT))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, TLSGATE_A_RELAY_FD, -ENOTCONN,
 				 "relay socket is not connected: connect it first");
 	if (!net_eq(sock_net(sk), sock_net(tls->sk)))

@@ -19,7 +19,6 @@
 #include "relay.h"
 #include "stats.h"
 #include "trace.h"
-#include "ulp.h"
 
 /* How long an operator waits for the end. */
 #define TG_RELAY_END_TRIES	100	/* milliseconds, about */
@@ -55,7 +54,7 @@ static void tg_relay_drop(struct tg_relay *r, void (*put_file)(struct file *file
 {
 	if (!refcount_dec_and_test(&r->ref))
 		return;
-	tg_frags_purge(&r->opened);
+	tg_frags_trim(&r->opened, 0);
 	put_file(r->plain->file);
 	put_file(r->tls->file);
 	tg_relay_free(r);

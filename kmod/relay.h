@@ -6,12 +6,10 @@
 #ifndef TG_RELAY_H
 #define TG_RELAY_H
 
-#include <linux/net.h>
 #include <linux/workqueue.h>
 
 #include "limit.h"
 #include "own.h"
-#include "session.h"
 
 enum tg_relay_flag {
 	TG_RELAY_DEAD,		/* tg_relay_finish() is done */

@@ -496,11 +496,8 @@ static int tg_rx_fetch(struct sock *sk, struct tg_session *s, gfp_t gfp)
 {
 	struct tg_rx_record r = { };
 	u32 start = s->rx.plain.bytes;
-	int err;
+	int err = tg_rx_locate(sk, s, &r, gfp) ?: tg_rx_open(sk, s, &r, gfp);
 
-	err = tg_rx_locate(sk, s, &r, gfp);
-	if (!err)
-		err = tg_rx_open(sk, s, &r, gfp);
 	if (!err)
 		tg_rx_hold(s, r.header.type, start);
 	return err;

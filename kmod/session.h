@@ -66,6 +66,8 @@ struct tg_keys {
 
 /**
  * struct tg_install - a checked SESSION_NEW request
+ * @tls: the socket
+ * @plain: to be joined with it; NULL: nothing is
  * @cipher: row of the cipher table for the version and suite asked for
  * @tx: what we seal with
  * @rx: what we open with
@@ -76,6 +78,8 @@ struct tg_keys {
  * @role: enum tlsgate_role
  */
 struct tg_install {
+	struct socket *tls;
+	struct socket *plain;
 	const struct tg_cipher *cipher;
 	struct tg_keys tx;
 	struct tg_keys rx;
@@ -468,8 +472,6 @@ static inline unsigned int tg_frags_room(const struct tg_frags *f)
 void tg_frags_consume(struct tg_frags *f, u32 len);
 /* Drops bytes from the end until @len are left. */
 void tg_frags_trim(struct tg_frags *f, u32 len);
-/* Drops all. */
-void tg_frags_purge(struct tg_frags *f);
 /* [@off, @off + @len) of the queue, which is not to change meanwhile; as is what follows. */
 struct iov_iter tg_frags_iter(const struct tg_frags *f, unsigned int direction, u32 off, u32 len);
 /* Copies into, or out of, the queue; [@off, @off + @len) is inside it. */

@@ -11,7 +11,6 @@
 #include "netlink.h"
 #include "own.h"
 #include "stats.h"
-#include "ulp.h"
 
 /* Records given to TCP in one go. */
 #define TG_TX_BATCH		4
@@ -152,7 +151,7 @@ static int tg_tx_push_all(struct sock *sk, struct tg_session *s, int flags)
 		}
 		if (ret < 0) {
 			/* The connection is gone: what is sealed cannot be sent any more. */
-			tg_frags_purge(f);
+			tg_frags_trim(f, 0);
 			s->tx.closed = true;
 			return tg_session_fail(sk, s, TLSGATE_REASON_PEER_RESET);
 		}
@@ -365,9 +364,7 @@ static int tg_tx_batch(struct sock *sk, struct tg_session *s, struct msghdr *msg
 	if (push && push != -EAGAIN)
 		return push;
 	for (n = 0; n < TG_TX_BATCH && msg_data_left(msg); n++) {
-		err = tg_tx_ready(sk, s, GFP_KERNEL);
-		if (!err)
-			err = tg_tx_seal_iter(sk, s, &msg->msg_iter);
+		err = tg_tx_ready(sk, s, GFP_KERNEL) ?: tg_tx_seal_iter(sk, s, &msg->msg_iter);
 		if (err)
 			break;
 	}

@@ -12,7 +12,6 @@
 #include "netlink.h"
 #include "own.h"
 #include "relay.h"
-#include "ulp.h"
 
 /* --- callbacks: socket spinlock held, or the owner's backlog ------------- */
 
@@ -231,14 +230,6 @@ void __init tg_ulp_fill(struct tg_family *f)
 	f->keyed_ops.set_peek_off = NULL;
 }
 
-static int tg_ulp_check_kind(struct sock *sk, struct tg_refusal *no)
-{
-	if (!sk_is_inet(sk) || sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, TLSGATE_A_FD, -EOPNOTSUPP,
-				 "fd is not a TCP socket: give a connected TCP socket");
-	return 0;
-}
-
 /* Socket locked. */
 static int tg_ulp_check(struct socket *sock, struct tg_refusal *no)
 {
@@ -314,16 +305,17 @@ err_relay:
 	return err;
 }
 
-int tg_ulp_install(struct socket *sock, const struct tg_install *in, struct tg_relay *r,
-		   struct tg_refusal *no, struct tg_session **out)
+int tg_ulp_install(const struct tg_install *in, struct tg_relay *r, struct tg_refusal *no,
+		   struct tg_session **out)
 {
+	struct socket *sock = in->tls;
 	struct sock *sk = sock->sk, *plain = r ? r->plain->sk : NULL;
 	struct tg_session *s;
 	int err;
 
-	err = tg_ulp_check_kind(sk, no);
-	if (err)
-		return err;
+	if (!sk_is_inet(sk) || sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_FD, TLSGATE_A_FD, -EOPNOTSUPP,
+				 "fd is not a TCP socket: give a connected TCP socket");
 	if (!try_module_get(THIS_MODULE))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, TLSGATE_A_FD, -ENODEV,
 				 "the module is being unloaded");
