@@ -83,6 +83,8 @@ uint16_t tls_key_curve(enum tls_key_type type)
 		return TLS_GROUP_SECP256R1;
 	case TLS_KEY_ECDSA_P384:
 		return TLS_GROUP_SECP384R1;
+	case TLS_KEY_ECDSA_P521:
+		return TLS_GROUP_SECP521R1;
 	default:
 		return 0;
 	}
@@ -211,8 +213,8 @@ static bool choose_certificate(struct tls_conn *conn)
 static bool type_requested(const struct tls_conn *conn, const struct tls_certificate *cert)
 {
 	const struct tls_slice types = conn->hs->offer.cert_types;
-	uint8_t type = tls_certificate_key_type(cert) == TLS_KEY_RSA ? TLS_CERT_TYPE_RSA :
-								      TLS_CERT_TYPE_ECDSA;
+	uint8_t type = tls_key_is_rsa(tls_certificate_key_type(cert)) ? TLS_CERT_TYPE_RSA :
+									TLS_CERT_TYPE_ECDSA;
 
 	return conn->version != TLS_1_2 || memchr(types.p, type, types.len);
 }
@@ -225,7 +227,7 @@ static bool fits_key_request(const struct tls_conn *conn, const struct tls_certi
 			     size_t request_len)
 {
 	size_t len = tls_transcript_messages(&conn->hs->transcript).len + request_len +
-		     3 * TLS_HANDSHAKE_HEADER + TLS_MAX_SIGNATURE;
+		     3 * TLS_HANDSHAKE_HEADER + TLS_MAX_RSA;
 
 	for (size_t i = 0; i < tls_certificate_count(cert); i++)
 		len += 3 + tls_certificate_der(cert, i).len;

@@ -124,6 +124,7 @@ static const struct {
 } group_aliases[] = {
 	{ "P-256", "secp256r1" },
 	{ "P-384", "secp384r1" },
+	{ "P-521", "secp521r1" },
 };
 
 static const void *group_by_name(struct name name)

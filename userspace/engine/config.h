@@ -12,7 +12,7 @@
 
 #define TLS_MAX_SUITES		16
 #define TLS_MAX_GROUPS		8
-#define TLS_MAX_SCHEMES		16
+#define TLS_MAX_SCHEMES		20
 
 struct tls_scheme_list {
 	const struct tls_scheme *rows[TLS_MAX_SCHEMES];

@@ -134,7 +134,7 @@ struct tls_private_key;
 /*
  * Parses a PEM chain, leaf first.  On error *why (if not NULL) is a static
  * sentence.  Only the types the engine can use are taken: RSA >= 2048, ECDSA
- * P-256 or P-384, Ed25519.
+ * P-256, P-384 or P-521, Ed25519, Ed448, and ML-DSA where libcrypto has it.
  */
 int tls_certificate_new(struct tls_certificate **out, const void *pem, size_t len, const char **why);
 void tls_certificate_free(struct tls_certificate *cert);	/* drops a reference */
@@ -197,7 +197,7 @@ enum tls_key_op {
 };
 
 #define TLS_MAX_KEY_REQUEST	16384	/* bytes of data, any op */
-#define TLS_MAX_KEY_REPLY	1024
+#define TLS_MAX_KEY_REPLY	3309	/* an ML-DSA-65 signature */
 
 struct tls_key_request {
 	enum tls_key_op op;

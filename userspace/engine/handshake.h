@@ -8,7 +8,7 @@
 #include "transcript.h"
 
 #define TLS_KEY_DATA		1024	/* what the private key is asked about, but: messages */
-#define TLS_MAX_CURVE_SHARE	97	/* P-384's; what is longer has a KEM in it */
+#define TLS_MAX_CURVE_SHARE	133	/* P-521's; what is longer has a KEM in it */
 
 /*
  * What the peer's hello (or CertificateRequest) offers, while it is being

@@ -71,5 +71,7 @@ bool tls_suite_takes_key(const struct tls_suite *suite, enum tls_key_type key)
 {
 	if (suite->auth == TLS_AUTH_ANY)
 		return true;
-	return (suite->auth == TLS_AUTH_RSA) == (key == TLS_KEY_RSA);
+	if (suite->kx == TLS_KX_RSA)
+		return key == TLS_KEY_RSA;
+	return (suite->auth == TLS_AUTH_RSA) == tls_key_is_rsa(key);
 }

@@ -7,10 +7,9 @@
 #include "pair.h"
 #include "tap.h"
 
-#define KEY_TYPES	(PKI_RSA2048 + 1)
 #define MAX_NAMED	64
 
-static struct pki *ca, *leaves[KEY_TYPES], *named[MAX_NAMED];
+static struct pki *ca, *leaves[PKI_KEY_COUNT], *named[MAX_NAMED];
 static size_t named_count;
 
 const struct pki *pair_ca(void)
@@ -45,7 +44,7 @@ const struct pki *pair_leaf_named(enum pki_key type, const struct pki_options *o
 
 void pair_free_pki(void)
 {
-	for (size_t i = 0; i < KEY_TYPES; i++)
+	for (size_t i = 0; i < PKI_KEY_COUNT; i++)
 		pki_free(leaves[i]);
 	for (size_t i = 0; i < named_count; i++)
 		pki_free(named[i]);

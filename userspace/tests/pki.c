@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 #include "pki.h"
@@ -19,23 +20,49 @@ struct pki {
 	int der_len;
 };
 
+static const struct {
+	const char *algorithm, *curve;
+} kinds[PKI_KEY_COUNT] = {
+	[PKI_P256] = { "EC", "P-256" },
+	[PKI_P384] = { "EC", "P-384" },
+	[PKI_P521] = { "EC", "P-521" },
+	[PKI_ED25519] = { "ED25519", NULL },
+	[PKI_ED448] = { "ED448", NULL },
+	[PKI_RSA2048] = { "RSA", NULL },
+	[PKI_RSA_PSS] = { "RSA-PSS", NULL },
+	[PKI_RSA_PSS_SHA384] = { "RSA-PSS", NULL },
+	[PKI_MLDSA44] = { "ML-DSA-44", NULL },
+	[PKI_MLDSA65] = { "ML-DSA-65", NULL },
+	[PKI_MLDSA87] = { "ML-DSA-87", NULL },
+	[PKI_RSA1024] = { "RSA", NULL },
+	[PKI_BRAINPOOL] = { "EC", "brainpoolP256r1" },
+};
+
+bool pki_has(enum pki_key type)
+{
+	EVP_KEYMGMT *keymgmt = EVP_KEYMGMT_fetch(NULL, kinds[type].algorithm, NULL);
+
+	EVP_KEYMGMT_free(keymgmt);
+	return keymgmt;
+}
+
 static EVP_PKEY *make_key(enum pki_key type)
 {
-	switch (type) {
-	case PKI_P256:
-		return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
-	case PKI_P384:
-		return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
-	case PKI_P521:
-		return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-521");
-	case PKI_ED25519:
-		return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-	case PKI_RSA2048:
-		return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
-	case PKI_RSA1024:
-		return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024);
-	}
-	return NULL;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, kinds[type].algorithm, NULL);
+	EVP_PKEY *key = NULL;
+	bool ok = ctx && EVP_PKEY_keygen_init(ctx) == 1;
+
+	if (kinds[type].curve)
+		ok = ok && EVP_PKEY_CTX_set_group_name(ctx, kinds[type].curve) == 1;
+	if (type == PKI_RSA1024)
+		ok = ok && EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, 1024) == 1;
+	if (type == PKI_RSA_PSS_SHA384)
+		ok = ok && EVP_PKEY_CTX_set_rsa_pss_keygen_md(ctx, EVP_sha384()) == 1 &&
+		     EVP_PKEY_CTX_set_rsa_pss_keygen_mgf1_md(ctx, EVP_sha384()) == 1;
+	if (!ok || EVP_PKEY_generate(ctx, &key) != 1)
+		key = NULL;
+	EVP_PKEY_CTX_free(ctx);
+	return key;
 }
 
 static void add_extension(X509 *x509, X509 *issuer, int nid, const char *value)
@@ -91,13 +118,22 @@ static void write_pem(struct pki *pki)
 	pki->key_pem = to_pem(key);
 }
 
-static void sign(X509 *x509, EVP_PKEY *key, const char *digest)
+static void sign(X509 *x509, EVP_PKEY *key, const struct pki_options *options)
 {
-	const EVP_MD *md = EVP_PKEY_is_a(key, "ED25519") ? NULL :
-			   EVP_get_digestbyname(digest ? digest : "SHA256");
+	const char *digest = options->digest ? options->digest : "SHA256";
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *pctx;
+	bool ok;
 
-	if (!X509_sign(x509, key, md))
+	/* EdDSA and ML-DSA take none */
+	if (!EVP_PKEY_is_a(key, "EC") && !EVP_PKEY_is_a(key, "RSA") && !EVP_PKEY_is_a(key, "RSA-PSS"))
+		digest = NULL;
+	ok = EVP_DigestSignInit_ex(ctx, &pctx, digest, NULL, NULL, key, NULL) == 1;
+	if (options->pss)
+		ok = ok && EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) == 1;
+	if (!ok || !X509_sign_ctx(x509, ctx))
 		tap_bail("cannot sign a certificate");
+	EVP_MD_CTX_free(ctx);
 }
 
 struct pki *pki_new(enum pki_key type, const struct pki *issuer, const struct pki_options *options)
@@ -128,7 +164,7 @@ struct pki *pki_new(enum pki_key type, const struct pki *issuer, const struct pk
 		      options->authority ? "keyid:always" : NULL);
 	add_extension(x509, by, NID_subject_alt_name,
 		      options->names ? options->names : "DNS:host.test");
-	sign(x509, issuer ? issuer->key : pki->key, options->digest);
+	sign(x509, issuer ? issuer->key : pki->key, options);
 	write_pem(pki);
 	pki->der_len = i2d_X509(x509, &pki->der);
 	if (pki->der_len <= 0)

@@ -15,11 +15,22 @@
 enum pki_key {
 	PKI_P256,
 	PKI_P384,
+	PKI_P521,
 	PKI_ED25519,
+	PKI_ED448,
 	PKI_RSA2048,
+	PKI_RSA_PSS,
+	PKI_RSA_PSS_SHA384,		/* bound to that digest */
+	PKI_MLDSA44,			/* see pki_has() */
+	PKI_MLDSA65,
+	PKI_MLDSA87,
 	PKI_RSA1024,
-	PKI_P521,			/* of a type the engine must refuse */
+	PKI_BRAINPOOL,			/* of a type the engine must refuse */
+	PKI_KEY_COUNT
 };
+
+/* Has this libcrypto keys of that type? */
+bool pki_has(enum pki_key type);
 
 struct pki;				/* a key and its certificate */
 
@@ -33,6 +44,7 @@ struct pki_options {
 	const char *feature;		/* tlsfeature (RFC 7633) as in openssl.cnf; NULL: none */
 	bool no_check;			/* of an OCSP delegate: RFC 6960 section 4.2.2.2.1 */
 	const char *digest;		/* "SHA256" */
+	bool pss;			/* by an RSA issuer: RSASSA-PSS, not PKCS #1 v1.5 */
 	const char *key_id;		/* subjectKeyIdentifier as in openssl.cnf; NULL: none */
 	bool authority;			/* an authorityKeyIdentifier with the issuer's key id */
 	int64_t not_before, not_after;	/* PKI_NOW -/+ 30 days */

@@ -328,7 +328,7 @@ static void test_groups(void)
 		test_bad_hybrid(tls_group_find(TLS_GROUP_X25519MLKEM768));
 	else
 		tap_skip("this libcrypto has no ML-KEM", "X25519MLKEM768");
-	tap_ok(!tls_group_find(0x0019), "no other group");
+	tap_ok(!tls_group_find(0x001e), "no other group");
 }
 
 static bool all_named(void)
@@ -385,7 +385,8 @@ static void test_suites(void)
 	       !tls_suite_takes_key(rsa, TLS_KEY_ED25519) &&
 	       tls_suite_takes_key(ecdsa, TLS_KEY_ED25519) &&
 	       tls_suite_takes_key(ecdsa, TLS_KEY_ECDSA_P384) &&
-	       !tls_suite_takes_key(ecdsa, TLS_KEY_RSA) && tls_suite_takes_key(any, TLS_KEY_RSA),
+	       !tls_suite_takes_key(ecdsa, TLS_KEY_RSA) && tls_suite_takes_key(rsa, TLS_KEY_RSA_PSS) &&
+	       !tls_suite_takes_key(tls_suite_find(0x009c), TLS_KEY_RSA_PSS) && tls_suite_takes_key(any, TLS_KEY_RSA),
 	       "which key authenticates which suite");
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/choose.h"
 #include "engine/crypto/crypto.h"
 #include "engine/suites.h"
 #include "pair.h"
@@ -12,11 +13,17 @@ static const struct {
 	const char *name;
 	enum pki_key pki;
 	enum tls_key_type type;
+	bool tls13_only;
 } key_types[] = {
-	{ "P-256", PKI_P256, TLS_KEY_ECDSA_P256 },
-	{ "P-384", PKI_P384, TLS_KEY_ECDSA_P384 },
-	{ "Ed25519", PKI_ED25519, TLS_KEY_ED25519 },
-	{ "RSA", PKI_RSA2048, TLS_KEY_RSA },
+	{ "P-256", PKI_P256, TLS_KEY_ECDSA_P256, false },
+	{ "P-384", PKI_P384, TLS_KEY_ECDSA_P384, false },
+	{ "Ed25519", PKI_ED25519, TLS_KEY_ED25519, false },
+	{ "RSA", PKI_RSA2048, TLS_KEY_RSA, false },
+	{ "P-521", PKI_P521, TLS_KEY_ECDSA_P521, false },
+	{ "Ed448", PKI_ED448, TLS_KEY_ED448, false },
+	{ "RSA-PSS", PKI_RSA_PSS, TLS_KEY_RSA_PSS, false },
+	{ "ML-DSA-44", PKI_MLDSA44, TLS_KEY_MLDSA44, true },
+	{ "ML-DSA-65", PKI_MLDSA65, TLS_KEY_MLDSA65, true },
 };
 
 #define KEY_TYPE_COUNT	(sizeof(key_types) / sizeof(*key_types))
@@ -81,17 +88,17 @@ static void every_combination(void)
 		const struct tls_suite *suite = tls_suite_find(info->suite);
 
 		for (size_t k = 0; k < KEY_TYPE_COUNT; k++) {
-			if (!tls_suite_takes_key(suite, key_types[k].type))
+			if (!tls_suite_takes_key(suite, key_types[k].type) ||
+			    !pki_has(key_types[k].pki) ||
+			    (key_types[k].tls13_only && suite->version == TLS_1_2))
 				continue;
 			for (size_t g = 0; g < groups; g++) {
 				if (suite->version == TLS_1_2 && !group[g]->tls12)
 					continue;
 				/* RFC 8422 section 5.3: the client has to know the key's curve */
 				if (suite->version == TLS_1_2 && suite->kx == TLS_KX_ECDHE &&
-				    ((key_types[k].type == TLS_KEY_ECDSA_P256 &&
-				      group[g]->id != TLS_GROUP_SECP256R1) ||
-				     (key_types[k].type == TLS_KEY_ECDSA_P384 &&
-				      group[g]->id != TLS_GROUP_SECP384R1)))
+				    tls_key_curve(key_types[k].type) &&
+				    tls_key_curve(key_types[k].type) != group[g]->id)
 					continue;
 				one_handshake(info, k, tls_group_name(group[g]->id), 0);
 				one_handshake(info, k, tls_group_name(group[g]->id), 1);

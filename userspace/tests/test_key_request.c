@@ -114,7 +114,9 @@ static void test_uses(void)
 /* Every request that our own engine makes has the form that its configuration says. */
 static void test_engine(void)
 {
-	static const enum pki_key types[] = { PKI_P256, PKI_P384, PKI_ED25519, PKI_RSA2048 };
+	static const enum pki_key types[] = {
+		PKI_P256, PKI_P384, PKI_P521, PKI_ED25519, PKI_ED448, PKI_RSA2048,
+	};
 	static const char *const suites[] = {
 		NULL, "TLS_RSA_WITH_AES_128_GCM_SHA256:TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
 	};

@@ -28,15 +28,24 @@ struct holder {
 
 static struct holder holders[] = {
 	{ .name = "P-256" }, { .name = "P-384" }, { .name = "Ed25519" }, { .name = "RSA" },
+	{ .name = "P-521" }, { .name = "Ed448" }, { .name = "RSA-PSS" },
+	{ .name = "RSA-PSS with SHA-384" }, { .name = "ML-DSA-44" }, { .name = "ML-DSA-65" },
 };
 
 #define HOLDERS		(sizeof(holders) / sizeof(holders[0]))
 #define RSA_HOLDER	(&holders[3])
 
-static const enum pki_key pki_types[] = { PKI_P256, PKI_P384, PKI_ED25519, PKI_RSA2048 };
-static const enum tls_key_type key_types[] = {
-	TLS_KEY_ECDSA_P256, TLS_KEY_ECDSA_P384, TLS_KEY_ED25519, TLS_KEY_RSA,
+static size_t holder_count = HOLDERS;	/* without ML-DSA, where there is none */
+
+static const enum pki_key pki_types[HOLDERS] = {
+	PKI_P256, PKI_P384, PKI_ED25519, PKI_RSA2048, PKI_P521, PKI_ED448, PKI_RSA_PSS,
+	PKI_RSA_PSS_SHA384, PKI_MLDSA44, PKI_MLDSA65,
 };
+static const enum tls_key_type key_types[HOLDERS] = {
+	TLS_KEY_ECDSA_P256, TLS_KEY_ECDSA_P384, TLS_KEY_ED25519, TLS_KEY_RSA, TLS_KEY_ECDSA_P521,
+	TLS_KEY_ED448, TLS_KEY_RSA_PSS, TLS_KEY_RSA_PSS, TLS_KEY_MLDSA44, TLS_KEY_MLDSA65,
+};
+static const struct pki_options by_sha384 = { .digest = "SHA384" };
 
 static int parse_cert(const char *pem, struct tls_certificate **cert, const char **why)
 {
@@ -54,10 +63,15 @@ static void make_holders(void)
 {
 	const char *why;
 
-	for (size_t i = 0; i < HOLDERS; i++) {
+	if (!pki_has(PKI_MLDSA44)) {
+		holder_count = HOLDERS - 2;
+		tap_skip("this libcrypto has no ML-DSA", "ML-DSA keys");
+	}
+	for (size_t i = 0; i < holder_count; i++) {
 		struct holder *h = &holders[i];
 
-		h->pki = pki_new(pki_types[i], NULL, &plain);
+		h->pki = pki_new(pki_types[i], NULL,
+				 pki_types[i] == PKI_RSA_PSS_SHA384 ? &by_sha384 : &plain);
 		tap_equal(parse_cert(pki_certificate(h->pki), &h->cert, &why), 0,
 			  "%s: certificate", h->name);
 		tap_equal(parse_key(pki_key(h->pki), &h->key, &why), 0, "%s: key", h->name);
@@ -67,10 +81,10 @@ static void make_holders(void)
 
 static void test_matching(void)
 {
-	for (size_t i = 0; i < HOLDERS; i++) {
+	for (size_t i = 0; i < holder_count; i++) {
 		bool ok = true;
 
-		for (size_t j = 0; j < HOLDERS; j++)
+		for (size_t j = 0; j < holder_count; j++)
 			ok &= tls_private_key_find(holders[i].key, holders[j].cert) ==
 			      (i == j ? 0 : TLS_NOT_FOUND);
 		tap_ok(ok, "%s: the key matches its own certificate only", holders[i].name);
@@ -118,17 +132,21 @@ static void test_self_signed(void)
 
 static void test_quick(void)
 {
-	static const bool quick[HOLDERS] = { true, false, true, false };
+	static const bool quick[HOLDERS] = { true, false, true };
 
-	for (size_t i = 0; i < HOLDERS; i++)
+	for (size_t i = 0; i < holder_count; i++)
 		tap_equal(tls_private_key_is_quick(holders[i].key), quick[i], "%s: quick to sign or not",
 			  holders[i].name);
 }
 
 /* Which schemes, by number, each key may use: TLS 1.3, then TLS 1.2. */
-static const char *const fits13[] = { "0403", "0503", "0807", "0804 0805 0806" };
-static const char *const fits12[] = {
-	"0403 0503", "0403 0503", "0807", "0804 0805 0806 0401 0501 0601",
+static const char *const fits13[HOLDERS] = {
+	"0403", "0503", "0807", "0804 0805 0806", "0603", "0808", "0809 080a 080b", "080a", "0904",
+	"0905",
+};
+static const char *const fits12[HOLDERS] = {
+	"0403 0503 0603", "0403 0503 0603", "0807", "0804 0805 0806 0401 0501 0601",
+	"0403 0503 0603", "0808", "0809 080a 080b", "080a", "", "",
 };
 
 static bool listed(const char *list, uint16_t id)
@@ -183,7 +201,7 @@ static void test_schemes(void)
 	size_t count;
 	const struct tls_scheme *schemes = tls_schemes(&count);
 
-	for (size_t i = 0; i < HOLDERS; i++) {
+	for (size_t i = 0; i < holder_count; i++) {
 		const struct holder *h = &holders[i];
 
 		for (size_t j = 0; j < count; j++) {
@@ -194,7 +212,7 @@ static void test_schemes(void)
 			       tls_certificate_can(h->cert, s, TLS_1_2) ==
 			       listed(fits12[i], s->id),
 			       "%s: where %s may be used", h->name, tls_scheme_name(s->id));
-			check_scheme(h, s, listed(fits12[i], s->id));
+			check_scheme(h, s, listed(fits12[i], s->id) || listed(fits13[i], s->id));
 		}
 	}
 }
@@ -202,26 +220,30 @@ static void test_schemes(void)
 /* A signature over a digest is the one over the data: TLS 1.2's CertificateVerify. */
 static void test_digest(void)
 {
+	static const uint16_t by_digest[HOLDERS] = {
+		TLS_SCHEME_ECDSA_SECP256R1_SHA256, TLS_SCHEME_ECDSA_SECP256R1_SHA256,
+		TLS_SCHEME_ED25519, TLS_SCHEME_RSA_PKCS1_SHA256, TLS_SCHEME_ECDSA_SECP256R1_SHA256,
+		TLS_SCHEME_ED448, TLS_SCHEME_RSA_PSS_PSS_SHA256, TLS_SCHEME_RSA_PSS_PSS_SHA256,
+		TLS_SCHEME_MLDSA44, TLS_SCHEME_MLDSA65,
+	};
 	uint8_t digest[TLS_MAX_HASH], sig[TLS_MAX_KEY_REPLY];
 	struct tls_slice out = { sig, 0 }, data = { (const uint8_t *)"messages", 8 };
 
 	if (tls_hash(TLS_HASH_SHA256, data.p, data.len, digest))
 		tap_bail("hash");
-	for (size_t i = 0; i < HOLDERS; i++) {
+	for (size_t i = 0; i < holder_count; i++) {
 		const struct holder *h = &holders[i];
-		uint16_t id = h == RSA_HOLDER ? TLS_SCHEME_RSA_PKCS1_SHA256 :
-			      i == 2 ? TLS_SCHEME_ED25519 : TLS_SCHEME_ECDSA_SECP256R1_SHA256;
-		const struct tls_scheme *scheme = tls_scheme_find(id);
-		int err = sign(h, id, TLS_KEY_SIGN_DIGEST, digest, 32, sig, &out.len);
+		const struct tls_scheme *scheme = tls_scheme_find(by_digest[i]);
+		int err = sign(h, by_digest[i], TLS_KEY_SIGN_DIGEST, digest, 32, sig, &out.len);
 
-		if (id == TLS_SCHEME_ED25519) {
-			tap_equal(err, TLS_ERR_ARGUMENT, "%s: signs no digest", h->name);
+		if (scheme->whole || h->cert == holders[7].cert) {
+			tap_equal(err, TLS_ERR_ARGUMENT, "%s: signs no digest of SHA-256", h->name);
 			continue;
 		}
 		tap_equal(err, 0, "%s: signs a digest", h->name);
 		tap_equal(tls_certificate_check_signature(h->cert, scheme, data, out), 0,
 			  "%s: it is the data's signature", h->name);
-		tap_equal(sign(h, id, TLS_KEY_SIGN_DIGEST, digest, 31, sig, &out.len),
+		tap_equal(sign(h, by_digest[i], TLS_KEY_SIGN_DIGEST, digest, 31, sig, &out.len),
 			  TLS_ERR_ARGUMENT, "%s: a digest of a wrong length", h->name);
 	}
 }
@@ -283,7 +305,7 @@ static void check_padding(size_t at, uint8_t value, bool good, const char *what)
 
 static void test_decrypt(void)
 {
-	uint8_t in[TLS_MAX_SIGNATURE], out[TLS_MAX_KEY_REPLY], other[TLS_MAX_KEY_REPLY];
+	uint8_t in[TLS_MAX_RSA], out[TLS_MAX_KEY_REPLY], other[TLS_MAX_KEY_REPLY];
 	uint8_t premaster[48];
 	size_t len;
 
@@ -350,9 +372,9 @@ static char *encrypted_key(const struct pki *pki)
 static void test_refusals(void)
 {
 	struct pki *weak = pki_new(PKI_RSA1024, NULL, &plain);
-	struct pki *p521 = pki_new(PKI_P521, NULL, &plain);
+	struct pki *brainpool = pki_new(PKI_BRAINPOOL, NULL, &plain);
 	char *locked = encrypted_key(holders[0].pki);
-	struct tls_slice der = pki_der(p521);
+	struct tls_slice der = pki_der(brainpool);
 	struct tls_certificate *cert = NULL;
 
 	check_refused_cert("", "no PEM certificate");
@@ -361,20 +383,20 @@ static void test_refusals(void)
 			   "damaged");
 	check_refused_cert("-----BEGIN CERTIFICATE-----\nQUJD\n", "damaged");
 	check_refused_cert(pki_certificate(weak), "2048");
-	check_refused_cert(pki_certificate(p521), "type");
+	check_refused_cert(pki_certificate(brainpool), "type");
 	check_refused_key("", "no PEM private key");
 	check_refused_key(pki_certificate(holders[0].pki), "no PEM private key");
 	check_refused_key(pki_key(weak), "2048");
-	check_refused_key(pki_key(p521), "type");
+	check_refused_key(pki_key(brainpool), "type");
 	check_refused_key(locked, "passphrase");
 	tap_equal(tls_certificate_from_der(&cert, der), ALERT(UNSUPPORTED_CERTIFICATE),
-		  "a peer's P-521 certificate");
+		  "a peer's certificate on another curve");
 	der = pki_der(holders[0].pki);
 	der.len--;
 	tap_equal(tls_certificate_from_der(&cert, der), ALERT(BAD_CERTIFICATE), "cut DER");
 	free(locked);
 	pki_free(weak);
-	pki_free(p521);
+	pki_free(brainpool);
 }
 
 static int note_name(void *arg, const char *name, size_t len)
@@ -445,7 +467,7 @@ int main(void)
 	test_refusals();
 	test_chain();
 	test_space();
-	for (size_t i = 0; i < HOLDERS; i++) {
+	for (size_t i = 0; i < holder_count; i++) {
 		tls_certificate_free(holders[i].cert);
 		tls_private_key_free(holders[i].key);
 		pki_free(holders[i].pki);

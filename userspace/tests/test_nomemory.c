@@ -118,9 +118,11 @@ static int check_bad(void)
 
 static int verify(const struct tls_trust *by, const char *name, int64_t now)
 {
+	const struct tls_scheme *by_ca = tls_scheme_find(TLS_SCHEME_ECDSA_SECP256R1_SHA256);
 	const struct tls_verify_request req = {
 		.trust = by, .verify = TLS_VERIFY_REQUIRE, .peer = TLS_SERVER,
 		.op = TLS_KEY_SIGN, .name = name, .now = now,
+		.schemes = &by_ca, .scheme_count = 1,
 	};
 	const struct tls_slice der = pki_der(leaf);
 	char why[TLS_VERIFY_TEXT];

@@ -30,7 +30,10 @@ static const struct test_case cases[] = {
 	{ .what = "a good chain", .want = 0 },
 	{ .what = "no name asked for", .want = 0, .any_name = true },
 	{ .what = "P-384", .want = 0, .type = PKI_P384 },
+	{ .what = "P-521", .want = 0, .type = PKI_P521 },
 	{ .what = "Ed25519", .want = 0, .type = PKI_ED25519 },
+	{ .what = "Ed448", .want = 0, .type = PKI_ED448 },
+	{ .what = "RSA-PSS", .want = 0, .type = PKI_RSA_PSS },
 	{ .what = "RSA", .want = 0, .type = PKI_RSA2048 },
 	{ .what = "RSA of 1024 bits", .want = ALERT(BAD_CERTIFICATE), .why = "too weak",
 	  .type = PKI_RSA1024 },
@@ -86,7 +89,7 @@ static const struct test_case cases[] = {
 	{ .what = "a key that may only certify", .want = ALERT(ILLEGAL_PARAMETER),
 	  .why = "forbids signing", .leaf.key_usage = "keyCertSign", .before_path = true },
 	{ .what = "a key of an unusable type", .want = ALERT(UNSUPPORTED_CERTIFICATE),
-	  .why = "not supported", .type = PKI_P521, .before_path = true },
+	  .why = "not supported", .type = PKI_BRAINPOOL, .before_path = true },
 };
 
 struct elements {
@@ -107,9 +110,22 @@ static void on_element(void *arg, struct tls_slice der, const char *verdict)
 	}
 }
 
+static const struct tls_scheme *schemes[32];
+static size_t scheme_count;
+
+static void list_schemes(void)
+{
+	const struct tls_scheme *all = tls_schemes(&scheme_count);
+
+	for (size_t i = 0; i < scheme_count; i++)
+		schemes[i] = &all[i];
+}
+
 static struct tls_verify_request request(const struct test_case *c)
 {
 	return (struct tls_verify_request){
+		.schemes = schemes,
+		.scheme_count = scheme_count,
 		.trust = trust,
 		.verify = TLS_VERIFY_REQUIRE,
 		.peer = c->client ? TLS_CLIENT : TLS_SERVER,
@@ -158,6 +174,80 @@ static void test_case(const struct test_case *c)
 
 	run_case(c, leaf);
 	pki_free(leaf);
+}
+
+/* ---- how chains are signed: what is offered is taken, and nothing else ---- */
+
+struct signing {
+	const char *what;
+	enum pki_key ca;
+	struct pki_options leaf;
+	uint16_t scheme;			/* 0: of none */
+};
+
+static void check_signing(const struct signing *s, const struct pki *ca, const struct pki *leaf,
+			  bool leave_out, int want)
+{
+	const struct test_case good = { .what = s->what };
+	struct tls_verify_request req = request(&good);
+	const struct tls_scheme *some[32];
+	const struct tls_slice der = pki_der(leaf);
+	struct tls_peer *peer = NULL;
+	char why[TLS_VERIFY_TEXT];
+
+	req.schemes = some;
+	req.scheme_count = 0;
+	for (size_t i = 0; i < scheme_count; i++) {
+		if (!leave_out || schemes[i]->id != s->scheme)
+			some[req.scheme_count++] = schemes[i];
+	}
+	if (tls_trust_new((struct tls_trust **)&req.trust) ||
+	    tls_trust_add((struct tls_trust *)req.trust, pki_certificate(ca),
+			  strlen(pki_certificate(ca))))
+		tap_bail("trust");
+	tap_equal(tls_peer_verify(&peer, &req, &der, 1, why), want, "a chain signed by %s%s (%s)",
+		  s->what, leave_out ? ", which is not offered" : "", why);
+	tls_peer_free(peer);
+	tls_trust_free((struct tls_trust *)req.trust);
+}
+
+static void test_signing(void)
+{
+	static const struct signing signings[] = {
+		{ "P-256 with SHA-256", PKI_P256, { 0 }, 0x0403 },
+		{ "P-384 with SHA-256", PKI_P384, { 0 }, 0x0403 },
+		{ "P-384 with SHA-384", PKI_P384, { .digest = "SHA384" }, 0x0503 },
+		{ "P-521 with SHA-512", PKI_P521, { .digest = "SHA512" }, 0x0603 },
+		{ "Ed25519", PKI_ED25519, { 0 }, 0x0807 },
+		{ "Ed448", PKI_ED448, { 0 }, 0x0808 },
+		{ "RSA with SHA-256", PKI_RSA2048, { 0 }, 0x0401 },
+		{ "RSA with SHA-512", PKI_RSA2048, { .digest = "SHA512" }, 0x0601 },
+		{ "RSA, PSS with SHA-256", PKI_RSA2048, { .pss = true }, 0x0804 },
+		{ "an RSA-PSS key with SHA-384", PKI_RSA_PSS, { .digest = "SHA384" }, 0x080a },
+		{ "ML-DSA-44", PKI_MLDSA44, { 0 }, 0x0904 },
+		{ "ML-DSA-65", PKI_MLDSA65, { 0 }, 0x0905 },
+		{ "ML-DSA-87", PKI_MLDSA87, { 0 }, 0x0906 },
+		{ "P-256 with SHA-224", PKI_P256, { .digest = "SHA224" }, 0 },
+		{ "RSA with SHA-224", PKI_RSA2048, { .digest = "SHA224" }, 0 },
+		{ "a Brainpool key with SHA-256", PKI_BRAINPOOL, { 0 }, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(signings) / sizeof(signings[0]); i++) {
+		const struct signing *s = &signings[i];
+		struct pki *ca, *leaf;
+
+		if (!pki_has(s->ca)) {
+			tap_skip("this libcrypto has no ML-DSA", "a chain signed by %s", s->what);
+			continue;
+		}
+		ca = pki_ca(s->ca, "signing CA");
+		leaf = pki_new(PKI_P256, ca, &s->leaf);
+		check_signing(s, ca, leaf, false, s->scheme ? 0 : ALERT(UNSUPPORTED_CERTIFICATE));
+		if (s->scheme)
+			check_signing(s, ca, leaf, true, ALERT(UNSUPPORTED_CERTIFICATE));
+		pki_free(leaf);
+		pki_free(ca);
+	}
 }
 
 /* ---- what is not believed ---- */
@@ -307,6 +397,7 @@ int main(void)
 		.not_after = PKI_NOW + 3650 * PKI_DAY,
 	};
 
+	list_schemes();
 	root = pki_ca(PKI_P256, "test root");
 	stranger = pki_ca(PKI_P256, "test stranger");
 	intermediate = pki_new(PKI_P256, root, &ca);
@@ -315,6 +406,7 @@ int main(void)
 		tap_bail("trust");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		test_case(&cases[i]);
+	test_signing();
 	test_modes();
 	test_resume();
 	test_trust();

@@ -14,45 +14,45 @@
 #include "crypto/openssl.h"
 #include "extension/extension.h"
 
-/* RFC 8017 section 9.1.1: what an encoded message has besides digest and salt */
-#define PSS_OVERHEAD	2
-
+/* By libcrypto's names of key and curve, which has two. */
 static const struct {
-	const char *group;
+	const char *algorithm, *curve;
 	enum tls_key_type type;
-} curves[] = {
-	{ "prime256v1", TLS_KEY_ECDSA_P256 },
-	{ "P-256", TLS_KEY_ECDSA_P256 },
-	{ "secp384r1", TLS_KEY_ECDSA_P384 },
-	{ "P-384", TLS_KEY_ECDSA_P384 },
+} kinds[] = {
+	{ "RSA", NULL, TLS_KEY_RSA },
+	{ "RSA-PSS", NULL, TLS_KEY_RSA_PSS },
+	{ "EC", "prime256v1", TLS_KEY_ECDSA_P256 },
+	{ "EC", "P-256", TLS_KEY_ECDSA_P256 },
+	{ "EC", "secp384r1", TLS_KEY_ECDSA_P384 },
+	{ "EC", "P-384", TLS_KEY_ECDSA_P384 },
+	{ "EC", "secp521r1", TLS_KEY_ECDSA_P521 },
+	{ "EC", "P-521", TLS_KEY_ECDSA_P521 },
+	{ "ED25519", NULL, TLS_KEY_ED25519 },
+	{ "ED448", NULL, TLS_KEY_ED448 },
+	{ "ML-DSA-44", NULL, TLS_KEY_MLDSA44 },
+	{ "ML-DSA-65", NULL, TLS_KEY_MLDSA65 },
+	{ "ML-DSA-87", NULL, TLS_KEY_MLDSA87 },
 };
 
-static bool curve_type_of(const EVP_PKEY *key, enum tls_key_type *type)
+bool tls_key_is_rsa(enum tls_key_type type)
 {
-	char group[32];
-	size_t len;
-
-	if (EVP_PKEY_get_group_name((EVP_PKEY *)key, group, sizeof(group), &len) != 1)
-		return false;
-	for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++) {
-		if (!strcmp(curves[i].group, group)) {
-			*type = curves[i].type;
-			return true;
-		}
-	}
-	return false;
+	return type == TLS_KEY_RSA || type == TLS_KEY_RSA_PSS;
 }
 
 bool tls_key_type_of(const EVP_PKEY *key, enum tls_key_type *type)
 {
-	if (EVP_PKEY_is_a(key, "EC"))
-		return curve_type_of(key, type);
-	if (EVP_PKEY_is_a(key, "ED25519")) {
-		*type = TLS_KEY_ED25519;
-		return true;
+	char curve[32] = "";
+	size_t len;
+
+	(void)EVP_PKEY_get_group_name((EVP_PKEY *)key, curve, sizeof(curve), &len);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (!EVP_PKEY_is_a(key, kinds[i].algorithm) ||
+		    (kinds[i].curve && strcmp(kinds[i].curve, curve)))
+			continue;
+		*type = kinds[i].type;
+		return !tls_key_is_rsa(*type) || EVP_PKEY_get_bits(key) <= TLS_MAX_RSA_BITS;
 	}
-	*type = TLS_KEY_RSA;
-	return EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) <= TLS_MAX_RSA_BITS;
+	return false;
 }
 
 struct tls_certificate *tls_certificate_ref(struct tls_certificate *cert)
@@ -152,8 +152,8 @@ static const char *refuse_own(struct tls_certificate *cert)
 	if (!cert->count)
 		return "there is no PEM certificate in it; give a chain in PEM, leaf first";
 	if (take_leaf_key(cert))
-		return "the key is of no usable type; take ECDSA P-256/P-384, Ed25519 or RSA";
-	if (cert->key_type == TLS_KEY_RSA && EVP_PKEY_get_bits(cert->key) < TLS_MIN_RSA_BITS)
+		return "the key is of no usable type; take ECDSA P-256/P-384/P-521, Ed25519, Ed448 or RSA";
+	if (tls_key_is_rsa(cert->key_type) && EVP_PKEY_get_bits(cert->key) < TLS_MIN_RSA_BITS)
 		return "the leaf's RSA key is shorter than 2048 bits; make a new one";
 	return NULL;
 }
@@ -343,12 +343,8 @@ bool tls_certificate_may(const struct tls_certificate *cert, enum tls_key_op op)
 bool tls_certificate_can(const struct tls_certificate *cert, const struct tls_scheme *scheme,
 			 uint16_t version)
 {
-	const EVP_MD *md = tls_scheme_md(scheme);
-
-	if (!tls_scheme_fits(scheme, cert->key_type, version))
-		return false;
-	return cert->key_type != TLS_KEY_RSA || !md ||
-	       EVP_PKEY_get_size(cert->key) >= 2 * EVP_MD_get_size(md) + PSS_OVERHEAD;
+	return tls_scheme_fits(scheme, cert->key_type, version) &&
+	       tls_key_takes(cert->key, cert->key_type, scheme);
 }
 
 int tls_certificate_encrypt(const struct tls_certificate *cert, struct tls_slice in, uint8_t *out,
@@ -359,7 +355,7 @@ int tls_certificate_encrypt(const struct tls_certificate *cert, struct tls_slice
 
 	if (cert->key_type != TLS_KEY_RSA)
 		return TLS_ERR_ARGUMENT;
-	*out_len = TLS_MAX_SIGNATURE;
+	*out_len = TLS_MAX_RSA;
 	ctx = EVP_PKEY_CTX_new_from_pkey(NULL, cert->key, NULL);
 	if (ctx && EVP_PKEY_encrypt_init(ctx) == 1 &&
 	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&

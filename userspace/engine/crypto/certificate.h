@@ -52,7 +52,7 @@ TLS_MUST_CHECK int tls_certificate_check_signature(const struct tls_certificate 
 						   struct tls_slice data, struct tls_slice sig);
 
 /* RSA PKCS#1 v1.5 encryption to the leaf's key (TLS 1.2 RSA key exchange); out has
- * TLS_MAX_SIGNATURE bytes. TLS_ERR_ARGUMENT: no RSA key. */
+ * TLS_MAX_RSA bytes. TLS_ERR_ARGUMENT: no RSA key. */
 TLS_MUST_CHECK int tls_certificate_encrypt(const struct tls_certificate *cert,
 					   struct tls_slice in, uint8_t *out, size_t *out_len);
 

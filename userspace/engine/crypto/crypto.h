@@ -109,11 +109,12 @@ TLS_MUST_CHECK int tls_aead_open(struct tls_aead_ctx *ctx, const uint8_t nonce[T
 
 #define TLS_GROUP_SECP256R1		0x0017
 #define TLS_GROUP_SECP384R1		0x0018
+#define TLS_GROUP_SECP521R1		0x0019
 #define TLS_GROUP_X25519		0x001d
 #define TLS_GROUP_X25519MLKEM768	0x11ec
 
 #define TLS_MAX_SHARE		1216	/* X25519MLKEM768, client */
-#define TLS_MAX_SHARED_SECRET	64
+#define TLS_MAX_SHARED_SECRET	66	/* P-521 */
 
 /*
  * Every group has the shape of a KEM: the initiator sends a share, the
@@ -164,10 +165,18 @@ void tls_kex_free(struct tls_kex *kex);				/* NULL is fine */
 
 enum tls_key_type {
 	TLS_KEY_RSA,
+	TLS_KEY_RSA_PSS,		/* may sign by RSASSA-PSS only */
 	TLS_KEY_ECDSA_P256,
 	TLS_KEY_ECDSA_P384,
+	TLS_KEY_ECDSA_P521,
 	TLS_KEY_ED25519,
+	TLS_KEY_ED448,
+	TLS_KEY_MLDSA44,		/* ML-DSA: where libcrypto has it, from 3.5 on */
+	TLS_KEY_MLDSA65,
+	TLS_KEY_MLDSA87,
 };
+
+bool tls_key_is_rsa(enum tls_key_type type);
 
 #define TLS_SCHEME_RSA_PKCS1_SHA256		0x0401
 #define TLS_SCHEME_RSA_PKCS1_SHA384		0x0501
@@ -178,22 +187,34 @@ enum tls_key_type {
 #define TLS_SCHEME_RSA_PSS_RSAE_SHA384		0x0805
 #define TLS_SCHEME_RSA_PSS_RSAE_SHA512		0x0806
 #define TLS_SCHEME_ED25519			0x0807
+#define TLS_SCHEME_ECDSA_SECP521R1_SHA512	0x0603
+#define TLS_SCHEME_ED448			0x0808
+#define TLS_SCHEME_RSA_PSS_PSS_SHA256		0x0809
+#define TLS_SCHEME_RSA_PSS_PSS_SHA384		0x080a
+#define TLS_SCHEME_RSA_PSS_PSS_SHA512		0x080b
+#define TLS_SCHEME_MLDSA44			0x0904
+#define TLS_SCHEME_MLDSA65			0x0905
+#define TLS_SCHEME_MLDSA87			0x0906
 
 #define TLS_MAX_DIGEST		64
-#define TLS_MAX_SIGNATURE	1024	/* RSA of 8192 bits */
+#define TLS_MAX_RSA		1024	/* bytes of a signature or a ciphertext: 8192 bits */
 
 struct tls_scheme {
 	uint16_t id;
+	bool tls12;			/* TLS 1.2 has it, too */
 	bool tls13;			/* allowed in a TLS 1.3 CertificateVerify */
-	bool whole;			/* signs the data, no digest of them: Ed25519 */
+	bool whole;			/* signs the data, no digest of them: EdDSA, ML-DSA */
 };
 
-/* Best first; *count rows. All are offered by default, in signature_algorithms(_cert) alike. */
+/*
+ * Those there are on this machine, best first; *count rows.  All are offered by default, in
+ * signature_algorithms(_cert) alike: for what a peer signs and for its chain.
+ */
 const struct tls_scheme *tls_schemes(size_t *count);
 const struct tls_scheme *tls_scheme_find(uint16_t id);
 /*
  * May a key of this type sign with this scheme in this version?  TLS 1.3
- * binds curve to hash; TLS 1.2 (RFC 8422) takes an ECDSA scheme for either curve.
+ * binds curve to hash; TLS 1.2 (RFC 8422) takes an ECDSA scheme for any curve.
  */
 bool tls_scheme_fits(const struct tls_scheme *scheme, enum tls_key_type key, uint16_t version);
 /* The digest of data as the scheme takes it; 0 bytes where it takes the whole. */

@@ -28,12 +28,13 @@ static const struct group_row rows[TLS_GROUPS] = {
 	{ { TLS_GROUP_X25519, true, 32, 32, 32 }, NULL, NULL, GROUP_X25519 },
 	{ { TLS_GROUP_SECP256R1, true, 65, 65, 32 }, "EC", "P-256", GROUP_NIST },
 	{ { TLS_GROUP_SECP384R1, true, 97, 97, 48 }, "EC", "P-384", GROUP_NIST },
+	{ { TLS_GROUP_SECP521R1, true, 133, 133, 66 }, "EC", "P-521", GROUP_NIST },
 };
 
 #define POINT_UNCOMPRESSED	4	/* SEC 1; the only form TLS allows */
 #define X25519_LEN		crypto_scalarmult_curve25519_BYTES
 #define X25519_STACK		4096u	/* more than libsodium uses: 2.3 KB */
-#define MAX_HELD		97	/* a point of P-384; > TLS_MAX_SHARED_SECRET */
+#define MAX_HELD		133	/* a point of P-521; > TLS_MAX_SHARED_SECRET */
 
 _Static_assert(TLS_KEX_RANDOM_LEN == X25519_LEN, "a private key is all of it");
 
@@ -57,19 +58,11 @@ static EVP_PKEY *curve_template(const char *algorithm, const char *curve)
 	return params;
 }
 
-static bool has_algorithm(const char *name)
-{
-	EVP_KEYMGMT *keymgmt = EVP_KEYMGMT_fetch(NULL, name, NULL);
-
-	EVP_KEYMGMT_free(keymgmt);
-	return keymgmt;
-}
-
 static int setup_group(struct tls_crypto *crypto, size_t i)
 {
 	const struct group_row *row = &rows[i];
 
-	if (row->kind == GROUP_KEM && !has_algorithm(row->algorithm))
+	if (row->kind == GROUP_KEM && !tls_has_algorithm(row->algorithm))
 		return 0;
 	if (row->kind == GROUP_NIST) {
 		crypto->curves[i] = curve_template(row->algorithm, row->curve);

@@ -50,9 +50,11 @@ static const char *read_key(struct tls_private_key *key, BIO *bio)
 	if (!key->key)
 		return "there is no PEM private key in it that can be parsed";
 	if (!tls_key_type_of(key->key, &key->type))
-		return "the key is of no usable type; take ECDSA P-256/P-384, Ed25519 or RSA";
-	if (key->type == TLS_KEY_RSA && EVP_PKEY_get_bits(key->key) < TLS_MIN_RSA_BITS)
+		return "the key is of no usable type; take ECDSA P-256/P-384/P-521, Ed25519, Ed448 or RSA";
+	if (tls_key_is_rsa(key->type) && EVP_PKEY_get_bits(key->key) < TLS_MIN_RSA_BITS)
 		return "the RSA private key is shorter than 2048 bits; make a new one";
+	if (EVP_PKEY_get_size(key->key) > TLS_MAX_KEY_REPLY)
+		return "the private key's signatures are too long; take ML-DSA-44 or ML-DSA-65";
 	return make_reject_secret(key) ? NULL : "libcrypto cannot use the private key";
 }
 
@@ -150,7 +152,7 @@ static int sign_digest(const struct tls_private_key *key, const struct tls_schem
 	return tls_library_error();
 }
 
-static int sign_ed25519(const struct tls_private_key *key, const uint8_t *data, size_t len,
+static int sign_whole(const struct tls_private_key *key, const uint8_t *data, size_t len,
 			uint8_t *out, size_t *out_len)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -171,14 +173,16 @@ static int perform_sign(const struct tls_private_key *key, const struct tls_key_
 	size_t len = 0;
 	int err;
 
-	/* TLS 1.2's rules are the wider ones; which version it is, is the engine's affair. */
-	if (!scheme || !tls_scheme_fits(scheme, key->type, TLS_1_2))
+	/* By the rules of either version: which one it is, is the engine's affair. */
+	if (!scheme || !(tls_scheme_fits(scheme, key->type, TLS_1_2) ||
+			 tls_scheme_fits(scheme, key->type, TLS_1_3)) ||
+	    !tls_key_takes(key->key, key->type, scheme))
 		return TLS_ERR_ARGUMENT;
 	if (*out_len < (size_t)EVP_PKEY_get_size(key->key))
 		return TLS_ERR_SPACE;
-	if (key->type == TLS_KEY_ED25519)
+	if (scheme->whole)
 		return req->op == TLS_KEY_SIGN ?
-		       sign_ed25519(key, req->data, req->len, out, out_len) : TLS_ERR_ARGUMENT;
+		       sign_whole(key, req->data, req->len, out, out_len) : TLS_ERR_ARGUMENT;
 	if (req->op == TLS_KEY_SIGN_DIGEST) {
 		if (req->len != (size_t)EVP_MD_get_size(tls_scheme_md(scheme)))
 			return TLS_ERR_ARGUMENT;

@@ -55,6 +55,14 @@ static bool fetch_ciphers(void)
 	return true;
 }
 
+bool tls_has_algorithm(const char *name)
+{
+	EVP_KEYMGMT *keymgmt = EVP_KEYMGMT_fetch(NULL, name, NULL);
+
+	EVP_KEYMGMT_free(keymgmt);
+	return keymgmt;
+}
+
 static void crypto_fetch(void)
 {
 	uint8_t warm[1];
@@ -65,6 +73,7 @@ static void crypto_fetch(void)
 	    fetch_hashes() && fetch_ciphers() && RAND_bytes(warm, sizeof(warm)) == 1 &&
 	    RAND_priv_bytes(warm, sizeof(warm)) == 1)
 		crypto_status = tls_groups_setup(&crypto);
+	crypto.mldsa = tls_has_algorithm("ML-DSA-44");
 	ERR_clear_error();
 }
 

@@ -8,7 +8,7 @@
 
 #include "crypto/certificate.h"
 
-#define TLS_GROUPS	4
+#define TLS_GROUPS	5
 
 /*
  * Everything fetched, once per process, and only read from then on: libcrypto
@@ -22,6 +22,7 @@ struct tls_crypto {
 	EVP_PKEY *curves[TLS_GROUPS];		/* templates; NIST's only */
 	const struct tls_group *groups[TLS_GROUPS];
 	size_t group_count;
+	bool mldsa;
 };
 
 /* NULL: libcrypto lacks something, see tls_crypto_init(). */
@@ -61,7 +62,7 @@ struct tls_private_key {
 };
 
 #define TLS_MIN_RSA_BITS	2048
-#define TLS_MAX_RSA_BITS	8192		/* TLS_MAX_SIGNATURE */
+#define TLS_MAX_RSA_BITS	(8 * TLS_MAX_RSA)
 
 /* Is it of a type the engine can use? RSA of any length up to TLS_MAX_RSA_BITS. */
 bool tls_key_type_of(const EVP_PKEY *key, enum tls_key_type *type);
@@ -71,7 +72,13 @@ bool tls_key_type_of(const EVP_PKEY *key, enum tls_key_type *type);
  * digest and padding.  1, or as EVP says.
  */
 int tls_scheme_set_up(const struct tls_scheme *scheme, EVP_PKEY_CTX *pctx);
-/* The scheme's digest; NULL for Ed25519. */
+/* The scheme's digest; NULL where it has none. */
 const EVP_MD *tls_scheme_md(const struct tls_scheme *scheme);
+/* Is an RSA key long enough for the scheme, and not bound to another digest?  Others are. */
+bool tls_key_takes(const EVP_PKEY *key, enum tls_key_type type, const struct tls_scheme *scheme);
+/* Is the certificate signed by this scheme, by an issuer whose key is of that type? */
+bool tls_scheme_signed(const struct tls_scheme *scheme, enum tls_key_type issuer, X509 *x509);
+/* Has libcrypto keys of this name? */
+bool tls_has_algorithm(const char *name);
 
 #endif /* TLSGATE_CRYPTO_OPENSSL_H */

@@ -163,7 +163,7 @@ static int write_point(struct tls_conn *conn, struct tls_buf *out)
 static int write_premaster(struct tls_conn *conn, struct tls_buf *out)
 {
 	struct tls_handshake *hs = conn->hs;
-	uint8_t encrypted[TLS_MAX_SIGNATURE];
+	uint8_t encrypted[TLS_MAX_RSA];
 	struct tls_vec vec;
 	size_t len;
 	int err = tls_random(hs->shared, TLS12_MASTER_LEN);

@@ -47,6 +47,8 @@ static const struct failure {
 	  "the CRL by the certificate's issuer does not cover the certificate" },
 	{ X509_V_ERR_KEYUSAGE_NO_CRL_SIGN, TLS_ALERT_CERTIFICATE_UNKNOWN, NULL },
 	{ X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION, TLS_ALERT_CERTIFICATE_UNKNOWN, NULL },
+	{ X509_V_ERR_APPLICATION_VERIFICATION, TLS_ALERT_UNSUPPORTED_CERTIFICATE,
+	  "the certificate is signed by an algorithm that is not offered" },
 	{ X509_V_ERR_OUT_OF_MEM, TLS_ALERT_INTERNAL_ERROR, NULL },
 	{ X509_V_ERR_UNSPECIFIED, TLS_ALERT_INTERNAL_ERROR, NULL },
 };
@@ -141,6 +143,37 @@ static bool set_wanted(const struct tls_verify_request *req, X509_STORE_CTX *ctx
 	return X509_VERIFY_PARAM_set1_host(param, req->name, 0) == 1;
 }
 
+static bool is_offered(const struct tls_verify_request *req, X509 *x509, X509 *issuer)
+{
+	enum tls_key_type type;
+
+	if (!tls_key_type_of(X509_get0_pubkey(issuer), &type))
+		return false;
+	for (size_t i = 0; i < req->scheme_count; i++) {
+		if (tls_scheme_signed(req->schemes[i], type, x509))
+			return true;
+	}
+	return false;
+}
+
+/* RFC 9846 section 4.3.3: also says how chains may be signed, anchors excepted. */
+static bool signed_as_offered(const struct tls_verify_request *req, X509_STORE_CTX *ctx)
+{
+	STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);
+
+	for (int i = 0; i + 1 < sk_X509_num(path); i++) {
+		X509 *x509 = sk_X509_value(path, i);
+
+		if (is_offered(req, x509, sk_X509_value(path, i + 1)))
+			continue;
+		X509_STORE_CTX_set_error(ctx, X509_V_ERR_APPLICATION_VERIFICATION);
+		X509_STORE_CTX_set_error_depth(ctx, i);
+		X509_STORE_CTX_set_current_cert(ctx, x509);
+		return false;
+	}
+	return true;
+}
+
 static int verify(const struct tls_verify_request *req, X509_STORE_CTX *ctx, X509 *leaf,
 		  STACK_OF(X509) *untrusted, char why[TLS_VERIFY_TEXT])
 {
@@ -152,7 +185,7 @@ static int verify(const struct tls_verify_request *req, X509_STORE_CTX *ctx, X50
 		return TLS_ALERT(INTERNAL_ERROR);
 	}
 	tls_crl_apply(req->trust, ctx);
-	if (X509_verify_cert(ctx) != 1) {
+	if (X509_verify_cert(ctx) != 1 || !signed_as_offered(req, ctx)) {
 		error = X509_STORE_CTX_get_error(ctx);
 		/* "Failed, but without an error" must not read as success. */
 		if (error == X509_V_OK)

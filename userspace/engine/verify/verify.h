@@ -47,6 +47,8 @@ struct tls_verify_request {
 	enum tls_role peer;		/* TLS_SERVER: serverAuth is wanted, else clientAuth */
 	enum tls_key_op op;		/* what its key is for */
 	const char *name;		/* DNS name or IP literal; NULL: any */
+	const struct tls_scheme *const *schemes;	/* offered: the path is signed by these */
+	size_t scheme_count;
 	bool status;			/* it was asked for an OCSP response */
 	int64_t now;
 	/*
