@@ -47,6 +47,9 @@ $(KST_PROGS): $(BUILD)/selftests/%: $(BUILD)/selftests/obj/%.o $(KST_LIB) $(GATE
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LIBS_lib) $(LIBS_engine) -lpthread
 
+# Its TLS peer's handshake is the engine's, and the daemon is run.
+$(BUILD)/selftests/after_handshake: $(ENGINE_LIB) $(BUILD)/tlsgated
+
 $(KST_NATIVE): $(BUILD)/selftests/%: $(BUILD)/selftests/obj/%.o $(KST_LIB)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)

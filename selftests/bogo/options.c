@@ -112,6 +112,9 @@ static const struct flag flags[] = {
 	/* Key usage is always enforced, secure renegotiation always indicated. */
 	{ "-enforce-rsa-key-usage", IGNORED, 0 },
 	{ "-expect-secure-renegotiation", IGNORED, 0 },
+	/* No renegotiation is ever begun, and no HelloRequest heeded. */
+	{ "-renegotiate-ignore", IGNORED, 0 },
+	{ "-expect-total-renegotiations", PARAM_IGNORED, 0 },
 	/* Machines without AES instructions are not what we test on; False Start is never done. */
 	{ "-expect-cipher-no-aes", PARAM_IGNORED, 0 },
 	{ "-false-start", IGNORED, 0 },
