@@ -289,18 +289,14 @@ static int receive_record(struct tls_conn *conn, const struct tls_record_header 
 	return receive_plaintext(conn, &rec, len);
 }
 
-/*
- * What can be told by the header once records are protected: RFC 9846 section
- * 5.2, all are application data outside, but for plaintext of the handshake that
- * came late; RFC 5246 section 7.1, no second change_cipher_spec.
- */
-static int check_type(const struct tls_conn *conn, const struct tls_record_header *header)
+/* What can be told by the header once the handshake is over, before the rest is waited for. */
+static int check_established(const struct tls_conn *conn, const struct tls_record_header *header)
 {
-	bool unexpected = conn->version == TLS_1_3 ?
-			  conn->established && header->type != TLS_RECORD_APPLICATION_DATA :
-			  header->type == TLS_RECORD_CHANGE_CIPHER_SPEC;
-
-	return conn->rx.suite && unexpected ? TLS_ALERT(UNEXPECTED_MESSAGE) : 0;
+	/* RFC 9846 section 5.2: all are application data outside. */
+	if (conn->version == TLS_1_3 && header->type != TLS_RECORD_APPLICATION_DATA)
+		return TLS_ALERT(UNEXPECTED_MESSAGE);
+	/* Without a whole tag it cannot authenticate. */
+	return header->len < tls_record_overhead(&conn->rx) ? TLS_ALERT(BAD_RECORD_MAC) : 0;
 }
 
 int tls_engine_next_record(struct tls_conn *conn, bool *again)
@@ -315,8 +311,8 @@ int tls_engine_next_record(struct tls_conn *conn, bool *again)
 		if (*again)
 			return 0;
 		err = tls_record_parse(&conn->rx, conn->in.data + conn->in_head, &header);
-		if (!err)
-			err = check_type(conn, &header);
+		if (!err && conn->established)
+			err = check_established(conn, &header);
 		if (err)
 			return err;
 		*again = left < TLS_RECORD_HEADER + (size_t)header.len;

@@ -85,8 +85,7 @@ static bool is_protected(const struct tls_record_dir *dir, uint8_t type)
 	return dir->suite->version == TLS_1_2 || type == TLS_RECORD_APPLICATION_DATA;
 }
 
-/* Bytes that every protected record has. */
-static size_t least_len(const struct tls_record_dir *dir)
+size_t tls_record_overhead(const struct tls_record_dir *dir)
 {
 	return explicit_len(dir) + inner_len(dir) + TLS_TAG_LEN;
 }
@@ -107,13 +106,12 @@ int tls_record_parse(const struct tls_record_dir *dir, const uint8_t header[TLS_
 	out->len = (uint16_t)(header[3] << 8 | header[4]);
 	if (out->type < TLS_RECORD_CHANGE_CIPHER_SPEC || out->type > TLS_RECORD_APPLICATION_DATA)
 		return ALERT(UNEXPECTED_MESSAGE);
+	/* RFC 5246 section 7.1: what follows one is protected, and no second one is. */
+	if (dir->suite && dir->version == TLS_1_2 && out->type == TLS_RECORD_CHANGE_CIPHER_SPEC)
+		return ALERT(UNEXPECTED_MESSAGE);
 	if (!version_allowed(dir, out->version))
 		return ALERT(PROTOCOL_VERSION);
-	if (out->len > fragment_limit(dir, out->type))
-		return ALERT(RECORD_OVERFLOW);
-	/* Without a whole tag it cannot authenticate, whatever comes of it. */
-	return dir->suite && is_protected(dir, out->type) && out->len < least_len(dir) ?
-	       ALERT(BAD_RECORD_MAC) : 0;
+	return out->len > fragment_limit(dir, out->type) ? ALERT(RECORD_OVERFLOW) : 0;
 }
 
 static void store64(uint8_t *to, uint64_t v)
@@ -180,7 +178,7 @@ static int open_protected(struct tls_record_dir *dir, uint8_t *record, struct tl
 
 	if (!is_protected(dir, out->type))
 		return ALERT(UNEXPECTED_MESSAGE);
-	if (out->len < least_len(dir))
+	if (out->len < tls_record_overhead(dir))
 		return ALERT(BAD_RECORD_MAC);
 	if (dir->keys.seq == UINT64_MAX)
 		return TLS_ERR_EXHAUSTED;

@@ -68,6 +68,9 @@ TLS_MUST_CHECK int tls_record_parse(const struct tls_record_dir *dir,
 				    const uint8_t header[TLS_RECORD_HEADER],
 				    struct tls_record_header *out);
 
+/* Bytes that every record of a direction with keys has behind its header, whatever is in it. */
+size_t tls_record_overhead(const struct tls_record_dir *dir);
+
 struct tls_record {
 	uint8_t type;			/* the inner one where there is one */
 	uint8_t *data;			/* inside the buffer given */
