@@ -6,6 +6,7 @@
 #include "crypto/crypto.h"
 
 struct tls_conn;
+struct tls_handshake;
 struct tls_offer;
 
 bool tls_offer_has_suite(const struct tls_offer *offer, uint16_t suite);
@@ -20,6 +21,8 @@ TLS_MUST_CHECK int tls_choose_parameters(struct tls_conn *conn);
 void tls_choose_client_certificate(struct tls_conn *conn, size_t request_len);
 /* Server: sends what the client takes in a record, if it said so. The version is known. */
 void tls_apply_record_size(struct tls_conn *conn);
+/* The client's max_fragment_length in bytes; 0: none. */
+uint16_t tls_max_fragment(const struct tls_handshake *hs);
 /* The group that an ECDSA key is on; 0: it is no ECDSA key. */
 uint16_t tls_key_curve(enum tls_key_type type);
 /* The first protocol of ours that the client offers, if both have any. */

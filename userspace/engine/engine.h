@@ -438,7 +438,8 @@ bool tls_conn_established(const struct tls_conn *conn);
 
 struct tls_conn_info {
 	uint16_t version, suite, group, scheme;	/* 0: not (yet) known */
-	/* most plaintext bytes that the peer takes in a record (RFC 8449), without its type */
+	/* most plaintext bytes that the peer takes in a record (RFC 8449, or RFC 6066), without its
+	 * type */
 	uint16_t record_size;
 	bool resumed, hello_retry, extended_master_secret;
 	const char *server_name;		/* NULL: none */

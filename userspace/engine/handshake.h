@@ -50,6 +50,7 @@ struct tls_handshake {
 	uint16_t client_version;	/* the hello's, also in the RSA premaster secret */
 	uint8_t session_id[TLS_SESSION_ID_LEN];
 	uint8_t session_id_len;
+	uint8_t max_fragment;		/* server: RFC 6066's code, to be answered; 0: none */
 	uint8_t server_id[TLS_SESSION_ID_LEN];	/* client, TLS 1.2: of the new session, if any */
 	uint8_t server_id_len;
 	bool ccs_sent;			/* TLS 1.3: the compatibility one, at most one */

@@ -267,7 +267,8 @@ static int seal_one(struct tls_record_dir *dir, uint8_t type, const uint8_t *dat
 int tls_record_seal(struct tls_record_dir *dir, uint8_t type, const uint8_t *data, size_t len,
 		    struct tls_buf *out)
 {
-	size_t max = dir->suite && dir->limit ? dir->limit : TLS_MAX_PLAINTEXT;
+	size_t max = dir->limit && (dir->suite || dir->limits_plaintext) ? dir->limit :
+		     TLS_MAX_PLAINTEXT;
 	size_t full = len / max, tail = len % max;
 	size_t records = full + (tail || !len), before = out->len, need, n;
 	uint8_t *to;

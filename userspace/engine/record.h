@@ -26,8 +26,12 @@ struct tls_record_dir {
 	 * TLS_1_3: 3.3 is written, the field is ignored in reading.
 	 */
 	uint16_t version;
-	/* Sending: most plaintext bytes in a protected record; 0: TLS_MAX_PLAINTEXT (RFC 8449). */
+	/*
+	 * Sending: most plaintext bytes in a protected record (RFC 8449), and if so in any
+	 * (RFC 6066 section 4); 0: TLS_MAX_PLAINTEXT.
+	 */
 	uint16_t limit;
+	bool limits_plaintext;
 	uint64_t blocks;			/* sealed under keys: of text, and one for each tag */
 };
 

@@ -181,6 +181,13 @@ static const struct client_hello client_hellos[] = {
 	  .extensions = BASE_12 "ff010000" },
 	{ "extended_master_secret not empty", TLS_ALERT_DECODE_ERROR,
 	  .extensions = BASE_12 "0017000100" },
+	{ "max_fragment_length of none", TLS_ALERT_ILLEGAL_PARAMETER,
+	  .extensions = BASE "0001000100" },
+	{ "max_fragment_length beyond", TLS_ALERT_ILLEGAL_PARAMETER,
+	  .extensions = BASE_12 "0001000105" },
+	{ "max_fragment_length empty", TLS_ALERT_DECODE_ERROR, .extensions = BASE "00010000" },
+	{ "max_fragment_length too long", TLS_ALERT_DECODE_ERROR,
+	  .extensions = BASE_12 "000100020101" },
 	{ "cookie empty", TLS_ALERT_DECODE_ERROR, .extensions = BASE "002c00020000" },
 	{ "early_data not empty", TLS_ALERT_DECODE_ERROR, .extensions = BASE "002a000100" },
 	{ "early_data, which is refused in order", 0, .extensions = BASE "002a0000" },
@@ -247,6 +254,62 @@ static void authorities(uint16_t version, bool named)
 	}
 	pki_free(leaf);
 	pki_free(foreign);
+}
+
+/* RFC 6066 section 4: every record that the server sends, from its first; it says so. */
+static void max_fragment(uint16_t version, const struct pki *leaf, const char *extension,
+			 size_t limit, bool answered)
+{
+	const char *parts[] = { "0303", RANDOM, "00", "00041301c02b", "0100", NULL };
+	const struct pair_options options = { .server = { leaf } };
+	size_t len, longest = 0, overhead = version == TLS_1_3 ? 17 : 0;
+	struct tls_conn_info info;
+	char extensions[1024];
+	struct tls_buf record;
+	const uint8_t *out;
+	struct pair pair;
+
+	snprintf(extensions, sizeof(extensions), "%s%s", version == TLS_1_3 ? BASE : BASE_12,
+		 extension);
+	record = message(TLS_MSG_CLIENT_HELLO, parts, extensions);
+	pair_init(&pair, &options);
+	pair_feed(&pair.server, record.data, record.len, 0);
+	pair_answer_key(&pair.server);
+	tls_conn_info(pair.server.conn, &info);
+	out = tls_conn_output(pair.server.conn, &len);
+	/* in TLS 1.3 the answer is encrypted */
+	if (version == TLS_1_2)
+		tap_ok(!memmem(out, len, tap_hex(extension).p, 5) == !answered,
+		       "max_fragment_length is%s answered", answered ? "" : " not");
+	for (size_t at = 0; at + 5 <= len; at += 5 + (out[at + 3] << 8 | out[at + 4])) {
+		size_t size = (size_t)(out[at + 3] << 8 | out[at + 4]);
+
+		longest = size > longest ? size : longest;
+	}
+	tap_ok(!pair.server.err && info.record_size == limit &&
+	       (limit > 1024 || longest == limit + overhead),
+	       "%s: records of %zu bytes at most (%u; %zu)", tls_version_name(version), limit,
+	       info.record_size, longest);
+	pair_free(&pair);
+	tls_buf_free(&record);
+}
+
+static void max_fragments(uint16_t version)
+{
+	char names[1500] = "DNS:host.test";
+	const struct pki_options long_names = { .names = names };
+	uint16_t type = version == TLS_1_3;	/* counted by RFC 8449 */
+	const struct pki *leaf;
+
+	for (int i = 0; i < 100; i++)
+		strcat(names, ",DNS:a.test");
+	leaf = pair_leaf_named(PKI_P256, &long_names);
+	max_fragment(version, leaf, "0001000101", 512, true);
+	max_fragment(version, leaf, "0001000102", 1024, true);
+	max_fragment(version, leaf, "0001000103", 2048, true);
+	max_fragment(version, leaf, "0001000104", 4096, true);
+	/* RFC 8449 section 5 */
+	max_fragment(version, leaf, "0001000101" "001c00020800", 2048 - type, false);
 }
 
 /* ---- to a client ---- */
@@ -528,6 +591,7 @@ int main(void)
 	for (uint16_t version = TLS_1_2; version <= TLS_1_3; version++) {
 		authorities(version, false);
 		authorities(version, true);
+		max_fragments(version);
 	}
 	after_retry();
 	second_hellos();

@@ -25,6 +25,7 @@ static const struct tls_ext *const registry[] = {
 	&tls_ext_key_share,
 	&tls_ext_session_ticket,
 	&tls_ext_record_size_limit,
+	&tls_ext_max_fragment_length,
 	&tls_ext_psk_key_exchange_modes,
 	&tls_ext_pre_shared_key,	/* has to be written last */
 };

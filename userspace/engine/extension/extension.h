@@ -22,6 +22,7 @@ enum tls_ext_place {
 };
 
 #define TLS_EXT_SERVER_NAME		0
+#define TLS_EXT_MAX_FRAGMENT_LENGTH	1
 #define TLS_EXT_STATUS_REQUEST		5
 #define TLS_EXT_SUPPORTED_GROUPS	10
 #define TLS_EXT_EC_POINT_FORMATS	11
@@ -86,6 +87,7 @@ extern const struct tls_ext tls_ext_supported_versions, tls_ext_server_name,
 	tls_ext_extended_master_secret,
 	tls_ext_renegotiation_info, tls_ext_ec_point_formats, tls_ext_cookie, tls_ext_early_data,
 	tls_ext_status_request, tls_ext_session_ticket, tls_ext_record_size_limit,
+	tls_ext_max_fragment_length,
 	tls_ext_psk_key_exchange_modes, tls_ext_pre_shared_key,
 	tls_ext_signed_certificate_timestamp;
 

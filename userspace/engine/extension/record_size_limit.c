@@ -38,8 +38,15 @@ static void apply(struct tls_conn *conn, uint16_t limit)
 
 void tls_apply_record_size(struct tls_conn *conn)
 {
-	if (conn->hs->offer.record_size)
+	uint16_t max_fragment = tls_max_fragment(conn->hs);
+
+	if (conn->hs->offer.record_size) {
 		apply(conn, conn->hs->offer.record_size);
+	} else if (max_fragment) {
+		/* RFC 6066 section 4: handshake messages in the clear, too */
+		conn->tx.limit = max_fragment;
+		conn->tx.limits_plaintext = true;
+	}
 }
 
 static int read_limit(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *body)
