@@ -65,6 +65,42 @@ static bool both_resumed(const struct pair *pair)
 	       c.extended_master_secret == s.extended_master_secret;
 }
 
+static const char *modes_edit;		/* what stands for psk_key_exchange_modes: dhe */
+
+/* The hook sees messages where they are built, before their transcript and record. */
+static void edit_modes(void *arg, void *conn_arg, const struct tls_event *event)
+{
+	struct tls_slice modes = tap_hex("002d00020101"), bytes = tap_hex(modes_edit);
+	void *at;
+
+	(void)arg;
+	(void)conn_arg;
+	if (event->kind != TLS_EVENT_MESSAGE_SENT || event->type != TLS_MSG_CLIENT_HELLO)
+		return;
+	at = memmem(event->data, event->len, modes.p, modes.len);
+	if (at)
+		memcpy(at, bytes.p, bytes.len);
+}
+
+/* A client that says no modes before it has a ticket (Erlang/OTP 25) is given one. */
+static void modes(const char *what, const char *bytes, bool ticket)
+{
+	const struct pair_options options = {
+		.min = TLS_1_3, .ticket_keys = keys, .ticket_key_count = 1, .event = edit_modes,
+	};
+	struct session session;
+	struct pair pair;
+
+	modes_edit = bytes;
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	session = take_session(&pair);
+	tap_ok(pair_up(&pair) && !session.data == !ticket, "psk_key_exchange_modes %s: %s", what,
+	       ticket ? "a ticket" : "no ticket");
+	free(session.data);
+	pair_free(&pair);
+}
+
 static void chain_of_sessions(const char *what, struct pair_options options)
 {
 	struct session session;
@@ -337,6 +373,9 @@ int main(void)
 	chain_of_sessions("TLS 1.2 with client certificates", (struct pair_options){
 		.max = TLS_1_2, .server_verify = TLS_VERIFY_REQUIRE,
 		.client = { pair_leaf(PKI_P384) } });
+	modes("psk_dhe_ke", "002d00020101", true);
+	modes("psk_ke", "002d00020100", false);
+	modes("left out", "fe2d00020101", true);
 	renewal();
 	a_week();
 	refusals(TLS_1_2);

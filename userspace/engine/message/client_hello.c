@@ -220,8 +220,14 @@ static int answer_share(struct tls_conn *conn)
 /* TLS 1.2's session goes on as it was: it gets a new ticket only for one by a key that will go. */
 static bool wants_ticket(const struct tls_conn *conn)
 {
+	const struct tls_offer *offer = &conn->hs->offer;
+
+	/*
+	 * RFC 9846 section 4.3.9: not (SHOULD) where the modes do not fit.  Some clients show
+	 * modes only beside a ticket; without one they would never have any.
+	 */
 	if (conn->version == TLS_1_3)
-		return conn->hs->offer.psk_dhe;
+		return offer->psk_dhe || !offer->has_psk_modes;
 	return (!conn->resumed || conn->hs->ticket_renew) &&
 	       tls_ext_seen(conn, TLS_EXT_SESSION_TICKET);
 }
