@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include "sni.h"
 #include "verify/path.h"
 
 bool tls_name_is_address(const char *name)
@@ -123,6 +124,7 @@ static void report_elements(const struct tls_verify_request *req, X509_STORE_CTX
 static bool set_wanted(const struct tls_verify_request *req, X509_STORE_CTX *ctx)
 {
 	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+	char wildcard[TLS_MAX_SERVER_NAME + 1];
 
 	/* Purpose and trust setting: key usage and extended key usage along the path. */
 	if (X509_STORE_CTX_set_default(ctx, req->peer == TLS_SERVER ? "ssl_server" :
@@ -137,10 +139,13 @@ static bool set_wanted(const struct tls_verify_request *req, X509_STORE_CTX *ctx
 		return true;
 	if (tls_name_is_address(req->name))
 		return X509_VERIFY_PARAM_set1_ip_asc(param, req->name) == 1;
+	tls_sni_wildcard(req->name, wildcard);
 	/* RFC 9525: wildcards for a whole leftmost label only, common names never. */
 	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
 					       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-	return X509_VERIFY_PARAM_set1_host(param, req->name, 0) == 1;
+	/* libcrypto's wildcards match no underscore, but the wildcard itself. */
+	return X509_VERIFY_PARAM_set1_host(param, req->name, 0) == 1 &&
+	       (!wildcard[0] || X509_VERIFY_PARAM_add1_host(param, wildcard, 0) == 1);
 }
 
 static bool is_offered(const struct tls_verify_request *req, X509 *x509, X509 *issuer)
