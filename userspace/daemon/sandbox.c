@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "daemon/landlock.h"
 
 #define DEFAULT_USER	"nobody"
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
@@ -177,7 +176,7 @@ int sandbox_drop(const struct identity *who)
 		log_error("no_new_privs cannot be set: %s", strerror(errno));
 		return -1;
 	}
-	if ((who->change ? drop_identity(who) : drop_capabilities()) || landlock_enter())
+	if (who->change ? drop_identity(who) : drop_capabilities())
 		return -1;
 	return sandbox_hide_memory();	/* setuid() may have reset it */
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a child process gives up what it does not need; its system calls: filter.h. */
+/* How a child process gives up what it does not need; its files: landlock.h, its system calls: filter.h. */
 #ifndef TLSGATE_DAEMON_SANDBOX_H
 #define TLSGATE_DAEMON_SANDBOX_H
 

@@ -15,6 +15,7 @@
 #include "common/mem.h"
 #include "daemon/conn.h"
 #include "daemon/filter.h"
+#include "daemon/landlock.h"
 #include "daemon/life.h"
 #include "daemon/userpath.h"
 #include "lib/libtlsgate.h"
@@ -353,7 +354,8 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	if (setenv("TZ", "UTC0", 1))
 		exit(1);
 	tzset();
-	if (sandbox_drop(&plan->who) || filter_load(FILTER_WORKER, has_unix_backend(plan)))
+	if (sandbox_drop(&plan->who) || landlock_enter() ||
+	    filter_load(FILTER_WORKER, has_unix_backend(plan)))
 		exit(1);
 	log_copy_close();
 	if (ipc_send(control, IPC_READY, NULL, 0))
