@@ -3,11 +3,12 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 
 from daemonlib.gate import (DEADLINE, TLSGATE, TLSGATED, Backend, Gate, Skip, children, echo, free_port,
-                            need, test, tmp, wait_until)
+                            log_text, need, path, run, test, tmp, wait_until, write)
 
 CLOSED = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
 
@@ -126,3 +127,82 @@ def a_capability_that_is_missing_is_named():
     for has, lacks in (("setuid", "CAP_SETGID"), ("setgid", "CAP_SETUID")):
         text = refusal(before=with_capabilities((has,)))
         need("root lacks " + lacks in text, text)
+
+
+# ---- a filter that does not let a worker work --------------------------------------------------
+
+# Stands in for a libc or libcrypto of tomorrow: where the file is there when the filter is loaded,
+# accepting a connection makes a forbidden call.
+TOMORROW = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int wanted;
+
+int seccomp_load(void *filter)
+{
+	int (*real)(void *) = (int (*)(void *))dlsym(RTLD_NEXT, "seccomp_load");
+
+	wanted = !access("tomorrow", F_OK);
+	return real(filter);
+}
+
+int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+	if (wanted)
+		syscall(SYS_ptrace, 0, 0, 0, 0);
+	return syscall(SYS_accept4, fd, address, len, flags);
+}
+"""
+
+
+def tomorrow(there):
+    if not os.path.exists(path("tomorrow.so")):
+        run("gcc", "-shared", "-fPIC", "-o", "tomorrow.so", write("tomorrow.c", TOMORROW), "-ldl")
+    if there:
+        write("tomorrow", "")
+    elif os.path.exists(path("tomorrow")):
+        os.unlink(path("tomorrow"))
+    return ["env", "LD_PRELOAD=" + path("tomorrow.so")]
+
+
+def serves(pid, port):
+    """Has it a connection that was accepted at port?"""
+    with open("/proc/net/tcp") as file:
+        rows = [line.split() for line in list(file)[1:]]
+    inodes = {row[9] for row in rows if row[1].endswith(":%04X" % port) and row[3] == "01"}
+    links = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
+    return any(link == "socket:[%s]" % inode for link in links for inode in inodes)
+
+
+FORBIDDEN = "worker 0: the sandbox forbids the system call ptrace: this process ends"
+
+
+@test
+def no_worker_that_works_no_daemon():
+    text = refusal("--workers=1", before=tomorrow(True))
+    tomorrow(False)
+    need(FORBIDDEN in text and "worker 0 did not get ready: signal 31" in text, text)
+    need("listening on" not in text and text.count("sandbox") == 2, text)
+
+
+@test
+def a_worker_that_the_filter_ends_before_it_serves_ends_the_daemon():
+    with Backend().echo() as backend:
+        gate = Gate("serve", backend.address, "--workers=2", before=tomorrow(False))
+        try:
+            with gate.connect() as connection:
+                victim = next(pid for pid in gate.workers() if not serves(pid, gate.port))
+                tomorrow(True)
+                os.kill(victim, signal.SIGKILL)
+                wait_until(lambda: "tlsgated ends" in log_text(), "it ends")
+                echo(connection)
+            need(gate.process.wait(DEADLINE) == 1, "exit status %d" % gate.process.returncode)
+        finally:
+            tomorrow(False)
+            gate.process.kill()
+        need("the sandbox forbids the system call ptrace: this process ends" in log_text() and
+             log_text().count("died before it served") == 1, log_text())

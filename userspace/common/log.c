@@ -188,24 +188,30 @@ LOG_FUNCTION(log_warn, LOG_WARNING, true)
 LOG_FUNCTION(log_info, LOG_INFO, true)
 LOG_FUNCTION(log_verbose, LOG_DEBUG, verbose)
 
+static size_t append(char line[LINE_MAX_BYTES], size_t len, const char *text)
+{
+	size_t part = strlen(text);
+
+	if (part > LINE_MAX_BYTES - len)
+		part = LINE_MAX_BYTES - len;
+	memcpy(line + len, text, part);
+	return len + part;
+}
+
 /* stdio is not async-signal-safe. */
 void log_from_signal(const char *before, const char *name, const char *after)
 {
-	const char *const texts[] = { journal ? "<3>" : program, journal ? "" : ": ",
-				      before, name, after, "\n" };
+	const char *const texts[] = { before, name, after, "\n" };
 	char line[LINE_MAX_BYTES];
-	size_t len = 0, part, i;
-	ssize_t ret;
+	size_t len, start, i;
 
-	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		part = strlen(texts[i]);
-		if (part > sizeof(line) - len)
-			part = sizeof(line) - len;
-		memcpy(line + len, texts[i], part);
-		len += part;
-	}
-	ret = write(STDERR_FILENO, line, len);
-	(void)ret;
+	len = append(line, 0, journal ? "<3>" : program);
+	len = append(line, len, journal ? "" : ": ");
+	for (start = len, i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		len = append(line, len, texts[i]);
+	(void)write_line(STDERR_FILENO, line, len);
+	if (copy != -1)
+		(void)write_line(copy, line + start, len - start);
 }
 
 bool log_allowed(struct log_limit *limit, uint64_t now_ms)

@@ -48,6 +48,7 @@ static void on_unasked(struct child *child, enum ipc_type type)
 	struct ev_loop *loop = EV_DEFAULT_UC;
 	double since = ev_now(loop) - child->keys_given;
 
+	child->ready |= type == IPC_READY;
 	if (type != IPC_NEED_KEYS)
 		return;
 	ev_timer_stop(loop, &child->keys);
@@ -67,9 +68,9 @@ static int await(struct child *child, enum ipc_type type, int ms)
 	for (i = 0; i < UNASKED_MAX; i++) {
 		if (receive_within(child->control, &message, ms))
 			return -1;
+		on_unasked(child, message.type);
 		if (message.type == type)
 			return 0;
-		on_unasked(child, message.type);
 	}
 	return -1;
 }
@@ -261,6 +262,16 @@ static void on_message(struct ev_loop *loop, ev_io *io, int events)
 	}
 }
 
+/* The filter ended it in its rehearsal, as it would the next.  All that it said is there. */
+static bool is_unfit(struct child *child, int status)
+{
+	struct ipc_message message;
+
+	while (child->control != -1 && !receive_within(child->control, &message, 0))
+		on_unasked(child, message.type);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS && !child->ready;
+}
+
 static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
 {
 	struct child *child = watcher->data;
@@ -269,6 +280,13 @@ static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
 	char text[64];
 
 	(void)events;
+	if (is_unfit(child, watcher->rstatus) && !generation->retired) {
+		log_error("worker %zu (process %d) died before it served, of a system call the sandbox forbids: tlsgated ends; report which call it was",
+			  child->index, watcher->rpid);
+		child_over(loop, child);
+		generation->unfit(generation, generation->arg);
+		return;
+	}
 	if (!generation->retired || watcher->rstatus)
 		log_error("worker %zu (process %d) died: %s%s", child->index, watcher->rpid,
 			  describe(watcher->rstatus, text),
@@ -317,6 +335,7 @@ static void child_started(struct child *child, pid_t pid)
 	struct ev_loop *loop = EV_DEFAULT_UC;
 
 	child->pid = pid;
+	child->ready = false;
 	ev_now_update(loop);
 	child->started = ev_now(loop);
 	ev_child_set(&child->exit, pid, 0);
@@ -372,8 +391,22 @@ static int start_worker(struct generation *generation, struct child *child)
 	return 0;
 }
 
+/* Without reaping it, which is the loop's. */
+static const char *describe_unready(const struct child *child, char text[64])
+{
+	struct pollfd pfd = { .fd = child->control, .events = POLLIN };
+	siginfo_t info;
+
+	if (poll(&pfd, 1, 0) != 1 || !(pfd.revents & POLLHUP) ||
+	    waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT))
+		return "it takes too long";
+	return describe(info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) :
+						     W_EXITCODE(0, info.si_status), text);
+}
+
 static int start_workers(struct generation *generation)
 {
+	char text[64];
 	size_t i;
 
 	for (i = 0; i < generation->worker_count; i++)
@@ -382,7 +415,8 @@ static int start_workers(struct generation *generation)
 	for (i = 0; i < generation->worker_count; i++) {
 		if (!await(&generation->workers[i], IPC_READY, READY_MS))
 			continue;
-		log_error("worker %zu did not get ready", i);
+		log_error("worker %zu did not get ready: %s", i,
+			  describe_unready(&generation->workers[i], text));
 		return -1;
 	}
 	return 0;
@@ -480,6 +514,7 @@ struct generation *generation_start(struct settings *settings, bool owns_setting
 
 	generation->gone = callbacks->gone;
 	generation->keyd_died = callbacks->keyd_died;
+	generation->unfit = callbacks->unfit;
 	generation->arg = callbacks->arg;
 	generation->listeners = listeners;
 	generation->resolver = resolver;

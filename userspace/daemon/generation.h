@@ -28,6 +28,7 @@ struct child {
 	ev_child exit;
 	ev_timer restart, keys;		/* a worker; another answerer for it */
 	ev_tstamp started, keys_given;
+	bool ready;			/* it said so */
 };
 
 struct generation {
@@ -48,6 +49,8 @@ struct generation {
 	/* called when the last process of a retired one is gone / keyd of a live one died */
 	void (*gone)(struct generation *generation, void *arg);
 	void (*keyd_died)(struct generation *generation, void *arg);
+	/* the filter ended a worker of a live one before it served: the next would fare alike */
+	void (*unfit)(struct generation *generation, void *arg);
 	void *arg;
 };
 

@@ -28,6 +28,44 @@ static void forget(struct generation *generation, void *arg)
 		ev_break(monitor->loop, EVBREAK_ALL);
 }
 
+/* A generation without a process goes away in the call. */
+static void stop_all(struct monitor *monitor)
+{
+	struct generation *generation, *next;
+
+	for (generation = monitor->generations; generation; generation = next) {
+		next = generation->next;
+		generation_stop(generation);
+	}
+}
+
+static void stop_in_time(struct monitor *monitor)
+{
+	const uint32_t stop_time = monitor->generations->settings->stop_time;
+	struct generation *generation, *next;
+
+	if (!stop_time) {
+		stop_all(monitor);
+		return;
+	}
+	for (generation = monitor->generations; generation; generation = next) {
+		next = generation->next;
+		generation_retire(generation, stop_time);
+	}
+}
+
+static void unfit(struct generation *generation, void *arg)
+{
+	struct monitor *monitor = arg;
+
+	(void)generation;
+	if (monitor->stopping)
+		return;
+	(void)sd_notify(0, "STOPPING=1");
+	monitor->stopping = monitor->failed = true;
+	stop_in_time(monitor);
+}
+
 static void retry_soon(struct monitor *monitor)
 {
 	ev_timer_stop(monitor->loop, &monitor->retry);
@@ -45,7 +83,7 @@ static void keyd_died(struct generation *generation, void *arg)
 static enum config_result start_generation(struct monitor *monitor)
 {
 	const struct generation callbacks = {
-		.gone = forget, .keyd_died = keyd_died, .arg = monitor,
+		.gone = forget, .keyd_died = keyd_died, .unfit = unfit, .arg = monitor,
 	};
 	struct settings *settings = monitor->settings;
 	enum config_result result = CONFIG_OK;
@@ -126,44 +164,22 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 		(void)monitor_reload(monitor);
 }
 
-/* A generation without a process goes away in the call. */
-static void stop_all(struct monitor *monitor)
-{
-	struct generation *generation, *next;
-
-	for (generation = monitor->generations; generation; generation = next) {
-		next = generation->next;
-		generation_stop(generation);
-	}
-}
-
-static void drain_all(struct monitor *monitor, uint32_t stop_time)
-{
-	struct generation *generation, *next;
-
-	for (generation = monitor->generations; generation; generation = next) {
-		next = generation->next;
-		generation_retire(generation, stop_time);
-	}
-}
-
 /* Asked again, or from a terminal: at once. */
 static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
 {
 	struct monitor *monitor = watcher->data;
-	const uint32_t stop_time = monitor->generations->settings->stop_time;
 	bool again = monitor->stopping;
 
 	(void)loop;
 	(void)events;
-	monitor->stopping = true;
-	log_info("ending: signal %d", watcher->signum);
 	if (!again)
 		(void)sd_notify(0, "STOPPING=1");
-	if (again || watcher->signum == SIGINT || !stop_time)
+	monitor->stopping = true;
+	log_info("ending: signal %d", watcher->signum);
+	if (again || watcher->signum == SIGINT)
 		stop_all(monitor);
 	else
-		drain_all(monitor, stop_time);
+		stop_in_time(monitor);
 }
 
 static void forget_secrets(void *arg)
@@ -237,5 +253,5 @@ int monitor_run(struct options *options)
 	settings_free(monitor.settings);
 	if (result == CONFIG_BAD)
 		return 2;
-	return result == CONFIG_OK ? 0 : 1;
+	return result == CONFIG_OK && !monitor.failed ? 0 : 1;
 }

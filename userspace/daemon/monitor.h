@@ -24,6 +24,7 @@ struct monitor {
 	ev_signal hangup, terminate, interrupt;
 	ev_timer retry;
 	bool stopping;
+	bool failed;			/* it stops, and nobody told it to */
 };
 
 /* Reads everything anew.  false: a line was logged, and what ran before goes on. */

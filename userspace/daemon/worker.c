@@ -17,6 +17,7 @@
 #include "daemon/filter.h"
 #include "daemon/landlock.h"
 #include "daemon/life.h"
+#include "daemon/rehearsal.h"
 #include "daemon/userpath.h"
 #include "lib/libtlsgate.h"
 
@@ -326,6 +327,22 @@ static bool has_unix_backend(const struct worker_plan *plan)
 	return false;
 }
 
+static int enter_sandbox(const struct worker_plan *plan, const struct keypipe *keys)
+{
+	struct rehearsal before, under;
+
+	/* libcrypto compares dates through libc, which would look for its zone's file */
+	if (setenv("TZ", "UTC0", 1))
+		return -1;
+	tzset();
+	if (rehearsal_open(&before, plan->gates, plan->gate_count) ||
+	    rehearsal_open(&under, plan->gates, plan->gate_count) ||
+	    rehearsal_run(&before, keys) || sandbox_drop(&plan->who) || landlock_enter() ||
+	    filter_load(FILTER_WORKER, has_unix_backend(plan)))
+		return -1;
+	return rehearsal_run(&under, keys);
+}
+
 static _Noreturn void run(const struct worker_plan *plan, int control, const struct keypipe *keys)
 {
 	struct worker *worker = xcalloc(1, sizeof(*worker));
@@ -350,12 +367,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	if (plan->kernel_fd != -1)
 		open_kernel(worker, plan->kernel_fd);
 	set_up_loop(worker, keys);
-	/* libcrypto compares dates through libc, which would look for its zone's file */
-	if (setenv("TZ", "UTC0", 1))
-		exit(1);
-	tzset();
-	if (sandbox_drop(&plan->who) || landlock_enter() ||
-	    filter_load(FILTER_WORKER, has_unix_backend(plan)))
+	if (enter_sandbox(plan, keys))
 		exit(1);
 	log_copy_close();
 	if (ipc_send(control, IPC_READY, NULL, 0))

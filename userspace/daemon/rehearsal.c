@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/rehearsal.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+#define CHUNK	4096
+
+struct act;
+
+struct end {
+	struct act *act;
+	struct tls_conn *conn;
+	const struct tls_private_key *key;	/* of the peer; the gate's has the answerer */
+	ev_io io;
+	bool over;			/* established, or it failed */
+};
+
+struct act {
+	struct ev_loop *loop;
+	struct end gate, peer;
+	const struct keypipe *keys;
+	ev_io accepting, answer;
+	bool failed;			/* the answerer did */
+};
+
+/* ---- sockets ----------------------------------------------------------------------------- */
+
+/* Of the abstract namespace, by a name that the kernel chooses: no file, and no network. */
+static int open_pair(int *listener, int *client)
+{
+	struct sockaddr_storage name = { .ss_family = AF_UNIX };
+	socklen_t len = sizeof(name);
+	const int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+
+	*listener = socket(AF_UNIX, type, 0);
+	*client = socket(AF_UNIX, type, 0);
+	return *listener < 0 || *client < 0 ||
+	       bind(*listener, (struct sockaddr *)&name, sizeof(name.ss_family)) ||
+	       listen(*listener, 1) || getsockname(*listener, (struct sockaddr *)&name, &len) ||
+	       connect(*client, (struct sockaddr *)&name, len) ? -1 : 0;
+}
+
+int rehearsal_open(struct rehearsal *rehearsal, const struct gate *gates, size_t count)
+{
+	const struct gate *gate;
+	bool seen[GATE_CONNECT + 1] = { false };
+
+	*rehearsal = (struct rehearsal){0};
+	for (gate = gates; gate < gates + count; gate++) {
+		if (seen[gate->settings->mode])
+			continue;
+		seen[gate->settings->mode] = true;
+		rehearsal->acts[rehearsal->count].gate = gate;
+		if (open_pair(&rehearsal->acts[rehearsal->count].listener,
+			      &rehearsal->acts[rehearsal->count].client)) {
+			log_error("no sockets to rehearse a connection: %s", strerror(errno));
+			return -1;
+		}
+		rehearsal->count++;
+	}
+	return 0;
+}
+
+/* ---- a handshake ------------------------------------------------------------------------- */
+
+static void give_up(struct act *act)
+{
+	act->failed = true;
+	ev_break(act->loop, EVBREAK_ALL);
+}
+
+static void ask_answerer(struct act *act, const struct tls_key_request *request)
+{
+	uint8_t packet[KEYPIPE_REQUEST_MAX];
+	const struct keypipe_request head = {
+		.len = (uint32_t)request->len, .key_id = request->key_id, .scheme = request->scheme,
+		.op = (uint16_t)request->op, .cpu = -1,
+	};
+	size_t len = sizeof(head) + request->len;
+
+	memcpy(packet, &head, sizeof(head));
+	memcpy(packet + sizeof(head), request->data, request->len);
+	/* the pipe is empty, and has room for the longest */
+	if (write(act->keys->out, packet, len) == (ssize_t)len)
+		ev_io_start(act->loop, &act->answer);
+	else
+		give_up(act);
+}
+
+static int sign(struct end *end, const struct tls_key_request *request)
+{
+	uint8_t reply[TLS_MAX_KEY_REPLY];
+	size_t len = sizeof(reply);
+	bool ok = !tls_private_key_perform(end->key, request, reply, &len);
+
+	return tls_conn_key_reply(end->conn, ok ? reply : NULL, ok ? len : 0);
+}
+
+/* Asks what is to be asked, and sends what there is.  err: of the call before. */
+static void step(struct end *end, int err)
+{
+	const struct tls_key_request *request = tls_conn_key_request(end->conn);
+	struct act *act = end->act;
+	const uint8_t *out;
+	size_t len;
+
+	if (request && end->key)
+		err = sign(end, request);
+	else if (request && !ev_is_active(&act->answer))
+		ask_answerer(act, request);
+	out = tls_conn_output(end->conn, &len);
+	/* the socket has room for a handshake */
+	if (len && send(end->io.fd, out, len, MSG_NOSIGNAL) == (ssize_t)len)
+		tls_conn_output_done(end->conn, len);
+	if (err)
+		(void)shutdown(end->io.fd, SHUT_WR);
+	end->over |= err || tls_conn_established(end->conn);
+	if (act->gate.over && act->peer.over)
+		ev_break(act->loop, EVBREAK_ALL);
+}
+
+static void on_answer(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct act *act = io->data;
+	uint8_t packet[KEYPIPE_ANSWER_MAX];
+	const size_t head = sizeof(struct keypipe_answer);
+	ssize_t n = read(io->fd, packet, sizeof(packet));
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	ev_io_stop(loop, io);
+	if (n < (ssize_t)head) {
+		give_up(act);
+		return;
+	}
+	step(&act->gate, tls_conn_key_reply(act->gate.conn, (size_t)n > head ? packet + head : NULL,
+					    (size_t)n - head));
+	tls_wipe(packet, sizeof(packet));
+}
+
+static void on_input(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct end *end = io->data;
+	uint8_t bytes[CHUNK];
+	ssize_t n = recv(io->fd, bytes, sizeof(bytes), 0);
+
+	(void)events;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0) {
+		step(end, tls_conn_input(end->conn, bytes, (size_t)n));
+		return;
+	}
+	ev_io_stop(loop, io);
+	step(end, tls_conn_input_eof(end->conn));
+}
+
+static void watch(struct end *end, int fd)
+{
+	ev_io_init(&end->io, on_input, fd, EV_READ);
+	end->io.data = end;
+	ev_io_start(end->act->loop, &end->io);
+	step(end, tls_conn_start(end->conn));
+}
+
+static void on_client(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct act *act = io->data;
+	int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd < 0)
+		return;
+	ev_io_stop(loop, io);
+	watch(&act->gate, fd);
+}
+
+/* ---- both ends --------------------------------------------------------------------------- */
+
+static int64_t now(void *arg)
+{
+	(void)arg;
+	return (int64_t)time(NULL);
+}
+
+/* A client verifies nobody; a server shows a certificate that nobody else has seen. */
+static struct tls_conn *new_peer(const struct gate *gate, struct tls_private_key **key)
+{
+	const struct tls_hooks hooks = { .now = now };
+	bool serve = gate->settings->mode == GATE_SERVE;
+	struct tls_config *config = tls_config_new(serve ? TLS_CLIENT : TLS_SERVER, &hooks);
+	struct tls_certificate *cert = NULL;
+	struct tls_conn *conn = NULL;
+
+	*key = NULL;
+	if (config && !gate_set_protocol(gate->settings, config) &&
+	    !tls_config_set_verify(config, TLS_VERIFY_NONE) &&
+	    (serve || (!tls_self_signed_new(false, &cert, key) &&
+		       !tls_config_add_certificate(config, cert))))
+		conn = tls_conn_new(config);
+	tls_certificate_free(cert);
+	tls_config_unref(config);
+	return conn;
+}
+
+static int new_ends(struct act *act, const struct gate *gate, struct tls_private_key **key)
+{
+	act->peer.conn = new_peer(gate, key);
+	act->peer.key = *key;
+	act->gate.conn = tls_conn_new(gate->config);
+	act->gate.act = act->peer.act = act;
+	if (!act->peer.conn || !act->gate.conn)
+		return -1;
+	return gate->settings->mode == GATE_CONNECT ?
+	       tls_conn_set_server_name(act->gate.conn, gate->server_name) : 0;
+}
+
+static void play(struct act *act, int listener, int client)
+{
+	ev_io_init(&act->accepting, on_client, listener, EV_READ);
+	ev_io_init(&act->answer, on_answer, act->keys->in, EV_READ);
+	act->accepting.data = act->answer.data = act;
+	ev_io_start(act->loop, &act->accepting);
+	watch(&act->peer, client);
+	ev_run(act->loop, 0);
+	if (act->gate.io.fd > 0)
+		close(act->gate.io.fd);
+}
+
+static int perform(const struct gate *gate, const struct keypipe *keys, int listener, int client)
+{
+	struct act act = { .keys = keys, .loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV) };
+	struct tls_private_key *key = NULL;
+
+	act.failed = !act.loop || new_ends(&act, gate, &key);
+	if (!act.failed)
+		play(&act, listener, client);
+	if (act.failed)
+		log_error("%s: no connection can be rehearsed: out of memory, or keyd gives no answer",
+			  gate->settings->name);
+	tls_conn_free(act.gate.conn);
+	tls_conn_free(act.peer.conn);
+	tls_private_key_free(key);
+	if (act.loop)
+		ev_loop_destroy(act.loop);
+	return act.failed ? -1 : 0;
+}
+
+int rehearsal_run(const struct rehearsal *rehearsal, const struct keypipe *keys)
+{
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; i < rehearsal->count; i++) {
+		ret |= perform(rehearsal->acts[i].gate, keys, rehearsal->acts[i].listener,
+			       rehearsal->acts[i].client);
+		close(rehearsal->acts[i].listener);
+		close(rehearsal->acts[i].client);
+	}
+	return ret;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a worker does for a connection, done once with a peer of its own: it
+ * accepts, waits in an event loop, and shakes hands by the configuration of its
+ * first gate of either mode, for which its answerer signs.  Before the system
+ * call filter comes, this warms libc and libcrypto up; under it, it shows that
+ * the filter lets a worker work before anybody is told that it does.
+ *
+ * How the handshake ends is not looked at: who asks for a client's certificate
+ * refuses ours, and nobody believes a server's.
+ */
+#ifndef TLSGATE_DAEMON_REHEARSAL_H
+#define TLSGATE_DAEMON_REHEARSAL_H
+
+#include "daemon/gate.h"
+#include "daemon/keypipe.h"
+
+#define REHEARSAL_GATES	2		/* one of each mode */
+
+struct rehearsal {
+	struct {
+		const struct gate *gate;
+		int listener, client;	/* which is connected and waits to be accepted */
+	} acts[REHEARSAL_GATES];
+	size_t count;
+};
+
+/* Before the filter, which allows no such sockets.  0, or -1 and a line was logged. */
+int rehearsal_open(struct rehearsal *rehearsal, const struct gate *gates, size_t count);
+
+/*
+ * Once for each rehearsal_open(), and closes what that opened.  keys: whose
+ * answerer is asked, and has answered all by then.  0, or -1 and a line was
+ * logged.
+ */
+int rehearsal_run(const struct rehearsal *rehearsal, const struct keypipe *keys);
+
+#endif
