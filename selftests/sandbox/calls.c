@@ -71,6 +71,10 @@ static const struct row {
 	/* sockets */
 	{ "an IPv4 socket", SYS_socket, { AF_INET, SOCK_STREAM }, { MADE, ENDS, ENDS } },
 	{ "an IPv6 socket", SYS_socket, { AF_INET6, SOCK_STREAM }, { MADE, ENDS, ENDS } },
+	{ "an IPv4 socket with flags", SYS_socket, { AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC },
+	  { MADE, ENDS, ENDS } },
+	{ "a UDP socket", SYS_socket, { AF_INET, SOCK_DGRAM }, { UNKNOWN, ENDS, ENDS } },
+	{ "a raw socket", SYS_socket, { AF_INET6, SOCK_RAW }, { UNKNOWN, ENDS, ENDS } },
 	{ "a UNIX socket", SYS_socket, { AF_UNIX, SOCK_STREAM }, EACH(ENDS) },
 	{ "a netlink socket", SYS_socket, { AF_NETLINK, SOCK_RAW }, EACH(ENDS) },
 	{ "a packet socket", SYS_socket, { AF_PACKET, SOCK_RAW }, EACH(ENDS) },

@@ -15,6 +15,7 @@
 
 #include "common/log.h"
 
+#define SOCK_TYPES	0xf		/* the others of socket(2)'s second argument are flags */
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
 
 #define WORKER		(1u << FILTER_WORKER)
@@ -28,11 +29,15 @@
 #define FORBID		SCMP_ACT_TRAP
 
 #define CALL(call)	SCMP_SYS(call), #call
-#define ALWAYS		{ 0 }
-#define EQUALS(n, value)	{ .arg = (n), .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)(value) }
-#define ABOVE(n, value)		{ .arg = (n), .op = SCMP_CMP_GT, .datum_a = (scmp_datum_t)(value) }
-#define MASKED(n, mask, value)	\
+#define ALWAYS		{ { 0 } }
+#define ARG_IS(n, value)	{ .arg = (n), .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)(value) }
+#define EQUALS(n, value)	{ ARG_IS(n, value) }
+#define ABOVE(n, value)		\
+	{ { .arg = (n), .op = SCMP_CMP_GT, .datum_a = (scmp_datum_t)(value) } }
+#define ARG_HAS(n, mask, value)	\
 	{ .arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = (mask), .datum_b = (value) }
+#define MASKED(n, mask, value)	{ ARG_HAS(n, mask, value) }
+#define STREAM(family)		{ ARG_IS(0, family), ARG_HAS(1, SOCK_TYPES, SOCK_STREAM) }
 
 /* One system call, or some of its uses.  Calls that the architecture lacks are passed over. */
 struct rule {
@@ -40,7 +45,7 @@ struct rule {
 	const char *name;
 	unsigned int roles;
 	uint32_t action;
-	struct scmp_arg_cmp when;
+	struct scmp_arg_cmp when[2];	/* both; an empty one always is */
 };
 
 static const struct rule rules[] = {
@@ -116,8 +121,8 @@ static const struct rule rules[] = {
 	{ CALL(getsockopt), WORKER, ALLOW, ALWAYS },
 	{ CALL(getsockname), WORKER, ALLOW, ALWAYS },
 	{ CALL(getpeername), WORKER, ALLOW, ALWAYS },
-	{ CALL(socket), WORKER, ALLOW, EQUALS(0, AF_INET) },
-	{ CALL(socket), WORKER, ALLOW, EQUALS(0, AF_INET6) },
+	{ CALL(socket), WORKER, ALLOW, STREAM(AF_INET) },
+	{ CALL(socket), WORKER, ALLOW, STREAM(AF_INET6) },
 	{ CALL(socket), WORKER, FORBID, ABOVE(0, AF_INET6) },
 	{ CALL(socket), KEYS, FORBID, ALWAYS },
 	{ CALL(bind), ALL, FORBID, ALWAYS },
@@ -230,12 +235,14 @@ static int catch_forbidden(void)
 static int add_rules(scmp_filter_ctx filter, unsigned int role)
 {
 	const struct rule *rule;
+	unsigned int count;
 	int ret = 0;
 
-	for (rule = rules; rule < rules + COUNT(rules) && !ret; rule++)
+	for (rule = rules; rule < rules + COUNT(rules) && !ret; rule++) {
+		count = !!rule->when[0].op + !!rule->when[1].op;
 		if (rule->roles & role)
-			ret = seccomp_rule_add_array(filter, rule->action, rule->call,
-						     rule->when.op ? 1 : 0, &rule->when);
+			ret = seccomp_rule_add_array(filter, rule->action, rule->call, count, rule->when);
+	}
 	return ret;
 }
 
