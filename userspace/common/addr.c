@@ -205,6 +205,16 @@ bool addr_is_name(const char *text)
 	return host[0] && strcasecmp(host, "localhost") && !set_numeric(&unused, host, port);
 }
 
+uint16_t addr_port(const char *text)
+{
+	char host[ADDR_HOST_MAX];
+	const char *port, *why;
+
+	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) || addr_split(text, host, &port, &why))
+		return 0;
+	return (uint16_t)atoi(port);
+}
+
 const char *addr_format(const struct sockaddr *sa, socklen_t len, char buf[ADDR_TEXT_MAX])
 {
 	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)sa;

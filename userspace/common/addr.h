@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -46,6 +47,9 @@ bool addr_is_valid(const char *text, const char **why);
  * *port points into text.  0, or -1 and *why is a static sentence.
  */
 int addr_split(const char *text, char host[ADDR_HOST_MAX], const char **port, const char **why);
+
+/* Its port, in the host's order; 0: it is unix:/path.  text: one that addr_is_valid() takes. */
+uint16_t addr_port(const char *text);
 
 /* "1.2.3.4:443", "[::1]:443", "unix:/path"; IPv4-mapped addresses as IPv4.  Returns buf. */
 const char *addr_format(const struct sockaddr *sa, socklen_t len, char buf[ADDR_TEXT_MAX]);

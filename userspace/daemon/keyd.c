@@ -286,7 +286,7 @@ static _Noreturn void run(int control, const struct gate *gates, size_t count,
 	(void)signal(SIGCHLD, SIG_IGN);	/* answerers need no reaping */
 	if (sandbox_keep_fds(keep, 2) || sandbox_hide_memory() || read_keys(&ring, gates, count) ||
 	    trial_gates(gates, count, ring.keys) ||
-	    sandbox_drop(who) || landlock_enter() || filter_load(FILTER_KEYD, false))
+	    sandbox_drop(who) || landlock_enter(NULL, 0) || filter_load(FILTER_KEYD, false))
 		_exit(1);
 	log_copy_close();
 	if (ipc_send(control, IPC_READY, NULL, 0))

@@ -10,12 +10,18 @@
 #include "common/log.h"
 
 #define QUERY_VERSION	1u		/* flag of landlock_create_ruleset(2) */
-#define BIND_TCP	(1u << 0)
+#define RULE_NET_PORT	2		/* of landlock_add_rule(2) */
+#define CONNECT_TCP	(1u << 1)
+#define TCP		(1u << 0 | CONNECT_TCP)	/* to bind a port is the other */
 #define SCOPES		(1u << 0 | 1u << 1)	/* abstract UNIX sockets, signals */
 
 /* As in <linux/landlock.h> of today, which the oldest release that we build on has not. */
 struct ruleset {
 	uint64_t files, ports, scopes;
+};
+
+struct port_rule {
+	uint64_t access, port;
 };
 
 /* What is known from a version of Landlock on. */
@@ -24,28 +30,44 @@ static const struct level {
 	size_t size;			/* of struct ruleset */
 	struct ruleset rules;
 } levels[] = {
-	{ 6, 24, { 0xffff, BIND_TCP, SCOPES } },
-	{ 5, 16, { 0xffff, BIND_TCP, 0 } },	/* ioctl() on devices */
-	{ 4, 16, { 0x7fff, BIND_TCP, 0 } },
+	{ 6, 24, { 0xffff, TCP, SCOPES } },
+	{ 5, 16, { 0xffff, TCP, 0 } },	/* ioctl() on devices */
+	{ 4, 16, { 0x7fff, TCP, 0 } },
 	{ 3, 8, { 0x7fff, 0, 0 } },		/* truncate() */
 	{ 2, 8, { 0x3fff, 0, 0 } },		/* link() and rename() between folders */
 	{ 1, 8, { 0x1fff, 0, 0 } },
 };
 
-/* What is handled and not allowed by a rule is refused, and there is no rule.  0 or -errno. */
-static int restrict_self(const struct level *level)
+static int allow_ports(int ruleset, const uint16_t *ports, size_t count)
+{
+	struct port_rule rule = { .access = CONNECT_TCP };
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		rule.port = ports[i];
+		if (syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &rule, 0))
+			return -errno;
+	}
+	return 0;
+}
+
+/* What is handled and not allowed by a rule is refused.  0 or -errno. */
+static int restrict_self(const struct level *level, const uint16_t *ports, size_t count)
 {
 	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &level->rules, level->size, 0);
-	int ret;
+	int ret = 0;
 
 	if (ruleset < 0)
 		return -errno;
-	ret = syscall(SYS_landlock_restrict_self, ruleset, 0) ? -errno : 0;
+	if (level->rules.ports)
+		ret = allow_ports(ruleset, ports, count);
+	if (!ret && syscall(SYS_landlock_restrict_self, ruleset, 0))
+		ret = -errno;
 	close(ruleset);
 	return ret;
 }
 
-int landlock_enter(void)
+int landlock_enter(const uint16_t *ports, size_t count)
 {
 	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, QUERY_VERSION);
 	const struct level *level = levels;
@@ -55,7 +77,7 @@ int landlock_enter(void)
 		return 0;
 	while (level->version > version)
 		level++;
-	ret = restrict_self(level);
+	ret = restrict_self(level, ports, count);
 	if (ret)
 		log_error("Landlock cannot be set: %s", strerror(-ret));
 	return ret ? -1 : 0;

@@ -6,13 +6,17 @@
 #ifndef TLSGATE_DAEMON_LANDLOCK_H
 #define TLSGATE_DAEMON_LANDLOCK_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 /*
  * From now on, for this process and its children, irrevocably: no path can be
- * opened, changed or executed, no TCP port bound, no process signalled that is
- * not a child; of each as much as the kernel's Landlock knows.  Descriptors that
- * are open stay usable.  Needs no_new_privs.  0, also where the kernel has no
- * Landlock or does not let us; or -1 and a line was logged.
+ * opened, changed or executed, no TCP port bound, none connected to but those in
+ * ports, no process signalled that is not a child; of each as much as the
+ * kernel's Landlock knows.  Descriptors that are open stay usable.  Needs
+ * no_new_privs.  0, also where the kernel has no Landlock or does not let us; or
+ * -1 and a line was logged.
  */
-int landlock_enter(void);
+int landlock_enter(const uint16_t *ports, size_t count);
 
 #endif

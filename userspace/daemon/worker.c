@@ -317,12 +317,28 @@ static void log_counters(const struct worker *worker)
 		    (unsigned long long)c->refused);
 }
 
+/* Where a worker connects to is known: files no more, and these ports. */
+static int restrict_paths(const struct worker_plan *plan)
+{
+	uint16_t *ports = xcalloc(plan->gate_count, sizeof(*ports));
+	size_t count = 0, i;
+	int ret;
+
+	for (i = 0; i < plan->gate_count; i++) {
+		ports[count] = addr_port(plan->gates[i].settings->backend);
+		count += ports[count] != 0;
+	}
+	ret = landlock_enter(ports, count);
+	free(ports);
+	return ret;
+}
+
 static bool has_unix_backend(const struct worker_plan *plan)
 {
 	const struct gate *gate;
 
 	for (gate = plan->gates; gate < plan->gates + plan->gate_count; gate++)
-		if (!strncmp(gate->settings->backend, "unix:", 5))
+		if (!addr_port(gate->settings->backend))
 			return true;
 	return false;
 }
@@ -337,7 +353,7 @@ static int enter_sandbox(const struct worker_plan *plan, const struct keypipe *k
 	tzset();
 	if (rehearsal_open(&before, plan->gates, plan->gate_count) ||
 	    rehearsal_open(&under, plan->gates, plan->gate_count) ||
-	    rehearsal_run(&before, keys) || sandbox_drop(&plan->who) || landlock_enter() ||
+	    rehearsal_run(&before, keys) || sandbox_drop(&plan->who) || restrict_paths(plan) ||
 	    filter_load(FILTER_WORKER, has_unix_backend(plan)))
 		return -1;
 	return rehearsal_run(&under, keys);

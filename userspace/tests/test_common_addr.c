@@ -171,6 +171,21 @@ static void test_names(void)
 	tap_ok(addr_is_name("localhost.example.org:80"), "a name that begins like this host's");
 }
 
+static void test_port(void)
+{
+	static const struct {
+		const char *text;
+		int port;
+	} rows[] = {
+		{ "127.0.0.1:443", 443 }, { "[::1]:65535", 65535 }, { ":1", 1 },
+		{ "db.example.org:5432", 5432 }, { "unix:/run/x:80", 0 },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		tap_equal(addr_port(rows[i].text), rows[i].port, "the port of %s", rows[i].text);
+}
+
 int main(void)
 {
 	const size_t listens = sizeof(listen_cases) / sizeof(listen_cases[0]);
@@ -186,5 +201,6 @@ int main(void)
 	test_covers();
 	test_own();
 	test_names();
+	test_port();
 	return tap_done();
 }

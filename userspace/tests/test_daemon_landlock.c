@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -14,6 +15,8 @@
 
 #include "daemon/landlock.h"
 #include "tests/tap.h"
+
+static uint16_t allowed;		/* port, where somebody listens */
 
 /* Each gives 0 or errno. */
 static int open_file(void)
@@ -51,6 +54,27 @@ static int bind_port(void)
 	return bind(fd, (const struct sockaddr *)&any, sizeof(any)) ? errno : 0;
 }
 
+static int connect_to(uint16_t port)
+{
+	const struct sockaddr_in addr = {
+		.sin_family = AF_INET, .sin_port = htons(port),
+		.sin_addr = { htonl(INADDR_LOOPBACK) },
+	};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	return connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) ? errno : 0;
+}
+
+static int connect_allowed(void)
+{
+	return connect_to(allowed);
+}
+
+static int connect_other(void)
+{
+	return connect_to((uint16_t)(allowed + 1));
+}
+
 static int signal_parent(void)
 {
 	return kill(getppid(), 0) ? errno : 0;
@@ -68,8 +92,24 @@ static const struct row {
 	{ "nor a program be executed", execute, 1, EACCES },
 	{ "what is open can be read", read_null, 1, 0 },
 	{ "no TCP port can be bound", bind_port, 4, EACCES },
+	{ "nor be connected to", connect_other, 4, EACCES },
+	{ "but one that is allowed", connect_allowed, 4, 0 },
 	{ "the parent cannot be signalled", signal_parent, 6, EPERM },
 };
+
+static void listen_somewhere(void)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) },
+	};
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 8) ||
+	    getsockname(fd, (struct sockaddr *)&addr, &len))
+		tap_bail("a listening socket");
+	allowed = ntohs(addr.sin_port);
+}
 
 static int in_child(const struct row *row)
 {
@@ -77,7 +117,7 @@ static int in_child(const struct row *row)
 	pid_t pid = fork();
 
 	if (!pid) {
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || landlock_enter())
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || landlock_enter(&allowed, 1))
 			_exit(255);
 		_exit(row->try());
 	}
@@ -95,6 +135,7 @@ int main(void)
 	if (dup2(null, STDIN_FILENO))
 		tap_bail("/dev/null");
 	close(null);
+	listen_somewhere();
 	for (row = rows; row < rows + sizeof(rows) / sizeof(rows[0]); row++) {
 		if (version < row->since)
 			tap_skip("the kernel's Landlock is older", "%s", row->what);
