@@ -232,6 +232,7 @@ SMP=1 start_suite interop-kernel suite_in_guest 6.12 interop-kernel 1800 \
 	env CERTS=$logs/certs selftests/interop.sh kernel
 start_kselftests 6.1 kselftests-6.1 "${two_programs[@]}"
 SMP=1 start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 900 selftests/daemon.py --kernel
+SMP=1 start_suite systemd suite_in_guest 6.12 systemd 900 selftests/systemd.sh
 for source in userspace/tests/test_*.c; do
 	name=$(basename "$source" .c)
 	start_suite "unit-${name#test_}" suite_program "build/tests/$name"

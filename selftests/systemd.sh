@@ -1,0 +1,168 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# packaging/tlsgated.service as it is, under systemd as PID 1 of a PID namespace: start, reload, a reload
+# that is refused, a crash, stop, under the limits that the unit sets. TAP on standard output.
+# Writes into /usr/sbin and /etc: only for a guest, whose root is thrown away:
+#	selftests/vm/run.sh --kernel 6.12 --smp 1 -- selftests/systemd.sh
+slow=${slow-5}
+cd "$(dirname "$0")/.." || exit 1
+. selftests/lib.sh
+
+[[ -e /mnt/out ]] || bail_out "this is no guest of selftests/vm/run.sh"
+[[ -x /lib/systemd/systemd ]] || { echo "1..0 # SKIP systemd is not installed"; exit 4; }
+etc=/etc/tlsgate units=/etc/systemd/system
+
+# What a machine's units want of hardware, and what would wait for it, is not there.
+install_files() {
+	local name
+	mkdir -p $etc &&
+		install build/tlsgated build/tlsgate /usr/sbin/ &&
+		cp packaging/tlsgated.service $units/ || return 1
+	for name in modprobe@.service systemd-{udevd,tmpfiles-setup,tmpfiles-setup-dev,sysctl,binfmt}.service \
+			systemd-{random-seed,update-utmp,udev-trigger,sysusers,resolved,logind}.service \
+			dev-hugepages.mount dev-mqueue.mount sys-kernel-{debug,tracing}.mount sys-fs-fuse-connections.mount; do
+		ln -sf /dev/null "$units/$name"
+	done
+	printf '[Unit]\nDescription=Nothing but what the test starts\nDefaultDependencies=no\n' \
+		>$units/tlsgate-test.target
+	new_ca ca && new_cert one ecdsa ca DNS:localhost && cp "$tmp"/one.{pem,key} $etc/ &&
+		new_cert two ecdsa ca DNS:localhost && cp "$tmp"/two.{pem,key} $etc/
+}
+
+# config [CERTIFICATE [FURTHER-LINE]]
+config() {
+	cat >$etc/tlsgated.conf <<-CONF
+		workers = 1
+		${2-}
+		gate web {
+			mode = serve
+			listen = ":$port"
+			backend = "127.0.0.1:9"
+			cert = $etc/${1-one}.pem
+			key = $etc/${1-one}.key
+		}
+	CONF
+}
+
+boot() {
+	mkdir -p /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null
+	spawn systemd env -i container=tlsgate-test PATH="$PATH" unshare --pid --fork --kill-child --mount --mount-proc \
+		--cgroup /lib/systemd/systemd --system --unit=tlsgate-test.target --log-target=console
+	wait_until 20 has_booted || { why="systemd does not answer"; return 1; }
+}
+
+init_pid() {
+	pgrep -P "${pid_of[systemd]}" | head -n 1
+}
+
+inside() {
+	local pid
+	pid=$(init_pid) && limit 60 nsenter -t "$pid" --mount --pid "$@"
+}
+
+has_booted() {
+	inside systemctl is-active tlsgate-test.target >/dev/null 2>&1
+}
+
+unit() {
+	inside systemctl "$@" >"$tmp/log/systemctl" 2>&1
+}
+
+property() {
+	inside systemctl show --value -p "$1" tlsgated
+}
+
+# The common name of the certificate that a client is shown.
+served() {
+	limit 10 openssl s_client -connect "127.0.0.1:$port" -CAfile "$tmp/ca.pem" -verify_return_error </dev/null 2>&1 |
+		sed -n 's/^subject=CN *= *//p'
+}
+
+serves() {
+	[[ $(served) = "$1" ]] || fail "a client is served: $(served)"
+}
+
+starts() {
+	config
+	unit start tlsgated || { why="systemctl start: $(inside systemctl status tlsgated 2>&1 | tail -n 5)"; return 1; }
+	serves one
+}
+
+# NAME FIELD: of a process of tlsgated, as /proc/PID/status has it.
+status_of() {
+	sed -n "s/^$2:[[:space:]]*//p" "/proc/$(pgrep -x "$1" | head -n 1)/status"
+}
+
+under_its_limits() {
+	[[ $(status_of tlsgated NoNewPrivs) = 1 && $(status_of tlsgated Seccomp) = 2 ]] ||
+		fail "the monitor has no filter" || return
+	# CAP_SYS_ADMIN is number 21
+	((0x$(status_of tlsgated CapBnd) >> 21 & 1)) && { fail "the monitor may have CAP_SYS_ADMIN"; return; }
+	[[ $(status_of tlsgated-w0 CapEff) = 0000000000000000 ]] || fail "a worker has capabilities"
+}
+
+# The monitor's number outside of the PID namespace.
+outer_pid() {
+	pgrep -x tlsgated | head -n 1
+}
+
+control_socket() {
+	local rights
+	rights=$(inside stat -c '%a %G' /run/tlsgate/control) || fail "no /run/tlsgate/control" || return
+	[[ $rights = '660 root' ]] || fail "rights of the socket: $rights" || return
+	inside /usr/sbin/tlsgate gates | grep -q '^web ' || fail "tlsgate gates"
+}
+
+reloads() {
+	config two
+	unit reload tlsgated || fail "systemctl reload: $(<"$tmp/log/systemctl")" || return
+	serves two
+}
+
+refuses_a_reload() {
+	config absent
+	! unit reload tlsgated || fail "a reload was refused, and systemctl says it was not" || return
+	[[ $(property ActiveState) = active ]] || fail "state: $(property ActiveState)" || return
+	serves two || return
+	config two
+	unit reload tlsgated || fail "the reload after that"
+}
+
+gives_the_socket_a_group() {
+	config two 'control-group = adm'
+	unit reload tlsgated || fail "systemctl reload: $(<"$tmp/log/systemctl")" || return
+	[[ $(inside stat -c %G /run/tlsgate/control) = adm ]] || fail "its group: $(inside stat -c %G /run/tlsgate/control)"
+}
+
+comes_back() {
+	local before
+	before=$(outer_pid)
+	kill -KILL "$before"
+	wait_until 20 is_another "$before" || fail "it is not started again" || return
+	wait_until 20 serves two
+}
+
+is_another() {
+	[[ $(property ActiveState) = active && $(outer_pid) != "$1" ]]
+}
+
+stops() {
+	unit stop tlsgated || fail "systemctl stop: $(<"$tmp/log/systemctl")" || return
+	[[ $(property ActiveState) = inactive ]] || fail "state: $(property ActiveState)" || return
+	! inside test -e /run/tlsgate/control || fail "its socket is still there"
+}
+
+install_files || bail_out "files cannot be installed: $(tail -n 3 "$tmp/log/openssl")"
+free_port
+config
+diagnose_logs=(systemd systemctl)
+check 'systemd runs' boot
+check 'the unit starts, and a client is served' starts
+check 'without more than it needs' under_its_limits
+check 'tlsgate reaches it on its control socket' control_socket
+check 'a reload takes the new certificate' reloads
+check 'a reload that is refused fails, and what ran goes on' refuses_a_reload
+check 'the control socket gets its group' gives_the_socket_a_group
+check 'it comes back when it was killed' comes_back
+check 'it stops, and leaves no socket' stops
+tap_end
