@@ -10,8 +10,8 @@ import struct
 import threading
 
 from daemonlib.gate import (DEADLINE, Backend, Gate, Hello, echo, echo_at_once, free_port,
-                            keepalive_timers, log_text, need, need_keepalive, path, run, send_some,
-                            test, wait_until)
+                            keepalive_timers, log_text, need, need_alert, need_keepalive, path,
+                            read_end, run, send_some, test, wait_until)
 
 SO_TIMESTAMPNS = 35                         # Linux's; Python has no name for it
 
@@ -21,19 +21,6 @@ def need_reset(plain):
         need(False, "a reset is wanted, not %r" % plain.recv(100))
     except ConnectionResetError:
         pass
-
-
-def read_end(connection):
-    with connection:
-        try:
-            return repr(connection.recv(100))
-        except OSError as error:            # ssl.SSLError is one
-            return str(error)
-
-
-def need_alert(connection):
-    end = read_end(connection)
-    need("INTERNAL_ERROR" in end.upper(), "an alert is wanted, not: " + end)
 
 
 @test

@@ -336,6 +336,19 @@ def only_answerer(gate):
     return pids[0] if len(pids) == 1 else None
 
 
+def read_end(connection):
+    with connection:
+        try:
+            return repr(connection.recv(100))
+        except OSError as error:            # ssl.SSLError is one
+            return str(error)
+
+
+def need_alert(connection):
+    end = read_end(connection)
+    need("INTERNAL_ERROR" in end.upper(), "an alert is wanted, not: " + end)
+
+
 def echo(connection, data=b"hello"):
     connection.sendall(data)
     got = b""

@@ -14,7 +14,8 @@ import subprocess
 import threading
 
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, echo_at_once,
-                            free_port, log_text, need, need_keepalive, path, start, test, wait_until)
+                            free_port, log_text, need, need_alert,
+                            need_keepalive, path, start, test, wait_until)
 
 CCM = "--ciphersuites=TLS_AES_128_CCM_SHA256"    # the engine has it, the module does not
 
@@ -59,6 +60,20 @@ def keepalive_goes_on_in_the_kernel():
         echo(connection)
         handed_over(1)
         need_keepalive(gate, backend, 60, 120)
+
+
+@test
+def all_sessions_are_closed_at_once():
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--verbose", path="kernel") as gate:
+        held = [gate.connect() for _ in range(5)]
+        for connection in held:
+            echo(connection)
+        handed_over(5)
+        subprocess.run([TLSGATE, "close", "--all"], check=True, timeout=DEADLINE)
+        wait_until(lambda: not sessions(), "sessions end: %s" % sessions())
+        for connection in held:
+            need_alert(connection)
 
 
 @test
@@ -191,6 +206,51 @@ def a_refused_session_is_closed_when_the_kernel_was_asked_for():
             except ConnectionResetError:
                 pass
             need("connection closed" in log_text(), "a line: " + log_text())
+
+
+MODULE = os.environ.get("TLSGATE_MODULE")
+
+
+@test
+def the_module_goes_and_comes_back():
+    """As an upgrade does it: what the daemon carries is not cut, and the new module is taken."""
+    if not MODULE:
+        raise Skip("TLSGATE_MODULE does not name the module's file")
+    with Backend().echo() as backend, Gate("serve", backend.address, "--verbose", "--workers=1", path="auto") as gate:
+        carries(gate, 1)
+        wait_until(lambda: not sessions(), "no session is left")
+        subprocess.run(["rmmod", "tlsgate"], check=True)
+        try:
+            with gate.connect() as connection:
+                for _ in range(20):
+                    echo(connection, os.urandom(150000))
+                wait_until(lambda: "module was unloaded: connections stay here" in log_text(), "it is said")
+                with gate.connect() as other:
+                    echo(other, os.urandom(150000))
+                need("refused the session" not in log_text() or
+                     "data path: user for this connection" in log_text(), log_text())
+        finally:
+            subprocess.run(["insmod", MODULE], check=True)
+        wait_until(lambda: "the kernel takes keys" in log_text(), "it is found without a signal")
+        carries(gate, 2)
+
+
+@test
+def a_module_that_comes_late_is_taken():
+    if not MODULE:
+        raise Skip("TLSGATE_MODULE does not name the module's file")
+    subprocess.run(["rmmod", "tlsgate"], check=True)
+    try:
+        with Backend().echo() as backend, \
+                Gate("serve", backend.address, "--verbose", "--workers=1", path="auto") as gate:
+            need("data path: user, until the kernel takes keys" in log_text(), log_text())
+            with gate.connect() as connection:
+                echo(connection, os.urandom(150000))
+            subprocess.run(["insmod", MODULE], check=True)
+            wait_until(lambda: "the kernel takes keys: connections" in log_text(), "it is found")
+            carries(gate, 1)
+    finally:
+        subprocess.run(["insmod", MODULE], check=False, stderr=subprocess.DEVNULL)
 
 
 RANGE = "/proc/sys/net/tlsgate/install_group_range"

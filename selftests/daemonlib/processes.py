@@ -14,7 +14,7 @@ import subprocess
 import threading
 
 from daemonlib.gate import (DEADLINE, TOP, Backend, Gate, Hello, Skip, children, echo, first_answerer,
-                            free_port, log_text, make_rsa_certificate, name_of, need, only_answerer,
+                            free_port, log_text, make_rsa_certificate, name_of, need, need_alert, only_answerer,
                             path, run, start, stopped, test, tmp, wait_until, write)
 
 
@@ -312,11 +312,7 @@ def connections_of_before_a_reload_have_a_limit():
         before = gate.connect()
         echo(before)
         gate.reload("reloaded")
-        try:
-            need(False, "an alert is wanted, not %r" % before.recv(100))
-        except ssl.SSLError as error:
-            need("INTERNAL_ERROR" in str(error).upper(), "an alert is wanted, not: %s" % error)
-        before.close()
+        need_alert(before)
         wait_until(lambda: not set(old) & set(gate.workers()), "the old workers end")
         with gate.connect() as after:
             echo(after)
@@ -344,10 +340,7 @@ def a_second_signal_ends_at_once():
             wait_until(lambda: not listens(gate.port), "nothing more is accepted")
             if second:
                 gate.process.send_signal(second)
-            try:
-                need(False, "an alert is wanted, not %r" % connection.recv(100))
-            except ssl.SSLError as error:
-                need("INTERNAL_ERROR" in str(error).upper(), "an alert is wanted, not: %s" % error)
+            need_alert(connection)
 
 
 @test

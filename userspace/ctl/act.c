@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* tlsgate rekey and close: one session, by its id.  Silent when done. */
+/* tlsgate rekey and close: one session, by its id, or all.  Silent when done. */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "ctl.h"
 
 static int rekey(struct tlsgate *tg, uint32_t id, bool reset)
@@ -48,12 +51,66 @@ int cmd_rekey(int argc, char **argv)
 	return act(argv[0], operand, rekey, false);
 }
 
+struct ids {
+	uint32_t *ids;
+	size_t count;
+};
+
+static int note_id(void *arg, const struct tlsgate_session *session)
+{
+	struct ids *all = arg;
+
+	all->ids = ctl_must(reallocarray(all->ids, all->count + 1, sizeof(*all->ids)));
+	all->ids[all->count++] = session->id;
+	return 0;
+}
+
+/* 0, or -1: one is left. */
+static int end_each(struct tlsgate *tg, const struct ids *all, bool reset)
+{
+	int ret = 0;
+	size_t i;
+	int err;
+
+	for (i = 0; i < all->count; i++) {
+		err = end(tg, all->ids[i], reset);
+		if (!err || err == -ENOENT)
+			continue;
+		ctl_error("close: session %u: %s", all->ids[i], tlsgate_error(tg));
+		ret = -1;
+	}
+	return ret;
+}
+
+/* Those that are there when it begins. */
+static int end_all(bool reset)
+{
+	struct tlsgate *tg = ctl_open();
+	struct ids all = {0};
+	int err, status = CTL_FAILED;
+
+	if (!tg)
+		return status;
+	do {
+		all.count = 0;
+		err = tlsgate_session_dump(tg, note_id, &all);
+	} while (err == -EINTR);
+	if (err)
+		ctl_error("close: %s", tlsgate_error(tg));
+	else if (!end_each(tg, &all, reset))
+		status = CTL_DONE;
+	free(all.ids);
+	tlsgate_close(tg);
+	return status;
+}
+
 int cmd_close(int argc, char **argv)
 {
 	bool reset = ctl_flag(&argc, argv, "--reset");
+	bool every = ctl_flag(&argc, argv, "--all");
 	const char *operand;
 
-	if (ctl_arguments(argc, argv, NULL, &operand))
+	if (ctl_arguments(argc, argv, NULL, every ? NULL : &operand))
 		return CTL_USAGE;
-	return act(argv[0], operand, end, reset);
+	return every ? end_all(reset) : act(argv[0], operand, end, reset);
 }

@@ -120,6 +120,9 @@ static const struct rule rules[] = {
 	{ CALL(setsockopt), WORKER, ALLOW, ALWAYS },
 	{ CALL(getsockopt), WORKER, ALLOW, ALWAYS },
 	{ CALL(getsockname), WORKER, ALLOW, ALWAYS },
+	/* libtlsgate, when the module comes back */
+	{ CALL(fcntl), WORKER, ALLOW, EQUALS(1, F_DUPFD_CLOEXEC) },
+	{ CALL(fcntl64), WORKER, ALLOW, EQUALS(1, F_DUPFD_CLOEXEC) },
 	{ CALL(getpeername), WORKER, ALLOW, ALWAYS },
 	{ CALL(socket), WORKER, ALLOW, STREAM(AF_INET) },
 	{ CALL(socket), WORKER, ALLOW, STREAM(AF_INET6) },

@@ -32,7 +32,7 @@ struct gate {
 	struct listener **listeners;	/* settings->listen.count of them; NULL once put */
 	struct ticket_chain tickets;	/* serve */
 	struct sessions *sessions;	/* connect; each process changes its own copy */
-	bool kernel;			/* hand over to the kernel */
+	bool kernel;			/* hand over to the kernel, when it is there */
 	bool adaptive;			/* ... what is worth it; what it refuses goes on here */
 };
 

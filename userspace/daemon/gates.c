@@ -127,10 +127,12 @@ static bool probe_kernel(char why[WHY_MAX])
 	return usable;
 }
 
-static const char *path_text(const struct gate *gate)
+static const char *path_text(const struct gate *gate, bool usable)
 {
 	if (!gate->kernel)
 		return "user";
+	if (!usable)
+		return "user, until the kernel takes keys";
 	return gate->adaptive ? "kernel, once a connection is worth it" : "kernel";
 }
 
@@ -149,9 +151,9 @@ int gates_choose_data_paths(struct gate *gates, size_t count)
 			ret = gate_refuse(gate->settings, "data-path", "kernel", text);
 			continue;
 		}
-		gate->kernel = asked != DATA_PATH_USER && usable;
+		gate->kernel = asked != DATA_PATH_USER;
 		gate->adaptive = asked == DATA_PATH_AUTO;
-		log_info("%s: data path: %s (%s)", gate->settings->name, path_text(gate),
+		log_info("%s: data path: %s (%s)", gate->settings->name, path_text(gate, usable),
 			 asked == DATA_PATH_AUTO ? why : "as asked");
 	}
 	return ret;

@@ -14,8 +14,8 @@ int gates_build(struct gate *gates, const struct settings *settings, int keylog_
 
 /*
  * Decides for each gate whether its connections go to the kernel, by what it
- * asks for and whether the module is there.  0, or -1 and a line was logged: one wants
- * the kernel and cannot have it.
+ * asks for, once the module is there.  0, or -1 and a line was logged: one wants
+ * the kernel and cannot have it now.
  */
 int gates_choose_data_paths(struct gate *gates, size_t count);
 

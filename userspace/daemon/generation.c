@@ -360,7 +360,8 @@ static int open_kernel(const struct generation *generation)
 		;
 	if (gate < end)
 		fd = tlsgate_socket();
-	if (gate < end && fd < 0)
+	/* where the kernel has no netlink, it was said at the start */
+	if (gate < end && fd < 0 && fd != -EPROTONOSUPPORT && fd != -EAFNOSUPPORT)
 		log_warn("the kernel data path is not open to a worker: %s", strerror(-fd));
 	return fd < 0 ? -1 : fd;
 }

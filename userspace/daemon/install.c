@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/conn.h"
+#include "daemon/kernel.h"
 #include "lib/libtlsgate.h"
 
 _Static_assert(TLS_MAX_KEY == TLSGATE_KEY_MAX && TLS_MAX_IV == TLSGATE_IV_MAX &&
@@ -18,7 +19,7 @@ enum install_result {
 	INSTALL_DONE,			/* the kernel relays: both descriptors can be closed */
 	INSTALL_LATER,			/* the engine has to send something first: there is output */
 	INSTALL_REFUSED,		/* nothing has changed: the connection can go on here */
-	INSTALL_BROKEN,			/* it cannot: the keys went in, the relay did not */
+	INSTALL_BROKEN,			/* it cannot: the kernel has it, but nobody said so */
 };
 
 static void copy_direction(struct tlsgate_keys *to, const struct tls_direction_keys *from)
@@ -56,12 +57,15 @@ static void fill_params(struct tlsgate_session_params *params, const struct conn
 	}
 }
 
-/* Does the kernel hold keys for this socket, after it refused the relay? */
+/*
+ * Does the kernel hold the keys, though the call failed?  It installs all or
+ * nothing, so only its answer can have been lost on the way.
+ */
 static bool has_session(struct tlsgate *tlsgate, int fd)
 {
 	struct tlsgate_session session;
 
-	return tlsgate_session_get(tlsgate, tlsgate_by_fd(fd), &session) != -ENOENT;
+	return !tlsgate_session_get(tlsgate, tlsgate_by_fd(fd), &session);
 }
 
 /*
@@ -79,7 +83,7 @@ static enum install_result install_session(struct conn *conn, uint32_t *id, cons
 	size_t output;
 	int err;
 
-	*why = "no netlink socket";
+	*why = "no tlsgate module that takes keys is loaded";
 	if (!worker->tlsgate)
 		return result;
 	*why = "the engine does not give the keys";
@@ -97,8 +101,9 @@ static enum install_result install_session(struct conn *conn, uint32_t *id, cons
 	}
 	snprintf(worker->refusal, sizeof(worker->refusal), "%s", tlsgate_error(worker->tlsgate));
 	*why = worker->refusal;
-	/* Who may not install may not ask either, and has installed nothing. */
-	if (err != -EPERM && has_session(worker->tlsgate, params.fd))
+	if (err == -ENODEV)
+		kernel_lost(worker);
+	else if (has_session(worker->tlsgate, params.fd))
 		result = INSTALL_BROKEN;
 out:
 	tls_wipe(&params, sizeof(params));
@@ -127,6 +132,11 @@ bool conn_hand_over(struct conn *conn)
 	bool goes_on;
 	uint32_t id;
 
+	if (!conn->worker->tlsgate && conn->gate->adaptive) {
+		conn->hands_over = false;	/* that the module is gone was said once */
+		conn_stays(conn);
+		return false;
+	}
 	result = install_session(conn, &id, &why);
 	conn->hands_over = result == INSTALL_LATER;
 	if (result == INSTALL_LATER)

@@ -15,11 +15,11 @@
 #include "common/mem.h"
 #include "daemon/conn.h"
 #include "daemon/filter.h"
+#include "daemon/kernel.h"
 #include "daemon/landlock.h"
 #include "daemon/life.h"
 #include "daemon/rehearsal.h"
 #include "daemon/userpath.h"
-#include "lib/libtlsgate.h"
 
 #define ACCEPT_MAX	32	/* in one turn */
 #define PAUSE_SECONDS	0.2
@@ -265,16 +265,6 @@ static int keep_fds(const struct worker_plan *plan, const struct worker *worker,
 	return ret;
 }
 
-/* The monitor found the module, so a failure here is news: said, not fatal. */
-static void open_kernel(struct worker *worker, int fd)
-{
-	const char *why = "";
-
-	if (tlsgate_open_fd(&worker->tlsgate, fd, &why))
-		log_warn("the kernel data path is not open to this worker: %s", why);
-	close(fd);
-}
-
 static void set_up_loop(struct worker *worker, const struct keypipe *keys)
 {
 	const struct keyclient_owner owner = {
@@ -380,9 +370,8 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	seal_gates(worker);
 	if (keep_fds(plan, worker, keys) || sandbox_hide_memory())
 		exit(1);
-	if (plan->kernel_fd != -1)
-		open_kernel(worker, plan->kernel_fd);
 	set_up_loop(worker, keys);
+	kernel_init(worker, plan->kernel_fd);
 	if (enter_sandbox(plan, keys))
 		exit(1);
 	log_copy_close();
@@ -390,7 +379,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 		exit(1);
 	ev_run(worker->loop, 0);
 	log_counters(worker);
-	tlsgate_close(worker->tlsgate);
+	kernel_close(worker);
 	ev_loop_destroy(worker->loop);
 	free(worker->listeners);
 	free(worker);

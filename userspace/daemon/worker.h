@@ -9,6 +9,7 @@
  *	backend.c	reaches the backend
  *	install.c	hands an established connection to the kernel
  *	userpath.c	or relays it here
+ *	kernel.c	whether there is a module to hand over to
  *	keyclient.c	asks keyd to sign and decrypt
  *	conn.c		what they all do with a connection: watch, send, fail, free
  */
@@ -57,7 +58,9 @@ struct worker {
 	size_t gate_count;
 	ev_timer pause;			/* out of descriptors: accept again later */
 	struct keyclient keys;
-	struct tlsgate *tlsgate;	/* NULL: user data path only */
+	struct tlsgate *tlsgate;	/* NULL: no module that takes keys is there */
+	int kernel_fd;			/* -1: no gate wants it */
+	ev_timer look;			/* for the module */
 	char refusal[256];		/* the kernel's last sentence */
 	struct conn *conns;
 	TAILQ_HEAD(, conn) handshaking;	/* of conns, those not yet relayed, oldest first */

@@ -61,6 +61,15 @@ static int resolve(struct tlsgate *tg)
 	return err;
 }
 
+const char *tgl_version_why(unsigned int version)
+{
+	if (version > TLSGATE_GENL_VERSION)
+		return "the loaded tlsgate module is newer than this program: install the program of its release";
+	if (version < TLSGATE_GENL_VERSION)
+		return "the loaded tlsgate module is older than this program: load the module of its release";
+	return NULL;
+}
+
 static const char *open_why(int err)
 {
 	static const struct {
@@ -85,20 +94,29 @@ static const char *open_why(int err)
 	return "cannot open a generic netlink socket";
 }
 
+static int set_up(struct tlsgate *tg, int fd, const char **why)
+{
+	int err;
+
+	tg->sk = tgl_socket_on(fd);
+	err = tg->sk ? resolve(tg) : -errno;
+	*why = err ? open_why(err) : tgl_version_why(tg->version);
+	return *why && !err ? -EPFNOSUPPORT : err;
+}
+
 int tlsgate_open_fd(struct tlsgate **out, int fd, const char **why)
 {
 	struct tlsgate *tg = calloc(1, sizeof(*tg));
+	const char *reason = open_why(-ENOMEM);
 	int err = -ENOMEM;
 
 	*out = NULL;
-	if (tg) {
-		tg->sk = tgl_socket_on(fd);
-		err = tg->sk ? resolve(tg) : -errno;
-	}
+	if (tg)
+		err = set_up(tg, fd, &reason);
 	if (err) {
 		tlsgate_close(tg);
 		if (why)
-			*why = open_why(err);
+			*why = reason;
 		return err == -ENODEV ? -ENOENT : err;
 	}
 	*out = tg;

@@ -72,4 +72,7 @@ void tgl_attr_path(const struct nlmsghdr *request, size_t offset, char *text, si
 void tgl_attr_missing(const struct nlmsghdr *request, size_t nest_offset, unsigned int type,
 		      char *text, size_t size);
 
+/* What to do about a module of that version of the interface; NULL: nothing, it is ours. */
+const char *tgl_version_why(unsigned int version);
+
 #endif /* TLSGATE_LIB_HANDLE_H */

@@ -48,7 +48,8 @@ struct tlsgate;
 
 /*
  * Finds the family.  On failure *out is NULL and *why (if why is not NULL) a
- * static sentence.  -ENOENT: the module is not loaded.
+ * static sentence.  -ENOENT: the module is not loaded.  -EPFNOSUPPORT: it is of
+ * another release, whose netlink interface is not the one of this library.
  */
 int tlsgate_open(struct tlsgate **out, const char **why);
 

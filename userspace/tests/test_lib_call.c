@@ -134,6 +134,15 @@ static void test_open(void)
 	tlsgate_close(tg);
 }
 
+static void test_versions(void)
+{
+	tap_ok(!tgl_version_why(TLSGATE_GENL_VERSION), "a module of our version is fine");
+	tap_ok(strstr(tgl_version_why(TLSGATE_GENL_VERSION + 1), "newer than this program"),
+	       "a newer one is named so");
+	tap_ok(strstr(tgl_version_why(TLSGATE_GENL_VERSION - 1), "older than this program"),
+	       "an older one, too");
+}
+
 /* The socket stays the caller's, whatever becomes of the handle. */
 static void test_open_fd(void)
 {
@@ -192,6 +201,7 @@ int main(void)
 	test_bad_params(&tg);
 	nl_socket_free(tg.sk);
 	test_open();
+	test_versions();
 	test_open_fd();
 	return tap_done();
 }

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/kernel.h"
+
+#include <unistd.h>
+
+#include "daemon/worker.h"
+#include "lib/libtlsgate.h"
+
+#define LOOK_SECONDS	1.
+
+static void look(struct worker *worker)
+{
+	if (tlsgate_open_fd(&worker->tlsgate, worker->kernel_fd, NULL) ||
+	    !tlsgate_may_install(worker->tlsgate))
+		return;
+	tlsgate_close(worker->tlsgate);
+	worker->tlsgate = NULL;
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct worker *worker = timer->data;
+
+	(void)events;
+	look(worker);
+	if (!worker->tlsgate)
+		return;
+	ev_timer_stop(loop, timer);
+	log_info("the kernel takes keys: connections are handed over from now on");
+}
+
+static void keep_looking(struct worker *worker)
+{
+	ev_timer_set(&worker->look, LOOK_SECONDS, LOOK_SECONDS);
+	ev_timer_start(worker->loop, &worker->look);
+}
+
+void kernel_init(struct worker *worker, int fd)
+{
+	ev_init(&worker->look, on_look);
+	worker->look.data = worker;
+	worker->kernel_fd = fd;
+	if (fd == -1)
+		return;
+	look(worker);
+	if (!worker->tlsgate)
+		keep_looking(worker);
+}
+
+void kernel_lost(struct worker *worker)
+{
+	log_warn("the tlsgate module was unloaded: connections stay here until it is back");
+	tlsgate_close(worker->tlsgate);
+	worker->tlsgate = NULL;
+	keep_looking(worker);
+}
+
+void kernel_close(struct worker *worker)
+{
+	ev_timer_stop(worker->loop, &worker->look);
+	tlsgate_close(worker->tlsgate);
+	if (worker->kernel_fd != -1)
+		close(worker->kernel_fd);
+}

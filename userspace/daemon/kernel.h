@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker's way to the kernel module, which may come and go while the worker
+ * runs: worker->tlsgate is NULL while there is none.
+ */
+#ifndef TLSGATE_DAEMON_KERNEL_H
+#define TLSGATE_DAEMON_KERNEL_H
+
+struct worker;
+
+/*
+ * fd: of tlsgate_socket(), the worker's from now on; -1: never.  Looks for the
+ * module now and, until it takes keys, every second.
+ */
+void kernel_init(struct worker *worker, int fd);
+/* The module is gone, as a call said. */
+void kernel_lost(struct worker *worker);
+void kernel_close(struct worker *worker);
+
+#endif
