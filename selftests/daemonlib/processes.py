@@ -532,6 +532,22 @@ def scan(gate, count):
                 pass
 
 
+AS_JOURNAL = ["sh", "-c", 'JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2); export JOURNAL_STREAM; exec "$@"',
+              "sh"]
+
+
+@test
+def lines_have_priorities():
+    """What alarms go by: of a backend that is down, not of clients that talk nonsense."""
+    with Gate("serve", "127.0.0.1:%d" % free_port(), before=AS_JOURNAL) as gate:
+        scan(gate, 60)
+        need_alert(gate.connect())
+        wait_until(lambda: re.search("^<4>.*cannot be reached", log_text(), re.M), "a warning: " + log_text())
+        need(re.search("^<6>.*handshake failed", log_text(), re.M), "a client's fault is none: " + log_text())
+        wait_until(lambda: "more lines about peers were kept back" in log_text() or
+                   log_text().count("handshake failed") == 60, "what was kept back is counted", 30)
+
+
 @test
 def a_log_that_nobody_reads_stops_nothing():
     reader, writer = os.pipe()

@@ -214,6 +214,13 @@ void log_from_signal(const char *before, const char *name, const char *after)
 		(void)write_line(copy, line + start, len - start);
 }
 
+void log_limit_tell(struct log_limit *limit)
+{
+	if (limit->suppressed)
+		log_warn("%u more lines about peers were kept back", limit->suppressed);
+	limit->suppressed = 0;
+}
+
 bool log_allowed(struct log_limit *limit, uint64_t now_ms)
 {
 	uint64_t refill = (now_ms - limit->last_ms) * LOG_RATE / 1000;
@@ -221,9 +228,7 @@ bool log_allowed(struct log_limit *limit, uint64_t now_ms)
 	if (refill) {
 		limit->used = refill >= limit->used ? 0 : limit->used - (unsigned int)refill;
 		limit->last_ms = now_ms;
-		if (limit->suppressed)
-			log_warn("%u more lines about peers were kept back", limit->suppressed);
-		limit->suppressed = 0;
+		log_limit_tell(limit);
 	}
 	if (limit->used >= LOG_BURST) {
 		limit->suppressed++;

@@ -59,6 +59,8 @@ struct log_limit {
 
 /* May the caller log one more line now?  now_ms: any monotonic clock. */
 bool log_allowed(struct log_limit *limit, uint64_t now_ms);
+/* Says what was kept back, if that was something: for when no line comes for long. */
+void log_limit_tell(struct log_limit *limit);
 
 /* Milliseconds of the coarse monotonic clock. */
 uint64_t log_now_ms(void);

@@ -212,7 +212,7 @@ void conn_log_failure(const struct conn *conn, const char *what, const char *why
 {
 	char client[ADDR_TEXT_MAX];
 
-	worker_log_peer(conn->worker, "%s: client %s: %s: %s", conn->gate->settings->name,
+	worker_log_peer(conn->worker, info, "%s: client %s: %s: %s", conn->gate->settings->name,
 			conn_client(conn, client), what, why);
 }
 

@@ -118,7 +118,7 @@ static void log_refusal(struct conn *conn, const char *why, bool goes_on)
 	char client[ADDR_TEXT_MAX];
 
 	worker->counters.refused++;
-	worker_log_peer(worker, "%s: client %s: the kernel refused the session: %s; %s (%llu so far)",
+	worker_log_peer(worker, warn, "%s: client %s: the kernel refused the session: %s; %s (%llu so far)",
 			conn->gate->settings->name, conn_client(conn, client), why,
 			goes_on ? "data path: user for this connection" : "connection closed",
 			(unsigned long long)worker->counters.refused);

@@ -118,7 +118,7 @@ void life_begin(struct worker *worker, const struct gate *gate, int fd,
 		evict_oldest(worker);
 	conn = conn_new(worker, gate, on_io, on_timer);
 	if (!conn) {
-		worker_log_peer(worker, "%s: connection refused: out of memory", gate->settings->name);
+		worker_log_peer(worker, error, "%s: connection refused: out of memory", gate->settings->name);
 		close(fd);
 		return;
 	}

@@ -55,7 +55,7 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 /* Out of descriptors or memory: the listener would spin if it stayed watched. */
 static void pause_accepting(struct worker *worker, int error)
 {
-	worker_log_peer(worker, "no connection can be accepted: %s; trying again in %.1f s",
+	worker_log_peer(worker, error, "no connection can be accepted: %s; trying again in %.1f s",
 			strerror(error), PAUSE_SECONDS);
 	stop_accepting(worker);
 	ev_timer_stop(worker->loop, &worker->pause);
@@ -204,6 +204,9 @@ static void on_rotate(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	for (i = 0; i < worker->gate_count; i++)
 		gate_refresh(&worker->gates[i]);
+	log_limit_tell(&worker->limits.info);
+	log_limit_tell(&worker->limits.warn);
+	log_limit_tell(&worker->limits.error);
 	log_catch_up();
 }
 

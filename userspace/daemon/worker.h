@@ -65,7 +65,9 @@ struct worker {
 	struct conn *conns;
 	TAILQ_HEAD(, conn) handshaking;	/* of conns, those not yet relayed, oldest first */
 	size_t handshakes;		/* of them */
-	struct log_limit limit;
+	struct {
+		struct log_limit info, warn, error;	/* clients' faults must not hide ours */
+	} limits;
 	struct worker_counters counters;
 	/* for what does not outlive one callback; wiped with the process */
 	uint8_t wire[WORKER_BUFFER], plain[WORKER_BUFFER];
@@ -93,11 +95,11 @@ int worker_give_keys(int control, int keyd_control);
 /* A connection was freed: a draining worker may be done. */
 void worker_conn_gone(struct worker *worker);
 
-/* One line about a peer, rate limited. */
-#define worker_log_peer(worker, ...)						\
+/* One line that peers can cause, rate limited.  level: info, warn or error. */
+#define worker_log_peer(worker, level, ...)					\
 	do {									\
-		if (log_allowed(&(worker)->limit, log_now_ms()))		\
-			log_info(__VA_ARGS__);					\
+		if (log_allowed(&(worker)->limits.level, log_now_ms()))		\
+			log_##level(__VA_ARGS__);				\
 	} while (0)
 
 #endif
