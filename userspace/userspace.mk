@@ -22,7 +22,7 @@ PKG_CFLAGS = $(eval PKG_CFLAGS := $(call us_pkg,cflags,$(US_PKGS)))$(PKG_CFLAGS)
 pkg_libs = $(shell pkg-config --libs $(1))
 LIBS_engine = $(call pkg_libs,libcrypto libsodium)
 LIBS_lib = $(call pkg_libs,libnl-genl-3.0 libnl-3.0)
-LIBS_common =
+LIBS_common = $(call pkg_libs,json-c)
 LIBS_daemon = $(call pkg_libs,libseccomp libcap-ng libsystemd json-c) -lev
 LIBS_ctl = $(call pkg_libs,json-c)
 

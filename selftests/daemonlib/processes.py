@@ -2,6 +2,7 @@
 """The processes of tlsgated: their powers, their deaths, reloads, leaks."""
 
 import fcntl
+import json
 import os
 import re
 import resource
@@ -546,6 +547,47 @@ def lines_have_priorities():
         need(re.search("^<6>.*handshake failed", log_text(), re.M), "a client's fault is none: " + log_text())
         wait_until(lambda: "more lines about peers were kept back" in log_text() or
                    log_text().count("handshake failed") == 60, "what was kept back is counted", 30)
+
+
+def records():
+    """The connection-log's lines, as objects."""
+    return [json.loads(line[line.index("{"):]) for line in log_text().splitlines() if '{"event"' in line]
+
+
+@test
+def each_connection_has_a_line_at_its_end():
+    hostile = 'x" gate=other \033[2J\\u0000 \u20ac'
+    run("openssl", "req", "-new", "-key", "two.key", "-utf8", "-subj", "/CN=" + hostile.replace("\\", "\\\\"),
+        "-out", "hostile.csr")
+    run("openssl", "x509", "-req", "-in", "hostile.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+        "-days", "20", "-extfile", "ext", "-out", "hostile.pem")
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--client-ca=ca.pem", "--verify-client=request", "--alpn=h2,x",
+                 "--connection-log", "--log-format=json") as gate:
+        with gate.connect(pair=("hostile.pem", "two.key")) as first:
+            echo(first, b"hello")
+            first.unwrap()
+            peer = "%s:%d" % first.getsockname()
+        scan(gate, 1)
+        with gate.connect(maximum_version=ssl.TLSVersion.TLSv1_2) as cut:
+            echo(cut, b"hi")
+        wait_until(lambda: len(records()) == 3, log_text())
+        whole, failed, cut = sorted(records(), key=lambda r: -r["from-client"])[0], \
+            next(r for r in records() if "version" not in r), next(r for r in records() if r["from-client"] == 2)
+        need(whole["client"] == peer and whole["client-cert"] == hostile and whole["name"] == "localhost" and
+             whole["backend"] == backend.address and whole["version"] == "TLS 1.3" and
+             whole["suite"].startswith("TLS_") and whole["group"] and whole["resumed"] is False and
+             whole["path"] == "user" and whole["from-client"] == whole["from-backend"] == 5 and
+             whole["reason"] == "closed by both sides" and 0 <= whole["seconds"] < 60, "%s" % whole)
+        need("unexpected_message" in failed["reason"], "%s" % failed)
+        need(cut["version"] == "TLS 1.2" and cut["reason"] != whole["reason"], "%s" % cut)
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--client-ca=ca.pem", "--connection-log") as gate:
+        with gate.connect(pair=("hostile.pem", "two.key")) as connection:
+            echo(connection)
+        wait_until(lambda: "connection gate=" in log_text(), "a line")
+        need(re.search(r' client-cert="x\\x22 gate=other \\x1b\[2J\\x5cu0000 \\xe2\\x82\\xac" version="TLS 1.3" ',
+                       log_text()), log_text())
 
 
 @test

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES	1024	/* well under PIPE_BUF: one write is atomic */
+#define LINE_MAX_BYTES	4096	/* PIPE_BUF: one write is atomic */
 
 static char program[48] = "tlsgate";
 static bool verbose;

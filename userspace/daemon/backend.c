@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "common/tcp.h"
+#include "daemon/account.h"
 #include "daemon/conn.h"
 #include "daemon/proxy.h"
 
@@ -66,6 +67,7 @@ static void unreachable(struct conn *conn, const char *why)
 	worker_log_peer(worker, warn, "%s: client %s: backend %s (%s) cannot be reached: %s; connection closed",
 			gate->settings->name, conn_client(conn, client), gate->settings->backend, text,
 			why);
+	account_reason(conn, "backend cannot be reached: %s", why);
 	conn_abort(conn);
 }
 

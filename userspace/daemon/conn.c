@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/account.h"
+
 #define LINGER_MS	2000
 
 struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_callback *on_io,
@@ -19,6 +21,7 @@ struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_ca
 		return NULL;
 	conn->worker = worker;
 	conn->gate = gate;
+	conn->accepted = ev_now(worker->loop);
 	ev_init(&conn->tls_io, on_io);
 	ev_init(&conn->plain_io, on_io);
 	ev_init(&conn->timer, on_timer);
@@ -154,6 +157,9 @@ void conn_free(struct conn *conn)
 	struct worker *worker = conn->worker;
 
 	ends_here(conn);
+	if (!conn->handed_over)
+		account_log(conn, 0);
+	free(conn->reason);
 	conn_leave_handshake(conn);
 	keyclient_forget(&worker->keys, conn);
 	ev_timer_stop(worker->loop, &conn->timer);
@@ -218,6 +224,7 @@ void conn_log_failure(const struct conn *conn, const char *what, const char *why
 
 void conn_fail(struct conn *conn, const char *what, const char *why)
 {
+	account_reason(conn, "%s: %s", what, why);
 	/* once relayed, peers reset all the time: no news */
 	if (conn->state != CONN_RELAY || log_is_verbose())
 		conn_log_failure(conn, what, why);
@@ -232,6 +239,7 @@ void conn_fail_engine(struct conn *conn, const char *what, int err)
 	tls_conn_info(conn->tls, &info);
 	snprintf(why, sizeof(why), "%s%s%s%s", tls_strerror(err), info.verify_error ? " (" : "",
 		 info.verify_error ? info.verify_error : "", info.verify_error ? ")" : "");
+	account_reason(conn, "%s: %s", what, why);
 	/* and many never send close_notify */
 	if (conn->state != CONN_RELAY || err != TLS_ERR_TRUNCATED || log_is_verbose())
 		conn_log_failure(conn, what, why);

@@ -43,12 +43,15 @@ struct conn {
 	bool waits;			/* ... once the server sent a session to resume */
 	bool on_trial;			/* ... once it has proved to be worth that */
 	bool session_kept;		/* the gate has one of this connection */
+	bool handed_over;		/* the kernel has it */
 	uint32_t key_number;
 	uint8_t *held;			/* plaintext that the plain socket did not take yet */
 	uint32_t held_len, held_done;
 	uint64_t tls_bytes, plain_bytes;	/* of plaintext, received from that side */
 	uint32_t pieces;		/* in which they came */
+	ev_tstamp accepted;
 	ev_tstamp active;		/* when a byte last moved */
+	char *reason;			/* why it ends, for the connection-log */
 	struct sockaddr_in6 client;	/* or sockaddr_in: who connected to us */
 };
 

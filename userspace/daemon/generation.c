@@ -369,6 +369,7 @@ static int open_kernel(const struct generation *generation)
 static int start_worker(struct generation *generation, struct child *child)
 {
 	const struct worker_plan plan = {
+		.settings = generation->settings,
 		.gates = generation->gates,
 		.gate_count = generation->built,
 		.index = child->index,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/account.h"
 #include "daemon/conn.h"
 #include "daemon/kernel.h"
 #include "lib/libtlsgate.h"
@@ -143,6 +144,9 @@ bool conn_hand_over(struct conn *conn)
 		return false;
 	if (result == INSTALL_DONE) {
 		conn->worker->counters.kernel++;
+		conn->handed_over = true;
+		account_reason(conn, "handed over");
+		account_log(conn, id);
 		snprintf(path, sizeof(path), "kernel, session %u", id);
 		if (log_is_verbose())
 			conn_log_path(conn, path);
@@ -155,6 +159,7 @@ bool conn_hand_over(struct conn *conn)
 		conn_stays(conn);
 		return false;
 	}
+	account_reason(conn, "the kernel refused the session: %s", why);
 	if (result == INSTALL_BROKEN) {
 		/* a client that was reset meanwhile, say: its stream is no empty one */
 		conn_reset_plain(conn);

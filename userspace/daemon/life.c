@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/account.h"
 #include "daemon/backend.h"
 #include "daemon/conn.h"
 #include "daemon/handshake.h"
@@ -106,6 +107,7 @@ static void evict_oldest(struct worker *worker)
 
 	worker->counters.failed++;
 	conn_log_failure(oldest, "handshake given up", "too many others came since");
+	account_reason(oldest, "handshake given up: too many others came since");
 	conn_free(oldest);
 }
 

@@ -10,7 +10,7 @@
 #include "common/mem.h"
 #include "common/version.h"
 
-#define MAX_OPTIONS	40
+#define MAX_OPTIONS	(SETTINGS_MAX_ROWS + 8)	/* and those that are no setting */
 #define HINT		"; see tlsgated --help"
 
 enum {

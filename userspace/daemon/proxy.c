@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/proxy.h"
 
-#include <openssl/x509.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "daemon/subject.h"
 
 #define VERSION_2_PROXY		0x21	/* version 2, command PROXY */
 #define TCP_OVER_IPV4		0x11
@@ -108,20 +110,12 @@ static void put_addresses(struct header *header, const struct sockaddr_in6 *clie
 
 static void put_common_name(struct header *header, const struct tls_conn_info *info)
 {
-	const unsigned char *der = info->peer_certificate;
-	X509 *x509 = d2i_X509(NULL, &der, (long)info->peer_certificate_len);
-	const X509_NAME *subject = x509 ? X509_get_subject_name(x509) : NULL;
-	unsigned char *text = NULL;
-	int at, len;
+	char *name;
+	int len = subject_common_name(info->peer_certificate, info->peer_certificate_len, &name);
 
-	at = subject ? X509_NAME_get_index_by_NID((X509_NAME *)subject, NID_commonName, -1) : -1;
-	if (at >= 0) {
-		len = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
-		if (len >= 0)
-			put_tlv(header, SUBTYPE_SSL_CN, text, (size_t)len);
-		OPENSSL_free(text);
-	}
-	X509_free(x509);
+	if (len >= 0)
+		put_tlv(header, SUBTYPE_SSL_CN, name, (size_t)len);
+	free(name);
 }
 
 static void put_ssl(struct header *header, const struct tls_conn_info *info)

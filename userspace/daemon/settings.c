@@ -138,6 +138,19 @@ static int set_crl_expired(void *field, const char *value, char why[SETTINGS_WHY
 	return 0;
 }
 
+static int set_log_format(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	static const struct choice formats[] = {
+		{ "text", LOG_FORMAT_TEXT }, { "json", LOG_FORMAT_JSON }, { NULL, 0 },
+	};
+	int format;
+
+	if (choose(formats, value, &format))
+		return refuse(why, "it must be text or json");
+	*(enum log_format *)field = (enum log_format)format;
+	return 0;
+}
+
 static int set_version(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	static const struct choice versions[] = {
@@ -368,9 +381,15 @@ static const struct setting table[] = {
 	{ "control-group", "NAME", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(control_group), set_text,
 	  "its group, whose members may give every command" },
+	{ "connection-log", NULL, SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(connection_log), set_switch,
+	  "log one line at the end of each connection" },
+	{ "log-format", "text|json", SETTING_GLOBAL, 0, "connection-log",
+	  GLOBAL(log_format), set_log_format,
+	  "form of these lines (default: text: key=value)" },
 	{ "verbose", NULL, SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(verbose), set_switch,
-	  "log one line per connection" },
+	  "log what is of use to find faults, each handshake among it" },
 	{ NULL, NULL, 0, 0, NULL, 0, NULL, NULL },
 };
 

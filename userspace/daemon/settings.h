@@ -33,6 +33,11 @@ enum crl_expired {
 	CRL_EXPIRED_WARN,
 };
 
+enum log_format {
+	LOG_FORMAT_TEXT,		/* key=value */
+	LOG_FORMAT_JSON,
+};
+
 enum verify_client {
 	VERIFY_CLIENT_REQUIRE,		/* the default with a client CA */
 	VERIFY_CLIENT_REQUEST,
@@ -96,6 +101,8 @@ struct settings {
 	uint32_t control_mode;		/* permission bits, if given */
 	char *control_group;		/* name or number, or NULL */
 	bool verbose;
+	bool connection_log;
+	enum log_format log_format;	/* of its lines */
 };
 
 /* One row: an option --name of the command line, and a key of the file. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "daemon/account.h"
 #include "daemon/conn.h"
 #include "daemon/install.h"
 
@@ -313,6 +314,7 @@ static void log_finished(const struct conn *conn)
 
 static void finish(struct conn *conn)
 {
+	account_reason(conn, "closed by both sides");
 	if (log_is_verbose())
 		log_finished(conn);
 	conn_free(conn);
@@ -385,6 +387,7 @@ void userpath_timer(struct conn *conn)
 		conn_deadline(conn, (uint32_t)(left * 1000) + 1);
 		return;
 	}
+	account_reason(conn, "idle for %.0f s", idle);
 	log_verbose("connection idle for %.0f s: closed", idle);
 	conn_abort(conn);
 }

@@ -13,6 +13,7 @@
 
 #include "common/ipc.h"
 #include "common/mem.h"
+#include "daemon/account.h"
 #include "daemon/conn.h"
 #include "daemon/filter.h"
 #include "daemon/kernel.h"
@@ -143,6 +144,7 @@ static void stop(struct worker *worker)
 		next = conn->next;
 		if (conn->state == CONN_LINGER)
 			continue;
+		account_reason(conn, "the daemon ended it: stop, or drain-time");
 		conn_abort(conn);
 	}
 }
@@ -364,6 +366,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	snprintf(name, sizeof(name), "tlsgated worker %zu", plan->index);
 	log_init(name, log_is_verbose());
 	worker->index = plan->index;
+	worker->settings = plan->settings;
 	worker->gates = plan->gates;
 	worker->gate_count = plan->gate_count;
 	worker->control = control;

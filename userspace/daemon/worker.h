@@ -11,6 +11,7 @@
  *	userpath.c	or relays it here
  *	kernel.c	whether there is a module to hand over to
  *	keyclient.c	asks keyd to sign and decrypt
+ *	account.c	the connection-log
  *	conn.c		what they all do with a connection: watch, send, fail, free
  */
 #ifndef TLSGATE_DAEMON_WORKER_H
@@ -54,6 +55,7 @@ struct worker {
 	bool accepting, draining;
 	bool has_keys;			/* there is an answerer */
 	ev_timer rotate;		/* ticket keys */
+	const struct settings *settings;
 	struct gate *gates;
 	size_t gate_count;
 	ev_timer pause;			/* out of descriptors: accept again later */
@@ -74,6 +76,7 @@ struct worker {
 };
 
 struct worker_plan {
+	const struct settings *settings;
 	struct gate *gates;
 	size_t gate_count;
 	size_t index, workers;		/* this one, of so many */
