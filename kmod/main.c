@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* tlsgate: TLS record layer and relay in the kernel, keyed over generic netlink. */
-#include <linux/init.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <net/tcp.h>

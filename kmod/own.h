@@ -12,7 +12,6 @@
 #define TG_OWN_H
 
 #include <linux/net.h>
-#include <net/sock.h>
 
 #include "session.h"
 
