@@ -7,10 +7,8 @@
 #define TG_COMPAT_H
 
 #include <linux/version.h>
-#include <linux/bvec.h>
 #include <linux/highmem.h>
 #include <linux/net.h>
-#include <linux/socket.h>
 #include <linux/uio.h>
 #include <net/tcp.h>
 

@@ -8,7 +8,7 @@
 #include <linux/user_namespace.h>
 #include <linux/xarray.h>
 
-#include "limit.h"
+#include "relay.h"
 
 /* Relays by user: uid to xa_value, absent for none; changed under its xa_lock. */
 static DEFINE_XARRAY(tg_relay_users);

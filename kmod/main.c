@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* tlsgate: TLS record layer and relay in the kernel, keyed over generic netlink. */
 #include <linux/module.h>
-#include <linux/rcupdate.h>
 #include <net/tcp.h>
 
 #include "netlink.h"
@@ -14,7 +13,7 @@ static int __init tg_init(void)
 	err = tg_own_init() ?: tg_session_init();
 	if (err)
 		return err;
-	err = tg_limit_init();
+	err = tg_relay_init();
 	if (err)
 		goto err_session;
 	err = tcp_register_ulp(&tg_ulp_ops);

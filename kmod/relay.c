@@ -29,6 +29,8 @@
 /* How long descriptors may wait in a UNIX socket of which nothing moves. */
 #define TG_RELAY_FDS_TIMEOUT	(10 * HZ)
 
+/* Of their own size, as sessions are. */
+static struct kmem_cache *tg_relays;
 /* Relays with memory: one may still drop its last reference when its sockets are gone. */
 static atomic_t tg_relays_left;
 
@@ -39,7 +41,7 @@ static void tg_relay_free_rcu(struct rcu_head *rcu)
 	struct tg_relay *r = container_of(rcu, struct tg_relay, rcu);
 
 	tg_queue_put(r->queue);
-	kfree(r);
+	kmem_cache_free(tg_relays, r);
 	if (atomic_dec_and_test(&tg_relays_left))
 		wake_up_var(&tg_relays_left);
 }
@@ -293,7 +295,7 @@ int tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
 
 static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain, u32 idle_timeout)
 {
-	struct tg_relay *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	struct tg_relay *r = kmem_cache_zalloc(tg_relays, GFP_KERNEL);
 
 	if (!r)
 		return NULL;
@@ -313,7 +315,7 @@ void tg_relay_discard(struct tg_relay *r)
 {
 	tg_relay_uncharge(&r->payer);
 	tg_queue_put(r->queue);
-	kfree(r);
+	kmem_cache_free(tg_relays, r);
 }
 
 struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
@@ -339,7 +341,7 @@ struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 
 		return r;
 	tg_relay_uncharge(&r->payer);
 err_free:
-	kfree(r);
+	kmem_cache_free(tg_relays, r);
 	return ERR_PTR(err);
 }
 
@@ -429,10 +431,20 @@ void tg_relay_net_exit(struct net *net)
 	wait_var_event(let_go, !atomic_read(let_go));
 }
 
+int __init tg_relay_init(void)
+{
+	tg_relays = KMEM_CACHE(tg_relay, SLAB_ACCOUNT);
+	if (tg_relays && !tg_limit_init())
+		return 0;
+	kmem_cache_destroy(tg_relays);
+	return -ENOMEM;
+}
+
 void tg_relay_exit(void)
 {
 	/* Their sockets keep the module; who has just closed the last one may not be through. */
 	wait_var_event(&tg_relays_left, !atomic_read(&tg_relays_left));
 	rcu_barrier();
 	tg_limit_exit();
+	kmem_cache_destroy(tg_relays);
 }
