@@ -46,11 +46,12 @@ long unix_inq_len(struct sock *sk);
 #define tg_file_tryget(file) atomic_long_inc_not_zero(&(file)->f_count)
 #endif
 
-/* 6.12: linux/unaligned.h. */
+/* 6.12: linux/unaligned.h; what TCP receives may lie in a device's memory. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
 #include <linux/unaligned.h>
 #else
 #include <asm/unaligned.h>
+#define skb_frags_readable(skb) true
 #endif
 
 /* 6.11: handlers get a table that is const. */

@@ -20,11 +20,12 @@
 u32 tg_queue_len(const struct sock *sk);
 /* Copies @len bytes at @off, which are there.  Also under the spinlock. */
 void tg_queue_copy(struct sock *sk, u32 off, void *to, u32 len);
-/* The same to where byte @at of @f is. */
-void tg_queue_fill(struct sock *sk, u32 off, const struct tg_frags *f, u32 at, u32 len);
+/* The same to where byte @at of @f is.  False: some cannot be read, and are zeros there. */
+bool tg_queue_fill(struct sock *sk, u32 off, const struct tg_frags *f, u32 at, u32 len);
 /*
  * Scatterlist of *@len bytes at @off, at most @max entries: entries used, none
- * marked as the end.  *@len shrinks to what they cover.
+ * marked as the end.  *@len shrinks to what they cover.  0: what comes next lies in
+ * a device's memory (devmem TCP), which nobody can read.
  */
 unsigned int tg_queue_sg(struct sock *sk, u32 off, u32 *len, struct scatterlist *sg,
 			 unsigned int max);

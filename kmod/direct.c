@@ -119,7 +119,10 @@ static int tg_direct_seal_queue(struct tg_session *s, struct sock *sk, struct so
 		    tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, 0, &rec, TG_DIRECT_GFP))
 			break;
 		/* Sealed in its place, it needs no memory besides. */
-		tg_queue_fill(plain, off, &s->tx.pending, rec.text, len);
+		if (!tg_queue_fill(plain, off, &s->tx.pending, rec.text, len)) {
+			tg_frags_trim(&s->tx.pending, rec.start);
+			break;
+		}
 		err = tg_tx_seal(sk, s, &rec, 0, TG_DIRECT_GFP);
 		if (err == -ENOMEM)
 			break;

@@ -204,7 +204,7 @@ static int tg_relay_seal_tcp(struct tg_session *s, struct sock *sk, struct sock 
 	/* Room for the inner type and padding behind the data. */
 	nents = tg_queue_sg(plain, off, &len, s->sg_src + 1, TG_SG_SRC - 1 - TG_RECORD_FRAGS);
 	if (!nents)
-		return 0;
+		return -EIO;
 	if (len == s->tx.record_size)
 		len -= tg_relay_cut(&s->sg_src[nents], s->cipher->block_len);
 	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, len, nents, &rec, GFP_KERNEL);

@@ -46,7 +46,7 @@ void tg_queue_copy(struct sock *sk, u32 off, void *to, u32 len)
 	memset(to, 0, len);
 }
 
-void tg_queue_fill(struct sock *sk, u32 off, const struct tg_frags *f, u32 at, u32 len)
+bool tg_queue_fill(struct sock *sk, u32 off, const struct tg_frags *f, u32 at, u32 len)
 {
 	struct iov_iter to = tg_frags_iter(f, ITER_DEST, at, len);
 	u32 seq = tcp_sk(sk)->copied_seq + off;
@@ -62,8 +62,11 @@ void tg_queue_fill(struct sock *sk, u32 off, const struct tg_frags *f, u32 at, u
 			break;
 		seq += part;
 	}
+	if (!iov_iter_count(&to))
+		return true;
 	/* As above. */
 	iov_iter_zero(iov_iter_count(&to), &to);
+	return false;
 }
 
 /*
@@ -74,6 +77,8 @@ static unsigned int tg_queue_skb_sg(struct sk_buff *skb, u32 off, u32 *len, stru
 {
 	int used;
 
+	if (!skb_frags_readable(skb))
+		*len = 0;
 	for (; *len; *len /= 2) {
 		used = skb_to_sgvec_nomark(skb, sg, off, *len);
 		if (used >= 0)

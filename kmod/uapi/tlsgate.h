@@ -97,7 +97,8 @@
  *               nobody else does, it ends (NETNS_END).  While a call that was
  *               not seen holds a socket's lock, that relay moves nothing; once
  *               it returns the relay goes on, or ends if it was to.  No other
- *               relay waits.
+ *               relay waits.  Plain bytes that arrive in a device's memory
+ *               (devmem TCP) cannot be sealed: the relay ends (PLAIN_RESET).
  *     (TLSGATE_A_ID | TLSGATE_A_FD) !
  *     TLSGATE_A_RELAY_FD      ! u32  connected TCP or UNIX stream socket, not
  *                                    the other end of the TLS connection
