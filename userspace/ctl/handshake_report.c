@@ -284,88 +284,15 @@ void report_finish(struct report *report, const struct tls_conn *conn)
 {
 	report->established = !report->io_error && !report->err && tls_conn_established(conn);
 	tls_conn_info(conn, &report->info);
+	if (!tls_conn_reason(conn, report->err, report->cause))
+		report->cause[0] = '\0';
 }
 
 /* ---- failures --------------------------------------------------------------- */
 
-#define ANY_STEP	STEPS
-
-struct cause {
-	int class;			/* TLS_ERR_ALERT: sent; TLS_ERR_PEER: received */
-	int alert;
-	enum step step;			/* or ANY_STEP */
-	const char *text;
-};
-
-static const struct cause causes[] = {
-	{ TLS_ERR_PEER, TLS_ALERT_HANDSHAKE_FAILURE, ANY_STEP,
-	  "no cipher suite, group or signature scheme in common, or the server wants a client certificate" },
-	{ TLS_ERR_PEER, TLS_ALERT_INSUFFICIENT_SECURITY, ANY_STEP,
-	  "the server finds the suites or groups offered too weak" },
-	{ TLS_ERR_PEER, TLS_ALERT_PROTOCOL_VERSION, ANY_STEP,
-	  "the server speaks none of the versions offered: see --min-version and --max-version" },
-	{ TLS_ERR_PEER, TLS_ALERT_UNRECOGNIZED_NAME, ANY_STEP,
-	  "the server serves no such name: see --server-name" },
-	{ TLS_ERR_PEER, TLS_ALERT_NO_APPLICATION_PROTOCOL, ANY_STEP,
-	  "the server speaks none of the protocols offered: see --alpn" },
-	{ TLS_ERR_PEER, TLS_ALERT_CERTIFICATE_REQUIRED, ANY_STEP, "the server wants a client certificate" },
-	{ TLS_ERR_PEER, TLS_ALERT_DECODE_ERROR, ANY_STEP,
-	  "the server, or a box in between, does not take this ClientHello" },
-	{ TLS_ERR_PEER, TLS_ALERT_INTERNAL_ERROR, ANY_STEP, "the server has a problem of its own: see its log" },
-	{ TLS_ERR_ALERT, TLS_ALERT_UNKNOWN_CA, ANY_STEP,
-	  "its chain does not end in a CA that is trusted: give --ca, or have the server send its intermediates" },
-	{ TLS_ERR_ALERT, TLS_ALERT_CERTIFICATE_EXPIRED, ANY_STEP,
-	  "the certificate is not valid today: renew it, or set this machine's clock" },
-	{ TLS_ERR_ALERT, TLS_ALERT_BAD_CERTIFICATE, ANY_STEP,
-	  "the certificate is not one for this name or purpose: see --server-name" },
-	{ TLS_ERR_ALERT, TLS_ALERT_CERTIFICATE_UNKNOWN, ANY_STEP,
-	  "the certificate is not one for this name or purpose: see --server-name" },
-	{ TLS_ERR_ALERT, TLS_ALERT_UNSUPPORTED_CERTIFICATE, ANY_STEP,
-	  "the certificate's key or purpose is not one for a TLS server" },
-	{ TLS_ERR_ALERT, TLS_ALERT_BAD_CERTIFICATE_STATUS, ANY_STEP,
-	  "the stapled OCSP response is old, forged or for another certificate: have the server get a new one" },
-	{ TLS_ERR_ALERT, TLS_ALERT_CERTIFICATE_REVOKED, ANY_STEP,
-	  "the CA has revoked the certificate: it must be replaced, not only renewed" },
-	{ TLS_ERR_ALERT, TLS_ALERT_PROTOCOL_VERSION, ANY_STEP,
-	  "the server chose a version that was not offered: TLS 1.0 and 1.1 are never spoken" },
-	{ TLS_ERR_ALERT, TLS_ALERT_ILLEGAL_PARAMETER, ANY_STEP,
-	  "the server chose what was not offered, or a version lower than it could (an attack?)" },
-	{ TLS_ERR_ALERT, TLS_ALERT_DECRYPT_ERROR, STEP_FINISHED,
-	  "the Finished check failed: keys differ, or the handshake was tampered with" },
-	{ TLS_ERR_ALERT, TLS_ALERT_DECRYPT_ERROR, ANY_STEP,
-	  "the server's signature does not fit its certificate" },
-	{ TLS_ERR_ALERT, TLS_ALERT_BAD_RECORD_MAC, ANY_STEP,
-	  "a record did not authenticate: keys differ, or it was tampered with" },
-};
-
-static const char *before_server_hello(const struct report *report)
-{
-	if (report->err == TLS_ERR_TRUNCATED)
-		return "the server closed without a word: it may not speak TLS on this port, or refuse this client";
-	if (TLS_ERR_CLASS(report->err) == TLS_ERR_ALERT)
-		return "what came is not TLS: the port may speak plain text (HTTP?)";
-	return NULL;
-}
-
 const char *report_cause(const struct report *report)
 {
-	const struct cause *cause;
-	size_t i;
-
-	if (!report->err)
-		return NULL;
-	if (report->step == STEP_CLIENT_HELLO && before_server_hello(report))
-		return before_server_hello(report);
-	if (report->err == TLS_ERR_TRUNCATED)
-		return "the server closed in the midst of the handshake: see its log";
-	for (i = 0; i < sizeof(causes) / sizeof(causes[0]); i++) {
-		cause = &causes[i];
-		if (cause->class == TLS_ERR_CLASS(report->err) &&
-		    cause->alert == TLS_ERR_CODE(report->err) &&
-		    (cause->step == ANY_STEP || cause->step == report->step))
-			return cause->text;
-	}
-	return NULL;
+	return report->cause[0] ? report->cause : NULL;
 }
 
 const char *report_failure(const struct report *report, char text[2 * REPORT_TEXT])

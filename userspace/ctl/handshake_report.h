@@ -92,6 +92,7 @@ struct report {
 
 	/* set by the caller at the end */
 	int err;			/* engine result; 0 */
+	char cause[TLS_REASON_TEXT];	/* of it; empty: not known */
 	const char *io_error;		/* or why the socket failed; NULL */
 	bool established;
 	struct tls_conn_info info;

@@ -266,6 +266,46 @@ void tls_choose_client_certificate(struct tls_conn *conn, size_t request_len)
 	}
 }
 
+/* ---- what there is not ---- */
+
+static int no_suite(struct tls_conn *conn)
+{
+	tls_refuse_offer(conn, conn->hs->offer.suites, tls_suite_name);
+	return tls_refuse(conn, TLS_REASON_SUITE, TLS_ALERT(HANDSHAKE_FAILURE));
+}
+
+static int no_group(struct tls_conn *conn)
+{
+	tls_refuse_offer(conn, conn->hs->offer.groups, tls_group_name);
+	return tls_refuse(conn, TLS_REASON_GROUP, TLS_ALERT(HANDSHAKE_FAILURE));
+}
+
+/* TLS 1.2: a suite in common that one of our keys can do? */
+static bool suite_for_key(const struct tls_conn *conn)
+{
+	const struct tls_config *config = conn->config;
+
+	for (size_t i = 0; i < config->suite_count * config->cert_count; i++) {
+		const struct tls_suite *suite = config->suites[i / config->cert_count];
+		const struct tls_certificate *cert = config->certs[i % config->cert_count];
+
+		if (suite->version == TLS_1_2 && tls_offer_has_suite(&conn->hs->offer, suite->id) &&
+		    tls_suite_takes_key(suite, tls_certificate_key_type(cert)))
+			return true;
+	}
+	return false;
+}
+
+static int no_certificate(struct tls_conn *conn)
+{
+	if (conn->version == TLS_1_2 && !suite_for_key(conn))
+		tls_refuse_offer(conn, conn->hs->offer.suites, tls_suite_name);
+	else
+		tls_refuse_offer(conn, conn->hs->offer.schemes, tls_scheme_name);
+	return tls_refuse(conn, conn->hs->server_name_known ? TLS_REASON_CERTIFICATE_OF_NAME :
+			  TLS_REASON_CERTIFICATE, TLS_ALERT(HANDSHAKE_FAILURE));
+}
+
 /* ---- TLS 1.3 ---- */
 
 struct tls_slice tls_offer_share(const struct tls_offer *offer, uint16_t group)
@@ -330,14 +370,16 @@ static int choose13(struct tls_conn *conn)
 		return TLS_ALERT(ILLEGAL_PARAMETER);
 	conn->suite = suite;
 	hs->group = choose_group13(conn);
-	if (!conn->suite || !hs->group)
-		return TLS_ALERT(HANDSHAKE_FAILURE);
+	if (!conn->suite)
+		return no_suite(conn);
+	if (!hs->group)
+		return no_group(conn);
 	err = tls13_choose_psk(conn);
 	if (err || conn->resumed)
 		return err;
 	if (!offer->has_schemes)
 		return TLS_ALERT(MISSING_EXTENSION);
-	return choose_certificate(conn) ? 0 : TLS_ALERT(HANDSHAKE_FAILURE);
+	return choose_certificate(conn) ? 0 : no_certificate(conn);
 }
 
 /* ---- TLS 1.2 ---- */
@@ -357,6 +399,29 @@ static const struct tls_group *choose_group12(const struct tls_conn *conn)
 	return NULL;
 }
 
+/* Do we have a suite in common that goes by this key exchange? */
+static bool shares_suite12(const struct tls_conn *conn, enum tls_kx kx)
+{
+	const struct tls_config *config = conn->config;
+
+	for (size_t i = 0; i < config->suite_count; i++) {
+		if (config->suites[i]->version == TLS_1_2 && config->suites[i]->kx == kx &&
+		    tls_offer_has_suite(&conn->hs->offer, config->suites[i]->id))
+			return true;
+	}
+	return false;
+}
+
+/* No certificate could be taken: what does it lack? */
+static int refuse12(struct tls_conn *conn)
+{
+	bool ecdhe = shares_suite12(conn, TLS_KX_ECDHE), rsa = shares_suite12(conn, TLS_KX_RSA);
+
+	if (!ecdhe && !rsa)
+		return no_suite(conn);
+	return !rsa && !conn->hs->group ? no_group(conn) : no_certificate(conn);
+}
+
 static int choose12(struct tls_conn *conn)
 {
 	struct tls_handshake *hs = conn->hs;
@@ -366,7 +431,7 @@ static int choose12(struct tls_conn *conn)
 		return err;
 	hs->group = choose_group12(conn);
 	if (!choose_certificate(conn))
-		return TLS_ALERT(HANDSHAKE_FAILURE);
+		return refuse12(conn);
 	conn->group = conn->suite->kx == TLS_KX_ECDHE ? hs->group->id : 0;
 	return 0;
 }

@@ -455,6 +455,16 @@ struct tls_conn_info {
 /* Pointers are valid until conn is freed. */
 void tls_conn_info(const struct tls_conn *conn, struct tls_conn_info *info);
 
+#define TLS_REASON_TEXT	384	/* bytes, the end included */
+
+/*
+ * What is known of why the handshake failed, in one sentence: what the peer
+ * sent or lacks, or what such an error most likely comes from.  err is what a
+ * call gave.  What the peer chose is in it only as plain letters and numbers.
+ * False: no more than tls_strerror() says, and text is not written.
+ */
+bool tls_conn_reason(const struct tls_conn *conn, int err, char text[TLS_REASON_TEXT]);
+
 /* ---- handing over to the kernel ----------------------------------------- */
 
 struct tls_direction_keys {

@@ -4,6 +4,7 @@
 #define TLSGATE_HANDSHAKE_H
 
 #include "crypto/prf12.h"
+#include "reason.h"
 #include "session.h"
 #include "transcript.h"
 
@@ -83,6 +84,9 @@ struct tls_handshake {
 	uint8_t client_app[TLS_MAX_HASH], server_app[TLS_MAX_HASH];
 	uint8_t master[TLS12_MASTER_LEN];
 	struct tls_direction_keys next_rx, next_tx;	/* TLS 1.2, until change_cipher_spec */
+
+	enum tls_reason reason;		/* why it failed */
+	char reason_detail[TLS_REASON_DETAIL];
 
 	bool key_wanted;
 	struct tls_key_request key_request;

@@ -299,6 +299,13 @@ static int check_established(const struct tls_conn *conn, const struct tls_recor
 	return header->len < tls_record_overhead(&conn->rx) ? TLS_ALERT(BAD_RECORD_MAC) : 0;
 }
 
+/* Nothing of the peer's has been TLS yet. */
+static bool is_first(const struct tls_conn *conn)
+{
+	return conn->state == TLS_SERVER_WAIT_CLIENT_HELLO ||
+	       conn->state == TLS_CLIENT_WAIT_SERVER_HELLO;
+}
+
 int tls_engine_next_record(struct tls_conn *conn, bool *again)
 {
 	*again = false;
@@ -311,6 +318,9 @@ int tls_engine_next_record(struct tls_conn *conn, bool *again)
 		if (*again)
 			return 0;
 		err = tls_record_parse(&conn->rx, conn->in.data + conn->in_head, &header);
+		if (err && is_first(conn))
+			return tls_refuse_bytes(conn, (struct tls_slice){
+						conn->in.data + conn->in_head, left }, err);
 		if (!err && conn->established)
 			err = check_established(conn, &header);
 		if (err)
@@ -343,11 +353,16 @@ static uint32_t body_len(const uint8_t header[TLS_HANDSHAKE_HEADER])
 }
 
 /* Refuses a message by its header, before its body is stored. */
-static int check_header(const struct tls_conn *conn, const uint8_t header[TLS_HANDSHAKE_HEADER])
+static int check_header(struct tls_conn *conn, const uint8_t header[TLS_HANDSHAKE_HEADER])
 {
 	if (!find_transition(conn, header[0]))
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
-	return body_len(header) > conn->config->max_message ? TLS_ALERT(ILLEGAL_PARAMETER) : 0;
+	if (body_len(header) <= conn->config->max_message)
+		return 0;
+	if (conn->hs)
+		tls_refuse_detail(conn, "%s of %u bytes", tls_message_name(header[0]),
+				  body_len(header));
+	return tls_refuse(conn, TLS_REASON_MESSAGE_LEN, TLS_ALERT(ILLEGAL_PARAMETER));
 }
 
 /* Moves from the open record into conn->message until that holds want bytes, or all is moved. */

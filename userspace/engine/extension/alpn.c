@@ -65,7 +65,8 @@ int tls_choose_alpn(struct tls_conn *conn)
 			return 0;
 		}
 	}
-	return TLS_ALERT(NO_APPLICATION_PROTOCOL);
+	tls_refuse_protocols(conn, conn->hs->offer.alpn);
+	return tls_refuse(conn, TLS_REASON_ALPN, TLS_ALERT(NO_APPLICATION_PROTOCOL));
 }
 
 static int read_answer(struct tls_conn *conn, struct tls_reader *list)

@@ -77,7 +77,7 @@ static int read_chain(struct tls_conn *conn, struct tls_reader *body,
 		if (list.failed || !der.left)
 			return TLS_ALERT(DECODE_ERROR);
 		if (*count == TLS_MAX_CHAIN)
-			return TLS_ALERT(BAD_CERTIFICATE);
+			return tls_refuse(conn, TLS_REASON_CHAIN_LEN, TLS_ALERT(BAD_CERTIFICATE));
 		if (conn->version == TLS_1_3)
 			err = tls_ext_read(conn, TLS_IN_CERTIFICATE, &extensions);
 		conn->hs->past_leaf = conn->version == TLS_1_3;
@@ -189,7 +189,9 @@ int tls13_recv_client_certificate(struct tls_conn *conn, struct tls_reader *body
 	if (err || count)
 		return err ? err : take_chain(conn, chain, count);
 	conn->state = TLS13_SERVER_WAIT_FINISHED;
-	return conn->config->verify == TLS_VERIFY_REQUIRE ? TLS_ALERT(CERTIFICATE_REQUIRED) : 0;
+	if (conn->config->verify != TLS_VERIFY_REQUIRE)
+		return 0;
+	return tls_refuse(conn, TLS_REASON_CLIENT_CERTIFICATE, TLS_ALERT(CERTIFICATE_REQUIRED));
 }
 
 int tls12_recv_client_certificate(struct tls_conn *conn, struct tls_reader *body)
@@ -200,6 +202,8 @@ int tls12_recv_client_certificate(struct tls_conn *conn, struct tls_reader *body
 
 	if (err || count)
 		return err ? err : take_chain(conn, chain, count);
+	if (conn->config->verify != TLS_VERIFY_REQUIRE)
+		return 0;
 	/* RFC 5246 section 7.4.6 */
-	return conn->config->verify == TLS_VERIFY_REQUIRE ? TLS_ALERT(HANDSHAKE_FAILURE) : 0;
+	return tls_refuse(conn, TLS_REASON_CLIENT_CERTIFICATE, TLS_ALERT(HANDSHAKE_FAILURE));
 }

@@ -147,17 +147,29 @@ static int check_compression(const struct tls_conn *conn, struct tls_slice metho
 	return conn->version == TLS_1_3 && methods.len != 1 ? TLS_ALERT(ILLEGAL_PARAMETER) : 0;
 }
 
+static int no_version(struct tls_conn *conn)
+{
+	const struct tls_offer *offer = &conn->hs->offer;
+	const uint8_t legacy[] = {
+		(uint8_t)(conn->hs->client_version >> 8), (uint8_t)conn->hs->client_version,
+	};
+
+	tls_refuse_offer(conn, offer->has_versions ? offer->versions :
+			 (struct tls_slice){ legacy, sizeof(legacy) }, tls_version_name);
+	return tls_refuse(conn, TLS_REASON_VERSION, TLS_ALERT(PROTOCOL_VERSION));
+}
+
 static int settle_version(struct tls_conn *conn)
 {
 	struct tls_handshake *hs = conn->hs;
 	uint16_t version = tls_choose_version(conn);
 
 	if (!version)
-		return TLS_ALERT(PROTOCOL_VERSION);
+		return no_version(conn);
 	/* RFC 7507 section 3 */
 	if (version == TLS_1_2 && tls_config_has_version(conn->config, TLS_1_3) &&
 	    tls_offer_has_suite(&hs->offer, TLS_SUITE_FALLBACK_SCSV))
-		return TLS_ALERT(INAPPROPRIATE_FALLBACK);
+		return tls_refuse(conn, TLS_REASON_FALLBACK, TLS_ALERT(INAPPROPRIATE_FALLBACK));
 	/* RFC 8422 section 5.1.2 */
 	if (version == TLS_1_2 && hs->offer.compressed_points)
 		return TLS_ALERT(ILLEGAL_PARAMETER);

@@ -21,7 +21,7 @@ static int check_finished(struct tls_conn *conn, struct tls_reader *body,
 	if (!tls_read_at_end(body))
 		return TLS_ALERT(DECODE_ERROR);
 	if (!tls_equal(p, verify_data, len))
-		return TLS_ALERT(DECRYPT_ERROR);
+		return tls_refuse(conn, TLS_REASON_FINISHED, TLS_ALERT(DECRYPT_ERROR));
 	tls_engine_event(conn, TLS_EVENT_FINISHED_CHECKED, 0, (struct tls_slice){ p, len }, NULL);
 	return 0;
 }

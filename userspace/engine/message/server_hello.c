@@ -121,7 +121,7 @@ static int settle_version(struct tls_conn *conn, const struct hello *hello)
 
 	/* fixed in TLS 1.3 (RFC 9846 section 4.2.3), and the only other version that we have */
 	if (hello->legacy_version != TLS_1_2)
-		return TLS_ALERT(PROTOCOL_VERSION);
+		return tls_refuse(conn, TLS_REASON_VERSION, TLS_ALERT(PROTOCOL_VERSION));
 	if (tls_ext_find(hello->extensions, TLS_EXT_SUPPORTED_VERSIONS, &ext)) {
 		if (!tls_config_has_version(conn->config, TLS_1_3))
 			return TLS_ALERT(UNSUPPORTED_EXTENSION);
@@ -134,7 +134,7 @@ static int settle_version(struct tls_conn *conn, const struct hello *hello)
 		if (hello->compression != 0)
 			return TLS_ALERT(DECODE_ERROR);
 	} else if (!tls_config_has_version(conn->config, TLS_1_2)) {
-		return TLS_ALERT(PROTOCOL_VERSION);
+		return tls_refuse(conn, TLS_REASON_VERSION, TLS_ALERT(PROTOCOL_VERSION));
 	}
 	if (conn->version && conn->version != version)
 		return TLS_ALERT(ILLEGAL_PARAMETER);
@@ -197,7 +197,7 @@ static int take_hello12(struct tls_conn *conn, struct hello *hello)
 	int err;
 
 	if (is_downgrade(conn))
-		return TLS_ALERT(ILLEGAL_PARAMETER);
+		return tls_refuse(conn, TLS_REASON_DOWNGRADE, TLS_ALERT(ILLEGAL_PARAMETER));
 	tls_drop_shares(hs);
 	hs->group = NULL;
 	conn->state = conn->resumed ? TLS12_CLIENT_RESUME : TLS12_CLIENT_WAIT_CERT;
@@ -206,7 +206,8 @@ static int take_hello12(struct tls_conn *conn, struct hello *hello)
 		err = tls_ext_read(conn, TLS_IN_SERVER_HELLO12, &hello->extensions);
 	/* RFC 5746 section 4.1: what we sent may else follow what somebody else sent before */
 	if (!err && !conn->config->legacy_server && !tls_ext_seen(conn, TLS_EXT_RENEGOTIATION_INFO))
-		err = TLS_ALERT(HANDSHAKE_FAILURE);
+		err = tls_refuse(conn, TLS_REASON_RENEGOTIATION_INFO,
+				 TLS_ALERT(HANDSHAKE_FAILURE));
 	/* RFC 7627 section 5.3 */
 	if (!err && conn->resumed &&
 	    conn->extended_master_secret != hs->session.extended_master_secret)
