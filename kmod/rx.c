@@ -588,15 +588,25 @@ static int tg_rx_copy(struct tg_session *s, struct msghdr *msg, u32 skip, size_t
 	return done ?: -EFAULT;
 }
 
-/* 1: there is data behind byte @skip; else as tg_rx_next(). */
+/*
+ * 1: there is data behind byte @skip; else as tg_rx_next(), or 0 for a peek from whose
+ * start another reader took data while it slept.
+ */
 static int tg_rx_more(struct sock *sk, struct tg_session *s, u32 skip)
 {
-	if (tg_rx_data_len(&s->rx) > skip)
-		return 1;
-	/* A peek sees no further than opened data may be kept. */
-	if (skip && (tg_frags_room(&s->rx.plain) < TG_RECORD_FRAGS || !tg_session_charge(sk, s)))
-		return 0;
-	return tg_rx_next(sk, s, GFP_KERNEL);
+	int ret;
+
+	while (tg_rx_data_len(&s->rx) <= skip) {
+		/* A peek sees no further than opened data may be kept. */
+		if (skip && (tg_rx_data_len(&s->rx) < skip ||
+			     tg_frags_room(&s->rx.plain) < TG_RECORD_FRAGS ||
+			     !tg_session_charge(sk, s)))
+			return 0;
+		ret = tg_rx_next(sk, s, GFP_KERNEL);
+		if (ret <= 0)
+			return ret;
+	}
+	return 1;
 }
 
 /* Sleeps until there may be a record.  0: look again, or -errno. */

@@ -8,15 +8,18 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "kselftest_harness.h"
 #include "lib/pair.h"
+#include "lib/task.h"
 
 #define FILE_SIZE	200001
 #define BUF_SIZE	(1 << 18)
@@ -87,6 +90,43 @@ TEST_F(calls, peek_waits_for_all)
 	GOT(0, 150);
 	EXPECT_EQ(150, recv(self->p.fd, self->got, 150, MSG_WAITALL));
 	GOT(0, 150);
+}
+
+struct peek {
+	pthread_t thread;
+	_Atomic pid_t tid;
+	int fd;
+	ssize_t n;
+	uint8_t got[4096];
+};
+
+static void *peek_for_all(void *arg)
+{
+	struct peek *peek = arg;
+
+	peek->tid = gettid();
+	peek->n = recv(peek->fd, peek->got, sizeof(peek->got), MSG_PEEK | MSG_WAITALL);
+	return NULL;
+}
+
+/* Another reader takes what a peek has seen while it waits for more. */
+TEST_F(calls, peek_sees_what_is_there)
+{
+	struct peek peek = { .fd = self->p.fd, .n = -2 };
+
+	PEER_SENDS(0, 1000);
+	ASSERT_EQ(0, pthread_create(&peek.thread, NULL, peek_for_all, &peek));
+	while (!peek.tid)
+		sched_yield();
+	ASSERT_TRUE(task_sleeps_in(peek.tid, SYS_recvfrom));
+	ASSERT_EQ(0, net_read(self->p.fd, self->got, 1000));
+	PEER_SENDS(1000, 5);
+	ASSERT_EQ(0, shutdown(self->p.peer.fd, SHUT_WR));
+	ASSERT_EQ(0, pthread_join(peek.thread, NULL));
+	EXPECT_EQ(1000, peek.n);
+	EXPECT_EQ(1000, pat_check(peek.got, 0, 1000, 1));
+	EXPECT_EQ(5, recv(self->p.fd, self->got, 100, 0));
+	GOT(1000, 5);
 }
 
 TEST_F(calls, several_records_in_one_read)
