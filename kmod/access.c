@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/netlink.h>
+#include <linux/nsproxy.h>
 #include <linux/slab.h>
 #include <linux/sysctl.h>
 #include <net/sock.h>
@@ -107,10 +108,16 @@ static int tg_sysctl_groups(TG_CTL_TABLE *table, int write, void *buf, size_t *l
 	return 0;
 }
 
-/* The namespace's owner may write its other settings, but not this one. */
+/*
+ * The namespace's owner may write its other settings, but not this one, nor have a
+ * set-user-ID program write it to a descriptor of the owner's: such a program is not
+ * in the namespace, since who is there has only the owner's user namespace.
+ */
 static int tg_sysctl_allow(TG_CTL_TABLE *table, int write, void *buf, size_t *len, loff_t *pos)
 {
-	if (write && !capable(CAP_NET_ADMIN))
+	struct tg_settings *a = container_of(table->data, struct tg_settings, allowed);
+
+	if (write && (tg_net(current->nsproxy->net_ns)->settings != a || !capable(CAP_NET_ADMIN)))
 		return -EPERM;
 	return proc_dointvec_minmax(table, write, buf, len, pos);
 }

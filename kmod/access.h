@@ -12,8 +12,9 @@
  * allow_install	0: nobody installs in this namespace, and only who has
  *			CAP_NET_ADMIN in the initial user namespace may send other
  *			requests from it.  1 by default where the initial user
- *			namespace owns the network namespace, else 0; written with
- *			CAP_NET_ADMIN in the initial user namespace only.
+ *			namespace owns the network namespace, else 0; written from
+ *			within it, with CAP_NET_ADMIN in the initial user
+ *			namespace.
  */
 #ifndef TG_ACCESS_H
 #define TG_ACCESS_H

@@ -630,6 +630,34 @@ TEST_F(reach, the_switch_is_the_machines_roots)
 	EXPECT_EQ(0, pair_install(&self->p));
 }
 
+CHILD(passes_the_switch_out)
+{
+	int fd;
+
+	ASSERT_TRUE(become_nobody());
+	ASSERT_TRUE(own_user_namespace(NOBODY));
+	ASSERT_TRUE(net_namespace());
+	fd = open("/proc/sys/net/tlsgate/" ALLOW, O_WRONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, send_fd(self->turn[1], fd));
+	await(self->turn[1]);
+	EXPECT_TRUE(has(ALLOW, "0"));
+}
+
+/* A set-user-ID program of the machine writes to whatever descriptors it was given. */
+TEST_F(reach, the_switch_is_for_who_is_there)
+{
+	pid_t child = begin(_metadata, self, passes_the_switch_out);
+	int fd = receive_fd(self->turn[0]);
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-1, write(fd, "1", 1));
+	EXPECT_EQ(EPERM, errno);
+	close(fd);
+	tell(self->turn[0]);
+	join(_metadata, child);
+}
+
 CHILD(has_a_network_of_roots)
 {
 	struct pair p;
