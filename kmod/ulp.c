@@ -167,6 +167,12 @@ static bool tg_close_aborts(const struct sock *sk)
 	return sock_flag(sk, SOCK_LINGER) && !sk->sk_lingertime;
 }
 
+/* Whom a signal kills did not mean to end here.  What was sent arrives, with no close_notify. */
+static bool tg_close_killed(void)
+{
+	return (current->flags & PF_EXITING) && (current->signal->group_exit_code & 0x7f);
+}
+
 void tg_close(struct sock *sk, long timeout)
 {
 	struct net *ending = tg_own_regain(sk);
@@ -178,7 +184,8 @@ void tg_close(struct sock *sk, long timeout)
 	s = tg_session_from_sk(sk);
 	base = s->family->base;
 	reset = tg_close_unread(sk, s) || tg_close_aborts(sk);
-	if (!s->error && !tg_close_aborts(sk) && tg_tx_close_notify(sk, s, false))
+	if (!s->error && !tg_close_aborts(sk) && !tg_close_killed() &&
+	    tg_tx_close_notify(sk, s, false))
 		reset = true;
 	/* What could not be handed over is lost: that must not look like an end. */
 	if (!tg_frags_empty(&s->tx.pending))

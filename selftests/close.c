@@ -10,6 +10,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/pair.h"
+#include "lib/task.h"
 
 #define MIB	(1 << 20)
 
@@ -459,6 +460,39 @@ TEST_F(end, fork_shares_it)
 	close(self->p.fd);
 	self->p.fd = -1;
 	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+}
+
+static const int fatal[] = { SIGKILL, SIGTERM, SIGSEGV };
+
+/* What was sent arrives; that it is all must not be said by whoever did not live to say it. */
+TEST_F(end, killed_is_no_end)
+{
+	uint8_t type;
+
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(*fatal); i++) {
+		struct pair p;
+		int alone[2];
+		pid_t child;
+
+		ASSERT_TRUE(pair_start(&p, variant->version, variant->suite, variant->family));
+		ASSERT_EQ(0, pipe(alone));
+		child = fork();
+		if (!child) {
+			close(alone[1]);
+			if (send(p.fd, "half", 4, 0) != 4 || read(alone[0], self->got, 1))
+				_exit(1);
+			raise(fatal[i]);
+			_exit(2);
+		}
+		close(p.fd);
+		p.fd = -1;
+		close(alone[0]);
+		close(alone[1]);
+		ASSERT_EQ(-1, task_wait(child, NET_DEADLINE));
+		EXPECT_TRUE(peer_recv_data(&p.peer, self->got, 4));
+		EXPECT_EQ(PEER_EOF, peer_recv(&p.peer, &type, self->got, MIB)) TH_LOG("%d", fatal[i]);
+		pair_free(&p);
+	}
 }
 
 TEST_HARNESS_MAIN
