@@ -100,9 +100,15 @@ static ssize_t tg_relay_send_unix(const struct tg_relay *r, struct tg_frags *f)
 {
 	/* Without MSG_SPLICE_PAGES, that is before 6.5, it copies. */
 	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_SPLICE_PAGES };
+	const struct cred *own;
+	ssize_t ret;
 
 	msg.msg_iter = tg_frags_iter(f, ITER_SOURCE, 0, f->bytes);
-	return r->family->base_ops->sendmsg(r->plain, &msg, f->bytes);
+	/* SO_PASSCRED tells the far end who sends: not root's kernel thread. */
+	own = override_creds(r->cred);
+	ret = r->family->base_ops->sendmsg(r->plain, &msg, f->bytes);
+	revert_creds(own);
+	return ret;
 }
 
 /* 0: all of it was taken; -EAGAIN; tg_relay_passes(); or the plain socket is broken. */

@@ -322,12 +322,11 @@ void tg_own_take(struct sock *sk, const struct tg_family *f)
 	/* A short message must pass, and an end be one. */
 	WRITE_ONCE(sk->sk_rcvlowat, 1);
 	sock_reset_flag(sk, SOCK_LINGER);
+	/* Urgent bytes stay in the stream; TCP skips one when the next comes before it is read. */
+	sock_set_flag(sk, SOCK_URGINLINE);
 	if (tg_is_tcp(sk)) {
 		tcp_sk(sk)->nonagle &= ~TCP_NAGLE_CORK;
 		tcp_sk(sk)->nonagle |= TCP_NAGLE_OFF | TCP_NAGLE_PUSH;
-	} else {
-		/* An urgent byte of AF_UNIX stays in the stream, as TCP's does. */
-		sock_set_flag(sk, SOCK_URGINLINE);
 	}
 }
 

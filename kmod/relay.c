@@ -9,6 +9,7 @@
  * work, which most often has it, closes them itself.  Its
  * memory stays until the plain socket is closed, too, whose callbacks look at it.
  */
+#include <linux/cred.h>
 #include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/slab.h>
@@ -36,12 +37,18 @@ static atomic_t tg_relays_left;
 
 /* --- references ------------------------------------------------------------ */
 
+static void tg_relay_dealloc(struct tg_relay *r)
+{
+	put_cred(r->cred);
+	kmem_cache_free(tg_relays, r);
+}
+
 static void tg_relay_free_rcu(struct rcu_head *rcu)
 {
 	struct tg_relay *r = container_of(rcu, struct tg_relay, rcu);
 
 	tg_queue_put(r->queue);
-	kmem_cache_free(tg_relays, r);
+	tg_relay_dealloc(r);
 	if (atomic_dec_and_test(&tg_relays_left))
 		wake_up_var(&tg_relays_left);
 }
@@ -301,6 +308,7 @@ static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain,
 		return NULL;
 	refcount_set(&r->ref, 1);
 	refcount_set(&r->mem, 1);
+	r->cred = get_current_cred();
 	r->tls = tls;
 	r->plain = plain;
 	r->idle_timeout = msecs_to_jiffies(idle_timeout);
@@ -315,7 +323,7 @@ void tg_relay_discard(struct tg_relay *r)
 {
 	tg_relay_uncharge(&r->payer);
 	tg_queue_put(r->queue);
-	kmem_cache_free(tg_relays, r);
+	tg_relay_dealloc(r);
 }
 
 struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
@@ -341,7 +349,7 @@ struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 
 		return r;
 	tg_relay_uncharge(&r->payer);
 err_free:
-	kmem_cache_free(tg_relays, r);
+	tg_relay_dealloc(r);
 	return ERR_PTR(err);
 }
 

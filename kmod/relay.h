@@ -51,6 +51,7 @@ enum tg_relay_flag {
  * @plain: the plain socket; its file is held
  * @family: the plain socket's own calls
  * @payer: whose limits it counts against
+ * @cred: whose it is: what a UNIX far end with SO_PASSCRED is told, see move.c
  * @queue: where its works run
  * @order: why the clock is to end it, enum tlsgate_reason: an operator's order, or
  *	what was put off; NONE: it is not
@@ -81,6 +82,7 @@ struct tg_relay {
 	struct socket *plain;
 	const struct tg_family *family;
 	struct tg_payer payer;
+	const struct cred *cred;
 	struct tg_queue *queue;
 	enum tlsgate_reason order;
 	unsigned long idle_timeout;

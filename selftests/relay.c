@@ -108,6 +108,43 @@ TEST_F(relay, urgent_bytes_are_in_the_stream)
 		ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 6));
 		ASSERT_EQ(0, memcmp("abcdef", self->got, 6));
 	}
+	/* Each at once, so that the one before may not have been read. */
+	for (int i = 0; i < 100; i++) {
+		ASSERT_EQ(1, send(self->plain, "x", 1, MSG_OOB));
+		ASSERT_EQ(1, send(self->plain, "y", 1, MSG_OOB));
+	}
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 200));
+	for (int i = 0; i < 200; i++)
+		ASSERT_EQ(i % 2 ? 'y' : 'x', self->got[i]);
+}
+
+/* A server that asks the kernel who speaks to it hears of who made the relay. */
+TEST_F(relay, its_maker_speaks)
+{
+	char control[CMSG_SPACE(sizeof(struct ucred))];
+	struct iovec iov = { self->got, 100 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control),
+	};
+	struct ucred *cred;
+	struct pair p;
+	int plain, on = 1;
+
+	if (variant->plain_family != AF_UNIX)
+		SKIP(return, "only UNIX sockets tell who sends");
+	ASSERT_TRUE(pair_start(&p, variant->version, variant->suite, variant->family));
+	ASSERT_EQ(0, setresuid(NOBODY, -1, -1));
+	plain = pair_relay(&p, AF_UNIX, 0);
+	ASSERT_EQ(0, setresuid(0, -1, -1));
+	ASSERT_LE(0, plain);
+	ASSERT_EQ(0, setsockopt(plain, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+	ASSERT_EQ(0, peer_send(&p.peer, REF_DATA, "request", 7));
+	ASSERT_EQ(7, recvmsg(plain, &msg, 0));
+	ASSERT_NE(NULL, CMSG_FIRSTHDR(&msg));
+	cred = (struct ucred *)CMSG_DATA(CMSG_FIRSTHDR(&msg));
+	EXPECT_EQ(NOBODY, cred->uid);
+	close(plain);
+	pair_free(&p);
 }
 
 static ssize_t send_with_fd(int sock, const void *data, size_t len, int fd)
