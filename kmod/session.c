@@ -46,6 +46,7 @@ static void tg_session_free(struct tg_session *s)
 	kfree_sensitive(s->rx.message);
 	tg_dir_free(&s->tx.dir);
 	tg_dir_free(&s->rx.dir);
+	memzero_explicit(s->nonce, sizeof(s->nonce));
 	call_rcu(&s->rcu, tg_session_free_rcu);
 }
 
