@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Cipher suites, keys and nonces. */
-#include <linux/crypto.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <crypto/hash.h>

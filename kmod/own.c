@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Sockets that are the module's: families, locking, and the calls that refuse. */
 #include <linux/delay.h>
-#include <linux/wait.h>
 #include <linux/wait_bit.h>
 #include <net/af_unix.h>
 #include <net/tcp.h>

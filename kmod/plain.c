@@ -8,11 +8,7 @@
 
 static bool tg_plain_is_v6(const struct sock *sk)
 {
-#if IS_ENABLED(CONFIG_IPV6)
 	return sk->sk_family == AF_INET6 && !ipv6_addr_v4mapped(&sk->sk_v6_daddr);
-#else
-	return false;
-#endif
 }
 
 /* Whether TCP socket @from is connected to the address of TCP socket @to. */
@@ -22,10 +18,8 @@ static bool tg_plain_leads_to(const struct sock *from, const struct sock *to)
 
 	if (inet_sk(from)->inet_dport != inet_sk(to)->inet_sport || v6 != tg_plain_is_v6(to))
 		return false;
-#if IS_ENABLED(CONFIG_IPV6)
 	if (v6)
 		return ipv6_addr_equal(&from->sk_v6_daddr, &to->sk_v6_rcv_saddr);
-#endif
 	return from->sk_daddr == to->sk_rcv_saddr;
 }
 
