@@ -153,8 +153,8 @@ static bool tg_direct_move(struct tg_relay *r, bool seal)
 	gfp_t before = to->sk_allocation;
 	bool done;
 
-	if (r->session->relay != r || r->session->error || !tg_direct_takes(to) ||
-	    !tg_direct_alone(r, seal ? plain : sk, seal) ||
+	if (sock_owned_by_user(to) || r->session->relay != r || r->session->error ||
+	    !tg_direct_takes(to) || !tg_direct_alone(r, seal ? plain : sk, seal) ||
 	    !(seal ? tg_direct_can_seal(r, plain) : tg_direct_can_open(r, sk)))
 		return false;
 	/* From here on it takes data without sleeping. */
@@ -164,32 +164,33 @@ static bool tg_direct_move(struct tg_relay *r, bool seal)
 	return done;
 }
 
-static bool tg_direct(struct tg_relay *r, struct sock *from, bool seal)
+static bool tg_direct(struct tg_relay *r, bool seal)
 {
-	struct sock *to;
-	bool done = false;
+	struct sock *to = seal ? r->tls->sk : r->plain->sk;
+	bool done;
 
-	/* An owner's backlog comes here, too: a work's, or of one who will kick it. */
-	if (!tg_is_tcp(from) || sock_owned_by_user(from))
+	if (!tg_is_tcp(to) || !spin_trylock(&to->sk_lock.slock))
 		return false;
-	/* The callback may come while the relay ends. */
-	if (tg_relay_dead(r) || !refcount_inc_not_zero(&r->ref))
-		return false;
-	to = seal ? r->tls->sk : r->plain->sk;
-	if (tg_is_tcp(to) && spin_trylock(&to->sk_lock.slock)) {
-		done = !sock_owned_by_user(to) && tg_direct_move(r, seal);
-		spin_unlock(&to->sk_lock.slock);
-	}
-	tg_relay_put(r);
+	done = tg_direct_move(r, seal);
+	spin_unlock(&to->sk_lock.slock);
 	return done;
 }
 
 void tg_relay_ready(struct tg_relay *r, struct sock *from, bool seal)
 {
-	if (tg_direct(r, from, seal))
-		return;
-	if (seal)
+	bool done = false;
+
+	/*
+	 * An owner's backlog comes here, too: a work's, or of one who will kick it.
+	 * The callback may come while the relay ends.
+	 */
+	if (tg_is_tcp(from) && !sock_owned_by_user(from) && !tg_relay_dead(r) &&
+	    refcount_inc_not_zero(&r->ref)) {
+		done = tg_direct(r, seal);
+		tg_relay_put(r);
+	}
+	if (!done && seal)
 		tg_relay_kick_seal(r);
-	else
+	else if (!done)
 		tg_relay_kick_open(r);
 }
