@@ -917,6 +917,52 @@ TEST_F(reach, counters_end_with_their_namespace)
 	close(fd);
 }
 
+/* ---- events --------------------------------------------------------------------------------------- */
+
+CHILD(follows_its_own_events)
+{
+	struct tg *tg;
+
+	be_root_of_ones_own(_metadata);
+	EXPECT_TRUE(has(ALLOW, "0"));
+	tg = tg_open();
+	ASSERT_NE(NULL, tg);
+	EXPECT_EQ(0, tg_listen(tg));
+	tell(self->turn[1]);
+	await(self->turn[1]);
+	/* The first one that it hears of; another namespace's was opened before. */
+	EXPECT_EQ(0, tg_event(tg, TLSGATE_CMD_NTF_SESSION_OPENED, 0, &self->info, NET_DEADLINE));
+	EXPECT_EQ(network(), tg_num(&self->info, TLSGATE_A_NETNS));
+}
+
+CHILD(is_root_without_events)
+{
+	ASSERT_TRUE(drop_capabilities());
+	EXPECT_EQ(-EPERM, tg_listen(self->p.tg));
+}
+
+/* Where nobody may install, too; and never another namespace's. */
+TEST_F(reach, events_are_of_ones_own_namespace)
+{
+	pid_t child = begin(_metadata, self, follows_its_own_events), visitor;
+	struct pair p;
+
+	await(self->turn[0]);
+	ASSERT_EQ(0, pair_install(&self->p));
+	visitor = fork();
+	if (!visitor) {
+		ASSERT_TRUE(enter_network(child));
+		ASSERT_TRUE(pair_connect(&p, 0x0304, 0x1301, AF_INET));
+		ASSERT_EQ(0, set(ALLOW, "1"));
+		EXPECT_EQ(0, pair_install(&p));
+		_exit(_metadata->exit_code);
+	}
+	join(_metadata, visitor);
+	tell(self->turn[0]);
+	join(_metadata, child);
+	join(_metadata, begin(_metadata, self, is_root_without_events));
+}
+
 /* ---- limits across user namespaces ------------------------------------------------------------------ */
 
 #define LIMIT	12
