@@ -207,6 +207,38 @@ def connects_with_a_certificate():
             "--key=two.key")
 
 
+KINDS = {"p384": ("ec", "ec_paramgen_curve:P-384"), "p521": ("ec", "ec_paramgen_curve:P-521"),
+         "ed448": ("ed448",), "rsa-pss": ("rsa-pss", "rsa_keygen_bits:2048")}
+
+
+def make_kind(name):
+    """name.pem by the CA, and name.key."""
+    algorithm, *parameters = KINDS[name]
+    run("openssl", "genpkey", "-algorithm", algorithm, *(w for p in parameters for w in ("-pkeyopt", p)),
+        "-out", name + ".key")
+    run("openssl", "req", "-new", "-key", name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name)
+    run("openssl", "x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+        "-CAcreateserial", "-days", "20", "-extfile", "ext", "-out", name + ".pem")
+    return name + ".pem", name + ".key"
+
+
+@test
+def shows_and_takes_keys_of_every_kind():
+    """As OpenSSL's peers have them: of serve, of its clients, and of the servers of connect."""
+    for name in KINDS:
+        pem, key = make_kind(name)
+        with Backend().echo() as backend, \
+                Gate("serve", backend.address, "--client-ca=ca.pem", pair=("--cert", pem, "--key", key)) as gate:
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                with gate.connect((pem, key), maximum_version=version) as connection:
+                    echo(connection)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with TlsServer(version, "ca.pem", pem, key) as server, \
+                    Gate("connect", server.address, "--ca=ca.pem", "--cert", pem, "--key", key) as gate:
+                through(gate)
+                need(server.names == [name], "the server saw: %s" % server.names)
+
+
 @test
 def signs_long_transcripts():
     """In TLS 1.2 Ed25519 signs the messages themselves: here three packets to keyd each, of which

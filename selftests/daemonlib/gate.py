@@ -133,9 +133,9 @@ class Backend:
 class TlsServer:
     """A TLS server that echoes lines; sessions tells of each connection whether it was resumed."""
 
-    def __init__(self, version=ssl.TLSVersion.TLSv1_3, client_ca=None, chain="one.pem"):
+    def __init__(self, version=ssl.TLSVersion.TLSv1_3, client_ca=None, chain="one.pem", key="one.key"):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(path(chain), path("one.key"))
+        self.context.load_cert_chain(path(chain), path(key))
         self.context.minimum_version = self.context.maximum_version = version
         if client_ca:
             self.context.load_verify_locations(path(client_ca))
