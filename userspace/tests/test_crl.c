@@ -161,6 +161,42 @@ static void sessions(uint16_t version)
 	OPENSSL_free((void *)options.crls[0].p);
 }
 
+/* A client whose certificate has been revoked since: its ticket is no way in. */
+static void tickets(uint16_t version)
+{
+	static const struct tls_ticket_key key = { .name = "key" };
+	const struct pki_crl_options revokes = { .revoked = pair_leaf(PKI_P256) };
+	struct pair_options options = {
+		.max = version, .client = { pair_leaf(PKI_P256) }, .ticket_keys = &key,
+		.ticket_key_count = 1, .server_verify = TLS_VERIFY_REQUIRE,
+		.client_verifies_nothing = true,
+	};
+	struct tls_conn_info info;
+	const uint8_t *session;
+	struct pair pair, next;
+	size_t len;
+
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	if (!pair_up(&pair) || !pair_transfer(&pair, &pair.server, &pair.client, 1))
+		tap_bail("%s", tls_strerror(pair.client.err));
+	session = tls_conn_session(pair.client.conn, &len);
+	for (int revoked = 0; revoked < 2; revoked++) {
+		if (revoked)
+			options.crls[0] = pki_crl(pair_ca(), &revokes);
+		pair_init(&next, &options);
+		(void)tls_conn_set_session(next.client.conn, session, len);
+		pair_handshake(&next);
+		tls_conn_info(next.server.conn, &info);
+		tap_ok(info.resumed == !revoked && next.server.err == (revoked ? REVOKED : 0),
+		       "%s: a ticket of a client that is %s", tls_version_name(version),
+		       revoked ? "revoked meanwhile" : "as good as before");
+		pair_free(&next);
+	}
+	pair_free(&pair);
+	OPENSSL_free((void *)options.crls[0].p);
+}
+
 /* ---- files ---- */
 
 static int read_file(const void *data, size_t len, int64_t *until, const char **why)
@@ -229,6 +265,8 @@ int main(void)
 	anchored();
 	sessions(TLS_1_2);
 	sessions(TLS_1_3);
+	tickets(TLS_1_2);
+	tickets(TLS_1_3);
 	files();
 	pair_free_pki();
 	return tap_done();

@@ -286,6 +286,28 @@ static void expired_meanwhile(void)
 	free(session.data);
 }
 
+/* A client's certificate in a ticket: of no use to a server that judges none. */
+static void not_asked_for(uint16_t version)
+{
+	const struct pair_options asking = {
+		.max = version, KEYS, .server_verify = TLS_VERIFY_REQUIRE,
+		.client = { pair_leaf(PKI_P256) },
+	};
+	const struct pair_options not_asking = { .max = version, KEYS };
+	struct session session = first_session(&asking);
+	struct tls_conn_info info;
+	struct pair pair;
+
+	pair_init(&pair, &not_asking);
+	(void)tls_conn_set_session(pair.client.conn, session.data, session.len);
+	pair_handshake(&pair);
+	tls_conn_info(pair.server.conn, &info);
+	tap_ok(pair_up(&pair) && info.resumed && !info.peer_certificate,
+	       "%s: nobody's certificate where none is asked for", tls_version_name(version));
+	pair_free(&pair);
+	free(session.data);
+}
+
 /* ---- hostile ---- */
 
 static size_t spoil_at;		/* from the ClientHello's end */
@@ -381,6 +403,8 @@ int main(void)
 	refusals(TLS_1_2);
 	refusals(TLS_1_3);
 	expired_meanwhile();
+	not_asked_for(TLS_1_2);
+	not_asked_for(TLS_1_3);
 	spoilt_offers();
 	stored_sessions();
 	pair_free_pki();
