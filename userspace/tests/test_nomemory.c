@@ -20,10 +20,11 @@
 static bool armed;
 static long allocations, fail_at;
 
-static struct pki *ca, *leaf;
+static struct pki *ca, *leaf, *demanding;	/* the last one: an OCSP response; it is revoked */
 static struct tls_certificate *cert;
 static struct tls_private_key *key;
-static struct tls_trust *trust, *nobody;
+static struct tls_trust *trust, *nobody, *lists;	/* lists: with a CRL */
+static const struct tls_scheme *by_ca;
 static uint8_t signature[TLS_MAX_KEY_REPLY];
 static size_t signature_len;
 
@@ -116,22 +117,63 @@ static int check_bad(void)
 	return check(other_message);
 }
 
-static int verify(const struct tls_trust *by, const char *name, int64_t now)
+static struct tls_verify_request request(const struct tls_trust *by, const char *name, int64_t now)
 {
-	const struct tls_scheme *by_ca = tls_scheme_find(TLS_SCHEME_ECDSA_SECP256R1_SHA256);
-	const struct tls_verify_request req = {
+	return (struct tls_verify_request){
 		.trust = by, .verify = TLS_VERIFY_REQUIRE, .peer = TLS_SERVER,
 		.op = TLS_KEY_SIGN, .name = name, .now = now,
-		.schemes = &by_ca, .scheme_count = 1,
+		.schemes = &by_ca, .scheme_count = 1, .status = true,
 	};
-	const struct tls_slice der = pki_der(leaf);
+}
+
+/* And that there is no OCSP response. */
+static int verify_request(const struct tls_verify_request *req, const struct pki *peers)
+{
+	static const struct tls_slice none;
+	const struct tls_slice der = pki_der(peers);
 	char why[TLS_VERIFY_TEXT];
 	struct tls_peer *peer;
-	int err = tls_peer_verify(&peer, &req, &der, 1, why);
+	int err = tls_peer_verify(&peer, req, &der, 1, why);
 
-	if (!err)
-		tls_peer_free(peer);
+	if (err)
+		return err;
+	err = tls_peer_verify_status(peer, req, none, why);
+	tls_peer_free(peer);
 	return err;
+}
+
+static int verify(const struct tls_trust *by, const char *name, int64_t now)
+{
+	const struct tls_verify_request req = request(by, name, now);
+
+	return verify_request(&req, leaf);
+}
+
+static int verify_listed(void)
+{
+	return verify(lists, "host.test", PKI_NOW);
+}
+
+static int verify_revoked(void)
+{
+	const struct tls_verify_request req = request(lists, "host.test", PKI_NOW);
+
+	return verify_request(&req, demanding);
+}
+
+static int verify_not_offered(void)
+{
+	struct tls_verify_request req = request(trust, "host.test", PKI_NOW);
+
+	req.scheme_count = 0;
+	return verify_request(&req, leaf);
+}
+
+static int verify_no_staple(void)
+{
+	const struct tls_verify_request req = request(trust, "host.test", PKI_NOW);
+
+	return verify_request(&req, demanding);
 }
 
 static int verify_good(void)
@@ -253,6 +295,10 @@ static const struct {
 	{ "a path with another address", verify_address, true },
 	{ "an expired path", verify_expired, true },
 	{ "a path to nobody", verify_stranger, true },
+	{ "a path that no CRL names", verify_listed, false },
+	{ "a path that a CRL names", verify_revoked, true },
+	{ "a path signed by what is not offered", verify_not_offered, true },
+	{ "a certificate that demands an OCSP response, without one", verify_no_staple, true },
 	{ "the TLS 1.3 schedule", schedule, false },
 	{ "the TLS 1.2 schedule", schedule12, false },
 	{ "the transcript", transcript, false },
@@ -288,6 +334,24 @@ static void must(int err, const char *what)
 		tap_bail("%s: %s", what, tls_strerror(err));
 }
 
+static void make_lists(void)
+{
+	static const struct pki_options feature = { .feature = "status_request" };
+	struct pki_crl_options revokes = { 0 };
+	struct tls_slice crl;
+	const char *why;
+	int64_t until;
+
+	demanding = pki_new(PKI_P256, ca, &feature);
+	revokes.revoked = demanding;
+	crl = pki_crl(ca, &revokes);
+	must(tls_trust_new(&lists), "trust");
+	must(tls_trust_add(lists, pki_certificate(ca), strlen(pki_certificate(ca))), "anchor");
+	must(tls_trust_add_crl(lists, crl.p, crl.len, &until, &why), "CRL");
+	OPENSSL_free((void *)crl.p);
+	by_ca = tls_scheme_find(TLS_SCHEME_ECDSA_SECP256R1_SHA256);
+}
+
 int main(void)
 {
 	static const struct pki_options plain = { 0 };
@@ -304,6 +368,7 @@ int main(void)
 	must(tls_trust_new(&trust), "trust");
 	must(tls_trust_add(trust, pki_certificate(ca), strlen(pki_certificate(ca))), "anchor");
 	must(tls_trust_new(&nobody), "trust");
+	make_lists();
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		must(sign(), "signing");
 		tap_ok(!cases[i].run() != cases[i].refused, "%s, with memory", cases[i].name);
@@ -313,6 +378,8 @@ int main(void)
 	tls_private_key_free(key);
 	tls_trust_free(trust);
 	tls_trust_free(nobody);
+	tls_trust_free(lists);
+	pki_free(demanding);
 	pki_free(leaf);
 	pki_free(ca);
 	return tap_done();

@@ -189,8 +189,10 @@ int tls_ocsp_check(const struct tls_verify_request *req, STACK_OF(X509) *path,
 
 bool tls_ocsp_demanded(const X509 *leaf)
 {
-	TLS_FEATURE *features = X509_get_ext_d2i(leaf, NID_tlsfeature, NULL, NULL);
-	bool found = false;
+	int at = X509_get_ext_by_NID(leaf, NID_tlsfeature, -1);
+	TLS_FEATURE *features = at < 0 ? NULL : X509V3_EXT_d2i(X509_get_ext(leaf, at));
+	/* what cannot be read, for want of memory or by its form, might demand it */
+	bool found = at >= 0 && !features;
 
 	for (int i = 0; i < sk_ASN1_INTEGER_num(features) && !found; i++)
 		found = ASN1_INTEGER_get(sk_ASN1_INTEGER_value(features, i)) ==

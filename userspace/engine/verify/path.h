@@ -37,7 +37,7 @@ void tls_crl_apply(const struct tls_trust *trust, X509_STORE_CTX *ctx);
 TLS_MUST_CHECK int tls_ocsp_check(const struct tls_verify_request *req,
 				  STACK_OF(X509) *path, struct tls_slice response,
 				  int64_t *until, const char **why);
-/* RFC 7633: does the certificate promise that its server staples? */
+/* RFC 7633: does the certificate promise that its server staples, or cannot that be known? */
 bool tls_ocsp_demanded(const X509 *leaf);
 /* Seconds since the epoch; false: NULL, or no time. */
 bool tls_asn1_time(const ASN1_TIME *time, int64_t *out);
