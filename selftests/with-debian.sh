@@ -5,13 +5,12 @@
 # sanitizers, stays this machine's. One TAP line that skips everything where there is none: see
 # selftests/fetch-debian.sh.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-
 suite=$1
 shift
-libraries=("build/$suite"/usr/lib/*-linux-gnu)
-loader=("build/$suite"/lib*/ld-linux-*.so.*)
-if [ ! -e "build/$suite/.complete" ] || [ ! -x "${loader[0]}" ]; then
+root=$(dirname "$0")/../build/$suite
+libraries=("$root"/usr/lib/*-linux-gnu)
+loader=("$root"/lib*/ld-linux-*.so.*)
+if [ ! -e "$root/.complete" ] || [ ! -x "${loader[0]}" ]; then
 	echo "1..0 # SKIP no Debian $suite in build/$suite: run selftests/fetch-debian.sh $suite"
 	exit 0
 fi
