@@ -262,14 +262,17 @@ static void on_message(struct ev_loop *loop, ev_io *io, int events)
 	}
 }
 
-/* The filter ended it in its rehearsal, as it would the next.  All that it said is there. */
+/*
+ * It died of its own in its rehearsal, by the filter or since a library cannot do
+ * without a call: so would the next.  All that it said is there.
+ */
 static bool is_unfit(struct child *child, int status)
 {
 	struct ipc_message message;
 
 	while (child->control != -1 && !receive_within(child->control, &message, 0))
 		on_unasked(child, message.type);
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS && !child->ready;
+	return WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && !child->ready;
 }
 
 static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
@@ -281,8 +284,8 @@ static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
 
 	(void)events;
 	if (is_unfit(child, watcher->rstatus) && !generation->retired) {
-		log_error("worker %zu (process %d) died before it served, of a system call the sandbox forbids: tlsgated ends; report which call it was",
-			  child->index, watcher->rpid);
+		log_error("worker %zu (process %d) died before it served: %s: tlsgated ends; report this, and the line before",
+			  child->index, watcher->rpid, describe(watcher->rstatus, text));
 		child_over(loop, child);
 		generation->unfit(generation, generation->arg);
 		return;

@@ -10,7 +10,8 @@
 
 #include "common/log.h"
 
-#define CHUNK	4096
+#define CHUNK		4096
+#define MAX_MESSAGE	65536		/* the gate's limit is for what it takes, not for what it sends */
 
 struct act;
 
@@ -19,6 +20,7 @@ struct end {
 	struct tls_conn *conn;
 	const struct tls_private_key *key;	/* of the peer; the gate's has the answerer */
 	ev_io io;
+	int err;			/* the first */
 	bool over;			/* established, or it failed */
 };
 
@@ -121,6 +123,8 @@ static void step(struct end *end, int err)
 		tls_conn_output_done(end->conn, len);
 	if (err)
 		(void)shutdown(end->io.fd, SHUT_WR);
+	if (!end->err)
+		end->err = err;
 	end->over |= err || tls_conn_established(end->conn);
 	if (act->gate.over && act->peer.over)
 		ev_break(act->loop, EVBREAK_ALL);
@@ -203,6 +207,7 @@ static struct tls_conn *new_peer(const struct gate *gate, struct tls_private_key
 	*key = NULL;
 	if (config && !gate_set_protocol(gate->settings, config) &&
 	    !tls_config_set_verify(config, TLS_VERIFY_NONE) &&
+	    !tls_config_set_max_message(config, MAX_MESSAGE) &&
 	    (serve || (!tls_self_signed_new(false, &cert, key) &&
 		       !tls_config_add_certificate(config, cert))))
 		conn = tls_conn_new(config);
@@ -223,6 +228,20 @@ static int new_ends(struct act *act, const struct gate *gate, struct tls_private
 	       tls_conn_set_server_name(act->gate.conn, gate->server_name) : 0;
 }
 
+/* An alert may be what is due; what only a broken library or a refused signature gives is not. */
+static bool is_sound(const struct end *end)
+{
+	return end->over && TLS_ERR_CLASS(end->err) != TLS_ERR_LOCAL &&
+	       (!end->err || TLS_ERR_CODE(end->err) != TLS_ALERT_INTERNAL_ERROR);
+}
+
+static const char *what_failed(const struct act *act)
+{
+	if (act->failed)
+		return "out of memory, or keyd gives no answer";
+	return tls_strerror(is_sound(&act->gate) ? act->peer.err : act->gate.err);
+}
+
 static void play(struct act *act, int listener, int client)
 {
 	ev_io_init(&act->accepting, on_client, listener, EV_READ);
@@ -239,19 +258,21 @@ static int perform(const struct gate *gate, const struct keypipe *keys, int list
 {
 	struct act act = { .keys = keys, .loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV) };
 	struct tls_private_key *key = NULL;
+	bool ok;
 
 	act.failed = !act.loop || new_ends(&act, gate, &key);
 	if (!act.failed)
 		play(&act, listener, client);
-	if (act.failed)
-		log_error("%s: no connection can be rehearsed: out of memory, or keyd gives no answer",
-			  gate->settings->name);
+	ok = !act.failed && is_sound(&act.gate) && is_sound(&act.peer);
+	if (!ok)
+		log_error("%s: a worker cannot shake hands with itself: %s", gate->settings->name,
+			  what_failed(&act));
 	tls_conn_free(act.gate.conn);
 	tls_conn_free(act.peer.conn);
 	tls_private_key_free(key);
 	if (act.loop)
 		ev_loop_destroy(act.loop);
-	return act.failed ? -1 : 0;
+	return ok ? 0 : -1;
 }
 
 int rehearsal_run(const struct rehearsal *rehearsal, const struct keypipe *keys)

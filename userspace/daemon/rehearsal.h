@@ -6,8 +6,8 @@
  * call filter comes, this warms libc and libcrypto up; under it, it shows that
  * the filter lets a worker work before anybody is told that it does.
  *
- * How the handshake ends is not looked at: who asks for a client's certificate
- * refuses ours, and nobody believes a server's.
+ * The handshake may end with an alert: who asks for a client's certificate gets
+ * none, and nobody believes a server's.
  */
 #ifndef TLSGATE_DAEMON_REHEARSAL_H
 #define TLSGATE_DAEMON_REHEARSAL_H
