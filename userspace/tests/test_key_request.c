@@ -125,7 +125,8 @@ static void test_engine(void)
 	for (version = 0; version < 3; version++)
 		for (type = 0; type < COUNT(types); type++) {
 			struct pair_options options = {
-				.min = version == 1 ? TLS_1_3 : TLS_1_2, .max = version == 1 ? TLS_1_3 : TLS_1_2,
+				.min = version == 1 ? TLS_1_3 : TLS_1_2,
+				.max = version == 1 ? TLS_1_3 : TLS_1_2,
 				.server = { pair_leaf(types[type]) }, .client = { pair_leaf(types[type]) },
 				.server_verify = TLS_VERIFY_REQUIRE,
 			};
