@@ -3,10 +3,11 @@
 
 import os
 import shutil
+import signal
 import socket
 
 from daemonlib.gate import (Backend, Gate, Skip, children, echo, free_port, log_text, name_of, need, need_alert,
-                            start, test, wait_until, write)
+                            path, start, test, wait_until, write)
 
 HOSTS = """mount --bind hosts /etc/hosts && mount --bind resolv.conf /etc/resolv.conf &&
 exec "$@\""""
@@ -52,6 +53,22 @@ def a_name_that_does_not_resolve_keeps_its_own_gate_waiting():
             need(connection.recv(1) == b"x", "it was reached at last")
         need(log_text().count("cannot be resolved") == 1, "said once: " + log_text())
         wait_until(lambda: "is resolved" in log_text(), "that it is known is said, too")
+
+
+@test
+def a_name_that_leads_back_is_not_used():
+    with Backend().echo() as backend, NamesGate(backend.address, "connect-timeout = 200ms\n") as gate:
+        listen = gate.ports[1]
+        write("names.conf", open(path("names.conf")).read().replace(
+            "backend.test:" + backend.address.split(":")[1], "backend.test:%d" % listen))
+        write("hosts", "127.0.0.1 backend.test\n")
+        gate.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "it leads back to what this gate listens on" in log_text(), "it is said")
+        with gate.connect() as connection:
+            try:
+                need(connection.recv(1) != b"", "a clean end")
+            except OSError as error:
+                need("INTERNAL_ERROR" in str(error).upper(), "an alert is wanted, not: %s" % error)
 
 
 @test

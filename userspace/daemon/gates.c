@@ -52,15 +52,33 @@ static int check_listens(const struct settings *settings)
 	return ret;
 }
 
-/* A name leads where nobody knows yet. */
+/* Does who connects to addr come to whoever listens on listen? */
+static bool comes_to(const struct addr *listen, const struct addr *addr)
+{
+	return addr_equal(listen, addr) || (addr_covers(listen, addr) && addr_is_own(addr));
+}
+
+bool gate_is_at(const struct gate *gate, const struct addr *addr)
+{
+	const struct text_list *list = &gate->settings->listen;
+	struct addr listen;
+	const char *why;
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		if (!addr_parse_listen(list->items[i], &listen, &why) && comes_to(&listen, addr))
+			return true;
+	return false;
+}
+
+/* A name leads where nobody knows yet: the resolver looks at what it gets. */
 static bool leads_to(const struct gate *from, const struct addr *listen)
 {
 	struct addr backend;
 	size_t i;
 
 	for (i = 0; from->places && places_get(from->places, i, &backend); i++)
-		if (addr_covers(listen, &backend) &&
-		    (addr_equal(listen, &backend) || addr_is_own(&backend)))
+		if (comes_to(listen, &backend))
 			return true;
 	return false;
 }

@@ -19,4 +19,7 @@ int gates_build(struct gate *gates, const struct settings *settings, int keylog_
  */
 int gates_choose_data_paths(struct gate *gates, size_t count);
 
+/* Does who connects to addr come to this gate?  Its backend must not be there. */
+bool gate_is_at(const struct gate *gate, const struct addr *addr);
+
 #endif

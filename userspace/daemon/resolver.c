@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "daemon/gates.h"
 #include "daemon/lookup.h"
 
 #define AGAIN_SECONDS	5.	/* after a name that did not resolve */
@@ -82,6 +83,17 @@ static void resolved(struct name *name, const struct lookup_answer *answer)
 		set_timer(&name->timer, set->resolve_interval / 1000.);
 }
 
+/* A connection that came back to its own gate would make connections until nothing is left. */
+static bool leads_back(const struct gate *gate, const struct lookup_answer *answer)
+{
+	int32_t i;
+
+	for (i = 0; i < answer->count; i++)
+		if (gate_is_at(gate, &answer->addrs[i]))
+			return true;
+	return false;
+}
+
 static void take(struct resolver *resolver, const struct lookup_answer *answer)
 {
 	struct name *name = resolver->names;
@@ -91,7 +103,9 @@ static void take(struct resolver *resolver, const struct lookup_answer *answer)
 	if (!name)
 		return;			/* of a gate that is gone */
 	ev_timer_stop(EV_DEFAULT_UC, &name->timer);
-	if (answer->count)
+	if (leads_back(name->gate, answer))
+		failed(name, "it leads back to what this gate listens on");
+	else if (answer->count)
 		resolved(name, answer);
 	else
 		failed(name, answer->why);

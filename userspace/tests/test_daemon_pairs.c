@@ -251,6 +251,7 @@ static const char * const settings[] = {
 	"--key rsa.key",
 	"--client-ca ca", "--client-ca garbage", "--verify-client request",
 	"--verify-client require", "--proxy-protocol", "--ocsp garbage",
+	"--crl garbage", "--crl-expired warn", "--legacy-server",
 	"--ca ca", "--ca garbage", "--request-ocsp", "--server-name host.test",
 };
 
