@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <openssl/crypto.h>
+
 #include "common/log.h"
 #include "common/mem.h"
 #include "daemon/gates.h"
@@ -35,14 +37,19 @@ static int64_t now(void *arg)
 
 /* ---- files in dir ---- */
 
-static void put(const char *name, const char *text)
+static void put_bytes(const char *name, const void *data, size_t len)
 {
 	char *path = xprintf("%s/%s", dir, name);
 	FILE *file = fopen(path, "w");
 
-	if (!file || fputs(text, file) < 0 || fclose(file))
+	if (!file || fwrite(data, 1, len, file) != len || fclose(file))
 		tap_bail("cannot write %s", path);
 	free(path);
+}
+
+static void put(const char *name, const char *text)
+{
+	put_bytes(name, text, strlen(text));
 }
 
 static struct pki *make(enum pki_key type, const char *name, const char *usage)
@@ -69,11 +76,19 @@ static void make_files(void)
 		.not_before = now(NULL) - PKI_DAY, .not_after = now(NULL) + 30 * PKI_DAY,
 	};
 
+	const struct pki_crl_options list = {
+		.from = now(NULL) - PKI_NOW - PKI_DAY, .until = now(NULL) - PKI_NOW + PKI_DAY,
+	};
+	struct tls_slice crl;
+
 	if (!mkdtemp(dir))
 		tap_bail("no folder");
 	ca = pki_new(PKI_P256, NULL, &options);
 	put("ca", pki_certificate(ca));
 	put("garbage", "garbage");
+	crl = pki_crl(ca, &list);
+	put_bytes("crl", crl.p, crl.len);
+	OPENSSL_free((void *)crl.p);
 	leaves[0] = make(PKI_P256, "ec", NULL);
 	leaves[1] = make(PKI_RSA2048, "rsa", NULL);
 	leaves[2] = make(PKI_ED25519, "ed", NULL);
@@ -251,7 +266,7 @@ static const char * const settings[] = {
 	"--key rsa.key",
 	"--client-ca ca", "--client-ca garbage", "--verify-client request",
 	"--verify-client require", "--proxy-protocol", "--ocsp garbage",
-	"--crl garbage", "--crl-expired warn", "--legacy-server",
+	"--crl garbage", "--crl crl", "--crl-expired warn", "--legacy-server",
 	"--ca ca", "--ca garbage", "--request-ocsp", "--server-name host.test",
 };
 
