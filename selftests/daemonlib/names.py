@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 
-from daemonlib.gate import (Backend, Gate, Skip, children, echo, free_port, log_text, name_of, need, need_alert,
+from daemonlib.gate import (DEADLINE, Backend, Gate, Skip, children, echo, free_port, log_text, name_of, need, need_alert,
                             path, start, test, wait_until, write)
 
 HOSTS = """mount --bind hosts /etc/hosts && mount --bind resolv.conf /etc/resolv.conf &&
@@ -53,6 +53,18 @@ def a_name_that_does_not_resolve_keeps_its_own_gate_waiting():
             need(connection.recv(1) == b"x", "it was reached at last")
         need(log_text().count("cannot be resolved") == 1, "said once: " + log_text())
         wait_until(lambda: "is resolved" in log_text(), "that it is known is said, too")
+
+
+@test
+def a_dry_run_asks_for_names():
+    with Backend().echo() as backend, NamesGate(backend.address):
+        process = start("-t", "-c", "names.conf", before=["unshare", "-m", "sh", "-c", HOSTS, "sh"])
+        need(process.wait(DEADLINE) == 2, "warnings alone: " + log_text())
+        need("gate 'unknown': backend 'backend.test" in log_text() and
+             "connections wait until it is resolved" in log_text(), "says: " + log_text())
+        write("hosts", "127.0.0.1 backend.test\n")
+        process = start("-t", "-c", "names.conf", before=["unshare", "-m", "sh", "-c", HOSTS, "sh"])
+        need(process.wait(DEADLINE) == 0, "nothing is wrong: " + log_text())
 
 
 @test

@@ -3,18 +3,34 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "common/addr.h"
 #include "common/log.h"
 #include "daemon/config.h"
 #include "daemon/generation.h"
 
 enum { CHECK_GOOD, CHECK_REFUSED, CHECK_WARNED };
 
+/* A gate starts without its backend's address: a warning, then. */
+static void check_name(const struct gate_settings *gate)
+{
+	struct addr unused[ADDR_LIST_MAX];
+	char text[SETTINGS_WHY_MAX];
+	const char *why = "no address";
+
+	if (!addr_is_name(gate->backend) || addr_resolve(gate->backend, unused, &why) > 0)
+		return;
+	snprintf(text, sizeof(text), "%s: connections wait until it is resolved", why);
+	gate_warn(gate, "backend", gate->backend, text);
+}
+
 int check_run(const struct options *options)
 {
 	struct settings *settings;
 	int status = CHECK_REFUSED;
+	size_t i;
 
 	if (!ev_default_loop(EVFLAG_AUTO | EVFLAG_NOENV)) {
 		log_error("no event loop: %s", strerror(errno));
@@ -22,6 +38,8 @@ int check_run(const struct options *options)
 	}
 	if (config_read(options->config_file, &settings) != CONFIG_OK)
 		return CHECK_REFUSED;
+	for (i = 0; i < settings->gate_count; i++)
+		check_name(&settings->gates[i]);
 	if (!generation_try(settings)) {
 		status = log_has_warned() ? CHECK_WARNED : CHECK_GOOD;
 		log_info("%s: gates: %zu, nothing is refused%s", options->config_file,
