@@ -48,7 +48,7 @@ boot() {
 	mkdir -p /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null
 	spawn systemd env -i container=tlsgate-test PATH="$PATH" unshare --pid --fork --kill-child --mount --mount-proc \
 		--cgroup /lib/systemd/systemd --system --unit=tlsgate-test.target --log-target=console
-	wait_until 20 has_booted || { why="systemd does not answer"; return 1; }
+	wait_until 60 has_booted || { why="systemd does not answer: $(inside systemctl list-jobs 2>&1 | tail -n 5)"; return 1; }
 }
 
 init_pid() {
@@ -156,7 +156,7 @@ install_files || bail_out "files cannot be installed: $(tail -n 3 "$tmp/log/open
 free_port
 config
 diagnose_logs=(systemd systemctl)
-check 'systemd runs' boot
+boot || bail_out "$why"
 check 'the unit starts, and a client is served' starts
 check 'without more than it needs' under_its_limits
 check 'tlsgate reaches it on its control socket' control_socket
