@@ -220,6 +220,11 @@ def socket_of_a_daemon_that_was_killed():
         need(os.path.exists(gate.socket), "it was left behind")
         with ControlGate(backend.address) as again:
             need(again.ask(b"gates\n")["status"] == "ok", "the next one takes its place")
+            os.unlink(again.socket)
+            again.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: os.path.exists(again.socket), "a reload makes it anew")
+            wait_until(lambda: "reloaded" in log_text(), "the reload is over")
+            need(again.ask(b"gates\n")["status"] == "ok", "and it answers there")
         need(not os.path.exists(gate.socket), "nothing is left behind")
 
 

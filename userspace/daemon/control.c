@@ -210,11 +210,13 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 
 /* ---- the socket ---- */
 
-static void socket_clear(struct control_socket *socket)
+/* heir: has taken the place, perhaps under the same name; NULL: nobody has. */
+static void socket_clear(struct control_socket *socket, const struct control_socket *heir)
 {
 	if (!socket->path)
 		return;
-	(void)unlink(socket->path);
+	if (!heir || !heir->path || strcmp(heir->path, socket->path))
+		(void)unlink(socket->path);
 	close(socket->fd);
 	free(socket->path);
 	*socket = (struct control_socket){ NULL, -1, false, 0 };
@@ -348,7 +350,8 @@ int control_prepare(struct control *control, const struct settings *settings)
 		return 0;
 	ret = use_group(next, settings);
 	if (!ret) {
-		same = control->now.path && !strcmp(control->now.path, next->path);
+		same = control->now.path && !strcmp(control->now.path, next->path) &&
+		       !access(next->path, F_OK);
 		/* the one in use: only its rights may be others */
 		ret = same ? set_rights(next, settings) : open_at(next, settings);
 		if (!ret)
@@ -373,7 +376,7 @@ void control_commit(struct control *control)
 		free(control->next.path);
 	} else {
 		ev_io_stop(control->loop, &control->accept);
-		socket_clear(&control->now);
+		socket_clear(&control->now, &control->next);
 		control->now = control->next;
 		ev_io_set(&control->accept, control->now.fd, EV_READ);
 		if (control->now.path && control->client_count < CONTROL_CLIENTS_MAX)
@@ -387,7 +390,7 @@ void control_abandon(struct control *control)
 	if (keeps_socket(control))
 		free(control->next.path);
 	else
-		socket_clear(&control->next);
+		socket_clear(&control->next, NULL);
 	control->next = (struct control_socket){ NULL, -1, false, 0 };
 }
 
@@ -409,7 +412,7 @@ void control_close(struct control *control)
 	struct control_client *client;
 
 	ev_io_stop(control->loop, &control->accept);
-	socket_clear(&control->now);
+	socket_clear(&control->now, NULL);
 	while ((client = TAILQ_FIRST(&control->clients)))
 		client_free(client);
 }
