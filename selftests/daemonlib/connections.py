@@ -197,7 +197,22 @@ def not_tls_at_all():
         plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
         answer = plain.recv(100)
         need(answer[:1] == b"\x15" and plain.recv(100) == b"", "an alert and the end: %r" % answer)
-        wait_until(lambda: "handshake failed" in log_text(), "one line in the log")
+        wait_until(lambda: "alert unexpected_message sent: an HTTP request: this port speaks TLS" in log_text(),
+                   "one line in the log says what came: %s" % log_text())
+
+
+@test
+def nothing_in_common():
+    context = ssl.create_default_context(cafile=path("ca.pem"))
+    context.set_alpn_protocols(["x\n"])
+    with Backend() as backend, Gate("serve", backend.address, "--alpn=h2") as gate:
+        try:
+            gate.connect_with(context)
+            need(False, "refused")
+        except ssl.SSLError:
+            pass
+        wait_until(lambda: "alert no_application_protocol sent: the client has no application protocol in common with us "
+                   "(it offers x?)" in log_text(), "the line says what: %s" % log_text())
 
 
 @test

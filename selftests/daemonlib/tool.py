@@ -188,7 +188,7 @@ def answer_once(data):
 @test
 def handshake_with_what_is_no_tls_server():
     says(handshake(1, answer_once(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "--insecure"),
-         "FAILED at ClientHello", "not TLS")
+         "FAILED at ClientHello", "answers in HTTP", "does not speak TLS")
     says(handshake(1, answer_once(b""), "--insecure"), "FAILED at ClientHello", "without a word")
     says(handshake(1, "127.0.0.1:%d" % free_port(), "--insecure"), "cannot be reached: Connection refused")
 

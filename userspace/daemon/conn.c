@@ -233,12 +233,14 @@ void conn_fail(struct conn *conn, const char *what, const char *why)
 
 void conn_fail_engine(struct conn *conn, const char *what, int err)
 {
+	char reason[TLS_REASON_TEXT], why[256 + TLS_REASON_TEXT];
 	struct tls_conn_info info;
-	char why[256];
+	bool known = tls_conn_reason(conn->tls, err, reason);
 
 	tls_conn_info(conn->tls, &info);
-	snprintf(why, sizeof(why), "%s%s%s%s", tls_strerror(err), info.verify_error ? " (" : "",
-		 info.verify_error ? info.verify_error : "", info.verify_error ? ")" : "");
+	snprintf(why, sizeof(why), "%s%s%s%s%s%s", tls_strerror(err),
+		 info.verify_error ? " (" : "", info.verify_error ? info.verify_error : "",
+		 info.verify_error ? ")" : "", known ? ": " : "", known ? reason : "");
 	account_reason(conn, "%s: %s", what, why);
 	/* and many never send close_notify */
 	if (conn->state != CONN_RELAY || err != TLS_ERR_TRUNCATED || log_is_verbose())
