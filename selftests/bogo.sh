@@ -3,13 +3,14 @@
 # Runs BoringSSL's test runner against the engine: TAP with one case per family of tests, and a
 # last line: bogo: P passed, F failed, U unimplemented, D disabled (of T). Called by `make
 # check-bogo`. With an argument, only tests that match it (semicolon-separated patterns).
-# A runner that cannot be fetched or built is a failure.
+# A runner that cannot be fetched or built is a failure. BOGO_RUNNER names the folder of another one,
+# built there as runner.test; tests that only it has are run, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 config=$PWD/selftests/bogo/config.json
 shim=$PWD/build/selftests/bogo-shim
-cache=$PWD/build/bogo
+cache=$PWD/build/bogo${BOGO_RUNNER:+-other}
 workers=${BOGO_WORKERS:-$(nproc)}
 # Run again and again, with each allocation of the engine failing in turn: both roles, both
 # versions, resumption, a client certificate, a second ClientHello, what is stapled.
@@ -48,9 +49,11 @@ list_tests() {
 
 selftests/deps.sh build bogo >&2 || die "a package is missing"
 make -s bogo-shim >&2 || die "the shim does not build"
-runner=$(selftests/bogo/fetch.sh) || die "it cannot be fetched or built"
+mkdir -p "$cache"
+runner=${BOGO_RUNNER:-$(selftests/bogo/fetch.sh)} || die "it cannot be fetched or built"
+lists=$(grep -qs 'ErrorMap  *map\[string\]\[\]string' "$runner"/*.go && echo lists || true)
 [ "$cache/names.txt" -nt "$runner/runner.test" ] || list_tests
-selftests/bogo/disabled.py "$cache/names.txt" "$config" > "$cache/config.json"
+selftests/bogo/disabled.py "$cache/names.txt" "$config" $lists > "$cache/config.json"
 run "$cache/run.log" -shim-path "$shim" -shim-config "$cache/config.json" -test "${1-}"
 [ -n "${1-}" ] || run "$cache/malloc.log" -shim-path "$shim" -shim-config "$cache/config.json" \
 	-malloc-test 0 -test "$malloc_tests"

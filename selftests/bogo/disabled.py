@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""disabled.py NAMES CONFIG: the configuration as the runner takes it, on stdout.
+"""disabled.py NAMES CONFIG [lists]: the configuration as the runner takes it, on stdout.
 
 config.json disables tests by patterns, each with its reason; under "Exceptions" it names tests
 that a pattern matches and that run all the same. The runner has no such thing: it gets the names.
+A newer runner wants lists of errors in ErrorMap.
 """
 
 import fnmatch
@@ -31,6 +32,8 @@ class Config:
 def main():
     config = Config(sys.argv[2], open(sys.argv[1]).read().split())
     config.json["DisabledTests"] = config.disabled
+    if sys.argv[3:] == ["lists"]:
+        config.json["ErrorMap"] = {name: [error] for name, error in config.json["ErrorMap"].items()}
     json.dump(config.json, sys.stdout)
 
 

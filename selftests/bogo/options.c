@@ -26,6 +26,7 @@ struct flag {
 
 static const struct flag flags[] = {
 	FLAG("-port", INT, port),
+	FLAG("-shim-id", STRING, shim_id),
 	FLAG("-server", BOOL, server),
 	FLAG("-resume-count", INT, resume_count),
 	FLAG("-resumption-delay", INT, resumption_delay),
@@ -102,6 +103,10 @@ static const struct flag flags[] = {
 	FLAG("-expect-alpn", STRING, expect_alpn),
 	FLAG("-expect-peer-cert-file", STRING, expect_peer_cert_file),
 
+	/* IPv6's loopback is tried first, whatever is asked for. */
+	{ "-ipv6", IGNORED, 0 },
+	/* What would be trusted, by the verifier that the shim stands in for. */
+	{ "-trust-cert", PARAM_IGNORED, 0 },
 	/* Records are not split against CBC attacks where there is no CBC. */
 	{ "-cbc-record-splitting", IGNORED, 0 },
 	/* NPN is never offered beside ALPN. */

@@ -18,6 +18,7 @@ struct int_list {
 struct options {
 	/* what to do */
 	int port, resume_count, resumption_delay;
+	const char *shim_id;		/* a newer runner's, which tells connections by it */
 	bool server, async, shim_writes_first, shim_shuts_down, check_close_notify;
 	bool key_update, write_different_record_sizes, export_traffic_secrets;
 	bool send_alert, read_with_unfinished_write;

@@ -14,7 +14,7 @@ static int connect_and_run(struct exchange *x, bool resumption)
 {
 	int status;
 
-	x->fd = transport_connect(x->options->port);
+	x->fd = transport_connect(x->options->port, x->options->shim_id);
 	if (x->fd < 0) {
 		perror("the runner");
 		return EXIT_FAILURE;

@@ -52,8 +52,9 @@ int setup_config(struct exchange *x, bool resumption);
 int setup_connection(struct exchange *x, bool resume);
 /* setup.c: keeps the client's session for the next connection. */
 void setup_keep_session(const struct exchange *x);
-/* transport.c: to the runner. -1, and errno, if it cannot be reached. */
-int transport_connect(int port);
+/* transport.c: to the runner, which wants shim_id first (NULL: nothing). -1, and errno, if it
+ * cannot be reached. */
+int transport_connect(int port, const char *shim_id);
 /* transport.c: lets the runner read all, then closes. */
 void transport_close(int fd);
 /* transport.c: sends all that the engine has to send, unless output is held. */

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,7 +27,18 @@ static int connect_to(const struct sockaddr *address, socklen_t len)
 	return -1;
 }
 
-int transport_connect(int port)
+/* 8 bytes, least significant first, before all else. */
+static bool send_id(int fd, const char *shim_id)
+{
+	uint64_t id = strtoull(shim_id, NULL, 10);
+	uint8_t bytes[8];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(id >> 8 * i);
+	return send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL) == sizeof(bytes);
+}
+
+int transport_connect(int port, const char *shim_id)
 {
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port),
 				   .sin6_addr = in6addr_loopback };
@@ -34,7 +46,12 @@ int transport_connect(int port)
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = connect_to((struct sockaddr *)&v6, sizeof(v6));
 
-	return fd < 0 ? connect_to((struct sockaddr *)&v4, sizeof(v4)) : fd;
+	if (fd < 0)
+		fd = connect_to((struct sockaddr *)&v4, sizeof(v4));
+	if (fd < 0 || !shim_id || send_id(fd, shim_id))
+		return fd;
+	close(fd);
+	return -1;
 }
 
 /* Unread bytes would make the kernel answer with a reset, which overtakes our alert. */
