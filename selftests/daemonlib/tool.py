@@ -12,7 +12,7 @@ import time
 
 from daemonlib.features import ends_at, ocsp_response
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, free_port, make_rsa_certificate, need,
-                            run, test, tmp, wait_until, write)
+                            path, run, test, tmp, wait_until, write)
 
 STEPS = ("ClientHello", "ServerHello", "Authentication", "Key exchange", "Session keys", "Finished")
 
@@ -201,3 +201,57 @@ def handshake_bad_usage():
     says(handshake(2, "localhost:1", "--groups=nowhere"), "nowhere")
     says(handshake(2, "localhost:1", "--frobnicate"), "--frobnicate")
     says(handshake(1, "localhost:1", "--ca=absent"), "absent", "No such file")
+
+
+@test
+def handshake_waits_for_what_the_server_says_of_the_client():
+    with Backend().echo() as backend, Gate("serve", backend.address, "--client-ca=ca.pem") as gate:
+        target = "localhost:%d" % gate.port
+        for version in ("1.2", "1.3"):
+            fixed = (target, "--ca=ca.pem", "--min-version=" + version, "--max-version=" + version)
+            text = handshake(1, *fixed)
+            says(text, "FAILED", "alert", "received")
+            need(version == "1.2" or "FAILED at Authentication" in text and "--cert and --key" in text, text)
+            text = handshake(0, *fixed, "--cert=two.pem", "--key=two.key", "--explain")
+            says(text, "asked for by the server, and sent")
+    says(handshake(1, "localhost:1", "--cert=one.pem", "--key=two.key"), "it is not the key of certificate 'one.pem'")
+    says(handshake(2, "localhost:1", "--cert=one.pem"), "--cert and --key go together")
+
+
+@test
+def handshake_has_a_deadline_for_all():
+    """A record that never ends, byte by byte."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def drip():
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"\x16\x03\x03\x40\x00")
+                try:
+                    while True:
+                        connection.sendall(b"\0")
+                        time.sleep(1)           # the pace of a peer, not a wait for something
+                except OSError:
+                    pass
+
+        threading.Thread(target=drip, daemon=True).start()
+        says(handshake(1, "localhost:%d" % listener.getsockname()[1]), "not complete within 10 s")
+
+
+@test
+def handshake_says_how_it_is_called():
+    says(handshake(0, "--help"), "usage: tlsgate handshake HOST:PORT", "--cert=FILE")
+
+
+@test
+def handshake_shows_no_hostile_byte():
+    with open(path("hostile"), "wb") as file:
+        file.write(b"subjectAltName=@names\n[names]\nDNS.1=localhost\nDNS.2=a\x1b[2Jb\\nverified\nDNS.3=\xff\xc3\xbc\n")
+    run("openssl", "x509", "-req", "-in", "one.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+        "-days", "20", "-extfile", "hostile", "-out", "hostile.pem")
+    with Backend() as backend, Gate("serve", backend.address, pair=("--cert=hostile.pem", "--key=one.key")) as gate:
+        target = "localhost:%d" % gate.port
+        says(handshake(0, target, "--ca=ca.pem", "--explain"),
+             "localhost, a\\x1b[2Jb\\x0averified, \\xff\\xc3\\xbc\n")
+        report = json.loads(handshake(0, target, "--ca=ca.pem", "--json"))
+        need(report["certificates"][0]["names"] == ["localhost", "a\x1b[2Jb\nverified", "\ufffd\xfc"],
+             "%s" % report["certificates"][0])

@@ -13,19 +13,24 @@
 #include "ctl/ctl.h"
 #include "ctl/handshake_report.h"
 
-#define TIMEOUT_MS	10000
+#define TIMEOUT_MS	10000	/* for all, from the first connect() on */
+#define VERDICT_MS	2000	/* for what a server says of a client certificate, within that */
 #define MAX_CA_FILE	(16u << 20)
+#define MAX_PEM_FILE	(1u << 20)
 
 struct request {
-	const char *target, *ca, *server_name, *suites, *groups, *alpn;
+	const char *target, *ca, *cert, *key, *server_name, *suites, *groups, *alpn;
 	uint16_t min_version, max_version;
-	bool explain, json, secrets, insecure;
+	bool explain, json, secrets, insecure, help;
 };
 
 /* ---- command line ------------------------------------------------------------ */
 
 enum {
 	OPT_CA = 0x100,
+	OPT_CERT,
+	OPT_KEY,
+	OPT_HELP,
 	OPT_SERVER_NAME,
 	OPT_SUITES,
 	OPT_GROUPS,
@@ -40,6 +45,9 @@ enum {
 
 static const struct option options[] = {
 	{ "ca", required_argument, NULL, OPT_CA },
+	{ "cert", required_argument, NULL, OPT_CERT },
+	{ "key", required_argument, NULL, OPT_KEY },
+	{ "help", no_argument, NULL, OPT_HELP },
 	{ "server-name", required_argument, NULL, OPT_SERVER_NAME },
 	{ "ciphersuites", required_argument, NULL, OPT_SUITES },
 	{ "groups", required_argument, NULL, OPT_GROUPS },
@@ -66,11 +74,36 @@ static int parse_version(const char *option, const char *text, uint16_t *out)
 	return CTL_DONE;
 }
 
+static const char help[] =
+	"usage: tlsgate handshake HOST:PORT [OPTION...]\n"
+	"\n"
+	"  --explain                each step, with what was offered and chosen\n"
+	"  --json                   the same as one JSON object\n"
+	"  --ca=FILE                trust these CAs instead of the system's\n"
+	"  --cert=FILE, --key=FILE  show this certificate chain to a server that asks; PEM\n"
+	"  --server-name=NAME       name to ask for and to verify (default: HOST)\n"
+	"  --min-version=1.2|1.3, --max-version=1.2|1.3\n"
+	"  --ciphersuites=A:B, --groups=A:B, --alpn=a,b\n"
+	"                           what to offer\n"
+	"  --secrets                show the secrets' values, too\n"
+	"  --insecure               go on with a certificate that is not trusted\n"
+	"\n"
+	"Exit status: 0 the handshake succeeded, 1 it failed, 2 bad usage.\n";
+
 static int parse_option(struct request *request, int code, char **argv)
 {
 	switch (code) {
 	case OPT_CA:
 		request->ca = optarg;
+		return CTL_DONE;
+	case OPT_CERT:
+		request->cert = optarg;
+		return CTL_DONE;
+	case OPT_KEY:
+		request->key = optarg;
+		return CTL_DONE;
+	case OPT_HELP:
+		request->help = true;
 		return CTL_DONE;
 	case OPT_SERVER_NAME:
 		request->server_name = optarg;
@@ -117,6 +150,12 @@ static int parse(int argc, char **argv, struct request *request)
 		ret = parse_option(request, code, argv);
 		if (ret)
 			return ret;
+	}
+	if (request->help)
+		return CTL_DONE;
+	if (!request->cert != !request->key) {
+		ctl_error("handshake: --cert and --key go together");
+		return CTL_USAGE;
 	}
 	if (argc - optind != 1) {
 		ctl_error("handshake: exactly one HOST:PORT is wanted, %d given", argc - optind);
@@ -189,6 +228,70 @@ static int set_list(struct tls_config *config, const char *option, const char *l
 	return CTL_USAGE;
 }
 
+static char *read_pem(const char *what, const char *path, size_t *len)
+{
+	char *pem = file_read(path, MAX_PEM_FILE, len);
+
+	if (!pem)
+		ctl_error("handshake: %s '%s' refused: %s", what, path, strerror(errno));
+	return pem;
+}
+
+static int add_chain(struct tls_config *config, const char *path, struct tls_certificate **cert)
+{
+	const char *why = "it is no certificate that tlsgate can use";
+	size_t len;
+	char *pem = read_pem("certificate", path, &len);
+	int err;
+
+	if (!pem)
+		return CTL_FAILED;
+	err = tls_certificate_new(cert, pem, len, &why);
+	free(pem);
+	if (!err)
+		err = tls_config_add_certificate(config, *cert);
+	if (err)
+		ctl_error("handshake: certificate '%s' refused: %s", path, why);
+	return err ? CTL_FAILED : CTL_DONE;
+}
+
+static int read_key(const char *path, struct tls_private_key **key)
+{
+	const char *why = "it is no private key that tlsgate can use";
+	size_t len;
+	char *pem = read_pem("key", path, &len);
+	int err;
+
+	if (!pem)
+		return CTL_FAILED;
+	err = tls_private_key_new(key, pem, len, &why);
+	file_wipe(pem, len);
+	if (err)
+		ctl_error("handshake: key '%s' refused: %s", path, why);
+	return err ? CTL_FAILED : CTL_DONE;
+}
+
+/* What to show to a server that asks.  *key is the caller's, also after a failure. */
+static int set_identity(struct tls_config *config, const struct request *request,
+			struct tls_private_key **key)
+{
+	struct tls_certificate *cert = NULL;
+	int ret;
+
+	if (!request->cert)
+		return CTL_DONE;
+	ret = add_chain(config, request->cert, &cert);
+	if (!ret)
+		ret = read_key(request->key, key);
+	if (!ret && tls_private_key_find(*key, cert)) {
+		ctl_error("handshake: key '%s' refused: it is not the key of certificate '%s'",
+			  request->key, request->cert);
+		ret = CTL_FAILED;
+	}
+	tls_certificate_free(cert);
+	return ret;
+}
+
 static int configure(struct tls_config *config, const struct request *request)
 {
 	int ret;
@@ -216,18 +319,30 @@ static int configure(struct tls_config *config, const struct request *request)
 
 /* ---- network ------------------------------------------------------------------- */
 
-/* The socket, or -1 and errno. */
-static int connect_one(const struct addr *addr)
+/* How long the next call on fd may wait.  0, or -1 and errno: there is no time left. */
+static int limit_wait(int fd, double until_ms)
 {
-	const struct timeval limit = { .tv_sec = TIMEOUT_MS / 1000 };
+	double left = until_ms - report_now_ms();
+	struct timeval limit = { .tv_sec = (time_t)(left / 1000) };
+
+	limit.tv_usec = (suseconds_t)((left - 1000. * (double)limit.tv_sec) * 1000);
+	if (left < 1) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) ||
+	       setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ? -1 : 0;
+}
+
+/* The socket, or -1 and errno. */
+static int connect_one(const struct addr *addr, double until_ms)
+{
 	int fd, error;
 
 	fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	if (!setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) &&
-	    !setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) &&
-	    !connect(fd, &addr->sa, addr->len))
+	if (!limit_wait(fd, until_ms) && !connect(fd, &addr->sa, addr->len))
 		return fd;
 	error = errno == EINPROGRESS ? ETIMEDOUT : errno;
 	close(fd);
@@ -244,8 +359,9 @@ static int connect_target(struct report *report)
 	int i;
 
 	count = addr_resolve(report->target, list, &why);
+	report->until_ms = report_now_ms() + TIMEOUT_MS;
 	for (i = 0; i < count && fd < 0; i++) {
-		fd = connect_one(&list[i]);
+		fd = connect_one(&list[i], report->until_ms);
 		if (fd < 0)
 			why = strerror(errno);
 		addr_format(&list[i].sa, list[i].len, report->peer);
@@ -256,6 +372,11 @@ static int connect_target(struct report *report)
 	return fd;
 }
 
+static const char *io_error(int error)
+{
+	return error == EAGAIN || error == ETIMEDOUT ? "not complete within 10 s" : strerror(error);
+}
+
 static void send_output(int fd, struct tls_conn *conn, struct report *report)
 {
 	const uint8_t *data;
@@ -263,9 +384,9 @@ static void send_output(int fd, struct tls_conn *conn, struct report *report)
 	ssize_t n;
 
 	while ((data = tls_conn_output(conn, &len)), len) {
-		n = send(fd, data, len, MSG_NOSIGNAL);
+		n = limit_wait(fd, report->until_ms) ? -1 : send(fd, data, len, MSG_NOSIGNAL);
 		if (n < 0) {
-			report->io_error = strerror(errno);
+			report->io_error = io_error(errno);
 			return;
 		}
 		tls_conn_output_done(conn, (size_t)n);
@@ -273,39 +394,94 @@ static void send_output(int fd, struct tls_conn *conn, struct report *report)
 	}
 }
 
-static void receive_input(int fd, struct tls_conn *conn, struct report *report)
+/* False: nothing came until then, or the socket failed: errno says. */
+static bool receive_input(int fd, struct tls_conn *conn, struct report *report, double until_ms)
 {
 	uint8_t data[TLS_MAX_INPUT];
 	size_t room = tls_conn_input_space(conn);
-	ssize_t n;
+	ssize_t n = -1;
 
-	n = recv(fd, data, room < sizeof(data) ? room : sizeof(data), 0);
-	if (n < 0) {
-		report->io_error = errno == EAGAIN ? "no answer within 10 s" : strerror(errno);
-		return;
-	}
+	if (!limit_wait(fd, until_ms))
+		n = recv(fd, data, room < sizeof(data) ? room : sizeof(data), 0);
+	if (n < 0)
+		return false;
 	report->bytes_in += (size_t)n;
 	report->err = n ? tls_conn_input(conn, data, (size_t)n) : tls_conn_input_eof(conn);
 	if (!n && !report->err)
 		report->err = TLS_ERR_TRUNCATED;
+	return true;
 }
 
-static void run(int fd, struct tls_conn *conn, struct report *report)
+static int use_key(struct tls_conn *conn, const struct tls_private_key *key)
+{
+	uint8_t reply[TLS_MAX_KEY_REPLY];
+	size_t len = sizeof(reply);
+	int err;
+
+	err = key ? tls_private_key_perform(key, tls_conn_key_request(conn), reply, &len) : -1;
+	err = tls_conn_key_reply(conn, err ? NULL : reply, err ? 0 : len);
+	tls_wipe(reply, sizeof(reply));
+	return err;
+}
+
+/*
+ * In TLS 1.3 a server judges the client's certificate, or that there is none,
+ * when the client is through with its handshake: the first record tells.
+ */
+static void await_verdict(int fd, struct tls_conn *conn, struct report *report)
+{
+	double until = report_now_ms() + VERDICT_MS;
+	uint8_t plain[TLS_MAX_INPUT];
+	size_t len = sizeof(plain), session;
+
+	if (until > report->until_ms)
+		until = report->until_ms;
+	while ((report->err = tls_conn_read(conn, plain, &len)) == TLS_ERR_AGAIN) {
+		if (tls_conn_session(conn, &session))
+			break;
+		if (!receive_input(fd, conn, report, until))
+			break;		/* silent: it may wait for the first request */
+		if (report->err)
+			return;
+		len = sizeof(plain);
+	}
+	if (report->err == TLS_ERR_AGAIN || report->err == TLS_ERR_CLOSED)
+		report->err = 0;
+}
+
+static bool is_over(const struct report *report, const struct tls_conn *conn)
+{
+	return report->io_error || report->err || tls_conn_established(conn);
+}
+
+static void run(int fd, struct tls_conn *conn, const struct tls_private_key *key, struct report *report)
 {
 	double start = report_now_ms();
 
 	report->last_ms = start;
 	report->err = tls_conn_start(conn);
 	for (;;) {
+		if (!report->err && tls_conn_wants(conn) & TLS_WANTS_PRIVATE_KEY)
+			report->err = use_key(conn, key);
 		send_output(fd, conn, report);
-		if (report->io_error || report->err || tls_conn_established(conn))
+		if (is_over(report, conn))
 			break;
-		receive_input(fd, conn, report);
+		if (!(tls_conn_wants(conn) & TLS_WANTS_PRIVATE_KEY) &&
+		    !receive_input(fd, conn, report, report->until_ms)) {
+			report->io_error = io_error(errno);
+			break;
+		}
 	}
 	report->handshake_ms = report_now_ms() - start;
 	report_finish(report, conn);
+	if (report->established && report->certificate_asked && report->info.version == TLS_1_3) {
+		await_verdict(fd, conn, report);
+		if (report->err)
+			report->step = STEP_AUTHENTICATION;
+		report_finish(report, conn);
+	}
 	if (report->established && !tls_conn_close(conn))
-		send_output(fd, conn, &(struct report){0});	/* only a courtesy */
+		send_output(fd, conn, &(struct report){ .until_ms = report->until_ms });	/* only a courtesy */
 }
 
 static void show(const struct report *report, const struct request *request)
@@ -318,7 +494,8 @@ static void show(const struct report *report, const struct request *request)
 		report_print(report);
 }
 
-static int handshake(struct tls_conn *conn, const struct request *request)
+static int handshake(struct tls_conn *conn, const struct tls_private_key *key,
+		     const struct request *request)
 {
 	struct report report;
 	const char *port, *why;
@@ -327,6 +504,7 @@ static int handshake(struct tls_conn *conn, const struct request *request)
 	report_init(&report);
 	report.target = request->target;
 	report.insecure = request->insecure;
+	report.has_certificate = request->cert;
 	report.show_secrets = request->secrets;
 	if (addr_split(request->target, report.server_name, &port, &why) || request->server_name)
 		snprintf(report.server_name, sizeof(report.server_name), "%s",
@@ -342,7 +520,7 @@ static int handshake(struct tls_conn *conn, const struct request *request)
 	if (fd < 0)
 		return CTL_FAILED;
 	tls_conn_set_arg(conn, &report);
-	run(fd, conn, &report);
+	run(fd, conn, key, &report);
 	close(fd);
 	show(&report, request);
 	report_clear(&report);
@@ -352,21 +530,28 @@ static int handshake(struct tls_conn *conn, const struct request *request)
 int cmd_handshake(int argc, char **argv)
 {
 	const struct tls_hooks hooks = { .now = now_s, .event = report_event };
+	struct tls_private_key *key = NULL;
 	struct tls_config *config;
 	struct request request;
 	struct tls_conn *conn;
 	int ret;
 
 	ret = parse(argc, argv, &request);
-	if (ret)
+	if (ret || request.help) {
+		if (!ret)
+			fputs(help, stdout);
 		return ret;
+	}
 	config = ctl_must(tls_config_new(TLS_CLIENT, &hooks));
 	ret = configure(config, &request);
+	if (!ret)
+		ret = set_identity(config, &request, &key);
 	if (!ret) {
 		conn = ctl_must(tls_conn_new(config));
-		ret = handshake(conn, &request);
+		ret = handshake(conn, key, &request);
 		tls_conn_free(conn);
 	}
+	tls_private_key_free(key);
 	tls_config_unref(config);
 	return ret;
 }

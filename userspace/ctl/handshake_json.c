@@ -3,18 +3,30 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/escape.h"
 #include "ctl/ctl.h"
 #include "ctl/handshake_report.h"
+
+#define JSON_TEXT	(12 * REPORT_TEXT + 3)	/* twice REPORT_TEXT, each byte of it escaped */
 
 static void add(struct json_object *to, const char *key, struct json_object *value)
 {
 	json_object_object_add(to, key, ctl_must(value));
 }
 
+/* json-c takes bytes as they are; what a peer chose need not be UTF-8. */
+static struct json_object *string(const char *value)
+{
+	char text[JSON_TEXT];
+
+	return ctl_must(json_tokener_parse(escape(ESCAPE_JSON, text, sizeof(text), value,
+						  strlen(value))));
+}
+
 static void add_text(struct json_object *to, const char *key, const char *value)
 {
 	if (value && value[0])
-		add(to, key, json_object_new_string(value));
+		add(to, key, string(value));
 }
 
 static void add_hex(struct json_object *to, const char *key, const uint8_t *bytes, size_t len)
@@ -71,6 +83,16 @@ static struct json_object *hello_json(const struct hello *hello)
 	return object;
 }
 
+static struct json_object *names_json(const struct report_cert *cert)
+{
+	struct json_object *array = ctl_must(json_object_new_array());
+	size_t at;
+
+	for (at = 0; at < cert->names_len; at += strlen(cert->names + at) + 1)
+		json_object_array_add(array, string(cert->names + at));
+	return array;
+}
+
 static struct json_object *certificates_json(const struct report *report)
 {
 	struct json_object *array = ctl_must(json_object_new_array());
@@ -83,7 +105,7 @@ static struct json_object *certificates_json(const struct report *report)
 		cert = &report->certs[i];
 		add_text(object, "subject", cert->subject);
 		add_text(object, "issuer", cert->issuer);
-		add_text(object, "names", cert->names);
+		add(object, "names", names_json(cert));
 		add_text(object, "not_before", cert->not_before);
 		add_text(object, "not_after", cert->not_after);
 		add_text(object, "key", cert->key);

@@ -59,12 +59,19 @@ static void key_text(X509 *x509, char text[64])
 		snprintf(text, 64, "%s %d bits", EVP_PKEY_get0_type_name(key), EVP_PKEY_get_bits(key));
 }
 
-/* As much as fits; returns how much that was. */
-static size_t append(char *text, size_t room, const char *between, const char *more)
+/* A NUL in it is no end: what is behind it belongs to the name. */
+static void dns_name(const ASN1_STRING *value, char text[REPORT_TEXT])
 {
-	int n = snprintf(text, room, "%s%s", between, more);
+	size_t len = (size_t)ASN1_STRING_length(value);
+	size_t i;
 
-	return n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+	if (len >= REPORT_TEXT)
+		len = REPORT_TEXT - 1;
+	memcpy(text, ASN1_STRING_get0_data(value), len);
+	text[len] = '\0';
+	for (i = 0; i < len; i++)
+		if (!text[i])
+			text[i] = '?';
 }
 
 static bool general_name(const GENERAL_NAME *name, char text[REPORT_TEXT])
@@ -72,9 +79,7 @@ static bool general_name(const GENERAL_NAME *name, char text[REPORT_TEXT])
 	const ASN1_STRING *value;
 
 	if (name->type == GEN_DNS) {
-		value = name->d.dNSName;
-		snprintf(text, REPORT_TEXT, "%.*s", ASN1_STRING_length(value),
-			 (const char *)ASN1_STRING_get0_data(value));
+		dns_name(name->d.dNSName, text);
 		return true;
 	}
 	if (name->type != GEN_IPADD)
@@ -84,19 +89,26 @@ static bool general_name(const GENERAL_NAME *name, char text[REPORT_TEXT])
 			 ASN1_STRING_get0_data(value), text, REPORT_TEXT);
 }
 
-static void names_text(X509 *x509, char text[REPORT_TEXT])
+static void add_name(struct report_cert *cert, const char *name)
+{
+	size_t len = strlen(name) + 1;
+
+	if (len > sizeof(cert->names) - cert->names_len)
+		return;
+	memcpy(cert->names + cert->names_len, name, len);
+	cert->names_len += len;
+}
+
+static void add_names(X509 *x509, struct report_cert *cert)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(x509, NID_subject_alt_name, NULL, NULL);
 	char one[REPORT_TEXT];
-	size_t used = 0;
 	int i;
 
-	for (i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-
-		if (general_name(name, one))
-			used += append(text + used, REPORT_TEXT - used, used ? ", " : "", one);
-	}
+	cert->names_len = 0;
+	for (i = 0; i < sk_GENERAL_NAME_num(names); i++)
+		if (general_name(sk_GENERAL_NAME_value(names, i), one))
+			add_name(cert, one);
 	GENERAL_NAMES_free(names);
 }
 
@@ -135,7 +147,7 @@ static void add_certificate(struct report *report, const struct tls_event *event
 	}
 	name_text(X509_get_subject_name(x509), cert->subject);
 	name_text(X509_get_issuer_name(x509), cert->issuer);
-	names_text(x509, cert->names);
+	add_names(x509, cert);
 	time_text(X509_get0_notBefore(x509), cert->not_before);
 	time_text(X509_get0_notAfter(x509), cert->not_after);
 	key_text(x509, cert->key);
@@ -292,7 +304,11 @@ void report_finish(struct report *report, const struct tls_conn *conn)
 
 const char *report_cause(const struct report *report)
 {
-	return report->cause[0] ? report->cause : NULL;
+	if (report->cause[0])
+		return report->cause;
+	return report->certificate_asked && TLS_ERR_CLASS(report->err) == TLS_ERR_PEER ?
+	       "the server does not take the client's certificate, or that there is none: see --cert and --key" :
+	       NULL;
 }
 
 const char *report_failure(const struct report *report, char text[2 * REPORT_TEXT])

@@ -43,7 +43,9 @@ enum {
 };
 
 struct report_cert {
-	char subject[REPORT_TEXT], issuer[REPORT_TEXT], names[REPORT_TEXT];
+	char subject[REPORT_TEXT], issuer[REPORT_TEXT];
+	char names[REPORT_TEXT];	/* one after the other, each with a NUL, as many as fit */
+	size_t names_len;
 	char not_before[32], not_after[32];
 	char key[64];
 	char verdict[REPORT_TEXT];
@@ -68,7 +70,8 @@ struct report {
 	const char *target;		/* HOST:PORT as given */
 	char server_name[ADDR_HOST_MAX];
 	char peer[ADDR_TEXT_MAX];
-	bool insecure, show_secrets;
+	bool insecure, show_secrets, has_certificate;
+	double until_ms;		/* by report_now_ms(): then it is given up */
 
 	/* by report_event() */
 	struct hello client, retry, again, server;	/* again: the ClientHello after a retry */

@@ -3,15 +3,26 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/escape.h"
 #include "ctl/ctl.h"
 #include "ctl/handshake_report.h"
 
 #define LABEL	"    %-22s "
 
+#define SAFE_MAX	(8 * REPORT_TEXT + 1)	/* twice REPORT_TEXT, each byte of it escaped */
+
+/* The peer may have chosen it. */
+static const char *safe(const char *text, char out[SAFE_MAX])
+{
+	return escape(ESCAPE_PLAIN, out, SAFE_MAX, text, strlen(text));
+}
+
 static void field(const char *label, const char *value)
 {
+	char text[SAFE_MAX];
+
 	if (value && value[0])
-		printf(LABEL "%s\n", label, value);
+		printf(LABEL "%s\n", label, safe(value, text));
 }
 
 static const char *or_number(const char *name, uint16_t number, char text[CTL_TEXT_MAX])
@@ -134,6 +145,19 @@ static void explain_server_hello(const struct report *report)
 	list("extensions", &hello->extensions, extension_text);
 }
 
+static void print_names(const struct report_cert *cert)
+{
+	char text[SAFE_MAX];
+	size_t at;
+
+	if (!cert->names_len)
+		return;
+	printf(LABEL, "  names");
+	for (at = 0; at < cert->names_len; at += strlen(cert->names + at) + 1)
+		printf("%s%s", at ? ", " : "", safe(cert->names + at, text));
+	putchar('\n');
+}
+
 static void explain_certificate(const struct report *report, size_t index)
 {
 	const struct report_cert *cert = &report->certs[index];
@@ -142,7 +166,7 @@ static void explain_certificate(const struct report *report, size_t index)
 	snprintf(label, sizeof(label), "issuer %zu", index);
 	field(index ? label : "server certificate", cert->subject);
 	field("  issued by", cert->issuer);
-	field("  names", cert->names);
+	print_names(cert);
 	printf(LABEL "%s to %s\n", "  valid", cert->not_before, cert->not_after);
 	field("  key", cert->key);
 	field("  verdict", report_verdict(report, index));
@@ -151,12 +175,14 @@ static void explain_certificate(const struct report *report, size_t index)
 static void explain_authentication(const struct report *report)
 {
 	const bool checked = report->scheme[0];
+	char text[SAFE_MAX];
 	size_t i;
 
 	for (i = 0; i < report->cert_count; i++)
 		explain_certificate(report, i);
 	if (report->certificate_asked)
-		field("client certificate", "asked for by the server; none was sent");
+		field("client certificate", report->has_certificate ?
+		      "asked for by the server, and sent" : "asked for by the server; none was sent");
 	if (checked)
 		printf(LABEL "%s, checked with the server certificate's key: good\n", "signature",
 		       report->scheme);
@@ -169,10 +195,12 @@ static void explain_authentication(const struct report *report)
 		printf(LABEL "%zu, from the server; their logs' signatures are not checked\n",
 		       "timestamps (SCT)", report_scts(report));
 	if (report->info.verify_error && report->insecure) {
-		printf(LABEL "NOT TRUSTED: %s;\n", "chain and name", report->info.verify_error);
+		printf(LABEL "NOT TRUSTED: %s;\n", "chain and name",
+		       safe(report->info.verify_error, text));
 		field("", "gone on with (--insecure): anybody could be the peer");
 	} else if (report->info.verify_error) {
-		printf(LABEL "REFUSED: %s\n", "chain and name", report->info.verify_error);
+		printf(LABEL "REFUSED: %s\n", "chain and name",
+		       safe(report->info.verify_error, text));
 	} else if (report->cert_count) {
 		printf(LABEL "verified for %s\n", "chain and name", report->server_name);
 	}
@@ -254,10 +282,11 @@ static void print_step_cost(const struct report *report, enum step step)
 
 static void print_failure(const struct report *report)
 {
-	char text[2 * REPORT_TEXT];
+	char text[2 * REPORT_TEXT], shown[SAFE_MAX];
 	const char *cause = report_cause(report);
 
-	printf("FAILED at %s: %s\n", step_names[report->step], report_failure(report, text));
+	printf("FAILED at %s: %s\n", step_names[report->step],
+	       safe(report_failure(report, text), shown));
 	if (cause)
 		printf("likely cause: %s\n", cause);
 }
@@ -289,7 +318,7 @@ void report_explain(const struct report *report)
 void report_print(const struct report *report)
 {
 	const struct tls_conn_info *info = &report->info;
-	char text[CTL_TEXT_MAX];
+	char text[CTL_TEXT_MAX], shown[SAFE_MAX];
 
 	if (!report->established) {
 		print_failure(report);
@@ -302,7 +331,7 @@ void report_print(const struct report *report)
 	field("signature", report->scheme[0] ? report->scheme : "none (RSA key exchange)");
 	field("certificate", report->cert_count ? report->certs[0].subject : NULL);
 	if (info->verify_error)
-		printf(LABEL "NO (--insecure): %s\n", "verified", info->verify_error);
+		printf(LABEL "NO (--insecure): %s\n", "verified", safe(info->verify_error, shown));
 	else
 		printf(LABEL "yes, for %s\n", "verified", report->server_name);
 	field("protocol (ALPN)", info->alpn);
