@@ -274,7 +274,8 @@ def connect_verifies():
                 need(plain.recv(100) == b"", "no byte came")
             except ConnectionResetError:
                 pass
-            wait_until(lambda: re.search("handshake failed.*mismatch", log_text()), "the reason")
+            wait_until(lambda: re.search("client 127[^ ]*, server %s: handshake failed.*mismatch" % address, log_text()),
+                       "the reason: " + log_text())
 
 
 @test

@@ -10,8 +10,8 @@
 #include "daemon/conn.h"
 #include "daemon/subject.h"
 
-#define LINE_MAX	3072
-#define FIELD_MAX	256	/* of text, escaped: ten of them fit */
+#define LINE_MAX	4000
+#define FIELD_MAX	320	/* of text, escaped: eleven of them fit */
 
 struct line {
 	bool json;

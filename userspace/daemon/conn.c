@@ -8,9 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/escape.h"
 #include "daemon/account.h"
 
 #define LINGER_MS	2000
+#define LOG_WHY_MAX	1024
 
 struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_callback *on_io,
 		      conn_timer_callback *on_timer)
@@ -214,12 +216,16 @@ static void end_failed(struct conn *conn)
 	linger(conn);
 }
 
+/* In mode connect it is the server's fault, whom the client never sees. */
 void conn_log_failure(const struct conn *conn, const char *what, const char *why)
 {
-	char client[ADDR_TEXT_MAX];
+	const bool connects = conn->gate->settings->mode == GATE_CONNECT;
+	char client[ADDR_TEXT_MAX], safe[LOG_WHY_MAX];
 
-	worker_log_peer(conn->worker, info, "%s: client %s: %s: %s", conn->gate->settings->name,
-			conn_client(conn, client), what, why);
+	worker_log_peer(conn->worker, info, "%s: client %s%s%s: %s: %s", conn->gate->settings->name,
+			conn_client(conn, client), connects ? ", server " : "",
+			connects ? conn->gate->settings->backend : "", what,
+			escape(ESCAPE_PLAIN, safe, sizeof(safe), why, strlen(why)));
 }
 
 void conn_fail(struct conn *conn, const char *what, const char *why)
@@ -231,16 +237,24 @@ void conn_fail(struct conn *conn, const char *what, const char *why)
 	end_failed(conn);
 }
 
-void conn_fail_engine(struct conn *conn, const char *what, int err)
+/* "alert X sent: what the peer sent or lacks", and what is wrong with its certificate. */
+static void describe(const struct conn *conn, int err, char *out, size_t size)
 {
-	char reason[TLS_REASON_TEXT], why[256 + TLS_REASON_TEXT];
+	char reason[TLS_REASON_TEXT];
 	struct tls_conn_info info;
 	bool known = tls_conn_reason(conn->tls, err, reason);
 
 	tls_conn_info(conn->tls, &info);
-	snprintf(why, sizeof(why), "%s%s%s%s%s%s", tls_strerror(err),
+	snprintf(out, size, "%s%s%s%s%s%s", tls_strerror(err),
 		 info.verify_error ? " (" : "", info.verify_error ? info.verify_error : "",
 		 info.verify_error ? ")" : "", known ? ": " : "", known ? reason : "");
+}
+
+void conn_fail_engine(struct conn *conn, const char *what, int err)
+{
+	char why[TLS_REASON_TEXT + 256];
+
+	describe(conn, err, why, sizeof(why));
 	account_reason(conn, "%s: %s", what, why);
 	/* and many never send close_notify */
 	if (conn->state != CONN_RELAY || err != TLS_ERR_TRUNCATED || log_is_verbose())
