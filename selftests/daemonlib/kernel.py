@@ -62,6 +62,40 @@ def keepalive_goes_on_in_the_kernel():
         need_keepalive(gate, backend, 60, 120)
 
 
+def records():
+    """The connection-log's lines, as objects."""
+    return [json.loads(line[line.index("{"):]) for line in log_text().splitlines() if '{"event"' in line]
+
+
+@test
+def the_kernels_connections_have_a_line_at_their_end():
+    logged = ("--connection-log", "--log-format=json")
+    with Backend().echo() as backend, Gate("serve", backend.address, *logged, path="auto") as gate:
+        connection = gate.connect()
+        for size in (1000, 300000, 2000):       # the second is worth it
+            echo(connection, os.urandom(size))
+        wait_until(sessions, "it is handed over")
+        echo(connection, os.urandom(3000))
+        need(not records(), "a line before the end: " + log_text())
+        connection.unwrap()
+        wait_until(records, "a line: " + log_text())
+        line = records()[0]
+        need(line["path"] == "kernel" and line["session"] and line["from-client"] == line["from-backend"] == 306000 and
+             line["reason"] == "finished" and line["version"] == "TLS 1.3", "%s" % line)
+    with Backend().echo() as backend, Gate("serve", backend.address, *logged, path="kernel") as gate:
+        held = [gate.connect() for _ in range(20)]      # some of them end before the monitor hears of them
+        for number, connection in enumerate(held):
+            echo(connection, bytes(number + 1))
+            connection.close()
+        wait_until(lambda: len(records()) == 20, "20 lines: " + log_text())
+        need(sorted(r["from-client"] for r in records()) == list(range(1, 21)), "%s" % records())
+        left = gate.connect()
+        echo(left)
+        wait_until(sessions, "it is handed over")
+    need(records()[-1]["reason"] == "the daemon ends; the kernel goes on", log_text())
+    left.close()
+
+
 @test
 def all_sessions_are_closed_at_once():
     with Backend().echo() as backend, \
@@ -311,9 +345,13 @@ def without_privilege_kernel_is_refused():
 @test
 def a_group_that_is_named_hands_over():
     with setting(RANGE, "4242 4242", "1 0"), Backend().echo() as backend, \
-            Gate("serve", backend.address, "--verbose", path="kernel",
+            Gate("serve", backend.address, "--verbose", "--connection-log", path="kernel",
                  before=without_privilege("--groups=4242")) as gate:
         carries(gate, 1)
+        carries(gate, 2)
+        need(log_text().count("lines of what the kernel carries are written at the hand-over") == 1 and
+             len(re.findall('connection gate=.* path=kernel session=.* reason="handed over"', log_text())) == 2,
+             log_text())
 
 
 @test

@@ -6,113 +6,59 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/escape.h"
 #include "daemon/conn.h"
+#include "daemon/ledger.h"
+#include "daemon/record.h"
 #include "daemon/subject.h"
 
-#define LINE_MAX	4000
-#define FIELD_MAX	320	/* of text, escaped: eleven of them fit */
-
-struct line {
-	bool json;
-	size_t len;
-	char text[LINE_MAX];
-};
-
-__attribute__((format(printf, 2, 3)))
-static void append(struct line *line, const char *format, ...)
-{
-	va_list args;
-	int n;
-
-	va_start(args, format);
-	n = vsnprintf(line->text + line->len, sizeof(line->text) - line->len, format, args);
-	va_end(args);
-	if (n > 0)
-		line->len += (size_t)n;
-	if (line->len >= sizeof(line->text))
-		line->len = sizeof(line->text) - 1;
-}
-
-/* value: printable, and quoted where it has to be. */
-static void add(struct line *line, const char *key, const char *value)
-{
-	if (line->json)
-		append(line, ",\"%s\":%s", key, value);
-	else
-		append(line, " %s=%s", key, value);
-}
-
-/* NULL: the field is left out. */
-static void add_text(struct line *line, const char *key, const char *text)
-{
-	char value[FIELD_MAX];
-
-	if (text)
-		add(line, key, escape(line->json ? ESCAPE_JSON : ESCAPE_VALUE, value, sizeof(value),
-				      text, strlen(text)));
-}
-
-static void add_number(struct line *line, const char *key, uint64_t number)
-{
-	char value[32];
-
-	snprintf(value, sizeof(value), "%llu", (unsigned long long)number);
-	add(line, key, value);
-}
-
-static void add_client_certificate(struct line *line, const struct tls_conn_info *info)
+static void add_client_certificate(struct record *record, const struct tls_conn_info *info)
 {
 	char *name;
 
 	if (!info->peer_certificate ||
 	    subject_common_name(info->peer_certificate, info->peer_certificate_len, &name) < 0)
 		return;
-	add_text(line, "client-cert", name);
+	record_text(record, "client-cert", name);
 	free(name);
 }
 
 /* What the handshake came to. */
-static void add_handshake(struct line *line, const struct conn *conn)
+static void add_handshake(struct record *record, const struct conn *conn)
 {
 	struct tls_conn_info info;
 
 	if (!conn->tls)
 		return;
 	tls_conn_info(conn->tls, &info);
-	add_text(line, "name", info.server_name);
-	add_text(line, "alpn", info.alpn);
+	record_text(record, "name", info.server_name);
+	record_text(record, "alpn", info.alpn);
 	if (conn->gate->settings->mode == GATE_SERVE)
-		add_client_certificate(line, &info);
+		add_client_certificate(record, &info);
 	if (!tls_conn_established(conn->tls))
 		return;
-	add_text(line, "version", tls_version_name(info.version));
-	add_text(line, "suite", tls_suite_name(info.suite));
-	add_text(line, "group", info.group ? tls_group_name(info.group) : NULL);
-	add(line, "resumed", info.resumed ? "true" : "false");
+	record_text(record, "version", tls_version_name(info.version));
+	record_text(record, "suite", tls_suite_name(info.suite));
+	record_text(record, "group", info.group ? tls_group_name(info.group) : NULL);
+	record_flag(record, "resumed", info.resumed);
 }
 
-static void add_path(struct line *line, uint32_t session)
+static void begin(struct record *record, const struct conn *conn, uint32_t session)
 {
-	add_text(line, "path", session ? "kernel" : "user");
+	char client[ADDR_TEXT_MAX];
+
+	record_begin(record, conn->worker->settings->log_format == LOG_FORMAT_JSON);
+	record_text(record, "gate", conn->gate->settings->name);
+	record_text(record, "client", conn_client(conn, client));
+	add_handshake(record, conn);
+	record_text(record, "backend", conn->gate->settings->backend);
+	record_text(record, "path", session ? "kernel" : "user");
 	if (session)
-		add_number(line, "session", session);
-}
-
-static void add_traffic(struct line *line, const struct conn *conn)
-{
-	const bool serves = conn->gate->settings->mode == GATE_SERVE;
-	char value[32];
-
-	add_number(line, "from-client", serves ? conn->tls_bytes : conn->plain_bytes);
-	add_number(line, "from-backend", serves ? conn->plain_bytes : conn->tls_bytes);
-	snprintf(value, sizeof(value), "%.3f", ev_now(conn->worker->loop) - conn->accepted);
-	add(line, "seconds", value);
+		record_number(record, "session", session);
 }
 
 void account_reason(struct conn *conn, const char *format, ...)
 {
-	char text[FIELD_MAX];
+	char text[RECORD_FIELD];
 	va_list args;
 
 	if (!conn->worker->settings->connection_log || conn->reason)
@@ -123,21 +69,45 @@ void account_reason(struct conn *conn, const char *format, ...)
 	conn->reason = strdup(text);	/* without memory the line has no reason */
 }
 
-void account_log(const struct conn *conn, uint32_t session)
+static uint64_t from_client(const struct conn *conn)
 {
-	struct line line = { .json = conn->worker->settings->log_format == LOG_FORMAT_JSON };
-	char client[ADDR_TEXT_MAX];
+	return conn->gate->settings->mode == GATE_SERVE ? conn->tls_bytes : conn->plain_bytes;
+}
+
+static uint64_t from_backend(const struct conn *conn)
+{
+	return conn->gate->settings->mode == GATE_SERVE ? conn->plain_bytes : conn->tls_bytes;
+}
+
+static void log_now(struct record *record, const struct conn *conn, const char *reason)
+{
+	record_end(record, from_client(conn), from_backend(conn),
+		   ev_now(conn->worker->loop) - conn->accepted, reason);
+}
+
+void account_end(const struct conn *conn)
+{
+	struct record record;
 
 	if (!conn->worker->settings->connection_log)
 		return;
-	append(&line, "%s", line.json ? "{\"event\":\"connection\"" : "connection");
-	add_text(&line, "gate", conn->gate->settings->name);
-	add_text(&line, "client", conn_client(conn, client));
-	add_handshake(&line, conn);
-	add_text(&line, "backend", conn->gate->settings->backend);
-	add_path(&line, session);
-	add_traffic(&line, conn);
-	add_text(&line, "reason", conn->reason ? conn->reason : "closed");
-	append(&line, "%s", line.json ? "}" : "");
-	log_info("%s", line.text);
+	begin(&record, conn, 0);
+	log_now(&record, conn, conn->reason ? conn->reason : "closed");
+}
+
+void account_hand_over(const struct conn *conn, uint32_t session)
+{
+	struct ledger_entry entry = {
+		.session = session,
+		.serves = conn->gate->settings->mode == GATE_SERVE,
+		.from_client = from_client(conn),
+		.from_backend = from_backend(conn),
+		.accepted = conn->accepted,
+	};
+
+	if (!conn->worker->settings->connection_log)
+		return;
+	begin(&entry.record, conn, session);
+	if (ledger_send(conn->worker->ledger, &entry))
+		log_now(&entry.record, conn, "handed over");
 }

@@ -160,7 +160,7 @@ void conn_free(struct conn *conn)
 
 	ends_here(conn);
 	if (!conn->handed_over)
-		account_log(conn, 0);
+		account_end(conn);
 	free(conn->reason);
 	conn_leave_handshake(conn);
 	keyclient_forget(&worker->keys, conn);

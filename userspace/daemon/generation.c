@@ -369,6 +369,16 @@ static int open_kernel(const struct generation *generation)
 	return fd < 0 ? -1 : fd;
 }
 
+static int open_ledger(const struct generation *generation)
+{
+	const struct gate *gate, *end = generation->gates + generation->built;
+
+	for (gate = generation->gates; gate < end && !gate->kernel; gate++)
+		;
+	return generation->settings->connection_log && gate < end ?
+	       ledger_writer(generation->ledger) : -1;
+}
+
 static int start_worker(struct generation *generation, struct child *child)
 {
 	const struct worker_plan plan = {
@@ -380,6 +390,7 @@ static int start_worker(struct generation *generation, struct child *child)
 		.who = generation->who,
 		.keylog_fd = generation->keylog_fd,
 		.kernel_fd = open_kernel(generation),
+		.ledger = open_ledger(generation),
 	};
 	size_t i;
 	pid_t pid;
@@ -513,6 +524,7 @@ void generation_forget(struct generation *generation)
 
 struct generation *generation_start(struct settings *settings, bool owns_settings,
 				    struct listeners *listeners, struct resolver *resolver,
+				    struct ledger *ledger,
 				    const struct generation *callbacks)
 {
 	struct generation *generation = generation_new(settings);
@@ -523,6 +535,7 @@ struct generation *generation_start(struct settings *settings, bool owns_setting
 	generation->arg = callbacks->arg;
 	generation->listeners = listeners;
 	generation->resolver = resolver;
+	generation->ledger = ledger;
 	if (!set_up(generation)) {
 		generation->owns_settings = owns_settings;
 		resolve_backends(generation);

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "daemon/gate.h"
+#include "daemon/ledger.h"
 #include "daemon/listener.h"
 #include "daemon/resolver.h"
 #include "daemon/sandbox.h"
@@ -39,6 +40,7 @@ struct generation {
 	size_t built;			/* of gates, to be cleared */
 	struct listeners *listeners;
 	struct resolver *resolver;
+	struct ledger *ledger;
 	struct identity who, key_who;	/* of the workers; of keyd and its answerers */
 	int keylog_fd;
 	struct child keyd;
@@ -61,6 +63,7 @@ struct generation {
  */
 struct generation *generation_start(struct settings *settings, bool owns_settings,
 				    struct listeners *listeners, struct resolver *resolver,
+				    struct ledger *ledger,
 				    const struct generation *callbacks);
 /* In a child that resolves names: wipes what is secret. */
 void generation_forget(struct generation *generation);

@@ -145,8 +145,7 @@ bool conn_hand_over(struct conn *conn)
 	if (result == INSTALL_DONE) {
 		conn->worker->counters.kernel++;
 		conn->handed_over = true;
-		account_reason(conn, "handed over");
-		account_log(conn, id);
+		account_hand_over(conn, id);
 		snprintf(path, sizeof(path), "kernel, session %u", id);
 		if (log_is_verbose())
 			conn_log_path(conn, path);

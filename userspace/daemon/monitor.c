@@ -96,7 +96,7 @@ static enum config_result start_generation(struct monitor *monitor)
 	log_init("tlsgated", monitor->verbose || settings->verbose);
 	generation = control_prepare(&monitor->control, settings) ? NULL :
 		     generation_start(settings, monitor->config_file, &monitor->listeners,
-				      &monitor->resolver, &callbacks);
+				      &monitor->resolver, &monitor->ledger, &callbacks);
 	if (!generation) {
 		control_abandon(&monitor->control);
 		if (monitor->config_file)
@@ -204,6 +204,7 @@ static void set_up(struct monitor *monitor)
 	(void)signal(SIGPIPE, SIG_IGN);
 	control_init(&monitor->control, monitor->loop, commands, monitor);
 	resolver_init(&monitor->resolver, forget_secrets, monitor);
+	ledger_init(&monitor->ledger, monitor->loop);
 	ev_init(&monitor->retry, on_retry);
 	monitor->retry.data = monitor;
 	watch_signal(monitor, &monitor->hangup, SIGHUP, on_hangup);
@@ -249,6 +250,7 @@ int monitor_run(struct options *options)
 	}
 	control_close(&monitor.control);
 	resolver_stop(&monitor.resolver);
+	ledger_close(&monitor.ledger);
 	ev_loop_destroy(monitor.loop);
 	settings_free(monitor.settings);
 	if (result == CONFIG_BAD)

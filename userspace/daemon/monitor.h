@@ -19,6 +19,7 @@ struct monitor {
 	bool verbose;			/* --verbose, whatever the file says */
 	struct listeners listeners;
 	struct resolver resolver;
+	struct ledger ledger;
 	struct generation *generations;	/* newest first; the first is the live one */
 	struct control control;
 	ev_signal hangup, terminate, interrupt;

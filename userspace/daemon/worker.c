@@ -250,7 +250,7 @@ static size_t each_socket(const struct worker_plan *plan, struct worker *worker,
 static int keep_fds(const struct worker_plan *plan, const struct worker *worker,
 		    const struct keypipe *keys)
 {
-	int *keep = xcalloc(worker->listener_count + 6, sizeof(*keep));
+	int *keep = xcalloc(worker->listener_count + 7, sizeof(*keep));
 	size_t count = 0;
 	size_t i;
 	int ret;
@@ -265,6 +265,8 @@ static int keep_fds(const struct worker_plan *plan, const struct worker *worker,
 		keep[count++] = plan->keylog_fd;
 	if (plan->kernel_fd != -1)
 		keep[count++] = plan->kernel_fd;
+	if (plan->ledger != -1)
+		keep[count++] = plan->ledger;
 	ret = sandbox_keep_fds(keep, count);
 	free(keep);
 	return ret;
@@ -370,6 +372,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	worker->gates = plan->gates;
 	worker->gate_count = plan->gate_count;
 	worker->control = control;
+	worker->ledger = plan->ledger;
 	TAILQ_INIT(&worker->handshaking);
 	worker->listeners = xcalloc(each_socket(plan, worker, NULL), sizeof(*worker->listeners));
 	(void)each_socket(plan, worker, add_listener);

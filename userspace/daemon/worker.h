@@ -62,6 +62,7 @@ struct worker {
 	struct keyclient keys;
 	struct tlsgate *tlsgate;	/* NULL: no module that takes keys is there */
 	int kernel_fd;			/* -1: no gate wants it */
+	int ledger;			/* to the monitor; -1: none (ledger.h) */
 	ev_timer look;			/* for the module */
 	char refusal[256];		/* the kernel's last sentence */
 	struct conn *conns;
@@ -83,6 +84,7 @@ struct worker_plan {
 	struct identity who;
 	int keylog_fd;			/* -1: none */
 	int kernel_fd;			/* of tlsgate_socket(), -1: no kernel data path */
+	int ledger;			/* of ledger_writer(), -1: none */
 };
 
 /*

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/ledger.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/ipc.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "lib/libtlsgate.h"
+
+#define WITHOUT_TEXT	offsetof(struct ledger_entry, record.text)
+
+struct ledger_page {
+	struct ledger_page *next;
+	bool seen;			/* in the list of sessions that is being read */
+	struct ledger_entry *entry;	/* only as much of it as there is text */
+};
+
+static struct ledger_page **bucket(struct ledger *ledger, uint32_t session)
+{
+	return &ledger->pages[session % LEDGER_BUCKETS];
+}
+
+static struct ledger_page **find(struct ledger *ledger, uint32_t session)
+{
+	struct ledger_page **link = bucket(ledger, session);
+
+	while (*link && (*link)->entry->session != session)
+		link = &(*link)->next;
+	return link;
+}
+
+static void log_end(struct ledger *ledger, const struct ledger_entry *entry, uint64_t tx_bytes,
+		    uint64_t rx_bytes, const char *reason)
+{
+	struct record record = { .json = entry->record.json, .len = entry->record.len };
+
+	memcpy(record.text, entry->record.text, record.len + 1);
+	record_end(&record, entry->from_client + (entry->serves ? rx_bytes : tx_bytes),
+		   entry->from_backend + (entry->serves ? tx_bytes : rx_bytes),
+		   ev_now(ledger->loop) - entry->accepted, reason);
+}
+
+static void drop(struct ledger_page **link)
+{
+	struct ledger_page *page = *link;
+
+	*link = page->next;
+	free(page->entry);
+	free(page);
+}
+
+static void add(struct ledger *ledger, const struct ledger_entry *entry)
+{
+	struct ledger_page *page = xcalloc(1, sizeof(*page));
+	size_t len = WITHOUT_TEXT + entry->record.len + 1;
+
+	page->entry = xcalloc(1, len);
+	memcpy(page->entry, entry, len);
+	page->next = *bucket(ledger, entry->session);
+	*bucket(ledger, entry->session) = page;
+}
+
+static void note_early(struct ledger *ledger, const struct tlsgate_session *session)
+{
+	ledger->early[ledger->next_early++ % LEDGER_EARLY] = (struct ledger_early){
+		.session = session->id, .tx_bytes = session->tx_bytes,
+		.rx_bytes = session->rx_bytes, .reason = session->reason,
+	};
+}
+
+static int take_event(void *arg, const struct tlsgate_event *event)
+{
+	const struct tlsgate_session *session = &event->session;
+	struct ledger *ledger = arg;
+	struct ledger_page **link;
+
+	if (event->kind != TLSGATE_CMD_NTF_SESSION_CLOSED)
+		return 0;
+	link = find(ledger, session->id);
+	if (!*link) {
+		note_early(ledger, session);
+		return 0;
+	}
+	log_end(ledger, (*link)->entry, session->tx_bytes, session->rx_bytes,
+		tlsgate_reason_name(session->reason));
+	drop(link);
+	return 0;
+}
+
+static int see(void *arg, const struct tlsgate_session *session)
+{
+	struct ledger_page *page = *find(arg, session->id);
+
+	if (page)
+		page->seen = true;
+	return 0;
+}
+
+/* Ends each page that was not seen; all: every one. */
+static void end_pages(struct ledger *ledger, bool all, const char *reason)
+{
+	struct ledger_page **link;
+	unsigned int i;
+
+	for (i = 0; i < LEDGER_BUCKETS; i++) {
+		link = &ledger->pages[i];
+		while (*link) {
+			if (!all && (*link)->seen) {
+				(*link)->seen = false;
+				link = &(*link)->next;
+				continue;
+			}
+			log_end(ledger, (*link)->entry, 0, 0, reason);
+			drop(link);
+		}
+	}
+}
+
+/* Events are lost, or were: the list of sessions says which are left. */
+static void take_up_again(struct ledger *ledger)
+{
+	int err;
+
+	do {
+		err = tlsgate_session_dump(ledger->tlsgate, see, ledger);
+	} while (err == -EINTR);
+	if (!err)
+		end_pages(ledger, false, "closed; how and after how much is not known");
+}
+
+static void unfollow(struct ledger *ledger)
+{
+	if (!ledger->tlsgate)
+		return;
+	ev_io_stop(ledger->loop, &ledger->events);
+	tlsgate_close(ledger->tlsgate);
+	ledger->tlsgate = NULL;
+}
+
+static void on_events(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct ledger *ledger = io->data;
+	int err = tlsgate_event_receive(ledger->tlsgate, take_event, ledger);
+
+	(void)loop;
+	(void)events;
+	if (!err)
+		return;
+	log_warn("connection-log: %s", tlsgate_error(ledger->tlsgate));
+	if (err == -ENOBUFS)
+		take_up_again(ledger);
+	else
+		unfollow(ledger);
+}
+
+/* 0, or -1: nobody will say when sessions end. */
+static int follow(struct ledger *ledger)
+{
+	const char *why = "";
+
+	if (ledger->tlsgate)
+		return 0;
+	if (ledger->barred || tlsgate_open(&ledger->tlsgate, &why))
+		return -1;
+	if (tlsgate_subscribe(ledger->tlsgate)) {
+		log_warn("connection-log: lines of what the kernel carries are written at the hand-over: %s",
+			 tlsgate_error(ledger->tlsgate));
+		tlsgate_close(ledger->tlsgate);
+		ledger->tlsgate = NULL;
+		ledger->barred = true;
+		return -1;
+	}
+	ev_io_set(&ledger->events, tlsgate_event_fd(ledger->tlsgate), EV_READ);
+	ev_io_start(ledger->loop, &ledger->events);
+	return 0;
+}
+
+/* The module may have been unloaded and loaded again since: its family is another one then. */
+static int get_session(struct ledger *ledger, uint32_t id)
+{
+	struct tlsgate_session session;
+	int err;
+
+	if (follow(ledger))
+		return -ENODEV;
+	err = tlsgate_session_get(ledger->tlsgate, tlsgate_by_id(id), &session);
+	if (err != -ENODEV)
+		return err;
+	unfollow(ledger);
+	return follow(ledger) ? -ENODEV :
+	       tlsgate_session_get(ledger->tlsgate, tlsgate_by_id(id), &session);
+}
+
+/* False: it is not among those that ended early. */
+static bool ended_early(struct ledger *ledger, const struct ledger_entry *entry)
+{
+	struct ledger_early *early;
+
+	for (early = ledger->early; early < ledger->early + LEDGER_EARLY; early++) {
+		if (early->session != entry->session)
+			continue;
+		log_end(ledger, entry, early->tx_bytes, early->rx_bytes,
+			tlsgate_reason_name(early->reason));
+		early->session = 0;
+		return true;
+	}
+	return false;
+}
+
+static void take_entry(struct ledger *ledger, const struct ledger_entry *entry)
+{
+	int err = get_session(ledger, entry->session);
+
+	if (err == -ENODEV)
+		log_end(ledger, entry, 0, 0, "handed over");
+	else if (!ended_early(ledger, entry))
+		add(ledger, entry);	/* if it is gone, its event is on the way */
+}
+
+static bool is_sound(const struct ledger_entry *entry, size_t len)
+{
+	return len > WITHOUT_TEXT && entry->session && entry->record.len == len - WITHOUT_TEXT - 1 &&
+	       strlen(entry->record.text) == entry->record.len;
+}
+
+static void on_entries(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct ledger_entry entry;
+	ssize_t n;
+
+	(void)loop;
+	(void)events;
+	n = recv(io->fd, &entry, sizeof(entry), 0);
+	if (n <= 0)
+		return;
+	entry.record.text[RECORD_MAX - 1] = '\0';
+	if (is_sound(&entry, (size_t)n))
+		take_entry(io->data, &entry);
+}
+
+void ledger_init(struct ledger *ledger, struct ev_loop *loop)
+{
+	*ledger = (struct ledger){ .loop = loop, .reader = -1, .writer = -1 };
+	ev_init(&ledger->entries, on_entries);
+	ev_init(&ledger->events, on_events);
+	ledger->entries.data = ledger->events.data = ledger;
+}
+
+int ledger_writer(struct ledger *ledger)
+{
+	int ends[2];
+
+	if (ledger->writer != -1)
+		return ledger->writer;
+	if (ipc_pair(ends))
+		return -1;
+	ledger->reader = ends[0];
+	ledger->writer = ends[1];
+	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	(void)fcntl(ends[1], F_SETFL, O_NONBLOCK);
+	ev_io_set(&ledger->entries, ledger->reader, EV_READ);
+	ev_io_start(ledger->loop, &ledger->entries);
+	(void)follow(ledger);
+	return ledger->writer;
+}
+
+void ledger_close(struct ledger *ledger)
+{
+	end_pages(ledger, true, "the daemon ends; the kernel goes on");
+	unfollow(ledger);
+	if (ledger->writer == -1)
+		return;
+	ev_io_stop(ledger->loop, &ledger->entries);
+	close(ledger->reader);
+	close(ledger->writer);
+}
+
+int ledger_send(int writer, const struct ledger_entry *entry)
+{
+	size_t len = WITHOUT_TEXT + entry->record.len + 1;
+
+	return writer != -1 && send(writer, entry, len, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -1;
+}

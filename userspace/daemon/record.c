@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/record.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/escape.h"
+#include "common/log.h"
+
+__attribute__((format(printf, 2, 3)))
+static void append(struct record *record, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(record->text + record->len, sizeof(record->text) - record->len, format, args);
+	va_end(args);
+	if (n > 0)
+		record->len += (size_t)n;
+	if (record->len >= sizeof(record->text))
+		record->len = sizeof(record->text) - 1;
+}
+
+/* value: printable, and quoted where it has to be. */
+static void add(struct record *record, const char *key, const char *value)
+{
+	if (record->json)
+		append(record, ",\"%s\":%s", key, value);
+	else
+		append(record, " %s=%s", key, value);
+}
+
+void record_begin(struct record *record, bool json)
+{
+	record->json = json;
+	record->len = 0;
+	append(record, "%s", json ? "{\"event\":\"connection\"" : "connection");
+}
+
+void record_text(struct record *record, const char *key, const char *text)
+{
+	char value[RECORD_FIELD];
+
+	if (text)
+		add(record, key, escape(record->json ? ESCAPE_JSON : ESCAPE_VALUE, value,
+					sizeof(value), text, strlen(text)));
+}
+
+void record_number(struct record *record, const char *key, uint64_t number)
+{
+	char value[32];
+
+	snprintf(value, sizeof(value), "%llu", (unsigned long long)number);
+	add(record, key, value);
+}
+
+void record_flag(struct record *record, const char *key, bool flag)
+{
+	add(record, key, flag ? "true" : "false");
+}
+
+void record_end(struct record *record, uint64_t from_client, uint64_t from_backend, double seconds,
+		const char *reason)
+{
+	char value[32];
+
+	record_number(record, "from-client", from_client);
+	record_number(record, "from-backend", from_backend);
+	snprintf(value, sizeof(value), "%.3f", seconds);
+	add(record, "seconds", value);
+	record_text(record, "reason", reason);
+	append(record, "%s", record->json ? "}" : "");
+	log_info("%s", record->text);
+}
