@@ -58,7 +58,10 @@ struct conn {
 typedef void conn_io_callback(struct ev_loop *loop, ev_io *io, int events);
 typedef void conn_timer_callback(struct ev_loop *loop, ev_timer *timer, int events);
 
-/* A connection without a socket yet, in its handshake; io->data and timer->data are conn.  Or NULL. */
+/*
+ * A connection without a socket yet, in its handshake; io->data and timer->data
+ * are conn.  NULL: no memory.
+ */
 struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_callback *on_io,
 		      conn_timer_callback *on_timer);
 
