@@ -71,9 +71,9 @@ long unix_inq_len(struct sock *sk);
 
 /* 6.7: a socket's own calls may see to SOL_SOCKET. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
-#define tg_refuse_sol_socket(sock) set_bit(SOCK_CUSTOM_SOCKOPT, &(sock)->flags)
+#define tg_own_sol_socket(sock, on) assign_bit(SOCK_CUSTOM_SOCKOPT, &(sock)->flags, on)
 #else
-#define tg_refuse_sol_socket(sock) do { } while (0)
+#define tg_own_sol_socket(sock, on) do { } while (0)
 #endif
 
 /* 6.6: tables of sysctls are counted; before, an empty row ends them. */

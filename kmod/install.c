@@ -102,17 +102,26 @@ static int parse_install(struct genl_info *info, struct tg_install *in)
 	return 0;
 }
 
-static u32 parse_idle_timeout(struct genl_info *info)
+/* 0 if there is none. */
+static u32 parse_u32(struct genl_info *info, int attr)
 {
-	struct nlattr *nla = info->attrs[TLSGATE_A_IDLE_TIMEOUT];
+	struct nlattr *nla = info->attrs[attr];
 
 	return nla ? nla_get_u32(nla) : 0;
+}
+
+static struct tg_fds parse_fds(struct genl_info *info)
+{
+	return (struct tg_fds){
+		parse_u32(info, TLSGATE_A_FD), parse_u32(info, TLSGATE_A_RELAY_FD),
+	};
 }
 
 static int parse_session_new(struct genl_info *info, struct tg_install *in)
 {
 	int err = parse_install(info, in);
 
+	in->fds = parse_fds(info);
 	if (!err)
 		err = tg_netlink_socket(info, TLSGATE_A_FD, &in->tls);
 	if (!err && info->attrs[TLSGATE_A_RELAY_FD])
@@ -133,7 +142,8 @@ static int install(struct genl_info *info, const struct tg_install *in, struct t
 	int err;
 
 	if (in->plain) {
-		r = tg_relay_prepare(in->tls, in->plain, parse_idle_timeout(info), &no);
+		r = tg_relay_prepare(in->tls, in->plain,
+				     parse_u32(info, TLSGATE_A_IDLE_TIMEOUT), &no);
 		if (IS_ERR(r))
 			return refuse(info, &no, PTR_ERR(r));
 	}
@@ -210,9 +220,11 @@ static struct socket *session_socket(struct tg_session *s)
 
 static int relay_start(struct genl_info *info, struct socket *tls, struct socket *plain)
 {
+	u32 idle_timeout = parse_u32(info, TLSGATE_A_IDLE_TIMEOUT);
+	struct tg_fds fds = parse_fds(info);
 	struct tg_refusal no = { };
-	struct tg_relay *r = tg_relay_prepare(tls, plain, parse_idle_timeout(info), &no);
-	int err = IS_ERR(r) ? PTR_ERR(r) : tg_relay_start(r, &no);
+	struct tg_relay *r = tg_relay_prepare(tls, plain, idle_timeout, &no);
+	int err = IS_ERR(r) ? PTR_ERR(r) : tg_relay_start(r, &fds, &no);
 
 	return err ? refuse(info, &no, err) : 0;
 }

@@ -41,7 +41,10 @@ static void __exit tg_exit(void)
 	tg_relay_exit();
 	tg_session_exit();
 	tg_cipher_exit();
-	/* A sender of AF_UNIX, preempted between loading our callback and running it. */
+	/*
+	 * Who was preempted between loading our function and running it: a sender of AF_UNIX, or
+	 * who began a call on a socket whose hand-over was then refused.
+	 */
 	synchronize_rcu_tasks();
 }
 

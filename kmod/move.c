@@ -231,9 +231,6 @@ static int tg_relay_seal_unix(const struct tg_relay *r, struct sock *sk)
 
 	if (avail <= 0)
 		return 0;
-	/* A reader from before the hand-over that still has to copy what it took. */
-	if (mutex_is_locked(&unix_sk(r->plain->sk)->iolock))
-		return -EBUSY;
 	ret = tg_tx_ready(sk, s, GFP_KERNEL);
 	if (ret)
 		return ret;

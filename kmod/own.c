@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Sockets that are the module's: families, locking, and the calls that refuse. */
 #include <linux/delay.h>
+#include <linux/fdtable.h>
 #include <linux/wait_bit.h>
-#include <net/af_unix.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
@@ -11,6 +11,8 @@
 
 /* Tries at a lock that somebody holds, a millisecond apart: our own works let go sooner. */
 #define TG_LOCK_TRIES	50
+/* Looks whether nobody else has a socket, likewise: who only looks at it lets go sooner. */
+#define TG_ALONE_TRIES	5
 /* How long a relay's work waits for the lock. */
 #define TG_LOCK_WORK	(HZ / 50)
 
@@ -45,6 +47,7 @@ DEFINE_REFUSED(rcvlowat, struct sock *sk, int val)
 /* The same, of who in the kernel goes past the socket's calls. */
 DEFINE_REFUSED(proto_sendmsg, struct sock *sk, struct msghdr *msg, size_t len)
 DEFINE_REFUSED(proto_recvmsg, TG_RECVMSG_ARGS)
+DEFINE_REFUSED(proto_ioctl, struct sock *sk, int cmd, TG_IOCTL_ARG)
 DEFINE_REFUSED(disconnect, struct sock *sk, int flags)
 
 static ssize_t tg_owned_splice_read(struct socket *sock, loff_t *ppos,
@@ -65,8 +68,7 @@ static __poll_t tg_owned_poll(struct file *file, struct socket *sock,
 
 /*
  * Never waits: who closes it may be a worker that others wait for.
- * SO_LINGER may be set anew by a call that had begun before the hand-over, and before
- * 6.7 by any.
+ * Before 6.7 SO_LINGER may have been set anew.
  */
 static int tg_owned_release(struct socket *sock)
 {
@@ -124,6 +126,7 @@ static void tg_family_fill(struct tg_family *f)
 	f->owned = f->keyed;
 	f->owned.sendmsg = tg_owned_proto_sendmsg;
 	f->owned.recvmsg = tg_owned_proto_recvmsg;
+	f->owned.ioctl = tg_owned_proto_ioctl;
 	f->owned.disconnect = tg_owned_disconnect;
 	tg_ulp_fill(f);
 }
@@ -155,15 +158,22 @@ int __init tg_own_init(void)
 	return 0;
 }
 
-const struct tg_family *tg_family_of(const struct socket *sock)
+static const struct tg_family *tg_family_find(int family)
 {
 	const struct tg_family *f;
 
 	for (f = tg_families; f < tg_families + ARRAY_SIZE(tg_families); f++)
-		if (f->family == sock->sk->sk_family)
-			return f->base == READ_ONCE(sock->sk->sk_prot) &&
-			       f->base_ops == READ_ONCE(sock->ops) ? f : NULL;
+		if (f->family == family)
+			return f;
 	return NULL;
+}
+
+const struct tg_family *tg_family_of(const struct socket *sock)
+{
+	const struct tg_family *f = tg_family_find(sock->sk->sk_family);
+
+	return f && f->base == READ_ONCE(sock->sk->sk_prot) &&
+	       f->base_ops == READ_ONCE(sock->ops) ? f : NULL;
 }
 
 /* --- locking --------------------------------------------------------------------- */
@@ -199,39 +209,10 @@ bool tg_own_lock_work(struct sock *sk, int subclass)
 	return wait_event_timeout(sk->sk_lock.wq, tg_own_trylock(sk, subclass), TG_LOCK_WORK);
 }
 
-/*
- * Somebody sleeps in send or receive, or waits for the lock.  Who polls has a
- * wake function of its own and is not inside a call.
- */
-static bool tg_own_in_call(struct sock *sk)
+static int tg_own_busy(struct tg_refusal *no, u8 attr)
 {
-	struct wait_queue_entry *entry;
-	struct socket_wq *wq;
-	bool found = false;
-
-	/* Who waits for the lock has queued up under its spinlock, which we had since. */
-	if (READ_ONCE(sk->sk_write_pending) || waitqueue_active(&sk->sk_lock.wq))
-		return true;
-	if (!tg_is_tcp(sk) && mutex_is_locked(&unix_sk(sk)->iolock))
-		return true;
-	rcu_read_lock();
-	wq = rcu_dereference(sk->sk_wq);
-	if (wq) {
-		spin_lock_irq(&wq->wait.lock);
-		list_for_each_entry(entry, &wq->wait.head, entry)
-			found |= entry->func == woken_wake_function ||
-				 entry->func == autoremove_wake_function;
-		spin_unlock_irq(&wq->wait.lock);
-	}
-	rcu_read_unlock();
-	return found;
-}
-
-static int tg_own_busy(struct tg_refusal *no, bool plain)
-{
-	return tg_refuse(no, TLSGATE_REASON_REFUSED_BUSY, plain ? TLSGATE_A_RELAY_FD : TLSGATE_A_FD,
-			 -EBUSY,
-			 "somebody is in a call on the socket: let it return before the hand-over");
+	return tg_refuse(no, TLSGATE_REASON_REFUSED_BUSY, attr, -EBUSY,
+			 "another descriptor, or a call of another thread, has the socket: hand over its only descriptor while nobody is in a call on it");
 }
 
 int tg_own_lock(struct sock *tls, struct sock *plain, struct tg_refusal *no)
@@ -240,15 +221,11 @@ int tg_own_lock(struct sock *tls, struct sock *plain, struct tg_refusal *no)
 	struct sock *second = first == tls ? plain : tls;
 
 	if (!tg_own_lock_soon(first, 0))
-		return tg_own_busy(no, first == plain);
-	if (second && !tg_own_lock_soon(second, SINGLE_DEPTH_NESTING)) {
-		release_sock(first);
-		return tg_own_busy(no, second == plain);
-	}
-	if (!tg_own_in_call(tls) && !(plain && tg_own_in_call(plain)))
+		return tg_own_busy(no, first == tls ? TLSGATE_A_FD : TLSGATE_A_RELAY_FD);
+	if (!second || tg_own_lock_soon(second, SINGLE_DEPTH_NESTING))
 		return 0;
-	tg_own_unlock(tls, plain);
-	return tg_own_busy(no, !tg_own_in_call(tls));
+	release_sock(first);
+	return tg_own_busy(no, second == tls ? TLSGATE_A_FD : TLSGATE_A_RELAY_FD);
 }
 
 void tg_own_unlock(struct sock *tls, struct sock *plain)
@@ -256,6 +233,66 @@ void tg_own_unlock(struct sock *tls, struct sock *plain)
 	if (plain)
 		release_sock(plain);
 	release_sock(tls);
+}
+
+/* --- nobody else --------------------------------------------------------------------- */
+
+/* Under the lock of the table, so that its entry stays: 2 are the entry's and the caller's. */
+static int tg_own_count(const void *file, struct file *entry, unsigned int fd)
+{
+	return entry == file && file_count(entry) == 2;
+}
+
+static bool tg_own_alone(const struct socket *sock, unsigned int fd)
+{
+	unsigned int n;
+
+	for (n = 0; n < TG_ALONE_TRIES; n++) {
+		if (iterate_fd(current->files, fd, tg_own_count, sock->file))
+			return true;
+		usleep_range(500, 1000);
+	}
+	return false;
+}
+
+void tg_own_admit(struct socket *sock, const struct proto_ops *ops)
+{
+	tg_own_sol_socket(sock, false);
+	WRITE_ONCE(sock->ops, ops);
+	/* Who watched it meanwhile saw nothing. */
+	sock->sk->sk_state_change(sock->sk);
+}
+
+/* Locked. */
+static int tg_own_exclude_one(struct socket *sock, unsigned int fd, struct tg_refusal *no, u8 attr)
+{
+	const struct proto_ops *before = sock->ops;
+
+	tg_own_sol_socket(sock, true);
+	WRITE_ONCE(sock->ops, &tg_family_find(sock->sk->sk_family)->owned_ops);
+	/*
+	 * Pairs with fget(), which adds its reference, fully ordered, before the call is looked
+	 * up: either the reference is counted here or the call finds that it is refused.
+	 */
+	smp_mb();
+	if (tg_own_alone(sock, fd))
+		return 0;
+	tg_own_admit(sock, before);
+	return tg_own_busy(no, attr);
+}
+
+int tg_own_exclude(struct socket *tls, struct socket *plain, const struct tg_fds *fds,
+		   struct tg_refusal *no)
+{
+	const struct proto_ops *before = tls->ops;
+	int err = tg_own_exclude_one(tls, fds->tls, no, TLSGATE_A_FD);
+
+	if (err || !plain)
+		return err;
+	err = tg_own_exclude_one(plain, fds->plain, no, TLSGATE_A_RELAY_FD);
+	if (err)
+		tg_own_admit(tls, before);
+	return err;
 }
 
 /* --- taking ------------------------------------------------------------------------ */
@@ -315,9 +352,6 @@ void tg_own_take(struct sock *sk, const struct tg_family *f)
 {
 	if (tg_is_tcp(sk))
 		WRITE_ONCE(sk->sk_prot, (struct proto *)&f->owned);
-	WRITE_ONCE(sk->sk_socket->ops, &f->owned_ops);
-	tg_refuse_sol_socket(sk->sk_socket);
-
 	/* A short message must pass, and an end be one. */
 	WRITE_ONCE(sk->sk_rcvlowat, 1);
 	sock_reset_flag(sk, SOCK_LINGER);

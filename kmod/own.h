@@ -3,6 +3,9 @@
  * Sockets that are the module's: the calls that replace a family's own, how two
  * sockets are locked to be taken, and what is exchanged on one that is taken.
  *
+ * A socket is taken while nobody else has it: no call that was entered before can
+ * come to it, or go on, afterwards.
+ *
  * A keyed socket is its holder's: it is read and written through ulp.c.  An
  * owned one, either side of a relay, is nobody's but the relay's: whoever still
  * holds a descriptor of it can close it and nothing else.  It is never given
@@ -87,14 +90,37 @@ const struct tg_family *tg_family_of(const struct socket *sock);
  * @plain: the plain socket to join it with, or NULL
  * @no: receives why not
  *
- * Nobody may be inside a call on either: a writer would go on in plaintext, and
- * a reader take records.  Process context; waits for a bounded time only, as a
- * holder of the lock may stay as long as it likes.
+ * Process context; waits for a bounded time only, as a holder of the lock may stay
+ * as long as it likes.
  *
- * Return: 0, or %-EBUSY: somebody is in a call.
+ * Return: 0, or %-EBUSY: somebody holds a lock.
  */
 int tg_own_lock(struct sock *tls, struct sock *plain, struct tg_refusal *no);
 void tg_own_unlock(struct sock *tls, struct sock *plain);
+
+/**
+ * tg_own_exclude() - be the only one who has one socket, or two
+ * @tls: locked, with its family's own calls or a keyed socket's
+ * @plain: locked, with its family's own calls; or NULL
+ * @fds: where the caller has them
+ * @no: receives why not
+ *
+ * Each must be in the table of the calling process, once, and have no reference but
+ * that entry's and the caller's.  A call of another thread holds one, as do dup(), a
+ * forked child, a descriptor on its way, select(), poll() and io_uring; epoll holds
+ * none.  Nor does the call of a process with one thread, but in this table that call is
+ * the caller's.
+ *
+ * On success every call on them is refused from then on, and none is under way;
+ * calls are let in again by tg_own_admit().  Waits for a bounded time, since whoever
+ * looks into /proc holds a reference, too.
+ *
+ * Return: 0, or %-EBUSY; then both have the calls that they had.
+ */
+int tg_own_exclude(struct socket *tls, struct socket *plain, const struct tg_fds *fds,
+		   struct tg_refusal *no);
+/* Gives an excluded socket, locked, these calls. */
+void tg_own_admit(struct socket *sock, const struct proto_ops *ops);
 
 /*
  * Claims a socket, locked, against sockmap and KCM by its sk_user_data, by which
@@ -104,17 +130,16 @@ bool tg_own_claim(struct sock *sk, void *data);
 void tg_own_disclaim(struct sock *sk);
 
 /*
- * Makes a claimed socket, locked, call @callbacks, and one of TCP have our ULP, so that no
- * other gets in.  Its calls, which the caller exchanges next, hold the module until it is closed.
+ * Makes an excluded socket, locked, call @callbacks, and one of TCP have our ULP, so that no
+ * other gets in.  Its calls hold the module until it is closed.
  */
 void tg_own_attach(struct sock *sk, const struct tg_callbacks *callbacks);
 /* The reverse, calls and claim included: it is closing.  Locked. */
 void tg_own_detach(struct sock *sk, const struct tg_family *f);
 
 /*
- * Exchanges the calls of an attached socket, locked, for the refusing ones, and puts
- * right the options that it may have been left with, which nobody can do any more:
- * see docs/socket-api.md.
+ * Leaves an attached socket, locked, excluded for good, and puts right the options that
+ * it may have been left with, which nobody can do any more: see docs/socket-api.md.
  */
 void tg_own_take(struct sock *sk, const struct tg_family *f);
 
@@ -147,8 +172,9 @@ bool tg_own_lock_soon(struct sock *sk, int subclass);
 
 /*
  * The same for a relay's works, which hold it against each other: woken when it is
- * free.  False: a call that was entered before the hand-over stays in it; try again by
- * the clock, and leave the worker to others.
+ * free.  From 6.7 on nobody else takes it who may sleep on a user's memory.  False:
+ * before, who still has a descriptor may, in setsockopt(SOL_SOCKET), which no socket
+ * refuses there; try again by the clock, and leave the worker to others.
  */
 bool tg_own_lock_work(struct sock *sk, int subclass);
 
@@ -167,12 +193,11 @@ void tg_ulp_fill(struct tg_family *f);
  * @no: receives why not
  * @out: receives the session with a reference
  *
- * Process context.  All is one step under the locks of both sockets, with
- * nobody inside a call on either.  Who has entered a call but not come to the
- * lock yet is not seen: a sender must know that nobody sends while it installs.
+ * Process context.  All is one step under the locks of both sockets, of which
+ * nobody else has either: tg_own_exclude().
  *
  * Return: 0, %-EOPNOTSUPP: not TCP; %-ENOTCONN: not ESTABLISHED or CLOSE_WAIT;
- * %-EEXIST: has a ULP; %-EBUSY: somebody is in a call, or in use by sockmap or
+ * %-EEXIST: has a ULP; %-EBUSY: somebody else has it, or in use by sockmap or
  * another; %-ENODEV: the module is being unloaded; what tg_relay_prepare()
  * returns, if the plain socket has changed since; or what tg_session_new() does.
  * On error both sockets are as before.

@@ -400,7 +400,7 @@ static int tg_relay_check_session(const struct tg_session *s, struct tg_refusal 
 	return 0;
 }
 
-int tg_relay_start(struct tg_relay *r, struct tg_refusal *no)
+int tg_relay_start(struct tg_relay *r, const struct tg_fds *fds, struct tg_refusal *no)
 {
 	struct sock *tls = r->tls->sk, *plain = r->plain->sk;
 	struct tg_session *s;
@@ -410,8 +410,13 @@ int tg_relay_start(struct tg_relay *r, struct tg_refusal *no)
 	if (!err) {
 		s = tg_session_of(tls);
 		err = tg_relay_check_session(s, no) ?: tg_relay_claim(r, no);
-		if (!err)
-			tg_relay_join(r, s);
+		if (!err) {
+			err = tg_own_exclude(r->tls, r->plain, fds, no);
+			if (err)
+				tg_own_disclaim(plain);
+			else
+				tg_relay_join(r, s);
+		}
 		tg_own_unlock(tls, plain);
 	}
 	if (err)

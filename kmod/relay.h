@@ -124,7 +124,8 @@ void tg_relay_discard(struct tg_relay *r);
 /*
  * The two halves of joining, both sockets locked by tg_own_lock().  The first
  * claims the plain socket or says why not; tg_own_disclaim() undoes it.  The
- * second cannot fail: takes both sockets, with references on their files.
+ * second cannot fail: takes both sockets, which tg_own_exclude() has made ours
+ * alone, with references on their files.
  */
 int tg_relay_claim(struct tg_relay *r, struct tg_refusal *no);
 void tg_relay_join(struct tg_relay *r, struct tg_session *s);
@@ -132,15 +133,16 @@ void tg_relay_join(struct tg_relay *r, struct tg_session *s);
 /**
  * tg_relay_start() - join a session's socket with a plain one
  * @r: prepared; consumed
+ * @fds: the caller's descriptors of both
  * @no: receives why not
  *
  * Process context.
  *
  * Return: 0; %-ENODEV: the module is being unloaded; %-ENOTCONN: the session has
- * ended; or what tg_own_lock() and, if the plain socket has changed since,
- * tg_relay_prepare() return.  Then both sockets are as before.
+ * ended; or what tg_own_lock(), tg_own_exclude() and, if the plain socket has changed
+ * since, tg_relay_prepare() return.  Then both sockets are as before.
  */
-int tg_relay_start(struct tg_relay *r, struct tg_refusal *no);
+int tg_relay_start(struct tg_relay *r, const struct tg_fds *fds, struct tg_refusal *no);
 
 /*
  * The plain socket, with a reference to sock_put(), and the time-out in ms, 0 for none;

@@ -76,6 +76,15 @@ static int tg_session_take_pending(struct tg_rx *rx, const struct tg_install *in
 	return 0;
 }
 
+/* Takes an id, under which there is nothing to be found yet. */
+static int tg_session_number(struct tg_session *s)
+{
+	int err = xa_alloc_cyclic(&tg_ids, &s->id, NULL, XA_LIMIT(1, INT_MAX), &tg_next_id,
+				  GFP_KERNEL);
+
+	return err < 0 ? -ENOMEM : 0;
+}
+
 struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 				  struct tg_refusal *no)
 {
@@ -108,7 +117,8 @@ struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 
 	err = tg_dir_init(&s->tx.dir, s->cipher, &in->tx) ?:
 	      tg_dir_init(&s->rx.dir, s->cipher, &in->rx) ?:
-	      tg_session_take_pending(&s->rx, in);
+	      tg_session_take_pending(&s->rx, in) ?:
+	      tg_session_number(s);
 	if (err) {
 		if (err != -ENOMEM)
 			tg_refuse(no, TLSGATE_REASON_REFUSED_SUITE, TLSGATE_A_SUITE, 0,
@@ -125,21 +135,18 @@ err_count:
 
 void tg_session_discard(struct tg_session *s, struct net *net)
 {
+	xa_erase(&tg_ids, s->id);
 	atomic_dec(&tg_net(net)->count);
 	tg_session_put(s);
 }
 
-int tg_session_publish(struct tg_session *s, struct sock *sk)
+void tg_session_publish(struct tg_session *s, struct sock *sk)
 {
-	int err;
-
 	/* Before it can be found: finders go through it to the socket. */
 	s->sk = sk;
-	err = xa_alloc_cyclic(&tg_ids, &s->id, s, XA_LIMIT(1, INT_MAX), &tg_next_id, GFP_KERNEL);
-	if (err < 0)
-		return err;
+	/* In the place that its id has: this takes no memory. */
+	xa_store(&tg_ids, s->id, s, GFP_KERNEL);
 	tg_stat_inc(sock_net(sk), TG_STAT_SESSIONS_OPENED);
-	return 0;
 }
 
 void tg_session_unpublish(struct tg_session *s, struct sock *sk)

@@ -13,12 +13,12 @@
  *	lock_sock() of the plain socket	nested inside the former, relay only
  *	iolock, state lock of AF_UNIX	taken by its calls in move.c, inside the
  *					TLS socket's lock when they receive
+ *	files_struct.file_lock		whether nobody else has a socket; inside lock_sock()
  *	sk_callback_lock		callbacks and sk_user_data; inside lock_sock()
  *	tg_session.sk_lock (spin)	the pointers to the socket and to the relay
  *	xa_lock of ids, users, queues	inside all others
  *
- * A relay's works wait for lock_sock() for a bounded time, and not for an iolock that
- * is held: a call from before the hand-over may stay in either.
+ * A relay's works wait for lock_sock() for a bounded time: see tg_own_lock_work().
  *
  * Callbacks that TCP makes (data_ready, write_space, state_change) run with the
  * socket's spinlock held and no owner, or from the owner's backlog, and so
@@ -65,9 +65,20 @@ struct tg_keys {
 };
 
 /**
+ * struct tg_fds - where the calling process has the sockets that it names
+ * @tls: descriptor; 0 if it named none, which is searched for
+ * @plain: descriptor of the plain socket
+ */
+struct tg_fds {
+	u32 tls;
+	u32 plain;
+};
+
+/**
  * struct tg_install - a checked SESSION_NEW request
  * @tls: the socket
  * @plain: to be joined with it; NULL: nothing is
+ * @fds: their descriptors
  * @cipher: row of the cipher table for the version and suite asked for
  * @tx: what we seal with
  * @rx: what we open with
@@ -80,6 +91,7 @@ struct tg_keys {
 struct tg_install {
 	struct socket *tls;
 	struct socket *plain;
+	struct tg_fds fds;
 	const struct tg_cipher *cipher;
 	struct tg_keys tx;
 	struct tg_keys rx;
@@ -317,13 +329,11 @@ struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 void tg_session_discard(struct tg_session *s, struct net *net);
 
 /**
- * tg_session_publish() - give it an id and let it be found
+ * tg_session_publish() - let it be found by its id
  * @s: session
  * @sk: its socket, locked
- *
- * Return: 0 or %-ENOMEM, %-EBUSY (no id left).
  */
-int tg_session_publish(struct tg_session *s, struct sock *sk);
+void tg_session_publish(struct tg_session *s, struct sock *sk);
 
 /**
  * tg_session_unpublish() - let it be found no more

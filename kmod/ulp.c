@@ -267,32 +267,35 @@ static void tg_attach(struct socket *sock, struct tg_session *s, struct tg_relay
 {
 	struct sock *sk = sock->sk;
 
-	s->family = tg_family_of(sock);
 	clear_bit(SOCK_SUPPORT_ZC, &sock->flags);
 	/* Before the callbacks, which look for it. */
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, s);
 	tg_own_attach(sk, &tg_keyed_callbacks);
 	WRITE_ONCE(sk->sk_prot, (struct proto *)&s->family->keyed);
-	WRITE_ONCE(sock->ops, &s->family->keyed_ops);
 	refcount_inc(&s->ref);
+	tg_session_publish(s, sk);
 	/* Data that came before us announces itself to nobody else. */
 	tg_rx_update_ready(sk, s);
 	if (r)
 		tg_relay_join(r, s);
+	else
+		tg_own_admit(sock, &s->family->keyed_ops);
 	/* Its end comes after, since that needs the lock. */
 	tg_event_session(s, TLSGATE_CMD_NTF_SESSION_OPENED);
 }
 
 /* Both sockets locked.  All that can fail, and then undone. */
-static int tg_ulp_claim(struct socket *sock, struct tg_session *s, struct tg_relay *r,
+static int tg_ulp_claim(const struct tg_install *in, struct tg_session *s, struct tg_relay *r,
 			struct tg_refusal *no)
 {
+	struct socket *sock = in->tls;
 	int err = tg_ulp_check(sock, no);
 
 	if (!err && r)
 		err = tg_relay_claim(r, no);
 	if (err)
 		return err;
+	s->family = tg_family_of(sock);
 	if (!tg_own_claim(sock->sk, s)) {
 		err = tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,
 				"socket is used by another kernel user: take it out of sockmap or KCM first");
@@ -301,7 +304,7 @@ static int tg_ulp_claim(struct socket *sock, struct tg_session *s, struct tg_rel
 	err = tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, -ENOMEM,
 			"no memory: the limit of the socket's memory cgroup or of tcp_mem is reached");
 	if (tg_session_charge(sock->sk, s))
-		err = tg_session_publish(s, sock->sk);
+		err = tg_own_exclude(sock, in->plain, &in->fds, no);
 	if (!err)
 		return 0;
 	tg_session_empty(sock->sk, s);
@@ -333,7 +336,7 @@ int tg_ulp_install(const struct tg_install *in, struct tg_relay *r, struct tg_re
 	}
 	err = tg_own_lock(sk, plain, no);
 	if (!err) {
-		err = tg_ulp_claim(sock, s, r, no);
+		err = tg_ulp_claim(in, s, r, no);
 		if (!err)
 			tg_attach(sock, s, r);
 		tg_own_unlock(sk, plain);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Calls under way when keys and relays come.  Who sleeps in send or receive on
- * either socket, or holds or waits for its lock, makes SESSION_NEW and
- * RELAY_NEW answer EBUSY at once, and nothing is installed; who waits in poll,
- * select, epoll or io_uring's poll does not count.
+ * Calls under way when keys and relays come.  Who sleeps in a call on either
+ * socket, or holds or waits for its lock, makes SESSION_NEW and RELAY_NEW answer
+ * EBUSY at once, and nothing is installed; who waits in epoll does not count.
  */
 #include <fcntl.h>
 #include <linux/io_uring.h>
@@ -192,10 +191,10 @@ static const struct call calls[] = {
 	  .data = true, .counts = true },
 	{ "send in a page fault", run_send_trap, SYS_sendto, .trapped = true, .tcp_only = true,
 	  .counts = true },
-	{ "poll", run_poll, SYS_ppoll },
-	{ "select", run_select, SYS_pselect6 },
+	{ "poll", run_poll, SYS_ppoll, .counts = true },
+	{ "select", run_select, SYS_pselect6, .counts = true },
 	{ "epoll_wait", run_epoll, SYS_epoll_pwait },
-	{ "io_uring's poll", run_uring_poll, SYS_io_uring_enter },
+	{ "io_uring's poll", run_uring_poll, SYS_io_uring_enter, .counts = true },
 };
 
 #define CALLS		((int)(sizeof(calls) / sizeof(*calls)))

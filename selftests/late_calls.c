@@ -1,27 +1,33 @@
 // SPDX-License-Identifier: MIT
 /*
- * A call on a relay's socket that has begun before the hand-over, and goes on after
- * it: it has its socket's calls already, but not all of its argument.  What it sets
- * must hold up nobody else.
+ * A socket is handed over only while nobody else has it: neither another descriptor
+ * nor a call that has begun, wherever it sleeps.  Nothing of such a call can come to
+ * the socket afterwards.  And what a descriptor's holder can still set on a relay's
+ * socket holds up nobody else.
  */
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "kselftest_harness.h"
+#include "lib/flow.h"
 #include "lib/pair.h"
 #include "lib/task.h"
+
+#ifndef TCP_ZEROCOPY_RECEIVE
+#define TCP_ZEROCOPY_RECEIVE 35
+#endif
 
 #define MANY		150000	/* bytes that TCP has room for, and the peer has not */
 #define OTHERS		3	/* relays that end after it */
 
 FIXTURE(late)
 {
-	struct pair p, other;
+	struct pair p;
 	int plain[2];
 	struct trap trap;
 	pthread_t thread;
@@ -48,22 +54,18 @@ FIXTURE_TEARDOWN(late)
 	trap_free(&self->trap);
 }
 
-/* SO_LINGER, whose value the kernel waits for. */
-static void *linger_thread(void *arg)
-{
-	late_data *self = arg;
-
-	self->result = setsockopt(self->p.fd, SOL_SOCKET, SO_LINGER, self->trap.page,
-				  sizeof(struct linger));
-	return NULL;
-}
-
-static bool relay_start(struct pair *p, int plain)
+/* The module has both sockets; our descriptors of them stay. */
+static bool relay_made(struct pair *p, int plain)
 {
 	struct tg_install in = tg_install_on(p->fd, &p->tx, &p->rx);
 
 	in.relay_fd = plain;
-	if (tg_session_new(p->tg, &in, &p->id))
+	return !tg_session_new(p->tg, &in, &p->id);
+}
+
+static bool relay_start(struct pair *p, int plain)
+{
+	if (!relay_made(p, plain))
 		return false;
 	close(p->fd);
 	close(plain);
@@ -106,12 +108,11 @@ TEST_F_TIMEOUT(late, linger_holds_up_nobody, 60)
 	static const struct linger wait_long = { .l_onoff = 1, .l_linger = 1000 };
 	static const uint8_t data[MANY];
 
-	ASSERT_EQ(0, pthread_create(&self->thread, NULL, linger_thread, self));
-	ASSERT_TRUE(trap_holds(&self->trap));
-	/* The late call keeps the file for itself. */
-	ASSERT_TRUE(relay_start(&self->p, self->plain[0]));
-	trap_answer_with(&self->trap, &wait_long, sizeof(wait_long));
-	ASSERT_EQ(0, pthread_join(self->thread, NULL));
+	ASSERT_TRUE(relay_made(&self->p, self->plain[0]));
+	/* Linux takes it before 6.7. */
+	setsockopt(self->p.fd, SOL_SOCKET, SO_LINGER, &wait_long, sizeof(wait_long));
+	close(self->p.fd);
+	close(self->plain[0]);
 
 	ASSERT_EQ(MANY, send(self->plain[1], data, MANY, 0));
 	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
@@ -123,14 +124,15 @@ TEST_F_TIMEOUT(late, linger_holds_up_nobody, 60)
 		ASSERT_TRUE(other_is_closed());
 }
 
-/* The same of a value that lies in two pages: once it has the first, it holds the lock. */
+/* With a value that lies in two pages: once it has the first, it holds the lock. */
 static void *lock_thread(void *arg)
 {
 	late_data *self = arg;
 
-	self->result = setsockopt(self->plain[0], SOL_SOCKET, SO_LINGER,
-				  self->trap.page + TRAP_SIZE - sizeof(int),
-				  sizeof(struct linger));
+	int err = setsockopt(self->plain[0], SOL_SOCKET, SO_LINGER,
+			     self->trap.page + TRAP_SIZE - sizeof(int), sizeof(struct linger));
+
+	__atomic_store_n(&self->result, err, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -142,150 +144,280 @@ static bool is_asked_to_end(void *arg)
 	return err == -ENOENT || err == -ENOTCONN;
 }
 
-/* A command by netlink returns, though nobody gets the plain socket's lock. */
+static bool is_refused(void *arg)
+{
+	return __atomic_load_n((int *)arg, __ATOMIC_ACQUIRE);
+}
+
+/* A command by netlink returns, though nobody gets the plain socket's lock (before 6.7). */
 TEST_F_TIMEOUT(late, lock_holds_up_no_command, 60)
 {
+	ASSERT_TRUE(relay_made(&self->p, self->plain[0]));
 	ASSERT_EQ(0, pthread_create(&self->thread, NULL, lock_thread, self));
-	ASSERT_TRUE(trap_holds(&self->trap));
-	/* The late call keeps the file for itself. */
-	ASSERT_TRUE(relay_start(&self->p, self->plain[0]));
-	ASSERT_TRUE(trap_holds_second(&self->trap));
+	if (task_takes_sol_socket()) {
+		ASSERT_TRUE(trap_holds(&self->trap) && trap_holds_second(&self->trap));
+	} else {
+		ASSERT_TRUE(net_until(is_refused, &self->result));
+	}
 
 	EXPECT_TRUE(net_until(is_asked_to_end, &self->p));
 	trap_answer_second(&self->trap);
 	ASSERT_EQ(0, pthread_join(self->thread, NULL));
+	close(self->plain[0]);
 	EXPECT_TRUE(net_until(far_end_is_closed, &self->plain[1]));
 }
 
-/* ---- a receive on a UNIX socket that was woken, and does not come to run --------------- */
+/* ---- who else has the socket ------------------------------------------------------------ */
 
-struct idler {
-	late_data *late;
-	size_t before;		/* bytes that the peer gets before the first record */
+/* Has it until told to let go, and what it does with it then is done when let_go() returns. */
+struct other {
+	int fd;
+	struct trap *trap;
+	int pipefd[2];		/* closed: let go */
+	int kept;		/* a descriptor, or of a socket that one is on its way in */
+	pid_t child;
 	pthread_t thread;
 	pid_t tid;
-	ssize_t got;
+	ssize_t result;
 };
 
-static void *idler_thread(void *arg)
-{
-	static const struct sched_param none;
-	struct idler *r = arg;
+struct holder {
+	const char *name;
+	bool (*take)(struct other *o);
+	void (*let_go)(struct other *o);
+	void *(*call)(void *arg);	/* or a call of another thread, which sleeps */
+	bool unix_only, tcp_only;
+};
 
-	if (!sched_setscheduler(0, SCHED_IDLE, &none))
-		__atomic_store_n(&r->tid, gettid(), __ATOMIC_RELEASE);
-	r->got = recv(r->late->plain[0], r->late->trap.page, 1, 0);
+static bool take_dup(struct other *o)
+{
+	o->kept = dup(o->fd);
+	return o->kept >= 0;
+}
+
+static void drop_kept(struct other *o)
+{
+	close(o->kept);
+}
+
+static bool take_child(struct other *o)
+{
+	char c;
+
+	if (pipe(o->pipefd))
+		return false;
+	o->child = fork();
+	if (!o->child) {
+		close(o->pipefd[1]);
+		_exit(read(o->pipefd[0], &c, 1));
+	}
+	close(o->pipefd[0]);
+	return o->child > 0;
+}
+
+static void drop_child(struct other *o)
+{
+	close(o->pipefd[1]);
+	task_wait(o->child, NET_DEADLINE);
+}
+
+/* Both descriptors of the way stay open. */
+static bool take_on_its_way(struct other *o)
+{
+	char control[CMSG_SPACE(sizeof(int))] = "", byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, o->pipefd))
+		return false;
+	*CMSG_FIRSTHDR(&msg) = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+	*(int *)CMSG_DATA(CMSG_FIRSTHDR(&msg)) = o->fd;
+	return sendmsg(o->pipefd[0], &msg, 0) == 1;
+}
+
+static void drop_on_its_way(struct other *o)
+{
+	close(o->pipefd[0]);
+	close(o->pipefd[1]);
+}
+
+static bool asleep(void *arg)
+{
+	struct other *o = arg;
+
+	return __atomic_load_n(&o->tid, __ATOMIC_ACQUIRE);
+}
+
+static void *call_zerocopy(void *arg)
+{
+	struct other *o = arg;
+	socklen_t len = 64;
+
+	o->result = getsockopt(o->fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, o->trap->page, &len);
 	return NULL;
 }
 
-static bool idler_there(void *arg)
+static void *call_linger(void *arg)
 {
-	return __atomic_load_n((pid_t *)arg, __ATOMIC_ACQUIRE);
+	struct other *o = arg;
+
+	o->result = setsockopt(o->fd, SOL_SOCKET, SO_LINGER, o->trap->page, sizeof(struct linger));
+	return NULL;
 }
 
-/* True if the relay was made between its being woken and its running: it has the lock then. */
-static bool relay_under(late_data *self, struct idler *r)
+static void *call_send(void *arg)
+{
+	struct other *o = arg;
+
+	o->result = send(o->fd, o->trap->page, 8, MSG_NOSIGNAL);
+	return NULL;
+}
+
+static void *call_poll(void *arg)
+{
+	struct other *o = arg;
+	struct pollfd fds[] = { { .fd = o->fd, .events = POLLRDHUP }, { .fd = o->pipefd[0] } };
+
+	__atomic_store_n(&o->tid, gettid(), __ATOMIC_RELEASE);
+	ppoll(fds, 2, NULL, NULL);
+	return NULL;
+}
+
+static void drop_trapped(struct other *o)
+{
+	trap_answer(o->trap);
+	pthread_join(o->thread, NULL);
+	trap_set(o->trap);
+}
+
+static bool take_poll(struct other *o)
+{
+	return !pipe(o->pipefd) && !pthread_create(&o->thread, NULL, call_poll, o) &&
+	       net_until(asleep, o) && task_sleeps_in(o->tid, SYS_ppoll);
+}
+
+static void drop_poll(struct other *o)
+{
+	close(o->pipefd[1]);
+	pthread_join(o->thread, NULL);
+	close(o->pipefd[0]);
+}
+
+static const struct holder holders[] = {
+	{ "dup()", take_dup, drop_kept },
+	{ "a forked child", take_child, drop_child },
+	{ "a descriptor on its way", take_on_its_way, drop_on_its_way },
+	{ "poll() of another thread", take_poll, drop_poll },
+	{ "zero-copy receive in a page fault", .call = call_zerocopy, .tcp_only = true },
+	{ "setsockopt() in a page fault", .call = call_linger },
+	{ "send() in a page fault", .call = call_send, .unix_only = true },
+};
+
+static bool holder_takes(const struct holder *h, struct other *o)
+{
+	if (!h->call)
+		return h->take(o);
+	return !pthread_create(&o->thread, NULL, h->call, o) && trap_holds(o->trap);
+}
+
+enum command { KEYS, KEYS_AND_RELAY, RELAY };
+
+static int command_give(late_data *self, enum command command)
 {
 	struct tg_install in = tg_install_on(self->p.fd, &self->p.tx, &self->p.rx);
-	bool made;
 
-	*r = (struct idler){ .late = self, .before = r->before };
-	in.relay_fd = self->plain[0];
-	if (pthread_create(&r->thread, NULL, idler_thread, r) || !net_until(idler_there, &r->tid) ||
-	    !task_sleeps_in(r->tid, SYS_recvfrom))
-		return false;
-	made = send(self->plain[1], "x", 1, 0) == 1 && !tg_session_new(self->p.tg, &in, &self->p.id);
-	if (!trap_holds(&self->trap) || made)
-		return made;
-	trap_answer(&self->trap);
-	pthread_join(r->thread, NULL);
-	trap_set(&self->trap);
-	return false;
+	if (command == RELAY)
+		return tg_relay_new(self->p.tg, BY_FD(self->p.fd), self->plain[0], -1);
+	if (command == KEYS_AND_RELAY)
+		in.relay_fd = self->plain[0];
+	return tg_session_new(self->p.tg, &in, &self->p.id);
 }
 
-static void pin(void)
+FIXTURE(had)
 {
-	cpu_set_t one;
+	late_data late;
+};
 
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	sched_setaffinity(0, sizeof(one), &one);
+FIXTURE_VARIANT(had)
+{
+	enum command command;
+	bool plain;		/* the socket that somebody else has */
+	int plain_family;
+};
+
+FIXTURE_VARIANT_ADD(had, keys) { KEYS, false, AF_INET };
+FIXTURE_VARIANT_ADD(had, tls) { KEYS_AND_RELAY, false, AF_INET };
+FIXTURE_VARIANT_ADD(had, plain) { KEYS_AND_RELAY, true, AF_INET };
+FIXTURE_VARIANT_ADD(had, local) { KEYS_AND_RELAY, true, AF_UNIX };
+FIXTURE_VARIANT_ADD(had, keyed) { RELAY, false, AF_UNIX };
+FIXTURE_VARIANT_ADD(had, keyed_plain) { RELAY, true, AF_INET };
+
+FIXTURE_SETUP(had)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (!trap_new(&self->late.trap))
+		SKIP(return, "this kernel has no userfaultfd");
+	ASSERT_TRUE(net_namespace());
 }
 
-#define TRIES		50
-
-/* Until there is no room any more, and none comes.  Bytes sent. */
-static size_t stuff(int fd)
+FIXTURE_TEARDOWN(had)
 {
-	static const uint8_t data[MANY];
-	size_t all = 0;
-	int small = 4096;
-	ssize_t n;
-
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	do {
-		n = send(fd, data, sizeof(data), MSG_DONTWAIT);
-		all += n > 0 ? n : 0;
-	} while (n > 0 || !net_quiet(fd, POLLOUT));
-	return all;
+	trap_free(&self->late.trap);
 }
 
-/* What makes room for records again. */
-static bool unstuff(int fd, size_t all)
+/* Nothing is half done: once nobody else has it, the same is taken, and all bytes are right. */
+TEST_F_TIMEOUT(had, by_somebody_else, 120)
 {
-	uint8_t data[4096];
-	ssize_t n = 1;
+	late_data *l = &self->late;
 
-	for (; all && n > 0; all -= n)
-		n = recv(fd, data, all < sizeof(data) ? all : sizeof(data), 0);
-	return !all;
+	for (size_t i = 0; i < sizeof(holders) / sizeof(*holders); i++) {
+		const struct holder *h = &holders[i];
+		struct other o = { .trap = &l->trap };
+		bool local = variant->plain && variant->plain_family == AF_UNIX;
+
+		/* A keyed socket has no zero-copy receive. */
+		if ((h->unix_only && !local) ||
+		    (h->tcp_only && (local || (variant->command == RELAY && !variant->plain))))
+			continue;
+		ASSERT_TRUE(pair_connect(&l->p, 0x0304, 0x1301, AF_INET));
+		ASSERT_EQ(0, variant->plain_family == AF_UNIX ? net_unix_pair(l->plain)
+							      : net_tcp_pair(AF_INET, l->plain));
+		if (variant->command == RELAY)
+			ASSERT_EQ(0, pair_install(&l->p));
+		o.fd = variant->plain ? l->plain[0] : l->p.fd;
+		ASSERT_TRUE(holder_takes(h, &o)) TH_LOG("%s", h->name);
+		EXPECT_EQ(-EBUSY, command_give(l, variant->command)) TH_LOG("%s", h->name);
+		EXPECT_TRUE(l->p.tg->ack.msg[0]) TH_LOG("%s: refused without a word", h->name);
+		(h->call ? drop_trapped : h->let_go)(&o);
+		/* What was sent before belongs to the stream, before what follows. */
+		if (h->call == call_send) {
+			char got[8];
+
+			EXPECT_EQ(8, o.result);
+			EXPECT_EQ(0, net_read(l->plain[1], got, sizeof(got)));
+		}
+		EXPECT_EQ(0, command_give(l, variant->command))
+			TH_LOG("%s: %s", h->name, l->p.tg->ack.msg);
+		if (variant->command != KEYS)
+			EXPECT_EQ(NULL, flow_some(&l->p.peer, l->plain[1])) TH_LOG("%s", h->name);
+		close(l->plain[0]);
+		close(l->plain[1]);
+		pair_free(&l->p);
+	}
 }
 
-static bool late_reader(late_data *self, struct idler *r)
+/* By its id: a process with one thread holds no reference for its call, but not here. */
+TEST_F(late, by_another_process_alone)
 {
-	/* The first one of a user sleeps, until there is a queue. */
-	if (!pair_connect(&self->other, 0x0304, 0x1301, AF_INET) ||
-	    !relay_start(&self->other, self->plain[0]))
-		return false;
-	pin();
-	if (net_unix_pair(self->plain))
-		return false;
-	/* There is no room for a record: the relay leaves the byte to the reader. */
-	*r = (struct idler){ .before = stuff(self->p.fd) };
-	for (int i = 0; i < TRIES; i++)
-		if (relay_under(self, r))
-			return true;
-	return false;
-}
+	struct other o = { .fd = self->p.fd };
 
-/* The relay ends, though nobody may receive from its plain socket. */
-TEST_F_TIMEOUT(late, reader_is_in_no_ends_way, 60)
-{
-	struct idler r;
-
-	ASSERT_TRUE(late_reader(self, &r)) TH_LOG("%s", self->p.tg->ack.msg);
-	ASSERT_TRUE(unstuff(self->p.peer.fd, r.before));
-	ASSERT_EQ(2, send(self->plain[1], "yz", 2, 0));
-	EXPECT_TRUE(net_until(is_asked_to_end, &self->p));
-	EXPECT_TRUE(net_until(session_gone, &self->p));
-	trap_answer(&self->trap);
-	ASSERT_EQ(0, pthread_join(r.thread, NULL));
-}
-
-/* And it goes on behind what the reader took. */
-TEST_F_TIMEOUT(late, reader_is_waited_for, 60)
-{
-	struct idler r;
-	char got[2];
-
-	ASSERT_TRUE(late_reader(self, &r)) TH_LOG("%s", self->p.tg->ack.msg);
-	ASSERT_TRUE(unstuff(self->p.peer.fd, r.before));
-	ASSERT_EQ(2, send(self->plain[1], "yz", 2, 0));
-	trap_answer(&self->trap);
-	ASSERT_EQ(0, pthread_join(r.thread, NULL));
-	EXPECT_EQ(1, r.got);
-	ASSERT_TRUE(peer_recv_data(&self->p.peer, got, sizeof(got)));
-	EXPECT_EQ(0, memcmp(got, "yz", sizeof(got)));
+	ASSERT_EQ(0, pair_install(&self->p));
+	ASSERT_TRUE(take_child(&o));
+	close(self->p.fd);
+	self->p.fd = -1;
+	EXPECT_EQ(-EBUSY, tg_relay_new(self->p.tg, BY_ID(self->p.id), self->plain[0], -1));
+	drop_child(&o);
 }
 
 TEST_HARNESS_MAIN

@@ -24,7 +24,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/utsname.h>
 
 #include "kselftest_harness.h"
 #include "lib/flow.h"
@@ -439,13 +438,7 @@ static void relay_free(owned_data *self)
  */
 static bool kernel_takes(const struct call *c)
 {
-	int major, minor;
-	struct utsname name;
-
-	if (c->run != do_setsockopt || c->level != SOL_SOCKET || uname(&name) ||
-	    sscanf(name.release, "%d.%d", &major, &minor) != 2)
-		return false;
-	return major < 6 || (major == 6 && minor < 7);
+	return c->run == do_setsockopt && c->level == SOL_SOCKET && task_takes_sol_socket();
 }
 
 static enum kinds kind_of(const owned_variant *variant, enum side side)

@@ -621,22 +621,29 @@ TEST_F(joining, with_everything_waiting)
 /* The process is gone; the connection is not. */
 TEST_F(joining, survives_the_process)
 {
-	pid_t child = fork();
-	int status;
+	int alone[2], status;
+	pid_t child;
+	char c;
 
+	ASSERT_EQ(0, pipe(alone));
+	child = fork();
 	ASSERT_GE(child, 0);
 	if (!child) {
+		close(alone[1]);
 		self->in.relay_fd = self->plain[0];
-		if (!tg_session_new(self->p.tg, &self->in, &self->p.id))
+		if (!read(alone[0], &c, 1) &&
+		    !tg_session_new(self->p.tg, &self->in, &self->p.id))
 			kill(getpid(), SIGKILL);
 		_exit(1);
 	}
-	ASSERT_EQ(child, waitpid(child, &status, 0));
-	ASSERT_TRUE(WIFSIGNALED(status));
 	close(self->p.fd);
 	self->p.fd = -1;
 	close(self->plain[0]);
 	self->plain[0] = -1;
+	close(alone[0]);
+	close(alone[1]);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	ASSERT_TRUE(WIFSIGNALED(status));
 	run_streams(_metadata, &self->p.peer, self->plain[1], 1 << 20, 1 << 20);
 }
 

@@ -34,16 +34,13 @@
  *
  * SESSION_NEW   do: install keys on a connected TCP socket; one call makes it
  *               a TLS socket, and with RELAY_FD joins it, in one step: on error
- *               both sockets are as before.  EBUSY while somebody is in a call
- *               on either, asleep or holding its lock; poll, select and epoll
- *               are none.  Three calls are not seen: one that was entered but
- *               has not come to the lock, even if it sleeps in a page fault
- *               there; one that waited for the lock, and an AF_UNIX receive that
- *               slept, if it was woken and has not run since.  Such a call goes
- *               on after the hand-over as on a plain socket: it may send
- *               plaintext, or take bytes that are the session's or the relay's.
- *               Whoever hands over must know that nobody sends or receives
- *               meanwhile.
+ *               both sockets are as before.  EBUSY unless the caller's process
+ *               has the only descriptor of each, and nobody is in a call on it:
+ *               dup(), a forked child, a descriptor on its way in a UNIX socket,
+ *               and a call of another thread, poll() and select() included, are
+ *               in the way; epoll is not.  A call that another thread begins
+ *               meanwhile may be EBUSY.  After SESSION_NEW descriptors of a
+ *               keyed socket may be duplicated and passed on.
  *   request:
  *     TLSGATE_A_FD            ! u32  a TCP socket, ESTABLISHED or CLOSE_WAIT
  *     TLSGATE_A_VERSION       ! u16  TLSGATE_TLS_1_2 | TLSGATE_TLS_1_3
@@ -93,12 +90,11 @@
  *               sockets itself and outlives the fds and the process.  They are
  *               its own: a descriptor of either can be closed, and every other
  *               call on it is EBUSY, after the relay's end, too.  EBUSY as for
- *               SESSION_NEW.  A relay does not keep its network namespace: when
- *               nobody else does, it ends (NETNS_END).  While a call that was
- *               not seen holds a socket's lock, that relay moves nothing; once
- *               it returns the relay goes on, or ends if it was to.  No other
- *               relay waits.  Plain bytes that arrive in a device's memory
- *               (devmem TCP) cannot be sealed: the relay ends (PLAIN_RESET).
+ *               SESSION_NEW, also by ID: the caller's process must have the only
+ *               descriptor of both sockets.  A relay does not keep its network
+ *               namespace: when nobody else does, it ends (NETNS_END).  Plain
+ *               bytes that arrive in a device's memory (devmem TCP) cannot be
+ *               sealed: the relay ends (PLAIN_RESET).
  *     (TLSGATE_A_ID | TLSGATE_A_FD) !
  *     TLSGATE_A_RELAY_FD      ! u32  connected TCP or UNIX stream socket, not
  *                                    the other end of the TLS connection
@@ -284,7 +280,7 @@ enum tlsgate_reason {
 	TLSGATE_REASON_REFUSED_LIMIT,		/* sessions per namespace */
 	TLSGATE_REASON_REFUSED_USER_LIMIT,	/* relays per user */
 	TLSGATE_REASON_REFUSED_PERM,
-	TLSGATE_REASON_REFUSED_BUSY,		/* somebody is in a call on the socket */
+	TLSGATE_REASON_REFUSED_BUSY,		/* somebody else has the socket */
 	TLSGATE_REASON_NETNS_END,		/* ended: nobody but relays held the namespace */
 
 	__TLSGATE_REASON_MAX,

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,6 +82,16 @@ int task_wait(pid_t child, int ms)
 	int status;
 
 	return ended(child, ms, &status) && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+bool task_takes_sol_socket(void)
+{
+	int major, minor;
+	struct utsname name;
+
+	if (uname(&name) || sscanf(name.release, "%d.%d", &major, &minor) != 2)
+		return false;
+	return major < 6 || (major == 6 && minor < 7);
 }
 
 bool task_kill(pid_t child)

@@ -20,6 +20,8 @@ bool task_sleeps(pid_t tid);
 bool task_sleeps_in(pid_t tid, long nr);
 /* Exit status of a child, or -1 if a signal ended it or it has not ended within ms. */
 int task_wait(pid_t child, int ms);
+/* Before Linux 6.7 no socket can refuse setsockopt(SOL_SOCKET). */
+bool task_takes_sol_socket(void);
 /* Kills a child, 0: none.  False: it does not end. */
 bool task_kill(pid_t child);
 

@@ -26,7 +26,8 @@
  *	-EPERM		needs CAP_NET_ADMIN; to install: of who opened the socket, or a
  *			group that net.tlsgate.install_group_range names; or
  *			net.tlsgate.allow_install is 0
- *	-EBUSY		a call is under way on the socket, or it is in use otherwise
+ *	-EBUSY		another descriptor or a call of another thread has the socket, or
+ *			it is in use otherwise
  *	-EINVAL, -ERANGE, -EBADF, -ENOTSOCK, -ENOTCONN, -EEXIST, -EOPNOTSUPP,
  *	-ENOMEM, -ENOSPC...  as the kernel says; tlsgate_error() has its sentence
  *	-EPROTO		the kernel's answer cannot be understood
@@ -120,12 +121,12 @@ struct tlsgate_session_params {
 
 /*
  * Makes params->fd a TLS socket, and with relay_fd joins the two, in one step: on
- * failure both sockets are as they were.  Nobody may be in a call on either
- * (-EBUSY), or begin one: only who polls does not count.  The fds stay the
- * caller's.  With a relay both sockets are the kernel's from then on: whoever
- * still holds a descriptor can close it, and nothing else.  The message with the
- * keys is wiped before this returns; params is the caller's to wipe
- * (tlsgate_wipe()).
+ * failure both sockets are as they were.  The fds must be the sockets' only
+ * descriptors, with no other thread in a call on them, poll() included (-EBUSY);
+ * an epoll may watch them.  The fds stay the caller's.  With a relay both sockets
+ * are the kernel's from then on: whoever still holds a descriptor can close it,
+ * and nothing else.  The message with the keys is wiped before this returns;
+ * params is the caller's to wipe (tlsgate_wipe()).
  */
 int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params *params,
 			uint32_t *id);
@@ -210,8 +211,9 @@ int tlsgate_session_del(struct tlsgate *tg, struct tlsgate_target target,
 
 /*
  * Joins an established session with a plain stream socket: as relay_fd of
- * tlsgate_session_new() does, with a handle that may install.  options may be
- * NULL; only its idle_timeout is looked at.
+ * tlsgate_session_new() does, with a handle that may install, and of both sockets
+ * the caller has the only descriptor.  options may be NULL; only its idle_timeout
+ * is looked at.
  */
 int tlsgate_relay_new(struct tlsgate *tg, struct tlsgate_target target, int plain_fd,
 		      const struct tlsgate_options *options);

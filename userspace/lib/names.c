@@ -62,7 +62,7 @@ static const struct tlsgate_reason_info reasons[] = {
 	REASON(REFUSED_PERM, "refused_perm",
 	       "needs CAP_NET_ADMIN, or for installing a group that net.tlsgate.install_group_range names, and net.tlsgate.allow_install on"),
 	REASON(REFUSED_BUSY, "refused_busy",
-	       "somebody is in a call on the socket: nobody may read or write while keys are installed"),
+	       "another descriptor, or a call of another thread, has the socket: hand over its only descriptor"),
 	REASON(NETNS_END, "netns_end",
 	       "the network namespace ended: nothing but relays was left of it"),
 	[TLSGATE_REASON_MAX + 1] = { TLSGATE_REASON_NONE, NULL, NULL },
