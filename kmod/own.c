@@ -353,6 +353,7 @@ void tg_own_take(struct sock *sk, const struct tg_family *f)
 	if (tg_is_tcp(sk))
 		WRITE_ONCE(sk->sk_prot, (struct proto *)&f->owned);
 	/* A short message must pass, and an end be one. */
+	sock_set_flag(sk, SOCK_FILTER_LOCKED);
 	WRITE_ONCE(sk->sk_rcvlowat, 1);
 	sock_reset_flag(sk, SOCK_LINGER);
 	/* Urgent bytes stay in the stream; TCP skips one when the next comes before it is read. */

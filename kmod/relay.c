@@ -353,9 +353,20 @@ err_free:
 	return ERR_PTR(err);
 }
 
+/* A filter cuts what TCP receives, and TCP takes a FIN behind what is missing for the end. */
+static int tg_relay_check_filter(const struct sock *sk, struct tg_refusal *no, u8 attr)
+{
+	if (!rcu_access_pointer(sk->sk_filter))
+		return 0;
+	return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, attr, -EBUSY,
+			 "socket has a filter, which may cut the stream: detach it first");
+}
+
 int tg_relay_claim(struct tg_relay *r, struct tg_refusal *no)
 {
-	int err = tg_plain_check(r->tls, r->plain, no);
+	int err = tg_plain_check(r->tls, r->plain, no) ?:
+		  tg_relay_check_filter(r->tls->sk, no, TLSGATE_A_FD) ?:
+		  tg_relay_check_filter(r->plain->sk, no, TLSGATE_A_RELAY_FD);
 
 	if (err)
 		return err;

@@ -5,9 +5,11 @@
  * the FIN arrive.  Nobody could put them right afterwards.
  */
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
@@ -141,6 +143,22 @@ static void end(left_data *self)
 {
 	close(self->plain);
 	pair_free(&self->p);
+}
+
+/* ---- a filter ------------------------------------------------------------------------ */
+
+/* It may cut the stream's tail off, and TCP takes the FIN behind it for the end. */
+TEST_F(left, filter_is_refused)
+{
+	static struct sock_filter one_byte = BPF_STMT(BPF_RET | BPF_K, 1);
+	static const struct sock_fprog filter = { 1, &one_byte };
+	static const struct option left_one = {
+		"SO_ATTACH_FILTER", ALL, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter),
+	};
+
+	EXPECT_FALSE(start(self, variant, &left_one, 3000));
+	EXPECT_NE(NULL, strstr(self->p.tg->ack.msg, "filter")) TH_LOG("%s", self->p.tg->ack.msg);
+	end(self);
 }
 
 /* ---- messages move at once ------------------------------------------------------- */
