@@ -46,7 +46,7 @@ static void tg_relay_finish_if_done(struct tg_relay *r)
 		tg_relay_finish(r, TLSGATE_REASON_FINISHED);
 }
 
-/* No callback will tell when it is over: memory is short, or somebody's call holds a lock. */
+/* No callback will tell when it is over: memory is short, or somebody holds a lock (before 6.7). */
 static bool tg_relay_passes(int err)
 {
 	return err == -ENOMEM || err == -ENOBUFS || err == -EBUSY;
@@ -61,7 +61,7 @@ static int tg_relay_open_batch(struct tg_relay *r)
 	struct sock *sk = r->tls->sk;
 	int ret;
 
-	if (!tg_own_lock_work(sk, 0))
+	if (!tg_own_lock_soon(sk, 0))
 		return -EBUSY;
 	do {
 		ret = tg_rx_next(sk, s, GFP_KERNEL);
@@ -85,7 +85,7 @@ static ssize_t tg_relay_send_tcp(struct sock *plain, struct tg_frags *f)
 {
 	ssize_t ret;
 
-	if (!tg_own_lock_work(plain, 0))
+	if (!tg_own_lock_soon(plain, 0))
 		return -EBUSY;
 	/* Of ICMP, which its holder asked for (IP_RECVERR): TCP goes on, untold. */
 	if (plain->sk_state != TCP_CLOSE)
@@ -298,7 +298,7 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 
 	/* AF_UNIX has a lock of its own for the end and the error that may belong to it. */
 	if (tcp) {
-		if (!tg_own_lock_work(plain, SINGLE_DEPTH_NESTING)) {
+		if (!tg_own_lock_soon(plain, SINGLE_DEPTH_NESTING)) {
 			st->err = -EBUSY;
 			return;
 		}
@@ -338,7 +338,7 @@ static bool tg_relay_seal_round(struct tg_relay *r)
 	bool gone;
 	int push;
 
-	if (!tg_own_lock_work(sk, 0)) {
+	if (!tg_own_lock_soon(sk, 0)) {
 		tg_relay_retry(r);
 		return false;
 	}

@@ -9,12 +9,10 @@
 #include "own.h"
 #include "relay.h"
 
-/* Tries at a lock that somebody holds, a millisecond apart: our own works let go sooner. */
-#define TG_LOCK_TRIES	50
-/* Looks whether nobody else has a socket, likewise: who only looks at it lets go sooner. */
+/* For a lock that somebody holds: our own works let go sooner. */
+#define TG_LOCK_WAIT	(HZ / 20)
+/* Looks, a millisecond apart, whether nobody else has a socket: who looks into /proc lets go sooner. */
 #define TG_ALONE_TRIES	5
-/* How long a relay's work waits for the lock. */
-#define TG_LOCK_WORK	(HZ / 50)
 
 static struct tg_family tg_families[] = {
 	{ .family = AF_INET },
@@ -43,12 +41,6 @@ DEFINE_REFUSED(getsockopt, struct socket *sock, int level, int optname, char __u
 DEFINE_REFUSED(sendmsg, struct socket *sock, struct msghdr *msg, size_t len)
 DEFINE_REFUSED(recvmsg, struct socket *sock, struct msghdr *msg, size_t len, int flags)
 DEFINE_REFUSED(rcvlowat, struct sock *sk, int val)
-
-/* The same, of who in the kernel goes past the socket's calls. */
-DEFINE_REFUSED(proto_sendmsg, struct sock *sk, struct msghdr *msg, size_t len)
-DEFINE_REFUSED(proto_recvmsg, TG_RECVMSG_ARGS)
-DEFINE_REFUSED(proto_ioctl, struct sock *sk, int cmd, TG_IOCTL_ARG)
-DEFINE_REFUSED(disconnect, struct sock *sk, int flags)
 
 static ssize_t tg_owned_splice_read(struct socket *sock, loff_t *ppos,
 				    struct pipe_inode_info *pipe, size_t len, unsigned int flags)
@@ -123,11 +115,6 @@ static void tg_family_fill(struct tg_family *f)
 	/* Without it sockmap refuses the socket. */
 	f->keyed.psock_update_sk_prot = NULL;
 #endif
-	f->owned = f->keyed;
-	f->owned.sendmsg = tg_owned_proto_sendmsg;
-	f->owned.recvmsg = tg_owned_proto_recvmsg;
-	f->owned.ioctl = tg_owned_proto_ioctl;
-	f->owned.disconnect = tg_owned_disconnect;
 	tg_ulp_fill(f);
 }
 
@@ -194,19 +181,7 @@ bool tg_own_trylock(struct sock *sk, int subclass)
 
 bool tg_own_lock_soon(struct sock *sk, int subclass)
 {
-	unsigned int n;
-
-	for (n = 0; n < TG_LOCK_TRIES; n++) {
-		if (tg_own_trylock(sk, subclass))
-			return true;
-		usleep_range(500, 1000);
-	}
-	return false;
-}
-
-bool tg_own_lock_work(struct sock *sk, int subclass)
-{
-	return wait_event_timeout(sk->sk_lock.wq, tg_own_trylock(sk, subclass), TG_LOCK_WORK);
+	return wait_event_timeout(sk->sk_lock.wq, tg_own_trylock(sk, subclass), TG_LOCK_WAIT);
 }
 
 static int tg_own_busy(struct tg_refusal *no, u8 attr)
@@ -348,10 +323,8 @@ void tg_own_detach(struct sock *sk, const struct tg_family *f)
 	module_put(f->base_ops->owner);
 }
 
-void tg_own_take(struct sock *sk, const struct tg_family *f)
+void tg_own_take(struct sock *sk)
 {
-	if (tg_is_tcp(sk))
-		WRITE_ONCE(sk->sk_prot, (struct proto *)&f->owned);
 	/* A short message must pass, and an end be one. */
 	sock_set_flag(sk, SOCK_FILTER_LOCKED);
 	WRITE_ONCE(sk->sk_rcvlowat, 1);

@@ -33,8 +33,7 @@ struct tg_callbacks {
  * @base_ops: the family's own struct proto_ops
  * @keyed: @base with ours for a keyed socket; unused for AF_UNIX, as is @keyed_ops
  * @keyed_ops: @base_ops likewise
- * @owned: @base with all refused; unused for AF_UNIX, whose calls look at it
- * @owned_ops: all refused but close
+ * @owned_ops: all refused but close; its struct proto stays, which nobody else comes to
  * @callbacks: the family's own
  *
  * Written at module init only.
@@ -45,7 +44,6 @@ struct tg_family {
 	const struct proto_ops *base_ops;
 	struct proto keyed;
 	struct proto_ops keyed_ops;
-	struct proto owned;
 	struct proto_ops owned_ops;
 	struct tg_callbacks callbacks;
 };
@@ -141,7 +139,7 @@ void tg_own_detach(struct sock *sk, const struct tg_family *f);
  * Leaves an attached socket, locked, excluded for good, and puts right the options that
  * it may have been left with, which nobody can do any more: see docs/socket-api.md.
  */
-void tg_own_take(struct sock *sk, const struct tg_family *f);
+void tg_own_take(struct sock *sk);
 
 /**
  * tg_own_let_go() - let a socket's namespace end without it
@@ -164,19 +162,16 @@ struct net *tg_own_regain(struct sock *sk);
 void tg_own_gone(struct net *ending);
 
 /*
- * lock_sock() for who must not wait on a holder, who may stay as long as it likes:
- * at once, or within a bounded time.  False: it is held.
+ * lock_sock() for who must not wait on a holder, who may stay as long as it likes: at
+ * once, or within a bounded time.  False: it is held.
+ *
+ * A keyed socket's holder may sleep on its own memory there.  A relay's socket is locked
+ * by the module, and by sock_diag, for short; but before 6.7 no socket refuses
+ * setsockopt(SOL_SOCKET), so that who still has a descriptor may sleep there as well.
+ * The relay's works then try again by the clock, and leave the worker to others.
  */
 bool tg_own_trylock(struct sock *sk, int subclass);
 bool tg_own_lock_soon(struct sock *sk, int subclass);
-
-/*
- * The same for a relay's works, which hold it against each other: woken when it is
- * free.  From 6.7 on nobody else takes it who may sleep on a user's memory.  False:
- * before, who still has a descriptor may, in setsockopt(SOL_SOCKET), which no socket
- * refuses there; try again by the clock, and leave the worker to others.
- */
-bool tg_own_lock_work(struct sock *sk, int subclass);
 
 /* --- ulp.c: how a TCP socket becomes a TLS socket, and stops being one ------------ */
 

@@ -114,7 +114,7 @@ void tg_plain_attach(struct tg_relay *r, struct sock *sk)
 {
 	refcount_inc(&r->mem);
 	tg_own_attach(sk, &tg_plain_callbacks);
-	tg_own_take(sk, r->family);
+	tg_own_take(sk);
 }
 
 /* --- the end ---------------------------------------------------------------- */
@@ -148,7 +148,7 @@ bool tg_plain_shutdown(struct tg_relay *r)
 		r->family->base_ops->shutdown(r->plain, SHUT_WR);
 		return true;
 	}
-	if (!tg_own_lock_work(sk, 0))
+	if (!tg_own_lock_soon(sk, 0))
 		return false;
 	if (sk->sk_state != TCP_CLOSE) {
 		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
@@ -163,7 +163,7 @@ bool tg_plain_reset(struct tg_relay *r)
 	struct sock *sk = r->plain->sk, *peer;
 
 	if (tg_is_tcp(sk)) {
-		if (!tg_own_lock_work(sk, 0))
+		if (!tg_own_lock_soon(sk, 0))
 			return false;
 		r->family->base->disconnect(sk, 0);
 		release_sock(sk);

@@ -23,7 +23,7 @@
 
 /* How long an operator waits for the end. */
 #define TG_RELAY_END_TRIES	100	/* milliseconds, about */
-/* Memory was short, or somebody held a lock: try again. */
+/* Memory was short, or somebody held a lock (before 6.7): try again. */
 #define TG_RELAY_RETRY_DELAY	(HZ / 20)
 /* How often it is looked whether somebody else holds a relay's sockets still. */
 #define TG_RELAY_LOOK		HZ
@@ -148,7 +148,7 @@ static bool tg_relay_finish_tls(struct tg_relay *r, enum tlsgate_reason reason)
 	struct tg_session *s = r->session;
 	struct sock *tls = r->tls->sk;
 
-	if (!tg_own_lock_work(tls, 0))
+	if (!tg_own_lock_soon(tls, 0))
 		return false;
 	if (s->relay) {
 		r->reset = tg_relay_end_tls(r, tls, reason);
@@ -386,7 +386,7 @@ void tg_relay_join(struct tg_relay *r, struct tg_session *s)
 	r->session = s;
 	atomic_inc(&tg_relays_left);
 	tg_plain_attach(r, plain);
-	tg_own_take(tls, s->family);
+	tg_own_take(tls);
 	spin_lock_bh(&s->sk_lock);
 	s->relay = r;
 	spin_unlock_bh(&s->sk_lock);

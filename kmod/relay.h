@@ -166,9 +166,9 @@ void tg_relay_ready(struct tg_relay *r, struct sock *from, bool seal);
  * @s: session; the caller holds a reference
  * @reason: why; ADMIN_RESET resets both sides
  *
- * Process context.  The relay's own queue does it, since a call on one of the
- * sockets that was entered before they were taken may hold a lock for long; this
- * waits for it for a bounded time, and the relay ends in any case.
+ * Process context.  The relay's own queue does it, since a socket's lock may be held
+ * for long (tg_own_lock_soon()); this waits for it for a bounded time, and the relay
+ * ends in any case.
  *
  * Return: 0, or %-ENOENT: @s has no relay.
  */
@@ -231,8 +231,8 @@ static inline bool tg_relay_dead(const struct tg_relay *r)
  * @r: relay; the caller holds a reference, which stays the caller's
  * @reason: why; the first caller's counts
  *
- * Process context, no lock held.  What a call that was entered before the hand-over
- * keeps from being done, since it holds a socket's lock, the clock does later.
+ * Process context, no lock held.  What cannot be done now, since a socket's lock is
+ * held for long, the clock does later.
  */
 void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason);
 void tg_relay_put(struct tg_relay *r);
@@ -256,7 +256,7 @@ int tg_plain_check(const struct socket *tls, const struct socket *plain, struct 
 bool tg_plain_waits(const struct sock *sk);
 /* Takes the plain socket, claimed and locked, for good; see own.h. */
 void tg_plain_attach(struct tg_relay *r, struct sock *sk);
-/* FIN.  Takes lock_sock(), as the next does.  False: not now, see tg_own_lock_work(). */
+/* FIN.  Takes lock_sock(), as the next does.  False: not now, see tg_own_lock_soon(). */
 bool tg_plain_shutdown(struct tg_relay *r);
 /* A reset is the only honest end of a stream that lacks its tail. */
 bool tg_plain_reset(struct tg_relay *r);

@@ -644,10 +644,6 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 	target = sock_rcvlowat(sk, flags & MSG_WAITALL, len);
 	timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
 	while (copied < len) {
-		if (s->relay) {
-			ret = -EBUSY;
-			break;
-		}
 		skip = flags & MSG_PEEK ? copied : 0;
 		ret = tg_rx_more(sk, s, skip);
 		if (ret > 0) {
@@ -664,7 +660,7 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 			break;
 	}
 	/* As SIOCINQ, and not 0 where a read would tell of an end. */
-	if (tcp_sk(sk)->recvmsg_inq && !s->relay)
+	if (tcp_sk(sk)->recvmsg_inq)
 		inq = tg_rx_readable(sk, s) ?: s->rx.ready;
 	tg_rx_settle(sk, s);
 	tg_rx_update_ready(sk, s);

@@ -18,7 +18,7 @@
  *	tg_session.sk_lock (spin)	the pointers to the socket and to the relay
  *	xa_lock of ids, users, queues	inside all others
  *
- * A relay's works wait for lock_sock() for a bounded time: see tg_own_lock_work().
+ * A relay's works wait for lock_sock() for a bounded time: see tg_own_lock_soon().
  *
  * Callbacks that TCP makes (data_ready, write_space, state_change) run with the
  * socket's spinlock held and no owner, or from the owner's backlog, and so

@@ -416,10 +416,6 @@ int tg_tx_sendmsg(struct sock *sk, struct msghdr *msg, size_t size)
 	lock_sock(sk);
 	timeo = sock_sndtimeo(sk, msg->msg_flags & MSG_DONTWAIT);
 	while (msg_data_left(msg)) {
-		if (s->relay) {
-			ret = -EBUSY;
-			break;
-		}
 		if (sk->sk_err && sk->sk_state != TCP_CLOSE && !s->error) {
 			ret = sent ? 0 : sock_error(sk);
 			break;
