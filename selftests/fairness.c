@@ -415,6 +415,40 @@ static const char *victim_in_child(uid_t uid, int plain_family)
 	return net_until(let_go, &before) ? NULL : "its sockets are not closed";
 }
 
+/* A ring of two relays of the user's, which nothing but itself holds. */
+static int leave_ring(void)
+{
+	struct pair p;
+	int plain[2];
+	struct tg_install in[2];
+
+	if (!net_namespace() || !pair_connect(&p, 0x0304, 0x1301, AF_INET) || net_unix_pair(plain) ||
+	    !task_become(TASK_NOBODY))
+		return 1;
+	in[0] = tg_install_on(p.fd, &p.tx, &p.rx);
+	in[1] = tg_install_on(p.peer.fd, &p.peer.tx, &p.peer.rx);
+	in[1].role = TLSGATE_ROLE_CLIENT;
+	for (int i = 0; i < 2; i++) {
+		in[i].relay_fd = plain[i];
+		if (tg_session_new(p.tg, &in[i], NULL))
+			return 2;
+	}
+	return 0;
+}
+
+/* The end of a namespace waits for none of those that are held up. */
+static const char *ring_in_child(void)
+{
+	long before = module_refs();
+	pid_t child = fork();
+
+	if (!child)
+		_exit(leave_ring());
+	if (task_wait(child, NET_DEADLINE))
+		return "no ring";
+	return net_until(let_go, &before) ? NULL : "its namespace does not end";
+}
+
 TEST_F_TIMEOUT(fair, relays_of_another_user_go_on, 240)
 {
 	static const int families[] = { AF_INET, AF_UNIX };
@@ -437,6 +471,8 @@ TEST_F_TIMEOUT(fair, relays_of_another_user_go_on, 240)
 		why = variant->hold.late ? victim_in_child(TASK_NOBODY, families[i]) : NULL;
 		EXPECT_EQ(NULL, why) TH_LOG("its own: %s", why);
 	}
+	why = variant->hold.late ? ring_in_child() : NULL;
+	EXPECT_EQ(NULL, why) TH_LOG("a ring of its own: %s", why);
 }
 
 TEST_HARNESS_MAIN

@@ -207,6 +207,18 @@ static void join(struct __test_metadata *_metadata, pid_t child)
 	EXPECT_EQ(0, status);
 }
 
+/* A connection of a child's own, of which the test has no descriptor. */
+static bool connects_alone(struct pair *p)
+{
+	int fd[2];
+
+	if (net_tcp_pair(AF_INET, fd))
+		return false;
+	p->fd = fd[0];
+	p->peer.fd = fd[1];
+	return true;
+}
+
 static bool still_plain(struct pair *p)
 {
 	char c = 0;
@@ -423,6 +435,7 @@ TEST(nobody_loads_the_module)
 
 CHILD(installs_on_roots_socket)
 {
+	ASSERT_TRUE(connects_alone(&self->p));
 	ASSERT_TRUE(become_nobody());
 	ASSERT_EQ(0, pair_install(&self->p)) TH_LOG("%s", self->p.tg->ack.msg);
 	EXPECT_EQ(0, tg_session_get(self->p.tg, BY_FD(self->p.fd), &self->info));
@@ -458,6 +471,7 @@ CHILD(exchanges_sockets)
 {
 	struct tg *mine;
 
+	ASSERT_TRUE(connects_alone(&self->p));
 	ASSERT_TRUE(become_nobody());
 	mine = tg_open();
 	ASSERT_NE(NULL, mine);
@@ -565,6 +579,7 @@ CHILD(was_a_member_once)
 	struct tg *member, *stranger;
 	const gid_t groups[] = { 5, MEMBER };
 
+	ASSERT_TRUE(connects_alone(&self->p));
 	/* No capability from here on but to change groups. */
 	ASSERT_EQ(0, setgroups(2, groups));
 	ASSERT_EQ(0, seteuid(NOBODY));
