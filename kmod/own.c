@@ -11,7 +11,7 @@
 
 /* For a lock that somebody holds: our own works let go sooner. */
 #define TG_LOCK_WAIT	(HZ / 20)
-/* Looks, a millisecond apart, whether nobody else has a socket: who looks into /proc lets go sooner. */
+/* Looks whether nobody else has a socket, a millisecond apart: who reads /proc lets go sooner. */
 #define TG_ALONE_TRIES	5
 
 static struct tg_family tg_families[] = {
