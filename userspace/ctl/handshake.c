@@ -215,7 +215,8 @@ static int set_trust(struct tls_config *config, const struct request *request)
 }
 
 static int set_list(struct tls_config *config, const char *option, const char *list,
-		    int (*set)(struct tls_config *config, const char *list, const char **bad))
+		    int (*set)(struct tls_config *config, const char *list, const char **bad),
+		    const char *where)
 {
 	const char *bad = NULL;
 
@@ -223,8 +224,8 @@ static int set_list(struct tls_config *config, const char *option, const char *l
 		return CTL_DONE;
 	if (!bad)
 		bad = list;
-	ctl_error("handshake: --%s refused: '%.*s' is not known; see tlsgate ciphers", option,
-		  (int)strcspn(bad, ":"), bad);
+	ctl_error("handshake: --%s refused: '%.*s' is not known; see %s", option,
+		  (int)strcspn(bad, ":"), bad, where);
 	return CTL_USAGE;
 }
 
@@ -300,9 +301,11 @@ static int configure(struct tls_config *config, const struct request *request)
 		ctl_error("handshake: no such versions");
 		return CTL_USAGE;
 	}
-	ret = set_list(config, "ciphersuites", request->suites, tls_config_set_suites);
+	ret = set_list(config, "ciphersuites", request->suites, tls_config_set_suites,
+		       "tlsgate ciphers");
 	if (!ret)
-		ret = set_list(config, "groups", request->groups, tls_config_set_groups);
+		ret = set_list(config, "groups", request->groups, tls_config_set_groups,
+			       "--groups in tlsgated(8)");
 	if (ret)
 		return ret;
 	if (request->alpn && tls_config_set_alpn(config, request->alpn)) {

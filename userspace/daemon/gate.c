@@ -245,7 +245,7 @@ static int set_trust(struct gate *gate)
 typedef int set_names(struct tls_config *config, const char *list, const char **bad);
 
 static int set_list(const struct gate_settings *settings, struct tls_config *config,
-		    const char *setting, const char *list, set_names *set)
+		    const char *setting, const char *list, set_names *set, const char *unknown)
 {
 	const char *bad = NULL;
 	char name[SETTINGS_WHY_MAX / 2], why[SETTINGS_WHY_MAX];
@@ -258,7 +258,7 @@ static int set_list(const struct gate_settings *settings, struct tls_config *con
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(bad, ":"), bad);
 	/* alone it is taken: config is not used any more */
 	snprintf(why, sizeof(why), "'%s' %s", name, set(config, name, NULL) ?
-		 "is not known; see tlsgate ciphers" : "is in it twice");
+		 unknown : "is in it twice");
 	return gate_refuse(settings, setting, list, why);
 }
 
@@ -271,8 +271,10 @@ int gate_set_protocol(const struct gate_settings *set, struct tls_config *config
 		ret = gate_refuse(set, "min-version", NULL, "it leaves no version up to max-version");
 	if (set->max_message && tls_config_set_max_message(config, set->max_message))
 		ret = gate_refuse(set, "max-message", NULL, "the engine does not take it");
-	ret |= set_list(set, config, "ciphersuites", set->suites, tls_config_set_suites);
-	ret |= set_list(set, config, "groups", set->groups, tls_config_set_groups);
+	ret |= set_list(set, config, "ciphersuites", set->suites, tls_config_set_suites,
+			"is not known; see tlsgate ciphers");
+	ret |= set_list(set, config, "groups", set->groups, tls_config_set_groups,
+			"is not known; see --groups in tlsgated(8)");
 	if (set->alpn && tls_config_set_alpn(config, set->alpn))
 		ret = gate_refuse(set, "alpn", set->alpn,
 				  "it is not a list of names with ',' between");
