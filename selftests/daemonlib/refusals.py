@@ -33,6 +33,12 @@ def bad_usage():
             "--verify-client=require")
     refused(2, "verify-client refused: it is not for mode connect", "connect", ":1", ":2",
             "--verify-client=require")
+    refused(2, "^tlsgated: log-format refused: it needs connection-log", "serve", ":1", ":2", *PAIR,
+            "--log-format=json")
+    refused(2, "^tlsgated: control-group refused: there is no control socket", "serve", ":1", ":2", *PAIR,
+            "--control-group=adm")
+    refused(2, "^tlsgated: control-mode refused: there is no control socket", "serve", ":1", ":2", *PAIR,
+            "--control=none", "--control-mode=0600")
     refused(2, "stands alone", "-t", "serve", ":1", ":2")
     refused(2, "given twice", "serve", ":1", ":2", *PAIR, "--alpn=a", "--alpn=b")
     refused(2, "1.2 or 1.3", "serve", ":1", ":2", *PAIR, "--min-version=1.1")
@@ -77,6 +83,10 @@ gate c { mode = serve
                  "13:19: refused: gate 'd': verify-client: it needs client-ca",
                  "16:3: refused: cert was given already, in line 15",
                  "17:8: refused: 'a' is not understood here: = is wanted")
+    gate = "gate a { mode = connect listen = :80 backend = h:443 }\n"
+    refused_file(2, gate + "log-format = json\ncontrol = none\ncontrol-group = adm\n",
+                 "4:17: refused: control-group: there is no control socket",
+                 "2:14: refused: log-format: it needs connection-log")
 
 
 def make_ending_certificate(name, days):
@@ -206,7 +216,8 @@ def socket_of_systemd_that_no_gate_names():
 @test
 def bad_names():
     refused(1, "TLS_NOTHING.*not known", "serve", ":1", ":2", *PAIR, "--ciphersuites=TLS_NOTHING")
-    refused(1, "nowhere.*not known", "serve", ":1", ":2", *PAIR, "--groups=x25519:nowhere")
+    refused(1, r"nowhere.*not known; see --groups in tlsgated\(8\)", "serve", ":1", ":2", *PAIR,
+            "--groups=x25519:nowhere")
     refused(1, "X25519' is in it twice", "serve", ":1", ":2", *PAIR, "--groups=X25519:P-256:X25519")
     refused(1, "secp256r1' is in it twice", "serve", ":1", ":2", *PAIR, "--groups=P-256:secp256r1")
     refused(2, "URL", "serve", ":1", "http://localhost:80", *PAIR)

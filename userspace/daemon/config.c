@@ -379,7 +379,8 @@ enum config_result config_read(const char *path, struct settings **out)
 	else
 		complain(&parser, parser.here, "there is a NUL byte in it: write plain text");
 	free(text);
-	if (parser.errors) {
+	/* what is missing may be what was passed over */
+	if (parser.errors || settings_check(parser.settings)) {
 		settings_free(parser.settings);
 		return CONFIG_BAD;
 	}

@@ -225,9 +225,9 @@ static void socket_clear(struct control_socket *socket, const struct control_soc
 /* NULL: no socket. */
 static char *wanted_path(const struct settings *settings)
 {
-	if (settings->control)
-		return strcmp(settings->control, "none") ? xstrdup(settings->control) : NULL;
-	return settings->file ? control_default_path() : NULL;
+	if (!settings_has_control(settings))
+		return NULL;
+	return settings->control ? xstrdup(settings->control) : control_default_path();
 }
 
 /* The id of control-group.  0 or -1: nobody is called so. */

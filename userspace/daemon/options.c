@@ -175,7 +175,8 @@ static enum options_result finish_gate(struct parse *parse, int argc, char **arg
 	gate->name = xprintf("%s %s", argv[0], argv[1]);
 	if (set_word(parse, "mode", argv[0]) != OPTIONS_RUN ||
 	    set_word(parse, "listen", argv[1]) != OPTIONS_RUN ||
-	    set_word(parse, "backend", argv[2]) != OPTIONS_RUN || gate_settings_check(gate))
+	    set_word(parse, "backend", argv[2]) != OPTIONS_RUN || gate_settings_check(gate) ||
+	    settings_check(parse->settings))
 		return OPTIONS_BAD;
 	return OPTIONS_RUN;
 }

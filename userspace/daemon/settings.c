@@ -375,10 +375,10 @@ static const struct setting table[] = {
 	{ "control", "PATH|none", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(control), set_control,
 	  "socket that tlsgate(8) talks to (default with -c: /run/tlsgate/control)" },
-	{ "control-mode", "OCTAL", SETTING_GLOBAL, 0, NULL,
+	{ "control-mode", "OCTAL", SETTING_GLOBAL | SETTING_CONTROL, 0, NULL,
 	  GLOBAL(control_mode), set_mode_bits,
 	  "its permissions (default: 0660)" },
-	{ "control-group", "NAME", SETTING_GLOBAL, 0, NULL,
+	{ "control-group", "NAME", SETTING_GLOBAL | SETTING_CONTROL, 0, NULL,
 	  GLOBAL(control_group), set_text,
 	  "its group, whose members may give every command" },
 	{ "connection-log", NULL, SETTING_GLOBAL, 0, NULL,
@@ -609,4 +609,49 @@ int gate_settings_check(const struct gate_settings *gate)
 		if (!(row->scope & SETTING_GLOBAL) && check_row(gate, row))
 			ret = -1;
 	return check_values(gate) || ret ? -1 : 0;
+}
+
+static int process_refuse(const struct settings *settings, const struct setting *row,
+			  const char *why)
+{
+	struct position place = settings->given[row - table].place;
+
+	if (settings->file)
+		log_error("%s:%u:%u: refused: %s: %s", settings->file, place.line, place.column,
+			  row->name, why);
+	else
+		log_error("%s refused: %s", row->name, why);
+	return -1;
+}
+
+bool settings_has_control(const struct settings *settings)
+{
+	return settings->control ? strcmp(settings->control, "none") : settings->file != NULL;
+}
+
+static int check_process_row(const struct settings *settings, const struct setting *row)
+{
+	char why[SETTINGS_WHY_MAX];
+
+	if (!settings->given[row - table].yes)
+		return 0;
+	if (row->scope & SETTING_CONTROL && !settings_has_control(settings))
+		return process_refuse(settings, row,
+				      "there is no control socket: give control = PATH");
+	if (row->needs && !settings->given[setting_find(row->needs) - table].yes) {
+		snprintf(why, sizeof(why), "it needs %s: give that, too", row->needs);
+		return process_refuse(settings, row, why);
+	}
+	return 0;
+}
+
+int settings_check(const struct settings *settings)
+{
+	const struct setting *row;
+	int ret = 0;
+
+	for (row = table; row->name; row++)
+		if (row->scope & SETTING_GLOBAL && check_process_row(settings, row))
+			ret = -1;
+	return ret;
 }

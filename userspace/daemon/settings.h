@@ -123,6 +123,7 @@ struct setting {
 #define SETTING_GLOBAL	4u		/* field of struct settings */
 #define SETTING_LIST	8u		/* may be given several times */
 #define SETTING_FILE	16u		/* only in a file: given as words on the command line */
+#define SETTING_CONTROL	32u		/* of the control socket: refused where there is none */
 
 /* Ends with name NULL. */
 const struct setting *settings_table(void);
@@ -163,5 +164,9 @@ void gate_warn(const struct gate_settings *gate, const char *setting, const char
  * was logged for each that does not.
  */
 int gate_settings_check(const struct gate_settings *gate);
+/* The same for the settings of the process, once all were given. */
+int settings_check(const struct settings *settings);
+/* Whether a control socket is wanted: one is given, or the default of a file applies. */
+bool settings_has_control(const struct settings *settings);
 
 #endif
