@@ -581,6 +581,13 @@ def each_connection_has_a_line_at_its_end():
              whole["reason"] == "closed by both sides" and 0 <= whole["seconds"] < 60, "%s" % whole)
         need("unexpected_message" in failed["reason"], "%s" % failed)
         need(cut["version"] == "TLS 1.2" and cut["reason"] != whole["reason"], "%s" % cut)
+        with gate.connect() as broken:
+            echo(broken, b"broken")
+            os.write(broken.fileno(), b"no record")
+            wait_until(lambda: len(records()) == 4, log_text())
+        broken = next(r for r in records() if r["from-client"] == 6)
+        need(broken["version"] == "TLS 1.3" and broken["suite"] and broken["group"] and
+             "unexpected_message" in broken["reason"], "%s" % broken)
     with Backend().echo() as backend, \
             Gate("serve", backend.address, "--client-ca=ca.pem", "--connection-log") as gate:
         with gate.connect(pair=("hostile.pem", "two.key")) as connection:

@@ -34,7 +34,7 @@ static void add_handshake(struct record *record, const struct conn *conn)
 	record_text(record, "alpn", info.alpn);
 	if (conn->gate->settings->mode == GATE_SERVE)
 		add_client_certificate(record, &info);
-	if (!tls_conn_established(conn->tls))
+	if (!info.version)
 		return;
 	record_text(record, "version", tls_version_name(info.version));
 	record_text(record, "suite", tls_suite_name(info.suite));
