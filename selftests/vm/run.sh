@@ -67,7 +67,7 @@ image_release() {
 }
 
 find_kernel() {
-	local folder=$tree/build/kernels/$kernel
+	folder=$tree/build/kernels/$kernel
 	case $kernel in
 	*/*) folder=$kernel ;;
 	esac
