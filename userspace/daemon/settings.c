@@ -314,7 +314,7 @@ static const struct setting table[] = {
 	  "CRLs, PEM or DER, for the certificates of peers; several may be given" },
 	{ "crl-expired", "refuse|warn", SETTING_GATE, 0, "crl",
 	  GATE(crl_expired), set_crl_expired,
-	  "whom only a CRL that has expired covers: refuse (default), or take and warn" },
+	  "peers whose CRL has expired: refuse (default), or warn and go on by that CRL" },
 	{ "data-path", "auto|kernel|user", SETTING_GATE, 0, NULL,
 	  GATE(data_path), set_data_path,
 	  "who seals and opens records (default: auto: the kernel, once it pays)" },
@@ -389,7 +389,7 @@ static const struct setting table[] = {
 	  "form of these lines (default: text: key=value)" },
 	{ "verbose", NULL, SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(verbose), set_switch,
-	  "log what is of use to find faults, each handshake among it" },
+	  "log details for finding faults, such as each handshake" },
 	{ NULL, NULL, 0, 0, NULL, 0, NULL, NULL },
 };
 
