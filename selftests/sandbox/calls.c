@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,8 @@ static const struct row {
 	{ "an IPv4 socket with flags", SYS_socket, { AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC },
 	  { MADE, ENDS, ENDS } },
 	{ "a UDP socket", SYS_socket, { AF_INET, SOCK_DGRAM }, { UNKNOWN, ENDS, ENDS } },
+	{ "an MPTCP socket", SYS_socket, { AF_INET, SOCK_STREAM, IPPROTO_MPTCP }, { UNKNOWN, ENDS, ENDS } },
+	{ "an SCTP socket", SYS_socket, { AF_INET6, SOCK_STREAM, IPPROTO_SCTP }, { UNKNOWN, ENDS, ENDS } },
 	{ "a raw socket", SYS_socket, { AF_INET6, SOCK_RAW }, { UNKNOWN, ENDS, ENDS } },
 	{ "a UNIX socket", SYS_socket, { AF_UNIX, SOCK_STREAM }, EACH(ENDS) },
 	{ "a netlink socket", SYS_socket, { AF_NETLINK, SOCK_RAW }, EACH(ENDS) },
@@ -82,6 +85,11 @@ static const struct row {
 	{ CALL(bind), { -1 }, EACH(ENDS) },
 	{ CALL(accept4), { -1 }, { MADE, UNKNOWN, UNKNOWN } },
 	{ CALL(connect), { -1 }, { MADE, UNKNOWN, UNKNOWN } },
+	{ CALL(sendto), { -1 }, { MADE, UNKNOWN, UNKNOWN } },
+	{ CALL(sendmsg), { -1 }, { MADE, MADE, UNKNOWN } },
+	/* these would connect */
+	{ "sendto with MSG_FASTOPEN", SYS_sendto, { -1, 0, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN } },
+	{ "sendmsg with MSG_FASTOPEN", SYS_sendmsg, { -1, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN } },
 	{ CALL(recvmsg), { -1 }, { MADE, MADE, UNKNOWN } },
 	/* the event loop's, on this and on other architectures */
 	{ CALL(epoll_pwait), { -1 }, { MADE, UNKNOWN, UNKNOWN } },

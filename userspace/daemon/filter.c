@@ -37,7 +37,9 @@
 #define ARG_HAS(n, mask, value)	\
 	{ .arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = (mask), .datum_b = (value) }
 #define MASKED(n, mask, value)	{ ARG_HAS(n, mask, value) }
-#define STREAM(family)		{ ARG_IS(0, family), ARG_HAS(1, SOCK_TYPES, SOCK_STREAM) }
+/* Other protocols' streams, MPTCP's and SCTP's, Landlock lets connect to any port. */
+#define STREAM(family)		\
+	{ ARG_IS(0, family), ARG_HAS(1, SOCK_TYPES, SOCK_STREAM), ARG_IS(2, 0) }
 
 /* One system call, or some of its uses.  Calls that the architecture lacks are passed over. */
 struct rule {
@@ -45,7 +47,7 @@ struct rule {
 	const char *name;
 	unsigned int roles;
 	uint32_t action;
-	struct scmp_arg_cmp when[2];	/* both; an empty one always is */
+	struct scmp_arg_cmp when[3];	/* all; an empty one always is */
 };
 
 static const struct rule rules[] = {
@@ -77,7 +79,7 @@ static const struct rule rules[] = {
 	{ CALL(close), ALL, ALLOW, ALWAYS },
 	{ CALL(close_range), KEYD, ALLOW, ALWAYS },
 	{ CALL(recvmsg), WORKER | KEYD, ALLOW, ALWAYS },
-	{ CALL(sendmsg), WORKER | KEYD, ALLOW, ALWAYS },
+	{ CALL(sendmsg), WORKER | KEYD, ALLOW, MASKED(2, MSG_FASTOPEN, 0) },
 
 	/* clocks, randomness, what the machine and the process are */
 	{ CALL(getrandom), ALL, ALLOW, ALWAYS },
@@ -115,7 +117,10 @@ static const struct rule rules[] = {
 	{ CALL(accept4), WORKER, ALLOW, ALWAYS },
 	{ CALL(connect), WORKER, ALLOW, ALWAYS },
 	{ CALL(recvfrom), WORKER, ALLOW, ALWAYS },
-	{ CALL(sendto), WORKER, ALLOW, ALWAYS },
+	/* with MSG_FASTOPEN these connect as well, which Landlock does not see */
+	{ CALL(sendto), WORKER, ALLOW, MASKED(3, MSG_FASTOPEN, 0) },
+	{ CALL(sendto), WORKER, FORBID, MASKED(3, MSG_FASTOPEN, MSG_FASTOPEN) },
+	{ CALL(sendmsg), WORKER, FORBID, MASKED(2, MSG_FASTOPEN, MSG_FASTOPEN) },
 	{ CALL(shutdown), WORKER, ALLOW, ALWAYS },
 	{ CALL(setsockopt), WORKER, ALLOW, ALWAYS },
 	{ CALL(getsockopt), WORKER, ALLOW, ALWAYS },
@@ -242,7 +247,7 @@ static int add_rules(scmp_filter_ctx filter, unsigned int role)
 	int ret = 0;
 
 	for (rule = rules; rule < rules + COUNT(rules) && !ret; rule++) {
-		count = !!rule->when[0].op + !!rule->when[1].op;
+		count = !!rule->when[0].op + !!rule->when[1].op + !!rule->when[2].op;
 		if (rule->roles & role)
 			ret = seccomp_rule_add_array(filter, rule->action, rule->call, count, rule->when);
 	}
