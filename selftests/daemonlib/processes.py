@@ -416,6 +416,34 @@ def reload_changes_workers_and_addresses():
         need(not listens(second), "the address that is gone is closed")
 
 
+def half_open(port):
+    """Clients that have connected to port, but whom TCP does not let be accepted yet."""
+    with open("/proc/net/tcp") as file:
+        rows = [line.split() for line in list(file)[1:]]
+    return [row for row in rows if row[1].endswith(":%04X" % port) and row[3] == "03"]
+
+
+@test
+def reload_to_connect_waits_for_no_client_to_speak():
+    with Backend().echo() as backend, ConfigGate(backend.address) as gate:
+        with gate.connect_plain():
+            need(half_open(gate.port), "a TLS client speaks first: it is accepted when it does")
+        write("conf", """
+workers = 2
+gate web {
+	mode = connect
+	listen = {"127.0.0.1:%d"}
+	backend = "%s"
+	ca = "ca.pem"
+	server-name = "localhost"
+	data-path = user
+}
+""" % (gate.port, backend.address))
+        gate.reload("reloaded")
+        with gate.connect_plain():
+            need(not half_open(gate.port), "a plain client may wait for the server's greeting")
+
+
 @test
 def out_of_descriptors_is_survived():
     few = ["prlimit", "--nofile=24:24"]

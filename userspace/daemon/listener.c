@@ -189,12 +189,19 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, si
 	return listener;
 }
 
-/* What accepted sockets inherit: for speed, and to find out peers that vanished. */
-static void set_inherited(const struct listener *listener, const struct gate_settings *set)
+/*
+ * When to accept, and what accepted sockets inherit: for speed, and to find out peers
+ * that vanished.  Of sockets that listen already, too: the gate may be another one now.
+ */
+static void set_options(const struct listener *listener, const struct gate_settings *set)
 {
+	int defer = listener->client_speaks_first ? DEFER_ACCEPT_SECONDS : 0;
 	size_t i;
 
 	for (i = 0; i < listener->count; i++) {
+		/* systemd's have what DeferAcceptSec= says */
+		if (!listener->activated)
+			(void)set_option(listener->fds[i], IPPROTO_TCP, TCP_DEFER_ACCEPT, defer);
 		(void)set_option(listener->fds[i], IPPROTO_TCP, TCP_NODELAY, 1);
 		tcp_keep_alive(listener->fds[i], set->keepalive, set->keepalive_interval);
 	}
@@ -202,14 +209,9 @@ static void set_inherited(const struct listener *listener, const struct gate_set
 
 int listener_start(struct listener *listener, const struct gate_settings *set)
 {
-	int defer = listener->client_speaks_first ? DEFER_ACCEPT_SECONDS : 0;
-
-	set_inherited(listener, set);
+	set_options(listener, set);
 	for (; listener->listening < listener->count; listener->listening++) {
-		int fd = listener->fds[listener->listening];
-
-		(void)set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, defer);
-		if (listen(fd, SOMAXCONN))
+		if (listen(listener->fds[listener->listening], SOMAXCONN))
 			return complain(&listener->addr, errno);
 	}
 	return 0;
