@@ -51,6 +51,34 @@ uint16_t tls_choose_version(const struct tls_conn *conn)
 
 /* ---- certificates ---- */
 
+/* Those of ECDSA keys. */
+static const uint16_t curves[] = {
+	TLS_GROUP_SECP256R1, TLS_GROUP_SECP384R1, TLS_GROUP_SECP521R1,
+};
+
+#define CURVES	(sizeof(curves) / sizeof(*curves))
+
+/*
+ * Which of our suites, schemes and curves the peer offers: a bit for the row of each.  Its
+ * lists may have 32767 entries, so they are gone through once, not for each certificate.
+ */
+static void compare(struct tls_conn *conn)
+{
+	const struct tls_scheme_list *schemes = &conn->config->schemes[TLS_TO_SIGN];
+	const struct tls_config *config = conn->config;
+	struct tls_offer *offer = &conn->hs->offer;
+
+	offer->our_suites = offer->our_schemes = offer->our_curves = 0;
+	for (size_t i = 0; i < config->suite_count; i++)
+		offer->our_suites |=
+			(uint32_t)tls_offer_has_suite(offer, config->suites[i]->id) << i;
+	for (size_t i = 0; i < schemes->count; i++)
+		offer->our_schemes |=
+			(uint32_t)list_has(offer->schemes, schemes->rows[i]->id) << i;
+	for (size_t i = 0; i < CURVES; i++)
+		offer->our_curves |= (uint32_t)list_has(offer->groups, curves[i]) << i;
+}
+
 /* The first of ours that is offered and that the key can do by the rules of version. */
 static const struct tls_scheme *find_scheme(const struct tls_conn *conn,
 					    const struct tls_certificate *cert, uint16_t version)
@@ -60,7 +88,7 @@ static const struct tls_scheme *find_scheme(const struct tls_conn *conn,
 	for (size_t i = 0; i < ours->count; i++) {
 		const struct tls_scheme *scheme = ours->rows[i];
 
-		if (list_has(conn->hs->offer.schemes, scheme->id) &&
+		if (conn->hs->offer.our_schemes & 1u << i &&
 		    tls_certificate_can(cert, scheme, version))
 			return scheme;
 	}
@@ -96,8 +124,13 @@ static bool curve_offered(const struct tls_conn *conn, const struct tls_certific
 	const struct tls_offer *offer = &conn->hs->offer;
 	uint16_t curve = tls_key_curve(tls_certificate_key_type(cert));
 
-	return conn->version != TLS_1_2 || !offer->has_groups || !curve ||
-	       list_has(offer->groups, curve);
+	if (conn->version != TLS_1_2 || !offer->has_groups || !curve)
+		return true;
+	for (size_t i = 0; i < CURVES; i++) {
+		if (curves[i] == curve)
+			return offer->our_curves & 1u << i;
+	}
+	return false;
 }
 
 /* Can it go with this suite? Then it is hs->cert. */
@@ -132,7 +165,7 @@ static bool take_certificate(struct tls_conn *conn, struct tls_certificate *cert
 	for (size_t i = 0; i < config->suite_count; i++) {
 		const struct tls_suite *suite = config->suites[i];
 
-		if (suite->version != TLS_1_2 || !tls_offer_has_suite(&hs->offer, suite->id) ||
+		if (suite->version != TLS_1_2 || !(hs->offer.our_suites & 1u << i) ||
 		    (suite->kx == TLS_KX_ECDHE && !hs->group) || !suits(conn, suite, cert))
 			continue;
 		conn->suite = suite;
@@ -197,6 +230,7 @@ static bool choose_certificate(struct tls_conn *conn)
 	char wildcard[TLS_MAX_SERVER_NAME + 1];
 	bool by_ca = conn->hs->offer.ca_names.len;
 
+	compare(conn);
 	tls_sni_wildcard(name, wildcard);
 	conn->hs->server_name_known = tls_sni_find(sni, name) || tls_sni_find(sni, wildcard);
 	for (;; by_ca = false) {
@@ -254,6 +288,7 @@ void tls_choose_client_certificate(struct tls_conn *conn, size_t request_len)
 {
 	const struct tls_config *config = conn->config;
 
+	compare(conn);
 	for (size_t i = 0; config->cert_count > 1 && i < config->cert_count; i++) {
 		if (issuer_named(conn, config->certs[i]) &&
 		    take_client_certificate(conn, config->certs[i], request_len))
@@ -289,7 +324,8 @@ static bool suite_for_key(const struct tls_conn *conn)
 		const struct tls_suite *suite = config->suites[i / config->cert_count];
 		const struct tls_certificate *cert = config->certs[i % config->cert_count];
 
-		if (suite->version == TLS_1_2 && tls_offer_has_suite(&conn->hs->offer, suite->id) &&
+		if (suite->version == TLS_1_2 &&
+		    conn->hs->offer.our_suites & 1u << (i / config->cert_count) &&
 		    tls_suite_takes_key(suite, tls_certificate_key_type(cert)))
 			return true;
 	}

@@ -19,6 +19,7 @@ struct tls_offer {
 	struct tls_slice suites, versions, groups, shares, schemes, alpn, cert_types, ca_names;
 	bool has_versions, has_groups, has_shares, has_schemes, has_alpn, extended_master_secret;
 	bool has_psk_modes, psk_dhe, has_psk;
+	uint32_t our_suites, our_schemes, our_curves;	/* see compare() in choose.c */
 	bool compressed_points;		/* ec_point_formats has these only */
 	uint16_t record_size;		/* record_size_limit; 0: none */
 	bool wants_status;

@@ -2,6 +2,7 @@
 /* Which of several certificates a server gives: the name chooses first, then the kind. */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/sni.h"
 #include "pair.h"
@@ -187,9 +188,129 @@ static void wildcards(void)
 	}
 }
 
+/* ---- hostile lists ---- */
+
+#define LONGEST_LIST	31000		/* entries; a hello has 64 KiB for all */
+#define CERTIFICATES	1000
+
+enum list { SUITES, GROUPS, SCHEMES, LISTS };
+
+static const struct {
+	const char *name;
+	uint16_t ours;			/* behind the others */
+} lists[LISTS] = {
+	[SUITES] = { "suites", 0xc02b },	/* of TLS 1.2 */
+	[GROUPS] = { "groups", 0x001d },	/* but no curve of a key */
+	[SCHEMES] = { "schemes", 0x0403 },	/* of P-256 keys */
+};
+
+static void put_list(struct tls_buf *out, enum list list, enum list longest)
+{
+	struct tls_vec vec = tls_put_open(out, 2);
+
+	for (int i = 0; list == longest && i < LONGEST_LIST; i++)
+		tls_put_u16(out, 0xeaea);
+	/* none of many schemes is ours: the suites and curves of one that is were looked at, too */
+	if (list != longest || list != SCHEMES)
+		tls_put_u16(out, lists[list].ours);
+	tls_put_close(out, vec);
+}
+
+static void put_extension(struct tls_buf *out, uint16_t type, enum list list, enum list longest)
+{
+	struct tls_vec vec;
+
+	tls_put_u16(out, type);
+	vec = tls_put_open(out, 2);
+	put_list(out, list, longest);
+	tls_put_close(out, vec);
+}
+
+/* The body of a TLS 1.2 hello that no P-256 certificate will do for. */
+static void put_hello(struct tls_buf *out, enum list longest)
+{
+	static const uint8_t random[32], version[] = { 3, 3 }, no_compression[] = { 1, 0 };
+	struct tls_vec vec;
+
+	tls_put_bytes(out, version, sizeof(version));
+	tls_put_bytes(out, random, sizeof(random));
+	tls_put_u8(out, 0);
+	put_list(out, SUITES, longest);
+	tls_put_bytes(out, no_compression, sizeof(no_compression));
+	vec = tls_put_open(out, 2);
+	put_extension(out, 10, GROUPS, longest);
+	put_extension(out, 13, SCHEMES, longest);
+	tls_put_close(out, vec);
+}
+
+/* In records of 16000 bytes. */
+static void feed_hello(struct pair_end *server, enum list longest)
+{
+	struct tls_buf hello = { .limit = 70000 };
+	struct tls_vec vec;
+
+	tls_put_u8(&hello, 1);
+	vec = tls_put_open(&hello, 3);
+	put_hello(&hello, longest);
+	tls_put_close(&hello, vec);
+	if (tls_buf_error(&hello))
+		tap_bail("a hello");
+	for (size_t at = 0, n; at < hello.len; at += n) {
+		uint8_t header[] = { 22, 3, 1, 0, 0 };
+
+		n = hello.len - at < 16000 ? hello.len - at : 16000;
+		header[3] = (uint8_t)(n >> 8);
+		header[4] = (uint8_t)n;
+		pair_feed(server, header, sizeof(header), 0);
+		pair_feed(server, hello.data + at, n, 0);
+	}
+	tls_buf_free(&hello);
+}
+
+/* CPU time until it is refused by a server with so many certificates. */
+static double time_of(enum list longest, size_t certificates)
+{
+	const char *pem = pki_certificate(leaves[A][1]);
+	struct pair_options o = { .server = { leaves[A][1] } };
+	struct tls_certificate *cert;
+	struct pair pair;
+	clock_t start;
+	int err = 0;
+
+	pair_init(&pair, &o);
+	if (tls_certificate_new(&cert, pem, strlen(pem), NULL))
+		tap_bail("a certificate");
+	for (size_t i = 1; !err && i < certificates; i++)
+		err = tls_config_add_certificate(pair.server.config, cert);
+	if (err)
+		tap_bail("certificates");
+	start = clock();
+	feed_hello(&pair.server, longest);
+	start = clock() - start;
+	tap_ok(pair.server.err == TLS_ERR_ALERT + TLS_ALERT_HANDSHAKE_FAILURE,
+	       "many %s, %zu certificates, none fits: %s", lists[longest].name, certificates,
+	       tls_strerror(pair.server.err));
+	tls_certificate_free(cert);
+	pair_free(&pair);
+	return (double)start / CLOCKS_PER_SEC;
+}
+
+/* The time of a long list for each certificate would be a thousand times as much. */
+static void long_lists(void)
+{
+	for (enum list list = 0; list < LISTS; list++) {
+		double one = time_of(list, 1), many = time_of(list, CERTIFICATES);
+
+		tap_ok(many < 0.001 + 50 * one,
+		       "many %s are gone through once, not for each certificate (%.6f s, %.6f s)",
+		       lists[list].name, one, many);
+	}
+}
+
 int main(void)
 {
 	make_leaves();
+	long_lists();
 	wildcards();
 	many_names();
 	by_name(TLS_1_2);
