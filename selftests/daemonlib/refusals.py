@@ -186,7 +186,10 @@ def gates_that_can_never_shake_hands():
 def gates_in_each_others_way():
     port, other = free_port(), free_port()
     refused(1, "leads back", "serve", ":%d" % port, "127.0.0.1:%d" % port, *PAIR, USER)
-    refused(1, "leads back", "serve", "127.0.0.1:%d" % port, ":%d" % port, *PAIR, USER)
+    for host in ("", "0.0.0.0", "[::ffff:127.0.0.1]", "[::ffff:0.0.0.0]"):
+        refused(1, "leads back", "serve", "127.0.0.1:%d" % port, "%s:%d" % (host, port), *PAIR, USER)
+    refused(1, "leads back", "serve", "0.0.0.0:%d" % port, "[::ffff:127.0.0.1]:%d" % port, *PAIR, USER)
+    refused(1, "leads back", "serve", "[::1]:%d" % port, "[::]:%d" % port, *PAIR, USER)
     gate = """gate %s { mode = connect  data-path = user  ca = ca.pem  server-name = localhost
   listen = { %s }
   backend = "%s" }

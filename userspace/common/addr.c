@@ -95,6 +95,31 @@ static void set_in4(struct addr *out, const struct in_addr *in, const char *port
 	out->len = sizeof(*sin);
 }
 
+/* One address has one form, so that it is known again: ::ffff:A.B.C.D is A.B.C.D. */
+static void unmap(struct addr *addr, const char *port)
+{
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&addr->storage;
+	struct in_addr in;
+
+	if (addr->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&sin6->sin6_addr))
+		return;
+	memcpy(&in, &sin6->sin6_addr.s6_addr[12], sizeof(in));
+	set_in4(addr, &in, port);
+}
+
+/* Who connects to every address, 0.0.0.0 or ::, comes to this host. */
+static void set_host(struct addr *addr, const char *port)
+{
+	const struct sockaddr_in *sin = (const struct sockaddr_in *)&addr->storage;
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&addr->storage;
+	const struct in_addr host = { htonl(INADDR_LOOPBACK) };
+
+	if (addr->sa.sa_family == AF_INET && sin->sin_addr.s_addr == htonl(INADDR_ANY))
+		set_in4(addr, &host, port);
+	else if (addr->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&sin6->sin6_addr))
+		set_in6(addr, &in6addr_loopback, port);
+}
+
 static bool set_numeric(struct addr *out, const char *host, const char *port)
 {
 	struct in6_addr in6;
@@ -106,6 +131,7 @@ static bool set_numeric(struct addr *out, const char *host, const char *port)
 		set_in6(out, &in6, port);
 	else
 		return false;
+	unmap(out, port);
 	return true;
 }
 
@@ -162,7 +188,8 @@ static int resolve_name(const char *host, const char *port, struct addr *out, co
 	for (info = list; info && count < ADDR_LIST_MAX; info = info->ai_next) {
 		memset(&out[count], 0, sizeof(out[count]));
 		memcpy(&out[count].storage, info->ai_addr, info->ai_addrlen);
-		out[count++].len = info->ai_addrlen;
+		out[count].len = info->ai_addrlen;
+		unmap(&out[count++], port);
 	}
 	freeaddrinfo(list);
 	return count;
@@ -172,14 +199,17 @@ int addr_resolve(const char *text, struct addr out[ADDR_LIST_MAX], const char **
 {
 	char host[ADDR_HOST_MAX];
 	const char *port;
+	int count, i;
 
 	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)))
 		return set_unix(&out[0], text + strlen(UNIX_PREFIX), why);
 	if (addr_split(text, host, &port, why))
 		return -1;
-	if (set_numeric(&out[0], host[0] ? host : "127.0.0.1", port))
-		return 1;
-	return resolve_name(host, port, out, why);
+	count = set_numeric(&out[0], host[0] ? host : "127.0.0.1", port) ? 1 :
+		resolve_name(host, port, out, why);
+	for (i = 0; i < count; i++)
+		set_host(&out[i], port);
+	return count;
 }
 
 bool addr_is_valid(const char *text, const char **why)
@@ -305,7 +335,6 @@ bool addr_equal(const struct addr *a, const struct addr *b)
 {
 	char text_a[ADDR_TEXT_MAX], text_b[ADDR_TEXT_MAX];
 
-	/* by text: flow label and the like do not make another listener */
-	return a->sa.sa_family == b->sa.sa_family &&
-	       !strcmp(addr_format(&a->sa, a->len, text_a), addr_format(&b->sa, b->len, text_b));
+	/* by text: flow label, mapping and the like do not make another listener */
+	return !strcmp(addr_format(&a->sa, a->len, text_a), addr_format(&b->sa, b->len, text_b));
 }

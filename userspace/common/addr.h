@@ -24,13 +24,14 @@ struct addr {
 
 /*
  * An address to listen on: ADDR:PORT and [V6]:PORT, numeric; :PORT is every
- * address, IPv6 and IPv4.  0, or -1 and *why is a static sentence.
+ * address, IPv6 and IPv4; an IPv4-mapped address is one of IPv4.  0, or -1 and *why
+ * is a static sentence.
  */
 int addr_parse_listen(const char *text, struct addr *out, const char **why);
 
 /*
- * Where to connect: numeric as above (:PORT is this host, 127.0.0.1), NAME:PORT,
- * resolved now (this may block), or unix:/path.  Fills at most ADDR_LIST_MAX, to be tried
+ * Where to connect: numeric as above (:PORT is this host, 127.0.0.1, as are 0.0.0.0 and
+ * [::], ::1), NAME:PORT, resolved now (this may block), or unix:/path.  Fills at most ADDR_LIST_MAX, to be tried
  * in order, and returns how many, or -1 and *why is a sentence, static or the
  * resolver's.
  */
@@ -63,7 +64,7 @@ bool addr_is_own(const struct addr *addr);
 /* Does what comes to addr reach who listens on listen: it, or every address and the port? */
 bool addr_covers(const struct addr *listen, const struct addr *addr);
 
-/* Same family, address and port (or path)? */
+/* Same address and port (or path)? */
 bool addr_equal(const struct addr *a, const struct addr *b);
 
 #endif

@@ -53,6 +53,10 @@ static void test_listen(const struct listen_case *c)
 static const struct listen_case backend_cases[] = {
 	{ ":8080", "127.0.0.1:8080" },
 	{ "192.0.2.1:1", "192.0.2.1:1" },
+	{ "[::ffff:192.0.2.1]:1", "192.0.2.1:1" },
+	{ "0.0.0.0:1", "127.0.0.1:1" },
+	{ "[::ffff:0.0.0.0]:1", "127.0.0.1:1" },
+	{ "[::]:1", "[::1]:1" },
 	{ "[2001:db8::1]:443", "[2001:db8::1]:443" },
 	{ "unix:/run/app.sock", "unix:/run/app.sock" },
 	{ "unix:relative", NULL },
@@ -101,6 +105,9 @@ static void test_limits(void)
 	tap_ok(!addr_parse_listen(":2", &b, &why) && !addr_equal(&a, &b), ":1 and :2 are not");
 	tap_ok(!addr_parse_listen("0.0.0.0:1", &b, &why) && !addr_equal(&a, &b),
 	       ":1 and 0.0.0.0:1 are not");
+	tap_ok(!addr_parse_listen("[::ffff:10.0.0.1]:1", &a, &why) &&
+	       !addr_parse_listen("10.0.0.1:1", &b, &why) && addr_equal(&a, &b),
+	       "[::ffff:10.0.0.1]:1 and 10.0.0.1:1 are");
 }
 
 static void test_local(void)
@@ -133,7 +140,8 @@ static void test_covers(void)
 		{ ":1", "[2001:db8::1]:1", true }, { ":1", "127.0.0.1:2", false },
 		{ "0.0.0.0:1", "10.0.0.1:1", true }, { "0.0.0.0:1", "[::1]:1", false },
 		{ ":1", "0.0.0.0:1", true }, { "10.0.0.1:1", ":1", false },
-		{ "[::ffff:10.0.0.1]:1", "[::ffff:10.0.0.1]:1", true },
+		{ "[::ffff:10.0.0.1]:1", "10.0.0.1:1", true },
+		{ "0.0.0.0:1", "[::ffff:10.0.0.1]:1", true },
 	};
 	struct addr listen, to;
 	const char *why;
