@@ -129,6 +129,28 @@ static void anchored(void)
 	OPENSSL_free((void *)options.crls[0].p);
 }
 
+/* A CRL may be long, and costs time only who has a certificate by its issuer. */
+static void forged(void)
+{
+	const struct pki_crl_options empty = { 0 };
+	const struct pki_options plain = { 0 };
+	struct pki *namesake = pki_ca(PKI_P256, "pair CA");
+	struct pair_options options = { .crls[0] = pki_crl(intermediate, &empty) };
+	struct tls_conn_info info;
+	struct pair pair;
+
+	options.server[0] = pair_issued(PKI_P256, namesake, &plain);
+	pair_init(&pair, &options);
+	pair_handshake(&pair);
+	tls_conn_info(pair.client.conn, &info);
+	tap_ok(pair.client.err == TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE && info.verify_error &&
+	       strstr(info.verify_error, "signature"), "a forged certificate is looked up in no list (%s)",
+	       info.verify_error ? info.verify_error : "believed");
+	pair_free(&pair);
+	pki_free(namesake);
+	OPENSSL_free((void *)options.crls[0].p);
+}
+
 /* ---- sessions ---- */
 
 static void sessions(uint16_t version)
@@ -263,6 +285,7 @@ int main(void)
 	other_leaf = pair_issued(PKI_P256, intermediate, &plain);
 	handshakes();
 	anchored();
+	forged();
 	sessions(TLS_1_2);
 	sessions(TLS_1_3);
 	tickets(TLS_1_2);

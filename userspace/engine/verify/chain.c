@@ -180,7 +180,7 @@ static bool signed_as_offered(const struct tls_verify_request *req, X509_STORE_C
 }
 
 static int verify(const struct tls_verify_request *req, X509_STORE_CTX *ctx, X509 *leaf,
-		  STACK_OF(X509) *untrusted, char why[TLS_VERIFY_TEXT])
+		  STACK_OF(X509) *untrusted, bool by_crls, char why[TLS_VERIFY_TEXT])
 {
 	int error = X509_V_OK;
 
@@ -189,7 +189,8 @@ static int verify(const struct tls_verify_request *req, X509_STORE_CTX *ctx, X50
 		snprintf(why, TLS_VERIFY_TEXT, "libcrypto could not set the verification up");
 		return TLS_ALERT(INTERNAL_ERROR);
 	}
-	tls_crl_apply(req->trust, ctx);
+	if (by_crls)
+		tls_crl_apply(req->trust, ctx);
 	if (X509_verify_cert(ctx) != 1 || !signed_as_offered(req, ctx)) {
 		error = X509_STORE_CTX_get_error(ctx);
 		/* "Failed, but without an error" must not read as success. */
@@ -197,7 +198,7 @@ static int verify(const struct tls_verify_request *req, X509_STORE_CTX *ctx, X50
 			error = X509_V_ERR_UNSPECIFIED;
 		describe(req, ctx, error, why);
 	}
-	if (req->element)
+	if (req->element && (error != X509_V_OK || by_crls == req->trust->has_crls))
 		report_elements(req, ctx, error);
 	return error == X509_V_OK ? 0 : alert_of(error);
 }
@@ -206,8 +207,16 @@ int tls_path_find(STACK_OF(X509) **path, const struct tls_verify_request *req, X
 		  STACK_OF(X509) *untrusted, char why[TLS_VERIFY_TEXT])
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-	int err = ctx ? verify(req, ctx, leaf, untrusted, why) : TLS_ERR_NO_MEMORY;
+	int err = ctx ? verify(req, ctx, leaf, untrusted, false, why) : TLS_ERR_NO_MEMORY;
 
+	/*
+	 * libcrypto looks at CRLs before signatures, and each time hashes them whole: not
+	 * for whom nobody has vouched.
+	 */
+	if (!err && req->trust->has_crls) {
+		X509_STORE_CTX_cleanup(ctx);
+		err = verify(req, ctx, leaf, untrusted, true, why);
+	}
 	if (!err) {
 		*path = X509_STORE_CTX_get1_chain(ctx);
 		err = *path ? 0 : TLS_ERR_NO_MEMORY;
