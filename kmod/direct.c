@@ -189,8 +189,6 @@ void tg_relay_ready(struct tg_relay *r, struct sock *from, bool seal)
 		done = tg_direct(r, seal);
 		tg_relay_put(r);
 	}
-	if (!done && seal)
-		tg_relay_kick_seal(r);
-	else if (!done)
-		tg_relay_kick_open(r);
+	if (!done)
+		tg_relay_kick(r, seal ? &r->seal_work : &r->open_work);
 }

@@ -26,13 +26,13 @@
 
 /* Runs rounds of a work until there is nothing to do at once, or others have their turn. */
 static void tg_relay_work(struct tg_relay *r, bool (*round)(struct tg_relay *r),
-			  void (*kick)(struct tg_relay *r))
+			  struct work_struct *work)
 {
 	unsigned int n = TG_RELAY_ROUNDS;
 
 	while (!tg_relay_dead(r) && round(r)) {
 		if (!--n) {
-			kick(r);
+			tg_relay_kick(r, work);
 			break;
 		}
 		cond_resched();
@@ -150,7 +150,7 @@ static bool tg_relay_open_round(struct tg_relay *r)
 	if (ret) {
 		/* Let seal_work find it when it has sealed what was received before. */
 		WRITE_ONCE(r->plain_error, true);
-		tg_relay_kick_seal(r);
+		tg_relay_kick(r, &r->seal_work);
 		return false;
 	}
 	ret = tg_relay_open_batch(r);
@@ -163,7 +163,7 @@ static bool tg_relay_open_round(struct tg_relay *r)
 		WRITE_ONCE(r->active, jiffies);
 		tg_relay_finish_if_done(r);
 		/* From now on it is the one who finds that TLS's TCP is gone. */
-		tg_relay_kick_seal(r);
+		tg_relay_kick(r, &r->seal_work);
 	}
 	return ret > 0;
 }
@@ -172,7 +172,7 @@ void tg_relay_open_work(struct work_struct *work)
 {
 	struct tg_relay *r = container_of(work, struct tg_relay, open_work);
 
-	tg_relay_work(r, tg_relay_open_round, tg_relay_kick_open);
+	tg_relay_work(r, tg_relay_open_round, work);
 }
 
 /* --- plain to TLS ---------------------------------------------------------------- */
@@ -380,5 +380,5 @@ void tg_relay_seal_work(struct work_struct *work)
 {
 	struct tg_relay *r = container_of(work, struct tg_relay, seal_work);
 
-	tg_relay_work(r, tg_relay_seal_round, tg_relay_kick_seal);
+	tg_relay_work(r, tg_relay_seal_round, work);
 }

@@ -86,7 +86,7 @@ static void tg_plain_write_space(struct sock *sk)
 	if (r && tg_is_tcp(sk) && sk_stream_is_writeable(sk))
 		clear_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
 	if (r)
-		tg_relay_kick_open(r);
+		tg_relay_kick(r, &r->open_work);
 	rcu_read_unlock();
 }
 
@@ -97,8 +97,8 @@ static void tg_plain_state_change(struct sock *sk)
 	rcu_read_lock();
 	r = rcu_dereference_sk_user_data(sk);
 	if (r) {
-		tg_relay_kick_seal(r);
-		tg_relay_kick_open(r);
+		tg_relay_kick(r, &r->seal_work);
+		tg_relay_kick(r, &r->open_work);
 	}
 	rcu_read_unlock();
 }

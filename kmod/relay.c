@@ -83,23 +83,12 @@ void tg_relay_put_work(struct tg_relay *r)
 	tg_relay_drop(r, __fput_sync);
 }
 
-/* Any context; the caller is in a read-side section or knows that the relay lives. */
-static void tg_relay_kick(struct tg_relay *r, struct work_struct *work)
+void tg_relay_kick(struct tg_relay *r, struct work_struct *work)
 {
 	if (tg_relay_dead(r) || !refcount_inc_not_zero(&r->ref))
 		return;
 	if (!queue_work(r->queue->wq, work))
 		tg_relay_put(r);
-}
-
-void tg_relay_kick_open(struct tg_relay *r)
-{
-	tg_relay_kick(r, &r->open_work);
-}
-
-void tg_relay_kick_seal(struct tg_relay *r)
-{
-	tg_relay_kick(r, &r->seal_work);
 }
 
 /*
@@ -227,8 +216,8 @@ static void tg_relay_clock_work(struct work_struct *work)
 		return;
 	}
 	if (test_and_clear_bit(TG_RELAY_RETRY, &r->flags)) {
-		tg_relay_kick_open(r);
-		tg_relay_kick_seal(r);
+		tg_relay_kick(r, &r->open_work);
+		tg_relay_kick(r, &r->seal_work);
 	}
 	if (order) {
 		tg_relay_finish(r, order);
@@ -394,9 +383,9 @@ void tg_relay_join(struct tg_relay *r, struct tg_session *s)
 	tg_relay_arm(r, min_not_zero(r->idle_timeout, (unsigned long)TG_RELAY_LOOK), true);
 	/* What came before us announces itself to nobody else. */
 	if (tg_rx_update_ready(tls, s))
-		tg_relay_kick_open(r);
+		tg_relay_kick(r, &r->open_work);
 	if (tg_plain_waits(plain))
-		tg_relay_kick_seal(r);
+		tg_relay_kick(r, &r->seal_work);
 }
 
 /* Both locked. */

@@ -152,9 +152,11 @@ struct sock *tg_relay_info(struct tg_session *s, u32 *idle_timeout);
 /* 0, or -ENOENT if @s has no relay. Process context. */
 int tg_relay_set_timeout(struct tg_session *s, u32 idle_timeout);
 
-/* Called by ulp.c's callbacks, socket spinlock held: there is work for a direction. */
-void tg_relay_kick_open(struct tg_relay *r);
-void tg_relay_kick_seal(struct tg_relay *r);
+/*
+ * There is work for a direction, @work: &r->open_work or &r->seal_work.  Any context; the
+ * caller is in a read-side section or knows that the relay lives.
+ */
+void tg_relay_kick(struct tg_relay *r, struct work_struct *work);
 /*
  * The same, of data_ready: moves what has come in on @from here and now, if it can
  * (direct.c).  @seal: that is the plain socket.

@@ -36,7 +36,7 @@ static void tg_write_space(struct sock *sk)
 		s->family->callbacks.write_space(sk);
 	} else if (sk_stream_is_writeable(sk)) {
 		clear_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
-		tg_relay_kick_seal(s->relay);
+		tg_relay_kick(s->relay, &s->relay->seal_work);
 	} else {
 		/* push_work calls as well, when nobody has asked for a call yet. */
 		set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
@@ -48,8 +48,8 @@ static void tg_state_change(struct sock *sk)
 	struct tg_session *s = tg_session_from_sk(sk);
 
 	if (s->relay) {
-		tg_relay_kick_open(s->relay);
-		tg_relay_kick_seal(s->relay);
+		tg_relay_kick(s->relay, &s->relay->open_work);
+		tg_relay_kick(s->relay, &s->relay->seal_work);
 		return;
 	}
 	tg_rx_update_ready(sk, s);
@@ -70,8 +70,8 @@ static void tg_error_report(struct sock *sk)
 	s = tg_session_from_sk(sk);
 	r = s ? READ_ONCE(s->relay) : NULL;
 	if (r) {
-		tg_relay_kick_open(r);
-		tg_relay_kick_seal(r);
+		tg_relay_kick(r, &r->open_work);
+		tg_relay_kick(r, &r->seal_work);
 	} else if (s) {
 		s->family->callbacks.error_report(sk);
 	}
