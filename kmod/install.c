@@ -110,23 +110,22 @@ static u32 parse_u32(struct genl_info *info, int attr)
 	return nla ? nla_get_u32(nla) : 0;
 }
 
-static struct tg_fds parse_fds(struct genl_info *info)
+/* What both commands say of a relay. */
+static int parse_relay(struct genl_info *info, struct tg_install *in)
 {
-	return (struct tg_fds){
-		parse_u32(info, TLSGATE_A_FD), parse_u32(info, TLSGATE_A_RELAY_FD),
-	};
+	in->fds.tls = parse_u32(info, TLSGATE_A_FD);
+	in->fds.plain = parse_u32(info, TLSGATE_A_RELAY_FD);
+	in->idle_timeout = parse_u32(info, TLSGATE_A_IDLE_TIMEOUT);
+	if (!info->attrs[TLSGATE_A_RELAY_FD])
+		return 0;
+	return tg_netlink_socket(info, TLSGATE_A_RELAY_FD, &in->plain);
 }
 
 static int parse_session_new(struct genl_info *info, struct tg_install *in)
 {
-	int err = parse_install(info, in);
-
-	in->fds = parse_fds(info);
-	if (!err)
-		err = tg_netlink_socket(info, TLSGATE_A_FD, &in->tls);
-	if (!err && info->attrs[TLSGATE_A_RELAY_FD])
-		err = tg_netlink_socket(info, TLSGATE_A_RELAY_FD, &in->plain);
-	return err;
+	return parse_install(info, in) ?:
+	       tg_netlink_socket(info, TLSGATE_A_FD, &in->tls) ?:
+	       parse_relay(info, in);
 }
 
 static int refuse(struct genl_info *info, const struct tg_refusal *no, int err)
@@ -134,29 +133,9 @@ static int refuse(struct genl_info *info, const struct tg_refusal *no, int err)
 	return tg_netlink_refuse(info, info->attrs[no->attr], no->reason, err, no->text);
 }
 
-/* On success the session comes with a reference. */
-static int install(struct genl_info *info, const struct tg_install *in, struct tg_session **out)
-{
-	struct tg_refusal no = { };
-	struct tg_relay *r = NULL;
-	int err;
-
-	if (in->plain) {
-		r = tg_relay_prepare(in->tls, in->plain,
-				     parse_u32(info, TLSGATE_A_IDLE_TIMEOUT), &no);
-		if (IS_ERR(r))
-			return refuse(info, &no, PTR_ERR(r));
-	}
-	err = tg_ulp_install(in, r, &no, out);
-	if (!err)
-		return 0;
-	if (r)
-		tg_relay_discard(r);
-	return refuse(info, &no, err);
-}
-
 static int install_and_reply(struct genl_info *info, const struct tg_install *in)
 {
+	struct tg_refusal no = { };
 	struct tg_session *s;
 	struct sk_buff *reply;
 	void *hdr;
@@ -167,10 +146,10 @@ static int install_and_reply(struct genl_info *info, const struct tg_install *in
 	if (!reply)
 		return -ENOMEM;
 	hdr = genlmsg_put_reply(reply, info, &tg_genl_family, 0, TLSGATE_CMD_SESSION_NEW);
-	err = hdr ? install(info, in, &s) : -EMSGSIZE;
+	err = hdr ? tg_ulp_install(in, &no, &s) : -EMSGSIZE;
 	if (err) {
 		nlmsg_free(reply);
-		return err;
+		return refuse(info, &no, err);
 	}
 	err = nla_put_u32(reply, TLSGATE_A_ID, s->id);
 	tg_session_put(s);
@@ -218,35 +197,25 @@ static struct socket *session_socket(struct tg_session *s)
 	return sock;
 }
 
-static int relay_start(struct genl_info *info, struct socket *tls, struct socket *plain)
-{
-	u32 idle_timeout = parse_u32(info, TLSGATE_A_IDLE_TIMEOUT);
-	struct tg_fds fds = parse_fds(info);
-	struct tg_refusal no = { };
-	struct tg_relay *r = tg_relay_prepare(tls, plain, idle_timeout, &no);
-	int err = IS_ERR(r) ? PTR_ERR(r) : tg_relay_start(r, &fds, &no);
-
-	return err ? refuse(info, &no, err) : 0;
-}
-
 int tg_netlink_relay_new(struct genl_info *info, struct tg_session *s)
 {
-	struct socket *tls, *plain;
+	struct tg_install in = { };
+	struct tg_refusal no = { };
 	int err;
 
 	if (GENL_REQ_ATTR_CHECK(info, TLSGATE_A_RELAY_FD)) {
 		GENL_SET_ERR_MSG(info, "RELAY_NEW needs the plain socket");
 		return -EINVAL;
 	}
-	err = tg_netlink_socket(info, TLSGATE_A_RELAY_FD, &plain);
+	err = parse_relay(info, &in);
 	if (err)
 		return err;
-	tls = session_socket(s);
-	err = tls ? relay_start(info, tls, plain)
-		  : tg_netlink_refuse(info, NULL, TLSGATE_REASON_REFUSED_STATE, -ENOTCONN,
-				      "the session has ended");
-	if (tls)
-		sockfd_put(tls);
-	sockfd_put(plain);
-	return err;
+	err = tg_refuse(&no, TLSGATE_REASON_REFUSED_STATE, 0, -ENOTCONN, "the session has ended");
+	in.tls = session_socket(s);
+	if (in.tls) {
+		err = tg_relay_start(&in, &no);
+		sockfd_put(in.tls);
+	}
+	sockfd_put(in.plain);
+	return err ? refuse(info, &no, err) : 0;
 }

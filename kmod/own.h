@@ -184,7 +184,6 @@ void tg_ulp_fill(struct tg_family *f);
 /**
  * tg_ulp_install() - put keys on a connected TCP socket, and join it with another
  * @in: checked request, whose sockets the caller holds; the caller wipes it
- * @r: prepared relay, which is the session's on success; NULL: none
  * @no: receives why not
  * @out: receives the session with a reference
  *
@@ -193,12 +192,10 @@ void tg_ulp_fill(struct tg_family *f);
  *
  * Return: 0, %-EOPNOTSUPP: not TCP; %-ENOTCONN: not ESTABLISHED or CLOSE_WAIT;
  * %-EEXIST: has a ULP; %-EBUSY: somebody else has it, or in use by sockmap or
- * another; %-ENODEV: the module is being unloaded; what tg_relay_prepare()
- * returns, if the plain socket has changed since; or what tg_session_new() does.
- * On error both sockets are as before.
+ * another; %-ENODEV: the module is being unloaded; or what tg_relay_prepare(),
+ * tg_relay_claim() or tg_session_new() return.  On error both sockets are as before.
  */
-int tg_ulp_install(const struct tg_install *in, struct tg_relay *r, struct tg_refusal *no,
-		   struct tg_session **out);
+int tg_ulp_install(const struct tg_install *in, struct tg_refusal *no, struct tg_session **out);
 
 /* The session of a TCP socket that may have any ULP: locked, or in a read-side section. */
 struct tg_session *tg_session_of(const struct sock *sk);

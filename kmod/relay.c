@@ -289,7 +289,7 @@ int tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
 
 /* --- start --------------------------------------------------------------------------- */
 
-static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain, u32 idle_timeout)
+static struct tg_relay *tg_relay_alloc(const struct tg_install *in)
 {
 	struct tg_relay *r = kmem_cache_zalloc(tg_relays, GFP_KERNEL);
 
@@ -298,9 +298,9 @@ static struct tg_relay *tg_relay_alloc(struct socket *tls, struct socket *plain,
 	refcount_set(&r->ref, 1);
 	refcount_set(&r->mem, 1);
 	r->cred = get_current_cred();
-	r->tls = tls;
-	r->plain = plain;
-	r->idle_timeout = msecs_to_jiffies(idle_timeout);
+	r->tls = in->tls;
+	r->plain = in->plain;
+	r->idle_timeout = msecs_to_jiffies(in->idle_timeout);
 	r->active = jiffies;
 	INIT_WORK(&r->open_work, tg_relay_open_work);
 	INIT_WORK(&r->seal_work, tg_relay_seal_work);
@@ -315,17 +315,15 @@ void tg_relay_discard(struct tg_relay *r)
 	tg_relay_dealloc(r);
 }
 
-struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
-				  struct tg_refusal *no)
+struct tg_relay *tg_relay_prepare(const struct tg_install *in, struct tg_refusal *no)
 {
+	int err = tg_plain_check(in->tls, in->plain, no);
 	struct tg_relay *r;
-	int err;
 
-	err = tg_plain_check(tls, plain, no);
 	if (err)
 		return ERR_PTR(err);
 	err = tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, -ENOMEM, "no memory for a relay");
-	r = tg_relay_alloc(tls, plain, idle_timeout);
+	r = tg_relay_alloc(in);
 	if (!r)
 		return ERR_PTR(err);
 	if (!tg_relay_charge(&r->payer)) {
@@ -351,7 +349,7 @@ static int tg_relay_check_filter(const struct sock *sk, struct tg_refusal *no, u
 			 "socket has a filter, which may cut the stream: detach it first");
 }
 
-int tg_relay_claim(struct tg_relay *r, struct tg_refusal *no)
+int tg_relay_claim(struct tg_relay *r, const struct tg_fds *fds, struct tg_refusal *no)
 {
 	int err = tg_plain_check(r->tls, r->plain, no) ?:
 		  tg_relay_check_filter(r->tls->sk, no, TLSGATE_A_FD) ?:
@@ -360,10 +358,13 @@ int tg_relay_claim(struct tg_relay *r, struct tg_refusal *no)
 	if (err)
 		return err;
 	r->family = tg_family_of(r->plain);
-	if (tg_own_claim(r->plain->sk, r))
-		return 0;
-	return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_RELAY_FD, -EBUSY,
-			 "relay socket is used by another kernel user: give a plain one");
+	if (!tg_own_claim(r->plain->sk, r))
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_RELAY_FD, -EBUSY,
+				 "relay socket is used by another kernel user: give a plain one");
+	err = tg_own_exclude(r->tls, r->plain, fds, no);
+	if (err)
+		tg_own_disclaim(r->plain->sk);
+	return err;
 }
 
 void tg_relay_join(struct tg_relay *r, struct tg_session *s)
@@ -400,23 +401,21 @@ static int tg_relay_check_session(const struct tg_session *s, struct tg_refusal 
 	return 0;
 }
 
-int tg_relay_start(struct tg_relay *r, const struct tg_fds *fds, struct tg_refusal *no)
+int tg_relay_start(const struct tg_install *in, struct tg_refusal *no)
 {
-	struct sock *tls = r->tls->sk, *plain = r->plain->sk;
+	struct sock *tls = in->tls->sk, *plain = in->plain->sk;
+	struct tg_relay *r = tg_relay_prepare(in, no);
 	struct tg_session *s;
 	int err;
 
+	if (IS_ERR(r))
+		return PTR_ERR(r);
 	err = tg_own_lock(tls, plain, no);
 	if (!err) {
 		s = tg_session_of(tls);
-		err = tg_relay_check_session(s, no) ?: tg_relay_claim(r, no);
-		if (!err) {
-			err = tg_own_exclude(r->tls, r->plain, fds, no);
-			if (err)
-				tg_own_disclaim(plain);
-			else
-				tg_relay_join(r, s);
-		}
+		err = tg_relay_check_session(s, no) ?: tg_relay_claim(r, &in->fds, no);
+		if (!err)
+			tg_relay_join(r, s);
 		tg_own_unlock(tls, plain);
 	}
 	if (err)

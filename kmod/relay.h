@@ -105,44 +105,40 @@ void tg_relay_exit(void);
 
 /**
  * tg_relay_prepare() - check and charge a relay that is to be started
- * @tls: socket that has a session, or is about to get one
- * @plain: connected TCP or UNIX stream socket, same namespace
- * @idle_timeout: ms without a byte in either direction; 0 for none
+ * @in: request, whose TCP socket has a session or is about to get one; plain is to be a
+ *	connected TCP or UNIX stream socket, same namespace
  * @no: receives why not
  *
  * Process context.
  *
- * Return: the relay, for tg_ulp_install(), tg_relay_start() or tg_relay_discard(),
+ * Return: the relay, for tg_relay_claim() and tg_relay_join(), or for tg_relay_discard(),
  * or ERR_PTR: %-EOPNOTSUPP: kind of socket; %-ENOTCONN: not connected; %-EXDEV:
  * namespace; %-EBUSY: in a relay or otherwise in use; %-ELOOP: the other end of
- * @tls; %-EDQUOT: the user's limit; %-ENOMEM.
+ * the TCP socket; %-EDQUOT: the user's limit; %-ENOMEM.
  */
-struct tg_relay *tg_relay_prepare(struct socket *tls, struct socket *plain, u32 idle_timeout,
-				  struct tg_refusal *no);
+struct tg_relay *tg_relay_prepare(const struct tg_install *in, struct tg_refusal *no);
 void tg_relay_discard(struct tg_relay *r);
 
 /*
  * The two halves of joining, both sockets locked by tg_own_lock().  The first
- * claims the plain socket or says why not; tg_own_disclaim() undoes it.  The
- * second cannot fail: takes both sockets, which tg_own_exclude() has made ours
- * alone, with references on their files.
+ * claims the plain socket and makes both ours alone, tg_own_exclude(), or says why not.
+ * The second cannot fail: takes both sockets, with references on their files.
  */
-int tg_relay_claim(struct tg_relay *r, struct tg_refusal *no);
+int tg_relay_claim(struct tg_relay *r, const struct tg_fds *fds, struct tg_refusal *no);
 void tg_relay_join(struct tg_relay *r, struct tg_session *s);
 
 /**
  * tg_relay_start() - join a session's socket with a plain one
- * @r: prepared; consumed
- * @fds: the caller's descriptors of both
+ * @in: request; the caller holds its sockets, and so the session
  * @no: receives why not
  *
  * Process context.
  *
- * Return: 0; %-ENODEV: the module is being unloaded; %-ENOTCONN: the session has
- * ended; or what tg_own_lock(), tg_own_exclude() and, if the plain socket has changed
- * since, tg_relay_prepare() return.  Then both sockets are as before.
+ * Return: 0; %-ENOTCONN: the session has ended; %-EBUSY: it has a relay; or what
+ * tg_relay_prepare(), tg_own_lock() and tg_relay_claim() return.  Then both sockets are as
+ * before.
  */
-int tg_relay_start(struct tg_relay *r, const struct tg_fds *fds, struct tg_refusal *no);
+int tg_relay_start(const struct tg_install *in, struct tg_refusal *no);
 
 /*
  * The plain socket, with a reference to sock_put(), and the time-out in ms, 0 for none;

@@ -75,10 +75,11 @@ struct tg_fds {
 };
 
 /**
- * struct tg_install - a checked SESSION_NEW request
+ * struct tg_install - a checked SESSION_NEW request; the first four also a RELAY_NEW request
  * @tls: the socket
  * @plain: to be joined with it; NULL: nothing is
  * @fds: their descriptors
+ * @idle_timeout: of the relay: ms without a byte in either direction; 0 for none
  * @cipher: row of the cipher table for the version and suite asked for
  * @tx: what we seal with
  * @rx: what we open with
@@ -92,6 +93,7 @@ struct tg_install {
 	struct socket *tls;
 	struct socket *plain;
 	struct tg_fds fds;
+	u32 idle_timeout;
 	const struct tg_cipher *cipher;
 	struct tg_keys tx;
 	struct tg_keys rx;

@@ -291,36 +291,29 @@ static int tg_ulp_claim(const struct tg_install *in, struct tg_session *s, struc
 	struct socket *sock = in->tls;
 	int err = tg_ulp_check(sock, no);
 
-	if (!err && r)
-		err = tg_relay_claim(r, no);
 	if (err)
 		return err;
 	s->family = tg_family_of(sock);
-	if (!tg_own_claim(sock->sk, s)) {
-		err = tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,
-				"socket is used by another kernel user: take it out of sockmap or KCM first");
-		goto err_relay;
-	}
+	if (!tg_own_claim(sock->sk, s))
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,
+				 "socket is used by another kernel user: take it out of sockmap or KCM first");
 	err = tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, -ENOMEM,
 			"no memory: the limit of the socket's memory cgroup or of tcp_mem is reached");
 	if (tg_session_charge(sock->sk, s))
-		err = tg_own_exclude(sock, in->plain, &in->fds, no);
+		err = r ? tg_relay_claim(r, &in->fds, no)
+			: tg_own_exclude(sock, NULL, &in->fds, no);
 	if (!err)
 		return 0;
 	tg_session_empty(sock->sk, s);
 	tg_own_disclaim(sock->sk);
-err_relay:
-	if (r)
-		tg_own_disclaim(r->plain->sk);
 	return err;
 }
 
-int tg_ulp_install(const struct tg_install *in, struct tg_relay *r, struct tg_refusal *no,
-		   struct tg_session **out)
+int tg_ulp_install(const struct tg_install *in, struct tg_refusal *no, struct tg_session **out)
 {
-	struct socket *sock = in->tls;
-	struct sock *sk = sock->sk, *plain = r ? r->plain->sk : NULL;
+	struct sock *sk = in->tls->sk, *plain = in->plain ? in->plain->sk : NULL;
 	struct tg_session *s;
+	struct tg_relay *r;
 	int err;
 
 	if (!sk_is_inet(sk) || sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
@@ -329,22 +322,30 @@ int tg_ulp_install(const struct tg_install *in, struct tg_relay *r, struct tg_re
 	if (!try_module_get(THIS_MODULE))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, TLSGATE_A_FD, -ENODEV,
 				 "the module is being unloaded");
+	r = plain ? tg_relay_prepare(in, no) : NULL;
+	if (IS_ERR(r)) {
+		err = PTR_ERR(r);
+		goto out_module;
+	}
 	s = tg_session_new(in, sock_net(sk), no);
 	if (IS_ERR(s)) {
 		err = PTR_ERR(s);
-		goto out_module;
+		goto out_relay;
 	}
 	err = tg_own_lock(sk, plain, no);
 	if (!err) {
 		err = tg_ulp_claim(in, s, r, no);
 		if (!err)
-			tg_attach(sock, s, r);
+			tg_attach(in->tls, s, r);
 		tg_own_unlock(sk, plain);
 	}
 	if (err)
 		tg_session_discard(s, sock_net(sk));
 	else
 		*out = s;
+out_relay:
+	if (err && r)
+		tg_relay_discard(r);
 out_module:
 	module_put(THIS_MODULE);
 	return err;
