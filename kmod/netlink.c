@@ -39,13 +39,11 @@ int tg_netlink_socket(struct genl_info *info, int attr, struct socket **out)
 	return 0;
 }
 
-/* A session with a reference, or NULL: the socket may be of any kind, with any ULP. */
+/* A socket's session with a reference, or NULL. */
 static struct tg_session *session_of(const struct sock *sk)
 {
 	struct tg_session *s;
 
-	if (!sk_is_tcp(sk))
-		return NULL;
 	rcu_read_lock();
 	s = tg_session_of(sk);
 	if (s && !refcount_inc_not_zero(&s->ref))
@@ -188,9 +186,7 @@ int tg_netlink_session_dump_start(struct netlink_callback *cb)
 	      tg_genl_parse(cb->nlh, tg_session_dump_policy, attrs, cb->extack);
 	if (err)
 		return err;
-	cb->args[1] = net->ns.inum;
-	if (attrs[TLSGATE_A_NETNS])
-		cb->args[1] = nla_get_u32(attrs[TLSGATE_A_NETNS]);
+	cb->args[1] = attrs[TLSGATE_A_NETNS] ? nla_get_u32(attrs[TLSGATE_A_NETNS]) : net->ns.inum;
 	if (cb->args[1] == net->ns.inum)
 		return 0;
 	return may_list(cb, &init_user_ns, "needs CAP_NET_ADMIN in the initial user namespace");

@@ -197,7 +197,7 @@ void tg_ulp_fill(struct tg_family *f);
  */
 int tg_ulp_install(const struct tg_install *in, struct tg_refusal *no, struct tg_session **out);
 
-/* The session of a TCP socket that may have any ULP: locked, or in a read-side section. */
+/* The session of a socket of any kind, or NULL: locked, or in a read-side section. */
 struct tg_session *tg_session_of(const struct sock *sk);
 
 /* struct proto.close of a keyed socket, in a relay or not. */

@@ -353,7 +353,9 @@ out_module:
 
 struct tg_session *tg_session_of(const struct sock *sk)
 {
-	return READ_ONCE(inet_csk(sk)->icsk_ulp_ops) == &tg_ulp_ops ? tg_session_from_sk(sk) : NULL;
+	bool ours = sk_is_tcp(sk) && READ_ONCE(inet_csk(sk)->icsk_ulp_ops) == &tg_ulp_ops;
+
+	return ours ? tg_session_from_sk(sk) : NULL;
 }
 
 /* setsockopt(TCP_ULP, "tlsgate"): a socket without keys would be a promise unkept. */
