@@ -86,17 +86,15 @@ DECLARE_EVENT_CLASS(tlsgate_relay,
 		  __entry->id, __entry->seal ? "seal" : "open", __entry->bytes)
 );
 
-/* Bytes of plaintext that a round of a relay took from one side to the other. */
-DEFINE_EVENT(tlsgate_relay, tlsgate_relay_moved,
-	TP_PROTO(const struct tg_session *s, bool seal, u32 bytes),
-	TP_ARGS(s, seal, bytes)
-);
+#define DEFINE_RELAY_EVENT(name)							\
+DEFINE_EVENT(tlsgate_relay, name,							\
+	TP_PROTO(const struct tg_session *s, bool seal, u32 bytes),			\
+	TP_ARGS(s, seal, bytes))
 
+/* Bytes of plaintext that a round of a relay took from one side to the other. */
+DEFINE_RELAY_EVENT(tlsgate_relay_moved);
 /* The side that a direction writes to takes no more: so many bytes wait here for room. */
-DEFINE_EVENT(tlsgate_relay, tlsgate_relay_paused,
-	TP_PROTO(const struct tg_session *s, bool seal, u32 bytes),
-	TP_ARGS(s, seal, bytes)
-);
+DEFINE_RELAY_EVENT(tlsgate_relay_paused);
 
 /* @reason: enum tlsgate_reason, see docs/reasons.md. */
 TRACE_EVENT(tlsgate_relay_closed,
