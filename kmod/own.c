@@ -22,27 +22,31 @@ static struct tg_family tg_families[] = {
 
 /* --- what an owned socket's holder is told ----------------------------------- */
 
-#define DEFINE_REFUSED(type, name, ...)		\
-static type tg_owned_##name(__VA_ARGS__)	\
+#define DEFINE_REFUSED(name, ...)		\
+static int tg_owned_##name(__VA_ARGS__)		\
 {						\
 	return -EBUSY;				\
 }
 
-DEFINE_REFUSED(int, bind, struct socket *sock, TG_SOCKADDR *addr, int len)
-DEFINE_REFUSED(int, connect, struct socket *sock, TG_SOCKADDR *addr, int len, int flags)
-DEFINE_REFUSED(int, accept, TG_ACCEPT_ARGS)
-DEFINE_REFUSED(int, ioctl, struct socket *sock, unsigned int cmd, unsigned long arg)
-DEFINE_REFUSED(int, listen, struct socket *sock, int backlog)
-DEFINE_REFUSED(int, shutdown, struct socket *sock, int how)
-DEFINE_REFUSED(int, setsockopt, struct socket *sock, int level, int optname, sockptr_t optval,
+DEFINE_REFUSED(bind, struct socket *sock, TG_SOCKADDR *addr, int len)
+DEFINE_REFUSED(connect, struct socket *sock, TG_SOCKADDR *addr, int len, int flags)
+DEFINE_REFUSED(accept, TG_ACCEPT_ARGS)
+DEFINE_REFUSED(ioctl, struct socket *sock, unsigned int cmd, unsigned long arg)
+DEFINE_REFUSED(listen, struct socket *sock, int backlog)
+DEFINE_REFUSED(shutdown, struct socket *sock, int how)
+DEFINE_REFUSED(setsockopt, struct socket *sock, int level, int optname, sockptr_t optval,
 	       unsigned int optlen)
-DEFINE_REFUSED(int, getsockopt, struct socket *sock, int level, int optname, char __user *optval,
+DEFINE_REFUSED(getsockopt, struct socket *sock, int level, int optname, char __user *optval,
 	       int __user *optlen)
-DEFINE_REFUSED(int, sendmsg, struct socket *sock, struct msghdr *msg, size_t len)
-DEFINE_REFUSED(int, recvmsg, struct socket *sock, struct msghdr *msg, size_t len, int flags)
-DEFINE_REFUSED(int, rcvlowat, struct sock *sk, int val)
-DEFINE_REFUSED(ssize_t, splice_read, struct socket *sock, loff_t *ppos,
-	       struct pipe_inode_info *pipe, size_t len, unsigned int flags)
+DEFINE_REFUSED(sendmsg, struct socket *sock, struct msghdr *msg, size_t len)
+DEFINE_REFUSED(recvmsg, struct socket *sock, struct msghdr *msg, size_t len, int flags)
+DEFINE_REFUSED(rcvlowat, struct sock *sk, int val)
+
+static ssize_t tg_owned_splice_read(struct socket *sock, loff_t *ppos,
+				    struct pipe_inode_info *pipe, size_t len, unsigned int flags)
+{
+	return -EBUSY;
+}
 
 /*
  * Never ready.  An event loop that closed its descriptor without unwatching it
