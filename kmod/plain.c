@@ -103,19 +103,12 @@ static void tg_plain_state_change(struct sock *sk)
 	rcu_read_unlock();
 }
 
-static const struct tg_callbacks tg_plain_callbacks = {
+const struct tg_callbacks tg_plain_callbacks = {
 	.data_ready	= tg_plain_data_ready,
 	.write_space	= tg_plain_write_space,
 	.state_change	= tg_plain_state_change,
 	.error_report	= tg_plain_state_change,
 };
-
-void tg_plain_attach(struct tg_relay *r, struct sock *sk)
-{
-	refcount_inc(&r->mem);
-	tg_own_attach(sk, &tg_plain_callbacks);
-	tg_own_take(sk);
-}
 
 /* --- the end ---------------------------------------------------------------- */
 

@@ -375,7 +375,10 @@ void tg_relay_join(struct tg_relay *r, struct tg_session *s)
 	get_file(r->plain->file);
 	r->session = s;
 	atomic_inc(&tg_relays_left);
-	tg_plain_attach(r, plain);
+	/* Dropped by tg_plain_release(). */
+	refcount_inc(&r->mem);
+	tg_own_attach(plain, &tg_plain_callbacks);
+	tg_own_take(plain);
 	tg_own_take(tls);
 	spin_lock_bh(&s->sk_lock);
 	s->relay = r;

@@ -252,8 +252,8 @@ void tg_relay_seal_work(struct work_struct *work);
 int tg_plain_check(const struct socket *tls, const struct socket *plain, struct tg_refusal *no);
 /* Has data, or its end has come; always for AF_UNIX, whose senders lock otherwise.  Locked. */
 bool tg_plain_waits(const struct sock *sk);
-/* Takes the plain socket, claimed and locked, for good; see own.h. */
-void tg_plain_attach(struct tg_relay *r, struct sock *sk);
+/* For tg_own_attach(): they kick the relay that has claimed the socket. */
+extern const struct tg_callbacks tg_plain_callbacks;
 /* FIN.  Takes lock_sock(), as the next does.  False: not now, see tg_own_lock_soon(). */
 bool tg_plain_shutdown(struct tg_relay *r);
 /* A reset is the only honest end of a stream that lacks its tail. */
