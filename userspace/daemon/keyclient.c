@@ -97,13 +97,21 @@ static bool write_request(struct keyclient *keys)
 	return true;
 }
 
+/* Those that were never sent have no answer to come, which would take them off the queue. */
+static void drop_forgotten(struct keyclient *keys)
+{
+	while (keys->unsent != keys->tail && !entry(keys, keys->unsent)->conn)
+		keys->unsent++;
+	while (keys->head != keys->unsent && !entry(keys, keys->head)->sent)
+		keys->head++;
+}
+
 static void send_waiting(struct keyclient *keys)
 {
 	struct keyclient_entry *next;
 
 	while (write_request(keys)) {
-		while (keys->unsent != keys->tail && !entry(keys, keys->unsent)->conn)
-			keys->unsent++;
+		drop_forgotten(keys);
 		if (keys->unsent == keys->tail) {
 			ev_io_stop(keys->loop, &keys->room);
 			return;
@@ -120,8 +128,7 @@ static const char *take_answer(struct keyclient *keys, const uint8_t *packet, si
 	struct keypipe_answer head;
 	struct conn *conn;
 
-	while (keys->head != keys->unsent && !entry(keys, keys->head)->sent)
-		keys->head++;
+	drop_forgotten(keys);
 	if (len < sizeof(head) || keys->head == keys->unsent)
 		return "an answer to no question";
 	memcpy(&head, packet, sizeof(head));
