@@ -342,6 +342,7 @@ FIXTURE(after)
 	struct tg *events;
 	struct pair c;			/* the connection: fd is the plain side's */
 	int at;				/* the client's port, which log lines name */
+	char server[40];		/* the same of the server, of a gate of mode connect */
 	uint32_t id;			/* of the kernel's session */
 	uint8_t want[REF_RECORD_MAX], got[REF_RECORD_MAX];
 	size_t want_len;
@@ -501,6 +502,9 @@ FIXTURE_SETUP(after)
 	self->tls = net_listener(AF_INET);
 	probe = net_listener(AF_INET);
 	ASSERT_LE(0, self->plain | self->tls | probe);
+	if (!variant->serve)
+		snprintf(self->server, sizeof(self->server), ", server 127.0.0.1:%d",
+			 port_of(self->tls, false));
 	self->port = port_of(probe, false);
 	close(probe);
 	ASSERT_EQ(0, pipe2(log, O_CLOEXEC));
@@ -756,11 +760,11 @@ static void expect_log(struct __test_metadata *_metadata, fixture *self, const s
 		       bool kernel)
 {
 	struct tg_info info;
-	char line[128];
+	char line[192];
 
 	if (!kernel) {
-		snprintf(line, sizeof(line), "127.0.0.1:%d: connection broken off: %s", self->at,
-			 user_log(r));
+		snprintf(line, sizeof(line), "127.0.0.1:%d%s: connection broken off: %s", self->at,
+			 self->server, user_log(r));
 		EXPECT_TRUE(has_logged(self, line)) TH_LOG("%s: no '%s' in\n%s", r->name, line,
 							   self->text);
 		return;

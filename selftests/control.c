@@ -425,10 +425,10 @@ TEST_F(control, two_system_calls)
 	if (child == 0)
 		install_traced(&self->p, fd[0]);
 	ASSERT_LT(0, child);
+	close(fd[0]);	/* the child, which waits for its tracer, has the only one */
 	calls = count_calls(child, &status);
 	EXPECT_EQ(2, calls);
 	EXPECT_EQ(0, status);
-	close(fd[0]);
 	close(fd[1]);
 }
 
