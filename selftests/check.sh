@@ -231,7 +231,7 @@ SMP=1 start_kselftests 6.1 kselftests-6.1-one "${one_programs[@]}"
 SMP=1 start_suite interop-kernel suite_in_guest 6.12 interop-kernel 1800 \
 	env CERTS=$logs/certs selftests/interop.sh kernel
 start_kselftests 6.1 kselftests-6.1 "${two_programs[@]}"
-SMP=1 start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 900 selftests/daemon.py --kernel
+SMP=1 start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 1500 selftests/daemon.py --kernel
 SMP=1 start_suite systemd suite_in_guest 6.12 systemd 900 selftests/systemd.sh
 for source in userspace/tests/test_*.c; do
 	name=$(basename "$source" .c)
@@ -249,7 +249,7 @@ start_suite sandbox-trixie timeout --foreground -k 5 900 selftests/sandbox.sh tr
 start_suite spec selftests/spec.py
 start_suite bogo timeout --foreground -k 5 1200 selftests/bogo.sh
 start_suite docs selftests/docs.sh
-start_suite daemon timeout --foreground -k 5 600 selftests/daemon.py
+start_suite daemon timeout --foreground -k 5 1200 selftests/daemon.py
 start_suite interop-user timeout --foreground -k 5 1200 selftests/interop.sh user
 start_suite fuzz-corpus timeout --foreground -k 5 600 selftests/fuzz.sh corpus
 start_suite secrets timeout --foreground -k 5 600 selftests/secrets.sh
