@@ -38,14 +38,6 @@ long unix_inq_len(struct sock *sk);
 #define system_percpu_wq system_wq
 #endif
 
-/* 6.13: files are counted in f_ref. */
-#include <linux/fs.h>
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
-#define tg_file_tryget(file) file_ref_get(&(file)->f_ref)
-#else
-#define tg_file_tryget(file) atomic_long_inc_not_zero(&(file)->f_count)
-#endif
-
 /* 6.12: linux/unaligned.h; what TCP receives may lie in a device's memory. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
 #include <linux/unaligned.h>
@@ -184,6 +176,13 @@ static inline bool tg_mem_schedule(struct sock *sk, int size)
 	return size <= sk->sk_forward_alloc ||
 	       __sk_mem_schedule(sk, size - sk->sk_forward_alloc, SK_MEM_RECV);
 }
+
+/* Whether an epoll instance watches it. */
+#ifdef CONFIG_EPOLL
+#define tg_file_watched(file) (!!READ_ONCE((file)->f_ep))
+#else
+#define tg_file_watched(file) false
+#endif
 
 /* Descriptors that wait in a UNIX socket's queue. */
 #include <net/af_unix.h>

@@ -58,7 +58,6 @@ static const struct nla_policy tg_session_del_policy[TLSGATE_A_MAX + 1] = {
 };
 
 static const struct nla_policy tg_relay_new_policy[TLSGATE_A_MAX + 1] = {
-	[TLSGATE_A_ID]			= TG_NUMBER,
 	[TLSGATE_A_FD]			= TG_NUMBER,
 	[TLSGATE_A_RELAY_FD]		= TG_NUMBER,
 	[TLSGATE_A_IDLE_TIMEOUT]	= TG_IDLE_TIMEOUT,

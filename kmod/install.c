@@ -176,27 +176,6 @@ int tg_netlink_session_new(struct genl_info *info)
 
 /* ---- RELAY_NEW ---------------------------------------------------------------------- */
 
-/*
- * A session's socket with a reference on its file, to sockfd_put(); NULL if it
- * has none any more.  Whoever takes the file from a socket does so under
- * sk_callback_lock, so the file is there, if perhaps on its way out.
- */
-static struct socket *session_socket(struct tg_session *s)
-{
-	struct sock *sk = tg_session_hold_sk(s);
-	struct socket *sock;
-
-	if (!sk)
-		return NULL;
-	read_lock_bh(&sk->sk_callback_lock);
-	sock = sk->sk_socket;
-	if (sock && !(sock->file && tg_file_tryget(sock->file)))
-		sock = NULL;
-	read_unlock_bh(&sk->sk_callback_lock);
-	tg_session_drop_sk(sk);
-	return sock;
-}
-
 int tg_netlink_relay_new(struct genl_info *info, struct tg_session *s)
 {
 	struct tg_install in = { };
@@ -207,15 +186,14 @@ int tg_netlink_relay_new(struct genl_info *info, struct tg_session *s)
 		GENL_SET_ERR_MSG(info, "RELAY_NEW needs the plain socket");
 		return -EINVAL;
 	}
-	err = parse_relay(info, &in);
+	err = tg_netlink_socket(info, TLSGATE_A_FD, &in.tls);
 	if (err)
 		return err;
-	err = tg_refuse(&no, TLSGATE_REASON_REFUSED_STATE, 0, -ENOTCONN, "the session has ended");
-	in.tls = session_socket(s);
-	if (in.tls) {
+	err = parse_relay(info, &in);
+	if (!err) {
 		err = tg_relay_start(&in, &no);
-		sockfd_put(in.tls);
+		sockfd_put(in.plain);
 	}
-	sockfd_put(in.plain);
-	return err ? refuse(info, &no, err) : 0;
+	sockfd_put(in.tls);
+	return no.text ? refuse(info, &no, err) : err;
 }

@@ -37,7 +37,7 @@ static void tg_relay_work(struct tg_relay *r, bool (*round)(struct tg_relay *r),
 		}
 		cond_resched();
 	}
-	tg_relay_put_work(r);
+	tg_relay_put(r);
 }
 
 static void tg_relay_finish_if_done(struct tg_relay *r)

@@ -48,33 +48,17 @@ static ssize_t tg_owned_splice_read(struct socket *sock, loff_t *ppos,
 	return -EBUSY;
 }
 
-/*
- * Never ready.  An event loop that closed its descriptor without unwatching it
- * still has this entry, since the relay keeps the file: it must hear nothing.
- */
+/* Never ready: an event loop that watches it still must hear nothing. */
 static __poll_t tg_owned_poll(struct file *file, struct socket *sock,
 			      struct poll_table_struct *wait)
 {
 	return 0;
 }
 
-/*
- * Never waits: who closes it may be a worker that others wait for.
- * Before 6.7 SO_LINGER may have been set anew.
- */
+/* Without a sock: accept() made it with our calls before it was refused. */
 static int tg_owned_release(struct socket *sock)
 {
-	struct sock *sk = sock->sk;
-	struct tg_session *s;
-
-	/* accept() made it with our calls before it was refused. */
-	if (!sk)
-		return 0;
-	lock_sock(sk);
-	sock_reset_flag(sk, SOCK_LINGER);
-	release_sock(sk);
-	s = tg_session_of(sk);
-	return s ? s->family->base_ops->release(sock) : tg_plain_release(sock);
+	return sock->sk ? tg_relay_release(sock) : 0;
 }
 
 static const struct proto_ops tg_owned_ops = {
@@ -323,8 +307,14 @@ void tg_own_detach(struct sock *sk, const struct tg_family *f)
 	module_put(f->base_ops->owner);
 }
 
-void tg_own_take(struct sock *sk)
+void tg_own_take(struct sock *sk, struct socket *own, struct tg_relay *r)
 {
+	__module_get(THIS_MODULE);
+	own->ops = &tg_family_find(sk->sk_family)->owned_ops;
+	own->sk = sk;
+	write_lock_bh(&sk->sk_callback_lock);
+	__rcu_assign_sk_user_data_with_flags(sk, r, SK_USER_DATA_NOCOPY);
+	write_unlock_bh(&sk->sk_callback_lock);
 	/* A short message must pass, and an end be one. */
 	sock_set_flag(sk, SOCK_FILTER_LOCKED);
 	WRITE_ONCE(sk->sk_rcvlowat, 1);
@@ -337,14 +327,23 @@ void tg_own_take(struct sock *sk)
 	}
 }
 
-/* --- the namespace ------------------------------------------------------------------- */
+/* --- leaving, and the namespace ---------------------------------------------------- */
 
-void tg_own_let_go(struct sock *sk)
+void tg_own_graft(struct sock *sk, struct socket *own)
 {
 	struct net *net = sock_net(sk);
 
-	atomic_inc(&tg_net(net)->let_go);
 	lock_sock(sk);
+	/* Nobody waits for its close; before 6.7 it may have been set anew. */
+	sock_reset_flag(sk, SOCK_LINGER);
+	/* TCP may have asked the other one for a call when there is room. */
+	set_bit(SOCK_NOSPACE, &own->flags);
+	SOCK_INODE(own)->i_uid = SOCK_INODE(sk->sk_socket)->i_uid;
+	write_lock_bh(&sk->sk_callback_lock);
+	rcu_assign_pointer(sk->sk_wq, &own->wq);
+	sk_set_socket(sk, own);
+	write_unlock_bh(&sk->sk_callback_lock);
+	atomic_inc(&tg_net(net)->let_go);
 	__netns_tracker_free(net, &sk->ns_tracker, true);
 	sk->sk_net_refcnt = 0;
 	sock_inuse_add(net, -1);
@@ -358,8 +357,6 @@ struct net *tg_own_regain(struct sock *sk)
 {
 	struct net *net = sock_net(sk);
 
-	if (sk->sk_net_refcnt)
-		return NULL;
 	if (!maybe_get_net(net))
 		return net;
 	lock_sock(sk);

@@ -135,23 +135,30 @@ void tg_own_attach(struct sock *sk, const struct tg_callbacks *callbacks);
 /* The reverse, calls and claim included: it is closing.  Locked. */
 void tg_own_detach(struct sock *sk, const struct tg_family *f);
 
-/*
- * Leaves an attached socket, locked, excluded for good, and puts right the options that
- * it may have been left with, which nobody can do any more: see docs/socket-api.md.
- */
-void tg_own_take(struct sock *sk);
-
 /**
- * tg_own_let_go() - let a socket's namespace end without it
- * @sk: a relay's, of which nobody else has a descriptor; takes lock_sock()
+ * tg_own_take() - leave an attached socket excluded for good
+ * @sk: the sock, locked
+ * @own: a socket of @r's own without a sock: gets it, too, and the calls of an owned one, which
+ *	hold the module until sock_release()
+ * @r: the relay, which the calls find by sk_user_data
  *
- * The namespace waits in its end until the relay has closed it.
+ * Puts right the options that it may have been left with, which nobody can do any more: see
+ * docs/socket-api.md.
  */
-void tg_own_let_go(struct sock *sk);
+void tg_own_take(struct sock *sk, struct socket *own, struct tg_relay *r);
 
 /**
- * tg_own_regain() - the reverse, before the socket is closed
- * @sk: socket; takes lock_sock()
+ * tg_own_graft() - make a sock the relay's own socket's alone, in the release of the user's
+ * @sk: the sock; takes lock_sock(), and sk_callback_lock inside
+ * @own: what tg_own_take() was given
+ *
+ * From then on its namespace may end without it, but waits in its end until it is closed.
+ */
+void tg_own_graft(struct sock *sk, struct socket *own);
+
+/**
+ * tg_own_regain() - have its namespace again, before it is closed
+ * @sk: a grafted sock; takes lock_sock()
  *
  * A socket without its namespace sends nothing again once it is closed.
  *

@@ -112,27 +112,6 @@ const struct tg_callbacks tg_plain_callbacks = {
 
 /* --- the end ---------------------------------------------------------------- */
 
-/* The last descriptor and the relay's own reference are gone. */
-int tg_plain_release(struct socket *sock)
-{
-	struct net *ending = tg_own_regain(sock->sk);
-	const struct tg_family *f;
-	struct tg_relay *r;
-	int err;
-
-	lock_sock(sock->sk);
-	rcu_read_lock();
-	r = rcu_dereference_sk_user_data(sock->sk);
-	rcu_read_unlock();
-	f = r->family;
-	tg_own_detach(sock->sk, f);
-	release_sock(sock->sk);
-	tg_relay_free(r);
-	err = f->base_ops->release(sock);
-	tg_own_gone(ending);
-	return err;
-}
-
 bool tg_plain_shutdown(struct tg_relay *r)
 {
 	struct sock *sk = r->plain->sk;

@@ -4,10 +4,14 @@
  * its life; the data path is in move.c, the plain socket's side in plain.c.
  *
  * One reference is the relay's own and dropped by tg_relay_finish(); one is
- * held by each queued work and by the armed timer.  The last one drops the
- * files, in whatever context: fput() and call_rcu() defer what may sleep, and a
- * work, which most often has it, closes them itself.  Its
- * memory stays until the plain socket is closed, too, whose callbacks look at it.
+ * held by each queued work and by the armed timer.  The last one, in whatever context,
+ * queues close_work.
+ *
+ * A relay holds no file, so that nobody's close waits for it, nor its own for somebody's
+ * epoll.  Each of its socks belongs to two: the user's struct socket, until the last descriptor is
+ * closed, and one of the relay's own, to which it is grafted then.  Whoever leaves later,
+ * the user or the relay, closes it.  The relay's memory stays until both are closed, whose
+ * calls and callbacks look at it.
  */
 #include <linux/cred.h>
 #include <linux/delay.h>
@@ -25,7 +29,7 @@
 #define TG_RELAY_END_TRIES	100	/* milliseconds, about */
 /* Memory was short, or somebody held a lock (before 6.7): try again. */
 #define TG_RELAY_RETRY_DELAY	(HZ / 20)
-/* How often it is looked whether somebody else holds a relay's sockets still. */
+/* How often a UNIX socket is looked at: who else holds it, what waits in it. */
 #define TG_RELAY_LOOK		HZ
 /* How long descriptors may wait in a UNIX socket of which nothing moves. */
 #define TG_RELAY_FDS_TIMEOUT	(10 * HZ)
@@ -53,34 +57,68 @@ static void tg_relay_free_rcu(struct rcu_head *rcu)
 		wake_up_var(&tg_relays_left);
 }
 
-void tg_relay_free(struct tg_relay *r)
+static void tg_relay_free(struct tg_relay *r)
 {
 	if (refcount_dec_and_test(&r->mem))
 		call_rcu(&r->rcu, tg_relay_free_rcu);
 }
 
-static void tg_relay_drop(struct tg_relay *r, void (*put_file)(struct file *file))
+/* The user's struct socket is gone, or the relay is at its end: whichever is later closes. */
+static void tg_relay_leave(struct tg_relay *r, enum tg_relay_flag left, struct socket *own)
 {
-	if (!refcount_dec_and_test(&r->ref))
-		return;
-	tg_frags_trim(&r->opened, 0);
-	put_file(r->plain->file);
-	put_file(r->tls->file);
+	if (test_and_set_bit(left, &r->flags))
+		sock_release(own);
+}
+
+int tg_relay_release(struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+	struct tg_session *s = tg_session_of(sk);
+	struct net *ending;
+	struct socket *own;
+	struct tg_relay *r;
+	int err;
+
+	rcu_read_lock();
+	r = rcu_dereference_sk_user_data(sk);
+	rcu_read_unlock();
+	own = s ? r->tls : r->plain;
+	if (sock != own) {
+		tg_own_graft(sk, own);
+		tg_relay_leave(r, s ? TG_RELAY_TLS_LEFT : TG_RELAY_PLAIN_LEFT, own);
+		return 0;
+	}
+	ending = tg_own_regain(sk);
+	if (!s) {
+		lock_sock(sk);
+		tg_own_detach(sk, r->family);
+		release_sock(sk);
+	}
+	err = (s ? s->family : r->family)->base_ops->release(own);
+	tg_own_gone(ending);
 	tg_relay_free(r);
+	return err;
+}
+
+/* On the user's own queue, where nobody else's closes wait. */
+static void tg_relay_close_work(struct work_struct *work)
+{
+	struct tg_relay *r = container_of(work, struct tg_relay, close_work);
+	struct file *file = r->file;
+
+	tg_frags_trim(&r->opened, 0);
+	tg_relay_leave(r, TG_RELAY_PLAIN_LEFT, r->plain);
+	tg_relay_leave(r, TG_RELAY_TLS_LEFT, r->tls);
+	tg_relay_free(r);
+	/* Last, since it may wait for an epoll of the holder's. */
+	if (file)
+		__fput_sync(file);
 }
 
 void tg_relay_put(struct tg_relay *r)
 {
-	tg_relay_drop(r, fput);
-}
-
-/*
- * Closes here, on the user's own queue: what a worker of the kernel's leaves to
- * fput() waits behind everybody else's files, some of which linger.
- */
-void tg_relay_put_work(struct tg_relay *r)
-{
-	tg_relay_drop(r, __fput_sync);
+	if (refcount_dec_and_test(&r->ref))
+		queue_work(r->queue->wq, &r->close_work);
 }
 
 void tg_relay_kick(struct tg_relay *r, struct work_struct *work)
@@ -171,14 +209,19 @@ void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 	tg_relay_put(r);
 }
 
-/* --- the clock: idle time-out, and who else holds the sockets -------------------- */
+/* --- the clock: idle time-out, and who else holds a UNIX socket -------------------- */
 
-/* Once nobody else holds it, a socket keeps its namespace no longer.  True: it does. */
-static bool tg_relay_let_go(struct socket *sock)
+/*
+ * To AF_UNIX's garbage collector a socket is unreachable when all references to its file
+ * wait in sockets, and it empties its queue under whoever reads it without one.  So the
+ * relay has a reference until nobody else has, nor watches it: then none can come any more.
+ */
+static void tg_relay_drop_file(struct tg_relay *r)
 {
-	if (sock->sk->sk_net_refcnt && file_count(sock->file) == 1)
-		tg_own_let_go(sock->sk);
-	return sock->sk->sk_net_refcnt;
+	if (!r->file || file_count(r->file) > 1 || tg_file_watched(r->file))
+		return;
+	__fput_sync(r->file);
+	r->file = NULL;
 }
 
 /*
@@ -191,17 +234,16 @@ static bool tg_relay_holds_itself(const struct tg_relay *r, unsigned long idle)
 	       tg_unix_fds(r->plain->sk);
 }
 
-/* Jiffies until the clock has something to look at again; 0: never. */
-static unsigned long tg_relay_next_look(struct tg_relay *r, unsigned long idle)
+/* Arms the clock for when there is something to look at again, if ever. */
+static void tg_relay_look_later(struct tg_relay *r, unsigned long idle)
 {
 	unsigned long timeout = READ_ONCE(r->idle_timeout);
 	unsigned long next = timeout ? timeout - min(idle, timeout - 1) : 0;
-	bool held = tg_relay_let_go(r->tls);
 
-	held |= tg_relay_let_go(r->plain);
-	if (held || !tg_is_tcp(r->plain->sk))
+	if (!tg_is_tcp(r->plain->sk))
 		next = min_not_zero(next, (unsigned long)TG_RELAY_LOOK);
-	return next;
+	if (next)
+		tg_relay_arm(r, next, false);
 }
 
 static void tg_relay_clock_work(struct work_struct *work)
@@ -209,10 +251,10 @@ static void tg_relay_clock_work(struct work_struct *work)
 	struct tg_relay *r = container_of(to_delayed_work(work), struct tg_relay, clock_work);
 	enum tlsgate_reason order = READ_ONCE(r->order);
 	unsigned long timeout = READ_ONCE(r->idle_timeout);
-	unsigned long idle = jiffies - READ_ONCE(r->active), next;
+	unsigned long idle = jiffies - READ_ONCE(r->active);
 
 	if (tg_relay_dead(r)) {
-		tg_relay_put_work(r);
+		tg_relay_put(r);
 		return;
 	}
 	if (test_and_clear_bit(TG_RELAY_RETRY, &r->flags)) {
@@ -226,11 +268,10 @@ static void tg_relay_clock_work(struct work_struct *work)
 	} else if (tg_relay_holds_itself(r, idle)) {
 		tg_relay_finish(r, TLSGATE_REASON_PLAIN_ERROR);
 	} else {
-		next = tg_relay_next_look(r, idle);
-		if (next)
-			tg_relay_arm(r, next, false);
+		tg_relay_drop_file(r);
+		tg_relay_look_later(r, idle);
 	}
-	tg_relay_put_work(r);
+	tg_relay_put(r);
 }
 
 static struct tg_relay *tg_relay_get(struct tg_session *s)
@@ -289,6 +330,16 @@ int tg_relay_end(struct tg_session *s, enum tlsgate_reason reason)
 
 /* --- start --------------------------------------------------------------------------- */
 
+/* It never had a sock. */
+static void tg_relay_undo(struct tg_relay *r)
+{
+	if (r->tls)
+		sock_release(r->tls);
+	if (r->plain)
+		sock_release(r->plain);
+	tg_relay_dealloc(r);
+}
+
 static struct tg_relay *tg_relay_alloc(const struct tg_install *in)
 {
 	struct tg_relay *r = kmem_cache_zalloc(tg_relays, GFP_KERNEL);
@@ -298,21 +349,24 @@ static struct tg_relay *tg_relay_alloc(const struct tg_install *in)
 	refcount_set(&r->ref, 1);
 	refcount_set(&r->mem, 1);
 	r->cred = get_current_cred();
-	r->tls = in->tls;
-	r->plain = in->plain;
 	r->idle_timeout = msecs_to_jiffies(in->idle_timeout);
 	r->active = jiffies;
 	INIT_WORK(&r->open_work, tg_relay_open_work);
 	INIT_WORK(&r->seal_work, tg_relay_seal_work);
+	INIT_WORK(&r->close_work, tg_relay_close_work);
 	INIT_DELAYED_WORK(&r->clock_work, tg_relay_clock_work);
-	return r;
+	if (!sock_create_lite(in->tls->sk->sk_family, SOCK_STREAM, 0, &r->tls) &&
+	    !sock_create_lite(in->plain->sk->sk_family, SOCK_STREAM, 0, &r->plain))
+		return r;
+	tg_relay_undo(r);
+	return NULL;
 }
 
 void tg_relay_discard(struct tg_relay *r)
 {
 	tg_relay_uncharge(&r->payer);
 	tg_queue_put(r->queue);
-	tg_relay_dealloc(r);
+	tg_relay_undo(r);
 }
 
 struct tg_relay *tg_relay_prepare(const struct tg_install *in, struct tg_refusal *no)
@@ -336,7 +390,7 @@ struct tg_relay *tg_relay_prepare(const struct tg_install *in, struct tg_refusal
 		return r;
 	tg_relay_uncharge(&r->payer);
 err_free:
-	tg_relay_dealloc(r);
+	tg_relay_undo(r);
 	return ERR_PTR(err);
 }
 
@@ -349,42 +403,43 @@ static int tg_relay_check_filter(const struct sock *sk, struct tg_refusal *no, u
 			 "socket has a filter, which may cut the stream: detach it first");
 }
 
-int tg_relay_claim(struct tg_relay *r, const struct tg_fds *fds, struct tg_refusal *no)
+int tg_relay_claim(struct tg_relay *r, const struct tg_install *in, struct tg_refusal *no)
 {
-	int err = tg_plain_check(r->tls, r->plain, no) ?:
-		  tg_relay_check_filter(r->tls->sk, no, TLSGATE_A_FD) ?:
-		  tg_relay_check_filter(r->plain->sk, no, TLSGATE_A_RELAY_FD);
+	struct sock *plain = in->plain->sk;
+	int err = tg_plain_check(in->tls, in->plain, no) ?:
+		  tg_relay_check_filter(in->tls->sk, no, TLSGATE_A_FD) ?:
+		  tg_relay_check_filter(plain, no, TLSGATE_A_RELAY_FD);
 
 	if (err)
 		return err;
-	r->family = tg_family_of(r->plain);
-	if (!tg_own_claim(r->plain->sk, r))
+	r->family = tg_family_of(in->plain);
+	if (!tg_own_claim(plain, r))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_RELAY_FD, -EBUSY,
 				 "relay socket is used by another kernel user: give a plain one");
-	err = tg_own_exclude(r->tls, r->plain, fds, no);
+	err = tg_own_exclude(in->tls, in->plain, &in->fds, no);
 	if (err)
-		tg_own_disclaim(r->plain->sk);
+		tg_own_disclaim(plain);
 	return err;
 }
 
-void tg_relay_join(struct tg_relay *r, struct tg_session *s)
+void tg_relay_join(struct tg_relay *r, const struct tg_install *in, struct tg_session *s)
 {
-	struct sock *tls = r->tls->sk, *plain = r->plain->sk;
+	struct sock *tls = in->tls->sk, *plain = in->plain->sk;
 
-	get_file(r->tls->file);
-	get_file(r->plain->file);
 	r->session = s;
+	if (!tg_is_tcp(plain))
+		r->file = get_file(in->plain->file);
 	atomic_inc(&tg_relays_left);
-	/* Dropped by tg_plain_release(). */
-	refcount_inc(&r->mem);
+	/* Dropped by tg_relay_release(). */
+	refcount_add(2, &r->mem);
 	tg_own_attach(plain, &tg_plain_callbacks);
-	tg_own_take(plain);
-	tg_own_take(tls);
+	tg_own_take(plain, r->plain, r);
+	tg_own_take(tls, r->tls, r);
 	spin_lock_bh(&s->sk_lock);
 	s->relay = r;
 	spin_unlock_bh(&s->sk_lock);
 	tg_stat_inc(sock_net(tls), TG_STAT_RELAYS_OPENED);
-	tg_relay_arm(r, min_not_zero(r->idle_timeout, (unsigned long)TG_RELAY_LOOK), true);
+	tg_relay_look_later(r, 0);
 	/* What came before us announces itself to nobody else. */
 	if (tg_rx_update_ready(tls, s))
 		tg_relay_kick(r, &r->open_work);
@@ -416,9 +471,9 @@ int tg_relay_start(const struct tg_install *in, struct tg_refusal *no)
 	err = tg_own_lock(tls, plain, no);
 	if (!err) {
 		s = tg_session_of(tls);
-		err = tg_relay_check_session(s, no) ?: tg_relay_claim(r, &in->fds, no);
+		err = tg_relay_check_session(s, no) ?: tg_relay_claim(r, in, no);
 		if (!err)
-			tg_relay_join(r, s);
+			tg_relay_join(r, in, s);
 		tg_own_unlock(tls, plain);
 	}
 	if (err)

@@ -38,17 +38,21 @@ struct tg_payer {
 enum tg_relay_flag {
 	TG_RELAY_DEAD,		/* tg_relay_finish() is done */
 	TG_RELAY_RETRY,		/* the clock is to kick the works */
+	TG_RELAY_TLS_LEFT,	/* by the user or by the relay, see tg_relay_leave() */
+	TG_RELAY_PLAIN_LEFT,
 };
 
 /**
  * struct tg_relay - a TLS socket joined with a plain one
  * @ref: its life: see relay.c
- * @mem: its memory: one for its life, one for the plain socket, which is closed last
+ * @mem: its memory: one for its life, one for each socket, until it is closed
  * @rcu: callbacks of the plain socket look at it in read-side sections
  * @flags: enum tg_relay_flag
  * @session: pinned by @tls
- * @tls: the TLS socket; its file is held
- * @plain: the plain socket; its file is held
+ * @tls: a socket of the relay's own, which has the TLS sock and no file: see relay.c
+ * @plain: the same with the plain sock, as AF_UNIX's calls want it
+ * @file: of the user's AF_UNIX socket, or NULL: see tg_relay_drop_file(); clock_work and
+ *	close_work, one after the other
  * @family: the plain socket's own calls
  * @payer: whose limits it counts against
  * @cred: whose it is: what a UNIX far end with SO_PASSCRED is told, see move.c
@@ -59,7 +63,8 @@ enum tg_relay_flag {
  * @active: jiffies when data moved last
  * @open_work: TLS to plain
  * @seal_work: plain to TLS
- * @clock_work: looks whether @idle_timeout has passed, and who holds the sockets
+ * @clock_work: looks whether @idle_timeout has passed, and who holds @file
+ * @close_work: lets go of both sockets; queued with the last reference
  * @opened: plaintext the plain socket did not take yet; open_work only
  * @delivering: there may be some, and nothing may overtake it; open_work writes,
  *	true under lock_sock() of the TLS socket
@@ -80,6 +85,7 @@ struct tg_relay {
 	struct tg_session *session;
 	struct socket *tls;
 	struct socket *plain;
+	struct file *file;
 	const struct tg_family *family;
 	struct tg_payer payer;
 	const struct cred *cred;
@@ -90,6 +96,7 @@ struct tg_relay {
 	struct work_struct open_work;
 	struct work_struct seal_work;
 	struct delayed_work clock_work;
+	struct work_struct close_work;
 	struct tg_frags opened;
 	bool delivering;
 	bool sealed_last;
@@ -122,10 +129,10 @@ void tg_relay_discard(struct tg_relay *r);
 /*
  * The two halves of joining, both sockets locked by tg_own_lock().  The first
  * claims the plain socket and makes both ours alone, tg_own_exclude(), or says why not.
- * The second cannot fail: takes both sockets, with references on their files.
+ * The second cannot fail: takes both.
  */
-int tg_relay_claim(struct tg_relay *r, const struct tg_fds *fds, struct tg_refusal *no);
-void tg_relay_join(struct tg_relay *r, struct tg_session *s);
+int tg_relay_claim(struct tg_relay *r, const struct tg_install *in, struct tg_refusal *no);
+void tg_relay_join(struct tg_relay *r, const struct tg_install *in, struct tg_session *s);
 
 /**
  * tg_relay_start() - join a session's socket with a plain one
@@ -175,8 +182,11 @@ int tg_relay_end(struct tg_session *s, enum tlsgate_reason reason);
 /* Ends every relay of a namespace that ends, and waits until their sockets are gone. */
 void tg_relay_net_exit(struct net *net);
 
-/* plain.c: the close of a relay's plain socket, which own.c's calls come to. */
-int tg_plain_release(struct socket *sock);
+/*
+ * The release of an owned socket: of the user's, when its last descriptor is closed, whose sock
+ * then belongs to the relay's own; and of that one, which closes the sock.
+ */
+int tg_relay_release(struct socket *sock);
 
 /* --- what its own files share ------------------------------------------------------ */
 
@@ -233,11 +243,8 @@ static inline bool tg_relay_dead(const struct tg_relay *r)
  * held for long, the clock does later.
  */
 void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason);
+/* Any context. */
 void tg_relay_put(struct tg_relay *r);
-/* The same at the end of a work. */
-void tg_relay_put_work(struct tg_relay *r);
-/* Drops a reference on its memory alone. */
-void tg_relay_free(struct tg_relay *r);
 
 /* Nothing else will kick its works: the clock is to, in a while. */
 void tg_relay_retry(struct tg_relay *r);

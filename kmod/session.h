@@ -66,7 +66,7 @@ struct tg_keys {
 
 /**
  * struct tg_fds - where the calling process has the sockets that it names
- * @tls: descriptor; 0 if it named none, which is searched for
+ * @tls: descriptor of the TLS socket
  * @plain: descriptor of the plain socket
  */
 struct tg_fds {

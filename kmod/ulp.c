@@ -57,8 +57,8 @@ static void tg_state_change(struct sock *sk)
 }
 
 /*
- * An epoll that watched a relay's socket before the hand-over still holds it:
- * who waits there must not be woken for what it can neither read nor unwatch.
+ * An epoll that watched a relay's socket before the hand-over may still: who waits there
+ * must not be woken for what it cannot read.
  * Unlike the others this one may be called without any lock.
  */
 static void tg_error_report(struct sock *sk)
@@ -175,7 +175,6 @@ static bool tg_close_killed(void)
 
 void tg_close(struct sock *sk, long timeout)
 {
-	struct net *ending = tg_own_regain(sk);
 	struct tg_session *s;
 	struct proto *base;
 	bool reset;
@@ -206,7 +205,6 @@ void tg_close(struct sock *sk, long timeout)
 		tg_session_put(s);
 	tg_session_unpublish(s, sk);
 	base->close(sk, timeout);
-	tg_own_gone(ending);
 	tg_session_put(s);
 }
 
@@ -263,11 +261,11 @@ static const struct tg_callbacks tg_keyed_callbacks = {
 };
 
 /* Both sockets locked and checked: keys the one, and joins it with the other. */
-static void tg_attach(struct socket *sock, struct tg_session *s, struct tg_relay *r)
+static void tg_attach(const struct tg_install *in, struct tg_session *s, struct tg_relay *r)
 {
-	struct sock *sk = sock->sk;
+	struct sock *sk = in->tls->sk;
 
-	clear_bit(SOCK_SUPPORT_ZC, &sock->flags);
+	clear_bit(SOCK_SUPPORT_ZC, &in->tls->flags);
 	/* Before the callbacks, which look for it. */
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, s);
 	tg_own_attach(sk, &tg_keyed_callbacks);
@@ -277,9 +275,9 @@ static void tg_attach(struct socket *sock, struct tg_session *s, struct tg_relay
 	/* Data that came before us announces itself to nobody else. */
 	tg_rx_update_ready(sk, s);
 	if (r)
-		tg_relay_join(r, s);
+		tg_relay_join(r, in, s);
 	else
-		tg_own_admit(sock, &s->family->keyed_ops);
+		tg_own_admit(in->tls, &s->family->keyed_ops);
 	/* Its end comes after, since that needs the lock. */
 	tg_event_session(s, TLSGATE_CMD_NTF_SESSION_OPENED);
 }
@@ -300,7 +298,7 @@ static int tg_ulp_claim(const struct tg_install *in, struct tg_session *s, struc
 	err = tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, -ENOMEM,
 			"no memory: the limit of the socket's memory cgroup or of tcp_mem is reached");
 	if (tg_session_charge(sock->sk, s))
-		err = r ? tg_relay_claim(r, &in->fds, no)
+		err = r ? tg_relay_claim(r, in, no)
 			: tg_own_exclude(sock, NULL, &in->fds, no);
 	if (!err)
 		return 0;
@@ -336,7 +334,7 @@ int tg_ulp_install(const struct tg_install *in, struct tg_refusal *no, struct tg
 	if (!err) {
 		err = tg_ulp_claim(in, s, r, no);
 		if (!err)
-			tg_attach(in->tls, s, r);
+			tg_attach(in, s, r);
 		tg_own_unlock(sk, plain);
 	}
 	if (err)

@@ -295,7 +295,7 @@ TEST_F_TIMEOUT(fault, relay, 120)
 
 		ASSERT_EQ(0, net_tcp_pair(AF_INET, fd));
 		fault_at(n);
-		err = tg_relay_new(p->tg, BY_FD(p->fd), fd[0], 1000);
+		err = tg_relay_new(p->tg, p->fd, fd[0], 1000);
 		struck = fault_struck();
 		close(fd[0]);
 		if (!err) {

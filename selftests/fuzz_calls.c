@@ -454,7 +454,7 @@ static long call_session_new(struct caller *c)
 
 static long call_relay_new(struct caller *c)
 {
-	return told(c, tg_relay_new(stage.tg[c->row], BY_FD(own(c)), own(c),
+	return told(c, tg_relay_new(stage.tg[c->row], own(c), own(c),
 				    fuzz_once(&c->f, 2) ? -1 : (int)fuzz_below(&c->f, 40)));
 }
 

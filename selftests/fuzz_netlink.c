@@ -74,7 +74,7 @@ static void slot_relay(struct slot *s)
 {
 	int fd[2];
 
-	if (net_tcp_pair_at(listener, fd) || tg_relay_new(admin, BY_FD(s->fd), fd[0], 0))
+	if (net_tcp_pair_at(listener, fd) || tg_relay_new(admin, s->fd, fd[0], 0))
 		abort();
 	close(fd[0]);
 	net_reset(fd[1]);
@@ -167,7 +167,7 @@ static const struct grammar grammars[][12] = {
 		{ TLSGATE_A_FD, 4 }, { TLSGATE_A_ID, 4 }, { TLSGATE_A_HOW, 1 },
 	},
 	[TLSGATE_CMD_RELAY_NEW] = {
-		{ TLSGATE_A_FD, 4 }, { TLSGATE_A_ID, 4 }, { TLSGATE_A_RELAY_FD, 4, true },
+		{ TLSGATE_A_FD, 4 }, { TLSGATE_A_RELAY_FD, 4, true },
 		{ TLSGATE_A_IDLE_TIMEOUT, 4 },
 	},
 	[TLSGATE_CMD_CIPHER_GET] = { },

@@ -315,7 +315,7 @@ static int command_give(busy_data *self, enum command command)
 	struct tg_install in = tg_install_on(self->p.fd, &self->p.tx, &self->p.rx);
 
 	if (command == RELAY)
-		return tg_relay_new(self->p.tg, BY_FD(self->p.fd), self->plain[0], -1);
+		return tg_relay_new(self->p.tg, self->p.fd, self->plain[0], -1);
 	if (command == KEYS_AND_RELAY)
 		in.relay_fd = self->plain[0];
 	return tg_session_new(self->p.tg, &in, &self->p.id);

@@ -328,7 +328,7 @@ static int command_give(late_data *self, enum command command)
 	struct tg_install in = tg_install_on(self->p.fd, &self->p.tx, &self->p.rx);
 
 	if (command == RELAY)
-		return tg_relay_new(self->p.tg, BY_FD(self->p.fd), self->plain[0], -1);
+		return tg_relay_new(self->p.tg, self->p.fd, self->plain[0], -1);
 	if (command == KEYS_AND_RELAY)
 		in.relay_fd = self->plain[0];
 	return tg_session_new(self->p.tg, &in, &self->p.id);
@@ -405,19 +405,6 @@ TEST_F_TIMEOUT(had, by_somebody_else, 120)
 		close(l->plain[1]);
 		pair_free(&l->p);
 	}
-}
-
-/* By its id: a process with one thread holds no reference for its call, but not here. */
-TEST_F(late, by_another_process_alone)
-{
-	struct other o = { .fd = self->p.fd };
-
-	ASSERT_EQ(0, pair_install(&self->p));
-	ASSERT_TRUE(take_child(&o));
-	close(self->p.fd);
-	self->p.fd = -1;
-	EXPECT_EQ(-EBUSY, tg_relay_new(self->p.tg, BY_ID(self->p.id), self->plain[0], -1));
-	drop_child(&o);
 }
 
 TEST_HARNESS_MAIN

@@ -3,15 +3,17 @@
  * A network namespace ends when nothing but relays' own sockets is left of it,
  * and its sessions and relays end with it: rings, and relays that hold their
  * own far ends.  Whoever still holds a descriptor elsewhere keeps it, and all
- * goes on there until that is closed.
+ * goes on there until that is closed.  Nobody holds up the end by an epoll.
  */
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -21,6 +23,49 @@
 
 #define RINGS		3
 #define SWITCH		"/proc/sys/net/tlsgate/allow_install"
+
+/* ---- who watches it ------------------------------------------------------------------ */
+
+/* Has its epoll's lock while it sleeps in a page fault. */
+static struct watcher {
+	int epoll;		/* -1: nobody watches */
+	int ready[2];
+	struct trap trap;
+	pthread_t thread;
+} watcher = { .epoll = -1 };
+
+static bool watch(int fd)
+{
+	struct epoll_event in = { .events = EPOLLIN };
+
+	return watcher.epoll < 0 || !epoll_ctl(watcher.epoll, EPOLL_CTL_ADD, fd, &in);
+}
+
+static void *watcher_thread(void *arg)
+{
+	epoll_wait(watcher.epoll, (void *)watcher.trap.page, 1, -1);
+	return NULL;
+}
+
+/* After the last watch(), which wants that lock. */
+static bool watcher_sleeps(void)
+{
+	return !pipe(watcher.ready) && write(watcher.ready[1], "x", 1) == 1 &&
+	       watch(watcher.ready[0]) && trap_new(&watcher.trap) &&
+	       !pthread_create(&watcher.thread, NULL, watcher_thread, NULL) &&
+	       trap_holds(&watcher.trap);
+}
+
+static void watcher_ends(void)
+{
+	trap_answer(&watcher.trap);
+	pthread_join(watcher.thread, NULL);
+	trap_free(&watcher.trap);
+	close(watcher.ready[0]);
+	close(watcher.ready[1]);
+	close(watcher.epoll);
+	watcher.epoll = -1;
+}
 
 /* ---- what is left behind ---------------------------------------------------------- */
 
@@ -50,7 +95,12 @@ static bool relay(struct left *l, int fd, const struct ref_keys *tx, const struc
 	struct tg_install in = tg_install_on(fd, tx, rx);
 
 	in.relay_fd = plain;
-	return !tg_session_new(l->p.tg, &in, NULL);
+	if (!watch(fd) || !watch(plain) || tg_session_new(l->p.tg, &in, NULL))
+		return false;
+	/* Their holder's close would wait for the watcher, as any socket's does. */
+	close(fd);
+	close(plain);
+	return true;
 }
 
 /* Two relays whose plain ends are each other's, and bytes that go round. */
@@ -61,6 +111,11 @@ static bool leave_ring(struct left *l, int plain_family)
 	return connect_left(l, plain_family) && !net_write(l->plain[0], data, sizeof(data)) &&
 	       relay(l, l->p.fd, &l->p.tx, &l->p.rx, l->plain[1]) &&
 	       relay(l, l->p.peer.fd, &l->p.rx, &l->p.tx, l->plain[0]);
+}
+
+static bool leave_tcp_ring(struct left *l)
+{
+	return leave_ring(l, AF_INET);
 }
 
 static bool leave_rings(struct left *l)
@@ -216,6 +271,9 @@ static void inhabit(ns_data *self, bool user, bool (*leave)(struct left *l), boo
 	ends[1] = self->left.plain[1];
 	if (hand_out && !send_fds(self->talk[1], ends, 2))
 		_exit(3);
+	if (watcher.epoll >= 0 &&
+	    (write(self->talk[1], "l", 1) != 1 || read(self->talk[1], &c, 1) != 1))
+		_exit(4);
 	_exit(0);
 }
 
@@ -270,6 +328,9 @@ static int run_child(ns_data *self, bool user, bool (*leave)(struct left *l), bo
 	ns = enter(self->child);
 	if (in_namespace(ns, allow) || !add_probe(self->before.probe, self->child) ||
 	    write(self->talk[0], "g", 1) != 1)
+		return 255;
+	if (watcher.epoll >= 0 && (read(self->talk[0], &c, 1) != 1 || !watcher_sleeps() ||
+				   write(self->talk[0], "g", 1) != 1))
 		return 255;
 	if (keep)
 		self->ns = ns;
@@ -372,6 +433,38 @@ TEST_F_TIMEOUT(ns, ends_again_and_again, 180)
 		ASSERT_EQ(0, net_unix_pair(self->talk));
 	}
 	close(self->talk[1]);
+}
+
+/* Nobody's epoll keeps a TCP relay, nor makes the end of its namespace wait. */
+TEST_F_TIMEOUT(ns, relays_that_a_sleeper_watches, 120)
+{
+	watcher.epoll = epoll_create1(EPOLL_CLOEXEC);
+	ASSERT_EQ(0, run_child(self, variant->user, leave_tcp_ring, false, false));
+	EXPECT_ALL_GONE();
+	watcher_ends();
+}
+
+/* One that watches a UNIX socket keeps its namespace, and makes no other one wait. */
+TEST_F_TIMEOUT(ns, unix_relays_that_a_sleeper_watches, 120)
+{
+	struct before first = self->before;
+	int epoll;
+
+	watcher.epoll = epoll_create1(EPOLL_CLOEXEC);
+	ASSERT_EQ(0, run_child(self, variant->user, leave_relay, false, false));
+	self->before.refs = module_refs();
+	snprintf(self->before.probe, sizeof(self->before.probe), "tgo%d", getpid());
+	close(self->talk[0]);
+	ASSERT_EQ(0, net_unix_pair(self->talk));
+	epoll = watcher.epoll;
+	watcher.epoll = -1;
+	ASSERT_EQ(0, run_child(self, variant->user, leave_tcp_ring, false, false));
+	EXPECT_ALL_GONE();
+	EXPECT_NE(0, if_nametoindex(first.probe));
+	watcher.epoll = epoll;
+	watcher_ends();
+	self->before = first;
+	EXPECT_ALL_GONE();
 }
 
 TEST_HARNESS_MAIN

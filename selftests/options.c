@@ -595,7 +595,7 @@ TEST_F(icmp, error_ends_no_relay)
 	/* Nobody can any more once they are a relay's, nor see the errors. */
 	ask_for_errors(p->fd);
 	ask_for_errors(plain[0]);
-	ASSERT_EQ(0, tg_relay_new(p->tg, BY_FD(p->fd), plain[0], 0));
+	ASSERT_EQ(0, tg_relay_new(p->tg, p->fd, plain[0], 0));
 
 	EXPECT_TRUE(send_unreachable(p->fd, self->seq));
 	EXPECT_TRUE(send_unreachable(plain[0], plain_seq));

@@ -389,7 +389,7 @@ static int relay_keys(struct pair *p, int plain, bool late)
 	if (!late)
 		in.relay_fd = plain;
 	err = tg_session_new(p->tg, &in, &p->id);
-	return err || !late ? err : tg_relay_new(p->tg, BY_FD(p->fd), plain, -1);
+	return err || !late ? err : tg_relay_new(p->tg, p->fd, plain, -1);
 }
 
 static bool relay_start(owned_data *self, const owned_variant *variant)

@@ -726,7 +726,6 @@ static void expect_unknown(struct __test_metadata *_metadata, struct tg *tg, uin
 	EXPECT_EQ(-ENOENT, tg_session_set(tg, BY_ID(id), TLSGATE_A_RECORD_SIZE, 512, 2));
 	EXPECT_EQ(-ENOENT, tg_session_rekey(tg, BY_ID(id)));
 	EXPECT_EQ(-ENOENT, tg_session_del(tg, BY_ID(id), TLSGATE_CLOSE_RESET));
-	EXPECT_EQ(-ENOENT, tg_relay_new(tg, BY_ID(id), 0, -1));
 }
 
 CHILD(is_let_in_and_out)
@@ -792,8 +791,8 @@ static void switch_in(struct __test_metadata *_metadata, pid_t there, const char
 static void rule(struct __test_metadata *_metadata, FIXTURE_DATA(reach) *self, uint32_t id)
 {
 	struct tg *tg = self->p.tg;
-	int count, plain[2];
 	uint32_t there;
+	int count;
 
 	EXPECT_NE(self->p.id, id);
 	ASSERT_EQ(0, tg_session_get(tg, BY_ID(id), &self->info));
@@ -812,9 +811,6 @@ static void rule(struct __test_metadata *_metadata, FIXTURE_DATA(reach) *self, u
 	EXPECT_EQ(0, count);
 	EXPECT_EQ(0, tg_session_set(tg, BY_ID(id), TLSGATE_A_RECORD_SIZE, 512, 2));
 	EXPECT_EQ(0, tg_session_rekey(tg, BY_ID(id)));
-	/* but a relay is of one namespace */
-	ASSERT_EQ(0, net_tcp_pair(AF_INET, plain));
-	EXPECT_EQ(-EXDEV, tg_relay_new(tg, BY_ID(id), plain[0], -1));
 	EXPECT_EQ(0, tg_session_del(tg, BY_ID(id), TLSGATE_CLOSE_RESET));
 }
 
@@ -1003,7 +999,7 @@ static int use_up(struct pair *p, int count)
 		if (pair_install(&p[i]) || net_tcp_pair(AF_INET, fd))
 			return -1;
 		set_nofile(LIMIT);
-		err = tg_relay_new(p[i].tg, BY_FD(p[i].fd), fd[0], -1);
+		err = tg_relay_new(p[i].tg, p[i].fd, fd[0], -1);
 		if (err)
 			return err == -EDQUOT && tells(p[i].tg, "RLIMIT_NOFILE") ? i : -1;
 	}

@@ -537,7 +537,7 @@ TEST_F(joining, after_a_partial_read)
 	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 1000));
 	ASSERT_EQ(300, recv(self->p.fd, self->got, 300, 0));
 	ASSERT_EQ(4, send(self->p.fd, self->data, 4, 0));
-	ASSERT_EQ(0, tg_relay_new(self->p.tg, BY_ID(self->p.id), self->plain[0], -1))
+	ASSERT_EQ(0, tg_relay_new(self->p.tg, self->p.fd, self->plain[0], -1))
 		TH_LOG("%s", self->p.tg->ack.msg);
 	ASSERT_EQ(0, net_read(self->plain[1], self->got, 700));
 	EXPECT_EQ(700, pat_check(self->got, 300, 700, 1));
@@ -552,7 +552,7 @@ TEST_F(joining, a_plain_side_that_has_ended)
 	ASSERT_EQ(0, pair_install(&self->p));
 	ASSERT_EQ(0, shutdown(self->plain[1], SHUT_WR));
 	ASSERT_TRUE(net_poll(self->plain[0], POLLRDHUP, NET_DEADLINE) & POLLRDHUP);
-	ASSERT_EQ(0, tg_relay_new(self->p.tg, BY_ID(self->p.id), self->plain[0], -1));
+	ASSERT_EQ(0, tg_relay_new(self->p.tg, self->p.fd, self->plain[0], -1));
 	EXPECT_TRUE(peer_expect_alert(&self->p.peer, TLS_CLOSE_NOTIFY));
 	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 100));
 	EXPECT_EQ(0, net_read(self->plain[1], self->got, 100));
@@ -564,7 +564,7 @@ TEST_F(joining, a_tls_side_that_has_ended)
 	ASSERT_EQ(0, pair_install(&self->p));
 	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
 	ASSERT_TRUE(net_poll(self->p.fd, POLLIN, NET_DEADLINE) & POLLIN);
-	ASSERT_EQ(0, tg_relay_new(self->p.tg, BY_ID(self->p.id), self->plain[0], -1));
+	ASSERT_EQ(0, tg_relay_new(self->p.tg, self->p.fd, self->plain[0], -1));
 	EXPECT_EQ(0, recv(self->plain[1], self->got, 1, 0));
 	ASSERT_EQ(100, send(self->plain[1], self->data, 100, 0));
 	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 100));
@@ -576,7 +576,7 @@ TEST_F(joining, a_tls_side_that_was_cut_off)
 	ASSERT_EQ(0, pair_install(&self->p));
 	ASSERT_EQ(0, shutdown(self->p.peer.fd, SHUT_WR));
 	ASSERT_TRUE(net_poll(self->p.fd, POLLRDHUP, NET_DEADLINE) & POLLRDHUP);
-	ASSERT_EQ(0, tg_relay_new(self->p.tg, BY_ID(self->p.id), self->plain[0], -1));
+	ASSERT_EQ(0, tg_relay_new(self->p.tg, self->p.fd, self->plain[0], -1));
 	EXPECT_EQ(-1, recv(self->plain[1], self->got, 1, 0));
 	EXPECT_EQ(ECONNRESET, errno);
 }
@@ -591,7 +591,7 @@ TEST_F(joining, after_a_partial_read_of_a_unix_socket)
 	ASSERT_EQ(0, net_write(plain[1], self->data, 50000));
 	ASSERT_EQ(0, net_write(plain[1], self->data + 50000, 100));
 	ASSERT_EQ(0, net_read(plain[0], self->got, 12345));
-	ASSERT_EQ(0, tg_relay_new(self->p.tg, BY_ID(self->p.id), plain[0], -1))
+	ASSERT_EQ(0, tg_relay_new(self->p.tg, self->p.fd, plain[0], -1))
 		TH_LOG("%s", self->p.tg->ack.msg);
 	ASSERT_EQ(0, net_write(plain[1], self->data + 50100, 10000));
 	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 60100 - 12345));
@@ -720,12 +720,12 @@ TEST_F(joining, other_descriptors_are_refused)
 	ASSERT_EQ(0, pair_install(&self->p));
 	for (size_t i = 0; i < sizeof(bad_plain) / sizeof(*bad_plain); i++) {
 		EXPECT_EQ(-bad_plain[i].error,
-			  tg_relay_new(tg, BY_FD(self->p.fd), bad_plain[i].make(), -1))
+			  tg_relay_new(tg, self->p.fd, bad_plain[i].make(), -1))
 			TH_LOG("%s", bad_plain[i].what);
 		EXPECT_TRUE(tg_names(tg, 0, TLSGATE_A_RELAY_FD))
 			TH_LOG("%s: '%s'", bad_plain[i].what, tg->ack.msg);
 	}
-	EXPECT_EQ(-EOPNOTSUPP, tg_relay_new(tg, BY_FD(self->p.fd), self->p.fd, -1));
+	EXPECT_EQ(-EOPNOTSUPP, tg_relay_new(tg, self->p.fd, self->p.fd, -1));
 	EXPECT_TRUE(tg_names(tg, 0, TLSGATE_A_RELAY_FD)) TH_LOG("'%s'", tg->ack.msg);
 	/* The session is none the worse. */
 	EXPECT_EQ(1, send(self->p.fd, "x", 1, 0));
@@ -740,11 +740,11 @@ TEST_F(joining, sockets_in_use_are_refused)
 	ASSERT_EQ(0, net_tcp_pair(AF_INET, spare));
 	ASSERT_TRUE(pair_start(&other, variant->version, variant->suite, AF_INET));
 	ASSERT_EQ(0, pair_install(&self->p));
-	EXPECT_EQ(-EBUSY, tg_relay_new(self->p.tg, BY_FD(self->p.fd), other.fd, -1));
+	EXPECT_EQ(-EBUSY, tg_relay_new(self->p.tg, self->p.fd, other.fd, -1));
 	EXPECT_TRUE(tg_names(self->p.tg, 0, TLSGATE_A_RELAY_FD));
-	ASSERT_EQ(0, tg_relay_new(self->p.tg, BY_FD(self->p.fd), self->plain[0], -1));
-	EXPECT_EQ(-EBUSY, tg_relay_new(self->p.tg, BY_FD(self->p.fd), spare[0], -1));
-	EXPECT_EQ(-EBUSY, tg_relay_new(other.tg, BY_FD(other.fd), self->plain[0], -1));
+	ASSERT_EQ(0, tg_relay_new(self->p.tg, self->p.fd, self->plain[0], -1));
+	EXPECT_EQ(-EBUSY, tg_relay_new(self->p.tg, self->p.fd, spare[0], -1));
+	EXPECT_EQ(-EBUSY, tg_relay_new(other.tg, other.fd, self->plain[0], -1));
 	EXPECT_TRUE(tg_names(other.tg, 0, TLSGATE_A_RELAY_FD));
 	/* A plain socket in a relay does not become a TLS socket underneath it. */
 	self->in.fd = self->plain[0];
@@ -844,7 +844,7 @@ static bool again_allowed(void *arg)
 {
 	struct retry *r = arg;
 
-	return !tg_relay_new(r->p->tg, BY_FD(r->p->fd), r->plain, -1);
+	return !tg_relay_new(r->p->tg, r->p->fd, r->plain, -1);
 }
 
 /* Relays outlive their descriptors, so their number is what RLIMIT_NOFILE limits. */
@@ -863,7 +863,7 @@ static void use_up(struct __test_metadata *_metadata)
 		ASSERT_EQ(0, pair_install(&p[i]));
 		ASSERT_EQ(0, net_tcp_pair(AF_INET, fd));
 		set_nofile(LIMIT);
-		EXPECT_EQ(i < LIMIT ? 0 : -EDQUOT, tg_relay_new(p[i].tg, BY_FD(p[i].fd), fd[0], -1));
+		EXPECT_EQ(i < LIMIT ? 0 : -EDQUOT, tg_relay_new(p[i].tg, p[i].fd, fd[0], -1));
 		close(fd[0]);
 	}
 	EXPECT_TRUE(tg_names(p[LIMIT].tg, 0, TLSGATE_A_RELAY_FD))

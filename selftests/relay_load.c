@@ -145,7 +145,7 @@ static bool crowd_install(struct crowd *c)
 static bool crowd_relay(struct crowd *c)
 {
 	for (int i = 0; i < c->count; i++) {
-		if (tg_relay_new(c->tg, BY_FD(c->fd[i][0]), c->fd[i][2], 0))
+		if (tg_relay_new(c->tg, c->fd[i][0], c->fd[i][2], 0))
 			return false;
 	}
 	return true;

@@ -240,7 +240,6 @@ static void unprivileged(struct __test_metadata *_metadata, struct pair *root,
 	EXPECT_EQ(-EPERM, tg_session_set(p.tg, BY_ID(root->id), TLSGATE_A_RECORD_SIZE, 512, 2));
 	EXPECT_EQ(-EPERM, tg_session_rekey(p.tg, BY_ID(root->id)));
 	EXPECT_EQ(-EPERM, tg_session_del(p.tg, BY_ID(root->id), -1));
-	EXPECT_EQ(-EPERM, tg_relay_new(p.tg, BY_ID(root->id), p.peer.fd, -1));
 	/* No oracle for which ids there are. */
 	EXPECT_EQ(-EPERM, tg_session_get(p.tg, BY_ID(root->id + 1000), info));
 	EXPECT_EQ(-EPERM, tg_session_dump(p.tg, 0, NULL, &count));

@@ -90,14 +90,14 @@
  *               sockets itself and outlives the fds and the process.  They are
  *               its own: a descriptor of either can be closed, and every other
  *               call on it is EBUSY, after the relay's end, too.  EBUSY as for
- *               SESSION_NEW, also by ID: the caller's process must have the only
+ *               SESSION_NEW: the caller's process must have the only
  *               descriptor of both sockets; and while either has a filter
  *               (SO_ATTACH_FILTER), which could cut the stream's tail off.  A
  *               relay does not keep its network namespace: when nobody else
  *               does, it ends (NETNS_END).  Plain bytes that arrive in a
  *               device's memory (devmem TCP) cannot be sealed: the relay ends
  *               (PLAIN_RESET).
- *     (TLSGATE_A_ID | TLSGATE_A_FD) !
+ *     TLSGATE_A_FD            ! u32  the session's socket
  *     TLSGATE_A_RELAY_FD      ! u32  connected TCP or UNIX stream socket, not
  *                                    the other end of the TLS connection
  *     TLSGATE_A_IDLE_TIMEOUT  ? u32  ms; 0 = none

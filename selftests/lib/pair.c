@@ -62,7 +62,7 @@ int pair_relay(struct pair *p, int plain_family, int idle_timeout)
 
 	if (err)
 		return -1;
-	err = tg_relay_new(p->tg, BY_FD(p->fd), fd[0], idle_timeout);
+	err = tg_relay_new(p->tg, p->fd, fd[0], idle_timeout);
 	close(fd[0]);
 	if (!err)
 		return fd[1];

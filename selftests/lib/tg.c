@@ -438,9 +438,9 @@ int tg_session_del(struct tg *tg, struct tg_who who, int how)
 	return tg_call(tg, msg, NULL, NULL);
 }
 
-int tg_relay_new(struct tg *tg, struct tg_who who, int relay_fd, int idle_timeout)
+int tg_relay_new(struct tg *tg, int fd, int relay_fd, int idle_timeout)
 {
-	struct nl_msg *msg = msg_about(tg, TLSGATE_CMD_RELAY_NEW, who);
+	struct nl_msg *msg = msg_about(tg, TLSGATE_CMD_RELAY_NEW, BY_FD(fd));
 
 	if (nla_put_u32(msg, TLSGATE_A_RELAY_FD, relay_fd) ||
 	    (idle_timeout >= 0 && nla_put_u32(msg, TLSGATE_A_IDLE_TIMEOUT, idle_timeout)))

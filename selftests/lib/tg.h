@@ -119,7 +119,7 @@ int tg_session_dump_of(struct tg *tg, uint32_t netns, uint32_t id, struct tg_inf
 int tg_session_set(struct tg *tg, struct tg_who who, int attr, uint32_t value, int width);
 int tg_session_rekey(struct tg *tg, struct tg_who who);
 int tg_session_del(struct tg *tg, struct tg_who who, int how);	/* how < 0: absent */
-int tg_relay_new(struct tg *tg, struct tg_who who, int relay_fd, int idle_timeout);
+int tg_relay_new(struct tg *tg, int fd, int relay_fd, int idle_timeout);
 
 /* The counters of this process's network namespace, opened; -1 if there are none. */
 int tg_counters(void);

@@ -215,7 +215,7 @@ int tlsgate_session_del(struct tlsgate *tg, struct tlsgate_target target,
  * the caller has the only descriptor.  options may be NULL; only its idle_timeout
  * is looked at.
  */
-int tlsgate_relay_new(struct tlsgate *tg, struct tlsgate_target target, int plain_fd,
+int tlsgate_relay_new(struct tlsgate *tg, int fd, int plain_fd,
 		      const struct tlsgate_options *options);
 
 /* ---- ciphers -------------------------------------------------------------- */

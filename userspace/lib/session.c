@@ -362,7 +362,7 @@ int tlsgate_session_del(struct tlsgate *tg, struct tlsgate_target target,
 	return send_built(tg, msg, err ? err : nla_put_u8(msg, TLSGATE_A_HOW, how), NULL, NULL);
 }
 
-int tlsgate_relay_new(struct tlsgate *tg, struct tlsgate_target target, int plain_fd,
+int tlsgate_relay_new(struct tlsgate *tg, int fd, int plain_fd,
 		      const struct tlsgate_options *options)
 {
 	struct nl_msg *msg = tgl_request(tg, TLSGATE_CMD_RELAY_NEW, CHANGE, FEW_ATTRS);
@@ -370,7 +370,7 @@ int tlsgate_relay_new(struct tlsgate *tg, struct tlsgate_target target, int plai
 
 	if (!msg)
 		return -ENOMEM;
-	err = put_target(msg, target);
+	err = nla_put_u32(msg, TLSGATE_A_FD, fd);
 	if (!err)
 		err = nla_put_u32(msg, TLSGATE_A_RELAY_FD, plain_fd);
 	if (!err && options && (options->set & TLSGATE_SET_IDLE_TIMEOUT))
