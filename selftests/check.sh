@@ -206,8 +206,8 @@ echo "check: logs are in $logs/"
 suites+=(build)
 run_suite build suite_build
 
-mapfile -t programs < <(for source in selftests/*.c; do
-	[ ! -e "$source" ] || echo "build/${source%.c}"; done)
+mapfile -t programs < <(for source in selftests/kmod/*.c; do
+	[ ! -e "$source" ] || echo "build/selftests/$(basename "$source" .c)"; done)
 # These race nothing, or what they race does so in `races`, `sockcalls` and `relay` too.
 one_cpu='charge|close|close_table|control|datapath|events|fairness|faults|hostile|install_busy|limits'
 one_cpu+='|netlink|netns_end|nonces|options|pending|readback|rekey|relay_end|relay_net|relay_options'

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-# kselftests: selftests/X.c -> build/selftests/X, run inside guests by selftests/check.sh;
+# kselftests: selftests/kmod/X.c -> build/selftests/X, run inside guests by selftests/check.sh;
 # selftests/native/X.c -> build/selftests/native/X, run on the build machine. Each is one program,
 # linked with selftests/lib/.
 
-KST_SRC := $(sort $(wildcard selftests/*.c))
-KST_PROGS := $(KST_SRC:selftests/%.c=$(BUILD)/selftests/%)
+KST_SRC := $(sort $(wildcard selftests/kmod/*.c))
+KST_PROGS := $(KST_SRC:selftests/kmod/%.c=$(BUILD)/selftests/%)
 KST_NATIVE := $(patsubst selftests/%.c,$(BUILD)/selftests/%,$(sort $(wildcard selftests/native/*.c)))
 KST_LINUX := $(BUILD)/linux/.stamp
 KST_TARBALL := /usr/src/linux-source-6.12.tar.xz
@@ -43,7 +43,7 @@ $(BUILD)/selftests/obj/%.o: selftests/%.c $(KST_LINUX)
 $(eval $(call us_archive,$(KST_LIB),\
 	$(patsubst selftests/%.c,$(BUILD)/selftests/obj/%.o,$(sort $(wildcard selftests/lib/*.c)))))
 
-$(KST_PROGS): $(BUILD)/selftests/%: $(BUILD)/selftests/obj/%.o $(KST_LIB) $(GATE_LIB)
+$(KST_PROGS): $(BUILD)/selftests/%: $(BUILD)/selftests/obj/kmod/%.o $(KST_LIB) $(GATE_LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LIBS_lib) $(LIBS_engine) -lpthread
 
