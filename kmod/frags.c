@@ -250,3 +250,17 @@ int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, 
 		tg_frags_trim(f, before);
 	return err;
 }
+
+void tg_frags_give_back(struct sock *sk, const struct tg_frags *f, u32 start,
+			const struct page_frag *before)
+{
+	const struct bio_vec *last = f->bytes > start ? &f->bv[f->tail - 1] : NULL;
+	struct page_frag *pf = &sk->sk_frag;
+
+	if (last && last->bv_page == pf->page)
+		pf->offset = last->bv_offset + last->bv_len;
+	else if (!last && before->page == pf->page)
+		pf->offset = before->offset;
+	else	/* The record alone has been on it. */
+		pf->offset = 0;
+}

@@ -494,13 +494,16 @@ static int tg_rx_drained(struct sock *sk, struct tg_session *s)
 /* Opens the next record, to be held.  0, -EAGAIN, -ENOMEM, or the session failed. */
 static int tg_rx_fetch(struct sock *sk, struct tg_session *s, gfp_t gfp)
 {
+	struct page_frag before = sk->sk_frag;
 	struct tg_rx_record r = { };
 	u32 start = s->rx.plain.bytes;
 	int err = tg_rx_locate(sk, s, &r, gfp) ?: tg_rx_open(sk, s, &r, gfp);
 
-	if (!err)
-		tg_rx_hold(s, r.header.type, start);
-	return err;
+	if (err)
+		return err;
+	tg_rx_hold(s, r.header.type, start);
+	tg_frags_give_back(sk, &s->rx.plain, start, &before);
+	return 0;
 }
 
 int tg_rx_next(struct sock *sk, struct tg_session *s, gfp_t gfp)

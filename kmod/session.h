@@ -516,6 +516,13 @@ void tg_frags_move(struct tg_frags *to, struct tg_frags *from);
  */
 int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, u32 head, u32 len,
 		     const struct scatterlist *from, unsigned int nents, gfp_t gfp);
+/*
+ * Gives back what was trimmed off a record at @start of the queue, for the next one: else a
+ * byte behind which a record's padding was would keep all that padding's memory.  @before is
+ * the socket's fragment before tg_frags_reserve(), since which no other memory was taken.
+ */
+void tg_frags_give_back(struct sock *sk, const struct tg_frags *f, u32 start,
+			const struct page_frag *before);
 void tg_frags_page_work(struct work_struct *work);		/* takes the socket's spinlock */
 
 #endif /* TG_SESSION_H */
