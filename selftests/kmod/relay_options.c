@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/net_tstamp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -19,8 +20,11 @@
 #define LATE		400	/* ms more than without the option: held up once each, they take 800 */
 #define TRIES		3
 #define TAIL		400000	/* bytes that wait for their reader at the end */
+#define STAMPED		2500	/* messages, three stamps each, to fill the receive buffer */
 
 static const int on = 1, off, thousand = 1000, minus_one = -1;
+static const int all_stamps = SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_TX_SOFTWARE |
+			      SOF_TIMESTAMPING_TX_ACK | SOF_TIMESTAMPING_OPT_TSONLY;
 static const struct linger reset_at_close = { .l_onoff = 1, .l_linger = 0 };
 static const struct linger wait_long = { .l_onoff = 1, .l_linger = 1000 };
 
@@ -46,6 +50,7 @@ static const struct option {
 	OPTION(ALL, SOL_SOCKET, SO_OOBINLINE, on),
 	OPTION(ALL, SOL_SOCKET, SO_OOBINLINE, off),
 	OPTION(ALL, SOL_SOCKET, SO_TIMESTAMPNS, on),
+	OPTION(TCP, SOL_SOCKET, SO_TIMESTAMPING, all_stamps),
 	OPTION(ALL, SOL_SOCKET, SO_PASSCRED, on),
 	OPTION(TCP, SOL_SOCKET, SO_ZEROCOPY, on),
 	OPTION(LOCAL, SOL_SOCKET, SO_PEEK_OFF, thousand),
@@ -241,6 +246,37 @@ TEST_F_TIMEOUT(left, urgent_bytes_are_in_the_stream, 60)
 		EXPECT_EQ(2, send(self->plain, "ef", 2, 0));
 		EXPECT_TRUE(peer_recv_data(&self->p.peer, self->got, 6)) TH_LOG("%s", options[i].name);
 		EXPECT_EQ(0, memcmp("abcdef", self->got, 6));
+		end(self);
+	}
+}
+
+/* ---- stamps of what was sent do not fill the receive buffer ---------------------------- */
+
+static bool bytes_down(left_data *self, size_t len)
+{
+	return !net_write(self->plain, self->data, len) &&
+	       peer_recv_data(&self->p.peer, self->got, len);
+}
+
+static bool bytes_up(left_data *self, size_t len)
+{
+	return !peer_send_data(&self->p.peer, self->data, len) &&
+	       !net_read(self->plain, self->got, len);
+}
+
+TEST_F_TIMEOUT(left, stamps_are_off, 120)
+{
+	bool tls = variant->side == TLS, moved = true;
+
+	for (int i = 0; i < OPTIONS; i++) {
+		if (!applies(&options[i], variant) || options[i].option != SO_TIMESTAMPING)
+			continue;
+		ASSERT_TRUE(start(self, variant, &options[i], 3000));
+		for (int n = 0; n < STAMPED && moved; n++)
+			moved = tls ? bytes_down(self, 1) : bytes_up(self, 1);
+		EXPECT_TRUE(moved);
+		EXPECT_TRUE(tls ? bytes_up(self, TAIL) : bytes_down(self, TAIL))
+			TH_LOG("nothing comes in behind the stamps");
 		end(self);
 	}
 }
