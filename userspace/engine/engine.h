@@ -323,7 +323,8 @@ int tls_config_set_verify(struct tls_config *config, enum tls_verify verify);
  * below the anchor has to be covered by a list that is not expired and that its
  * issuer signed, and must not be in it.  *until is when the first of these
  * lists expires (seconds since the epoch; INT64_MAX: none does).
- * TLS_ERR_ARGUMENT: it is none; *why is a static sentence.
+ * Sets libcrypto's default X509_CRL_METHOD for a moment: no other thread may read
+ * a CRL meanwhile.  TLS_ERR_ARGUMENT: it is none; *why is a static sentence.
  */
 int tls_config_add_crl(struct tls_config *config, const void *crls, size_t len, int64_t *until,
 		       const char **why);

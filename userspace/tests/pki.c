@@ -214,15 +214,33 @@ struct tls_slice pki_der(const struct pki *pki)
 
 /* ---- revocation lists ---- */
 
-static void revoke(X509_CRL *crl, const struct pki *pki, const ASN1_TIME *at)
+static void revoke(X509_CRL *crl, const ASN1_INTEGER *serial)
 {
 	X509_REVOKED *entry = X509_REVOKED_new();
 
-	if (!entry ||
-	    X509_REVOKED_set_serialNumber(entry, X509_get_serialNumber(pki->x509)) != 1 ||
-	    X509_REVOKED_set_revocationDate(entry, (ASN1_TIME *)at) != 1 ||
+	if (!entry || X509_REVOKED_set_serialNumber(entry, (ASN1_INTEGER *)serial) != 1 ||
+	    X509_REVOKED_set_revocationDate(entry,
+					    (ASN1_TIME *)X509_CRL_get0_lastUpdate(crl)) != 1 ||
 	    X509_CRL_add0_revoked(crl, entry) != 1)
 		tap_bail("cannot revoke");
+}
+
+/* 16 bytes each, as CAs have them, and none of a certificate that tests make. */
+static void revoke_others(X509_CRL *crl, unsigned int count)
+{
+	ASN1_INTEGER *serial = ASN1_INTEGER_new();
+	uint8_t bytes[16] = { 0x7f };
+
+	for (uint32_t i = 0; i < count; i++) {
+		/* in no order */
+		uint32_t scattered = i * 2654435761u;
+
+		memcpy(bytes + 1, &scattered, sizeof(scattered));
+		if (ASN1_STRING_set(serial, bytes, sizeof(bytes)) != 1)
+			tap_bail("a serial number");
+		revoke(crl, serial);
+	}
+	ASN1_INTEGER_free(serial);
 }
 
 static void limit_to_cas(X509_CRL *crl)
@@ -268,7 +286,8 @@ struct tls_slice pki_crl(const struct pki *by, const struct pki_crl_options *opt
 		tap_bail("cannot make a CRL");
 	set_times(crl, options->from, options->until);
 	if (options->revoked)
-		revoke(crl, options->revoked, X509_CRL_get0_lastUpdate(crl));
+		revoke(crl, X509_get0_serialNumber(options->revoked->x509));
+	revoke_others(crl, options->more);
 	if (options->only_cas)
 		limit_to_cas(crl);
 	if (options->delta)

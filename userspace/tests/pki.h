@@ -67,6 +67,7 @@ struct tls_slice pki_der(const struct pki *pki);
 struct pki_crl_options {
 	const struct pki *signer;	/* NULL: the one that it is by */
 	const struct pki *revoked;
+	unsigned int more;		/* how many others are revoked */
 	int64_t from, until;		/* from PKI_NOW; 0: an hour */
 	bool only_cas;			/* issuingDistributionPoint: CA certificates alone */
 	bool delta;

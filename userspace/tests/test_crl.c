@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* Revocation lists: read, and heeded for servers and for clients, in both versions. */
+#include <dlfcn.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/pem.h>
 
@@ -151,6 +154,103 @@ static void forged(void)
 	OPENSSL_free((void *)options.crls[0].p);
 }
 
+/* ---- how often ---- */
+
+static int verified;		/* signatures of lists with entries */
+
+int X509_CRL_verify(X509_CRL *crl, EVP_PKEY *key)
+{
+	int (*real)(X509_CRL *crl, EVP_PKEY *key);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "X509_CRL_verify");
+	verified += sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)) > 0;
+	return real(crl, key);
+}
+
+/* Another handshake with the same configurations: its CPU time. */
+static double again(struct pair *pair)
+{
+	struct pair_end *ends[] = { &pair->client, &pair->server };
+	clock_t start;
+
+	for (size_t i = 0; i < 2; i++) {
+		tls_conn_free(ends[i]->conn);
+		ends[i]->conn = tls_conn_new(ends[i]->config);
+		if (!ends[i]->conn)
+			tap_bail("no connection");
+		tls_conn_set_arg(ends[i]->conn, ends[i]);
+	}
+	if (tls_conn_set_server_name(pair->client.conn, "host.test"))
+		tap_bail("a server name");
+	start = clock();
+	pair_handshake(pair);
+	return (double)(clock() - start) / CLOCKS_PER_SEC;
+}
+
+/* The second handshake should take as long as one without a list. */
+static void long_list(void)
+{
+	const struct pki_crl_options listed = { .more = 200000 };
+	struct pair_options options = { .crls[0] = pki_crl(pair_ca(), &listed) };
+	struct tls_slice list = options.crls[0];
+	double first, second, without;
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	verified = 0;
+	first = again(&pair);
+	second = again(&pair);
+	tap_ok(pair_up(&pair) && verified == 1, "a list's signature is checked once, not %d times",
+	       verified);
+	pair_free(&pair);
+	options.crls[0] = (struct tls_slice){ NULL, 0 };
+	pair_init(&pair, &options);
+	without = again(&pair);
+	pair_free(&pair);
+	printf("# a list of %zu bytes: %.6f s of CPU for the first handshake, %.6f s for the second; "
+	       "%.6f s without\n", list.len, first, second, without);
+	OPENSSL_free((void *)list.p);
+}
+
+static const struct pki_options ca_options = {
+	.common_name = "intermediate", .names = "", .constraints = "critical,CA:TRUE",
+	.key_usage = "critical,keyCertSign,cRLSign",
+};
+
+/* That its issuer has signed the list does not make it a list of that issuer's namesake. */
+static void namesakes(void)
+{
+	const struct pki_options plain = { 0 };
+	const struct pki_crl_options empty = { 0 };
+	const struct pki *namesake = pair_leaf_named(PKI_P256, &ca_options);
+	struct pair_options options = {
+		.server = { leaf }, .server_issuers = { intermediate },
+		.crls = { pki_crl(pair_ca(), &empty), pki_crl(intermediate, &empty) },
+	};
+	struct tls_conn_info info;
+	struct pair_end client;
+	struct pair own, other;
+
+	pair_init(&own, &options);
+	again(&own);
+	tap_ok(pair_up(&own), "a list that its issuer has signed");
+	options.server[0] = pair_issued(PKI_P256, namesake, &plain);
+	options.server_issuers[0] = namesake;
+	pair_init(&other, &options);
+	client = own.client;
+	own.client = other.client;
+	other.client = client;
+	again(&other);
+	tls_conn_info(other.client.conn, &info);
+	tap_ok(other.client.err == REFUSED && info.verify_error &&
+	       strstr(info.verify_error, "did not sign"), "is none of the issuer's namesake (%s)",
+	       info.verify_error ? info.verify_error : "believed");
+	pair_free(&own);
+	pair_free(&other);
+	OPENSSL_free((void *)options.crls[0].p);
+	OPENSSL_free((void *)options.crls[1].p);
+}
+
 /* ---- sessions ---- */
 
 static void sessions(uint16_t version)
@@ -274,18 +374,16 @@ static void files(void)
 
 int main(void)
 {
-	static const struct pki_options ca = {
-		.common_name = "intermediate", .names = "", .constraints = "critical,CA:TRUE",
-		.key_usage = "critical,keyCertSign,cRLSign",
-	};
 	static const struct pki_options plain = { 0 };
 
-	intermediate = pair_leaf_named(PKI_P256, &ca);
+	intermediate = pair_leaf_named(PKI_P256, &ca_options);
 	leaf = pair_issued(PKI_P256, intermediate, &plain);
 	other_leaf = pair_issued(PKI_P256, intermediate, &plain);
 	handshakes();
 	anchored();
 	forged();
+	long_list();
+	namesakes();
 	sessions(TLS_1_2);
 	sessions(TLS_1_3);
 	tickets(TLS_1_2);

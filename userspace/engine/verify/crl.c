@@ -3,13 +3,124 @@
  * Revocation lists (RFC 5280 section 5).  Where there are any, each certificate
  * of a path has to be covered by one that its issuer in this path signed; but the
  * anchor, which nobody has to vouch for.  libcrypto checks that.
+ *
+ * It also verifies a CRL's signature each time that it looks a certificate up, which is
+ * to hash all of it.  So what it is given is a front: a copy without entries, whose
+ * X509_CRL_METHOD asks the whole CRL, and for its signature only once.
  */
 #include <limits.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
 #include "verify/path.h"
+
+/* ---- fronts ---- */
+
+struct whole {
+	X509_CRL *crl;
+	_Atomic(EVP_PKEY *) by;		/* whose signature it has; NULL: not known yet */
+};
+
+static int free_whole(X509_CRL *front)
+{
+	struct whole *whole = X509_CRL_get_meth_data(front);
+
+	if (whole) {
+		X509_CRL_free(whole->crl);
+		EVP_PKEY_free(atomic_load(&whole->by));
+	}
+	free(whole);
+	return 1;
+}
+
+static int look_up(X509_CRL *front, X509_REVOKED **entry, const ASN1_INTEGER *serial,
+		   const X509_NAME *issuer)
+{
+	const struct whole *whole = X509_CRL_get_meth_data(front);
+
+	(void)issuer;	/* matters in indirect CRLs, which libcrypto takes only where asked to */
+	return X509_CRL_get0_by_serial(whole->crl, entry, serial);
+}
+
+/* Any number of threads may come here at once. */
+static int verify(X509_CRL *front, EVP_PKEY *key)
+{
+	struct whole *whole = X509_CRL_get_meth_data(front);
+	EVP_PKEY *by = atomic_load(&whole->by);
+	int ret;
+
+	if (by && EVP_PKEY_eq(by, key) == 1)
+		return 1;
+	ret = X509_CRL_verify(whole->crl, key);
+	if (ret == 1 && !by && EVP_PKEY_up_ref(key) == 1 &&
+	    !atomic_compare_exchange_strong(&whole->by, &by, key))
+		EVP_PKEY_free(key);
+	return ret;
+}
+
+/* A CRL's method is the default of when it is made. */
+static X509_CRL *copy_with_method(const X509_CRL_METHOD *method, const X509_CRL *crl)
+{
+	X509_CRL *copy;
+
+	X509_CRL_set_default_method(method);
+	copy = X509_CRL_dup(crl);
+	X509_CRL_set_default_method(NULL);
+	return copy;
+}
+
+static void drop_entries(X509_CRL *crl)
+{
+	STACK_OF(X509_REVOKED) *entries = X509_CRL_get_REVOKED(crl);
+
+	while (sk_X509_REVOKED_num(entries) > 0)
+		X509_REVOKED_free(sk_X509_REVOKED_pop(entries));
+}
+
+/* NULL: out of memory. */
+static X509_CRL *front_of(const struct tls_trust *trust, X509_CRL *crl)
+{
+	struct whole *whole = calloc(1, sizeof(*whole));
+	X509_CRL *front = whole ? copy_with_method(trust->crl_method, crl) : NULL;
+
+	if (!front || X509_CRL_up_ref(crl) != 1) {
+		X509_CRL_free(front);
+		free(whole);
+		return NULL;
+	}
+	drop_entries(front);
+	whole->crl = crl;
+	X509_CRL_set_meth_data(front, whole);
+	return front;
+}
+
+/* The first look-up sorts: once, and in memory that processes forked later share. */
+static void sort(X509_CRL *crl)
+{
+	ASN1_INTEGER *any = ASN1_INTEGER_new();
+	X509_REVOKED *entry;
+
+	if (any)
+		X509_CRL_get0_by_serial(crl, &entry, any);
+	ASN1_INTEGER_free(any);
+}
+
+static bool add_front(struct tls_trust *trust, X509_CRL *crl)
+{
+	X509_CRL *front;
+	bool added;
+
+	if (!trust->crl_method)
+		trust->crl_method = X509_CRL_METHOD_new(NULL, free_whole, look_up, verify);
+	front = trust->crl_method ? front_of(trust, crl) : NULL;
+	added = front && X509_STORE_add_crl(trust->store, front) == 1;	/* takes a reference */
+	X509_CRL_free(front);
+	sort(crl);
+	return added;
+}
 
 /* ---- reading ---- */
 
@@ -21,7 +132,7 @@ static const char *add(struct tls_trust *trust, X509_CRL *crl, int64_t *until)
 
 	if (X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) >= 0)
 		why = "it is a delta CRL; give the complete one";
-	else if (X509_STORE_add_crl(trust->store, crl) == 1)	/* takes a reference */
+	else if (add_front(trust, crl))
 		why = NULL;
 	if (!why && tls_asn1_time(X509_CRL_get0_nextUpdate(crl), &next) && next < *until)
 		*until = next;

@@ -13,6 +13,7 @@
 
 struct tls_trust {
 	X509_STORE *store;
+	X509_CRL_METHOD *crl_method;	/* of the CRLs in it; NULL: there are none */
 	size_t names_len;		/* of the anchors' names, as vectors */
 	bool has_crls, takes_expired_crls;
 };

@@ -36,6 +36,7 @@ void tls_trust_free(struct tls_trust *trust)
 	if (!trust)
 		return;
 	X509_STORE_free(trust->store);
+	X509_CRL_METHOD_free(trust->crl_method);
 	free(trust);
 }
 
