@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What is stapled to a certificate: sent where asked for, believed where it deserves it. */
+#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -240,6 +241,51 @@ static void revoked_delegate(uint16_t version)
 	}
 }
 
+static int lists_verified;
+
+int X509_CRL_verify(X509_CRL *crl, EVP_PKEY *key)
+{
+	int (*real)(X509_CRL *crl, EVP_PKEY *key);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "X509_CRL_verify");
+	lists_verified++;
+	return real(crl, key);
+}
+
+/* A CRL may be long: who forges a delegate makes nobody look into it. */
+static void forged_delegate(uint16_t version)
+{
+	static const struct pki_options delegate = { .extended_usage = "OCSPSigning" };
+	const struct pki_crl_options empty = { 0 };
+	struct pki *namesake = pki_ca(PKI_P256, "pair CA");
+	const struct pki *signers[] = {
+		pair_leaf_named(PKI_P256, &delegate), pair_issued(PKI_P256, namesake, &delegate),
+	};
+	struct tls_slice crl = pki_crl(pair_ca(), &empty);
+	int verified[2];
+
+	for (int i = 0; i < 2; i++) {
+		const struct answer good = { .signer = signers[i] };
+		struct tls_slice der = make_response(&good);
+		const struct pair_options options = {
+			.max = version, .ocsp = der, .request_ocsp = true, .crls = { crl },
+		};
+		struct pair pair;
+
+		pair_init(&pair, &options);
+		lists_verified = 0;
+		pair_handshake(&pair);
+		verified[i] = lists_verified;
+		pair_free(&pair);
+		OPENSSL_free((void *)der.p);
+	}
+	/* the leaf was looked up both times */
+	tap_ok(verified[1] < verified[0], "%s: a forged delegate is looked up in no CRL (%d, %d)",
+	       tls_version_name(version), verified[0], verified[1]);
+	pki_free(namesake);
+	OPENSSL_free((void *)crl.p);
+}
+
 /* ---- sessions: they go on as long as the status that they began with ---- */
 
 static bool resumes(const struct pair_options *options, const uint8_t *session, size_t len)
@@ -441,6 +487,8 @@ int main(void)
 	forged(TLS_1_3);
 	revoked_delegate(TLS_1_2);
 	revoked_delegate(TLS_1_3);
+	forged_delegate(TLS_1_2);
+	forged_delegate(TLS_1_3);
 	sessions(TLS_1_2);
 	sessions(TLS_1_3);
 	rest(TLS_1_2);

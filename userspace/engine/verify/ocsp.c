@@ -14,12 +14,29 @@
 
 /* ---- who signed it ---- */
 
+static bool may_sign(const struct tls_verify_request *req, X509_STORE_CTX *ctx, X509 *signer,
+		     STACK_OF(X509) *issuers, bool by_crls)
+{
+	if (X509_STORE_CTX_init(ctx, req->trust->store, signer, NULL) != 1 ||
+	    X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_OCSP_HELPER) != 1)
+		return false;
+	X509_STORE_CTX_set0_trusted_stack(ctx, issuers);
+	X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_PARTIAL_CHAIN);
+	X509_VERIFY_PARAM_set_time(X509_STORE_CTX_get0_param(ctx), (time_t)req->now);
+	X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), TLS_AUTH_LEVEL);
+	if (by_crls)
+		tls_crl_apply(req->trust, ctx);
+	return X509_verify_cert(ctx) == 1 && X509_STORE_CTX_get_error(ctx) == X509_V_OK;
+}
+
 /*
  * RFC 6960 section 4.2.2.2: whom the issuer let sign responses, by a certificate of
- * its own.  The delegate is held to what holds for a certificate of the path.
+ * its own.  The delegate is held to what holds for a certificate of the path: its
+ * signature first, then, unless the issuer exempted it, the CRLs.
  */
 static bool is_delegate(const struct tls_verify_request *req, X509 *signer, X509 *issuer)
 {
+	bool exempted = X509_get_ext_by_NID(signer, NID_id_pkix_OCSP_noCheck, -1) >= 0;
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	STACK_OF(X509) *issuers = sk_X509_new_null();
 	bool good = false;
@@ -27,17 +44,11 @@ static bool is_delegate(const struct tls_verify_request *req, X509 *signer, X509
 	if ((X509_get_extension_flags(signer) & EXFLAG_XKUSAGE) &&
 	    (X509_get_extended_key_usage(signer) & XKU_OCSP_SIGN) &&
 	    (X509_get_key_usage(signer) & KU_DIGITAL_SIGNATURE) &&
-	    ctx && issuers && sk_X509_push(issuers, issuer) > 0 &&
-	    X509_STORE_CTX_init(ctx, req->trust->store, signer, NULL) == 1 &&
-	    X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_OCSP_HELPER) == 1) {
-		X509_STORE_CTX_set0_trusted_stack(ctx, issuers);
-		X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_PARTIAL_CHAIN);
-		X509_VERIFY_PARAM_set_time(X509_STORE_CTX_get0_param(ctx), (time_t)req->now);
-		X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), TLS_AUTH_LEVEL);
-		if (X509_get_ext_by_NID(signer, NID_id_pkix_OCSP_noCheck, -1) < 0)
-			tls_crl_apply(req->trust, ctx);
-		good = X509_verify_cert(ctx) == 1 &&
-		       X509_STORE_CTX_get_error(ctx) == X509_V_OK;
+	    ctx && issuers && sk_X509_push(issuers, issuer) > 0)
+		good = may_sign(req, ctx, signer, issuers, false);
+	if (good && !exempted && req->trust->has_crls) {
+		X509_STORE_CTX_cleanup(ctx);
+		good = may_sign(req, ctx, signer, issuers, true);
 	}
 	X509_STORE_CTX_free(ctx);
 	sk_X509_free(issuers);
