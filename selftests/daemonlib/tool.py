@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from daemonlib.features import ends_at, ocsp_response
+from daemonlib.features import EXPIRED, ends_at, make_crl, ocsp_response
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, free_port, make_rsa_certificate, need,
                             path, run, test, tmp, wait_until, write)
 
@@ -136,6 +136,32 @@ def handshake_checks_the_stapled_response():
                      *words)
             says(handshake(0, target, "--ca=ca.pem", "--insecure"),
                  "yes, for" if status == 0 else "NO (--insecure): the OCSP response")
+
+
+@test
+def handshake_looks_into_revocation_lists():
+    make_crl("none.crl")
+    make_crl("one.crl", "one.pem")
+    make_crl("old.crl", fields=EXPIRED)
+    make_crl("old-one.crl", "one.pem", fields=EXPIRED)
+    write("other.crl", "garbage")
+    warn = "--crl-expired=warn"
+    with Backend().echo() as backend, Gate("serve", backend.address) as gate:
+        target = "localhost:%d" % gate.port
+        for status, options, words in (
+                (0, ("--crl=none.crl",), "yes, for localhost"),
+                (1, ("--crl=one.crl",), "certificate_revoked sent (certificate revoked (CRL)"),
+                (0, ("--crl=one.crl", "--insecure"), "NO (--insecure): certificate revoked (CRL)"),
+                (1, ("--crl=old.crl",), "the CRL by the certificate's issuer has expired"),
+                (1, ("--crl=old.crl", "--crl-expired=refuse"), "CRL 'old.crl' has expired: get a new one"),
+                (0, ("--crl=old.crl", warn), "CRL 'old.crl' has expired: it is used all the same"),
+                (1, ("--crl=old-one.crl", warn), "certificate_revoked sent"),
+                (1, ("--crl=absent",), "CRL 'absent' refused: No such file"),
+                (1, ("--crl=other.crl",), "CRL 'other.crl' refused: there is no CRL in it"),
+                (2, (warn,), "it needs --crl"),
+                (2, ("--crl=none.crl", "--crl-expired=no"), "'no' refused: it must be refuse or warn"),
+                (2, ("--crl=none.crl",) * 17, "more than 16")):
+            says(handshake(status, target, "--ca=ca.pem", *options), words)
 
 
 def write_serverinfo(name, extension, data):

@@ -17,10 +17,15 @@
 #define VERDICT_MS	2000	/* for what a server says of a client certificate, within that */
 #define MAX_CA_FILE	(16u << 20)
 #define MAX_PEM_FILE	(1u << 20)
+#define MAX_CRL_FILE	(64u << 20)
+#define MAX_CRLS	16
 
 struct request {
 	const char *target, *ca, *cert, *key, *server_name, *suites, *groups, *alpn;
+	const char *crls[MAX_CRLS];
+	size_t crl_count;
 	uint16_t min_version, max_version;
+	bool crl_expired_given, take_expired_crls;
 	bool explain, json, secrets, insecure, help;
 };
 
@@ -28,6 +33,8 @@ struct request {
 
 enum {
 	OPT_CA = 0x100,
+	OPT_CRL,
+	OPT_CRL_EXPIRED,
 	OPT_CERT,
 	OPT_KEY,
 	OPT_HELP,
@@ -45,6 +52,8 @@ enum {
 
 static const struct option options[] = {
 	{ "ca", required_argument, NULL, OPT_CA },
+	{ "crl", required_argument, NULL, OPT_CRL },
+	{ "crl-expired", required_argument, NULL, OPT_CRL_EXPIRED },
 	{ "cert", required_argument, NULL, OPT_CERT },
 	{ "key", required_argument, NULL, OPT_KEY },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -74,12 +83,36 @@ static int parse_version(const char *option, const char *text, uint16_t *out)
 	return CTL_DONE;
 }
 
+static int parse_crl(struct request *request, const char *path)
+{
+	if (request->crl_count == MAX_CRLS) {
+		ctl_error("handshake: --crl refused: more than %d; one PEM file may hold several CRLs",
+			  MAX_CRLS);
+		return CTL_USAGE;
+	}
+	request->crls[request->crl_count++] = path;
+	return CTL_DONE;
+}
+
+static int parse_crl_expired(struct request *request, const char *text)
+{
+	request->crl_expired_given = true;
+	request->take_expired_crls = !strcmp(text, "warn");
+	if (request->take_expired_crls || !strcmp(text, "refuse"))
+		return CTL_DONE;
+	ctl_error("handshake: --crl-expired '%s' refused: it must be refuse or warn", text);
+	return CTL_USAGE;
+}
+
 static const char help[] =
 	"usage: tlsgate handshake HOST:PORT [OPTION...]\n"
 	"\n"
 	"  --explain                each step, with what was offered and chosen\n"
 	"  --json                   the same as one JSON object\n"
 	"  --ca=FILE                trust these CAs instead of the system's\n"
+	"  --crl=FILE               the server's chain must be in no revocation list; several files\n"
+	"  --crl-expired=refuse|warn\n"
+	"                           what to do with lists that have expired (default: refuse)\n"
 	"  --cert=FILE, --key=FILE  show this certificate chain to a server that asks; PEM\n"
 	"  --server-name=NAME       name to ask for and to verify (default: HOST)\n"
 	"  --min-version=1.2|1.3, --max-version=1.2|1.3\n"
@@ -96,6 +129,10 @@ static int parse_option(struct request *request, int code, char **argv)
 	case OPT_CA:
 		request->ca = optarg;
 		return CTL_DONE;
+	case OPT_CRL:
+		return parse_crl(request, optarg);
+	case OPT_CRL_EXPIRED:
+		return parse_crl_expired(request, optarg);
 	case OPT_CERT:
 		request->cert = optarg;
 		return CTL_DONE;
@@ -157,6 +194,10 @@ static int parse(int argc, char **argv, struct request *request)
 		ctl_error("handshake: --cert and --key go together");
 		return CTL_USAGE;
 	}
+	if (request->crl_expired_given && !request->crl_count) {
+		ctl_error("handshake: --crl-expired refused: it needs --crl");
+		return CTL_USAGE;
+	}
 	if (argc - optind != 1) {
 		ctl_error("handshake: exactly one HOST:PORT is wanted, %d given", argc - optind);
 		return CTL_USAGE;
@@ -198,6 +239,42 @@ static int add_ca(struct tls_config *config, const char *path)
 		return CTL_DONE;
 	ctl_error("handshake: CA '%s' refused: it holds no PEM certificate", path);
 	return CTL_FAILED;
+}
+
+static int add_crl(struct tls_config *config, const struct request *request, const char *path)
+{
+	const char *why = "out of memory";
+	int64_t until;
+	size_t len;
+	char *data;
+	int err;
+
+	data = file_read(path, MAX_CRL_FILE, &len);
+	if (!data) {
+		ctl_error("handshake: CRL '%s' refused: %s", path, strerror(errno));
+		return CTL_FAILED;
+	}
+	err = tls_config_add_crl(config, data, len, &until, &why);
+	free(data);
+	if (err) {
+		ctl_error("handshake: CRL '%s' refused: %s", path, why);
+		return CTL_FAILED;
+	}
+	if (until <= now_s(NULL))
+		ctl_error("handshake: CRL '%s' has expired: %s", path, request->take_expired_crls ?
+			  "it is used all the same" : "get a new one, or give --crl-expired=warn");
+	return CTL_DONE;
+}
+
+static int add_crls(struct tls_config *config, const struct request *request)
+{
+	int ret = CTL_DONE;
+
+	for (size_t i = 0; !ret && i < request->crl_count; i++)
+		ret = add_crl(config, request, request->crls[i]);
+	if (request->take_expired_crls)
+		tls_config_take_expired_crls(config);
+	return ret;
 }
 
 static int set_trust(struct tls_config *config, const struct request *request)
@@ -317,7 +394,8 @@ static int configure(struct tls_config *config, const struct request *request)
 		ctl_error("handshake: the engine does not ask for what is stapled");
 		return CTL_FAILED;
 	}
-	return set_trust(config, request);
+	ret = set_trust(config, request);
+	return ret ? ret : add_crls(config, request);
 }
 
 /* ---- network ------------------------------------------------------------------- */
