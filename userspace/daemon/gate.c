@@ -338,7 +338,7 @@ static int set_tickets(struct gate *gate)
 {
 	if (gate->settings->mode != GATE_SERVE)
 		return 0;
-	if (!ticket_chain_init(&gate->tickets, now(NULL)) &&
+	if (!ticket_chain_init(&gate->tickets) &&
 	    !tls_config_set_ticket_keys(gate->config, gate->tickets.keys, gate->tickets.count))
 		return 0;
 	log_error("%s: no session ticket keys: no randomness or no memory", gate->settings->name);
@@ -347,7 +347,7 @@ static int set_tickets(struct gate *gate)
 
 static void rotate_tickets(struct gate *gate)
 {
-	if (gate->settings->mode != GATE_SERVE || !ticket_chain_advance(&gate->tickets, now(NULL)))
+	if (gate->settings->mode != GATE_SERVE || !ticket_chain_advance(&gate->tickets))
 		return;
 	if (tls_config_set_ticket_keys(gate->config, gate->tickets.keys, gate->tickets.count))
 		log_warn("%s: session ticket keys stay the old ones: no memory",

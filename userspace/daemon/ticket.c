@@ -4,11 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include <openssl/evp.h>
 
-/* A clock set forward by years must not keep a worker hashing. */
-#define MAX_STEPS	100
+/*
+ * Of a clock that nobody sets: by the time of day a key would last as long as
+ * somebody set it back, and all would go when somebody set it forward.  It
+ * counts while the machine sleeps, too.
+ */
+static int64_t period_now(void)
+{
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &now))
+		abort();	/* every kernel has it */
+	return (int64_t)now.tv_sec / TICKET_PERIOD;
+}
 
 /* out = SHA-256(purpose | secret) */
 static void derive(const struct ticket_chain *chain, uint8_t purpose, uint8_t out[32])
@@ -35,32 +47,30 @@ static void push_key(struct ticket_chain *chain)
 	derive(chain, 'k', chain->keys[0].key);
 }
 
-int ticket_chain_init(struct ticket_chain *chain, int64_t now)
+int ticket_chain_init(struct ticket_chain *chain)
 {
 	memset(chain, 0, sizeof(*chain));
 	if (getrandom(chain->secret, sizeof(chain->secret), 0) != sizeof(chain->secret))
 		return -1;
-	chain->period = now / TICKET_PERIOD;
+	chain->period = period_now();
 	push_key(chain);
 	return 0;
 }
 
-bool ticket_chain_advance(struct ticket_chain *chain, int64_t now)
+bool ticket_chain_advance(struct ticket_chain *chain)
 {
-	int64_t period = now / TICKET_PERIOD;
+	int64_t period = period_now();
+	bool changed = chain->period < period;
 	uint8_t next[32];
-	int steps = 0;
 
-	for (; chain->period < period && steps < MAX_STEPS; steps++) {
+	while (chain->period < period) {
 		derive(chain, 's', next);
 		memcpy(chain->secret, next, sizeof(next));
 		chain->period++;
 		push_key(chain);
 	}
-	if (chain->period < period)
-		chain->period = period;
 	tls_wipe(next, sizeof(next));
-	return steps;
+	return changed;
 }
 
 void ticket_chain_wipe(struct ticket_chain *chain)

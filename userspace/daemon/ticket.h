@@ -2,7 +2,7 @@
 /*
  * Session ticket keys of one gate.  All workers must have the same, also one
  * that is started later, and old ones must be gone for good.  So each process
- * keeps a secret that is hashed onward at the same hours of the clock: no
+ * keeps a secret that is hashed onward at the same times of the machine's uptime: no
  * message is needed, and no earlier key follows from what a process holds.
  *
  * A gate has its own from each reading of the configuration on: no ticket of
@@ -22,15 +22,15 @@
 
 struct ticket_chain {
 	uint8_t secret[32];		/* of the current period */
-	int64_t period;			/* its number since the epoch */
+	int64_t period;			/* its number since the machine was started */
 	struct tls_ticket_key keys[TICKET_KEYS];	/* newest first */
 	size_t count;
 };
 
-/* A random chain that begins now (seconds since the epoch).  0, or -1: no randomness. */
-int ticket_chain_init(struct ticket_chain *chain, int64_t now);
-/* Goes on to the period of now; true if the keys have changed. */
-bool ticket_chain_advance(struct ticket_chain *chain, int64_t now);
+/* A random chain that begins now.  0, or -1: no randomness. */
+int ticket_chain_init(struct ticket_chain *chain);
+/* Goes on to the current period; true if the keys have changed. */
+bool ticket_chain_advance(struct ticket_chain *chain);
 void ticket_chain_wipe(struct ticket_chain *chain);
 
 #endif
