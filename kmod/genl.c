@@ -35,6 +35,7 @@ static const struct nla_policy tg_session_new_policy[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_IDLE_TIMEOUT]	= TG_IDLE_TIMEOUT,
 	[TLSGATE_A_RECORD_SIZE]		= TG_RECORD_SIZE,
 	[TLSGATE_A_PADDING]		= TG_PADDING,
+	[TLSGATE_A_LABEL]		= { .type = NLA_BINARY, .len = TLSGATE_LABEL_MAX },
 };
 
 /* SESSION_GET and SESSION_REKEY. */

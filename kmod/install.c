@@ -81,24 +81,18 @@ static int parse_required(struct genl_info *info)
 
 static int parse_install(struct genl_info *info, struct tg_install *in)
 {
-	struct nlattr *pending = info->attrs[TLSGATE_A_RX_PENDING];
-	int record_size = 0, padding = 0;
 	int err;
 
 	err = parse_required(info) ?:
 	      parse_cipher(info, &in->cipher) ?:
 	      parse_keys(info, TLSGATE_A_TX, in->cipher, &in->tx) ?:
 	      parse_keys(info, TLSGATE_A_RX, in->cipher, &in->rx) ?:
-	      tg_netlink_options(info, in->cipher, &record_size, &padding);
+	      tg_netlink_options(info, in->cipher, &in->record_size, &in->padding);
 	if (err)
 		return err;
 	in->role = nla_get_u8(info->attrs[TLSGATE_A_ROLE]);
-	in->record_size = record_size;
-	in->padding = padding;
-	if (pending) {
-		in->rx_pending = nla_data(pending);
-		in->rx_pending_len = nla_len(pending);
-	}
+	in->rx_pending = info->attrs[TLSGATE_A_RX_PENDING];
+	in->label = info->attrs[TLSGATE_A_LABEL];
 	return 0;
 }
 

@@ -197,20 +197,16 @@ int tg_netlink_session_dump(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	struct net *net = sock_net(cb->skb->sk);
 	struct tg_session *s;
+	u32 id = cb->args[0];
 	int err = 0;
-	u32 id;
 
-	for (;;) {
-		id = cb->args[0];
-		s = tg_session_next(cb->args[1], &id);
-		if (!s)
-			break;
+	while ((s = tg_session_next(cb->args[1], &id))) {
 		err = report(skb, s, net->user_ns, NETLINK_CB(cb->skb).portid,
 			     cb->nlh->nlmsg_seq, NLM_F_MULTI);
 		tg_session_put(s);
 		if (err && err != -ENOENT)
 			break;
-		cb->args[0] = id + 1;
+		cb->args[0] = ++id;
 		err = 0;
 	}
 	return skb->len ?: err;

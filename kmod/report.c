@@ -95,6 +95,7 @@ static int put_identity(struct sk_buff *skb, const struct tg_session *s, struct 
 	       nla_put_u32(skb, TLSGATE_A_UID, from_kuid_munged(reader, s->uid)) ?:
 	       put_u64(skb, TLSGATE_A_COOKIE, (u64)cookie[1] << 32 | cookie[0]) ?:
 	       nla_put_u32(skb, TLSGATE_A_NETNS, s->netns) ?:
+	       nla_put(skb, TLSGATE_A_LABEL, s->label_len, s->label) ?:
 	       put_addresses(skb, TLSGATE_A_LOCAL, TLSGATE_A_PEER, sk);
 }
 

@@ -65,14 +65,16 @@ void tg_session_later(struct tg_session *s, struct delayed_work *work, unsigned 
 
 static int tg_session_take_pending(struct tg_rx *rx, const struct tg_install *in)
 {
-	if (!in->rx_pending_len)
+	u32 len = in->rx_pending ? nla_len(in->rx_pending) : 0;
+
+	if (!len)
 		return 0;
-	rx->stash = kvmalloc(in->rx_pending_len, GFP_KERNEL);
+	rx->stash = kvmalloc(len, GFP_KERNEL);
 	if (!rx->stash)
 		return -ENOMEM;
-	memcpy(rx->stash, in->rx_pending, in->rx_pending_len);
-	rx->stash_size = in->rx_pending_len;
-	rx->stash_len = in->rx_pending_len;
+	memcpy(rx->stash, nla_data(in->rx_pending), len);
+	rx->stash_size = len;
+	rx->stash_len = len;
 	return 0;
 }
 
@@ -108,6 +110,8 @@ struct tg_session *tg_session_new(const struct tg_install *in, struct net *net,
 	s->cipher = in->cipher;
 	s->netns = net->ns.inum;
 	s->role = in->role;
+	if (in->label)
+		s->label_len = nla_memcpy(s->label, in->label, sizeof(s->label));
 	s->uid = current_uid();
 	s->created = get_jiffies_64();
 	s->active = s->created;

@@ -83,8 +83,8 @@ struct tg_fds {
  * @cipher: row of the cipher table for the version and suite asked for
  * @tx: what we seal with
  * @rx: what we open with
- * @rx_pending: TLS bytes that were read from the socket already
- * @rx_pending_len: their number, at most TLSGATE_RX_PENDING_MAX
+ * @rx_pending: TLS bytes that were read from the socket already; NULL: none
+ * @label: the session's name; NULL: none
  * @record_size: most plaintext bytes in a record; 0 for the protocol's maximum
  * @padding: pad TLS 1.3 records to a multiple of this; 0 for none
  * @role: enum tlsgate_role
@@ -97,10 +97,10 @@ struct tg_install {
 	const struct tg_cipher *cipher;
 	struct tg_keys tx;
 	struct tg_keys rx;
-	const void *rx_pending;
-	u32 rx_pending_len;
-	u16 record_size;
-	u16 padding;
+	const struct nlattr *rx_pending;
+	const struct nlattr *label;
+	int record_size;
+	int padding;
 	u8 role;
 };
 
@@ -218,6 +218,8 @@ struct tg_rx {
  * @netns: inode number of its network namespace, which need not be there any more
  * @cipher: version and suite
  * @role: enum tlsgate_role
+ * @label: whatever @uid calls it by; we only report it
+ * @label_len: its bytes
  * @uid: who installed it
  * @created: jiffies_64 at install
  * @active: jiffies_64 when data moved last; racy readers are fine
@@ -248,6 +250,8 @@ struct tg_session {
 	u32 netns;
 	const struct tg_cipher *cipher;
 	u8 role;
+	u8 label_len;
+	u8 label[TLSGATE_LABEL_MAX];
 	kuid_t uid;
 	u64 created;
 	u64 active;

@@ -2,9 +2,11 @@
 /*
  * tlsgate: generic netlink ABI between the tlsgate module and userspace.
  *
- * Family "tlsgate", version 1, multicast group "events".  kmod/tlsgate.yaml
+ * Family "tlsgate", version 2, multicast group "events".  kmod/tlsgate.yaml
  * describes the same in the kernel's netlink spec format; a test holds both
- * together.  All integers are in host byte order.  Every refusal carries an
+ * together.  The version goes up with each change that an older program or
+ * module would not understand, such as an attribute; libtlsgate refuses a
+ * module of another version.  All integers are in host byte order.  Every refusal carries an
  * extended ack naming the attribute and a sentence saying what to do.
  *
  * Who may call.  A netlink socket "may install" if who opened it had
@@ -56,6 +58,9 @@
  *     TLSGATE_A_IDLE_TIMEOUT  ? u32  ms, relay only; 0 = none
  *     TLSGATE_A_RECORD_SIZE   ? u16  see SESSION_SET
  *     TLSGATE_A_PADDING       ? u16  see SESSION_SET
+ *     TLSGATE_A_LABEL         ? binary <= TLSGATE_LABEL_MAX: whatever the
+ *                                    caller calls the session by, such as the
+ *                                    gate's name; reported as it is
  *   reply:
  *     TLSGATE_A_ID              u32  never 0
  *
@@ -121,7 +126,7 @@
 #define _UAPI_LINUX_TLSGATE_H
 
 #define TLSGATE_GENL_NAME	"tlsgate"
-#define TLSGATE_GENL_VERSION	1
+#define TLSGATE_GENL_VERSION	2
 #define TLSGATE_MCGRP_EVENTS	"events"
 
 #define TLSGATE_TLS_1_2		0x0303
@@ -135,6 +140,7 @@
 #define TLSGATE_RECORD_SIZE_MAX	16384
 #define TLSGATE_PADDING_MAX	4096
 #define TLSGATE_IDLE_TIMEOUT_MAX	(24 * 3600 * 1000)	/* ms */
+#define TLSGATE_LABEL_MAX	64	/* bytes */
 #define TLSGATE_MESSAGE_MAX	4096	/* bytes of one post-handshake message */
 
 enum tlsgate_cmd {
@@ -198,6 +204,7 @@ enum tlsgate_attr {
 	TLSGATE_A_MESSAGE,	/* binary */
 	TLSGATE_A_NETNS,	/* u32 inode number of the network namespace, reported */
 	TLSGATE_A_TX_PAST_LIMIT, /* u8, 1: a TLS 1.2 key sealed more than its limit, reported */
+	TLSGATE_A_LABEL,	/* binary, as installed; empty if none was; reported */
 
 	__TLSGATE_A_MAX,
 	TLSGATE_A_MAX = __TLSGATE_A_MAX - 1,

@@ -102,6 +102,26 @@ TEST_F(control, show)
 	EXPECT_EQ(2, TOOL(self, "show all"));
 }
 
+/* Whatever bytes it has, it forges no line and moves no cursor. */
+TEST_F(control, show_label)
+{
+	static const char label[] = "web\033[2J\n\xff\"";
+	struct pair p;
+
+	ASSERT_TRUE(pair_connect(&p, variant->version, variant->suite, variant->family));
+	ASSERT_EQ(0, pair_install_as(&p, label, sizeof(label) - 1));
+	EXPECT_EQ(0, TOOL(self, "show"));
+	EXPECT_NE(NULL, strstr(self->out, " web\\x1b[2J\\x0a\\xff\"  "));
+	EXPECT_EQ(0, TOOL(self, "show %u", p.id));
+	EXPECT_NE(NULL, strstr(self->out, "label          web\\x1b[2J\\x0a\\xff\"\n"));
+	EXPECT_EQ(0, TOOL(self, "show %u", self->p.id));
+	EXPECT_NE(NULL, strstr(self->out, "label          -\n"));
+	EXPECT_EQ(0, TOOL(self, "show --json %u | python3 -c '%s'", p.id,
+			  "import json, sys; print(ascii(json.load(sys.stdin)[\"label\"]))"));
+	EXPECT_STREQ("'web\\x1b[2J\\n\\ufffd\"'\n", self->out);
+	pair_free(&p);
+}
+
 TEST_F(control, show_relay)
 {
 	int plain = pair_relay(&self->p, AF_INET, 60000);
@@ -176,7 +196,7 @@ TEST_F(control, ciphers)
 	EXPECT_NE(NULL, strstr(self->out, self->p.suite->name));
 	EXPECT_EQ(NULL, strstr(self->out, "not loaded"));
 	EXPECT_EQ(0, TOOL(self, "version"));
-	EXPECT_NE(NULL, strstr(self->out, "netlink interface 1\nkernel"));
+	EXPECT_NE(NULL, strstr(self->out, "netlink interface 2\nkernel"));
 }
 
 /* Without capabilities: what needs none works, what needs some says so. */

@@ -73,6 +73,26 @@ TEST_F(events, opened)
 			       self->p.suite->key_len));
 }
 
+/* So that a listener knows whose session begins and ends without asking. */
+TEST_F(events, label)
+{
+	struct tg_info *i = &self->info;
+	struct pair p;
+
+	ASSERT_TRUE(pair_connect(&p, variant->version, variant->suite, variant->family));
+	ASSERT_EQ(0, pair_install_as(&p, "web", 3));
+	ASSERT_EQ(0, tg_event(self->ear, TLSGATE_CMD_NTF_SESSION_OPENED, p.id, i, NET_DEADLINE));
+	ASSERT_TRUE(tg_has(i, TLSGATE_A_LABEL));
+	EXPECT_EQ(3, nla_len(i->attr[TLSGATE_A_LABEL]));
+	close(p.fd);
+	p.fd = -1;
+	EXPECT_EQ(TLSGATE_REASON_LOCAL_CLOSE, closed_reason(self->ear, &p, i));
+	ASSERT_TRUE(tg_has(i, TLSGATE_A_LABEL));
+	EXPECT_EQ(3, nla_len(i->attr[TLSGATE_A_LABEL]));
+	EXPECT_EQ(0, memcmp("web", nla_data(i->attr[TLSGATE_A_LABEL]), 3));
+	pair_free(&p);
+}
+
 TEST_F(events, finished)
 {
 	struct tg_info *i = &self->info;

@@ -148,14 +148,14 @@ struct grammar {
 };
 
 /* Attributes that a command takes; the first three commands are the richest. */
-static const struct grammar grammars[][12] = {
+static const struct grammar grammars[][13] = {
 	[TLSGATE_CMD_SESSION_NEW] = {
 		{ TLSGATE_A_FD, 4, true }, { TLSGATE_A_VERSION, 2, true },
 		{ TLSGATE_A_SUITE, 2, true }, { TLSGATE_A_ROLE, 1, true },
 		{ TLSGATE_A_TX, 0, true }, { TLSGATE_A_RX, 0, true },
 		{ TLSGATE_A_RX_PENDING, 100 }, { TLSGATE_A_RELAY_FD, 4 },
 		{ TLSGATE_A_IDLE_TIMEOUT, 4 }, { TLSGATE_A_RECORD_SIZE, 2 },
-		{ TLSGATE_A_PADDING, 2 },
+		{ TLSGATE_A_PADDING, 2 }, { TLSGATE_A_LABEL, 64 },
 	},
 	[TLSGATE_CMD_SESSION_GET] = { { TLSGATE_A_FD, 4 }, { TLSGATE_A_ID, 4 } },
 	[TLSGATE_CMD_SESSION_SET] = {
@@ -265,6 +265,8 @@ static void attr_make(struct fuzz *f, int cmd, struct attr *a, const struct gram
 
 	if (!g->width) {
 		attr_keys(f, a, g->attr);
+	} else if (g->attr == TLSGATE_A_LABEL) {
+		attr_set(a, g->attr, NULL, fuzz_below(f, 80));
 	} else if (g->attr == TLSGATE_A_RX_PENDING) {
 		attr_set(a, g->attr, NULL, fuzz_below(f, fuzz_once(f, 12) ? 33000 : 200));
 		fuzz_bytes(f, a->data, a->len < 300 ? a->len : 300);

@@ -76,6 +76,7 @@ TEST_F(session, get_reports)
 	EXPECT_EQ(0, getpeername(self->p.fd, (void *)&addr, &len));
 	EXPECT_TRUE(same_address(i, TLSGATE_A_PEER, &addr, len));
 	EXPECT_FALSE(tg_has(i, TLSGATE_A_RELAY_PEER));
+	EXPECT_TRUE(tg_has(i, TLSGATE_A_LABEL));
 	EXPECT_TRUE(tg_has(i, TLSGATE_A_UID));
 	EXPECT_EQ(getuid(), tg_num(i, TLSGATE_A_UID));
 	EXPECT_LT(tg_num(i, TLSGATE_A_AGE), NET_DEADLINE);
@@ -259,6 +260,7 @@ static const struct refusal lengths[] = {
 	  EINVAL, ERANGE, 0x0304 },
 	{ "rx pending too large", ADD(0, TLSGATE_A_RX_PENDING, TLSGATE_RX_PENDING_MAX + 1),
 	  EINVAL, ERANGE },
+	{ "label of 65", ADD(0, TLSGATE_A_LABEL, TLSGATE_LABEL_MAX + 1), EINVAL, ERANGE },
 };
 
 static const struct refusal ranges[] = {
@@ -436,6 +438,37 @@ TEST_F(refused, largest_values_are_taken)
 	EXPECT_EQ(TLSGATE_ROLE_CLIENT, tg_num(&self->info, TLSGATE_A_ROLE));
 	if (in.padding >= 0)
 		EXPECT_EQ(TLSGATE_PADDING_MAX, tg_num(&self->info, TLSGATE_A_PADDING));
+}
+
+static bool has_label(const struct tg_info *info, const void *label, int len)
+{
+	const struct nlattr *a = info->attr[TLSGATE_A_LABEL];
+
+	return a && nla_len(a) == len && !memcmp(nla_data(a), label, len);
+}
+
+/* Any bytes: nothing in the kernel reads them. */
+TEST_F(refused, label_of_any_bytes_is_reported)
+{
+	struct pair *p = &self->p;
+	uint8_t label[TLSGATE_LABEL_MAX] = { 0, 0xff, '\n', 'a' };
+	int count;
+
+	label[sizeof(label) - 1] = 'z';
+	ASSERT_EQ(0, pair_install_as(p, label, sizeof(label))) TH_LOG("%s", p->tg->ack.msg);
+	ASSERT_EQ(0, tg_session_get(p->tg, BY_FD(p->fd), &self->info));
+	EXPECT_TRUE(has_label(&self->info, label, sizeof(label)));
+	ASSERT_EQ(0, tg_session_dump(p->tg, p->id, &self->info, &count));
+	EXPECT_TRUE(has_label(&self->info, label, sizeof(label)));
+	EXPECT_EQ(-EINVAL, tg_session_set(p->tg, BY_ID(p->id), TLSGATE_A_LABEL, 1, 4));
+	EXPECT_TRUE(tg_names(p->tg, 0, TLSGATE_A_LABEL));
+}
+
+TEST_F(refused, label_is_empty_without_one)
+{
+	ASSERT_EQ(0, pair_install_as(&self->p, "", 0));
+	ASSERT_EQ(0, tg_session_get(self->p.tg, BY_FD(self->p.fd), &self->info));
+	EXPECT_TRUE(has_label(&self->info, "", 0));
 }
 
 /* ---- one session, the other commands ----------------------------------- */

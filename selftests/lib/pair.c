@@ -30,11 +30,18 @@ bool pair_connect(struct pair *p, uint16_t version, uint16_t suite, int family)
 	return true;
 }
 
-int pair_install(struct pair *p)
+int pair_install_as(struct pair *p, const void *label, size_t len)
 {
 	struct tg_install in = tg_install_on(p->fd, &p->tx, &p->rx);
 
+	in.label = label;
+	in.label_len = len;
 	return tg_session_new(p->tg, &in, &p->id);
+}
+
+int pair_install(struct pair *p)
+{
+	return pair_install_as(p, NULL, 0);
 }
 
 bool pair_start(struct pair *p, uint16_t version, uint16_t suite, int family)

@@ -41,7 +41,9 @@ struct pair {
 bool pair_connect(struct pair *p, uint16_t version, uint16_t suite, int family);
 /* SESSION_NEW with nothing optional; 0 or negative errno. */
 int pair_install(struct pair *p);
-/* Both. */
+/* The same with a label. */
+int pair_install_as(struct pair *p, const void *label, size_t len);
+/* pair_connect() and pair_install(). */
 bool pair_start(struct pair *p, uint16_t version, uint16_t suite, int family);
 void pair_free(struct pair *p);
 /* Joins the session with a plain socket of which the other end is returned, -1 on failure. */

@@ -22,6 +22,7 @@ static const char *const names[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_RELAY_FD] = "relay", [TLSGATE_A_IDLE_TIMEOUT] = "idle",
 	[TLSGATE_A_RECORD_SIZE] = "record", [TLSGATE_A_PADDING] = "padding",
 	[TLSGATE_A_HOW] = "how", [TLSGATE_A_NETNS] = "netns",
+	[TLSGATE_A_LABEL] = "label",
 };
 
 static struct tg *open_socket(void)
@@ -331,6 +332,8 @@ struct nl_msg *tg_install_msg(struct tg *tg, const struct tg_install *in,
 		put(msg, edit, 0, TLSGATE_A_RECORD_SIZE, &(uint16_t){ in->record_size }, 2);
 	if (in->padding >= 0)
 		put(msg, edit, 0, TLSGATE_A_PADDING, &(uint16_t){ in->padding }, 2);
+	if (in->label)
+		put(msg, edit, 0, TLSGATE_A_LABEL, in->label, in->label_len);
 	append(msg, edit, 0);
 	return msg;
 }

@@ -78,6 +78,8 @@ struct tg_install {
 	int idle_timeout;	/* -1: attribute absent, as in the next two */
 	int record_size;
 	int padding;
+	const void *label;	/* NULL: attribute absent */
+	size_t label_len;
 };
 
 enum tg_edit_op {

@@ -56,6 +56,9 @@ uint32_t ctl_id(const char *text);
 const char *ctl_size(uint64_t bytes, char text[CTL_TEXT_MAX]);
 /* "250 ms", "12 s", "3m 04s", "2h 05m", "4d 03h"; returns text. */
 const char *ctl_time(uint64_t ms, char text[CTL_TEXT_MAX]);
+/* A session's label, harmless for a terminal; "-" without one. */
+#define CTL_LABEL_MAX	(4 * TLSGATE_LABEL_MAX + 1)
+const char *ctl_label(const struct tlsgate_session *session, char text[CTL_LABEL_MAX]);
 /* IANA name, or "0x1301" if the engine does not know it. */
 const char *ctl_suite(uint16_t suite, char text[CTL_TEXT_MAX]);
 

@@ -2,6 +2,7 @@
 /* The same for programs: names as in the netlink ABI, with the unit where there is one. */
 #include <stdio.h>
 
+#include "common/escape.h"
 #include "engine/engine.h"
 
 #include "ctl.h"
@@ -31,6 +32,15 @@ static void add_address(struct json_object *object, const char *name,
 		add_text(object, name, tlsgate_address_text(address, text));
 }
 
+/* json-c would pass on bytes that are no UTF-8. */
+static void add_label(struct json_object *object, const struct tlsgate_session *session)
+{
+	char text[12 * TLSGATE_LABEL_MAX + 3];
+
+	add(object, "label", json_tokener_parse(escape(ESCAPE_JSON, text, sizeof(text), session->label,
+						       session->label_len)));
+}
+
 static void add_counters(struct json_object *object, const struct tlsgate_session *session)
 {
 	add_number(object, "tx_bytes", session->tx_bytes);
@@ -48,6 +58,7 @@ static void add_session(struct json_object *object, const struct tlsgate_session
 {
 	char suite[CTL_TEXT_MAX];
 
+	add_label(object, session);
 	add_address(object, "local", &session->local);
 	add_address(object, "peer", &session->peer);
 	add_address(object, "relay_local", &session->relay_local);

@@ -33,8 +33,10 @@ static void print_time(void)
 
 static void print_session(const struct tlsgate_session *s)
 {
-	char text[CTL_TEXT_MAX], address[TLSGATE_ADDRESS_TEXT_MAX];
+	char text[CTL_TEXT_MAX], address[TLSGATE_ADDRESS_TEXT_MAX], label[CTL_LABEL_MAX];
 
+	if (s->label_len)
+		printf(" label %s", ctl_label(s, label));
 	printf(" %s %s", tlsgate_role_name(s->role), tlsgate_address_text(&s->peer, address));
 	if (s->relay_peer.len)
 		printf(" relay %s", tlsgate_address_text(&s->relay_peer, address));

@@ -11,7 +11,7 @@
 
 /* The first is left out where all sessions are of the caller's network namespace. */
 static const char * const headings[] = {
-	">NETNS", ">ID", "PEER", "ROLE", "VERSION", "SUITE", "STATE", ">IN", ">OUT", ">RECORDS",
+	">NETNS", ">ID", "LABEL", "PEER", "ROLE", "VERSION", "SUITE", "STATE", ">IN", ">OUT", ">RECORDS",
 	">REKEYS", ">AGE", "RELAY",
 };
 
@@ -27,10 +27,11 @@ static void add_number(struct ctl_table *table, uint64_t number)
 
 static int add_row(void *arg, const struct tlsgate_session *s)
 {
-	char text[CTL_TEXT_MAX], address[TLSGATE_ADDRESS_TEXT_MAX];
+	char text[CTL_TEXT_MAX], address[TLSGATE_ADDRESS_TEXT_MAX], label[CTL_LABEL_MAX];
 	struct ctl_table *table = arg;
 
 	add_number(table, s->id);
+	ctl_table_add(table, ctl_label(s, label));
 	ctl_table_add(table, tlsgate_address_text(&s->peer, address));
 	ctl_table_add(table, tlsgate_role_name(s->role));
 	ctl_table_add(table, tlsgate_version_name(s->version));
@@ -138,9 +139,10 @@ static void print_direction(const char *name, uint64_t bytes, uint64_t records, 
 
 static void print_session(const struct tlsgate_session *s)
 {
-	char text[CTL_TEXT_MAX];
+	char text[CTL_TEXT_MAX], label[CTL_LABEL_MAX];
 
 	printf("%-14s %" PRIu32 "\n", "session", s->id);
+	line("label", ctl_label(s, label));
 	print_addresses(s);
 	print_state(s);
 	print_direction("in", s->rx_bytes, s->rx_records, s->rx_epoch);

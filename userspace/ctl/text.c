@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/escape.h"
 #include "engine/engine.h"
 
 #include "ctl.h"
@@ -43,6 +44,13 @@ const char *ctl_time(uint64_t ms, char text[CTL_TEXT_MAX])
 		snprintf(text, CTL_TEXT_MAX, "%llud %02uh", (unsigned long long)(s / 86400),
 			 (unsigned int)(s / 3600 % 24));
 	return text;
+}
+
+const char *ctl_label(const struct tlsgate_session *session, char text[CTL_LABEL_MAX])
+{
+	if (!session->label_len)
+		return "-";
+	return escape(ESCAPE_PLAIN, text, CTL_LABEL_MAX, session->label, session->label_len);
 }
 
 const char *ctl_suite(uint16_t suite, char text[CTL_TEXT_MAX])

@@ -44,6 +44,8 @@ static void fill_params(struct tlsgate_session_params *params, const struct conn
 	params->version = keys->version;
 	params->suite = keys->suite;
 	params->role = (enum tlsgate_role)keys->role;
+	params->label = conn->gate->settings->name;
+	params->label_len = strnlen(params->label, TLSGATE_LABEL_MAX);
 	copy_direction(&params->tx, &keys->tx);
 	copy_direction(&params->rx, &keys->rx);
 	params->rx_pending = tls_conn_pending(conn->tls, &params->rx_pending_len);

@@ -23,6 +23,7 @@ static const char * const attr_names[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_PADDING] = "padding",
 	[TLSGATE_A_HOW] = "how",
 	[TLSGATE_A_NETNS] = "netns",
+	[TLSGATE_A_LABEL] = "label",
 };
 
 static const char * const key_names[TLSGATE_KEYS_A_MAX + 1] = {

@@ -116,6 +116,8 @@ struct tlsgate_session_params {
 	size_t rx_pending_len;			/* 0..TLSGATE_RX_PENDING_MAX */
 	int relay_fd;				/* plain socket to join, or -1 */
 	struct tlsgate_options options;
+	const void *label;			/* any bytes that name the session */
+	size_t label_len;			/* 0..TLSGATE_LABEL_MAX; 0: none */
 };
 #define TLSGATE_SESSION_PARAMS_INIT	{ .fd = -1, .relay_fd = -1 }
 
@@ -123,7 +125,8 @@ struct tlsgate_session_params {
  * Makes params->fd a TLS socket, and with relay_fd joins the two, in one step: on
  * failure both sockets are as they were.  The fds must be the sockets' only
  * descriptors, with no other thread in a call on them, poll() included (-EBUSY);
- * an epoll may watch them.  The fds stay the caller's.  With a relay both sockets
+ * an epoll may watch them.  -EMSGSIZE: rx_pending or label is too long.  The fds
+ * stay the caller's.  With a relay both sockets
  * are the kernel's from then on: whoever still holds a descriptor can close it,
  * and nothing else.  The message with the keys is wiped before this returns;
  * params is the caller's to wipe (tlsgate_wipe()).
@@ -177,6 +180,8 @@ struct tlsgate_session {
 	uint32_t uid;
 	uint64_t cookie;
 	uint32_t netns;				/* inode number of its network namespace */
+	char label[TLSGATE_LABEL_MAX + 1];	/* as installed, and a NUL; escape it before printing */
+	uint8_t label_len;			/* without that NUL; 0: none */
 	uint8_t tx_past_limit;			/* 1: a TLS 1.2 key sealed more than its limit */
 };
 

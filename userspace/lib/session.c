@@ -100,6 +100,17 @@ static int parse_numbers(struct nlattr **tb, struct tlsgate_session *session)
 	return 0;
 }
 
+static int parse_label(const struct nlattr *attr, struct tlsgate_session *session)
+{
+	if (!attr)
+		return 0;
+	if (nla_len(attr) > TLSGATE_LABEL_MAX)
+		return -EPROTO;
+	session->label_len = (uint8_t)nla_len(attr);
+	memcpy(session->label, nla_data(attr), session->label_len);
+	return 0;
+}
+
 static int parse_addresses(struct nlattr **tb, struct tlsgate_session *session)
 {
 	size_t i;
@@ -130,6 +141,8 @@ int tgl_session_parse(struct nlmsghdr *hdr, struct tlsgate_session *session,
 		return err;
 	err = parse_numbers(tb, session);
 	if (!err)
+		err = parse_label(tb[TLSGATE_A_LABEL], session);
+	if (!err)
 		err = parse_addresses(tb, session);
 	if (!err && message)
 		*message = tb[TLSGATE_A_MESSAGE];
@@ -158,7 +171,7 @@ static int put_options(struct nl_msg *msg, const struct tlsgate_options *options
 	return err;
 }
 
-/* The largest SESSION_NEW, but for what was received and not opened. */
+/* The largest SESSION_NEW, but for what was received and not opened, and the label. */
 #define NEW_ATTRS	(FEW_ATTRS + 2 * sizeof(struct tlsgate_keys))
 
 /*
@@ -206,6 +219,8 @@ static uint8_t *put_session(uint8_t *p, const struct tlsgate_session_params *par
 		p = put(p, TLSGATE_A_RX_PENDING, params->rx_pending, params->rx_pending_len);
 	if (params->relay_fd >= 0)
 		p = put(p, TLSGATE_A_RELAY_FD, &params->relay_fd, sizeof(uint32_t));
+	if (params->label_len)
+		p = put(p, TLSGATE_A_LABEL, params->label, params->label_len);
 	if (options->set & TLSGATE_SET_RECORD_SIZE)
 		p = put(p, TLSGATE_A_RECORD_SIZE, &options->record_size, sizeof(options->record_size));
 	if (options->set & TLSGATE_SET_PADDING)
@@ -255,10 +270,13 @@ int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params 
 	*id = 0;
 	if (params->rx_pending_len > TLSGATE_RX_PENDING_MAX)
 		return tgl_fail(tg, -EMSGSIZE, "rx-pending: more bytes than a handover can carry");
+	if (params->label_len > TLSGATE_LABEL_MAX)
+		return tgl_fail(tg, -EMSGSIZE, "label: more than 64 bytes: give a shorter name");
 	if (!keys_fit(&params->tx) || !keys_fit(&params->rx))
 		return refuse_lengths(tg);
 	msg = tgl_request(tg, TLSGATE_CMD_SESSION_NEW, ASK,
-			  NEW_ATTRS + nla_total_size(params->rx_pending_len));
+			  NEW_ATTRS + nla_total_size(params->rx_pending_len) +
+			  nla_total_size(params->label_len));
 	if (!msg)
 		return -ENOMEM;
 	attrs = nlmsg_tail(nlmsg_hdr(msg));

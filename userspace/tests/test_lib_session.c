@@ -44,6 +44,7 @@ static void test_whole(void)
 	nla_put_u64(msg, TLSGATE_A_TX_BYTES, 1ULL << 40);
 	nla_put_u32(msg, TLSGATE_A_RX_EPOCH, 3);
 	nla_put_u32(msg, TLSGATE_A_NETNS, 0xf0000001);
+	nla_put(msg, TLSGATE_A_LABEL, 5, "a\0b\xff\n");
 	nla_put(msg, TLSGATE_A_PEER, sizeof(peer), &peer);
 	tap_equal(parse(msg, &s), 0, "a session is understood");
 	tap_ok(s.id == 7 && s.version == TLSGATE_TLS_1_3 && s.suite == 0x1301 &&
@@ -53,6 +54,7 @@ static void test_whole(void)
 	tap_ok(s.tx_bytes == 1ULL << 40 && s.rx_epoch == 3 && s.rx_bytes == 0, "its counters");
 	tap_ok(s.peer.len == sizeof(peer) && s.peer.in.sin_port == 0x1234 && s.local.len == 0,
 	       "its addresses");
+	tap_ok(s.label_len == 5 && !memcmp(s.label, "a\0b\xff\n", 6), "its label, and a NUL behind it");
 }
 
 static void test_absent(void)
@@ -63,6 +65,7 @@ static void test_absent(void)
 	nla_put_u32(msg, TLSGATE_A_ID, 7);
 	tap_equal(parse(msg, &s), 0, "only the id is required");
 	tap_ok(s.alert == -1, "no alert is -1");
+	tap_ok(!s.label_len && !s.label[0], "no label is an empty one");
 	tap_equal(parse(new_message(), &s), -EPROTO, "without an id it is refused");
 }
 
@@ -76,6 +79,7 @@ static void test_malformed(void)
 		{ TLSGATE_A_STATE, 2, "u8 of 2 bytes" },
 		{ TLSGATE_A_REASON, 1, "u16 of 1 byte" },
 		{ TLSGATE_A_ALERT, 4, "alert of 4 bytes" },
+		{ TLSGATE_A_LABEL, TLSGATE_LABEL_MAX + 1, "label of 65 bytes" },
 		{ TLSGATE_A_PEER, 1, "address of 1 byte" },
 		{ TLSGATE_A_RELAY_PEER, sizeof(struct sockaddr_un) + 1, "address too long" },
 	};

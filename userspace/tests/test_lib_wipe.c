@@ -62,6 +62,8 @@ static struct tlsgate_session_params secret_params(void)
 	memset(pending, SECRET, sizeof(pending));
 	params.rx_pending = pending;
 	params.rx_pending_len = sizeof(pending);
+	params.label = pending;
+	params.label_len = TLSGATE_LABEL_MAX;
 	return params;
 }
 
@@ -97,6 +99,10 @@ int main(void)
 	params.rx.secret_len = TLSGATE_SECRET_MAX + 1;
 	freed = 0;
 	tap_equal(tlsgate_session_new(&tg, &params, &id), -EINVAL, "wrong lengths: refused");
+	tap_equal(freed, 0, "and no message was made");
+	params = secret_params();
+	params.label_len = TLSGATE_LABEL_MAX + 1;
+	tap_equal(tlsgate_session_new(&tg, &params, &id), -EMSGSIZE, "a label too long: refused");
 	tap_equal(freed, 0, "and no message was made");
 	params = secret_params();
 	/* nl_socket_free() then closes what is no descriptor any more, which is harmless. */
