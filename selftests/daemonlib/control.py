@@ -13,7 +13,7 @@ import subprocess
 import time
 
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, echo, free_port, log_text, need,
-                            path, start, test, tmp, wait_until, write)
+                            path, read_end, start, stopped, test, tmp, wait_until, write)
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
@@ -111,6 +111,52 @@ def gates_shows_what_is_served():
              shown[0]["certificates"][0]["ends"] > time.time(), "says: %s" % shown)
         need(gate.ask(b"gates\n") == {"gates": shown, "status": "ok"}, "the answer on the socket")
         need(gate.ask(b"dance\n") == {"status": "unknown"}, "an unknown command")
+
+
+def numbers(gate):
+    return gate.ask(b"stats\n")["gates"][0]
+
+
+@test
+def stats_counts_what_workers_did():
+    with Backend().echo() as backend, ControlGate(backend.address) as gate:
+        need(set(numbers(gate).values()) == {"web", 0}, "nothing at first: %s" % numbers(gate))
+        with gate.connect() as connection:
+            echo(connection, b"x" * 1024)
+            need(numbers(gate)["open"] == 1, "one is open: %s" % numbers(gate))
+            connection.unwrap().close()     # with close_notify
+        with gate.connect_plain() as connection:
+            connection.sendall(b"no TLS at all\n")
+            read_end(connection)
+        wait_until(lambda: numbers(gate)["open"] == 0, "none is open")
+        want = {"name": "web", "accepted": 2, "handshakes": 1, "resumed": 0, "failed": 1, "broken": 0, "kernel": 0,
+                "user": 1, "refused": 0, "from-client": 1024, "from-backend": 1024, "open": 0}
+        need(numbers(gate) == want, "says %s" % numbers(gate))
+        outcome(gate.tlsgate("stats"), 0, r"GATE +ACCEPTED", r"web +2 +1 +0 +1 +0 +0 +1 +0 +0 +1\.0 KiB +1\.0 KiB")
+        shown = json.loads(gate.tlsgate("stats", "--json").stdout)
+        need(shown["workers"][0]["process"] == gate.workers()[0] and shown["workers"][0]["accepted"] == 2 and
+             shown["since"] <= time.time() and "status" not in shown, "says: %s" % shown)
+
+
+@test
+def stats_outlive_workers_and_reloads_and_wait_for_none():
+    with Backend().echo() as backend, ControlGate(backend.address) as gate:
+        with gate.connect() as connection:
+            echo(connection)
+            old = gate.workers()[0]
+            os.kill(old, signal.SIGKILL)
+            wait_until(lambda: gate.workers() and gate.workers()[0] != old, "another worker")
+        need(numbers(gate)["accepted"] == 1 and numbers(gate)["open"] == 0, "of a dead one: %s" % numbers(gate))
+        with gate.connect() as connection:
+            echo(connection)
+            outcome(gate.tlsgate("reload"), 0)
+            echo(connection)
+            need(numbers(gate)["accepted"] == 2 and numbers(gate)["open"] == 1, "two generations: %s" % numbers(gate))
+            need([worker["retired"] for worker in gate.ask(b"stats\n")["workers"]] == [False, True], "their workers")
+            with stopped(gate.workers()[0]), stopped(gate.workers()[1]):
+                need(numbers(gate)["from-client"] == 15, "no worker is asked: %s" % numbers(gate))
+        wait_until(lambda: len(gate.workers()) == 1, "the first generation is gone")
+        need(numbers(gate)["accepted"] == 2 and numbers(gate)["open"] == 0, "it is counted: %s" % numbers(gate))
 
 
 @test

@@ -27,8 +27,9 @@ int cmd_version(int argc, char **argv);
 int cmd_handshake(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_gates(int argc, char **argv);
+int cmd_stats(int argc, char **argv);
 
-/* The control socket of the tlsgated that reload and gates talk to (-S); NULL: the default. */
+/* The control socket of the tlsgated that reload, gates and stats talk to (-S); NULL: the default. */
 extern const char *ctl_control;
 
 /* One line on stderr, "tlsgate: " in front. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* tlsgate reload and gates: what tlsgated answers on its control socket. */
+/* tlsgate reload, gates and stats: what tlsgated answers on its control socket. */
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -231,24 +232,75 @@ static void add_gate(struct ctl_table *table, struct json_object *gate)
 	ctl_table_add(table, ends);
 }
 
-static void print_gates(struct json_object *gates)
+static void print_table(const char * const headings[], size_t columns, struct json_object *rows,
+			void (*add_row)(struct ctl_table *table, struct json_object *row))
 {
-	static const char * const headings[] = {
-		"GATE", "MODE", "LISTEN", "BACKEND", "DATA PATH", "CERTIFICATE ENDS",
-	};
-	struct ctl_table *table = ctl_table_new(headings, sizeof(headings) / sizeof(*headings));
+	struct ctl_table *table = ctl_table_new(headings, columns);
 	size_t i;
 
-	for (i = 0; json_object_is_type(gates, json_type_array) &&
-	     i < json_object_array_length(gates); i++)
-		add_gate(table, json_object_array_get_idx(gates, i));
+	for (i = 0; json_object_is_type(rows, json_type_array) &&
+	     i < json_object_array_length(rows); i++)
+		add_row(table, json_object_array_get_idx(rows, i));
 	ctl_table_print(table);
 	ctl_table_free(table);
 }
 
-int cmd_gates(int argc, char **argv)
+static void print_gates(struct json_object *answer)
 {
-	struct json_object *answer, *gates;
+	static const char * const headings[] = {
+		"GATE", "MODE", "LISTEN", "BACKEND", "DATA PATH", "CERTIFICATE ENDS",
+	};
+
+	print_table(headings, sizeof(headings) / sizeof(*headings),
+		    json_object_object_get(answer, "gates"), add_gate);
+}
+
+static void add_count(struct ctl_table *table, struct json_object *gate, const char *key)
+{
+	char text[CTL_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "%" PRIu64,
+		 json_object_get_uint64(json_object_object_get(gate, key)));
+	ctl_table_add(table, text);
+}
+
+static void add_bytes(struct ctl_table *table, struct json_object *gate, const char *key)
+{
+	char text[CTL_TEXT_MAX];
+
+	ctl_table_add(table, ctl_size(json_object_get_uint64(json_object_object_get(gate, key)), text));
+}
+
+static void add_gate_stats(struct ctl_table *table, struct json_object *gate)
+{
+	static const char * const counts[] = {
+		"accepted", "handshakes", "resumed", "failed", "broken", "open", "user", "kernel", "refused",
+	};
+	size_t i;
+
+	ctl_table_add(table, text_of(gate, "name"));
+	for (i = 0; i < sizeof(counts) / sizeof(*counts); i++)
+		add_count(table, gate, counts[i]);
+	add_bytes(table, gate, "from-client");
+	add_bytes(table, gate, "from-backend");
+}
+
+static void print_stats(struct json_object *answer)
+{
+	static const char * const headings[] = {
+		"GATE", ">ACCEPTED", ">HANDSHAKES", ">RESUMED", ">FAILED", ">BROKEN", ">OPEN", ">USER",
+		">KERNEL", ">REFUSED", ">FROM CLIENT", ">FROM BACKEND",
+	};
+
+	print_table(headings, sizeof(headings) / sizeof(*headings),
+		    json_object_object_get(answer, "gates"), add_gate_stats);
+}
+
+/* A command that only shows: as JSON without the status, or as print() does. */
+static int show(int argc, char **argv, struct json_object *(*pick)(struct json_object *answer),
+		void (*print)(struct json_object *answer))
+{
+	struct json_object *answer;
 	bool json;
 	int status;
 
@@ -258,11 +310,31 @@ int cmd_gates(int argc, char **argv)
 	if (!answer)
 		return CTL_FAILED;
 	status = check_status(argv[0], answer);
-	gates = json_object_object_get(answer, "gates");
 	if (status == CTL_DONE && json)
-		status = ctl_json_print(json_object_get(gates), JSON_C_TO_STRING_PRETTY);
+		status = ctl_json_print(json_object_get(pick(answer)), JSON_C_TO_STRING_PRETTY);
 	else if (status == CTL_DONE)
-		print_gates(gates);
+		print(answer);
 	json_object_put(answer);
 	return status;
+}
+
+static struct json_object *pick_gates(struct json_object *answer)
+{
+	return json_object_object_get(answer, "gates");
+}
+
+static struct json_object *pick_stats(struct json_object *answer)
+{
+	json_object_object_del(answer, "status");
+	return answer;
+}
+
+int cmd_gates(int argc, char **argv)
+{
+	return show(argc, argv, pick_gates, print_gates);
+}
+
+int cmd_stats(int argc, char **argv)
+{
+	return show(argc, argv, pick_stats, print_stats);
 }

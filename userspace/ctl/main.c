@@ -25,6 +25,7 @@ static const struct command {
 	  "one client handshake, each step shown" },
 	{ "reload", cmd_reload, "", "have tlsgated read its configuration anew, and say what came of it" },
 	{ "gates", cmd_gates, "[--json]", "what tlsgated serves" },
+	{ "stats", cmd_stats, "[--json]", "what tlsgated's gates have done so far" },
 	{ "version", cmd_version, "", "versions of program, interface, module and kernel" },
 	{ "help", cmd_help, "", "this" },
 };
@@ -44,8 +45,8 @@ static int print_help(FILE *out)
 		fprintf(out, "  %-9s %-*s%s%*s %s\n", commands[i].name, HELP_ARGUMENTS, arguments,
 			fits ? "" : "\n", fits ? 0 : 12 + HELP_ARGUMENTS, "", commands[i].what);
 	}
-	fprintf(out, "\nreload and gates talk to tlsgated on its control socket; -S names another than\n"
-		     "/run/tlsgate/control.\n");
+	fprintf(out, "\nreload, gates and stats talk to tlsgated on its control socket; -S names another\n"
+		     "than /run/tlsgate/control.\n");
 	fprintf(out, "show, monitor, rekey and close need CAP_NET_ADMIN in the network namespace, and in the\n"
 		     "initial user namespace for other network namespaces.\n"
 		     "Exit status: 0 done, 1 failed, 2 bad usage.\n");

@@ -63,7 +63,7 @@ static void unreachable(struct conn *conn, const char *why)
 
 	if (conn->backend && places_get(gate->places, conn->backend - 1u, &last))
 		(void)addr_format(&last.sa, last.len, text);
-	worker->counters.failed++;
+	worker_count(worker, gate, STAT_FAILED, 1);
 	worker_log_peer(worker, warn, "%s: client %s: backend %s (%s) cannot be reached: %s; connection closed",
 			gate->settings->name, conn_client(conn, client), gate->settings->backend, text,
 			why);

@@ -136,8 +136,101 @@ static bool do_gates(void *arg, struct json_object *answer)
 	return true;
 }
 
+/* ---- stats ---- */
+
+/* By enum counter: the keys of docs/daemon.md. */
+static const char * const stat_keys[STATS] = {
+	[STAT_ACCEPTED] = "accepted",
+	[STAT_HANDSHAKES] = "handshakes",
+	[STAT_RESUMED] = "resumed",
+	[STAT_FAILED] = "failed",
+	[STAT_BROKEN] = "broken",
+	[STAT_KERNEL] = "kernel",
+	[STAT_USER] = "user",
+	[STAT_REFUSED] = "refused",
+	[STAT_FROM_CLIENT] = "from-client",
+	[STAT_FROM_BACKEND] = "from-backend",
+	[STAT_OPEN] = "open",
+};
+
+static void add_number(struct json_object *object, const char *key, uint64_t number)
+{
+	add(object, key, json_object_new_uint64(number));
+}
+
+static void append(struct json_object *array, struct json_object *item)
+{
+	if (json_object_array_add(array, item))
+		json_object_put(item);
+}
+
+/* The gate of that name in this generation and in those before, whose connections go on. */
+static uint64_t sum_of_gate(const struct generation *generation, const char *name, enum counter counter)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	for (; generation; generation = generation->next)
+		for (i = 0; i < generation->stats.gates; i++)
+			if (!strcmp(generation->gates[i].settings->name, name))
+				sum += stats_of_gate(&generation->stats, i, counter);
+	return sum;
+}
+
+static struct json_object *gate_stats(const struct generation *live, const char *name)
+{
+	struct json_object *object = json_object_new_object();
+	enum counter counter;
+
+	add_text(object, "name", name);
+	for (counter = 0; counter < STATS; counter++)
+		add_number(object, stat_keys[counter], sum_of_gate(live, name, counter));
+	return object;
+}
+
+static struct json_object *worker_stats(const struct generation *generation, size_t index)
+{
+	struct json_object *object = json_object_new_object();
+	enum counter counter;
+
+	add_number(object, "index", index);
+	add_number(object, "process", (uint64_t)generation->workers[index].pid);
+	add(object, "retired", json_object_new_boolean(generation->retired));
+	for (counter = 0; counter < STATS; counter++)
+		add_number(object, stat_keys[counter], stats_of_worker(&generation->stats, index, counter));
+	return object;
+}
+
+static struct json_object *all_workers(const struct generation *generation)
+{
+	struct json_object *array = json_object_new_array();
+	size_t i;
+
+	for (; array && generation; generation = generation->next)
+		for (i = 0; i < generation->worker_count; i++)
+			if (generation->workers[i].pid || !generation->retired)
+				append(array, worker_stats(generation, i));
+	return array;
+}
+
+static bool do_stats(void *arg, struct json_object *answer)
+{
+	const struct monitor *monitor = arg;
+	const struct generation *live = monitor->generations;
+	struct json_object *gates = json_object_new_array();
+	size_t i;
+
+	for (i = 0; gates && live && i < live->built; i++)
+		append(gates, gate_stats(live, live->gates[i].settings->name));
+	add(answer, "since", json_object_new_int64(monitor->since));
+	add(answer, "gates", gates);
+	add(answer, "workers", all_workers(live));
+	return true;
+}
+
 const struct control_command commands[] = {
 	{ "reload", true, do_reload },
 	{ "gates", false, do_gates },
+	{ "stats", false, do_stats },
 	{ NULL, false, NULL },
 };

@@ -37,6 +37,7 @@ struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_ca
 	TAILQ_INSERT_TAIL(&worker->handshaking, conn, handshaking);
 	worker->handshakes++;
 	conn->in_handshake = true;
+	worker_count(worker, gate, STAT_OPEN, 1);
 	return conn;
 }
 
@@ -140,7 +141,7 @@ void conn_log_path(const struct conn *conn, const char *path)
 
 void conn_stays(struct conn *conn)
 {
-	conn->worker->counters.user++;
+	worker_count(conn->worker, conn->gate, STAT_USER, 1);
 	if (log_is_verbose())
 		conn_log_path(conn, "user");
 }
@@ -161,6 +162,7 @@ void conn_free(struct conn *conn)
 	ends_here(conn);
 	if (!conn->handed_over)
 		account_end(conn);
+	worker_count(worker, conn->gate, STAT_OPEN, (uint64_t)-1);
 	free(conn->reason);
 	conn_leave_handshake(conn);
 	keyclient_forget(&worker->keys, conn);
@@ -210,7 +212,7 @@ void conn_linger_continue(struct conn *conn)
 
 static void end_failed(struct conn *conn)
 {
-	conn->worker->counters.failed++;
+	worker_count(conn->worker, conn->gate, conn->in_handshake ? STAT_FAILED : STAT_BROKEN, 1);
 	/* Also before the relay: a stream that never began is no empty one. */
 	conn_reset_plain(conn);
 	linger(conn);

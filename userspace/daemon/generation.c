@@ -295,6 +295,7 @@ static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
 			  describe(watcher->rstatus, text),
 			  generation->retired ? "" : "; another is started");
 	child_over(loop, child);
+	stats_worker_gone(&generation->stats, child->index);
 	if (generation->retired) {
 		check_gone(generation);
 		return;
@@ -391,6 +392,7 @@ static int start_worker(struct generation *generation, struct child *child)
 		.keylog_fd = generation->keylog_fd,
 		.kernel_fd = open_kernel(generation),
 		.ledger = open_ledger(generation),
+		.stats = &generation->stats,
 	};
 	size_t i;
 	pid_t pid;
@@ -498,10 +500,19 @@ int generation_try(struct settings *settings)
 	return ret;
 }
 
+static int open_stats(struct generation *generation)
+{
+	if (!stats_init(&generation->stats, generation->worker_count, generation->built))
+		return 0;
+	log_error("no memory for what %zu workers count", generation->worker_count);
+	return -1;
+}
+
 static int set_up(struct generation *generation)
 {
 	if (find_users(generation) || open_keylog(generation) || build_gates(generation) || bind_gates(generation) ||
-	    start_keyd(generation) || start_listening(generation) || start_workers(generation))
+	    start_keyd(generation) || start_listening(generation) ||
+	    open_stats(generation) || start_workers(generation))
 		return -1;
 	return 0;
 }
@@ -512,6 +523,28 @@ static void resolve_backends(struct generation *generation)
 
 	for (i = 0; i < generation->built; i++)
 		resolver_add(generation->resolver, &generation->gates[i], &generation->who);
+}
+
+static struct gate *find_gate(const struct generation *generation, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < generation->built; i++)
+		if (!strcmp(generation->gates[i].settings->name, name))
+			return &generation->gates[i];
+	return NULL;
+}
+
+void generation_inherit(struct generation *generation, const struct generation *from)
+{
+	const struct gate *to;
+	size_t i;
+
+	for (i = 0; i < from->built; i++) {
+		to = find_gate(generation, from->gates[i].settings->name);
+		if (to)
+			stats_inherit(&generation->stats, (size_t)(to - generation->gates), &from->stats, i);
+	}
 }
 
 void generation_forget(struct generation *generation)
@@ -647,6 +680,7 @@ void generation_free(struct generation *generation)
 		close(generation->keylog_fd);
 	if (generation->owns_settings)
 		settings_free(generation->settings);
+	stats_clear(&generation->stats);
 	free(generation->gates);
 	free(generation->workers);
 	free(generation);

@@ -17,6 +17,7 @@
 #include "daemon/listener.h"
 #include "daemon/resolver.h"
 #include "daemon/sandbox.h"
+#include "daemon/stats.h"
 
 struct generation;
 
@@ -46,6 +47,7 @@ struct generation {
 	struct child keyd;
 	struct child *workers;
 	size_t worker_count;
+	struct stats stats;
 	bool retired, stopped;
 	ev_timer drain;			/* of a retired one: its connections had their time */
 	/* called when the last process of a retired one is gone / keyd of a live one died */
@@ -65,6 +67,8 @@ struct generation *generation_start(struct settings *settings, bool owns_setting
 				    struct listeners *listeners, struct resolver *resolver,
 				    struct ledger *ledger,
 				    const struct generation *callbacks);
+/* Goes on with what from counted for gates of the same names. */
+void generation_inherit(struct generation *generation, const struct generation *from);
 /* In a child that resolves names: wipes what is secret. */
 void generation_forget(struct generation *generation);
 /*

@@ -120,11 +120,12 @@ static void log_refusal(struct conn *conn, const char *why, bool goes_on)
 	struct worker *worker = conn->worker;
 	char client[ADDR_TEXT_MAX];
 
-	worker->counters.refused++;
+	worker_count(worker, conn->gate, STAT_REFUSED, 1);
 	worker_log_peer(worker, warn, "%s: client %s: the kernel refused the session: %s; %s (%llu so far)",
 			conn->gate->settings->name, conn_client(conn, client), why,
 			goes_on ? "data path: user for this connection" : "connection closed",
-			(unsigned long long)worker->counters.refused);
+			(unsigned long long)stats_get(worker->stats, (size_t)(conn->gate - worker->gates),
+						      STAT_REFUSED));
 }
 
 bool conn_hand_over(struct conn *conn)
@@ -145,7 +146,7 @@ bool conn_hand_over(struct conn *conn)
 	if (result == INSTALL_LATER)
 		return false;
 	if (result == INSTALL_DONE) {
-		conn->worker->counters.kernel++;
+		worker_count(conn->worker, conn->gate, STAT_KERNEL, 1);
 		conn->handed_over = true;
 		account_hand_over(conn, id);
 		snprintf(path, sizeof(path), "kernel, session %u", id);

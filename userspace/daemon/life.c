@@ -35,11 +35,22 @@ static void start_relay(struct conn *conn)
 	userpath_start(conn);
 }
 
+static void count_handshake(const struct conn *conn)
+{
+	struct tls_conn_info info;
+
+	tls_conn_info(conn->tls, &info);
+	worker_count(conn->worker, conn->gate, STAT_HANDSHAKES, 1);
+	worker_count(conn->worker, conn->gate, STAT_RESUMED, info.resumed);
+}
+
 /* True: that one is over, too. */
 static bool next_step(struct conn *conn)
 {
 	const bool serves = conn->gate->settings->mode == GATE_SERVE;
 
+	if (conn->state == CONN_HANDSHAKE)
+		count_handshake(conn);
 	if (serves && conn->state == CONN_HANDSHAKE)
 		return backend_start(conn);
 	if (!serves && conn->state == CONN_CONNECTING)
@@ -105,7 +116,7 @@ static void evict_oldest(struct worker *worker)
 {
 	struct conn *oldest = TAILQ_FIRST(&worker->handshaking);
 
-	worker->counters.failed++;
+	worker_count(worker, oldest->gate, STAT_FAILED, 1);
 	conn_log_failure(oldest, "handshake given up", "too many others came since");
 	account_reason(oldest, "handshake given up: too many others came since");
 	conn_free(oldest);

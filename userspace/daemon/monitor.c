@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 #include "common/log.h"
 #include "daemon/commands.h"
@@ -23,6 +24,8 @@ static void forget(struct generation *generation, void *arg)
 	while (*link != generation)
 		link = &(*link)->next;
 	*link = generation->next;
+	if (monitor->generations && !monitor->stopping)
+		generation_inherit(monitor->generations, generation);
 	generation_free(generation);
 	if (monitor->stopping && !monitor->generations)
 		ev_break(monitor->loop, EVBREAK_ALL);
@@ -233,6 +236,7 @@ int monitor_run(struct options *options)
 	};
 	enum config_result result;
 
+	monitor.since = (int64_t)time(NULL);
 	monitor.loop = ev_default_loop(EVFLAG_AUTO | EVFLAG_NOENV);
 	if (!monitor.loop) {
 		log_error("no event loop: %s", strerror(errno));

@@ -22,6 +22,7 @@ struct monitor {
 	struct ledger ledger;
 	struct generation *generations;	/* newest first; the first is the live one */
 	struct control control;
+	int64_t since;			/* it counts */
 	ev_signal hangup, terminate, interrupt;
 	ev_timer retry;
 	bool stopping;

@@ -125,6 +125,13 @@ static int feed(struct conn *conn, bool *readable)
 	return 1;
 }
 
+/* They come from the client where the gate's mode is this. */
+static void count_bytes(const struct conn *conn, enum gate_mode clients, size_t len)
+{
+	worker_count(conn->worker, conn->gate, conn->gate->settings->mode == clients ?
+		     STAT_FROM_CLIENT : STAT_FROM_BACKEND, len);
+}
+
 /* Delivers one piece of plaintext.  0, or -1: failed, conn may be gone. */
 static int deliver(struct conn *conn, size_t len)
 {
@@ -132,6 +139,7 @@ static int deliver(struct conn *conn, size_t len)
 	ssize_t n;
 
 	conn->tls_bytes += len;
+	count_bytes(conn, GATE_SERVE, len);
 	conn->pieces++;
 	n = send_plain(conn, data, len);
 	if (n < 0) {
@@ -242,6 +250,7 @@ static int seal(struct conn *conn, bool *readable)
 	}
 	if (n) {
 		conn->plain_bytes += (size_t)n;
+		count_bytes(conn, GATE_CONNECT, (size_t)n);
 		conn->pieces++;
 		err = tls_conn_write(conn->tls, worker->plain, (size_t)n);
 	} else {

@@ -98,9 +98,15 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 			return;
 		if (fd < 0)
 			continue;
-		worker->counters.accepted++;
+		worker_count(worker, listener->gate, STAT_ACCEPTED, 1);
 		life_begin(worker, listener->gate, fd, (struct sockaddr *)&client, len);
 	}
+}
+
+void worker_count(const struct worker *worker, const struct gate *gate, enum counter counter,
+		  uint64_t number)
+{
+	stats_add(worker->stats, (size_t)(gate - worker->gates), counter, number);
 }
 
 void worker_conn_gone(struct worker *worker)
@@ -304,14 +310,17 @@ static void seal_gates(const struct worker *worker)
 		gate_seal(&worker->gates[i]);
 }
 
-static void log_counters(const struct worker *worker)
+static unsigned long long counted(const struct worker_plan *plan, enum counter counter)
 {
-	const struct worker_counters *c = &worker->counters;
+	return stats_of_worker(plan->stats, plan->index, counter);
+}
 
+static void log_counters(const struct worker_plan *plan)
+{
 	log_verbose("ends: %llu accepted, %llu relayed by the kernel, %llu here, %llu failed, %llu refused by the kernel",
-		    (unsigned long long)c->accepted, (unsigned long long)c->kernel,
-		    (unsigned long long)c->user, (unsigned long long)c->failed,
-		    (unsigned long long)c->refused);
+		    counted(plan, STAT_ACCEPTED), counted(plan, STAT_KERNEL),
+		    counted(plan, STAT_USER), counted(plan, STAT_FAILED),
+		    counted(plan, STAT_REFUSED));
 }
 
 /* Where a worker connects to is known: files no more, and these ports. */
@@ -373,6 +382,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	worker->gate_count = plan->gate_count;
 	worker->control = control;
 	worker->ledger = plan->ledger;
+	worker->stats = stats_take(plan->stats, plan->index);
 	TAILQ_INIT(&worker->handshaking);
 	worker->listeners = xcalloc(each_socket(plan, worker, NULL), sizeof(*worker->listeners));
 	(void)each_socket(plan, worker, add_listener);
@@ -387,7 +397,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	if (ipc_send(control, IPC_READY, NULL, 0))
 		exit(1);
 	ev_run(worker->loop, 0);
-	log_counters(worker);
+	log_counters(plan);
 	kernel_close(worker);
 	ev_loop_destroy(worker->loop);
 	free(worker->listeners);

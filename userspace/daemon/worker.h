@@ -28,6 +28,7 @@
 #include "daemon/gate.h"
 #include "daemon/keyclient.h"
 #include "daemon/sandbox.h"
+#include "daemon/stats.h"
 
 #define WORKER_MAX_HANDSHAKES	2048	/* connections not yet relayed; beyond, the oldest goes */
 #define WORKER_BUFFER		65536
@@ -39,10 +40,6 @@ struct worker_listener {
 	ev_io io;
 	const struct gate *gate;
 	struct worker *worker;
-};
-
-struct worker_counters {
-	uint64_t accepted, failed, kernel, user, refused;
 };
 
 struct worker {
@@ -71,7 +68,7 @@ struct worker {
 	struct {
 		struct log_limit info, warn, error;	/* clients' faults must not hide ours */
 	} limits;
-	struct worker_counters counters;
+	struct stats_cell *stats;	/* this worker's row */
 	/* for what does not outlive one callback; wiped with the process */
 	uint8_t wire[WORKER_BUFFER], plain[WORKER_BUFFER];
 };
@@ -85,6 +82,7 @@ struct worker_plan {
 	int keylog_fd;			/* -1: none */
 	int kernel_fd;			/* of tlsgate_socket(), -1: no kernel data path */
 	int ledger;			/* of ledger_writer(), -1: none */
+	struct stats *stats;
 };
 
 /*
@@ -96,6 +94,10 @@ pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *contro
 
 /* Another answerer for the worker at the other end of control.  0 or -errno. */
 int worker_give_keys(int control, int keyd_control);
+
+/* Counts for the control socket, by gate. */
+void worker_count(const struct worker *worker, const struct gate *gate, enum counter counter,
+		  uint64_t number);
 
 /* A connection was freed: a draining worker may be done. */
 void worker_conn_gone(struct worker *worker);

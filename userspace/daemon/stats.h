@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What workers count, by gate, in memory that the monitor reads at any time: no
+ * worker is asked, none waits.  Each worker writes a row of its own and sees no
+ * other.  A row outlives its worker, and the next of that number goes on with it.
+ */
+#ifndef TLSGATE_DAEMON_STATS_H
+#define TLSGATE_DAEMON_STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum counter {
+	STAT_ACCEPTED,			/* connections */
+	STAT_HANDSHAKES,		/* complete */
+	STAT_RESUMED,			/* of them */
+	STAT_FAILED,			/* ended before both sides were connected */
+	STAT_BROKEN,			/* ended later, and not in order */
+	STAT_KERNEL,			/* handed over */
+	STAT_USER,			/* relayed by a worker up to the end */
+	STAT_REFUSED,			/* hand-overs, by the kernel */
+	STAT_FROM_CLIENT,		/* bytes that workers relayed */
+	STAT_FROM_BACKEND,
+	STAT_OPEN,			/* connections that a worker has now */
+	STATS,
+};
+
+struct stats_cell;			/* one gate's numbers of one worker; a row is one of each gate */
+
+struct stats {
+	struct stats_cell **rows;	/* of each worker, and one for what stats_inherit() takes */
+	size_t workers, gates;
+};
+
+/* Shared with all processes forked later; all is 0.  0, or -1: no memory, and *stats is empty. */
+int stats_init(struct stats *stats, size_t workers, size_t gates);
+/* Of one that is empty, too. */
+void stats_clear(struct stats *stats);
+
+/* In a worker: its row.  It keeps that alone. */
+struct stats_cell *stats_take(struct stats *stats, size_t worker);
+/* The owner of the row counts. */
+void stats_add(struct stats_cell *row, size_t gate, enum counter counter, uint64_t number);
+
+/* Of one gate of the row. */
+uint64_t stats_get(const struct stats_cell *row, size_t gate, enum counter counter);
+/* Of one worker. */
+uint64_t stats_of_worker(const struct stats *stats, size_t worker, enum counter counter);
+/* Of one gate. */
+uint64_t stats_of_gate(const struct stats *stats, size_t gate, enum counter counter);
+
+/* In the monitor: the worker is dead, and so has no connection. */
+void stats_worker_gone(struct stats *stats, size_t worker);
+/* Adds the numbers of a gate of one that goes away. */
+void stats_inherit(struct stats *stats, size_t gate, const struct stats *from, size_t from_gate);
+
+#endif
