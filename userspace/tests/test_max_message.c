@@ -84,6 +84,37 @@ static void new_session_ticket(size_t max, int want)
 	pair_free(&pair);
 }
 
+/*
+ * A client of whom nothing is known yet costs what it sent, not what it announced.  Its
+ * bytes come in records of the longest kind; buffers grow by doubling, and each byte is in
+ * one of two: what the socket gave, and the message so far.
+ */
+static void memory(size_t arrived)
+{
+	static const uint8_t header[] = { TLS_RECORD_HANDSHAKE, 3, 3, 0x40, 0 };
+	static const uint8_t hello[TLS_MAX_PLAINTEXT] = { 1, 0, 0xff, 0xff };
+	static const uint8_t more[TLS_MAX_PLAINTEXT];
+	const struct pair_options options = { 0 };
+	struct pair_end *server;
+	struct pair pair;
+	size_t held;
+
+	pair_init(&pair, &options);
+	server = &pair.server;
+	for (size_t at = 0; at < arrived; at += TLS_MAX_PLAINTEXT) {
+		size_t len = arrived - at;
+
+		if (len > TLS_MAX_PLAINTEXT)
+			len = TLS_MAX_PLAINTEXT;
+		pair_feed(server, header, sizeof(header), 0);
+		pair_feed(server, at ? more : hello, len, 0);
+	}
+	held = server->conn->in.cap + server->conn->message.cap;
+	tap_ok(!server->err && held <= 2 * (2 * arrived + 1024),
+	       "%zu bytes of a ClientHello of 64 KiB: %zu bytes are held", arrived, held);
+	pair_free(&pair);
+}
+
 int main(void)
 {
 	client_hello(LONG, 0);
@@ -92,6 +123,11 @@ int main(void)
 	new_session_ticket(LONG, TLS_ERR_AGAIN);
 	new_session_ticket(LONG - 1, ALERT(ILLEGAL_PARAMETER));
 	new_session_ticket(65536, TLS_ERR_AGAIN);
+	memory(4);
+	memory(1000);
+	memory(5000);
+	memory(20000);
+	memory(65000);
 	pair_free_pki();
 	return tap_done();
 }
