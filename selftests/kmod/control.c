@@ -122,6 +122,33 @@ TEST_F(control, show_label)
 	pair_free(&p);
 }
 
+/* The whole label counts, and one that contains it, or none, is another gate's. */
+TEST_F(control, close_gate)
+{
+	static const char * const labels[] = { "web", "we", "web2", "mail" };
+	struct pair p[4];
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		ASSERT_TRUE(pair_connect(&p[i], variant->version, variant->suite, variant->family));
+		ASSERT_EQ(0, pair_install_as(&p[i], labels[i], strlen(labels[i])));
+	}
+	EXPECT_EQ(2, TOOL(self, "close --gate"));
+	EXPECT_EQ(2, TOOL(self, "close --gate web --all"));
+	EXPECT_EQ(2, TOOL(self, "close --gate web %u", self->p.id));
+	EXPECT_EQ(0, TOOL(self, "close --gate nosuch"));
+	EXPECT_EQ(0, TOOL(self, "close --gate web"));
+	EXPECT_STREQ("", self->out);
+	EXPECT_TRUE(peer_expect_alert(&p[0].peer, TLS_INTERNAL_ERROR));
+	EXPECT_EQ(0, TOOL(self, "close --gate mail --reset"));
+	EXPECT_EQ(PEER_RESET, peer_drain(&p[3].peer));
+	EXPECT_EQ(3, send(p[1].fd, "abc", 3, 0));
+	EXPECT_EQ(3, send(p[2].fd, "abc", 3, 0));
+	EXPECT_EQ(3, send(self->p.fd, "abc", 3, 0));
+	for (i = 0; i < 4; i++)
+		pair_free(&p[i]);
+}
+
 TEST_F(control, show_relay)
 {
 	int plain = pair_relay(&self->p, AF_INET, 60000);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* tlsgate rekey and close: one session, by its id, or all.  Silent when done. */
+/* tlsgate rekey and close: one session, by its id, or many.  Silent when done. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ctl.h"
 
@@ -52,14 +53,23 @@ int cmd_rekey(int argc, char **argv)
 }
 
 struct ids {
+	const char *gate;		/* NULL: of any */
 	uint32_t *ids;
 	size_t count;
 };
+
+static bool is_of(const char *gate, const struct tlsgate_session *session)
+{
+	return !gate || (strlen(gate) == session->label_len &&
+			 !memcmp(gate, session->label, session->label_len));
+}
 
 static int note_id(void *arg, const struct tlsgate_session *session)
 {
 	struct ids *all = arg;
 
+	if (!is_of(all->gate, session))
+		return 0;
 	all->ids = ctl_must(reallocarray(all->ids, all->count + 1, sizeof(*all->ids)));
 	all->ids[all->count++] = session->id;
 	return 0;
@@ -82,11 +92,11 @@ static int end_each(struct tlsgate *tg, const struct ids *all, bool reset)
 	return ret;
 }
 
-/* Those that are there when it begins. */
-static int end_all(bool reset)
+/* Those that are there when it begins; gate NULL: every one. */
+static int end_all(const char *gate, bool reset)
 {
 	struct tlsgate *tg = ctl_open();
-	struct ids all = {0};
+	struct ids all = { .gate = gate };
 	int err, status = CTL_FAILED;
 
 	if (!tg)
@@ -108,9 +118,15 @@ int cmd_close(int argc, char **argv)
 {
 	bool reset = ctl_flag(&argc, argv, "--reset");
 	bool every = ctl_flag(&argc, argv, "--all");
+	const char *gate = ctl_option(&argc, argv, "--gate");
+	bool many = every || gate;
 	const char *operand;
 
-	if (ctl_arguments(argc, argv, NULL, every ? NULL : &operand))
+	if (ctl_arguments(argc, argv, NULL, many ? NULL : &operand))
 		return CTL_USAGE;
-	return every ? end_all(reset) : act(argv[0], operand, end, reset);
+	if (every && gate) {
+		ctl_error("close: --all are those of every gate: leave one of --all and --gate out");
+		return CTL_USAGE;
+	}
+	return many ? end_all(gate, reset) : act(argv[0], operand, end, reset);
 }

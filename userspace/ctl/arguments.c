@@ -70,6 +70,21 @@ bool ctl_flag(int *argc, char **argv, const char *flag)
 	return given;
 }
 
+const char *ctl_option(int *argc, char **argv, const char *option)
+{
+	const char *value = NULL;
+	int i, kept = 1;
+
+	for (i = 1; i < *argc; i++) {
+		if (!value && i + 1 < *argc && strcmp(argv[i], option) == 0)
+			value = argv[++i];
+		else
+			argv[kept++] = argv[i];
+	}
+	*argc = kept;
+	return value;
+}
+
 uint32_t ctl_id(const char *text)
 {
 	unsigned long id;

@@ -46,6 +46,8 @@ struct tlsgate *ctl_open(void);
 int ctl_arguments(int argc, char **argv, bool *json, const char **operand);
 /* Takes a command's own option out of the arguments; true if it was there. */
 bool ctl_flag(int *argc, char **argv, const char *flag);
+/* The same of an option with a value, "--gate NAME"; NULL: it was not there, or has none. */
+const char *ctl_option(int *argc, char **argv, const char *option);
 /* A session id; 0 after an error line. */
 uint32_t ctl_id(const char *text);
 

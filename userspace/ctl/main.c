@@ -19,7 +19,7 @@ static const struct command {
 	  "sessions and relays; with ID, all about one" },
 	{ "monitor", cmd_monitor, "[--json]", "events as they happen" },
 	{ "rekey", cmd_rekey, "ID", "send KeyUpdate and use the next key (TLS 1.3)" },
-	{ "close", cmd_close, "ID|--all [--reset]", "end a session by a fatal alert, or by RST" },
+	{ "close", cmd_close, "ID|--all|--gate NAME [--reset]", "end sessions by a fatal alert, or by RST" },
 	{ "ciphers", cmd_ciphers, "[--json]", "suites, and the kernel's driver for each" },
 	{ "handshake", cmd_handshake, "HOST:PORT [--explain] [--json] [--ca F] [--server-name N]",
 	  "one client handshake, each step shown" },
