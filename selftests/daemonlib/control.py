@@ -99,6 +99,7 @@ def reload_says_what_came_of_it():
         outcome(gate.tlsgate("reload"), 0, "^reloaded\n")
     outcome(gate.tlsgate("reload"), 1, "no tlsgated answers on .*No such file.*is it running")
     outcome(gate.tlsgate("reload", "now"), 2, "usage: tlsgate reload")
+    outcome(subprocess.run([TLSGATE, "-S"], capture_output=True, text=True, timeout=DEADLINE), 2, "-S: no path is given")
 
 
 @test
@@ -163,6 +164,9 @@ def stats_outlive_workers_and_reloads_and_wait_for_none():
 def bad_clients_are_dropped_and_nobody_waits():
     with Backend().echo() as backend, ControlGate(backend.address) as gate:
         silent = [gate.dial() for _ in range(40)]       # more than are served at once
+        start = time.monotonic()
+        need(gate.ask(b"gates\n")["status"] == "ok" and time.monotonic() - start < 8,
+             "whoever comes later need not wait until they are dropped")
         half = gate.dial()
         half.sendall(b"rel")
         with gate.connect() as connection:
@@ -173,11 +177,28 @@ def bad_clients_are_dropped_and_nobody_waits():
         need(is_gone(half), "half a request is dropped")
         with gate.dial() as long:
             long.sendall(b"x" * 300)
-            need(is_gone(long), "a long request is dropped")
+            need("at most 256 bytes" in long.recv(1000).decode() and long.recv(1) == b"", "a long request is refused")
         with gate.dial() as early:
             early.shutdown(socket.SHUT_WR)
             need(is_gone(early), "no request is dropped")
         need(gate.ask(b"gates\n")["status"] == "ok", "others are served")
+
+
+@test
+def denials_do_not_fill_the_log():
+    if os.geteuid() != 0:
+        raise Skip("needs root to be somebody else")
+    many = ("import socket\n"
+            "for _ in range(300):\n"
+            "    client = socket.socket(socket.AF_UNIX)\n"
+            "    client.connect('%s')\n"
+            "    client.sendall(b'reload\\n')\n"
+            "    assert b'denied' in client.recv(1000)\n" % path("control"))
+    with Backend() as backend, ControlGate(backend.address, 'control = "%s"\ncontrol-mode = 0666' % path("control")):
+        started = time.monotonic()
+        subprocess.run([*NOBODY, "python3", "-c", many], check=True, timeout=DEADLINE)
+        most = 50 + 20 * (time.monotonic() - started + 1)
+        need(0 < log_text().count("reload denied to user 65534") <= most, "as many lines as the log takes")
 
 
 def has_hung_up(client):

@@ -80,6 +80,10 @@ int main(int argc, char **argv)
 	int status;
 
 	fds_open_standard();
+	if (argc == 2 && strcmp(argv[1], "-S") == 0) {
+		ctl_error("-S: no path is given: tlsgate -S PATH COMMAND");
+		return CTL_USAGE;
+	}
 	if (argc > 2 && strcmp(argv[1], "-S") == 0) {
 		ctl_control = argv[2];
 		argc -= 2;

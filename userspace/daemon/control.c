@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 #include "common/control_path.h"
-#include "common/log.h"
 #include "common/mem.h"
 
 #define DEFAULT_MODE	0660
 #define GROUPS_MAX	1024		/* of a client */
+#define DISCARD_MAX	64		/* reads; as much as a socket holds by default */
 #define SEND_BUFFER	8192		/* what the kernel keeps of an answer that nobody reads */
 
 struct control_client {
@@ -44,8 +44,6 @@ static void client_free(struct control_client *client)
 	close(client->io.fd);
 	free(client->answer);
 	free(client);
-	if (control->now.path)
-		ev_io_start(control->loop, &control->accept);
 }
 
 static bool is_member(const struct control_client *client, gid_t group)
@@ -82,8 +80,9 @@ static const char *run_command(struct control_client *client, struct json_object
 	if (!command->name)
 		return "unknown";
 	if (command->changes && !may_change(client)) {
-		log_warn("control: %s denied to user %u (process %d)", command->name,
-			 client->who.uid, client->who.pid);
+		if (log_allowed(&client->control->denials, log_now_ms()))
+			log_warn("control: %s denied to user %u (process %d)", command->name,
+				 client->who.uid, client->who.pid);
 		return "denied";
 	}
 	if (command->changes)
@@ -102,19 +101,45 @@ static void give_time(struct control *control)
 		ev_timer_again(control->loop, &client->timer);
 }
 
-static void answer(struct control_client *client)
+/* Takes over object. */
+static void set_answer(struct control_client *client, const char *status, struct json_object *object)
 {
-	struct json_object *object = json_object_new_object();
-	struct json_object *status = json_object_new_string(run_command(client, object));
-
-	json_object_object_add(object, "status", status);
+	json_object_object_add(object, "status", json_object_new_string(status));
 	client->answer = xprintf("%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 	client->answer_len = strlen(client->answer);
 	json_object_put(object);
+}
+
+static void answer(struct control_client *client)
+{
+	struct json_object *object = json_object_new_object();
+
+	set_answer(client, run_command(client, object), object);
 	give_time(client->control);
 }
 
-/* 1: the request is whole; 0: not yet; -1: none will come. */
+/* The close of a socket with unread bytes would be an error for the client, beside its answer. */
+static void discard_rest(struct control_client *client)
+{
+	char rest[4096];
+	int i;
+
+	for (i = 0; i < DISCARD_MAX && recv(client->io.fd, rest, sizeof(rest), 0) > 0; i++)
+		;
+}
+
+static void refuse_long(struct control_client *client)
+{
+	struct json_object *object = json_object_new_object();
+	char *reason = xprintf("a request has at most %d bytes, with its newline", CONTROL_REQUEST_MAX);
+
+	json_object_object_add(object, "reason", json_object_new_string(reason));
+	free(reason);
+	set_answer(client, "refused", object);
+	discard_rest(client);
+}
+
+/* 1: the request is whole; 0: not yet; -1: none will come; -E2BIG: it is too long. */
 static int read_request(struct control_client *client)
 {
 	ssize_t n = recv(client->io.fd, client->request + client->len,
@@ -128,7 +153,7 @@ static int read_request(struct control_client *client)
 	client->len += (size_t)n;
 	end = memchr(client->request, '\n', client->len);
 	if (!end)
-		return client->len < sizeof(client->request) ? 0 : -1;
+		return client->len < sizeof(client->request) ? 0 : -E2BIG;
 	*end = '\0';
 	return 1;
 }
@@ -153,11 +178,14 @@ static void on_client(struct ev_loop *loop, ev_io *io, int events)
 	(void)events;
 	if (!client->answer) {
 		ret = read_request(client);
-		if (ret < 0)
+		if (ret == -1)
 			client_free(client);
-		if (ret <= 0)
+		if (ret == -1 || ret == 0)
 			return;
-		answer(client);
+		if (ret == 1)
+			answer(client);
+		else
+			refuse_long(client);
 		ev_io_stop(loop, io);
 		ev_io_set(io, io->fd, EV_WRITE);
 		ev_io_start(loop, io);
@@ -194,18 +222,25 @@ static void client_new(struct control *control, int fd)
 	ev_timer_again(control->loop, &client->timer);
 }
 
+/* Who says nothing, or does not read, must not keep others waiting. */
+static void drop_oldest(struct control *control)
+{
+	client_free(TAILQ_FIRST(&control->clients));
+}
+
 static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct control *control = io->data;
 	int fd;
 
+	(void)loop;
 	(void)events;
 	fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
-	client_new(control, fd);
 	if (control->client_count == CONTROL_CLIENTS_MAX)
-		ev_io_stop(loop, io);
+		drop_oldest(control);
+	client_new(control, fd);
 }
 
 /* ---- the socket ---- */
@@ -379,7 +414,7 @@ void control_commit(struct control *control)
 		socket_clear(&control->now, &control->next);
 		control->now = control->next;
 		ev_io_set(&control->accept, control->now.fd, EV_READ);
-		if (control->now.path && control->client_count < CONTROL_CLIENTS_MAX)
+		if (control->now.path)
 			ev_io_start(control->loop, &control->accept);
 	}
 	control->next = (struct control_socket){ NULL, -1, false, 0 };

@@ -15,10 +15,11 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "common/log.h"
 #include "daemon/settings.h"
 
 #define CONTROL_REQUEST_MAX	256	/* bytes, with the newline */
-#define CONTROL_CLIENTS_MAX	16	/* further ones wait to be accepted */
+#define CONTROL_CLIENTS_MAX	16	/* a further one takes the place of the oldest */
 #define CONTROL_SECONDS		5.0	/* for the request to come, and for the answer to be read */
 
 /* One row of the table of commands; it ends with name NULL. */
@@ -47,6 +48,7 @@ struct control {
 	ev_io accept;
 	TAILQ_HEAD(, control_client) clients;
 	size_t client_count;
+	struct log_limit denials;
 };
 
 void control_init(struct control *control, struct ev_loop *loop,
