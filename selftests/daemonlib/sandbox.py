@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 from daemonlib.gate import (DEADLINE, TLSGATE, TLSGATED, Backend, Gate, Skip, children, echo, free_port,
-                            log_text, need, path, run, test, tmp, wait_until, write)
+                            keepalive_timers, log_text, need, path, run, start, test, tmp, wait_until, write)
 
 CLOSED = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
 
@@ -187,6 +187,45 @@ def no_worker_that_works_no_daemon():
     tomorrow(False)
     need(FORBIDDEN in text and "worker 0 did not get ready: signal 31" in text, text)
     need("listening on" not in text and text.count("sandbox") == 2, text)
+
+
+def one_gate(port, backend, more):
+    return write("refused.conf", """gate web {
+	mode = serve
+	data-path = user
+	listen = "127.0.0.1:%d"
+	backend = "%s"
+	cert = one.pem
+	key = one.key
+	%s
+""" % (port, backend, more))
+
+
+class TomorrowGate(Gate):
+    """With a configuration file; the next workers die at their first accept after tomorrow(True)."""
+
+    def __init__(self, backend, more):
+        self.port = free_port()
+        one_gate(self.port, backend, more)
+        self.process = start("-c", "refused.conf", before=tomorrow(False))
+        self.ready(1)
+
+
+@test
+def a_refused_reload_leaves_the_sockets_as_they_were():
+    with Backend().echo() as backend, TomorrowGate(backend.address, "keepalive = 0 }\nworkers = 1") as gate:
+        tomorrow(True)
+        one_gate(gate.port, backend.address, "keepalive = 1h }\nworkers = 3")
+        gate.process.send_signal(signal.SIGHUP)
+        try:
+            wait_until(lambda: "reload refused" in log_text(), "it is refused")
+        finally:
+            tomorrow(False)
+        need("did not get ready" in log_text(), "once it listened: " + log_text())
+        for _ in range(12):         # none may wait in the queue of a worker that is not there
+            with gate.connect() as connection:
+                echo(connection)
+                need(set(keepalive_timers(gate.port)) == {None}, "no probes, as before")
 
 
 @test

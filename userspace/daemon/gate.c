@@ -416,7 +416,7 @@ int gate_bind(struct gate *gate, struct listeners *all, size_t workers)
 	for (i = 0; i < set->listen.count; i++) {
 		if (addr_parse_listen(set->listen.items[i], &addr, &why))
 			return refuse(gate, "listen", set->listen.items[i], why);
-		listener = listener_get(all, &addr, workers, set->mode == GATE_SERVE);
+		listener = listener_get(all, &addr, workers);
 		if (!listener)
 			return -1;
 		gate->listeners[i] = listener;

@@ -173,6 +173,17 @@ static int start_listening(struct generation *generation)
 	return 0;
 }
 
+/* What changes sockets that others have, too: once nothing can be refused any more. */
+static void take_listeners(struct generation *generation)
+{
+	struct gate *gate;
+	size_t i;
+
+	for (gate = generation->gates; gate < generation->gates + generation->built; gate++)
+		for (i = 0; i < gate->settings->listen.count; i++)
+			listener_serve(gate->listeners[i], gate->settings);
+}
+
 static void close_control(struct child *child)
 {
 	ev_io_stop(EV_DEFAULT_UC, &child->messages);
@@ -571,6 +582,7 @@ struct generation *generation_start(struct settings *settings, bool owns_setting
 	generation->ledger = ledger;
 	if (!set_up(generation)) {
 		generation->owns_settings = owns_settings;
+		take_listeners(generation);
 		resolve_backends(generation);
 		return generation;
 	}

@@ -127,7 +127,7 @@ static void read_activation(struct listeners *all)
 		listener->activated = true;
 		listener->fds = xcalloc(1, sizeof(*listener->fds));
 		listener->fds[0] = fd;
-		listener->count = listener->listening = 1;
+		listener->count = listener->listening = listener->served = 1;
 	}
 }
 
@@ -165,8 +165,7 @@ static int probe_or_fall_back(struct addr *addr)
 	return ret ? complain(addr, -ret) : 0;
 }
 
-struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want,
-			      bool client_speaks_first)
+struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want)
 {
 	struct listener *listener;
 	struct addr actual = *addr;
@@ -181,7 +180,6 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, si
 			listener = add_listener(all, &actual);
 	}
 	listener->users++;
-	listener->client_speaks_first = client_speaks_first;
 	if (add_sockets(listener, want)) {
 		listener_put(all, listener);
 		return NULL;
@@ -189,32 +187,39 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, si
 	return listener;
 }
 
-/*
- * When to accept, and what accepted sockets inherit: for speed, and to find out peers
- * that vanished.  Of sockets that listen already, too: the gate may be another one now.
- */
-static void set_options(const struct listener *listener, const struct gate_settings *set)
+/* When to accept, and what accepted sockets inherit: for speed, and to find out peers that vanished. */
+static void set_options(const struct listener *listener, int fd, const struct gate_settings *set)
 {
-	int defer = listener->client_speaks_first ? DEFER_ACCEPT_SECONDS : 0;
-	size_t i;
+	int defer = set->mode == GATE_SERVE ? DEFER_ACCEPT_SECONDS : 0;
 
-	for (i = 0; i < listener->count; i++) {
-		/* systemd's have what DeferAcceptSec= says */
-		if (!listener->activated)
-			(void)set_option(listener->fds[i], IPPROTO_TCP, TCP_DEFER_ACCEPT, defer);
-		(void)set_option(listener->fds[i], IPPROTO_TCP, TCP_NODELAY, 1);
-		tcp_keep_alive(listener->fds[i], set->keepalive, set->keepalive_interval);
-	}
+	/* systemd's have what DeferAcceptSec= says */
+	if (!listener->activated)
+		(void)set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, defer);
+	(void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	tcp_keep_alive(fd, set->keepalive, set->keepalive_interval);
 }
 
 int listener_start(struct listener *listener, const struct gate_settings *set)
 {
-	set_options(listener, set);
+	int fd;
+
 	for (; listener->listening < listener->count; listener->listening++) {
-		if (listen(listener->fds[listener->listening], SOMAXCONN))
+		fd = listener->fds[listener->listening];
+		set_options(listener, fd, set);
+		if (listen(fd, SOMAXCONN))
 			return complain(&listener->addr, errno);
 	}
 	return 0;
+}
+
+void listener_serve(struct listener *listener, const struct gate_settings *set)
+{
+	size_t i;
+
+	/* those that listen already may be another gate's now */
+	for (i = 0; i < listener->count; i++)
+		set_options(listener, listener->fds[i], set);
+	listener->served = listener->count;
 }
 
 static void close_from(struct listener *listener, size_t first)
@@ -241,8 +246,10 @@ void listeners_trim(struct listeners *all)
 {
 	struct listener *listener;
 
-	for (listener = all->first; listener; listener = listener->next)
-		close_from(listener, listener->listening);
+	for (listener = all->first; listener; listener = listener->next) {
+		close_from(listener, listener->served);
+		listener->listening = listener->served;
+	}
 }
 
 bool listener_is_for(const struct listener *listener, size_t index, size_t worker, size_t workers)

@@ -20,10 +20,10 @@ struct listener {
 	struct addr addr;
 	unsigned int users;		/* gates of live generations */
 	bool activated;			/* passed by systemd: never closed, shared */
-	bool client_speaks_first;	/* TCP_DEFER_ACCEPT makes sense */
 	int *fds;
 	size_t count;			/* sockets open, bound */
 	size_t listening;		/* the first of them that listen() was called on */
+	size_t served;			/* the first of them that a generation got ready for */
 };
 
 struct listeners {
@@ -36,16 +36,17 @@ struct listeners {
  * listening where they are new, so that giving up leaves no trace.  NULL: a
  * line was logged.  Each success is one listener_put().
  */
-struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want,
-			      bool client_speaks_first);
+struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want);
 /*
- * Starts to listen on what is bound, with the options that set wants for what is
- * accepted.  0, or -1 and a line was logged.
+ * Starts to listen on what is bound and does not yet, with the options that set
+ * wants for what is accepted.  0, or -1 and a line was logged.
  */
 int listener_start(struct listener *listener, const struct gate_settings *set);
+/* The workers are ready: these options for all its sockets, which listeners_trim() keeps. */
+void listener_serve(struct listener *listener, const struct gate_settings *set);
 /* Closes the sockets with their last user. */
 void listener_put(struct listeners *all, struct listener *listener);
-/* Closes what was bound and never started: after a reload that was given up. */
+/* Closes what listener_serve() was never called for: after a reload that was given up. */
 void listeners_trim(struct listeners *all);
 
 /* Does worker (0..workers-1) serve socket index? */
