@@ -130,6 +130,7 @@ connect_rows() {
 		user 1.3 TLS_AES_128_GCM_SHA256                        P-256        openssl-rsa
 		user 1.3 TLS_AES_256_GCM_SHA384                        P-384        openssl-ed25519
 		user 1.3 -                                             X25519:P-384 openssl-p384
+		user 1.3 -                                             X448         openssl-ecdsa
 		user 1.3 -                                             -            openssl-rsa
 		both 1.3 -                                             -            nginx-ecdsa
 		user 1.3 TLS_CHACHA20_POLY1305_SHA256                  -            nginx-rsa
@@ -149,6 +150,7 @@ connect_rows() {
 		user 1.2 TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256   P-384        openssl-rsa
 		user 1.2 TLS_RSA_WITH_AES_128_GCM_SHA256               -            openssl-rsa
 		user 1.2 -                                             X25519:P-256 openssl-ed25519
+		user 1.2 -                                             X448         openssl-rsa
 		both 1.2 -                                             -            nginx-rsa
 		user 1.2 TLS_RSA_WITH_AES_256_GCM_SHA384               -            gnutls-rsa
 		both 1.2 -                                             -            gnutls-ecdsa

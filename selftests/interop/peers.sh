@@ -158,7 +158,7 @@ start_peer_servers() {
 		done
 	done
 	have_peer openssl36 || return 0
-	openssl_server openssl36-mlkem ecdsa -groups X25519MLKEM768
+	openssl_server openssl36-mlkem ecdsa -groups X25519MLKEM768:SecP256r1MLKEM768
 }
 
 # ---- serve ---------------------------------------------------------------------
@@ -197,7 +197,8 @@ start_peer_gates() {
 	start_proxied
 	have_peer openssl36 || return 0
 	local -a tlsgated=("${sid_run[@]}" "$tlsgated")
-	gate mlkem "$http_port" ecdsa --alpn=http/1.1 --verbose --groups=X25519MLKEM768
+	gate mlkem "$http_port" ecdsa --alpn=http/1.1 --verbose \
+		--groups=X25519MLKEM768:SecP256r1MLKEM768
 }
 
 peer_rows() {
@@ -226,6 +227,9 @@ peer_rows() {
 		user nss  1.2 TLS_RSA_WITH_AES_128_GCM_SHA256               -            rsakx
 		both openssl36 1.3 TLS_AES_128_GCM_SHA256                   X25519MLKEM768 mlkem
 		user openssl36 1.3 TLS_AES_256_GCM_SHA384                   X25519MLKEM768 mlkem
+		user openssl36 1.3 TLS_AES_128_GCM_SHA256                   SecP256r1MLKEM768 mlkem
+		user openssl   1.3 TLS_AES_128_GCM_SHA256                   X448         ecdsa
+		user openssl   1.2 TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256  X448:P-256   ecdsa
 		user openssl36 1.3 TLS_CHACHA20_POLY1305_SHA256             X25519       ecdsa
 		user openssl36 1.3 -                                        -            rsa
 		user openssl36 1.3 -                                        -            ed25519
@@ -421,6 +425,8 @@ connect_peers() {
 	done < <(peer_connect_rows)
 	diagnose_logs=(gate-connect server-openssl36-mlkem)
 	check "connect openssl36-mlkem TLS 1.3 - X25519MLKEM768" originate_mlkem - X25519MLKEM768
-	[[ $path = kernel ]] || check "connect openssl36-mlkem TLS 1.3 by default groups" \
+	[[ $path != kernel ]] || return 0
+	check "connect openssl36-mlkem TLS 1.3 - SecP256r1MLKEM768" originate_mlkem - SecP256r1MLKEM768
+	check "connect openssl36-mlkem TLS 1.3 by default groups" \
 		originate_mlkem TLS_AES_128_GCM_SHA256 -
 }

@@ -273,6 +273,9 @@ static void check_refused(uint16_t id, const char *hex, const char *what)
 	tls_kex_free(kex);
 }
 
+#define ZEROS_16	"00000000000000000000000000000000"
+#define ZEROS_48	ZEROS_16 ZEROS_16 ZEROS_16
+
 static void test_bad_points(void)
 {
 	check_refused(TLS_GROUP_X25519,
@@ -296,21 +299,35 @@ static void test_bad_points(void)
 	check_refused(TLS_GROUP_SECP256R1,
 		      "026b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
 		      "the compressed form");
+	check_refused(TLS_GROUP_X448, ZEROS_48 "0000000000000000", "zero");
+	check_refused(TLS_GROUP_X448, "01" ZEROS_48 "00000000000000", "one");
 }
 
-/* A KEM key whose coefficients are out of range; and a good one beside a zero of X25519. */
-static void test_bad_hybrid(const struct tls_group *group)
+/*
+ * A KEM key whose coefficients are out of range; and a good one beside a curve's zeros, which
+ * are no point.
+ */
+static void test_bad_hybrid(uint16_t id, size_t curve_at, size_t curve_len)
 {
+	const struct tls_group *group = tls_group_find(id);
+	size_t kem_at = curve_at ? 0 : curve_len;
 	uint8_t share[TLS_MAX_SHARE], answer[TLS_MAX_SHARE], secret[TLS_MAX_SHARED_SECRET];
-	const struct tls_slice in = { share, group->initiator_len };
+	uint8_t curve[65];
+	struct tls_slice in = { share, 0 };
 	struct tls_kex *kex;
 
+	if (!group) {
+		tap_skip("this libcrypto has no ML-KEM", "%s", tls_group_name(id));
+		return;
+	}
+	in.len = group->initiator_len;
 	must(tls_kex_initiate(&kex, group, share), "initiate");
-	memset(share + 1184, 0, 32);
+	memcpy(curve, share + curve_at, curve_len);
+	memset(share + curve_at, 0, curve_len);
 	tap_equal(tls_kex_respond(group, in, answer, secret), ALERT(ILLEGAL_PARAMETER),
-		  "%s: zero for X25519", tls_group_name(group->id));
-	must(tls_random(share + 1184, 32), "random");
-	memset(share, 0xff, 1184);
+		  "%s: zeros for the curve", tls_group_name(group->id));
+	memcpy(share + curve_at, curve, curve_len);
+	memset(share + kem_at, 0xff, 1184);
 	tap_equal(tls_kex_respond(group, in, answer, secret), ALERT(ILLEGAL_PARAMETER),
 		  "%s: an ML-KEM key out of range", tls_group_name(group->id));
 	tls_kex_free(kex);
@@ -321,14 +338,12 @@ static void test_groups(void)
 	size_t count;
 	const struct tls_group *const *groups = tls_groups(&count);
 
-	tap_ok(count >= 3, "three groups at least");
+	tap_ok(count >= 5, "five groups at least");
 	for (size_t i = 0; i < count; i++)
 		test_group(groups[i]);
-	if (tls_group_find(TLS_GROUP_X25519MLKEM768))
-		test_bad_hybrid(tls_group_find(TLS_GROUP_X25519MLKEM768));
-	else
-		tap_skip("this libcrypto has no ML-KEM", "X25519MLKEM768");
-	tap_ok(!tls_group_find(0x001e), "no other group");
+	test_bad_hybrid(TLS_GROUP_X25519MLKEM768, 1184, 32);
+	test_bad_hybrid(TLS_GROUP_SECP256R1MLKEM768, 0, 65);
+	tap_ok(!tls_group_find(0x0100), "no other group");
 }
 
 static bool all_named(void)

@@ -111,9 +111,11 @@ TLS_MUST_CHECK int tls_aead_open(struct tls_aead_ctx *ctx, const uint8_t nonce[T
 #define TLS_GROUP_SECP384R1		0x0018
 #define TLS_GROUP_SECP521R1		0x0019
 #define TLS_GROUP_X25519		0x001d
+#define TLS_GROUP_X448			0x001e
+#define TLS_GROUP_SECP256R1MLKEM768	0x11eb
 #define TLS_GROUP_X25519MLKEM768	0x11ec
 
-#define TLS_MAX_SHARE		1216	/* X25519MLKEM768, client */
+#define TLS_MAX_SHARE		1249	/* SecP256r1MLKEM768, client */
 #define TLS_MAX_SHARED_SECRET	66	/* P-521 */
 
 /*

@@ -12,6 +12,7 @@
 enum group_kind {
 	GROUP_X25519,
 	GROUP_NIST,
+	GROUP_X448,
 	GROUP_KEM,
 };
 
@@ -25,10 +26,13 @@ struct group_row {
 static const struct group_row rows[TLS_GROUPS] = {
 	{ { TLS_GROUP_X25519MLKEM768, false, 1184 + 32, 1088 + 32, 64 },
 	  "X25519MLKEM768", NULL, GROUP_KEM },
+	{ { TLS_GROUP_SECP256R1MLKEM768, false, 65 + 1184, 65 + 1088, 64 },
+	  "SecP256r1MLKEM768", NULL, GROUP_KEM },
 	{ { TLS_GROUP_X25519, true, 32, 32, 32 }, NULL, NULL, GROUP_X25519 },
 	{ { TLS_GROUP_SECP256R1, true, 65, 65, 32 }, "EC", "P-256", GROUP_NIST },
 	{ { TLS_GROUP_SECP384R1, true, 97, 97, 48 }, "EC", "P-384", GROUP_NIST },
 	{ { TLS_GROUP_SECP521R1, true, 133, 133, 66 }, "EC", "P-521", GROUP_NIST },
+	{ { TLS_GROUP_X448, true, 56, 56, 56 }, "X448", NULL, GROUP_X448 },
 };
 
 #define POINT_UNCOMPRESSED	4	/* SEC 1; the only form TLS allows */
@@ -62,8 +66,8 @@ static int setup_group(struct tls_crypto *crypto, size_t i)
 {
 	const struct group_row *row = &rows[i];
 
-	if (row->kind == GROUP_KEM && !tls_has_algorithm(row->algorithm))
-		return 0;
+	if (row->algorithm && !tls_has_algorithm(row->algorithm))
+		return row->kind == GROUP_NIST ? TLS_ERR_LIBRARY : 0;
 	if (row->kind == GROUP_NIST) {
 		crypto->curves[i] = curve_template(row->algorithm, row->curve);
 		if (!crypto->curves[i])
@@ -126,7 +130,7 @@ static EVP_PKEY *peer_key(const struct tls_crypto *crypto, const struct group_ro
 {
 	EVP_PKEY *key;
 
-	if (row->kind == GROUP_KEM)
+	if (row->kind != GROUP_NIST)
 		return EVP_PKEY_new_raw_public_key_ex(NULL, row->algorithm, NULL, peer.p, peer.len);
 	if (peer.p[0] != POINT_UNCOMPRESSED)
 		return NULL;
@@ -139,8 +143,8 @@ static EVP_PKEY *peer_key(const struct tls_crypto *crypto, const struct group_ro
 
 /*
  * libcrypto's own validation is left out: decoding has checked that the point
- * is on the curve, the curves' cofactor is 1, and it would cost another point
- * multiplication.
+ * is on the curve, the NIST curves' cofactor is 1, and it would cost another point
+ * multiplication.  For X448 it refuses a secret of zeros (RFC 7748 section 6.2).
  */
 static bool derive(EVP_PKEY *own, EVP_PKEY *peer, uint8_t *secret, size_t want)
 {
@@ -168,7 +172,7 @@ static int pkey_generate(struct tls_kex *kex, uint8_t *share, size_t want)
 	return tls_library_error();
 }
 
-static bool nist_agree(const struct tls_kex *kex, struct tls_slice share, uint8_t *secret)
+static bool pkey_agree(const struct tls_kex *kex, struct tls_slice share, uint8_t *secret)
 {
 	const struct tls_crypto *crypto = tls_crypto();
 	EVP_PKEY *peer = crypto ? peer_key(crypto, kex->row, share) : NULL;
@@ -278,7 +282,7 @@ int tls_kex_initiate(struct tls_kex **out, const struct tls_group *group, uint8_
 static int ecdh_agree(const struct tls_kex *kex, struct tls_slice share, uint8_t *secret)
 {
 	bool ok = kex->row->kind == GROUP_X25519 ? x25519_agree(kex, share, secret) :
-						   nist_agree(kex, share, secret);
+						   pkey_agree(kex, share, secret);
 
 	return ok ? 0 : TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
 }

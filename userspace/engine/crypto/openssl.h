@@ -8,7 +8,7 @@
 
 #include "crypto/certificate.h"
 
-#define TLS_GROUPS	5
+#define TLS_GROUPS	7
 
 /*
  * Everything fetched, once per process, and only read from then on: libcrypto
