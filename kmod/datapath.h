@@ -6,6 +6,7 @@
  * tg_tx_seal() and tg_tx_push() in a softirq, with the spinlock of a socket that
  * nobody owns.  Those that may sleep elsewhere have a @gfp: where it does not allow
  * blocking nothing sleeps, and what needs more is left to the works (-EAGAIN).
+ * tg_tx_push() has none, since TCP allocates as sk_allocation says: direct.c sets that.
  * tg_session_fail() is called there only where no alert can follow: by tg_tx_seal(),
  * which has closed the sending half, and by tg_tx_push() for a connection that is gone.
  */
@@ -87,7 +88,10 @@ int tg_tx_alert(struct sock *sk, struct tg_session *s, u8 level, u8 alert);
 /* close_notify, once, and FIN behind it if @fin. */
 int tg_tx_close_notify(struct sock *sk, struct tg_session *s, bool fin);
 
-/* Bytes of records that TCP has not sent, or, if @acked, that are not acknowledged. */
+/*
+ * Bytes of records that TCP has not sent, or, if @acked, that are not acknowledged.
+ * The socket may be locked or not.
+ */
 u32 tg_tx_unsent(const struct sock *sk, const struct tg_session *s, bool acked);
 
 void tg_tx_push_work(struct work_struct *work);				/* takes lock_sock() */
@@ -102,7 +106,8 @@ ssize_t tg_rx_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_i
 
 /*
  * Opens records until one with data is added to tg_rx.plain.  1: there is
- * data; 0: close_notify; -EAGAIN: no whole record yet; else the session failed.
+ * data; 0: close_notify, or the reader's own shutdown(SHUT_RD); -EAGAIN: no whole record
+ * yet; -ENOMEM, -ENOBUFS: call again; else the session failed.
  * Where @gfp does not allow to sleep it is -EAGAIN for all but data; call again elsewhere.
  */
 int tg_rx_next(struct sock *sk, struct tg_session *s, gfp_t gfp);

@@ -54,7 +54,7 @@ static bool tg_relay_passes(int err)
 
 /* --- TLS to plain -------------------------------------------------------------- */
 
-/* Opens a batch.  1: there is some; 0: close_notify; -EAGAIN, -EBUSY; or the session failed. */
+/* Opens a batch.  1: there is some; 0: close_notify; -EAGAIN; tg_relay_passes(); or it failed. */
 static int tg_relay_open_batch(struct tg_relay *r)
 {
 	struct tg_session *s = r->session;

@@ -33,7 +33,8 @@ struct tg_callbacks {
  * @base_ops: the family's own struct proto_ops
  * @keyed: @base with ours for a keyed socket; unused for AF_UNIX, as is @keyed_ops
  * @keyed_ops: @base_ops likewise
- * @owned_ops: all refused but close; its struct proto stays, which nobody else comes to
+ * @owned_ops: all refused but close and what tells its addresses; its struct proto stays,
+ *	which nobody else comes to
  * @callbacks: the family's own
  *
  * Written at module init only.

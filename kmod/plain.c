@@ -60,7 +60,7 @@ bool tg_plain_waits(const struct sock *sk)
 }
 
 /*
- * --- callbacks: any context; for TCP the socket's spinlock is held ---------------
+ * --- callbacks: any context; for TCP the socket is locked, but for error_report ----
  *
  * Once the relay is dead a kick does nothing: the socket stays the module's, and
  * whoever watches it is not to be woken for what it cannot do.

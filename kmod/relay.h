@@ -65,7 +65,7 @@ enum tg_relay_flag {
  * @seal_work: plain to TLS
  * @clock_work: looks whether @idle_timeout has passed, and who holds @file
  * @close_work: lets go of both sockets; queued with the last reference
- * @opened: plaintext the plain socket did not take yet; open_work only
+ * @opened: plaintext the plain socket did not take yet; open_work, and in the end close_work
  * @delivering: there may be some, and nothing may overtake it; open_work writes,
  *	true under lock_sock() of the TLS socket
  * @sealed_last: plain to TLS was the direction that moved last; under the TLS
@@ -222,7 +222,7 @@ void tg_relay_uncharge(struct tg_payer *payer);
  * Return: the queue, for tg_queue_put(), or NULL: no memory.
  */
 struct tg_queue *tg_queue_get(const struct tg_payer *payer);
-/* None of its works is queued, nor running.  Any context. */
+/* None of its works is queued; the last one may still be closing a file.  Any context. */
 void tg_queue_put(struct tg_queue *q);
 
 /* No relay is left. */

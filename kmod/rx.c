@@ -491,7 +491,7 @@ static int tg_rx_drained(struct sock *sk, struct tg_session *s)
 	return -EAGAIN;
 }
 
-/* Opens the next record, to be held.  0, -EAGAIN, -ENOMEM, or the session failed. */
+/* Opens the next record, to be held.  0, -EAGAIN, -ENOMEM, -ENOBUFS, or the session failed. */
 static int tg_rx_fetch(struct sock *sk, struct tg_session *s, gfp_t gfp)
 {
 	struct page_frag before = sk->sk_frag;

@@ -8,17 +8,21 @@
  *	lock_sock() of two sockets	to be joined: in the order of their addresses,
  *					each for a bounded time (own.c)
  *	lock_sock() of the TLS socket	everything in struct tg_session that does
- *					not say otherwise; or, in a softirq, its
- *					spinlock while it has no owner (direct.c)
+ *					not say otherwise
  *	lock_sock() of the plain socket	nested inside the former, relay only
- *	iolock, state lock of AF_UNIX	taken by its calls in move.c, inside the
- *					TLS socket's lock when they receive
+ *	spinlock of either		in a softirq, in the place of its lock_sock() while
+ *					it has no owner; the second one is only tried
+ *					(direct.c)
+ *	iolock, state lock of AF_UNIX	taken by its calls in move.c and plain.c, inside
+ *					the TLS socket's lock when they receive
  *	files_struct.file_lock		whether nobody else has a socket; inside lock_sock()
  *	sk_callback_lock		callbacks and sk_user_data; inside lock_sock()
  *	tg_session.sk_lock (spin)	the pointers to the socket and to the relay
  *	xa_lock of ids, users, queues	inside all others
  *
  * A relay's works wait for lock_sock() for a bounded time: see tg_own_lock_soon().
+ * close_work waits until it has it, when no descriptor of the socket is left.
+ * It holds no lock of ours when it closes a file, which takes those of epoll.
  *
  * Callbacks that TCP makes (data_ready, write_space, state_change) run with the
  * socket's spinlock held and no owner, or from the owner's backlog, and so
@@ -360,7 +364,7 @@ void tg_session_unpublish(struct tg_session *s, struct sock *sk);
  * than is charged may have to be opened for any to pass.
  */
 bool tg_session_charge(struct sock *sk, struct tg_session *s);
-/* Frees all but keys and transforms, and gives everything back: it is closing. */
+/* Frees what is on its way, and gives all that was charged back: it is closing. */
 void tg_session_empty(struct sock *sk, struct tg_session *s);
 
 /**
@@ -394,9 +398,10 @@ struct tg_session *tg_session_next(u32 netns, u32 *id);
 struct sock *tg_session_hold_sk(struct tg_session *s);
 void tg_session_drop_sk(struct sock *sk);
 
+/* Process context: the last reference frees. */
 void tg_session_put(struct tg_session *s);
 
-/* Lets one of its works run after @delay, unless it is to run already: with a reference. */
+/* Lets one of its works run after @delay, unless it is to run already.  Any context. */
 void tg_session_later(struct tg_session *s, struct delayed_work *work, unsigned long delay);
 
 /**
@@ -444,8 +449,9 @@ void tg_session_reset(struct sock *sk, struct tg_session *s, enum tlsgate_reason
  * Process context, waits for lock_sock() for a bounded time.  A relay ends on its
  * own queue, see tg_relay_end().
  *
- * Return: 0, %-ENOTCONN if it has ended already, or %-EBUSY: somebody does not
- * leave the lock; a relay ends when they do.
+ * Return: 0; for a relay the order is given, and is carried out once nobody holds a
+ * lock for long.  %-ENOTCONN: it has ended already.  %-EBUSY, without a relay:
+ * somebody does not leave the lock, or a relay has just been made.
  */
 int tg_session_close(struct tg_session *s, u8 how);
 

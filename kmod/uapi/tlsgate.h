@@ -93,8 +93,9 @@
  * RELAY_NEW     do: joins an established session with a plain stream socket.
  *               Data moves in the kernel from then on; the relay holds both
  *               sockets itself and outlives the fds and the process.  They are
- *               its own: a descriptor of either can be closed, and every other
- *               call on it is EBUSY, after the relay's end, too.  EBUSY as for
+ *               its own: a descriptor of either can be closed, and other calls
+ *               on it are EBUSY, after the relay's end, too;
+ *               docs/socket-api.md lists the few exceptions.  EBUSY as for
  *               SESSION_NEW: the caller's process must have the only
  *               descriptor of both sockets; and while either has a filter
  *               (SO_ATTACH_FILTER), which could cut the stream's tail off.  A
