@@ -113,6 +113,13 @@ static void expect_dead(struct __test_metadata *_metadata, struct pair *p, int e
 	ASSERT_TRUE(pair_start(p, version, suite, AF_INET));
 }
 
+/* A refusal that has arrived says why. */
+static void expect_sentence(struct __test_metadata *_metadata, const struct tg *tg, int err, int n)
+{
+	if (err && tg->raw_len)
+		EXPECT_NE('\0', tg->ack.msg[0]) TH_LOG("fault %d: %d", n, err);
+}
+
 /* Whatever the call came to, what it took arrives, and nothing else. */
 static void expect_arrival(struct __test_metadata *_metadata, struct pair *p, uint8_t *got,
 			   uint64_t at, size_t n)
@@ -206,6 +213,7 @@ TEST_F_TIMEOUT(fault, install, 120)
 		fault_at(n);
 		err = pair_install(p);
 		struck = fault_struck();
+		expect_sentence(_metadata, p->tg, err, n);
 		if (!err) {
 			EXPECT_EQ(1, send(p->fd, "s", 1, 0));
 			EXPECT_TRUE(peer_recv_data(&p->peer, &c, 1)) TH_LOG("fault %d", n);
@@ -237,10 +245,12 @@ TEST_F_TIMEOUT(fault, rekey, 120)
 		return;
 	for (int n = 1; struck && n < FAULTS_MAX; n++) {
 		ssize_t r;
+		int err;
 
 		fault_at(n);
-		tg_session_rekey(p->tg, BY_FD(p->fd));
+		err = tg_session_rekey(p->tg, BY_FD(p->fd));
 		struck = fault_struck();
+		expect_sentence(_metadata, p->tg, err, n);
 		if (send(p->fd, "r", 1, MSG_NOSIGNAL) != 1) {
 			EXPECT_EQ(PEER_EOF, peer_drain(&p->peer));
 			pair_free(p);
@@ -297,6 +307,7 @@ TEST_F_TIMEOUT(fault, relay, 120)
 		fault_at(n);
 		err = tg_relay_new(p->tg, p->fd, fd[0], 1000);
 		struck = fault_struck();
+		expect_sentence(_metadata, p->tg, err, n);
 		close(fd[0]);
 		if (!err) {
 			ASSERT_EQ(3, send(fd[1], "abc", 3, 0));
