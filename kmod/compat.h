@@ -82,6 +82,7 @@ long unix_inq_len(struct sock *sk);
 
 #define MSG_SENDPAGE_NOTLAST 0
 #define TG_NO_SENDPAGE(proto) do { } while (0)
+#define TG_OWNED_SENDPAGE
 
 static inline ssize_t tg_tcp_send_bvecs(struct sock *sk, struct bio_vec *bv, unsigned int nr,
 					size_t len, int flags)
@@ -106,6 +107,8 @@ static inline ssize_t tg_tcp_send_bvecs(struct sock *sk, struct bio_vec *bv, uns
 #endif
 
 #define TG_NO_SENDPAGE(proto) ((proto)->sendpage = NULL)
+/* Which goes to sendmsg: kernel_sendpage() may look twice whether there is one. */
+#define TG_OWNED_SENDPAGE .sendpage = sock_no_sendpage,
 #define tg_splice_by_copy generic_file_splice_read
 
 /* A pipe would take our page as one of a page cache's, and find it not up to date. */

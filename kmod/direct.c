@@ -120,7 +120,7 @@ static int tg_direct_seal_queue(struct tg_session *s, struct sock *sk, struct so
 			break;
 		/* Sealed in its place, it needs no memory besides. */
 		if (!tg_queue_fill(plain, off, &s->tx.pending, rec.text, len)) {
-			tg_frags_trim(&s->tx.pending, rec.start);
+			tg_frags_trim(&s->tx.pending, rec.start, &sk->sk_frag);
 			break;
 		}
 		err = tg_tx_seal(sk, s, &rec, 0, TG_DIRECT_GFP);

@@ -27,12 +27,15 @@ void tg_frags_consume(struct tg_frags *f, u32 len)
 	}
 }
 
-void tg_frags_trim(struct tg_frags *f, u32 len)
+void tg_frags_trim(struct tg_frags *f, u32 len, struct page_frag *pf)
 {
 	while (f->bytes > len) {
 		struct bio_vec *bv = &f->bv[f->tail - 1];
 		u32 part = min(f->bytes - len, bv->bv_len);
 
+		/* Nothing was taken since: the next record is to use it. */
+		if (pf && bv->bv_page == pf->page && bv->bv_offset + bv->bv_len == pf->offset)
+			pf->offset -= part;
 		bv->bv_len -= part;
 		f->bytes -= part;
 		if (!bv->bv_len) {
@@ -247,20 +250,6 @@ int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, 
 		}
 	}
 	if (err)
-		tg_frags_trim(f, before);
+		tg_frags_trim(f, before, &sk->sk_frag);
 	return err;
-}
-
-void tg_frags_give_back(struct sock *sk, const struct tg_frags *f, u32 start,
-			const struct page_frag *before)
-{
-	const struct bio_vec *last = f->bytes > start ? &f->bv[f->tail - 1] : NULL;
-	struct page_frag *pf = &sk->sk_frag;
-
-	if (last && last->bv_page == pf->page)
-		pf->offset = last->bv_offset + last->bv_len;
-	else if (!last && before->page == pf->page)
-		pf->offset = before->offset;
-	else	/* The record alone has been on it. */
-		pf->offset = 0;
 }

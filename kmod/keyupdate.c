@@ -32,7 +32,7 @@ int tg_key_update_send(struct sock *sk, struct tg_session *s)
 	}
 	s->tx.key_update_queued = true;
 	s->tx.key_update_owed = false;
-	trace_tlsgate_key_update(s, &s->tx.dir);
+	trace_tlsgate_key_update(s, &s->tx.dir, 0, 0, 0);
 	tg_stat_inc(sock_net(sk), TG_STAT_TX_REKEYS);
 	tg_event_rekeyed(s);
 	return 0;
@@ -63,7 +63,7 @@ enum tlsgate_reason tg_key_update_receive(struct sock *sk, struct tg_session *s,
 		return TLSGATE_REASON_KEY_UPDATE_FLOOD;
 	if (tg_dir_ratchet(&s->rx.dir, s->cipher))
 		return TLSGATE_REASON_CRYPTO_ERROR;
-	trace_tlsgate_key_update(s, &s->rx.dir);
+	trace_tlsgate_key_update(s, &s->rx.dir, 0, 0, 0);
 	tg_stat_inc(sock_net(sk), TG_STAT_RX_REKEYS);
 	tg_event_rekeyed(s);
 

@@ -246,7 +246,7 @@ static int tg_relay_seal_unix(const struct tg_relay *r, struct sock *sk)
 	} while (ret > 0 && msg_data_left(&msg));
 	/* Nobody else reads from it: its queue is not what it said. */
 	if (ret <= 0) {
-		tg_frags_trim(&s->tx.pending, rec.start);
+		tg_frags_trim(&s->tx.pending, rec.start, &sk->sk_frag);
 		return -EIO;
 	}
 	ret = tg_tx_seal(sk, s, &rec, 0, GFP_KERNEL);

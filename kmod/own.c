@@ -78,6 +78,7 @@ static const struct proto_ops tg_owned_ops = {
 	.recvmsg	= tg_owned_recvmsg,
 	.mmap		= sock_no_mmap,
 	.splice_read	= tg_owned_splice_read,
+	TG_OWNED_SENDPAGE
 	.set_rcvlowat	= tg_owned_rcvlowat,
 };
 

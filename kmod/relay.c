@@ -106,7 +106,7 @@ static void tg_relay_close_work(struct work_struct *work)
 	struct tg_relay *r = container_of(work, struct tg_relay, close_work);
 	struct file *file = r->file;
 
-	tg_frags_trim(&r->opened, 0);
+	tg_frags_trim(&r->opened, 0, NULL);
 	tg_relay_leave(r, TG_RELAY_PLAIN_LEFT, r->plain);
 	tg_relay_leave(r, TG_RELAY_TLS_LEFT, r->tls);
 	tg_relay_free(r);

@@ -71,7 +71,7 @@ u32 tg_rx_data_len(const struct tg_rx *rx)
 
 void tg_rx_drop_held(struct tg_rx *rx)
 {
-	tg_frags_trim(&rx->plain, tg_rx_data_len(rx));
+	tg_frags_trim(&rx->plain, tg_rx_data_len(rx), NULL);
 	rx->held = false;
 }
 
@@ -252,7 +252,7 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 
 	err = tg_cipher_crypt(s, d, explicit, aad_len, body, false, gfp);
 	if (err) {
-		tg_frags_trim(f, start);
+		tg_frags_trim(f, start, &sk->sk_frag);
 		/* Opening twice under one nonce gives nothing away, unlike sealing. */
 		if (err == -ENOMEM || !gfpflags_allow_blocking(gfp)) {
 			d->seq--;
@@ -263,7 +263,7 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 		return tg_session_fail(sk, s, err == -EBADMSG ? TLSGATE_REASON_BAD_RECORD_MAC
 							      : TLSGATE_REASON_CRYPTO_ERROR);
 	}
-	tg_frags_trim(f, start + body - TG_TAG_LEN);
+	tg_frags_trim(f, start + body - TG_TAG_LEN, &sk->sk_frag);
 	if (r->stashed)
 		tg_rx_stash_drop(&s->rx, TG_HEADER_LEN + r->header.len);
 	else
@@ -279,7 +279,7 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
  * RFC 9846 section 5.4: the inner type is the last byte that is not zero.
  * Strips it and the padding; 0 if there is none.
  */
-static u8 tg_rx_inner_type(struct tg_frags *f, u32 start)
+static u8 tg_rx_inner_type(struct sock *sk, struct tg_frags *f, u32 start)
 {
 	u8 chunk[64];
 
@@ -290,7 +290,7 @@ static u8 tg_rx_inner_type(struct tg_frags *f, u32 start)
 		while (n) {
 			u8 type = chunk[--n];
 
-			tg_frags_trim(f, f->bytes - 1);
+			tg_frags_trim(f, f->bytes - 1, &sk->sk_frag);
 			if (type)
 				return type;
 		}
@@ -360,7 +360,7 @@ static enum tlsgate_reason tg_rx_message(struct sock *sk, struct tg_session *s, 
 	if (tg_rx_row_floods(s, TG_ROW_MESSAGE))
 		return TLSGATE_REASON_MESSAGE_FLOOD;
 	if (m[0] == TG_CLIENT_HELLO)
-		return tg_rx_refuse_renegotiation(sk, s);
+		s->rx.hello = true;
 	if (m[0] == TG_NEW_SESSION_TICKET && len <= TLSGATE_MESSAGE_MAX)
 		tg_event_message(s, m, len);
 	/* RFC 5246 section 7.4.1.1: a client may ignore it. */
@@ -426,13 +426,13 @@ static enum tlsgate_reason tg_rx_data(struct sock *sk, struct tg_session *s, u32
 }
 
 /* Holds what was opened, from @start to the end of rx.plain, to be dealt with. */
-static void tg_rx_hold(struct tg_session *s, u8 type, u32 start)
+static void tg_rx_hold(struct sock *sk, struct tg_session *s, u8 type, u32 start)
 {
 	struct tg_frags *f = &s->rx.plain;
 
 	/* One that is too long even for its padding is left as it is, to be refused. */
 	if (s->cipher->version == TLSGATE_TLS_1_3 && f->bytes - start <= TG_PLAINTEXT_MAX + 1)
-		type = tg_rx_inner_type(f, start);
+		type = tg_rx_inner_type(sk, f, start);
 	s->rx.held = true;
 	s->rx.held_type = type;
 	s->rx.held_len = f->bytes - start;
@@ -471,7 +471,11 @@ static enum tlsgate_reason tg_rx_dispatch(struct sock *sk, struct tg_session *s)
 	default:
 		reason = TLSGATE_REASON_UNEXPECTED_MESSAGE;
 	}
-	tg_frags_trim(f, start);
+	tg_frags_trim(f, start, &sk->sk_frag);
+	/* Not before, since the answer would keep the hello's memory from being used again. */
+	if (s->rx.hello && !reason)
+		reason = tg_rx_refuse_renegotiation(sk, s);
+	s->rx.hello = false;
 	return reason;
 }
 
@@ -494,16 +498,13 @@ static int tg_rx_drained(struct sock *sk, struct tg_session *s)
 /* Opens the next record, to be held.  0, -EAGAIN, -ENOMEM, -ENOBUFS, or the session failed. */
 static int tg_rx_fetch(struct sock *sk, struct tg_session *s, gfp_t gfp)
 {
-	struct page_frag before = sk->sk_frag;
 	struct tg_rx_record r = { };
 	u32 start = s->rx.plain.bytes;
 	int err = tg_rx_locate(sk, s, &r, gfp) ?: tg_rx_open(sk, s, &r, gfp);
 
-	if (err)
-		return err;
-	tg_rx_hold(s, r.header.type, start);
-	tg_frags_give_back(sk, &s->rx.plain, start, &before);
-	return 0;
+	if (!err)
+		tg_rx_hold(sk, s, r.header.type, start);
+	return err;
 }
 
 int tg_rx_next(struct sock *sk, struct tg_session *s, gfp_t gfp)
@@ -530,7 +531,7 @@ int tg_rx_next(struct sock *sk, struct tg_session *s, gfp_t gfp)
 		start = s->rx.plain.bytes - s->rx.held_len;
 		reason = tg_rx_dispatch(sk, s);
 		if (reason) {
-			tg_frags_trim(&s->rx.plain, start);
+			tg_frags_trim(&s->rx.plain, start, &sk->sk_frag);
 			return tg_session_fail(sk, s, reason);
 		}
 		if (s->rx.plain.bytes > start)

@@ -200,8 +200,8 @@ bool tg_session_charge(struct sock *sk, struct tg_session *s)
 
 void tg_session_empty(struct sock *sk, struct tg_session *s)
 {
-	tg_frags_trim(&s->tx.pending, 0);
-	tg_frags_trim(&s->rx.plain, 0);
+	tg_frags_trim(&s->tx.pending, 0, NULL);
+	tg_frags_trim(&s->rx.plain, 0, NULL);
 	kvfree(s->rx.stash);
 	s->rx.stash = NULL;
 	s->rx.stash_size = 0;
@@ -329,7 +329,7 @@ void tg_session_reset(struct sock *sk, struct tg_session *s, enum tlsgate_reason
 {
 	/* Closed first, so that failing sends nothing before the RST. */
 	s->tx.closed = true;
-	tg_frags_trim(&s->tx.pending, 0);
+	tg_frags_trim(&s->tx.pending, 0, NULL);
 	s->family->base->disconnect(sk, 0);
 	tg_session_fail(sk, s, reason);
 }

@@ -178,6 +178,7 @@ enum tg_row {
  * @taken: bytes at the head of TCP's queue that were opened and are to be
  *	dropped, once a batch; 0 whenever the lock is not held
  * @taken_records: how many they were
+ * @hello: a ClientHello waits for its answer, until the end of its record
  * @held: the end of @plain is a record that was opened but not yet dealt with;
  *	only between a softirq and the work that it kicked, and not in a failed session
  * @held_type: its content type; 0 if it had none
@@ -200,6 +201,7 @@ struct tg_rx {
 	u32 taken;
 	u8 taken_records;
 	bool held;
+	bool hello;
 	u8 held_type;
 	u32 held_len;
 	u8 row[__TG_ROW_MAX];
@@ -492,8 +494,12 @@ static inline unsigned int tg_frags_room(const struct tg_frags *f)
 
 /* Drops @len bytes from the front, and the pages they filled. */
 void tg_frags_consume(struct tg_frags *f, u32 len);
-/* Drops bytes from the end until @len are left. */
-void tg_frags_trim(struct tg_frags *f, u32 len);
+/*
+ * Drops bytes from the end until @len are left.  @pf, if not NULL: where they came from;
+ * their memory goes back to it if none was taken since, so that what is left of a record, a
+ * byte with its padding trimmed off, say, does not keep the memory of all of it.
+ */
+void tg_frags_trim(struct tg_frags *f, u32 len, struct page_frag *pf);
 /* [@off, @off + @len) of the queue, which is not to change meanwhile; as is what follows. */
 struct iov_iter tg_frags_iter(const struct tg_frags *f, unsigned int direction, u32 off, u32 len);
 /* Copies into, or out of, the queue; [@off, @off + @len) is inside it. */
@@ -526,13 +532,6 @@ void tg_frags_move(struct tg_frags *to, struct tg_frags *from);
  */
 int tg_frags_reserve(struct sock *sk, struct tg_session *s, struct tg_frags *f, u32 head, u32 len,
 		     const struct scatterlist *from, unsigned int nents, gfp_t gfp);
-/*
- * Gives back what was trimmed off a record at @start of the queue, for the next one: else a
- * byte behind which a record's padding was would keep all that padding's memory.  @before is
- * the socket's fragment before tg_frags_reserve(), since which no other memory was taken.
- */
-void tg_frags_give_back(struct sock *sk, const struct tg_frags *f, u32 start,
-			const struct page_frag *before);
 void tg_frags_page_work(struct work_struct *work);		/* takes the socket's spinlock */
 
 #endif /* TG_SESSION_H */

@@ -51,23 +51,8 @@ DEFINE_RECORD_EVENT(tlsgate_record_sealed);
 DEFINE_RECORD_EVENT(tlsgate_record_opened);
 DEFINE_RECORD_EVENT(tlsgate_record_failed);
 
-/* A direction has gone over to its next key. */
-TRACE_EVENT(tlsgate_key_update,
-	TP_PROTO(const struct tg_session *s, const struct tg_dir *d),
-	TP_ARGS(s, d),
-	TP_STRUCT__entry(
-		__field(u32, id)
-		__field(u32, epoch)
-		__field(bool, tx)
-	),
-	TP_fast_assign(
-		__entry->id = s->id;
-		__entry->epoch = d->epoch;
-		__entry->tx = d == &s->tx.dir;
-	),
-	TP_printk("id=%u dir=%s epoch=%u",
-		  __entry->id, __entry->tx ? "tx" : "rx", __entry->epoch)
-);
+/* A direction has gone over to its next key: epoch is that one's, seq its first nonce. */
+DEFINE_RECORD_EVENT(tlsgate_key_update);
 
 DECLARE_EVENT_CLASS(tlsgate_relay,
 	TP_PROTO(const struct tg_session *s, bool seal, u32 bytes),

@@ -97,7 +97,7 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 
 	err = tg_cipher_crypt(s, d, explicit, aad_len, r->len + r->tail, true, gfp);
 	if (err) {
-		tg_frags_trim(f, r->start);
+		tg_frags_trim(f, r->start, &sk->sk_frag);
 		/* What was written of it went nowhere: another record may have its nonce. */
 		if (err == -ENOMEM) {
 			d->seq--;
@@ -151,7 +151,7 @@ static int tg_tx_push_all(struct sock *sk, struct tg_session *s, int flags)
 		}
 		if (ret < 0) {
 			/* The connection is gone: what is sealed cannot be sent any more. */
-			tg_frags_trim(f, 0);
+			tg_frags_trim(f, 0, &sk->sk_frag);
 			s->tx.closed = true;
 			return tg_session_fail(sk, s, TLSGATE_REASON_PEER_RESET);
 		}
@@ -342,7 +342,7 @@ static int tg_tx_seal_iter(struct sock *sk, struct tg_session *s, struct iov_ite
 		return err;
 	err = tg_tx_fill(s, &r, from);
 	if (err)
-		tg_frags_trim(&s->tx.pending, r.start);
+		tg_frags_trim(&s->tx.pending, r.start, &sk->sk_frag);
 	else
 		err = tg_tx_seal(sk, s, &r, 0, GFP_KERNEL);
 	/* Only what is sealed was taken, as the caller counts it. */
