@@ -84,6 +84,19 @@ def a_name_that_leads_back_is_not_used():
 
 
 @test
+def names_that_lead_back_over_another_gate_are_not_used():
+    with Backend().echo() as backend, NamesGate(backend.address) as gate:
+        known, unknown = gate.ports
+        text = open(path("names.conf")).read()
+        write("names.conf", text.replace('"%s"' % backend.address, '"backend.test:%d"' % unknown).replace(
+            '"backend.test:%s"' % backend.address.split(":")[1], '"backend.test:%d"' % known))
+        write("hosts", "127.0.0.1 backend.test\n")
+        gate.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "it leads back to what this gate listens on" in log_text(), "it is said")
+        need(log_text().count("leads back") == 1, "of one of the two: " + log_text())
+
+
+@test
 def a_name_that_stays_unknown_fails_its_connections():
     with Backend() as backend, NamesGate(backend.address, "connect-timeout = 200ms\n") as gate:
         need_alert(gate.connect())

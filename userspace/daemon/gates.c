@@ -2,8 +2,10 @@
 #include "daemon/gates.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/log.h"
+#include "common/mem.h"
 #include "lib/libtlsgate.h"
 
 /* Each LISTEN of each gate, in order: where a walk over them stands. */
@@ -58,7 +60,8 @@ static bool comes_to(const struct addr *listen, const struct addr *addr)
 	return addr_equal(listen, addr) || (addr_covers(listen, addr) && addr_is_own(addr));
 }
 
-bool gate_is_at(const struct gate *gate, const struct addr *addr)
+/* Its backend must not be there. */
+static bool gate_is_at(const struct gate *gate, const struct addr *addr)
 {
 	const struct text_list *list = &gate->settings->listen;
 	struct addr listen;
@@ -71,42 +74,65 @@ bool gate_is_at(const struct gate *gate, const struct addr *addr)
 	return false;
 }
 
-/* A name leads where nobody knows yet: the resolver looks at what it gets. */
-static bool leads_to(const struct gate *from, const struct addr *listen)
+/* Marks the gates to which who connects to addr comes.  True: one that was not. */
+static bool mark(const struct gate *gates, size_t count, bool *reached, const struct addr *addr)
 {
-	struct addr backend;
+	bool grows = false;
 	size_t i;
 
-	for (i = 0; from->places && places_get(from->places, i, &backend); i++)
-		if (comes_to(listen, &backend))
-			return true;
-	return false;
+	for (i = 0; i < count; i++) {
+		if (reached[i] || !gate_is_at(&gates[i], addr))
+			continue;
+		reached[i] = grows = true;
+	}
+	return grows;
 }
 
-/* The gate that from's connections go on to, or NULL. */
-static const struct gate *next_gate(const struct gate *gates, const struct settings *settings,
-				    const struct gate *from)
+/* As mark(), of what is known of gate's backend. */
+static bool mark_next(const struct gate *gates, size_t count, bool *reached, const struct gate *gate)
 {
-	struct cursor to = {0};
+	struct addr backend;
+	bool grows = false;
+	size_t i;
 
-	while (next_listen(settings, &to))
-		if (leads_to(from, &to.addr))
-			return gates + (to.gate - settings->gates);
-	return NULL;
+	for (i = 0; gate->places && places_get(gate->places, i, &backend); i++)
+		grows |= mark(gates, count, reached, &backend);
+	return grows;
+}
+
+bool gates_lead_back(const struct gate *gates, size_t count, const struct gate *gate,
+		     const struct addr *backends, size_t backend_count)
+{
+	bool *reached = xcalloc(count, sizeof(*reached));
+	bool grows = false, back;
+	size_t i;
+
+	for (i = 0; i < backend_count; i++)
+		grows |= mark(gates, count, reached, &backends[i]);
+	while (grows && !reached[gate - gates]) {
+		grows = false;
+		for (i = 0; i < count; i++)
+			if (reached[i])
+				grows |= mark_next(gates, count, reached, &gates[i]);
+	}
+	back = reached[gate - gates];
+	free(reached);
+	return back;
 }
 
 /* A connection that comes back to where it began makes connections until nothing is left. */
-static int check_loops(const struct gate *gates, const struct settings *settings)
+static int check_loops(const struct gate *gates, size_t count)
 {
+	struct addr backends[ADDR_LIST_MAX];
 	const struct gate *gate;
-	size_t i, steps;
 	int ret = 0;
+	size_t n;
 
-	for (i = 0; i < settings->gate_count; i++) {
-		gate = next_gate(gates, settings, &gates[i]);
-		for (steps = 0; gate && gate != &gates[i] && steps < settings->gate_count; steps++)
-			gate = next_gate(gates, settings, gate);
-		if (gate == &gates[i])
+	for (gate = gates; gate < gates + count; gate++) {
+		/* a name leads where nobody knows yet: the resolver looks at what it gets */
+		for (n = 0; gate->places && n < ADDR_LIST_MAX && places_get(gate->places, n, &backends[n]);)
+			n++;
+		if (gates_lead_back(gates, count, gate, backends, n))
 			ret = gate_refuse(gate->settings, "backend", gate->settings->backend,
 					  "it leads back to what this gate listens on: give another");
 	}
@@ -122,7 +148,7 @@ int gates_build(struct gate *gates, const struct settings *settings, int keylog_
 	for (i = 0; i < settings->gate_count; i++)
 		ret |= gate_build(&gates[i], &settings->gates[i], keylog_fd, &next_key_id);
 	ret |= check_listens(settings);
-	ret |= check_loops(gates, settings);
+	ret |= check_loops(gates, settings->gate_count);
 	return ret;
 }
 

@@ -19,7 +19,11 @@ int gates_build(struct gate *gates, const struct settings *settings, int keylog_
  */
 int gates_choose_data_paths(struct gate *gates, size_t count);
 
-/* Does who connects to addr come to this gate?  Its backend must not be there. */
-bool gate_is_at(const struct gate *gate, const struct addr *addr);
+/*
+ * Would a connection from gate, one of gates, to one of these backends come back to
+ * it, over others of the gates as far as it is known where their backends are?
+ */
+bool gates_lead_back(const struct gate *gates, size_t count, const struct gate *gate,
+		     const struct addr *backends, size_t backend_count);
 
 #endif

@@ -533,7 +533,8 @@ static void resolve_backends(struct generation *generation)
 	size_t i;
 
 	for (i = 0; i < generation->built; i++)
-		resolver_add(generation->resolver, &generation->gates[i], &generation->who);
+		resolver_add(generation->resolver, &generation->gates[i], generation->gates,
+			     generation->built, &generation->who);
 }
 
 static struct gate *find_gate(const struct generation *generation, const char *name)

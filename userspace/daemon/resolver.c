@@ -20,6 +20,8 @@ struct name {
 	struct name *next;
 	struct resolver *resolver;
 	const struct gate *gate;
+	const struct gate *gates;	/* it is one of */
+	size_t gate_count;
 	uint32_t id;			/* of its request */
 	bool failed;			/* the last time, and that was said */
 	ev_timer timer;			/* asks again */
@@ -84,14 +86,10 @@ static void resolved(struct name *name, const struct lookup_answer *answer)
 }
 
 /* A connection that came back to its own gate would make connections until nothing is left. */
-static bool leads_back(const struct gate *gate, const struct lookup_answer *answer)
+static bool leads_back(const struct name *name, const struct lookup_answer *answer)
 {
-	int32_t i;
-
-	for (i = 0; i < answer->count; i++)
-		if (gate_is_at(gate, &answer->addrs[i]))
-			return true;
-	return false;
+	return gates_lead_back(name->gates, name->gate_count, name->gate, answer->addrs,
+			       (size_t)answer->count);
 }
 
 static void take(struct resolver *resolver, const struct lookup_answer *answer)
@@ -103,7 +101,7 @@ static void take(struct resolver *resolver, const struct lookup_answer *answer)
 	if (!name)
 		return;			/* of a gate that is gone */
 	ev_timer_stop(EV_DEFAULT_UC, &name->timer);
-	if (leads_back(name->gate, answer))
+	if (leads_back(name, answer))
 		failed(name, "it leads back to what this gate listens on");
 	else if (answer->count)
 		resolved(name, answer);
@@ -180,7 +178,8 @@ void resolver_init(struct resolver *resolver, void (*forget)(void *arg), void *a
 	resolver->answers.data = resolver->exit.data = resolver->restart.data = resolver;
 }
 
-void resolver_add(struct resolver *resolver, const struct gate *gate, const struct identity *who)
+void resolver_add(struct resolver *resolver, const struct gate *gate, const struct gate *gates,
+		  size_t gate_count, const struct identity *who)
 {
 	struct name *name;
 
@@ -189,6 +188,8 @@ void resolver_add(struct resolver *resolver, const struct gate *gate, const stru
 	name = xcalloc(1, sizeof(*name));
 	name->resolver = resolver;
 	name->gate = gate;
+	name->gates = gates;
+	name->gate_count = gate_count;
 	name->id = resolver->next_id++;
 	ev_init(&name->timer, on_timer);
 	name->timer.data = name;

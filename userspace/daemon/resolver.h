@@ -27,8 +27,9 @@ struct resolver {
 
 /* Starts nothing yet. */
 void resolver_init(struct resolver *resolver, void (*forget)(void *arg), void *arg);
-/* Where the gate's backend is a name, its places are kept from now on. */
-void resolver_add(struct resolver *resolver, const struct gate *gate, const struct identity *who);
+/* Where the backend of gate, one of gates, is a name, its places are kept from now on. */
+void resolver_add(struct resolver *resolver, const struct gate *gate, const struct gate *gates,
+		  size_t gate_count, const struct identity *who);
 /* No more of this gate. */
 void resolver_remove(struct resolver *resolver, const struct gate *gate);
 /* Ends the process. */
