@@ -122,8 +122,8 @@ static int tg_genl_doit(struct sk_buff *skb, struct genl_info *info)
 			      : tg_netlink_session_new(info);
 	/* Every other refusal has said more. */
 	if (err && !info->extack->_msg)
-		info->extack->_msg = err == -ENOMEM ? "no memory: try again later"
-						    : "the session has failed: SESSION_GET tells why";
+		info->extack->_msg = err == -ENOMEM ? "no memory: try again later" :
+				     "the session has failed: SESSION_GET tells why";
 	if (info->genlhdr->cmd == TLSGATE_CMD_SESSION_NEW)
 		memzero_explicit(genlmsg_data(info->genlhdr), genlmsg_len(info->genlhdr));
 	return err;
