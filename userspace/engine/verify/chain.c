@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -10,6 +11,8 @@
 
 #include "sni.h"
 #include "verify/path.h"
+
+#define DATE_TEXT	40
 
 bool tls_name_is_address(const char *name)
 {
@@ -36,7 +39,8 @@ static const struct failure {
 	{ X509_V_ERR_PATH_LENGTH_EXCEEDED, TLS_ALERT_UNKNOWN_CA, NULL },
 	{ X509_V_ERR_INVALID_CA, TLS_ALERT_UNKNOWN_CA, NULL },
 	{ X509_V_ERR_CERT_UNTRUSTED, TLS_ALERT_UNKNOWN_CA, NULL },
-	{ X509_V_ERR_INVALID_PURPOSE, TLS_ALERT_UNSUPPORTED_CERTIFICATE, NULL },
+	{ X509_V_ERR_INVALID_PURPOSE, TLS_ALERT_UNSUPPORTED_CERTIFICATE,
+	  "the certificate's usages do not allow it: servers need serverAuth, clients clientAuth" },
 	{ X509_V_ERR_UNABLE_TO_GET_CRL, TLS_ALERT_CERTIFICATE_UNKNOWN,
 	  "there is no CRL by the certificate's issuer" },
 	{ X509_V_ERR_CRL_HAS_EXPIRED, TLS_ALERT_CERTIFICATE_UNKNOWN,
@@ -83,6 +87,21 @@ static bool is_mismatch(int error)
 	return error == X509_V_ERR_HOSTNAME_MISMATCH || error == X509_V_ERR_IP_ADDRESS_MISMATCH;
 }
 
+/* Of a certificate that is not valid now: since when, or until when.  Empty otherwise. */
+static void describe_date(X509 *x509, int error, char text[DATE_TEXT])
+{
+	bool ended = error == X509_V_ERR_CERT_HAS_EXPIRED;
+	struct tm tm;
+
+	text[0] = '\0';
+	if (!x509 || (!ended && error != X509_V_ERR_CERT_NOT_YET_VALID))
+		return;
+	if (ASN1_TIME_to_tm(ended ? X509_get0_notAfter(x509) : X509_get0_notBefore(x509), &tm) == 1 &&
+	    !strftime(text, DATE_TEXT, ended ? ": it ended %Y-%m-%d %H:%M UTC" :
+					       ": it begins %Y-%m-%d %H:%M UTC", &tm))
+		text[0] = '\0';
+}
+
 /* The subject is the peer's text: printed with everything but plain ASCII escaped. */
 static void describe(const struct tls_verify_request *req, X509_STORE_CTX *ctx, int error,
 		     char why[TLS_VERIFY_TEXT])
@@ -90,14 +109,16 @@ static void describe(const struct tls_verify_request *req, X509_STORE_CTX *ctx, 
 	X509 *x509 = X509_STORE_CTX_get_current_cert(ctx);
 	BIO *bio = x509 ? BIO_new(BIO_s_mem()) : NULL;
 	char *subject = NULL;
+	char date[DATE_TEXT];
 	long len = 0;
 
 	if (bio) {
 		X509_NAME_print_ex(bio, X509_get_subject_name(x509), 0, XN_FLAG_RFC2253);
 		len = BIO_get_mem_data(bio, &subject);
 	}
-	snprintf(why, TLS_VERIFY_TEXT, "%s%s%s (certificate %d, subject \"%.*s\")",
-		 sentence_of(error), is_mismatch(error) ? ", wanted " : "",
+	describe_date(x509, error, date);
+	snprintf(why, TLS_VERIFY_TEXT, "%s%s%s%s (certificate %d, subject \"%.*s\")",
+		 sentence_of(error), date, is_mismatch(error) ? ", wanted " : "",
 		 is_mismatch(error) ? req->name : "", X509_STORE_CTX_get_error_depth(ctx),
 		 (int)(len > 0 && len < TLS_VERIFY_TEXT ? len : 0), subject ? subject : "");
 	BIO_free(bio);
