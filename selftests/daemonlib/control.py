@@ -103,6 +103,13 @@ def reload_says_what_came_of_it():
 
 
 @test
+def close_needs_the_name_of_a_gate():
+    for name, why in (((), "'--gate' is not understood, or lacks its value"), (("",), "--gate '' refused")):
+        outcome(subprocess.run([TLSGATE, "close", "--gate", *name], capture_output=True, text=True, timeout=DEADLINE),
+                2, why, "usage: tlsgate close")
+
+
+@test
 def gates_shows_what_is_served():
     with Backend() as backend, ControlGate(backend.address) as gate:
         outcome(gate.tlsgate("gates"), 0, r"web +serve +127\.0\.0\.1:%d +%s +user +20\d\d-" %

@@ -128,5 +128,9 @@ int cmd_close(int argc, char **argv)
 		ctl_error("close: --all are those of every gate: leave one of --all and --gate out");
 		return CTL_USAGE;
 	}
+	if (gate && !*gate) {
+		ctl_error("close: --gate '' refused: no gate has an empty name: tlsgate gates lists them");
+		return CTL_USAGE;
+	}
 	return many ? end_all(gate, reset) : act(argv[0], operand, end, reset);
 }

@@ -51,7 +51,7 @@ int ctl_arguments(int argc, char **argv, bool *json, const char **operand)
 	}
 	if (!unwanted)
 		return 0;
-	ctl_error("%s: '%s' is not understood", argv[0], unwanted);
+	ctl_error("%s: '%s' is not understood, or lacks its value", argv[0], unwanted);
 	return CTL_USAGE;
 }
 
