@@ -134,6 +134,7 @@ def dry_run():
 @test
 def bad_files():
     write("garbage", "no PEM at all\n")
+    refused(1, "absent.*No such file.*-c FILE names another", "-c", "absent.conf")
     refused(1, "absent.*No such file", "serve", ":1", ":2", "--cert=absent", "--key=one.key", USER)
     refused(1, "garbage.*PEM", "serve", ":1", ":2", "--cert=garbage", "--key=one.key", USER)
     refused(1, "garbage.*PEM", "serve", ":1", ":2", "--cert=one.pem", "--key=garbage", USER)

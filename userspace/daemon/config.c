@@ -369,7 +369,7 @@ enum config_result config_read(const char *path, struct settings **out)
 	*out = NULL;
 	text = file_read(path, MAX_FILE, &len);
 	if (!text) {
-		log_error("configuration %s cannot be read: %s", path, strerror(errno));
+		log_error("configuration %s cannot be read: %s: -c FILE names another", path, strerror(errno));
 		return CONFIG_UNREADABLE;
 	}
 	parser.settings = settings_new(path);
