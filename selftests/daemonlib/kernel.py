@@ -474,7 +474,7 @@ HEAD = 512 << 10        # what a worker may carry before; in a second, a slow on
 class Adaptive(Gate):
     def __init__(self, mode, backend, *options):
         super().__init__(mode, backend, "--verbose", "--workers=1", *options, path="auto")
-        need("data path: kernel, once" in log_text(), log_text())
+        need("data path: kernel, for connections of" in log_text(), log_text())
 
 
 def counted(word):

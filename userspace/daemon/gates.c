@@ -177,7 +177,7 @@ static const char *path_text(const struct gate *gate, bool usable)
 		return "user";
 	if (!usable)
 		return "user, until the kernel takes keys";
-	return gate->adaptive ? "kernel, once a connection is worth it" : "kernel";
+	return gate->adaptive ? "kernel, for connections of a second or 64 KiB" : "kernel";
 }
 
 int gates_choose_data_paths(struct gate *gates, size_t count)
