@@ -317,7 +317,7 @@ static const struct setting table[] = {
 	  "peers whose CRL has expired: refuse (default), or warn and go on by that CRL" },
 	{ "data-path", "auto|kernel|user", SETTING_GATE, 0, NULL,
 	  GATE(data_path), set_data_path,
-	  "who seals and opens records (default: auto: the kernel, once it pays)" },
+	  "who seals and opens records (default: auto: the kernel after 1 s or 64 KiB)" },
 	{ "min-version", "1.2|1.3", SETTING_GATE, 0, NULL,
 	  GATE(min_version), set_version,
 	  "oldest TLS version (default: 1.2)" },
