@@ -18,18 +18,18 @@ from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, echo, free_p
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
-def config(port, backend, head, key="one"):
+def config(port, backend, head, key="one", data_path="user"):
     return write("control.conf", """%s
 workers = 1
 gate web {
 	mode = serve
-	data-path = user
+	data-path = %s
 	listen = "127.0.0.1:%d"
 	backend = "%s"
 	cert = one.pem
 	key = %s.key
 }
-""" % (head, port, backend, key))
+""" % (head, data_path, port, backend, key))
 
 
 class ControlGate(Gate):
@@ -43,8 +43,9 @@ class ControlGate(Gate):
         self.process = start("-c", "control.conf", before=before)
         self.ready(1)
 
-    def config(self, head=None, key="one"):
-        config(self.port, self.backend, 'control = "%s"' % self.socket if head is None else head, key)
+    def config(self, head=None, key="one", data_path="user"):
+        config(self.port, self.backend, 'control = "%s"' % self.socket if head is None else head, key,
+               data_path)
 
     def tlsgate(self, *argv, before=()):
         return subprocess.run([*before, TLSGATE, "-S", self.socket, *argv], cwd=tmp,
@@ -206,6 +207,29 @@ def denials_do_not_fill_the_log():
         subprocess.run([*NOBODY, "python3", "-c", many], check=True, timeout=DEADLINE)
         most = 50 + 20 * (time.monotonic() - started + 1)
         need(0 < log_text().count("reload denied to user 65534") <= most, "as many lines as the log takes")
+
+
+@test
+def pause_survives_a_reload():
+    with Backend().echo() as backend, ControlGate(backend.address) as gate:
+        outcome(gate.tlsgate("resume"), 0, "^resumed")      # no gate wants the kernel
+        outcome(gate.tlsgate("pause"), 0, "^paused")
+        outcome(gate.tlsgate("pause", "now"), 2, "usage: tlsgate pause")
+        need(gate.ask(b"gates\n")["gates"][0]["paused"] is False, "a gate of the user path has nothing to pause")
+        gate.config('control = "%s"' % gate.socket, data_path="auto")
+        outcome(gate.tlsgate("reload"), 0)
+        need(gate.ask(b"gates\n")["gates"][0]["paused"] is True, "it is the daemon's, not a configuration's")
+        outcome(gate.tlsgate("gates"), 0, "auto, paused")
+        if not os.path.exists("/sys/module/tlsgate"):
+            outcome(gate.tlsgate("resume"), 1, "resume: the tlsgate kernel module is not loaded: run modprobe")
+            outcome(gate.tlsgate("gates"), 0, "auto, paused")
+        with gate.connect() as connection:
+            echo(connection)
+        if os.geteuid() == 0:
+            gate.config('control = "%s"\ncontrol-mode = 0666' % gate.socket)
+            outcome(gate.tlsgate("reload"), 0)
+            outcome(gate.tlsgate("pause", before=NOBODY), 1, "pause: denied")
+            outcome(gate.tlsgate("resume", before=NOBODY), 1, "resume: denied")
 
 
 def has_hung_up(client):

@@ -26,6 +26,8 @@ int cmd_ciphers(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_handshake(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
+int cmd_pause(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
 int cmd_gates(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
 

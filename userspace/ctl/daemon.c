@@ -168,7 +168,8 @@ static int check_status(const char *command, struct json_object *answer)
 	return CTL_FAILED;
 }
 
-int cmd_reload(int argc, char **argv)
+/* A command that changes something, and what is said once it has. */
+static int change(int argc, char **argv, const char *done)
 {
 	struct json_object *answer;
 	int status;
@@ -181,9 +182,24 @@ int cmd_reload(int argc, char **argv)
 	print_lines(answer);
 	status = check_status(argv[0], answer);
 	if (status == CTL_DONE)
-		puts("reloaded");
+		puts(done);
 	json_object_put(answer);
 	return status;
+}
+
+int cmd_reload(int argc, char **argv)
+{
+	return change(argc, argv, "reloaded");
+}
+
+int cmd_pause(int argc, char **argv)
+{
+	return change(argc, argv, "paused: new connections stay in tlsgated");
+}
+
+int cmd_resume(int argc, char **argv)
+{
+	return change(argc, argv, "resumed: new connections go to the kernel");
 }
 
 /* "A, B" of an array of texts. */
@@ -220,7 +236,8 @@ static void first_end(struct json_object *certs, char out[CTL_TEXT_MAX])
 
 static void add_gate(struct ctl_table *table, struct json_object *gate)
 {
-	char listen[1024], ends[CTL_TEXT_MAX];
+	const bool paused = json_object_get_boolean(json_object_object_get(gate, "paused"));
+	char listen[1024], ends[CTL_TEXT_MAX], path[CTL_TEXT_MAX];
 
 	join(json_object_object_get(gate, "listen"), listen, sizeof(listen));
 	first_end(json_object_object_get(gate, "certificates"), ends);
@@ -228,7 +245,8 @@ static void add_gate(struct ctl_table *table, struct json_object *gate)
 	ctl_table_add(table, text_of(gate, "mode"));
 	ctl_table_add(table, listen);
 	ctl_table_add(table, text_of(gate, "backend"));
-	ctl_table_add(table, text_of(gate, "data-path"));
+	snprintf(path, sizeof(path), "%s%s", text_of(gate, "data-path"), paused ? ", paused" : "");
+	ctl_table_add(table, path);
 	ctl_table_add(table, ends);
 }
 

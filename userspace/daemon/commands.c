@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "daemon/gates.h"
 #include "daemon/monitor.h"
 
 #define LINES_MAX	65536		/* bytes of them that are passed on */
@@ -106,7 +107,7 @@ static struct json_object *certificates_of(const struct gate *gate)
 	return array;
 }
 
-static struct json_object *describe(const struct gate *gate)
+static struct json_object *describe(const struct gate *gate, bool paused)
 {
 	const struct gate_settings *set = gate->settings;
 	struct json_object *object = json_object_new_object();
@@ -116,6 +117,7 @@ static struct json_object *describe(const struct gate *gate)
 	add(object, "listen", list_of(&set->listen));
 	add_text(object, "backend", set->backend);
 	add_text(object, "data-path", !gate->kernel ? "user" : gate->adaptive ? "auto" : "kernel");
+	add(object, "paused", json_object_new_boolean(gate->kernel && paused));
 	add(object, "certificates", certificates_of(gate));
 	return object;
 }
@@ -128,7 +130,7 @@ static bool do_gates(void *arg, struct json_object *answer)
 	size_t i;
 
 	for (i = 0; array && live && i < live->built; i++) {
-		item = describe(&live->gates[i]);
+		item = describe(&live->gates[i], pause_is_on(monitor->pause));
 		if (json_object_array_add(array, item))
 			json_object_put(item);
 	}
@@ -228,8 +230,45 @@ static bool do_stats(void *arg, struct json_object *answer)
 	return true;
 }
 
+/* ---- pause and resume ---- */
+
+static bool do_pause(void *arg, struct json_object *answer)
+{
+	const struct monitor *monitor = arg;
+
+	(void)answer;
+	pause_set(monitor->pause, true);
+	return true;
+}
+
+static bool wants_kernel(const struct generation *live)
+{
+	size_t i;
+
+	for (i = 0; live && i < live->built; i++)
+		if (live->gates[i].kernel)
+			return true;
+	return false;
+}
+
+/* Without the module a gate of data-path kernel would end what comes. */
+static bool do_resume(void *arg, struct json_object *answer)
+{
+	const struct monitor *monitor = arg;
+	char why[GATES_WHY_MAX];
+
+	if (wants_kernel(monitor->generations) && !gates_can_use_kernel(why)) {
+		add_text(answer, "reason", why);
+		return false;
+	}
+	pause_set(monitor->pause, false);
+	return true;
+}
+
 const struct control_command commands[] = {
 	{ "reload", true, do_reload },
+	{ "pause", true, do_pause },
+	{ "resume", true, do_resume },
 	{ "gates", false, do_gates },
 	{ "stats", false, do_stats },
 	{ NULL, false, NULL },

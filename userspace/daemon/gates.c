@@ -152,10 +152,7 @@ int gates_build(struct gate *gates, const struct settings *settings, int keylog_
 	return ret;
 }
 
-#define WHY_MAX		256
-
-/* Is the module there, and does it take keys from us?  why says what was found. */
-static bool probe_kernel(char why[WHY_MAX])
+bool gates_can_use_kernel(char why[GATES_WHY_MAX])
 {
 	const char *text = "the tlsgate module is loaded";
 	struct tlsgate *tlsgate;
@@ -166,7 +163,7 @@ static bool probe_kernel(char why[WHY_MAX])
 		text = tlsgate_error(tlsgate);
 		usable = false;
 	}
-	snprintf(why, WHY_MAX, "%s", text);
+	snprintf(why, GATES_WHY_MAX, "%s", text);
 	tlsgate_close(tlsgate);
 	return usable;
 }
@@ -182,8 +179,8 @@ static const char *path_text(const struct gate *gate, bool usable)
 
 int gates_choose_data_paths(struct gate *gates, size_t count)
 {
-	char why[WHY_MAX], text[WHY_MAX + 64];
-	bool usable = probe_kernel(why);
+	char why[GATES_WHY_MAX], text[GATES_WHY_MAX + 64];
+	bool usable = gates_can_use_kernel(why);
 	struct gate *gate;
 	int ret = 0;
 

@@ -12,6 +12,11 @@
  */
 int gates_build(struct gate *gates, const struct settings *settings, int keylog_fd);
 
+#define GATES_WHY_MAX	256
+
+/* Is the module there, and does it take keys from us?  why says what was found. */
+bool gates_can_use_kernel(char why[GATES_WHY_MAX]);
+
 /*
  * Decides for each gate whether its connections go to the kernel, by what it
  * asks for, once the module is there.  0, or -1 and a line was logged: one wants

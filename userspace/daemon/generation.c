@@ -403,6 +403,7 @@ static int start_worker(struct generation *generation, struct child *child)
 		.keylog_fd = generation->keylog_fd,
 		.kernel_fd = open_kernel(generation),
 		.ledger = open_ledger(generation),
+		.pause = generation->pause,
 		.stats = &generation->stats,
 	};
 	size_t i;
@@ -569,7 +570,7 @@ void generation_forget(struct generation *generation)
 
 struct generation *generation_start(struct settings *settings, bool owns_settings,
 				    struct listeners *listeners, struct resolver *resolver,
-				    struct ledger *ledger,
+				    struct ledger *ledger, struct pause *pause,
 				    const struct generation *callbacks)
 {
 	struct generation *generation = generation_new(settings);
@@ -581,6 +582,7 @@ struct generation *generation_start(struct settings *settings, bool owns_setting
 	generation->listeners = listeners;
 	generation->resolver = resolver;
 	generation->ledger = ledger;
+	generation->pause = pause;
 	if (!set_up(generation)) {
 		generation->owns_settings = owns_settings;
 		take_listeners(generation);

@@ -15,6 +15,7 @@
 #include "daemon/gate.h"
 #include "daemon/ledger.h"
 #include "daemon/listener.h"
+#include "daemon/pause.h"
 #include "daemon/resolver.h"
 #include "daemon/sandbox.h"
 #include "daemon/stats.h"
@@ -42,6 +43,7 @@ struct generation {
 	struct listeners *listeners;
 	struct resolver *resolver;
 	struct ledger *ledger;
+	struct pause *pause;
 	struct identity who, key_who;	/* of the workers; of keyd and its answerers */
 	int keylog_fd;
 	struct child keyd;
@@ -65,7 +67,7 @@ struct generation {
  */
 struct generation *generation_start(struct settings *settings, bool owns_settings,
 				    struct listeners *listeners, struct resolver *resolver,
-				    struct ledger *ledger,
+				    struct ledger *ledger, struct pause *pause,
 				    const struct generation *callbacks);
 /* Goes on with what from counted for gates of the same names. */
 void generation_inherit(struct generation *generation, const struct generation *from);

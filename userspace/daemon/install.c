@@ -97,16 +97,15 @@ static enum install_result install_session(struct conn *conn, uint32_t *id, cons
 		goto out;
 	}
 	fill_params(&params, conn, &keys);
-	err = tlsgate_session_new(worker->tlsgate, &params, id);
-	if (!err) {
-		result = INSTALL_DONE;
-		goto out;
-	}
-	snprintf(worker->refusal, sizeof(worker->refusal), "%s", tlsgate_error(worker->tlsgate));
+	do {
+		err = tlsgate_session_new(worker->tlsgate, &params, id);
+		snprintf(worker->refusal, sizeof(worker->refusal), "%s",
+			 tlsgate_error(worker->tlsgate));
+	} while (err == -ENODEV && kernel_lost(worker));
 	*why = worker->refusal;
-	if (err == -ENODEV)
-		kernel_lost(worker);
-	else if (has_session(worker->tlsgate, params.fd))
+	if (!err)
+		result = INSTALL_DONE;
+	else if (err != -ENODEV && has_session(worker->tlsgate, params.fd))
 		result = INSTALL_BROKEN;
 out:
 	tls_wipe(&params, sizeof(params));
@@ -136,7 +135,7 @@ bool conn_hand_over(struct conn *conn)
 	bool goes_on;
 	uint32_t id;
 
-	if (!conn->worker->tlsgate && conn->gate->adaptive) {
+	if (pause_is_on(conn->worker->paused) || (!conn->worker->tlsgate && conn->gate->adaptive)) {
 		conn->hands_over = false;	/* that the module is gone was said once */
 		conn_stays(conn);
 		return false;

@@ -47,12 +47,16 @@ void kernel_init(struct worker *worker, int fd)
 		keep_looking(worker);
 }
 
-void kernel_lost(struct worker *worker)
+bool kernel_lost(struct worker *worker)
 {
-	log_warn("the tlsgate module was unloaded: connections stay here until it is back");
 	tlsgate_close(worker->tlsgate);
 	worker->tlsgate = NULL;
+	look(worker);
+	if (worker->tlsgate)
+		return true;
+	log_warn("the tlsgate module was unloaded: connections stay here until it is back");
 	keep_looking(worker);
+	return false;
 }
 
 void kernel_close(struct worker *worker)

@@ -6,6 +6,8 @@
 #ifndef TLSGATE_DAEMON_KERNEL_H
 #define TLSGATE_DAEMON_KERNEL_H
 
+#include <stdbool.h>
+
 struct worker;
 
 /*
@@ -13,8 +15,8 @@ struct worker;
  * module now and, until it takes keys, every second.
  */
 void kernel_init(struct worker *worker, int fd);
-/* The module is gone, as a call said. */
-void kernel_lost(struct worker *worker);
+/* The module is gone, as a call said.  True: another that takes keys is there already. */
+bool kernel_lost(struct worker *worker);
 void kernel_close(struct worker *worker);
 
 #endif

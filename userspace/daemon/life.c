@@ -25,7 +25,8 @@ static void start_relay(struct conn *conn)
 {
 	conn_leave_handshake(conn);
 	conn_keep_session(conn);
-	conn->hands_over = conn->gate->kernel && (conn->worker->tlsgate || !conn->gate->adaptive);
+	conn->hands_over = conn->gate->kernel && !pause_is_on(conn->worker->paused) &&
+			   (conn->worker->tlsgate || !conn->gate->adaptive);
 	conn->on_trial = conn->hands_over && conn->gate->adaptive;
 	conn->waits = conn->hands_over && waits_for_session(conn);
 	if (!conn->hands_over)

@@ -99,7 +99,8 @@ static enum config_result start_generation(struct monitor *monitor)
 	log_init("tlsgated", monitor->verbose || settings->verbose);
 	generation = control_prepare(&monitor->control, settings) ? NULL :
 		     generation_start(settings, monitor->config_file, &monitor->listeners,
-				      &monitor->resolver, &monitor->ledger, &callbacks);
+				      &monitor->resolver, &monitor->ledger, monitor->pause,
+				      &callbacks);
 	if (!generation) {
 		control_abandon(&monitor->control);
 		if (monitor->config_file)
@@ -238,8 +239,9 @@ int monitor_run(struct options *options)
 
 	monitor.since = (int64_t)time(NULL);
 	monitor.loop = ev_default_loop(EVFLAG_AUTO | EVFLAG_NOENV);
-	if (!monitor.loop) {
-		log_error("no event loop: %s", strerror(errno));
+	monitor.pause = pause_new();
+	if (!monitor.loop || !monitor.pause) {
+		log_error("no event loop, or no memory: %s", strerror(errno));
 		settings_free(monitor.settings);
 		return 1;
 	}
@@ -255,6 +257,7 @@ int monitor_run(struct options *options)
 	control_close(&monitor.control);
 	resolver_stop(&monitor.resolver);
 	ledger_close(&monitor.ledger);
+	pause_free(monitor.pause);
 	ev_loop_destroy(monitor.loop);
 	settings_free(monitor.settings);
 	if (result == CONFIG_BAD)

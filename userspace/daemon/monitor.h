@@ -20,6 +20,7 @@ struct monitor {
 	struct listeners listeners;
 	struct resolver resolver;
 	struct ledger ledger;
+	struct pause *pause;
 	struct generation *generations;	/* newest first; the first is the live one */
 	struct control control;
 	int64_t since;			/* it counts */

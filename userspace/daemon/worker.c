@@ -382,11 +382,13 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	worker->gate_count = plan->gate_count;
 	worker->control = control;
 	worker->ledger = plan->ledger;
+	worker->paused = plan->pause;
 	worker->stats = stats_take(plan->stats, plan->index);
 	TAILQ_INIT(&worker->handshaking);
 	worker->listeners = xcalloc(each_socket(plan, worker, NULL), sizeof(*worker->listeners));
 	(void)each_socket(plan, worker, add_listener);
 	seal_gates(worker);
+	pause_seal(worker->paused);
 	if (keep_fds(plan, worker, keys) || sandbox_hide_memory())
 		exit(1);
 	set_up_loop(worker, keys);

@@ -10,6 +10,7 @@
  *	install.c	hands an established connection to the kernel
  *	userpath.c	or relays it here
  *	kernel.c	whether there is a module to hand over to
+ *	pause.c		whether the operator wants nothing handed over
  *	keyclient.c	asks keyd to sign and decrypt
  *	account.c	the connection-log
  *	conn.c		what they all do with a connection: watch, send, fail, free
@@ -27,6 +28,7 @@
 #include "common/log.h"
 #include "daemon/gate.h"
 #include "daemon/keyclient.h"
+#include "daemon/pause.h"
 #include "daemon/sandbox.h"
 #include "daemon/stats.h"
 
@@ -61,6 +63,7 @@ struct worker {
 	int kernel_fd;			/* -1: no gate wants it */
 	int ledger;			/* to the monitor; -1: none (ledger.h) */
 	ev_timer look;			/* for the module */
+	struct pause *paused;		/* while it is on, nothing is handed over */
 	char refusal[256];		/* the kernel's last sentence */
 	struct conn *conns;
 	TAILQ_HEAD(, conn) handshaking;	/* of conns, those not yet relayed, oldest first */
@@ -82,6 +85,7 @@ struct worker_plan {
 	int keylog_fd;			/* -1: none */
 	int kernel_fd;			/* of tlsgate_socket(), -1: no kernel data path */
 	int ledger;			/* of ledger_writer(), -1: none */
+	struct pause *pause;
 	struct stats *stats;
 };
 

@@ -72,12 +72,13 @@ const char *tgl_version_why(unsigned int version)
 
 static const char *open_why(int err)
 {
+	static const char absent[] = "the tlsgate kernel module is not loaded: run modprobe tlsgate, or insmod with the path of tlsgate.ko where it is not installed";
 	static const struct {
 		int err;
 		const char *why;
 	} table[] = {
-		{ -ENODEV, "the tlsgate kernel module is not loaded: run modprobe tlsgate" },
-		{ -ENOENT, "the tlsgate kernel module is not loaded: run modprobe tlsgate" },
+		{ -ENODEV, absent },
+		{ -ENOENT, absent },
 		{ -ENOMEM, "out of memory" },
 		{ -EPROTO, "the kernel's answer about the family tlsgate cannot be understood" },
 		{ -EPROTONOSUPPORT, "this kernel has no generic netlink" },
