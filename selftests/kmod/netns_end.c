@@ -98,8 +98,10 @@ static bool relay(struct left *l, int fd, const struct ref_keys *tx, const struc
 	if (!watch(fd) || !watch(plain) || tg_session_new(l->p.tg, &in, NULL))
 		return false;
 	/* Their holder's close would wait for the watcher, as any socket's does. */
-	close(fd);
-	close(plain);
+	if (watcher.epoll >= 0) {
+		close(fd);
+		close(plain);
+	}
 	return true;
 }
 
@@ -163,10 +165,10 @@ static bool recv_fds(int sock, int *fds, int n)
  * A relay both of whose far ends lie, as a message, in its own plain socket's
  * queue, behind more than TLS takes from there.
  */
-static bool leave_own_ends(struct left *l)
+static bool leave_ends(struct left *l, bool itself)
 {
 	static const uint8_t data[4096];
-	int small = 4096, big = 1 << 20, ends[2];
+	int small = 4096, big = 1 << 20, ends[3];
 
 	if (!connect_left(l, AF_UNIX))
 		return false;
@@ -180,7 +182,19 @@ static bool leave_own_ends(struct left *l)
 	setsockopt(l->plain[1], SOL_SOCKET, SO_SNDBUF, &big, sizeof(big));
 	ends[0] = l->p.peer.fd;
 	ends[1] = l->plain[1];
-	return send_fds(l->plain[1], ends, 2);
+	ends[2] = l->plain[0];
+	return send_fds(l->plain[1], ends, itself ? 3 : 2);
+}
+
+static bool leave_own_ends(struct left *l)
+{
+	return leave_ends(l, false);
+}
+
+/* The plain socket's own file is there as well: nobody but AF_UNIX's garbage collector frees it. */
+static bool leave_own_ends_and_itself(struct left *l)
+{
+	return leave_ends(l, true);
 }
 
 /* One whose far ends somebody may hold. */
@@ -375,6 +389,22 @@ TEST_F_TIMEOUT(ns, rings_end_with_their_namespace, 120)
 TEST_F_TIMEOUT(ns, relays_that_hold_their_own_ends, 120)
 {
 	ASSERT_EQ(0, run_child(self, variant->user, leave_own_ends, false, false));
+	EXPECT_ALL_GONE();
+}
+
+/* While the relay lives, the garbage collector must not empty the queue that it reads from. */
+TEST_F_TIMEOUT(ns, relays_in_their_own_queue, 120)
+{
+	int fd[2];
+
+	ASSERT_EQ(0, run_child(self, variant->user, leave_own_ends_and_itself, false, false));
+	for (int i = 0; i < 50 && !all_gone(&self->before); i++) {
+		/* It looks when a UNIX socket is closed. */
+		ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, fd));
+		close(fd[0]);
+		close(fd[1]);
+		net_until(all_gone, &self->before);
+	}
 	EXPECT_ALL_GONE();
 }
 
