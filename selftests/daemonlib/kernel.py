@@ -6,12 +6,14 @@ import json
 import os
 import random
 import re
+import resource
 import select
 import shutil
 import signal
 import socket
 import subprocess
 import threading
+import time
 
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, echo_at_once,
                             free_port, log_text, need, need_alert,
@@ -285,6 +287,149 @@ def a_module_that_comes_late_is_taken():
             carries(gate, 1)
     finally:
         subprocess.run(["insmod", MODULE], check=False, stderr=subprocess.DEVNULL)
+
+
+CROWD = 1000
+CROWD_MEMORY = 1 << 20      # KiB that so many connections, their clients and their backend take, at most
+
+
+class Crowd(threading.Thread):
+    """Many connections that echo in turns, at half the load that they could make, until the end or an error."""
+
+    def __init__(self, gate):
+        super().__init__(daemon=True)
+        self.gate, self.open, self.lock, self.over = gate, {}, threading.Lock(), threading.Event()
+        self.rounds, self.error = 0, None
+        self.start()
+
+    def add(self, count):
+        added = []
+        for _ in range(count):
+            connection = self.gate.connect()
+            with self.lock:
+                echo(connection)
+                self.open[connection] = True
+            added.append(connection)
+        return added
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                began = time.monotonic()
+                for connection in list(self.open):
+                    with self.lock:
+                        if connection in self.open:
+                            echo(connection, os.urandom(random.randrange(1, 5000)))
+                self.rounds += 1
+                self.over.wait(time.monotonic() - began)
+        except (OSError, AssertionError) as error:
+            self.error = error
+
+    def works(self):
+        """A whole round from now on: every connection carries data."""
+        seen = self.rounds
+        wait_until(lambda: self.error or self.rounds > seen + 1, "a round of all", 10 * DEADLINE)
+        need(not self.error, "a connection was cut: %r" % self.error)
+
+    def finish(self, connections):
+        for connection in connections:
+            with self.lock:
+                need(not self.error, "a connection was cut: %r" % self.error)
+                del self.open[connection]
+                echo(connection, os.urandom(5000))
+                connection.unwrap()
+                connection.close()
+
+
+def available():
+    with open("/proc/meminfo") as file:
+        return int(re.search(r"MemAvailable: +(\d+)", file.read()).group(1))
+
+
+@test
+def an_upgrade_under_load_cuts_nothing():
+    """pause, wait, unload, load, resume: docs/daemon.md, "An upgrade of the module"."""
+    if not MODULE:
+        raise Skip("TLSGATE_MODULE does not name the module's file")
+    if available() < CROWD_MEMORY:
+        raise Skip("%d connections want %d KiB of memory, %d are there" % (CROWD, CROWD_MEMORY, available()))
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (16 * CROWD, 16 * CROWD))    # what is started has it, too
+    control = path("control")
+
+    def tlsgate(*argv):
+        return subprocess.run([TLSGATE, "-S", control, *argv], check=True, capture_output=True, text=True,
+                              timeout=DEADLINE).stdout
+
+    try:
+        with Backend().echo() as backend, Gate("serve", backend.address, "--control=" + control, path="auto") as gate:
+            crowd = Crowd(gate)
+            before = crowd.add(CROWD)
+            wait_until(lambda: len(sessions()) == CROWD, "all of them are handed over", 4 * DEADLINE)
+            crowd.works()
+            tlsgate("pause")
+            need(subprocess.run(["rmmod", "tlsgate"], capture_output=True).returncode, "unloaded amid sessions")
+            need({session["label"] for session in sessions()} == {"serve 127.0.0.1:%d" % gate.port},
+                 "tlsgate show says whose they are")
+            during = crowd.add(CROWD)
+            crowd.works()
+            crowd.finish(before)
+            wait_until(lambda: not sessions(), "what the kernel carried has run out: %s" % sessions()[:3])
+            subprocess.run(["rmmod", "tlsgate"], check=True)
+            try:
+                crowd.works()
+                during += crowd.add(10)
+            finally:
+                subprocess.run(["insmod", MODULE], check=True)
+            crowd.works()
+            need(not sessions(), "still paused")
+            tlsgate("resume")
+            after = crowd.add(10)
+            wait_until(lambda: len(sessions()) == 10, "new ones are handed over")
+            crowd.works()
+            crowd.finish(during + after)
+            crowd.over.set()
+            crowd.join(DEADLINE)
+            web = json.loads(tlsgate("stats", "--json"))["gates"][0]
+            print("# %d connections, of which the kernel carried %d; %d rounds" %
+                  (web["accepted"], web["kernel"], crowd.rounds))
+            need((web["kernel"], web["broken"], web["failed"], web["refused"]) == (CROWD + 10, 0, 0, 0), "%s" % web)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+@test
+def a_gate_of_the_kernel_is_paused_too():
+    """And its worker, whose module was replaced without its notice, cuts nobody on the new one."""
+    if not MODULE:
+        raise Skip("TLSGATE_MODULE does not name the module's file")
+    control = path("control")
+
+    def tlsgate(command, status=0):
+        result = subprocess.run([TLSGATE, "-S", control, command], capture_output=True, text=True, timeout=DEADLINE)
+        need(result.returncode == status, "%s: %s" % (command, result.stderr))
+        return result.stderr
+
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--control=" + control, "--verbose", "--workers=1", path="kernel") as gate:
+        tlsgate("pause")
+        with gate.connect() as stays:
+            echo(stays, os.urandom(300000))
+            need(not sessions(), "it stays")
+            subprocess.run(["rmmod", "tlsgate"], check=True)
+            try:
+                need("module is not loaded" in tlsgate("resume", 1), "resume says what is missing")
+                echo(stays)
+                with gate.connect() as other:
+                    echo(other)
+                    other.unwrap()
+            finally:
+                subprocess.run(["insmod", MODULE], check=True)
+            tlsgate("resume")
+            carries(gate, 1)
+            need("was unloaded" not in log_text() and "refused the session" not in log_text(), log_text())
+            echo(stays)
+            stays.unwrap()
 
 
 RANGE = "/proc/sys/net/tlsgate/install_group_range"
