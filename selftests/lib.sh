@@ -130,7 +130,8 @@ log_mark() {
 }
 
 logged() {
-	tail -c "+$((${log_at[$1]:-0} + 1))" "$tmp/log/$1" | grep -qiE -e "$2"
+	# To the end, since with pipefail a tail that is cut off would be a failure.
+	tail -c "+$((${log_at[$1]:-0} + 1))" "$tmp/log/$1" | grep -iE -e "$2" >/dev/null
 }
 declare -A log_at=()
 

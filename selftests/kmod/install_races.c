@@ -479,22 +479,19 @@ TEST_F_TIMEOUT(race, install_with_relay_against_the_end, 900)
 	SAY_WHO_WON;
 }
 
-/* Two RELAY_NEW, by descriptor and by id, and the end of either socket. */
+/* Two RELAY_NEW, and the end of either socket. */
 TEST_F_TIMEOUT(race, relays_against_the_end, 900)
 {
 	for (int round = 0; round < self->rounds * ENDINGS; round++) {
 		const struct ending *e = &endings[round % ENDINGS];
-		uint32_t id = 0;
 
 		ASSERT_TRUE(connect_all(self, round));
 		add_install(self, 0, 0, -1);
 		ASSERT_EQ(0, run_message(&self->r[0]));
-		ASSERT_EQ(0, tg_session_get(self->tg[0], BY_FD(self->tls[0][0]), &self->info));
-		id = tg_num(&self->info, TLSGATE_A_ID);
 		add_command(self, 0, TLSGATE_CMD_RELAY_NEW, BY_FD(self->tls[0][0]),
 			    TLSGATE_A_RELAY_FD, self->plain[0][0]);
-		add_command(self, 1, TLSGATE_CMD_RELAY_NEW, BY_ID(id), TLSGATE_A_RELAY_FD,
-			    self->plain[1][0]);
+		add_command(self, 1, TLSGATE_CMD_RELAY_NEW, BY_FD(self->tls[0][0]),
+			    TLSGATE_A_RELAY_FD, self->plain[1][0]);
 		add_ending(self, 2, e, round & 4 ? self->plain[0] : self->tls[0]);
 		ASSERT_TRUE(race(self->r, 3, round));
 		for (int i = 0; i < 2; i++) {

@@ -280,8 +280,12 @@ static void forged_delegate(uint16_t version)
 		OPENSSL_free((void *)der.p);
 	}
 	/* the leaf was looked up both times */
-	tap_ok(verified[1] < verified[0], "%s: a forged delegate is looked up in no CRL (%d, %d)",
-	       tls_version_name(version), verified[0], verified[1]);
+	if (verified[0] <= 1)
+		tap_skip("libcrypto's own calls cannot be counted here",
+			 "%s: a forged delegate is looked up in no CRL", tls_version_name(version));
+	else
+		tap_ok(verified[1] < verified[0], "%s: a forged delegate is looked up in no CRL (%d, %d)",
+		       tls_version_name(version), verified[0], verified[1]);
 	pki_free(namesake);
 	OPENSSL_free((void *)crl.p);
 }
