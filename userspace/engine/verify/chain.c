@@ -41,7 +41,7 @@ static const struct failure {
 	{ X509_V_ERR_INVALID_CA, TLS_ALERT_UNKNOWN_CA, NULL },
 	{ X509_V_ERR_CERT_UNTRUSTED, TLS_ALERT_UNKNOWN_CA, NULL },
 	{ X509_V_ERR_INVALID_PURPOSE, TLS_ALERT_UNSUPPORTED_CERTIFICATE,
-	  "the certificate's usages do not allow it: servers need serverAuth, clients clientAuth" },
+	  "key usage or extended key usage do not allow it (serverAuth, for clients clientAuth)" },
 	{ X509_V_ERR_UNABLE_TO_GET_CRL, TLS_ALERT_CERTIFICATE_UNKNOWN,
 	  "there is no CRL by the certificate's issuer" },
 	{ X509_V_ERR_CRL_HAS_EXPIRED, TLS_ALERT_CERTIFICATE_UNKNOWN,
