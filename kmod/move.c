@@ -83,17 +83,11 @@ static int tg_relay_open_batch(struct tg_relay *r)
 /* Either past the socket's calls, which refuse.  Bytes taken or -errno. */
 static ssize_t tg_relay_send_tcp(struct sock *plain, struct tg_frags *f)
 {
-	ssize_t ret;
-
-	if (!tg_own_lock_soon(plain, 0))
-		return -EBUSY;
 	/* Of ICMP, which its holder asked for (IP_RECVERR): TCP goes on, untold. */
 	if (plain->sk_state != TCP_CLOSE)
 		sock_error(plain);
-	ret = tg_tcp_send_bvecs(plain, &f->bv[f->head], f->tail - f->head, f->bytes,
-				MSG_DONTWAIT | MSG_NOSIGNAL);
-	release_sock(plain);
-	return ret;
+	return tg_tcp_send_bvecs(plain, &f->bv[f->head], f->tail - f->head, f->bytes,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static ssize_t tg_relay_send_unix(const struct tg_relay *r, struct tg_frags *f)
@@ -119,7 +113,11 @@ static int tg_relay_deliver(struct tg_relay *r)
 	ssize_t ret;
 
 	while (!tg_frags_empty(f)) {
+		/* AF_UNIX, too, looks at sk_socket, which tg_own_graft() changes under it. */
+		if (!tg_own_lock_soon(plain, 0))
+			return -EBUSY;
 		ret = tg_is_tcp(plain) ? tg_relay_send_tcp(plain, f) : tg_relay_send_unix(r, f);
+		release_sock(plain);
 		if (ret <= 0)
 			return ret ?: -EAGAIN;
 		tg_frags_consume(f, ret);
