@@ -213,15 +213,17 @@ class TomorrowGate(Gate):
 
 @test
 def a_refused_reload_leaves_the_sockets_as_they_were():
-    with Backend().echo() as backend, TomorrowGate(backend.address, "keepalive = 0 }\nworkers = 1") as gate:
+    control = 'control = "%s"\n' % path("control")
+    with Backend().echo() as backend, TomorrowGate(backend.address, "keepalive = 0 }\nworkers = 1\n" + control) as gate:
         tomorrow(True)
-        one_gate(gate.port, backend.address, "keepalive = 1h }\nworkers = 3")
+        one_gate(gate.port, backend.address, "keepalive = 1h }\nworkers = 3\ncontrol-mode = 0666\n" + control)
         gate.process.send_signal(signal.SIGHUP)
         try:
             wait_until(lambda: "reload refused" in log_text(), "it is refused")
         finally:
             tomorrow(False)
         need("did not get ready" in log_text(), "once it listened: " + log_text())
+        need(os.stat(path("control")).st_mode & 0o777 == 0o660, "the control socket is for whom it was")
         for _ in range(12):         # none may wait in the queue of a worker that is not there
             with gate.connect() as connection:
                 echo(connection)

@@ -306,6 +306,17 @@ static int set_rights(const struct control_socket *socket, const struct settings
 	return chmod(socket->path, mode) ? -errno : 0;
 }
 
+/* Undoes that for the socket in use, as far as it can be. */
+static void restore_rights(const struct control *control)
+{
+	const struct stat *before = &control->before;
+
+	if (chown(control->next.path, (uid_t)-1, before->st_gid) ||
+	    chmod(control->next.path, before->st_mode & 07777))
+		log_error("control socket '%s' keeps other rights: %s", control->next.path,
+			  strerror(errno));
+}
+
 /* The socket at path, listening; -errno. */
 static int open_at(struct control_socket *out, const struct settings *settings)
 {
@@ -374,6 +385,19 @@ static int use_group(struct control_socket *socket, const struct settings *setti
 	return -1;
 }
 
+/* The one in use: only its rights may be others.  0 or -errno; then they are as before. */
+static int change_rights(struct control *control, const struct settings *settings)
+{
+	int ret;
+
+	if (stat(control->next.path, &control->before))
+		return -errno;
+	ret = set_rights(&control->next, settings);
+	if (ret)
+		restore_rights(control);
+	return ret;
+}
+
 int control_prepare(struct control *control, const struct settings *settings)
 {
 	struct control_socket *next = &control->next;
@@ -387,8 +411,7 @@ int control_prepare(struct control *control, const struct settings *settings)
 	if (!ret) {
 		same = control->now.path && !strcmp(control->now.path, next->path) &&
 		       !access(next->path, F_OK);
-		/* the one in use: only its rights may be others */
-		ret = same ? set_rights(next, settings) : open_at(next, settings);
+		ret = same ? change_rights(control, settings) : open_at(next, settings);
 		if (!ret)
 			return 0;
 		ret = complain(settings, next->path, -ret);
@@ -422,10 +445,12 @@ void control_commit(struct control *control)
 
 void control_abandon(struct control *control)
 {
-	if (keeps_socket(control))
+	if (keeps_socket(control)) {
+		restore_rights(control);
 		free(control->next.path);
-	else
+	} else {
 		socket_clear(&control->next, NULL);
+	}
 	control->next = (struct control_socket){ NULL, -1, false, 0 };
 }
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "common/log.h"
@@ -45,6 +46,7 @@ struct control {
 	const struct control_command *commands;
 	void *arg;
 	struct control_socket now, next;	/* next: prepared, not in use yet */
+	struct stat before;			/* now's, should next be dropped */
 	ev_io accept;
 	TAILQ_HEAD(, control_client) clients;
 	size_t client_count;

@@ -15,8 +15,11 @@ struct pause;
 struct pause *pause_new(void);
 /* NULL is fine. */
 void pause_free(struct pause *pause);
-/* This process only reads from now on. */
-void pause_seal(struct pause *pause);
+/*
+ * This process only reads from now on, whatever it becomes: mprotect() does not help it.
+ * Before it closes the monitor's descriptors.  0, or -1: no memory.
+ */
+int pause_seal(struct pause *pause);
 
 void pause_set(struct pause *pause, bool on);
 bool pause_is_on(const struct pause *pause);

@@ -388,8 +388,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	worker->listeners = xcalloc(each_socket(plan, worker, NULL), sizeof(*worker->listeners));
 	(void)each_socket(plan, worker, add_listener);
 	seal_gates(worker);
-	pause_seal(worker->paused);
-	if (keep_fds(plan, worker, keys) || sandbox_hide_memory())
+	if (pause_seal(worker->paused) || keep_fds(plan, worker, keys) || sandbox_hide_memory())
 		exit(1);
 	set_up_loop(worker, keys);
 	kernel_init(worker, plan->kernel_fd);
