@@ -103,6 +103,8 @@ static enum config_result start_generation(struct monitor *monitor)
 				      &callbacks);
 	if (!generation) {
 		control_abandon(&monitor->control);
+		log_init("tlsgated", monitor->verbose || (monitor->generations &&
+				     monitor->generations->settings->verbose));
 		if (monitor->config_file)
 			settings_free(settings);
 		return CONFIG_UNREADABLE;
