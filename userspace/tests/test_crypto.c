@@ -333,6 +333,32 @@ static void test_bad_hybrid(uint16_t id, size_t curve_at, size_t curve_len)
 	tls_kex_free(kex);
 }
 
+/* RFC 9846 section 4.3.8.2: uncompressed.  The hybrid form of a point has the same length. */
+static void test_hybrid_form(uint16_t id)
+{
+	const struct tls_group *group = tls_group_find(id);
+	uint8_t share[TLS_MAX_SHARE], answer[TLS_MAX_SHARE], spare[TLS_MAX_SHARE];
+	uint8_t secret[TLS_MAX_SHARED_SECRET];
+	struct tls_slice in = { share, 0 };
+	struct tls_kex *kex;
+
+	if (!group) {
+		tap_skip("this libcrypto has no ML-KEM", "%s: forms of a point", tls_group_name(id));
+		return;
+	}
+	in.len = group->initiator_len;
+	must(tls_kex_initiate(&kex, group, share), "initiate");
+	must(tls_kex_respond(group, in, answer, secret), "respond");
+	share[0] = 6 | (share[64] & 1);
+	answer[0] = 6 | (answer[64] & 1);
+	tap_equal(tls_kex_respond(group, in, spare, secret), ALERT(ILLEGAL_PARAMETER),
+		  "%s: the hybrid form of its point, responding", tls_group_name(id));
+	in = (struct tls_slice){ answer, group->responder_len };
+	tap_equal(tls_kex_finish(kex, in, secret), ALERT(ILLEGAL_PARAMETER),
+		  "%s: the hybrid form of its point, finishing", tls_group_name(id));
+	tls_kex_free(kex);
+}
+
 static void test_groups(void)
 {
 	size_t count;
@@ -343,6 +369,8 @@ static void test_groups(void)
 		test_group(groups[i]);
 	test_bad_hybrid(TLS_GROUP_X25519MLKEM768, 1184, 32);
 	test_bad_hybrid(TLS_GROUP_SECP256R1MLKEM768, 0, 65);
+	test_hybrid_form(TLS_GROUP_SECP256R1);
+	test_hybrid_form(TLS_GROUP_SECP256R1MLKEM768);
 	tap_ok(!tls_group_find(0x0100), "no other group");
 }
 

@@ -21,21 +21,22 @@ struct group_row {
 	const char *algorithm;		/* libcrypto's; NULL: libsodium has it */
 	const char *curve;
 	enum group_kind kind;
+	bool point;			/* a share begins with a point of a NIST curve */
 };
 
 static const struct group_row rows[TLS_GROUPS] = {
 	{ { TLS_GROUP_X25519MLKEM768, false, 1184 + 32, 1088 + 32, 64 },
-	  "X25519MLKEM768", NULL, GROUP_KEM },
+	  "X25519MLKEM768", NULL, GROUP_KEM, false },
 	{ { TLS_GROUP_SECP256R1MLKEM768, false, 65 + 1184, 65 + 1088, 64 },
-	  "SecP256r1MLKEM768", NULL, GROUP_KEM },
-	{ { TLS_GROUP_X25519, true, 32, 32, 32 }, NULL, NULL, GROUP_X25519 },
-	{ { TLS_GROUP_SECP256R1, true, 65, 65, 32 }, "EC", "P-256", GROUP_NIST },
-	{ { TLS_GROUP_SECP384R1, true, 97, 97, 48 }, "EC", "P-384", GROUP_NIST },
-	{ { TLS_GROUP_SECP521R1, true, 133, 133, 66 }, "EC", "P-521", GROUP_NIST },
-	{ { TLS_GROUP_X448, true, 56, 56, 56 }, "X448", NULL, GROUP_X448 },
+	  "SecP256r1MLKEM768", NULL, GROUP_KEM, true },
+	{ { TLS_GROUP_X25519, true, 32, 32, 32 }, NULL, NULL, GROUP_X25519, false },
+	{ { TLS_GROUP_SECP256R1, true, 65, 65, 32 }, "EC", "P-256", GROUP_NIST, true },
+	{ { TLS_GROUP_SECP384R1, true, 97, 97, 48 }, "EC", "P-384", GROUP_NIST, true },
+	{ { TLS_GROUP_SECP521R1, true, 133, 133, 66 }, "EC", "P-521", GROUP_NIST, true },
+	{ { TLS_GROUP_X448, true, 56, 56, 56 }, "X448", NULL, GROUP_X448, false },
 };
 
-#define POINT_UNCOMPRESSED	4	/* SEC 1; the only form TLS allows */
+#define POINT_UNCOMPRESSED	4	/* SEC 1; the only form TLS allows (RFC 9846 section 4.3.8.2) */
 #define X25519_LEN		crypto_scalarmult_curve25519_BYTES
 #define X25519_STACK		4096u	/* more than libsodium uses: 2.3 KB */
 #define MAX_HELD		133	/* a point of P-521; > TLS_MAX_SHARED_SECRET */
@@ -132,8 +133,6 @@ static EVP_PKEY *peer_key(const struct tls_crypto *crypto, const struct group_ro
 
 	if (row->kind != GROUP_NIST)
 		return EVP_PKEY_new_raw_public_key_ex(NULL, row->algorithm, NULL, peer.p, peer.len);
-	if (peer.p[0] != POINT_UNCOMPRESSED)
-		return NULL;
 	key = EVP_PKEY_dup(template_of(crypto, row));
 	if (key && EVP_PKEY_set1_encoded_public_key(key, peer.p, peer.len) == 1)
 		return key;
@@ -255,6 +254,12 @@ void tls_kex_free(struct tls_kex *kex)
 	free(kex);
 }
 
+/* The length and, where it begins with a point, the point's form; libcrypto takes all forms. */
+static bool well_formed(const struct group_row *row, struct tls_slice share, size_t len)
+{
+	return share.len == len && (!row->point || share.p[0] == POINT_UNCOMPRESSED);
+}
+
 /* random: NULL, or what an X25519 key is to be; share gets len bytes. */
 static int kex_generate(struct tls_kex *kex, const uint8_t *random, uint8_t *share, size_t len)
 {
@@ -305,7 +310,7 @@ int tls_kex_accept(struct tls_kex **out, const struct tls_group *group, struct t
 	struct tls_kex *kex;
 	int err;
 
-	if (peer.len != group->initiator_len)
+	if (!well_formed((const struct group_row *)group, peer, group->initiator_len))
 		return TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
 	kex = calloc(1, sizeof(*kex));
 	if (!kex)
@@ -364,7 +369,7 @@ int tls_kex_finish(struct tls_kex *kex, struct tls_slice answer, uint8_t *secret
 {
 	const struct tls_group *group = &kex->row->group;
 
-	if (answer.len != group->responder_len)
+	if (!well_formed(kex->row, answer, group->responder_len))
 		return TLS_ERR_ALERT + TLS_ALERT_ILLEGAL_PARAMETER;
 	return agreed(group, secret, kex->row->kind == GROUP_KEM ?
 				     decapsulate(kex->row, kex->key, answer, secret) :
