@@ -132,31 +132,10 @@ static void anchored(void)
 	OPENSSL_free((void *)options.crls[0].p);
 }
 
-/* A CRL may be long, and costs time only who has a certificate by its issuer. */
-static void forged(void)
-{
-	const struct pki_crl_options empty = { 0 };
-	const struct pki_options plain = { 0 };
-	struct pki *namesake = pki_ca(PKI_P256, "pair CA");
-	struct pair_options options = { .crls[0] = pki_crl(intermediate, &empty) };
-	struct tls_conn_info info;
-	struct pair pair;
-
-	options.server[0] = pair_issued(PKI_P256, namesake, &plain);
-	pair_init(&pair, &options);
-	pair_handshake(&pair);
-	tls_conn_info(pair.client.conn, &info);
-	tap_ok(pair.client.err == TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE && info.verify_error &&
-	       strstr(info.verify_error, "signature"), "a forged certificate is looked up in no list (%s)",
-	       info.verify_error ? info.verify_error : "believed");
-	pair_free(&pair);
-	pki_free(namesake);
-	OPENSSL_free((void *)options.crls[0].p);
-}
-
 /* ---- how often ---- */
 
 static int verified;		/* signatures of lists with entries */
+static int looked_up;		/* certificates, in any list */
 
 int X509_CRL_verify(X509_CRL *crl, EVP_PKEY *key)
 {
@@ -165,6 +144,15 @@ int X509_CRL_verify(X509_CRL *crl, EVP_PKEY *key)
 	*(void **)&real = dlsym(RTLD_NEXT, "X509_CRL_verify");
 	verified += sk_X509_REVOKED_num(X509_CRL_get_REVOKED(crl)) > 0;
 	return real(crl, key);
+}
+
+int X509_CRL_get0_by_serial(X509_CRL *crl, X509_REVOKED **entry, const ASN1_INTEGER *serial)
+{
+	int (*real)(X509_CRL *crl, X509_REVOKED **entry, const ASN1_INTEGER *serial);
+
+	*(void **)&real = dlsym(RTLD_NEXT, "X509_CRL_get0_by_serial");
+	looked_up++;
+	return real(crl, entry, serial);
 }
 
 /* Another handshake with the same configurations: its CPU time. */
@@ -216,6 +204,44 @@ static const struct pki_options ca_options = {
 	.common_name = "intermediate", .names = "", .constraints = "critical,CA:TRUE",
 	.key_usage = "critical,keyCertSign,cRLSign",
 };
+
+static void forged_chain(const struct pki *end, const struct pki *issuer, const char *what)
+{
+	const struct pki_crl_options listed = { .more = 3 };
+	struct pair_options options = {
+		.server = { end }, .server_issuers = { issuer },
+		.crls = { pki_crl(pair_ca(), &listed), pki_crl(intermediate, &listed) },
+	};
+	struct tls_conn_info info;
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	verified = looked_up = 0;
+	pair_handshake(&pair);
+	tls_conn_info(pair.client.conn, &info);
+	tap_ok(pair.client.err == TLS_ERR_ALERT + TLS_ALERT_BAD_CERTIFICATE && info.verify_error &&
+	       strstr(info.verify_error, "signature") && !verified && !looked_up,
+	       "%s costs no look at a list (%d verified, %d searched; %s)", what, verified, looked_up,
+	       info.verify_error ? info.verify_error : "believed");
+	pair_free(&pair);
+	OPENSSL_free((void *)options.crls[0].p);
+	OPENSSL_free((void *)options.crls[1].p);
+}
+
+/* A CRL may be long: only a path whose every signature is good has it looked at. */
+static void forged(void)
+{
+	const struct pki_options plain = { 0 };
+	struct pki *namesake = pki_ca(PKI_P256, "pair CA");
+	const struct pki *impostor = pair_issued(PKI_P256, namesake, &ca_options);
+
+	forged_chain(pair_issued(PKI_P256, namesake, &plain), NULL, "a forged leaf");
+	forged_chain(pair_issued(PKI_P256, impostor, &plain), intermediate,
+		     "a forged leaf below a good intermediate");
+	forged_chain(pair_issued(PKI_P256, impostor, &plain), impostor,
+		     "a good leaf below a forged intermediate");
+	pki_free(namesake);
+}
 
 /* That its issuer has signed the list does not make it a list of that issuer's namesake. */
 static void namesakes(void)
@@ -381,8 +407,8 @@ int main(void)
 	other_leaf = pair_issued(PKI_P256, intermediate, &plain);
 	handshakes();
 	anchored();
-	forged();
 	long_list();
+	forged();
 	namesakes();
 	sessions(TLS_1_2);
 	sessions(TLS_1_3);
