@@ -354,11 +354,6 @@ static void rotate_tickets(struct gate *gate)
 			 gate->settings->name);
 }
 
-void gate_seal(const struct gate *gate)
-{
-	places_seal(gate->places);
-}
-
 void gate_forget(struct gate *gate)
 {
 	ticket_chain_wipe(&gate->tickets);

@@ -58,10 +58,6 @@ int gate_bind(struct gate *gate, struct listeners *all, size_t workers);
 /* Gives the listeners back; allowed twice. */
 void gate_unbind(struct gate *gate, struct listeners *all);
 
-/*
- * In a child that is no monitor, which alone writes where backends are.
- */
-void gate_seal(const struct gate *gate);
 
 /* In a child that resolves names: it has no use for the ticket keys. */
 void gate_forget(struct gate *gate);

@@ -302,14 +302,6 @@ static void set_up_loop(struct worker *worker, const struct keypipe *keys)
 	use_keys(worker, keys);
 }
 
-static void seal_gates(const struct worker *worker)
-{
-	size_t i;
-
-	for (i = 0; i < worker->gate_count; i++)
-		gate_seal(&worker->gates[i]);
-}
-
 static unsigned long long counted(const struct worker_plan *plan, enum counter counter)
 {
 	return stats_of_worker(plan->stats, plan->index, counter);
@@ -387,8 +379,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	TAILQ_INIT(&worker->handshaking);
 	worker->listeners = xcalloc(each_socket(plan, worker, NULL), sizeof(*worker->listeners));
 	(void)each_socket(plan, worker, add_listener);
-	seal_gates(worker);
-	if (pause_seal(worker->paused) || keep_fds(plan, worker, keys) || sandbox_hide_memory())
+	if (keep_fds(plan, worker, keys) || sandbox_hide_memory())
 		exit(1);
 	set_up_loop(worker, keys);
 	kernel_init(worker, plan->kernel_fd);

@@ -63,7 +63,7 @@ struct worker {
 	int kernel_fd;			/* -1: no gate wants it */
 	int ledger;			/* to the monitor; -1: none (ledger.h) */
 	ev_timer look;			/* for the module */
-	struct pause *paused;		/* while it is on, nothing is handed over */
+	const struct pause *paused;		/* while it is on, nothing is handed over */
 	char refusal[256];		/* the kernel's last sentence */
 	struct conn *conns;
 	TAILQ_HEAD(, conn) handshaking;	/* of conns, those not yet relayed, oldest first */
