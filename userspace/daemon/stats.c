@@ -22,13 +22,6 @@ static size_t row_count(const struct stats *stats)
 	return stats->rows ? stats->workers + 1 : 0;
 }
 
-static void row_unmap(const struct stats *stats, size_t row)
-{
-	if (stats->rows[row])
-		(void)munmap(stats->rows[row], row_size(stats));
-	stats->rows[row] = NULL;
-}
-
 int stats_init(struct stats *stats, size_t workers, size_t gates)
 {
 	void *memory;
@@ -38,13 +31,20 @@ int stats_init(struct stats *stats, size_t workers, size_t gates)
 	for (i = 0; i < row_count(stats); i++) {
 		memory = mmap(NULL, row_size(stats), PROT_READ | PROT_WRITE,
 			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-		if (memory == MAP_FAILED) {
+		if (memory != MAP_FAILED)
+			stats->rows[i] = memory;
+		if (memory == MAP_FAILED || madvise(memory, row_size(stats), MADV_DONTFORK)) {
 			stats_clear(stats);
 			return -1;
 		}
-		stats->rows[i] = memory;
 	}
 	return 0;
+}
+
+void stats_lend(const struct stats *stats, size_t worker, bool lend)
+{
+	/* fails only for memory that is not ours */
+	(void)madvise(stats->rows[worker], row_size(stats), lend ? MADV_DOFORK : MADV_DONTFORK);
 }
 
 void stats_clear(struct stats *stats)
@@ -52,7 +52,8 @@ void stats_clear(struct stats *stats)
 	size_t i;
 
 	for (i = 0; i < row_count(stats); i++)
-		row_unmap(stats, i);
+		if (stats->rows[i])
+			(void)munmap(stats->rows[i], row_size(stats));
 	free(stats->rows);
 	*stats = (struct stats){0};
 }
@@ -61,9 +62,10 @@ struct stats_cell *stats_take(struct stats *stats, size_t worker)
 {
 	size_t i;
 
+	/* what is not lent is not there: another mapping may have its address */
 	for (i = 0; i < row_count(stats); i++)
 		if (i != worker)
-			row_unmap(stats, i);
+			stats->rows[i] = NULL;
 	return stats->rows[worker];
 }
 

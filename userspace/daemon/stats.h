@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What workers count, by gate, in memory that the monitor reads at any time: no
- * worker is asked, none waits.  Each worker writes a row of its own and sees no
- * other.  A row outlives its worker, and the next of that number goes on with it.
+ * worker is asked, none waits.  Each worker writes a row of its own, which no other
+ * process has but the monitor.  A row outlives its worker, and the next of that number
+ * goes on with it.
  */
 #ifndef TLSGATE_DAEMON_STATS_H
 #define TLSGATE_DAEMON_STATS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,12 +34,14 @@ struct stats {
 	size_t workers, gates;
 };
 
-/* Shared with all processes forked later; all is 0.  0, or -1: no memory, and *stats is empty. */
+/* Shared with nobody yet; all is 0.  0, or -1: no memory, and *stats is empty. */
 int stats_init(struct stats *stats, size_t workers, size_t gates);
 /* Of one that is empty, too. */
 void stats_clear(struct stats *stats);
 
-/* In a worker: its row.  It keeps that alone. */
+/* In the monitor: true before it forks this worker, false afterwards.  No other fork has the row. */
+void stats_lend(const struct stats *stats, size_t worker, bool lend);
+/* In a worker: its row, which was lent to it. */
 struct stats_cell *stats_take(struct stats *stats, size_t worker);
 /* The owner of the row counts. */
 void stats_add(struct stats_cell *row, size_t gate, enum counter counter, uint64_t number);

@@ -453,9 +453,11 @@ pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *contro
 		log_error("worker %zu cannot be started: %s", plan->index, strerror(-ret));
 		return -1;
 	}
+	stats_lend(plan->stats, plan->index, true);
 	pid = fork();
 	if (pid == 0)
 		run(plan, ends[1], &keys);
+	stats_lend(plan->stats, plan->index, false);
 	if (pid < 0)
 		log_error("worker %zu cannot be started: %s", plan->index, strerror(errno));
 	keypipe_close(&keys);
