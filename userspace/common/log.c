@@ -18,9 +18,38 @@
 static char program[48] = "tlsgate";
 static bool verbose;
 static bool journal;
+static bool timed;
 static bool warned;
 static int copy = -1;
 static unsigned long lost;		/* lines, since the log last took one */
+
+/* n by its last digits, so many; returns what follows them. */
+static char *put_digits(char *out, int digits, long n)
+{
+	int i;
+
+	for (i = digits - 1; i >= 0; i--, n /= 10)
+		out[i] = (char)('0' + n % 10);
+	return out + digits;
+}
+
+void log_time(char text[LOG_TIME_MAX])
+{
+	struct timespec now = {0};
+	struct tm tm = {0};
+	char *p = text;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	/* no call within that a signal could come from, once libc has the time zone */
+	(void)gmtime_r(&now.tv_sec, &tm);
+	p = stpcpy(put_digits(p, 4, tm.tm_year + 1900L), "-");
+	p = stpcpy(put_digits(p, 2, tm.tm_mon + 1L), "-");
+	p = stpcpy(put_digits(p, 2, tm.tm_mday), "T");
+	p = stpcpy(put_digits(p, 2, tm.tm_hour), ":");
+	p = stpcpy(put_digits(p, 2, tm.tm_min), ":");
+	p = stpcpy(put_digits(p, 2, tm.tm_sec), ".");
+	(void)stpcpy(put_digits(p, 3, now.tv_nsec / 1000000), "Z");
+}
 
 /* $JOURNAL_STREAM names the device and inode that systemd gave us as stderr. */
 static bool stderr_is_journal(void)
@@ -38,6 +67,14 @@ void log_init(const char *name, bool be_verbose)
 	snprintf(program, sizeof(program), "%s", name);
 	verbose = be_verbose;
 	journal = stderr_is_journal();
+}
+
+void log_with_time(void)
+{
+	char text[LOG_TIME_MAX];
+
+	timed = true;
+	log_time(text);		/* libc reads the time zone's file now, and never again */
 }
 
 bool log_is_verbose(void)
@@ -118,16 +155,29 @@ static bool write_line(int fd, const char *line, size_t len)
 	return n == (ssize_t)len;
 }
 
+/* What stands before the text; async-signal-safe, so that stdio is not used.  Returns its length. */
+static size_t begin_line(char line[LINE_MAX_BYTES], int level)
+{
+	char *p = line;
+
+	if (journal) {
+		p = stpcpy(p, "<0>");
+		p[-2] += (char)level;
+		return (size_t)(p - line);
+	}
+	if (timed) {
+		log_time(p);
+		p = stpcpy(p + strlen(p), " ");
+	}
+	return (size_t)(stpcpy(stpcpy(p, program), ": ") - line);
+}
+
 /* False: the log did not take it. */
 static bool put_line(int level, const char *format, va_list args)
 {
 	char line[LINE_MAX_BYTES];
-	size_t len;
+	size_t len = begin_line(line, level);
 
-	if (journal)
-		len = written(sizeof(line), snprintf(line, sizeof(line), "<%d>", level));
-	else
-		len = written(sizeof(line), snprintf(line, sizeof(line), "%s: ", program));
 	return write_line(STDERR_FILENO, line, finish_line(line, len, format, args));
 }
 
@@ -198,15 +248,13 @@ static size_t append(char line[LINE_MAX_BYTES], size_t len, const char *text)
 	return len + part;
 }
 
-/* stdio is not async-signal-safe. */
 void log_from_signal(const char *before, const char *name, const char *after)
 {
 	const char *const texts[] = { before, name, after, "\n" };
 	char line[LINE_MAX_BYTES];
 	size_t len, start, i;
 
-	len = append(line, 0, journal ? "<3>" : program);
-	len = append(line, len, journal ? "" : ": ");
+	len = begin_line(line, LOG_ERR);
 	for (start = len, i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		len = append(line, len, texts[i]);
 	(void)write_line(STDERR_FILENO, line, len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One line per event, on stderr: "program: text", or "<N>text" when stderr is
- * the journal.  A line is one write(), so processes may share stderr.  Bytes
+ * One line per event, on stderr: "program: text", with the time before it from
+ * log_with_time() on, or "<N>text" when stderr is the journal.  A line is one write(), so processes may share stderr.  Bytes
  * that are not printable ASCII (a peer's server name, say) come out as '?'.
  */
 #ifndef TLSGATE_COMMON_LOG_H
@@ -12,6 +12,11 @@
 
 /* What each line starts with ("tlsgated", "tlsgated worker 2"); copied. */
 void log_init(const char *program, bool verbose);
+/*
+ * From now on each line of this process, and of those that it forks, begins with
+ * the time, unless the journal adds that.
+ */
+void log_with_time(void);
 /*
  * From now on no line waits for whoever reads stderr, in this process and in
  * those that it forks.  What is not taken at once is lost, counted, and said
@@ -61,6 +66,10 @@ struct log_limit {
 bool log_allowed(struct log_limit *limit, uint64_t now_ms);
 /* Says what was kept back, if that was something: for when no line comes for long. */
 void log_limit_tell(struct log_limit *limit);
+
+#define LOG_TIME_MAX	25
+/* Now, as in RFC 3339: UTC, to the millisecond. */
+void log_time(char text[LOG_TIME_MAX]);
 
 /* Milliseconds of the coarse monotonic clock. */
 uint64_t log_now_ms(void);

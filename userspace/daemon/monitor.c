@@ -97,6 +97,7 @@ static enum config_result start_generation(struct monitor *monitor)
 	if (result != CONFIG_OK)
 		return result;
 	log_init("tlsgated", monitor->verbose || settings->verbose);
+	log_with_time();
 	generation = control_prepare(&monitor->control, settings) ? NULL :
 		     generation_start(settings, monitor->config_file, &monitor->listeners,
 				      &monitor->resolver, &monitor->ledger, monitor->pause,

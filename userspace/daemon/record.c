@@ -66,6 +66,10 @@ void record_end(struct record *record, uint64_t from_client, uint64_t from_backe
 {
 	char value[32];
 
+	if (record->json) {		/* an object must do without what stands before it */
+		log_time(value);
+		record_text(record, "time", value);
+	}
 	record_number(record, "from-client", from_client);
 	record_number(record, "from-backend", from_backend);
 	snprintf(value, sizeof(value), "%.3f", seconds);
