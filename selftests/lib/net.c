@@ -17,13 +17,23 @@
 
 #define PAT_BLOCK	8
 
-uint32_t net_segments_in(int fd)
+static struct tcp_info net_tcp_info(int fd)
 {
 	struct tcp_info info = { 0 };
 	socklen_t len = sizeof(info);
 
 	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
-	return info.tcpi_segs_in;
+	return info;
+}
+
+uint32_t net_segments_in(int fd)
+{
+	return net_tcp_info(fd).tcpi_segs_in;
+}
+
+uint32_t net_segments_out(int fd)
+{
+	return net_tcp_info(fd).tcpi_segs_out;
 }
 
 long net_amount(const char *name, long otherwise)

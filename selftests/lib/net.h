@@ -26,8 +26,9 @@ int net_unix_pair(int fd[2]);
 int net_listener(int family);
 /* A TCP socket connected to the listener, or -1; NULL family from the listener. */
 int net_connect_to(int listener);
-/* TCP segments that came for this socket so far. */
+/* TCP segments that came for this socket so far, and that it sent. */
 uint32_t net_segments_in(int fd);
+uint32_t net_segments_out(int fd);
 void net_timeouts(int fd, int ms);
 /* A number from the environment: how much of something a test is to do. */
 long net_amount(const char *name, long otherwise);
