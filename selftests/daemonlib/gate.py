@@ -359,6 +359,18 @@ def echo(connection, data=b"hello"):
     need(got == data, "other bytes came back")
 
 
+def peer_name(connection):
+    return dict(pair[0] for pair in connection.getpeercert()["subject"])["commonName"]
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
 def send_some(connection, data):
     try:
         return connection.send(data)

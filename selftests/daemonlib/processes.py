@@ -15,8 +15,8 @@ import subprocess
 import threading
 
 from daemonlib.gate import (DEADLINE, TOP, Backend, Gate, Hello, Skip, children, echo, first_answerer,
-                            free_port, log_text, make_rsa_certificate, name_of, need, need_alert, only_answerer,
-                            path, run, start, stopped, test, tmp, wait_until, write)
+                            free_port, listens, log_text, make_rsa_certificate, name_of, need, need_alert,
+                            only_answerer, path, peer_name, run, start, stopped, test, tmp, wait_until, write)
 
 
 @test
@@ -255,10 +255,6 @@ def connections_outlive_the_monitor():
 
 # ---- reload -----------------------------------------------------------------------------
 
-def peer_name(connection):
-    return dict(pair[0] for pair in connection.getpeercert()["subject"])["commonName"]
-
-
 def config(port, backend, cert):
     return write("conf", """
 workers = 2
@@ -390,14 +386,6 @@ def reloads_under_load_lose_no_connection():
                 gate.reload("reloaded")
         need(not load.failures, "%d of %d failed: %s" % (len(load.failures), load.count, load.failures[:2]))
         need(load.count >= 8, "only %d connections in all" % load.count)
-
-
-def listens(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-        return True
-    except OSError:
-        return False
 
 
 @test

@@ -15,13 +15,14 @@
 enum ipc_type {
 	IPC_NONE,
 	/* child to monitor */
-	IPC_READY,		/* all set up, sandboxed, about to serve */
+	IPC_READY,		/* all set up, sandboxed */
 	IPC_DRAINING,		/* nothing more is accepted: the answer to IPC_DRAIN */
 	IPC_NEED_KEYS,		/* its answerer is gone: it accepts nothing until there is another */
 	/* monitor to keyd */
 	IPC_NEW_WORKER,		/* with an answerer's ends of its worker's pipes: in, out */
 	/* monitor to worker */
 	IPC_KEYS,		/* with its ends of the pipes to another answerer: in, out */
+	IPC_SERVE,		/* accept connections: the answer to IPC_READY */
 	IPC_DRAIN,		/* accept no more; exit when the last connection is over */
 	IPC_STOP,		/* end every connection in order and exit */
 	IPC_TYPES,

@@ -48,34 +48,41 @@ static struct json_object *split_lines(const char *text, size_t len)
 	return lines;
 }
 
-static void add_lines(struct json_object *answer, int fd)
+/* What was copied of the log. */
+static void add_lines(struct json_object *answer)
 {
 	static char text[LINES_MAX];	/* the monitor has one thread */
+	int fd = log_copy();
 	ssize_t len = fd == -1 ? 0 : pread(fd, text, sizeof(text), 0);
 
 	add(answer, "lines", split_lines(text, len < 0 ? 0 : (size_t)len));
+	log_copy_close();
+}
+
+static void tell_outcome(struct monitor *monitor, bool done)
+{
+	struct json_object *answer = json_object_new_object();
+
+	add_lines(answer);
+	control_answer(&monitor->control, done ? CONTROL_OK : CONTROL_REFUSED, answer);
 }
 
 /* The errors and warnings, keyd's as well, are the answer. */
-static bool do_reload(void *arg, struct json_object *answer)
+static enum control_outcome do_reload(void *arg, struct json_object *answer)
 {
 	struct monitor *monitor = arg;
-	bool done = false;
-	int fd;
 
-	if (monitor->stopping) {
-		add_text(answer, "reason", "the daemon is about to end");
-		return false;
+	if (monitor->stopping || monitor->reloading) {
+		add_text(answer, "reason", monitor->stopping ? "the daemon is about to end" :
+			 "a reload is under way: try again when it is over");
+		return CONTROL_REFUSED;
 	}
 	/* by O_APPEND's rule for one description: children add to the same offset */
-	fd = memfd_create("tlsgated-reload", MFD_CLOEXEC);
-	log_copy_to(fd);
-	done = monitor_reload(monitor);
-	log_copy_to(-1);
-	add_lines(answer, fd);
-	if (fd != -1)
-		close(fd);
-	return done;
+	log_copy_to(memfd_create("tlsgated-reload", MFD_CLOEXEC));
+	if (monitor_reload(monitor, tell_outcome))
+		return CONTROL_LATER;
+	add_lines(answer);
+	return CONTROL_REFUSED;
 }
 
 /* ---- gates ---- */
@@ -122,7 +129,7 @@ static struct json_object *describe(const struct gate *gate, bool paused)
 	return object;
 }
 
-static bool do_gates(void *arg, struct json_object *answer)
+static enum control_outcome do_gates(void *arg, struct json_object *answer)
 {
 	const struct monitor *monitor = arg;
 	const struct generation *live = monitor->generations;
@@ -135,7 +142,7 @@ static bool do_gates(void *arg, struct json_object *answer)
 			json_object_put(item);
 	}
 	add(answer, "gates", array);
-	return true;
+	return CONTROL_OK;
 }
 
 /* ---- stats ---- */
@@ -215,7 +222,7 @@ static struct json_object *all_workers(const struct generation *generation)
 	return array;
 }
 
-static bool do_stats(void *arg, struct json_object *answer)
+static enum control_outcome do_stats(void *arg, struct json_object *answer)
 {
 	const struct monitor *monitor = arg;
 	const struct generation *live = monitor->generations;
@@ -227,18 +234,18 @@ static bool do_stats(void *arg, struct json_object *answer)
 	add(answer, "since", json_object_new_int64(monitor->since));
 	add(answer, "gates", gates);
 	add(answer, "workers", all_workers(live));
-	return true;
+	return CONTROL_OK;
 }
 
 /* ---- pause and resume ---- */
 
-static bool do_pause(void *arg, struct json_object *answer)
+static enum control_outcome do_pause(void *arg, struct json_object *answer)
 {
 	const struct monitor *monitor = arg;
 
 	(void)answer;
 	pause_set(monitor->pause, true);
-	return true;
+	return CONTROL_OK;
 }
 
 static bool wants_kernel(const struct generation *live)
@@ -252,17 +259,17 @@ static bool wants_kernel(const struct generation *live)
 }
 
 /* Without the module a gate of data-path kernel would end what comes. */
-static bool do_resume(void *arg, struct json_object *answer)
+static enum control_outcome do_resume(void *arg, struct json_object *answer)
 {
 	const struct monitor *monitor = arg;
 	char why[GATES_WHY_MAX];
 
 	if (wants_kernel(monitor->generations) && !gates_can_use_kernel(why)) {
 		add_text(answer, "reason", why);
-		return false;
+		return CONTROL_REFUSED;
 	}
 	pause_set(monitor->pause, false);
-	return true;
+	return CONTROL_OK;
 }
 
 const struct control_command commands[] = {

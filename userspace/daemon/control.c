@@ -70,10 +70,16 @@ static bool may_change(const struct control_client *client)
 	       (socket->has_group && is_member(client, socket->group));
 }
 
-/* "ok", "refused", "denied" or "unknown". */
+static const char * const statuses[] = {
+	[CONTROL_OK] = "ok",
+	[CONTROL_REFUSED] = "refused",
+};
+
+/* "ok", "refused", "denied" or "unknown"; NULL: control_answer() is due. */
 static const char *run_command(struct control_client *client, struct json_object *answer)
 {
 	const struct control_command *command = client->control->commands;
+	enum control_outcome outcome;
 
 	while (command->name && strcmp(command->name, client->request))
 		command++;
@@ -88,7 +94,8 @@ static const char *run_command(struct control_client *client, struct json_object
 	if (command->changes)
 		log_info("control: %s, for user %u (process %d)", command->name, client->who.uid,
 			 client->who.pid);
-	return command->run(client->control->arg, answer) ? "ok" : "refused";
+	outcome = command->run(client->control->arg, answer);
+	return outcome == CONTROL_LATER ? NULL : statuses[outcome];
 }
 
 /* What a command does may take seconds, in which nobody was served. */
@@ -98,7 +105,8 @@ static void give_time(struct control *control)
 
 	ev_now_update(control->loop);
 	TAILQ_FOREACH(client, &control->clients, list)
-		ev_timer_again(control->loop, &client->timer);
+		if (client != control->waiting)
+			ev_timer_again(control->loop, &client->timer);
 }
 
 /* Takes over object. */
@@ -110,11 +118,25 @@ static void set_answer(struct control_client *client, const char *status, struct
 	json_object_put(object);
 }
 
+/* It neither has to hurry nor may be dropped: control_answer() comes. */
+static void let_wait(struct control_client *client)
+{
+	client->control->waiting = client;
+	ev_io_stop(client->control->loop, &client->io);
+	ev_timer_stop(client->control->loop, &client->timer);
+}
+
 static void answer(struct control_client *client)
 {
 	struct json_object *object = json_object_new_object();
+	const char *status = run_command(client, object);
 
-	set_answer(client, run_command(client, object), object);
+	if (status) {
+		set_answer(client, status, object);
+	} else {
+		json_object_put(object);
+		let_wait(client);
+	}
 	give_time(client->control);
 }
 
@@ -170,28 +192,51 @@ static int send_answer(struct control_client *client)
 	return client->sent == client->answer_len;
 }
 
+/* As much as it takes now; the loop goes on. */
+static void start_sending(struct control_client *client)
+{
+	struct ev_loop *loop = client->control->loop;
+
+	ev_io_stop(loop, &client->io);
+	ev_io_set(&client->io, client->io.fd, EV_WRITE);
+	ev_io_start(loop, &client->io);
+	if (send_answer(client))
+		client_free(client);
+}
+
+void control_answer(struct control *control, enum control_outcome outcome, struct json_object *object)
+{
+	struct control_client *client = control->waiting;
+
+	control->waiting = NULL;
+	set_answer(client, statuses[outcome], object);
+	ev_timer_again(control->loop, &client->timer);
+	start_sending(client);
+}
+
 static void on_client(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct control_client *client = io->data;
 	int ret;
 
+	(void)loop;
 	(void)events;
-	if (!client->answer) {
-		ret = read_request(client);
-		if (ret == -1)
+	if (client->answer) {
+		if (send_answer(client))
 			client_free(client);
-		if (ret == -1 || ret == 0)
-			return;
-		if (ret == 1)
-			answer(client);
-		else
-			refuse_long(client);
-		ev_io_stop(loop, io);
-		ev_io_set(io, io->fd, EV_WRITE);
-		ev_io_start(loop, io);
+		return;
 	}
-	if (send_answer(client))
+	ret = read_request(client);
+	if (ret == -1)
 		client_free(client);
+	if (ret == -1 || ret == 0)
+		return;
+	if (ret == 1)
+		answer(client);
+	else
+		refuse_long(client);
+	if (client->answer)
+		start_sending(client);
 }
 
 static void on_late(struct ev_loop *loop, ev_timer *timer, int events)
@@ -225,7 +270,9 @@ static void client_new(struct control *control, int fd)
 /* Who says nothing, or does not read, must not keep others waiting. */
 static void drop_oldest(struct control *control)
 {
-	client_free(TAILQ_FIRST(&control->clients));
+	struct control_client *client = TAILQ_FIRST(&control->clients);
+
+	client_free(client == control->waiting ? TAILQ_NEXT(client, list) : client);
 }
 
 static void on_accept(struct ev_loop *loop, ev_io *io, int events)

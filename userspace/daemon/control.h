@@ -23,12 +23,18 @@
 #define CONTROL_CLIENTS_MAX	16	/* a further one takes the place of the oldest */
 #define CONTROL_SECONDS		5.0	/* for the request to come, and for the answer to be read */
 
+enum control_outcome {
+	CONTROL_OK,
+	CONTROL_REFUSED,		/* the answer, or its lines, say why */
+	CONTROL_LATER,			/* control_answer() says; for one client at a time */
+};
+
 /* One row of the table of commands; it ends with name NULL. */
 struct control_command {
 	const char *name;
 	bool changes;			/* for root, the daemon's user and control-group alone */
-	/* Fills the answer, which has nothing yet.  false: it was refused, and lines say why. */
-	bool (*run)(void *arg, struct json_object *answer);
+	/* Fills the answer, which has nothing yet. */
+	enum control_outcome (*run)(void *arg, struct json_object *answer);
 };
 
 /* Where the socket is; path NULL: nowhere. */
@@ -50,6 +56,7 @@ struct control {
 	ev_io accept;
 	TAILQ_HEAD(, control_client) clients;
 	size_t client_count;
+	struct control_client *waiting;		/* of CONTROL_LATER; it is kept.  NULL: nobody */
 	struct log_limit denials;
 };
 
@@ -63,6 +70,9 @@ void control_init(struct control *control, struct ev_loop *loop,
 int control_prepare(struct control *control, const struct settings *settings);
 void control_commit(struct control *control);
 void control_abandon(struct control *control);
+
+/* Answers the client of CONTROL_LATER.  Takes over object. */
+void control_answer(struct control *control, enum control_outcome outcome, struct json_object *object);
 
 /* Drops every client and removes the socket. */
 void control_close(struct control *control);

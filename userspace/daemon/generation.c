@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,58 +20,19 @@
 #include "daemon/worker.h"
 #include "lib/libtlsgate.h"
 
-#define READY_MS	10000
-#define TRIAL_MS	20		/* for each certificate, besides */
-#define DRAINING_MS	1000
-#define UNASKED_MAX	4	/* messages */
+#define READY_SECONDS	10.0	/* for a process of a starting generation to get ready */
+#define TRIAL_SECONDS	0.02	/* for each certificate, besides */
+#define DRAINING_SECONDS 1.0
 #define RESTART_PAUSE	1.0	/* seconds, after a worker that died young */
 #define STOP_SECONDS	3.0	/* for what was told to end; then it is killed */
 
-/* 0, or -1: none came. */
-static int receive_within(int control, struct ipc_message *message, int ms)
-{
-	struct pollfd pfd = { .fd = control, .events = POLLIN };
-	int ret;
-
-	do {
-		ret = poll(&pfd, 1, ms);
-	} while (ret < 0 && errno == EINTR);
-	if (ret != 1 || ipc_receive(control, message) != 1)
-		return -1;
-	ipc_close(message);		/* no child has a descriptor to give */
-	return 0;
-}
-
-static void on_unasked(struct child *child, enum ipc_type type)
+static void set_timer(ev_timer *timer, double seconds)
 {
 	struct ev_loop *loop = EV_DEFAULT_UC;
-	double since = ev_now(loop) - child->keys_given;
 
-	child->ready |= type == IPC_READY;
-	if (type != IPC_NEED_KEYS)
-		return;
-	ev_timer_stop(loop, &child->keys);
-	ev_timer_set(&child->keys, since < RESTART_PAUSE ? RESTART_PAUSE : 0., 0.);
-	ev_timer_start(loop, &child->keys);
-}
-
-/*
- * Waits for a message of this type from a child, past the few that it may have
- * sent when nobody asked.  0, or -1: it did not come.
- */
-static int await(struct child *child, enum ipc_type type, int ms)
-{
-	struct ipc_message message;
-	int i;
-
-	for (i = 0; i < UNASKED_MAX; i++) {
-		if (receive_within(child->control, &message, ms))
-			return -1;
-		on_unasked(child, message.type);
-		if (message.type == type)
-			return 0;
-	}
-	return -1;
+	ev_timer_stop(loop, timer);
+	ev_timer_set(timer, seconds, 0.);
+	ev_timer_start(loop, timer);
 }
 
 static size_t count_cpus(void)
@@ -214,6 +174,25 @@ static bool is_empty(const struct generation *generation)
 	return !generation->keyd.pid;
 }
 
+/* A retired one: its workers accept no more. */
+static void drained(struct generation *generation)
+{
+	generation->draining = false;
+	ev_timer_stop(EV_DEFAULT_UC, &generation->limit);
+	generation->drained(generation, generation->arg);
+}
+
+static void check_drained(struct generation *generation)
+{
+	size_t i;
+
+	for (i = 0; i < generation->worker_count; i++)
+		if (generation->workers[i].control != -1 && !generation->workers[i].drained)
+			return;
+	if (generation->draining)
+		drained(generation);
+}
+
 static void check_gone(struct generation *generation)
 {
 	if (generation->retired && is_empty(generation))
@@ -225,6 +204,7 @@ static void child_over(struct ev_loop *loop, struct child *child)
 	ev_child_stop(loop, &child->exit);
 	ev_timer_stop(loop, &child->keys);
 	child->pid = 0;
+	child->ready = false;
 	close_control(child);
 }
 
@@ -235,10 +215,9 @@ static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
 	struct child *child = timer->data;
 
 	(void)events;
-	if (start_worker(child->generation, child)) {
-		ev_timer_set(timer, RESTART_PAUSE, 0.);
-		ev_timer_start(loop, timer);
-	}
+	(void)loop;
+	if (start_worker(child->generation, child))
+		set_timer(timer, RESTART_PAUSE);
 }
 
 /* Where keyd is gone, too, the reload that follows has workers of its own. */
@@ -257,6 +236,29 @@ static void on_keys(struct ev_loop *loop, ev_timer *timer, int events)
 		log_error("no answerer for worker %zu: %s", child->index, strerror(-ret));
 }
 
+static void on_need_keys(struct child *child)
+{
+	double since = ev_now(EV_DEFAULT_UC) - child->keys_given;
+
+	set_timer(&child->keys, since < RESTART_PAUSE ? RESTART_PAUSE : 0.);
+}
+
+static void on_ready(struct child *child);
+
+/* The generation may be gone afterwards. */
+static void take_message(struct child *child, enum ipc_type type)
+{
+	if (type == IPC_NEED_KEYS) {
+		on_need_keys(child);
+	} else if (type == IPC_DRAINING) {
+		child->drained = true;
+		check_drained(child->generation);
+	} else if (type == IPC_READY && !child->ready) {
+		child->ready = true;
+		on_ready(child);
+	}
+}
+
 static void on_message(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct child *child = io->data;
@@ -266,24 +268,52 @@ static void on_message(struct ev_loop *loop, ev_io *io, int events)
 	(void)events;
 	ret = ipc_receive(io->fd, &message);
 	if (ret == 1) {
-		ipc_close(&message);
-		on_unasked(child, message.type);
+		ipc_close(&message);	/* no child has a descriptor to give */
+		take_message(child, message.type);
 	} else if (ret != -EAGAIN) {
 		ev_io_stop(loop, io);	/* it is gone, as its exit will say */
 	}
 }
 
-/*
- * It died of its own in its rehearsal, by the filter or since a library cannot do
- * without a call: so would the next.  All that it said is there.
- */
-static bool is_unfit(struct child *child, int status)
+/* All that it said before it died is there. */
+static bool was_ready(struct child *child)
 {
 	struct ipc_message message;
 
-	while (child->control != -1 && !receive_within(child->control, &message, 0))
-		on_unasked(child, message.type);
-	return WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && !child->ready;
+	while (child->control != -1 && ipc_receive(child->control, &message) == 1) {
+		ipc_close(&message);
+		child->ready |= message.type == IPC_READY;
+	}
+	return child->ready;
+}
+
+/*
+ * It died of its own in its rehearsal, by the filter or since a library cannot do
+ * without a call: so would the next.
+ */
+static bool is_unfit(int status)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL;
+}
+
+/* Before it served: true where no other is to take its place. */
+static bool ends_all(struct generation *generation, struct child *child, int status)
+{
+	char text[64];
+
+	if (!generation->started) {
+		log_error("worker %zu did not get ready: %s", child->index, describe(status, text));
+		child_over(EV_DEFAULT_UC, child);
+		generation->failed(generation, generation->arg);
+		return true;
+	}
+	if (generation->retired || !is_unfit(status))
+		return false;
+	log_error("worker %zu (process %d) died before it served: %s: tlsgated ends; report this, and the line before",
+		  child->index, child->pid, describe(status, text));
+	child_over(EV_DEFAULT_UC, child);
+	generation->unfit(generation, generation->arg);
+	return true;
 }
 
 static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
@@ -294,31 +324,27 @@ static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
 	char text[64];
 
 	(void)events;
-	if (is_unfit(child, watcher->rstatus) && !generation->retired) {
-		log_error("worker %zu (process %d) died before it served: %s: tlsgated ends; report this, and the line before",
-			  child->index, watcher->rpid, describe(watcher->rstatus, text));
-		child_over(loop, child);
-		generation->unfit(generation, generation->arg);
+	if (!was_ready(child) && ends_all(generation, child, watcher->rstatus))
 		return;
-	}
 	if (!generation->retired || watcher->rstatus)
 		log_error("worker %zu (process %d) died: %s%s", child->index, watcher->rpid,
 			  describe(watcher->rstatus, text),
 			  generation->retired ? "" : "; another is started");
 	child_over(loop, child);
 	stats_worker_gone(&generation->stats, child->index);
-	if (generation->retired) {
-		check_gone(generation);
+	if (!generation->retired) {
+		set_timer(&child->restart, pause);
 		return;
 	}
-	ev_timer_set(&child->restart, pause, 0.);
-	ev_timer_start(loop, &child->restart);
+	check_drained(generation);
+	check_gone(generation);
 }
 
 static void on_keyd_exit(struct ev_loop *loop, ev_child *watcher, int events)
 {
 	struct child *child = watcher->data;
 	struct generation *generation = child->generation;
+	bool said = !was_ready(child) && WIFEXITED(watcher->rstatus);	/* what was wrong */
 	char text[64];
 
 	(void)events;
@@ -327,9 +353,14 @@ static void on_keyd_exit(struct ev_loop *loop, ev_child *watcher, int events)
 		check_gone(generation);
 		return;
 	}
-	log_error("keyd (process %d) died: %s; keys are read anew", watcher->rpid,
-		  describe(watcher->rstatus, text));
-	generation->keyd_died(generation, generation->arg);
+	if (generation->started || !said)
+		log_error("keyd (process %d) died: %s%s", watcher->rpid,
+			  describe(watcher->rstatus, text),
+			  generation->started ? "; keys are read anew" : "");
+	if (generation->started)
+		generation->keyd_died(generation, generation->arg);
+	else
+		generation->failed(generation, generation->arg);
 }
 
 static void child_init(struct child *child, struct generation *generation, size_t index,
@@ -350,7 +381,6 @@ static void child_started(struct child *child, pid_t pid)
 	struct ev_loop *loop = EV_DEFAULT_UC;
 
 	child->pid = pid;
-	child->ready = false;
 	ev_now_update(loop);
 	child->started = ev_now(loop);
 	ev_child_set(&child->exit, pid, 0);
@@ -399,6 +429,7 @@ static int start_worker(struct generation *generation, struct child *child)
 		.gate_count = generation->built,
 		.index = child->index,
 		.workers = generation->worker_count,
+		.first = !generation->started,
 		.who = generation->who,
 		.keylog_fd = generation->keylog_fd,
 		.kernel_fd = open_kernel(generation),
@@ -421,44 +452,126 @@ static int start_worker(struct generation *generation, struct child *child)
 	return 0;
 }
 
-/* Without reaping it, which is the loop's. */
-static const char *describe_unready(const struct child *child, char text[64])
+static void tell_workers(const struct generation *generation, enum ipc_type type)
 {
-	struct pollfd pfd = { .fd = child->control, .events = POLLIN };
-	siginfo_t info;
+	size_t i;
 
-	if (poll(&pfd, 1, 0) != 1 || !(pfd.revents & POLLHUP) ||
-	    waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOWAIT))
-		return "it takes too long";
-	return describe(info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0) :
-						     W_EXITCODE(0, info.si_status), text);
+	/* one that cannot be told is dead, which its exit will say */
+	for (i = 0; i < generation->worker_count; i++)
+		if (generation->workers[i].control != -1)
+			(void)ipc_send(generation->workers[i].control, type, NULL, 0);
+}
+
+static void resolve_backends(struct generation *generation)
+{
+	size_t i;
+
+	for (i = 0; i < generation->built; i++)
+		resolver_add(generation->resolver, &generation->gates[i], generation->gates,
+			     generation->built, &generation->who);
+}
+
+static int open_stats(struct generation *generation)
+{
+	if (!stats_init(&generation->stats, generation->worker_count, generation->built))
+		return 0;
+	log_error("no memory for what %zu workers count", generation->worker_count);
+	return -1;
 }
 
 static int start_workers(struct generation *generation)
 {
-	char text[64];
 	size_t i;
 
+	if (open_stats(generation))
+		return -1;
 	for (i = 0; i < generation->worker_count; i++)
 		if (start_worker(generation, &generation->workers[i]))
 			return -1;
-	for (i = 0; i < generation->worker_count; i++) {
-		if (!await(&generation->workers[i], IPC_READY, READY_MS))
-			continue;
-		log_error("worker %zu did not get ready: %s", i,
-			  describe_unready(&generation->workers[i], text));
-		return -1;
-	}
 	return 0;
 }
 
-static int count_certs(const struct generation *generation)
+/* NULL: keyd and every worker are ready. */
+static const struct child *find_unready(const struct generation *generation)
+{
+	size_t i;
+
+	if (!generation->keyd.ready)
+		return &generation->keyd;
+	for (i = 0; i < generation->worker_count; i++)
+		if (!generation->workers[i].ready)
+			return &generation->workers[i];
+	return NULL;
+}
+
+static int serve(struct generation *generation)
+{
+	if (start_listening(generation))
+		return -1;
+	ev_timer_stop(EV_DEFAULT_UC, &generation->limit);
+	generation->started = true;
+	take_listeners(generation);
+	resolve_backends(generation);
+	tell_workers(generation, IPC_SERVE);
+	generation->begun(generation, generation->arg);
+	return 0;
+}
+
+static double ready_seconds(const struct generation *generation)
 {
 	size_t i, count = 0;
 
 	for (i = 0; i < generation->built; i++)
 		count += generation->gates[i].settings->certs.count;
-	return count < INT_MAX / (2 * TRIAL_MS) ? (int)count : INT_MAX / (2 * TRIAL_MS);
+	return READY_SECONDS + TRIAL_SECONDS * (double)count;
+}
+
+/* The next step of a start; of a worker that takes a dead one's place, the only one. */
+static void on_ready(struct child *child)
+{
+	struct generation *generation = child->generation;
+	int ret = 0;
+
+	if (generation->started) {
+		(void)ipc_send(child->control, IPC_SERVE, NULL, 0);
+		return;
+	}
+	set_timer(&generation->limit, ready_seconds(generation));
+	if (child == &generation->keyd)
+		ret = start_workers(generation);
+	else if (!find_unready(generation))
+		ret = serve(generation);
+	if (ret)
+		generation->failed(generation, generation->arg);
+}
+
+static void warn_of_slow_workers(const struct generation *generation)
+{
+	const struct child *child = generation->workers;
+
+	for (; child < generation->workers + generation->worker_count; child++)
+		if (child->control != -1 && !child->drained)
+			log_warn("worker %zu of before is slow to stop accepting", child->index);
+}
+
+static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct generation *generation = timer->data;
+	const struct child *child;
+
+	(void)loop;
+	(void)events;
+	if (generation->retired) {
+		warn_of_slow_workers(generation);
+		drained(generation);
+		return;
+	}
+	child = find_unready(generation);
+	if (child == &generation->keyd)
+		log_error("keyd did not get ready: it takes too long");
+	else if (child)
+		log_error("worker %zu did not get ready: it takes too long", child->index);
+	generation->failed(generation, generation->arg);
 }
 
 static int start_keyd(struct generation *generation)
@@ -470,8 +583,7 @@ static int start_keyd(struct generation *generation)
 	if (pid < 0)
 		return -1;
 	child_started(keyd, pid);
-	/* it logged what was wrong */
-	return await(keyd, IPC_READY, READY_MS + TRIAL_MS * count_certs(generation));
+	return 0;
 }
 
 static struct generation *generation_new(struct settings *settings)
@@ -483,6 +595,8 @@ static struct generation *generation_new(struct settings *settings)
 	generation->keylog_fd = -1;
 	generation->worker_count = settings->workers ? settings->workers : count_cpus();
 	generation->workers = xcalloc(generation->worker_count, sizeof(*generation->workers));
+	ev_init(&generation->limit, on_limit);
+	generation->limit.data = generation;
 	child_init(&generation->keyd, generation, 0, on_keyd_exit);
 	for (i = 0; i < generation->worker_count; i++)
 		child_init(&generation->workers[i], generation, i, on_worker_exit);
@@ -499,6 +613,21 @@ static int find_users(struct generation *generation)
 	return set->key_user ? sandbox_identity("key-user", set->key_user, &generation->key_who) : 0;
 }
 
+/* Where no loop runs.  0, or -1 and it logged what was wrong. */
+static int await_keyd(const struct generation *generation)
+{
+	struct pollfd pfd = { .fd = generation->keyd.control, .events = POLLIN };
+	struct ipc_message message;
+	int ret;
+
+	do {
+		ret = poll(&pfd, 1, (int)(1000 * ready_seconds(generation)));
+	} while (ret < 0 && errno == EINTR);
+	if (!ret)
+		log_error("the keys cannot be tried: it takes too long");
+	return ret == 1 && ipc_receive(pfd.fd, &message) == 1 ? 0 : -1;
+}
+
 int generation_try(struct settings *settings)
 {
 	struct generation *generation = generation_new(settings);
@@ -506,36 +635,20 @@ int generation_try(struct settings *settings)
 
 	ret = find_users(generation);
 	ret |= build_gates(generation);
-	ret |= start_keyd(generation);	/* looks at keys even so: every error is wanted */
+	/* looks at keys even so: every error is wanted */
+	ret |= start_keyd(generation) || await_keyd(generation) ? -1 : 0;
 	generation_kill(generation);
 	generation_free(generation);
 	return ret;
 }
 
-static int open_stats(struct generation *generation)
-{
-	if (!stats_init(&generation->stats, generation->worker_count, generation->built))
-		return 0;
-	log_error("no memory for what %zu workers count", generation->worker_count);
-	return -1;
-}
-
 static int set_up(struct generation *generation)
 {
-	if (find_users(generation) || open_keylog(generation) || build_gates(generation) || bind_gates(generation) ||
-	    start_keyd(generation) || start_listening(generation) ||
-	    open_stats(generation) || start_workers(generation))
+	if (find_users(generation) || open_keylog(generation) || build_gates(generation) ||
+	    bind_gates(generation) || start_keyd(generation))
 		return -1;
+	set_timer(&generation->limit, ready_seconds(generation));
 	return 0;
-}
-
-static void resolve_backends(struct generation *generation)
-{
-	size_t i;
-
-	for (i = 0; i < generation->built; i++)
-		resolver_add(generation->resolver, &generation->gates[i], generation->gates,
-			     generation->built, &generation->who);
 }
 
 static struct gate *find_gate(const struct generation *generation, const char *name)
@@ -575,35 +688,30 @@ struct generation *generation_start(struct settings *settings, bool owns_setting
 {
 	struct generation *generation = generation_new(settings);
 
+	generation->begun = callbacks->begun;
+	generation->failed = callbacks->failed;
+	generation->drained = callbacks->drained;
 	generation->gone = callbacks->gone;
 	generation->keyd_died = callbacks->keyd_died;
 	generation->unfit = callbacks->unfit;
 	generation->arg = callbacks->arg;
+	generation->owns_settings = owns_settings;
 	generation->listeners = listeners;
 	generation->resolver = resolver;
 	generation->ledger = ledger;
 	generation->pause = pause;
-	if (!set_up(generation)) {
-		generation->owns_settings = owns_settings;
-		take_listeners(generation);
-		resolve_backends(generation);
+	if (!set_up(generation))
 		return generation;
-	}
-	generation_kill(generation);
-	unbind_gates(generation);
-	listeners_trim(listeners);
-	generation_free(generation);
+	generation_abandon(generation);
 	return NULL;
 }
 
-static void tell_workers(const struct generation *generation, enum ipc_type type)
+void generation_abandon(struct generation *generation)
 {
-	size_t i;
-
-	/* one that cannot be told is dead, which its exit will say */
-	for (i = 0; i < generation->worker_count; i++)
-		if (generation->workers[i].control != -1)
-			(void)ipc_send(generation->workers[i].control, type, NULL, 0);
+	generation_kill(generation);
+	unbind_gates(generation);
+	listeners_trim(generation->listeners);
+	generation_free(generation);
 }
 
 static void on_drain(struct ev_loop *loop, ev_timer *timer, int events)
@@ -641,22 +749,23 @@ static void retire(struct generation *generation)
 		ev_timer_stop(EV_DEFAULT_UC, &generation->workers[i].restart);
 	close_control(&generation->keyd);	/* its answerers stay with their workers */
 	unbind_gates(generation);
-	check_gone(generation);
 }
 
 void generation_retire(struct generation *generation, uint32_t drain_ms)
 {
 	size_t i;
 
-	tell_workers(generation, IPC_DRAIN);
-	/* so that who is told of the reload meets the new workers only */
 	for (i = 0; i < generation->worker_count; i++)
-		if (generation->workers[i].control != -1 &&
-		    await(&generation->workers[i], IPC_DRAINING, DRAINING_MS))
-			log_warn("worker %zu of before is slow to stop accepting", i);
+		generation->workers[i].drained = false;
+	tell_workers(generation, IPC_DRAIN);
 	if (drain_ms)
 		set_drain(generation, drain_ms / 1000.0);
 	retire(generation);
+	/* so that who is told of the reload meets the new workers only */
+	generation->draining = true;
+	set_timer(&generation->limit, DRAINING_SECONDS);
+	check_drained(generation);
+	check_gone(generation);
 }
 
 void generation_stop(struct generation *generation)
@@ -665,6 +774,7 @@ void generation_stop(struct generation *generation)
 	tell_workers(generation, IPC_STOP);
 	set_drain(generation, STOP_SECONDS);
 	retire(generation);
+	check_gone(generation);
 }
 
 void generation_kill(const struct generation *generation)
@@ -689,6 +799,7 @@ void generation_free(struct generation *generation)
 	}
 	child_over(loop, &generation->keyd);
 	ev_timer_stop(loop, &generation->drain);
+	ev_timer_stop(loop, &generation->limit);
 	for (i = 0; i < generation->built; i++)
 		gate_clear(&generation->gates[i]);
 	if (generation->keylog_fd != -1)

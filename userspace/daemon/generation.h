@@ -32,6 +32,7 @@ struct child {
 	ev_timer restart, keys;		/* a worker; another answerer for it */
 	ev_tstamp started, keys_given;
 	bool ready;			/* it said so */
+	bool drained;			/* a worker said that it accepts no more */
 };
 
 struct generation {
@@ -50,8 +51,15 @@ struct generation {
 	struct child *workers;
 	size_t worker_count;
 	struct stats stats;
-	bool retired, stopped;
+	bool started, retired, stopped;
+	bool draining;			/* drained() is due */
+	ev_timer limit;			/* for the next process to get ready; for drained() */
 	ev_timer drain;			/* of a retired one: its connections had their time */
+	/* called once all of it is ready, and it serves / it will not be (a line was logged) */
+	void (*begun)(struct generation *generation, void *arg);
+	void (*failed)(struct generation *generation, void *arg);
+	/* generation_retire(): it accepts no more, or some worker is slow to say so */
+	void (*drained)(struct generation *generation, void *arg);
 	/* called when the last process of a retired one is gone / keyd of a live one died */
 	void (*gone)(struct generation *generation, void *arg);
 	void (*keyd_died)(struct generation *generation, void *arg);
@@ -61,14 +69,18 @@ struct generation {
 };
 
 /*
- * Builds everything, binds, starts keyd and the workers and waits until all
- * are ready.  NULL: a line was logged and nothing has changed.  settings stay
- * the caller's on failure.
+ * Builds everything, binds and forks keyd.  NULL: a line was logged and nothing has
+ * changed.  The rest happens in the loop: keyd reads and tries the keys, workers start
+ * and rehearse, the sockets listen, and then all workers accept at once.  begun() or
+ * failed() says how that went; where one process takes too long, it is failed().
+ * owns_settings: they are freed with it, and where NULL is returned.
  */
 struct generation *generation_start(struct settings *settings, bool owns_settings,
 				    struct listeners *listeners, struct resolver *resolver,
 				    struct ledger *ledger, struct pause *pause,
 				    const struct generation *callbacks);
+/* One that has not begun: nothing is left of it. */
+void generation_abandon(struct generation *generation);
 /* Goes on with what from counted for gates of the same names. */
 void generation_inherit(struct generation *generation, const struct generation *from);
 /* In a child that resolves names: wipes what is secret. */
@@ -81,7 +93,8 @@ void generation_forget(struct generation *generation);
 int generation_try(struct settings *settings);
 /*
  * No more connections for it; it goes away with its last one, see gone().  Those
- * that its workers still relay after drain_ms (0: no limit) are ended.
+ * that its workers still relay after drain_ms (0: no limit) are ended.  drained() says when
+ * it accepts no more, perhaps in the call.
  */
 void generation_retire(struct generation *generation, uint32_t drain_ms);
 /* As generation_retire(), and its connections end now; what still runs some seconds later, by force. */

@@ -44,7 +44,8 @@ static void stop_all(struct monitor *monitor)
 
 static void stop_in_time(struct monitor *monitor)
 {
-	const uint32_t stop_time = monitor->generations->settings->stop_time;
+	const uint32_t stop_time = monitor->generations ?
+				   monitor->generations->settings->stop_time : 0;
 	struct generation *generation, *next;
 
 	if (!stop_time) {
@@ -57,18 +58,6 @@ static void stop_in_time(struct monitor *monitor)
 	}
 }
 
-static void unfit(struct generation *generation, void *arg)
-{
-	struct monitor *monitor = arg;
-
-	(void)generation;
-	if (monitor->stopping)
-		return;
-	(void)sd_notify(0, "STOPPING=1");
-	monitor->stopping = monitor->failed = true;
-	stop_in_time(monitor);
-}
-
 static void retry_soon(struct monitor *monitor)
 {
 	ev_timer_stop(monitor->loop, &monitor->retry);
@@ -76,44 +65,12 @@ static void retry_soon(struct monitor *monitor)
 	ev_timer_start(monitor->loop, &monitor->retry);
 }
 
-static void keyd_died(struct generation *generation, void *arg)
+/* A SIGHUP that came too early. */
+static void catch_up(struct monitor *monitor)
 {
-	(void)generation;
-	retry_soon(arg);
-}
-
-/* Reads and starts.  CONFIG_OK, or a line was logged and all is as before. */
-static enum config_result start_generation(struct monitor *monitor)
-{
-	const struct generation callbacks = {
-		.gone = forget, .keyd_died = keyd_died, .unfit = unfit, .arg = monitor,
-	};
-	struct settings *settings = monitor->settings;
-	enum config_result result = CONFIG_OK;
-	struct generation *generation;
-
-	if (monitor->config_file)
-		result = config_read(monitor->config_file, &settings);
-	if (result != CONFIG_OK)
-		return result;
-	log_init("tlsgated", monitor->verbose || settings->verbose);
-	log_with_time();
-	generation = control_prepare(&monitor->control, settings) ? NULL :
-		     generation_start(settings, monitor->config_file, &monitor->listeners,
-				      &monitor->resolver, &monitor->ledger, monitor->pause,
-				      &callbacks);
-	if (!generation) {
-		control_abandon(&monitor->control);
-		log_init("tlsgated", monitor->verbose || (monitor->generations &&
-				     monitor->generations->settings->verbose));
-		if (monitor->config_file)
-			settings_free(settings);
-		return CONFIG_UNREADABLE;
-	}
-	control_commit(&monitor->control);
-	generation->next = monitor->generations;
-	monitor->generations = generation;
-	return CONFIG_OK;
+	if (monitor->again)
+		ev_feed_event(monitor->loop, &monitor->hangup, EV_SIGNAL);
+	monitor->again = false;
 }
 
 static void log_ready(const struct monitor *monitor)
@@ -130,26 +87,164 @@ static void log_ready(const struct monitor *monitor)
 	}
 }
 
-bool monitor_reload(struct monitor *monitor)
+/* The outcome of monitor_reload() is known. */
+static void end_reload(struct monitor *monitor, bool done)
 {
-	struct generation *old = monitor->generations;
-	bool done;
+	void (*told)(struct monitor *monitor, bool done) = monitor->told;
 
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-			 (unsigned long long)log_now_ms() * 1000);
-	done = start_generation(monitor) == CONFIG_OK;
 	if (done) {
-		generation_retire(old, monitor->generations->settings->drain_time);
 		log_ready(monitor);
 		log_info("reloaded: connections of before go on as they were");
 	} else {
-		log_error("reload refused: what ran before goes on");
-		if (!old->keyd.pid)
-			retry_soon(monitor);
+		log_error("reload refused: %s", monitor->stopping ? "tlsgated ends" :
+			  "what ran before goes on");
 	}
-	(void)sd_notify(0, "READY=1");
-	return done;
+	monitor->reloading = false;
+	monitor->told = NULL;
+	if (!monitor->stopping)
+		(void)sd_notify(0, "READY=1");
+	if (!monitor->generations->keyd.pid)
+		retry_soon(monitor);
+	if (told)
+		told(monitor, done);
+	catch_up(monitor);
 }
+
+/* Back to before start_generation(). */
+static void undo_start(struct monitor *monitor)
+{
+	if (monitor->starting)
+		generation_abandon(monitor->starting);
+	monitor->starting = NULL;
+	control_abandon(&monitor->control);
+	log_init("tlsgated", monitor->verbose || (monitor->generations &&
+			     monitor->generations->settings->verbose));
+}
+
+/* Ends a start or reload that is under way, too. */
+static void begin_stop(struct monitor *monitor)
+{
+	bool refused = monitor->starting;
+
+	(void)sd_notify(0, "STOPPING=1");
+	monitor->stopping = true;
+	if (refused)
+		undo_start(monitor);
+	if (monitor->reloading)
+		end_reload(monitor, !refused);
+}
+
+/* ---- what generations say ---- */
+
+static void begun(struct generation *generation, void *arg)
+{
+	struct monitor *monitor = arg;
+	struct generation *old = monitor->generations;
+
+	control_commit(&monitor->control);
+	monitor->starting = NULL;
+	generation->next = old;
+	monitor->generations = generation;
+	if (old) {
+		generation_retire(old, generation->settings->drain_time);
+		return;
+	}
+	log_ready(monitor);
+	(void)sd_notify(0, "READY=1");
+	catch_up(monitor);
+}
+
+static void failed(struct generation *generation, void *arg)
+{
+	struct monitor *monitor = arg;
+
+	(void)generation;
+	undo_start(monitor);
+	if (monitor->reloading) {
+		end_reload(monitor, false);
+		return;
+	}
+	monitor->failed = true;
+	ev_break(monitor->loop, EVBREAK_ALL);
+}
+
+/* Also of those that a stop retires, for which nobody waits. */
+static void drained(struct generation *generation, void *arg)
+{
+	struct monitor *monitor = arg;
+
+	(void)generation;
+	if (monitor->reloading)
+		end_reload(monitor, true);
+}
+
+static void keyd_died(struct generation *generation, void *arg)
+{
+	(void)generation;
+	retry_soon(arg);
+}
+
+static void unfit(struct generation *generation, void *arg)
+{
+	struct monitor *monitor = arg;
+
+	(void)generation;
+	if (monitor->stopping)
+		return;
+	monitor->failed = true;
+	begin_stop(monitor);
+	stop_in_time(monitor);
+}
+
+/* ---- starting one ---- */
+
+/*
+ * Reads and starts.  CONFIG_OK: begun() or failed() follows; else a line was logged and
+ * all is as before.
+ */
+static enum config_result start_generation(struct monitor *monitor)
+{
+	const struct generation callbacks = {
+		.begun = begun, .failed = failed, .drained = drained, .gone = forget,
+		.keyd_died = keyd_died, .unfit = unfit, .arg = monitor,
+	};
+	struct settings *settings = monitor->settings;
+	enum config_result result = CONFIG_OK;
+
+	if (monitor->config_file)
+		result = config_read(monitor->config_file, &settings);
+	if (result != CONFIG_OK)
+		return result;
+	log_init("tlsgated", monitor->verbose || settings->verbose);
+	log_with_time();
+	if (control_prepare(&monitor->control, settings)) {
+		if (monitor->config_file)
+			settings_free(settings);
+	} else {
+		monitor->starting = generation_start(settings, monitor->config_file,
+						     &monitor->listeners, &monitor->resolver,
+						     &monitor->ledger, monitor->pause, &callbacks);
+	}
+	if (monitor->starting)
+		return CONFIG_OK;
+	undo_start(monitor);
+	return CONFIG_UNREADABLE;
+}
+
+bool monitor_reload(struct monitor *monitor, void (*told)(struct monitor *monitor, bool done))
+{
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+			 (unsigned long long)log_now_ms() * 1000);
+	monitor->reloading = true;
+	if (start_generation(monitor) == CONFIG_OK) {
+		monitor->told = told;
+		return true;
+	}
+	end_reload(monitor, false);
+	return false;
+}
+
+/* ---- signals and time ---- */
 
 static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 {
@@ -157,8 +252,10 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 
 	(void)loop;
 	(void)events;
-	if (!monitor->stopping)
-		(void)monitor_reload(monitor);
+	if (monitor->starting || monitor->reloading)
+		monitor->again = true;
+	else if (!monitor->stopping)
+		(void)monitor_reload(monitor, NULL);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -167,8 +264,8 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 
 	(void)loop;
 	(void)events;
-	if (!monitor->stopping && !monitor->generations->keyd.pid)
-		(void)monitor_reload(monitor);
+	if (!monitor->stopping && !monitor->reloading && !monitor->generations->keyd.pid)
+		(void)monitor_reload(monitor, NULL);
 }
 
 /* Asked again, or from a terminal: at once. */
@@ -177,16 +274,16 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
 	struct monitor *monitor = watcher->data;
 	bool again = monitor->stopping;
 
-	(void)loop;
 	(void)events;
-	if (!again)
-		(void)sd_notify(0, "STOPPING=1");
-	monitor->stopping = true;
 	log_info("ending: signal %d", watcher->signum);
+	if (!again)
+		begin_stop(monitor);
 	if (again || watcher->signum == SIGINT)
 		stop_all(monitor);
 	else
 		stop_in_time(monitor);
+	if (!monitor->generations)
+		ev_break(loop, EVBREAK_ALL);
 }
 
 static void forget_secrets(void *arg)
@@ -196,6 +293,8 @@ static void forget_secrets(void *arg)
 
 	for (generation = monitor->generations; generation; generation = generation->next)
 		generation_forget(generation);
+	if (monitor->starting)
+		generation_forget(monitor->starting);
 }
 
 static void watch_signal(struct monitor *monitor, ev_signal *watcher, int signum,
@@ -252,11 +351,8 @@ int monitor_run(struct options *options)
 	set_up(&monitor);
 	raise_fd_limit();
 	result = start_generation(&monitor);
-	if (result == CONFIG_OK) {
-		log_ready(&monitor);
-		(void)sd_notify(0, "READY=1");
+	if (result == CONFIG_OK)
 		ev_run(monitor.loop, 0);
-	}
 	control_close(&monitor.control);
 	resolver_stop(&monitor.resolver);
 	ledger_close(&monitor.ledger);

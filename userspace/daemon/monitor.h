@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The monitor process: binds, builds, starts keyd and the workers, replaces
- * those that die, reloads on SIGHUP, ends on SIGTERM.  It serves no peer.
+ * those that die, reloads on SIGHUP, ends on SIGTERM.  It serves no peer, and
+ * waits for no process but in its loop.
  */
 #ifndef TLSGATE_DAEMON_MONITOR_H
 #define TLSGATE_DAEMON_MONITOR_H
@@ -22,16 +23,24 @@ struct monitor {
 	struct ledger ledger;
 	struct pause *pause;
 	struct generation *generations;	/* newest first; the first is the live one */
+	struct generation *starting;	/* to be the first of them; NULL: none */
 	struct control control;
 	int64_t since;			/* it counts */
 	ev_signal hangup, terminate, interrupt;
 	ev_timer retry;
+	bool reloading;			/* from monitor_reload() until its outcome is known: */
+	void (*told)(struct monitor *monitor, bool done);	/* who waits for it; or NULL */
+	bool again;			/* SIGHUP came meanwhile */
 	bool stopping;
 	bool failed;			/* it stops, and nobody told it to */
 };
 
-/* Reads everything anew.  false: a line was logged, and what ran before goes on. */
-bool monitor_reload(struct monitor *monitor);
+/*
+ * Reads everything anew, unless monitor->reloading.  false: it is refused, a line was
+ * logged, and what ran before goes on.  true: so far it is not, and told() comes, unless
+ * it is NULL.
+ */
+bool monitor_reload(struct monitor *monitor, void (*told)(struct monitor *monitor, bool done));
 
 /*
  * Runs until told to end.  Takes over options->settings.  The exit status of

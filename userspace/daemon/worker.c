@@ -39,7 +39,7 @@ static void start_accepting(struct worker *worker)
 {
 	size_t i;
 
-	if (worker->accepting || worker->draining || !worker->has_keys)
+	if (!worker->serves || worker->accepting || worker->draining || !worker->has_keys)
 		return;
 	for (i = 0; i < worker->listener_count; i++)
 		ev_io_start(worker->loop, &worker->listeners[i].io);
@@ -183,6 +183,11 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 	ret = ipc_receive(io->fd, &message);
 	if (ret == -EAGAIN)
 		return;
+	if (ret == 1 && message.type == IPC_SERVE) {
+		worker->serves = true;
+		start_accepting(worker);
+		return;
+	}
 	if (ret == 1 && message.type == IPC_DRAIN) {
 		drain(worker);
 		/* the monitor only waits for a while: nothing hangs on this */
@@ -235,13 +240,15 @@ static size_t each_socket(const struct worker_plan *plan, struct worker *worker,
 {
 	const struct listener *listener;
 	const struct gate *gate;
-	size_t count = 0;
+	size_t sockets, count = 0;
 	size_t i, j;
 
+	/* a reload may be under way, whose sockets are not for a worker of before */
 	for (gate = plan->gates; gate < plan->gates + plan->gate_count; gate++) {
 		for (i = 0; i < gate->settings->listen.count; i++) {
 			listener = gate->listeners[i];
-			for (j = 0; j < listener->count; j++) {
+			sockets = plan->first ? listener->count : listener->listening;
+			for (j = 0; j < sockets; j++) {
 				if (!listener_is_for(listener, j, plan->index, plan->workers))
 					continue;
 				count++;

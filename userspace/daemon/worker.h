@@ -51,6 +51,7 @@ struct worker {
 	ev_io control_io;
 	struct worker_listener *listeners;
 	size_t listener_count;
+	bool serves;			/* the monitor told it to */
 	bool accepting, draining;
 	bool has_keys;			/* there is an answerer */
 	ev_timer rotate;		/* ticket keys */
@@ -81,6 +82,7 @@ struct worker_plan {
 	struct gate *gates;
 	size_t gate_count;
 	size_t index, workers;		/* this one, of so many */
+	bool first;			/* before its generation serves: new sockets do not listen yet */
 	struct identity who;
 	int keylog_fd;			/* -1: none */
 	int kernel_fd;			/* of tlsgate_socket(), -1: no kernel data path */
