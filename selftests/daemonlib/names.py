@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Backends that are names, in a mount namespace with a hosts file of the test's."""
 
+import ctypes
 import os
 import shutil
 import signal
 import socket
+import struct
 
 from daemonlib.gate import (DEADLINE, Backend, Gate, Skip, children, echo, free_port, log_text, name_of, need, need_alert,
                             path, start, test, wait_until, write)
@@ -155,3 +157,48 @@ def the_process_that_resolves_is_replaced_and_has_no_power():
         wait_until(lambda: names() and names()[0] != old, "another")
         write("hosts", "127.0.0.1 backend.test\n")
         need(answers(gate) == b"x", "it resolves")
+
+
+SYS_PIDFD_GETFD = 438
+
+
+def socket_of(pid):
+    """The one socket of another process, past its standard descriptors."""
+    number = max(int(name) for name in os.listdir("/proc/%d/fd" % pid))
+    handle = os.pidfd_open(pid)
+    try:
+        ours = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, handle, number, 0)
+    finally:
+        os.close(handle)
+    need(ours >= 0, "pidfd_getfd: " + os.strerror(ctypes.get_errno()))
+    return socket.socket(fileno=ours)
+
+
+def answer(number, *addresses, why=b""):
+    """As in daemon/lookup.h: an id, a count, addresses of 128 bytes and a length, and why there is none."""
+    packed = b"".join(struct.pack("<H", socket.AF_INET) + struct.pack(">H", port) +
+                      socket.inet_aton(host) + bytes(120) + struct.pack("<II", 16, 0) for host, port in addresses)
+    return struct.pack("<Iii", number, len(addresses), 0)[:8] + packed.ljust(8 * 136, b"\0") + why.ljust(128, b"\0")
+
+
+@test
+def a_process_that_resolves_and_was_taken_over_is_replaced():
+    """A name server's bytes may have done it: what it sends is looked at, and it does not stay."""
+    with Backend().echo() as backend, Backend() as other, NamesGate(backend.address) as gate:
+        def names():
+            return [pid for pid in children(gate.process.pid) if name_of(pid) == "tlsgated-names"]
+
+        port = int(backend.address.split(":")[1])
+        elsewhere = int(other.address.split(":")[1])
+        for said in (b"", b"x", answer(0, ("127.0.0.1", port))[:-1], answer(0, why=b"x" * 128),
+                     answer(0, ("127.0.0.1", elsewhere))):
+            wait_until(lambda: len(names()) == 1, "a process that resolves")
+            old = names()[0]
+            with socket_of(old) as theirs:
+                theirs.send(said)
+            wait_until(lambda: names() and names()[0] != old, "another, after %r" % said[:20])
+        need(log_text().count("what is no answer") == 4, "it is said: " + log_text())
+        wait_until(lambda: len(names()) == 1, "a process that resolves")
+        with socket_of(names()[0]) as theirs:
+            theirs.send(answer(0, ("127.0.0.1", port)))
+        need(answers(gate) == b"x", "the right one is taken")

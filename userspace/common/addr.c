@@ -280,14 +280,14 @@ bool addr_is_local(const struct addr *addr)
 	       (addr->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr));
 }
 
-static uint16_t port_of(const struct addr *addr)
+uint16_t addr_port_of(const struct addr *addr)
 {
 	const struct sockaddr_in *sin = (const struct sockaddr_in *)&addr->storage;
 	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&addr->storage;
 
 	if (addr->sa.sa_family == AF_INET)
-		return sin->sin_port;
-	return addr->sa.sa_family == AF_INET6 ? sin6->sin6_port : 0;
+		return ntohs(sin->sin_port);
+	return addr->sa.sa_family == AF_INET6 ? ntohs(sin6->sin6_port) : 0;
 }
 
 /* A datagram socket that is connected to an address of ours has that very address itself. */
@@ -304,9 +304,9 @@ bool addr_is_own(const struct addr *addr)
 		return false;
 	if (!connect(fd, &addr->sa, addr->len) && !getsockname(fd, &from.sa, &from.len)) {
 		if (addr->sa.sa_family == AF_INET)
-			((struct sockaddr_in *)&from.storage)->sin_port = port_of(addr);
+			((struct sockaddr_in *)&from.storage)->sin_port = htons(addr_port_of(addr));
 		else
-			((struct sockaddr_in6 *)&from.storage)->sin6_port = port_of(addr);
+			((struct sockaddr_in6 *)&from.storage)->sin6_port = htons(addr_port_of(addr));
 		own = addr_equal(addr, &from);
 	}
 	close(fd);
@@ -327,8 +327,10 @@ static bool is_every_address(const struct addr *listen, const struct addr *addr)
 
 bool addr_covers(const struct addr *listen, const struct addr *addr)
 {
+	const uint16_t port = addr_port_of(listen);
+
 	return addr_equal(listen, addr) ||
-	       (port_of(listen) && port_of(listen) == port_of(addr) && is_every_address(listen, addr));
+	       (port && port == addr_port_of(addr) && is_every_address(listen, addr));
 }
 
 bool addr_equal(const struct addr *a, const struct addr *b)

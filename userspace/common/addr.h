@@ -52,6 +52,9 @@ int addr_split(const char *text, char host[ADDR_HOST_MAX], const char **port, co
 /* Its port, in the host's order; 0: it is unix:/path.  text: one that addr_is_valid() takes. */
 uint16_t addr_port(const char *text);
 
+/* In the host's order; 0: it has none. */
+uint16_t addr_port_of(const struct addr *addr);
+
 /* "1.2.3.4:443", "[::1]:443", "unix:/path"; IPv4-mapped addresses as IPv4.  Returns buf. */
 const char *addr_format(const struct sockaddr *sa, socklen_t len, char buf[ADDR_TEXT_MAX]);
 

@@ -2,6 +2,7 @@
 #include "daemon/resolver.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,14 +93,29 @@ static bool leads_back(const struct name *name, const struct lookup_answer *answ
 			       (size_t)answer->count);
 }
 
-static void take(struct resolver *resolver, const struct lookup_answer *answer)
+/* Who asks names only for the port of the gate says no other. */
+static bool has_port(const struct name *name, const struct lookup_answer *answer)
+{
+	const uint16_t port = addr_port(name->gate->settings->backend);
+	int i;
+
+	for (i = 0; i < answer->count; i++)
+		if (addr_port_of(&answer->addrs[i]) != port)
+			return false;
+	return true;
+}
+
+/* 0, or -1: the process that sent it is not what it was. */
+static int take(struct resolver *resolver, const struct lookup_answer *answer)
 {
 	struct name *name = resolver->names;
 
 	while (name && name->id != answer->id)
 		name = name->next;
 	if (!name)
-		return;			/* of a gate that is gone */
+		return 0;		/* of a gate that is gone */
+	if (!has_port(name, answer))
+		return -1;
 	ev_timer_stop(EV_DEFAULT_UC, &name->timer);
 	if (leads_back(name, answer))
 		failed(name, "it leads back to what this gate listens on");
@@ -107,6 +123,15 @@ static void take(struct resolver *resolver, const struct lookup_answer *answer)
 		resolved(name, answer);
 	else
 		failed(name, answer->why);
+	return 0;
+}
+
+/* Whatever it became by what a name server sent. */
+static void end_process(struct resolver *resolver)
+{
+	/* its exit starts another */
+	(void)kill(resolver->exit.pid, SIGKILL);
+	ev_io_stop(EV_DEFAULT_UC, &resolver->answers);
 }
 
 static void on_answer(struct ev_loop *loop, ev_io *io, int events)
@@ -115,12 +140,19 @@ static void on_answer(struct ev_loop *loop, ev_io *io, int events)
 	struct lookup_answer answer;
 	int ret;
 
+	(void)loop;
 	(void)events;
 	ret = lookup_receive(io->fd, &answer);
+	if (ret == -EAGAIN)
+		return;
 	if (ret == 1)
-		take(resolver, &answer);
-	else if (ret != -EAGAIN)
-		ev_io_stop(loop, io);	/* as the exit will say */
+		ret = take(resolver, &answer);
+	else if (!ret)
+		end_process(resolver);	/* an empty packet looks like the end, too */
+	if (ret >= 0)
+		return;
+	log_warn("the process that resolves names sent what is no answer: it is ended");
+	end_process(resolver);
 }
 
 static void start(struct resolver *resolver)
