@@ -18,21 +18,21 @@ exec "$@\""""
 class NamesGate(Gate):
     """Gates known and unknown, of which the latter's backend is a name that nobody knows yet."""
 
-    def __init__(self, backend, more=""):
+    def __init__(self, backend, more="", process="", before=()):
         if os.geteuid() != 0 or not shutil.which("unshare"):
             raise Skip("needs root and unshare")
         write("hosts", "")
         write("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
         self.ports = free_port(), free_port()
         self.port = self.ports[1]
-        text = "workers = 1\nstop-time = 0\n"
+        text = "workers = 1\nstop-time = 0\n" + process
         for name, port, to in (("known", self.ports[0], backend),
                                ("unknown", self.ports[1], backend.replace("127.0.0.1", "backend.test"))):
             text += ("gate %s {\nmode = serve\nlisten = {\"127.0.0.1:%d\"}\nbackend = \"%s\"\n"
                      "cert = {\"one.pem\"}\nkey = {\"one.key\"}\ndata-path = user\n%s}\n" %
                      (name, port, to, more))
         write("names.conf", text)
-        self.process = start("-c", "names.conf", before=["unshare", "-m", "sh", "-c", HOSTS, "sh"])
+        self.process = start("-c", "names.conf", before=["unshare", "-m", "sh", "-c", HOSTS, "sh", *before])
         self.ready(2)
 
     def connect_to(self, port):
@@ -55,6 +55,16 @@ def a_name_that_does_not_resolve_keeps_its_own_gate_waiting():
             need(connection.recv(1) == b"x", "it was reached at last")
         need(log_text().count("cannot be resolved") == 1, "said once: " + log_text())
         wait_until(lambda: "is resolved" in log_text(), "that it is known is said, too")
+
+
+@test
+def a_name_that_no_process_can_ask_for_is_told():
+    """The worker and the process that resolves are all that the user may have; keyd's are another's."""
+    with Backend().echo() as backend, \
+            NamesGate(backend.address, process="user = 4798\nkey-user = 4799\n", before=("prlimit", "--nproc=2")) as gate:
+        wait_until(lambda: "cannot be resolved: no process to ask for it" in log_text(), "it is said")
+        with gate.connect_to(gate.ports[0]) as connection:
+            echo(connection)
 
 
 @test

@@ -13,15 +13,31 @@
 #include "common/ipc.h"
 #include "common/log.h"
 
-static _Noreturn void answer(int control, const struct lookup_request *request)
+static int tell(int control, struct lookup_answer *answer, const char *why)
+{
+	snprintf(answer->why, sizeof(answer->why), "%s", why);
+	return send(control, answer, sizeof(*answer), MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+static _Noreturn void resolve(int control, const struct lookup_request *request)
 {
 	struct lookup_answer answer = { .id = request->id };
 	const char *why = "it has no address";
 	int count = addr_resolve(request->backend, answer.addrs, &why);
 
 	answer.count = count > 0 ? count : 0;
-	snprintf(answer.why, sizeof(answer.why), "%s", why);
-	_exit(send(control, &answer, sizeof(answer), MSG_NOSIGNAL) < 0);
+	_exit(tell(control, &answer, why) != 0);
+}
+
+static void start_resolving(int control, const struct lookup_request *request)
+{
+	struct lookup_answer none = { .id = request->id };
+	pid_t pid = fork();
+
+	if (!pid)
+		resolve(control, request);
+	if (pid < 0)
+		(void)tell(control, &none, "no process to ask for it");
 }
 
 /* Without a filter: what libc loads and opens to resolve a name is the system's to say. */
@@ -37,8 +53,7 @@ static _Noreturn void run(int control, const struct identity *who)
 		_exit(1);
 	while ((n = recv(control, &request, sizeof(request), 0)) == sizeof(request)) {
 		request.backend[sizeof(request.backend) - 1] = '\0';
-		if (!fork())
-			answer(control, &request);
+		start_resolving(control, &request);
 	}
 	_exit(n != 0);
 }
