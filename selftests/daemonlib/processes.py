@@ -12,6 +12,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 
 from daemonlib.gate import (DEADLINE, TOP, Backend, Gate, Hello, Skip, children, echo, first_answerer,
@@ -270,10 +271,11 @@ gate web {
 
 
 class ConfigGate(Gate):
-    def __init__(self, backend):
+    def __init__(self, backend, listen="127.0.0.1:%d", before=()):
         self.port = free_port()
-        config(self.port, backend, "one")
-        self.process = start("-c", "conf")
+        text = open(config(self.port, backend, "one")).read()
+        write("conf", text.replace("127.0.0.1:%d" % self.port, listen % self.port, 1))
+        self.process = start("-c", "conf", before=before)
         self.ready(1)
 
     def reload(self, text):
@@ -402,6 +404,50 @@ def reload_changes_workers_and_addresses():
                 with gate.connect() as connection:
                     echo(connection)
         need(not listens(second), "the address that is gone is closed")
+
+
+@test
+def reload_takes_an_address_within_another():
+    with Backend().echo() as backend, ConfigGate(backend.address) as gate:
+        text = open(path("conf")).read()
+        for listen in (":%d", "0.0.0.0:%d", ":%d", "127.0.0.1:%d"):
+            write("conf", text.replace("127.0.0.1:%d" % gate.port, listen % gate.port))
+            gate.reload("reloaded")
+            for _ in range(4):
+                with gate.connect() as connection:
+                    echo(connection)
+
+
+WITHOUT_IPV6 = """
+import ctypes, errno, os, socket, sys
+
+class Compare(ctypes.Structure):
+    _fields_ = [("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64)]
+
+seccomp = ctypes.CDLL("libseccomp.so.2")
+seccomp.seccomp_init.restype = ctypes.c_void_p
+filter = ctypes.c_void_p(seccomp.seccomp_init(0x7fff0000))
+refuse = ctypes.c_uint32(0x50000 | errno.EAFNOSUPPORT)
+number = seccomp.seccomp_syscall_resolve_name(b"socket")
+family = Compare(0, 4, socket.AF_INET6, 0)      # SCMP_CMP_EQ
+if seccomp.seccomp_rule_add_array(filter, refuse, number, 1, ctypes.byref(family)) or seccomp.seccomp_load(filter):
+    sys.exit("no filter")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@test
+def without_ipv6_every_address_is_ipv4s():
+    """As on a kernel that has none, or under RestrictAddressFamilies=AF_INET."""
+    write("without-ipv6.py", WITHOUT_IPV6)
+    with Backend().echo() as backend, \
+            ConfigGate(backend.address, ":%d", [sys.executable, path("without-ipv6.py")]) as gate:
+        for _ in range(2):
+            with gate.connect() as connection:
+                echo(connection)
+            gate.reload("reloaded")
+        with gate.connect() as connection:
+            echo(connection)
 
 
 def half_open(port):

@@ -39,13 +39,24 @@ static int bound_socket(const struct addr *addr, bool reuseport)
 	return -error;
 }
 
+/* What listens already where somebody who connects to addr may come, or the other way round. */
+static bool is_ours(const struct listeners *all, const struct addr *addr)
+{
+	const struct listener *listener = all->first;
+
+	while (listener && !addr_covers(&listener->addr, addr) && !addr_covers(addr, &listener->addr))
+		listener = listener->next;
+	return listener;
+}
+
 /*
  * Two daemons with SO_REUSEPORT would share the port in silence: a first
- * socket without it finds out whether somebody is there already.
+ * socket without it finds out whether somebody is there already.  Sockets of
+ * ours, of before a reload, kept others away.
  */
-static int probe(const struct addr *addr)
+static int probe(const struct listeners *all, const struct addr *addr)
 {
-	int fd = bound_socket(addr, false);
+	int fd = bound_socket(addr, is_ours(all, addr));
 
 	if (fd < 0)
 		return fd;
@@ -152,15 +163,15 @@ static struct addr without_ipv6(const struct addr *addr)
 	return out;
 }
 
-static int probe_or_fall_back(struct addr *addr)
+static int probe_or_fall_back(const struct listeners *all, struct addr *addr)
 {
 	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&addr->storage;
-	int ret = probe(addr);
+	int ret = probe(all, addr);
 
 	if ((ret == -EAFNOSUPPORT || ret == -EADDRNOTAVAIL) && addr->sa.sa_family == AF_INET6 &&
 	    IN6_IS_ADDR_UNSPECIFIED(&sin6->sin6_addr)) {
 		*addr = without_ipv6(addr);
-		ret = probe(addr);
+		ret = probe(all, addr);
 	}
 	return ret ? complain(addr, -ret) : 0;
 }
@@ -173,7 +184,7 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, si
 	read_activation(all);
 	listener = find(all, addr);
 	if (!listener) {
-		if (probe_or_fall_back(&actual))
+		if (probe_or_fall_back(all, &actual))
 			return NULL;
 		listener = find(all, &actual);
 		if (!listener)
