@@ -209,9 +209,9 @@ run_suite build suite_build
 mapfile -t programs < <(for source in selftests/kmod/*.c; do
 	[ ! -e "$source" ] || echo "build/selftests/$(basename "$source" .c)"; done)
 # These race nothing, or what they race does so in `races`, `sockcalls` and `relay` too.
-one_cpu='charge|close|close_table|control|datapath|events|fairness|faults|hostile|install_busy|limits'
-one_cpu+='|netlink|netns_end|nonces|options|padding|pending|readback|rekey|relay_end|relay_net'
-one_cpu="/($one_cpu|relay_options|sockets|uring)\$"
+one_cpu='charge|close|close_table|control|datapath|events|fairness|faults|held|hostile|install_busy'
+one_cpu+='|limits|netlink|netns_end|nonces|options|padding|pending|readback|rekey|relay_end'
+one_cpu="/($one_cpu|relay_net|relay_options|sockets|uring)\$"
 mapfile -t one_programs < <(printf '%s\n' "${programs[@]}" | grep -E "$one_cpu")
 mapfile -t two_programs < <(printf '%s\n' "${programs[@]}" | grep -vE "$one_cpu")
 
