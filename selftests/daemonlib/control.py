@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """tlsgated's control socket, and the commands of tlsgate that use it."""
 
+import contextlib
 import grp
 import json
 import os
@@ -190,6 +191,51 @@ def bad_clients_are_dropped_and_nobody_waits():
             early.shutdown(socket.SHUT_WR)
             need(is_gone(early), "no request is dropped")
         need(gate.ask(b"gates\n")["status"] == "ok", "others are served")
+
+
+CROWD = """
+import socket, sys
+sys.stdin.readline()
+clients = [socket.socket(socket.AF_UNIX) for _ in range(%d)]
+for client in clients:
+    client.connect(sys.argv[1])
+print("there", flush=True)
+if sys.stdin.readline():
+    clients[0].sendall(b"gates\\n")
+    print(b'"ok"' in clients[0].recv(1000), flush=True)
+"""
+
+
+@contextlib.contextmanager
+def crowd(gate, count, before=()):
+    """A process with so many clients, which come when it is told to, and of which one asks when it is told again."""
+    with subprocess.Popen([*before, "python3", "-c", CROWD % count, gate.socket], text=True, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
+        yield process
+        process.stdin.close()
+
+
+def tell(process, answer, text):
+    process.stdin.write("\n")
+    process.stdin.flush()
+    need(process.stdout.readline() == answer + "\n", text)
+
+
+@test
+def a_user_with_many_clients_drops_its_own():
+    if os.geteuid() != 0:
+        raise Skip("needs root to be somebody else")
+    with Backend() as backend, ControlGate(backend.address, 'control = "%s"\ncontrol-mode = 0666' %
+                                           path("control")) as gate, \
+            crowd(gate, 40, NOBODY) as many, crowd(gate, 1, ("setpriv", "--reuid=1", "--clear-groups")) as one:
+        tell(one, "there", "one comes")
+        tell(many, "there", "many come")
+        tell(one, "True", "the oldest, of another user, has kept its place")
+    with Backend() as backend, ControlGate(backend.address, 'control = "%s"\ncontrol-mode = 0666' %
+                                           path("control")) as gate, crowd(gate, 20) as many:
+        tell(many, "there", "they come")
+        outcome(gate.tlsgate("gates", before=NOBODY), 1, "no answer from tlsgated: ")
+        outcome(gate.tlsgate("gates"), 0, "web")
 
 
 @test

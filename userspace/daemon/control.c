@@ -267,12 +267,33 @@ static void client_new(struct control *control, int fd)
 	ev_timer_again(control->loop, &client->timer);
 }
 
-/* Who says nothing, or does not read, must not keep others waiting. */
-static void drop_oldest(struct control *control)
+/* How many clients its user has; 0: it must be kept when newest is one too many. */
+static size_t crowd(const struct control_client *client, const struct control_client *newest)
 {
-	struct control_client *client = TAILQ_FIRST(&control->clients);
+	const struct control_client *other;
+	size_t count = 0;
 
-	client_free(client == control->waiting ? TAILQ_NEXT(client, list) : client);
+	if (client == client->control->waiting || (!client->who.uid && newest->who.uid))
+		return 0;
+	TAILQ_FOREACH(other, &client->control->clients, list)
+		count += other->who.uid == client->who.uid;
+	return count;
+}
+
+/* Who says nothing, or does not read, must not keep others waiting: the oldest of the user with most. */
+static void drop_one(struct control *control)
+{
+	struct control_client *newest = TAILQ_LAST(&control->clients, control_clients);
+	struct control_client *client, *drop = newest;
+	size_t most = 0;
+
+	TAILQ_FOREACH(client, &control->clients, list) {
+		if (crowd(client, newest) > most) {
+			most = crowd(client, newest);
+			drop = client;
+		}
+	}
+	client_free(drop);
 }
 
 static void on_accept(struct ev_loop *loop, ev_io *io, int events)
@@ -285,9 +306,9 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 	fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (control->client_count == CONTROL_CLIENTS_MAX)
-		drop_oldest(control);
 	client_new(control, fd);
+	if (control->client_count > CONTROL_CLIENTS_MAX)
+		drop_one(control);
 }
 
 /* ---- the socket ---- */

@@ -20,7 +20,7 @@
 #include "daemon/settings.h"
 
 #define CONTROL_REQUEST_MAX	256	/* bytes, with the newline */
-#define CONTROL_CLIENTS_MAX	16	/* a further one takes the place of the oldest */
+#define CONTROL_CLIENTS_MAX	16	/* one more takes a place of the user who has most */
 #define CONTROL_SECONDS		5.0	/* for the request to come, and for the answer to be read */
 
 enum control_outcome {
@@ -54,7 +54,7 @@ struct control {
 	struct control_socket now, next;	/* next: prepared, not in use yet */
 	struct stat before;			/* now's, should next be dropped */
 	ev_io accept;
-	TAILQ_HEAD(, control_client) clients;
+	TAILQ_HEAD(control_clients, control_client) clients;
 	size_t client_count;
 	struct control_client *waiting;		/* of CONTROL_LATER; it is kept.  NULL: nobody */
 	struct log_limit denials;
