@@ -2,6 +2,7 @@
 """What the tests of the daemon share: a private folder, certificates, a backend, a tlsgated."""
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
@@ -208,6 +209,37 @@ def name_of(pid):
             return file.read().strip()
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def may_write_shared(pid):
+    """Mappings that others have, too, and that the process can write, or can make writable."""
+    found, name = [], ""
+    with open("/proc/%d/smaps" % pid) as file:
+        for line in file:
+            word = line.split()
+            if not word[0].endswith(":"):
+                name = word[1] + " " + word[-1]
+            elif word[0] == "VmFlags:" and "sh" in word and "mw" in word:
+                found.append(name)
+    return found
+
+
+SYS_PIDFD_GETFD = 438
+
+
+def sockets_of(pid):
+    """Another process's end of each pair that keeps packets apart, for what it might send if it was taken over."""
+    getfd = ctypes.CDLL(None, use_errno=True).syscall
+    found = []
+    handle = os.pidfd_open(pid)
+    for name in sorted(os.listdir("/proc/%d/fd" % pid), key=int):
+        if not os.readlink("/proc/%d/fd/%s" % (pid, name)).startswith("socket:"):
+            continue
+        number = getfd(SYS_PIDFD_GETFD, handle, int(name), 0)
+        need(number >= 0, "pidfd_getfd: " + os.strerror(ctypes.get_errno()))
+        found.append(socket.socket(fileno=number))
+    os.close(handle)
+    return [s for s in found if s.family == socket.AF_UNIX and s.type == socket.SOCK_SEQPACKET]
 
 
 @contextlib.contextmanager

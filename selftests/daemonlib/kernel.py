@@ -11,13 +11,14 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
 
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, echo_at_once,
-                            free_port, log_text, need, need_alert,
-                            need_keepalive, path, start, test, wait_until)
+                            free_port, log_text, logs, need, need_alert,
+                            need_keepalive, path, sockets_of, start, test, wait_until)
 
 CCM = "--ciphersuites=TLS_AES_128_CCM_SHA256"    # the engine has it, the module does not
 
@@ -96,6 +97,62 @@ def the_kernels_connections_have_a_line_at_their_end():
         wait_until(sessions, "it is handed over")
     need(records()[-1]["reason"] == "the daemon ends; the kernel goes on", log_text())
     left.close()
+
+
+def forged(session, text=b'{"event":"connection","gate":"forged"'):
+    """An entry as in daemon/ledger.h, for what a worker that was taken over may send."""
+    return struct.pack("<IB3xQQdB7xQ", session, 1, 0, 0, 0, 1, len(text)) + text + b"\0"
+
+
+@test
+def forged_accounts_do_not_stay():
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--connection-log", "--log-format=json", "--workers=1", path="kernel") as gate:
+        connection = gate.connect()
+        echo(connection)
+        wait_until(sessions, "it is handed over")
+        session = sessions()[0]["id"]
+        ledger, control = sockets_of(gate.workers()[0])     # in the order in which the monitor opens them
+        control.close()
+        with ledger:
+            for number in range(3):
+                ledger.send(forged(session))                # there is one for it
+                ledger.send(forged((1 << 30) + number))     # no such session
+        wait_until(lambda: log_text().count('"gate":"forged"') == 3, "three of no session: " + log_text())
+        need(log_text().count("how and after how much is not known") == 3, log_text())
+        connection.unwrap()
+        wait_until(lambda: len(records()) > 3, "the true one's line")
+        need(len(records()) == 4 and records()[-1]["reason"] == "finished", "%s" % records())
+
+
+@test
+def accounts_of_another_module_are_not_taken():
+    """A module counts its sessions from 1 on, as the one before did."""
+    if not MODULE:
+        raise Skip("TLSGATE_MODULE does not name the module's file")
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--connection-log", "--log-format=json", path="kernel") as gate, \
+            Gate("serve", backend.address, path="kernel") as other:
+        logs.reverse()                                  # the first one's is looked at
+        subprocess.run(["rmmod", "tlsgate"], check=True)
+        subprocess.run(["insmod", MODULE], check=True)
+        for one, count in ((gate, 1), (other, 8)):      # the first one follows the new module from now on
+            for _ in range(count):
+                with one.connect() as connection:
+                    echo(connection)
+                    connection.unwrap()
+        wait_until(lambda: len(records()) == 1 and not sessions(), "one account: " + log_text())
+        subprocess.run(["rmmod", "tlsgate"], check=True)
+        subprocess.run(["insmod", MODULE], check=True)
+        held = [gate.connect() for _ in range(5)]
+        for connection in held:
+            echo(connection, b"12345")
+        wait_until(lambda: len(sessions()) == 5, "they are handed over")
+        need(len(records()) == 1, "nothing has ended: " + log_text())
+        for connection in held:
+            connection.unwrap()
+        wait_until(lambda: len(records()) == 6, "their accounts: " + log_text())
+        need([r["from-client"] for r in records()[1:]] == [5] * 5, "%s" % records())
 
 
 @test

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Backends that are names, in a mount namespace with a hosts file of the test's."""
 
-import ctypes
 import os
 import shutil
 import signal
 import socket
 import struct
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, Skip, children, echo, free_port, log_text, name_of, need, need_alert,
-                            path, start, test, wait_until, write)
+from daemonlib.gate import (DEADLINE, Backend, Gate, Skip, children, echo, free_port, log_text, may_write_shared, name_of, need,
+                            need_alert, path, sockets_of, start, test, wait_until, write)
 
 HOSTS = """mount --bind hosts /etc/hosts && mount --bind resolv.conf /etc/resolv.conf &&
 exec "$@\""""
@@ -169,21 +168,6 @@ def the_process_that_resolves_is_replaced_and_has_no_power():
         need(answers(gate) == b"x", "it resolves")
 
 
-SYS_PIDFD_GETFD = 438
-
-
-def socket_of(pid):
-    """The one socket of another process, past its standard descriptors."""
-    number = max(int(name) for name in os.listdir("/proc/%d/fd" % pid))
-    handle = os.pidfd_open(pid)
-    try:
-        ours = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, handle, number, 0)
-    finally:
-        os.close(handle)
-    need(ours >= 0, "pidfd_getfd: " + os.strerror(ctypes.get_errno()))
-    return socket.socket(fileno=ours)
-
-
 def answer(number, *addresses, why=b""):
     """As in daemon/lookup.h: an id, a count, addresses of 128 bytes and a length, and why there is none."""
     packed = b"".join(struct.pack("<H", socket.AF_INET) + struct.pack(">H", port) +
@@ -204,11 +188,11 @@ def a_process_that_resolves_and_was_taken_over_is_replaced():
                      answer(0, ("127.0.0.1", elsewhere))):
             wait_until(lambda: len(names()) == 1, "a process that resolves")
             old = names()[0]
-            with socket_of(old) as theirs:
+            with sockets_of(old)[0] as theirs:
                 theirs.send(said)
             wait_until(lambda: names() and names()[0] != old, "another, after %r" % said[:20])
         need(log_text().count("what is no answer") == 4, "it is said: " + log_text())
         wait_until(lambda: len(names()) == 1, "a process that resolves")
-        with socket_of(names()[0]) as theirs:
+        with sockets_of(names()[0])[0] as theirs:
             theirs.send(answer(0, ("127.0.0.1", port)))
         need(answers(gate) == b"x", "the right one is taken")

@@ -17,9 +17,14 @@
 
 #define WITHOUT_TEXT	offsetof(struct ledger_entry, record.text)
 
+#define LATE_SECONDS	1.	/* an event that did not come until then was lost */
+#define LATE_MAX	1024u
+#define UNKNOWN		"closed; how and after how much is not known"
+
 struct ledger_page {
 	struct ledger_page *next;
-	bool seen;			/* in the list of sessions that is being read */
+	unsigned int round;		/* in which the list of sessions had it last */
+	ev_tstamp late;			/* the session is gone: since; 0: it is there */
 	struct ledger_entry *entry;	/* only as much of it as there is text */
 };
 
@@ -48,16 +53,17 @@ static void log_end(struct ledger *ledger, const struct ledger_entry *entry, uin
 		   ev_now(ledger->loop) - entry->accepted, reason);
 }
 
-static void drop(struct ledger_page **link)
+static void drop(struct ledger *ledger, struct ledger_page **link)
 {
 	struct ledger_page *page = *link;
 
+	ledger->late_count -= page->late != 0;
 	*link = page->next;
 	free(page->entry);
 	free(page);
 }
 
-static void add(struct ledger *ledger, const struct ledger_entry *entry)
+static struct ledger_page *add(struct ledger *ledger, const struct ledger_entry *entry)
 {
 	struct ledger_page *page = xcalloc(1, sizeof(*page));
 	size_t len = WITHOUT_TEXT + entry->record.len + 1;
@@ -66,6 +72,19 @@ static void add(struct ledger *ledger, const struct ledger_entry *entry)
 	memcpy(page->entry, entry, len);
 	page->next = *bucket(ledger, entry->session);
 	*bucket(ledger, entry->session) = page;
+	return page;
+}
+
+/* It ended just now, and its event is on the way; or that was lost, or the worker lies. */
+static void add_late(struct ledger *ledger, const struct ledger_entry *entry)
+{
+	if (ledger->late_count == LATE_MAX) {
+		log_end(ledger, entry, 0, 0, UNKNOWN);
+		return;
+	}
+	add(ledger, entry)->late = ev_now(ledger->loop);
+	if (!ledger->late_count++)
+		ev_timer_again(ledger->loop, &ledger->late);
 }
 
 static void note_early(struct ledger *ledger, const struct tlsgate_session *session)
@@ -91,21 +110,40 @@ static int take_event(void *arg, const struct tlsgate_event *event)
 	}
 	log_end(ledger, (*link)->entry, session->tx_bytes, session->rx_bytes,
 		tlsgate_reason_name(session->reason));
-	drop(link);
+	drop(ledger, link);
 	return 0;
 }
 
 static int see(void *arg, const struct tlsgate_session *session)
 {
-	struct ledger_page *page = *find(arg, session->id);
+	struct ledger *ledger = arg;
+	struct ledger_page *page = *find(ledger, session->id);
 
 	if (page)
-		page->seen = true;
+		page->round = ledger->round;
 	return 0;
 }
 
-/* Ends each page that was not seen; all: every one. */
-static void end_pages(struct ledger *ledger, bool all, const char *reason)
+typedef bool is_over(const struct ledger *ledger, const struct ledger_page *page);
+
+static bool always(const struct ledger *ledger, const struct ledger_page *page)
+{
+	(void)ledger;
+	(void)page;
+	return true;
+}
+
+static bool is_not_listed(const struct ledger *ledger, const struct ledger_page *page)
+{
+	return page->round != ledger->round;
+}
+
+static bool is_late(const struct ledger *ledger, const struct ledger_page *page)
+{
+	return page->late && ev_now(ledger->loop) - page->late >= LATE_SECONDS;
+}
+
+static void end_pages(struct ledger *ledger, is_over *is_over, const char *reason)
 {
 	struct ledger_page **link;
 	unsigned int i;
@@ -113,15 +151,24 @@ static void end_pages(struct ledger *ledger, bool all, const char *reason)
 	for (i = 0; i < LEDGER_BUCKETS; i++) {
 		link = &ledger->pages[i];
 		while (*link) {
-			if (!all && (*link)->seen) {
-				(*link)->seen = false;
+			if (!is_over(ledger, *link)) {
 				link = &(*link)->next;
 				continue;
 			}
 			log_end(ledger, (*link)->entry, 0, 0, reason);
-			drop(link);
+			drop(ledger, link);
 		}
 	}
+}
+
+static void on_late(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct ledger *ledger = timer->data;
+
+	(void)events;
+	end_pages(ledger, is_late, UNKNOWN);
+	if (!ledger->late_count)
+		ev_timer_stop(loop, timer);
 }
 
 /* Events are lost, or were: the list of sessions says which are left. */
@@ -129,11 +176,12 @@ static void take_up_again(struct ledger *ledger)
 {
 	int err;
 
+	ledger->round++;
 	do {
 		err = tlsgate_session_dump(ledger->tlsgate, see, ledger);
 	} while (err == -EINTR);
 	if (!err)
-		end_pages(ledger, false, "closed; how and after how much is not known");
+		end_pages(ledger, is_not_listed, UNKNOWN);
 }
 
 static void unfollow(struct ledger *ledger)
@@ -183,6 +231,16 @@ static int follow(struct ledger *ledger)
 	return 0;
 }
 
+/* Whatever it had is gone with it, and the next one counts sessions from 1 again. */
+static void module_is_gone(struct ledger *ledger)
+{
+	/* what it said before */
+	(void)tlsgate_event_receive(ledger->tlsgate, take_event, ledger);
+	end_pages(ledger, always, UNKNOWN);
+	memset(ledger->early, 0, sizeof(ledger->early));
+	unfollow(ledger);
+}
+
 /* The module may have been unloaded and loaded again since: its family is another one then. */
 static int get_session(struct ledger *ledger, uint32_t id)
 {
@@ -194,7 +252,7 @@ static int get_session(struct ledger *ledger, uint32_t id)
 	err = tlsgate_session_get(ledger->tlsgate, tlsgate_by_id(id), &session);
 	if (err != -ENODEV)
 		return err;
-	unfollow(ledger);
+	module_is_gone(ledger);
 	return follow(ledger) ? -ENODEV :
 	       tlsgate_session_get(ledger->tlsgate, tlsgate_by_id(id), &session);
 }
@@ -221,8 +279,12 @@ static void take_entry(struct ledger *ledger, const struct ledger_entry *entry)
 
 	if (err == -ENODEV)
 		log_end(ledger, entry, 0, 0, "handed over");
-	else if (!ended_early(ledger, entry))
-		add(ledger, entry);	/* if it is gone, its event is on the way */
+	else if (ended_early(ledger, entry) || *find(ledger, entry->session))
+		return;			/* one account of each, whatever a worker says */
+	else if (err == -ENOENT)
+		add_late(ledger, entry);
+	else
+		(void)add(ledger, entry);
 }
 
 static bool is_sound(const struct ledger_entry *entry, size_t len)
@@ -251,7 +313,9 @@ void ledger_init(struct ledger *ledger, struct ev_loop *loop)
 	*ledger = (struct ledger){ .loop = loop, .reader = -1, .writer = -1 };
 	ev_init(&ledger->entries, on_entries);
 	ev_init(&ledger->events, on_events);
-	ledger->entries.data = ledger->events.data = ledger;
+	ev_init(&ledger->late, on_late);
+	ledger->late.repeat = LATE_SECONDS;
+	ledger->entries.data = ledger->events.data = ledger->late.data = ledger;
 }
 
 int ledger_writer(struct ledger *ledger)
@@ -274,7 +338,7 @@ int ledger_writer(struct ledger *ledger)
 
 void ledger_close(struct ledger *ledger)
 {
-	end_pages(ledger, true, "the daemon ends; the kernel goes on");
+	end_pages(ledger, always, "the daemon ends; the kernel goes on");
 	unfollow(ledger);
 	if (ledger->writer == -1)
 		return;

@@ -42,6 +42,9 @@ struct ledger {
 	struct tlsgate *tlsgate;	/* NULL: events are not followed */
 	bool barred;			/* nor may they be */
 	struct ledger_page *pages[LEDGER_BUCKETS];	/* by session */
+	unsigned int round;		/* of reading the list of sessions */
+	ev_timer late;			/* pages wait for an event that should be here */
+	size_t late_count;		/* of them */
 	struct ledger_early early[LEDGER_EARLY];	/* the latest, in a ring */
 	unsigned int next_early;
 };
