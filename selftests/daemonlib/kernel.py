@@ -101,7 +101,7 @@ def the_kernels_connections_have_a_line_at_their_end():
 
 def forged(session, text=b'{"event":"connection","gate":"forged"'):
     """An entry as in daemon/ledger.h, for what a worker that was taken over may send."""
-    return struct.pack("<IB3xQQdB7xQ", session, 1, 0, 0, 0, 1, len(text)) + text + b"\0"
+    return struct.pack("<IB3xQQQB7xQ", session, 1, 0, 0, 0, 1, len(text)) + text + b"\0"
 
 
 @test
@@ -153,6 +153,32 @@ def accounts_of_another_module_are_not_taken():
             connection.unwrap()
         wait_until(lambda: len(records()) == 6, "their accounts: " + log_text())
         need([r["from-client"] for r in records()[1:]] == [5] * 5, "%s" % records())
+
+
+@contextlib.contextmanager
+def set_back(seconds):
+    """The time of day, for everybody."""
+    before, began = time.time(), time.monotonic()
+    time.clock_settime(time.CLOCK_REALTIME, before - seconds)
+    try:
+        yield
+    finally:
+        time.clock_settime(time.CLOCK_REALTIME, before + time.monotonic() - began)
+
+
+@test
+def nothing_waits_by_the_time_of_day():
+    """Somebody sets it while a connection is idle, and while another is handed over and ends."""
+    logged = ("--connection-log", "--log-format=json", "--idle-timeout=1s")
+    for data_path in ("user", "kernel"):
+        with Backend().echo() as backend, Gate("serve", backend.address, *logged, path=data_path) as gate, \
+                gate.connect() as connection:
+            echo(connection)
+            if data_path == "kernel":
+                wait_until(sessions, "it is handed over")
+            with set_back(3600):
+                wait_until(records, "its end, after a second: " + log_text())
+            need(1 <= records()[0]["seconds"] < DEADLINE, "%s" % records())
 
 
 @test

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "daemon/conn.h"
 #include "daemon/ledger.h"
 #include "daemon/record.h"
@@ -81,8 +82,7 @@ static uint64_t from_backend(const struct conn *conn)
 
 static void log_now(struct record *record, const struct conn *conn, const char *reason)
 {
-	record_end(record, from_client(conn), from_backend(conn),
-		   ev_now(conn->worker->loop) - conn->accepted, reason);
+	record_end(record, from_client(conn), from_backend(conn), clock_ms() - conn->accepted, reason);
 }
 
 void account_end(const struct conn *conn)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "common/tcp.h"
 #include "daemon/account.h"
 #include "daemon/conn.h"
@@ -102,9 +103,9 @@ static int connect_one(struct conn *conn, const struct addr *addr, ev_io *io)
 /* The same again, unless it had its time. */
 static bool wait_to_retry(struct conn *conn)
 {
-	const double limit = conn->gate->settings->connect_timeout / 1000.;
+	const uint32_t limit = conn->gate->settings->connect_timeout;
 
-	if (limit > 0 && ev_now(conn->worker->loop) - conn->tried >= limit)
+	if (limit && clock_ms() - conn->tried >= limit)
 		return false;
 	conn_deadline(conn, RETRY_MS);
 	return true;
@@ -113,7 +114,7 @@ static bool wait_to_retry(struct conn *conn)
 static void next_address(struct conn *conn)
 {
 	conn->backend++;
-	conn->tried = ev_now(conn->worker->loop);
+	conn->tried = clock_ms();
 }
 
 /*
@@ -155,7 +156,7 @@ static bool connect_failed(struct conn *conn, const char *why)
 bool backend_start(struct conn *conn)
 {
 	conn->state = CONN_CONNECTING;
-	conn->tried = ev_now(conn->worker->loop);
+	conn->tried = clock_ms();
 	return connect_next(conn, UNKNOWN);
 }
 

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/escape.h"
 #include "daemon/account.h"
 
@@ -23,7 +24,7 @@ struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_ca
 		return NULL;
 	conn->worker = worker;
 	conn->gate = gate;
-	conn->accepted = ev_now(worker->loop);
+	conn->accepted = clock_ms();
 	ev_init(&conn->tls_io, on_io);
 	ev_init(&conn->plain_io, on_io);
 	ev_init(&conn->timer, on_timer);
@@ -82,7 +83,7 @@ static int send_output(struct conn *conn, int flags)
 		if (n < 0)
 			return errno == EAGAIN ? 1 : -1;
 		tls_conn_output_done(conn->tls, (size_t)n);
-		conn->active = ev_now(conn->worker->loop);
+		conn->active = clock_ms();
 	}
 	return 0;
 }

@@ -34,7 +34,7 @@ struct conn {
 	ev_timer timer;			/* deadline of the state, or idle */
 	enum conn_state state;
 	uint8_t backend;		/* the address of it that is being tried */
-	ev_tstamp tried;		/* since */
+	uint64_t tried;			/* since: clock_ms() */
 	bool key_waiting;		/* keyclient has key_number for us */
 	bool in_handshake;		/* in worker->handshaking */
 	bool plain_eof, plain_shut;	/* FIN read, FIN sent */
@@ -49,8 +49,7 @@ struct conn {
 	uint32_t held_len, held_done;
 	uint64_t tls_bytes, plain_bytes;	/* of plaintext, received from that side */
 	uint32_t pieces;		/* in which they came */
-	ev_tstamp accepted;
-	ev_tstamp active;		/* when a byte last moved */
+	uint64_t accepted, active;	/* clock_ms() then; when a byte last moved */
 	char *reason;			/* why it ends, for the connection-log */
 	struct sockaddr_in6 client;	/* or sockaddr_in: who connected to us */
 };

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -17,14 +18,14 @@
 
 #define WITHOUT_TEXT	offsetof(struct ledger_entry, record.text)
 
-#define LATE_SECONDS	1.	/* an event that did not come until then was lost */
+#define LATE_MS		1000	/* an event that did not come until then was lost */
 #define LATE_MAX	1024u
 #define UNKNOWN		"closed; how and after how much is not known"
 
 struct ledger_page {
 	struct ledger_page *next;
 	unsigned int round;		/* in which the list of sessions had it last */
-	ev_tstamp late;			/* the session is gone: since; 0: it is there */
+	uint64_t late;			/* the session is gone: since, by clock_ms(); 0: it is there */
 	struct ledger_entry *entry;	/* only as much of it as there is text */
 };
 
@@ -42,15 +43,15 @@ static struct ledger_page **find(struct ledger *ledger, uint32_t session)
 	return link;
 }
 
-static void log_end(struct ledger *ledger, const struct ledger_entry *entry, uint64_t tx_bytes,
-		    uint64_t rx_bytes, const char *reason)
+static void log_end(const struct ledger_entry *entry, uint64_t tx_bytes, uint64_t rx_bytes,
+		    const char *reason)
 {
 	struct record record = { .json = entry->record.json, .len = entry->record.len };
 
 	memcpy(record.text, entry->record.text, record.len + 1);
 	record_end(&record, entry->from_client + (entry->serves ? rx_bytes : tx_bytes),
 		   entry->from_backend + (entry->serves ? tx_bytes : rx_bytes),
-		   ev_now(ledger->loop) - entry->accepted, reason);
+		   clock_ms() - entry->accepted, reason);
 }
 
 static void drop(struct ledger *ledger, struct ledger_page **link)
@@ -79,10 +80,10 @@ static struct ledger_page *add(struct ledger *ledger, const struct ledger_entry 
 static void add_late(struct ledger *ledger, const struct ledger_entry *entry)
 {
 	if (ledger->late_count == LATE_MAX) {
-		log_end(ledger, entry, 0, 0, UNKNOWN);
+		log_end(entry, 0, 0, UNKNOWN);
 		return;
 	}
-	add(ledger, entry)->late = ev_now(ledger->loop);
+	add(ledger, entry)->late = clock_ms();
 	if (!ledger->late_count++)
 		ev_timer_again(ledger->loop, &ledger->late);
 }
@@ -108,7 +109,7 @@ static int take_event(void *arg, const struct tlsgate_event *event)
 		note_early(ledger, session);
 		return 0;
 	}
-	log_end(ledger, (*link)->entry, session->tx_bytes, session->rx_bytes,
+	log_end((*link)->entry, session->tx_bytes, session->rx_bytes,
 		tlsgate_reason_name(session->reason));
 	drop(ledger, link);
 	return 0;
@@ -140,7 +141,8 @@ static bool is_not_listed(const struct ledger *ledger, const struct ledger_page 
 
 static bool is_late(const struct ledger *ledger, const struct ledger_page *page)
 {
-	return page->late && ev_now(ledger->loop) - page->late >= LATE_SECONDS;
+	(void)ledger;
+	return page->late && clock_ms() - page->late >= LATE_MS;
 }
 
 static void end_pages(struct ledger *ledger, is_over *is_over, const char *reason)
@@ -155,7 +157,7 @@ static void end_pages(struct ledger *ledger, is_over *is_over, const char *reaso
 				link = &(*link)->next;
 				continue;
 			}
-			log_end(ledger, (*link)->entry, 0, 0, reason);
+			log_end((*link)->entry, 0, 0, reason);
 			drop(ledger, link);
 		}
 	}
@@ -265,7 +267,7 @@ static bool ended_early(struct ledger *ledger, const struct ledger_entry *entry)
 	for (early = ledger->early; early < ledger->early + LEDGER_EARLY; early++) {
 		if (early->session != entry->session)
 			continue;
-		log_end(ledger, entry, early->tx_bytes, early->rx_bytes,
+		log_end(entry, early->tx_bytes, early->rx_bytes,
 			tlsgate_reason_name(early->reason));
 		early->session = 0;
 		return true;
@@ -278,7 +280,7 @@ static void take_entry(struct ledger *ledger, const struct ledger_entry *entry)
 	int err = get_session(ledger, entry->session);
 
 	if (err == -ENODEV)
-		log_end(ledger, entry, 0, 0, "handed over");
+		log_end(entry, 0, 0, "handed over");
 	else if (ended_early(ledger, entry) || *find(ledger, entry->session))
 		return;			/* one account of each, whatever a worker says */
 	else if (err == -ENOENT)
@@ -314,7 +316,7 @@ void ledger_init(struct ledger *ledger, struct ev_loop *loop)
 	ev_init(&ledger->entries, on_entries);
 	ev_init(&ledger->events, on_events);
 	ev_init(&ledger->late, on_late);
-	ledger->late.repeat = LATE_SECONDS;
+	ledger->late.repeat = LATE_MS / 1000.;
 	ledger->entries.data = ledger->events.data = ledger->late.data = ledger;
 }
 

@@ -22,7 +22,7 @@ struct ledger_entry {
 	uint32_t session;
 	bool serves;
 	uint64_t from_client, from_backend;	/* until the hand-over */
-	double accepted;		/* ev_time() then */
+	uint64_t accepted;		/* clock_ms() then */
 	struct record record;		/* up to what record_end() adds */
 };
 

@@ -61,7 +61,7 @@ void record_flag(struct record *record, const char *key, bool flag)
 	add(record, key, flag ? "true" : "false");
 }
 
-void record_end(struct record *record, uint64_t from_client, uint64_t from_backend, double seconds,
+void record_end(struct record *record, uint64_t from_client, uint64_t from_backend, uint64_t ms,
 		const char *reason)
 {
 	char value[32];
@@ -72,7 +72,7 @@ void record_end(struct record *record, uint64_t from_client, uint64_t from_backe
 	}
 	record_number(record, "from-client", from_client);
 	record_number(record, "from-backend", from_backend);
-	snprintf(value, sizeof(value), "%.3f", seconds);
+	snprintf(value, sizeof(value), "%.3f", (double)ms / 1000);
 	add(record, "seconds", value);
 	record_text(record, "reason", reason);
 	append(record, "%s", record->json ? "}" : "");

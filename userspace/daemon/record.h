@@ -22,7 +22,7 @@ void record_text(struct record *record, const char *key, const char *text);
 void record_number(struct record *record, const char *key, uint64_t number);
 void record_flag(struct record *record, const char *key, bool flag);
 /* The last fields, of every connection; then the line is logged. */
-void record_end(struct record *record, uint64_t from_client, uint64_t from_backend, double seconds,
+void record_end(struct record *record, uint64_t from_client, uint64_t from_backend, uint64_t ms,
 		const char *reason);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "daemon/account.h"
 #include "daemon/conn.h"
 #include "daemon/install.h"
@@ -121,7 +122,7 @@ static int feed(struct conn *conn, bool *readable)
 		conn_fail_engine(conn, WHAT, err);
 		return -1;
 	}
-	conn->active = ev_now(worker->loop);
+	conn->active = clock_ms();
 	return 1;
 }
 
@@ -261,7 +262,7 @@ static int seal(struct conn *conn, bool *readable)
 		conn_fail_engine(conn, WHAT, err);
 		return -1;
 	}
-	conn->active = ev_now(worker->loop);
+	conn->active = clock_ms();
 	return 1;
 }
 
@@ -365,7 +366,7 @@ void userpath_continue(struct conn *conn, const ev_io *io, int events)
 void userpath_start(struct conn *conn)
 {
 	conn->state = CONN_RELAY;
-	conn->active = ev_now(conn->worker->loop);
+	conn->active = clock_ms();
 	conn_deadline(conn, conn->waits || conn->on_trial ? HAND_OVER_MS :
 			    conn->gate->settings->idle_timeout);
 	pump(conn, false, false);
@@ -383,20 +384,20 @@ void userpath_hand_over(struct conn *conn)
 
 void userpath_timer(struct conn *conn)
 {
-	const double idle = conn->gate->settings->idle_timeout / 1000.0;
-	double left = conn->active + idle - ev_now(conn->worker->loop);
+	const uint32_t limit = conn->gate->settings->idle_timeout;
+	const uint64_t idle = clock_ms() - conn->active;
 
 	if (conn->waits || conn->on_trial) {
 		userpath_hand_over(conn);
 		return;
 	}
-	if (!conn->gate->settings->idle_timeout)
+	if (!limit)
 		return;
-	if (left > 0.0005) {
-		conn_deadline(conn, (uint32_t)(left * 1000) + 1);
+	if (idle < limit) {
+		conn_deadline(conn, (uint32_t)(limit - idle));
 		return;
 	}
-	account_reason(conn, "idle for %.0f s", idle);
-	log_verbose("connection idle for %.0f s: closed", idle);
+	account_reason(conn, "idle for %.0f s", limit / 1000.0);
+	log_verbose("connection idle for %.0f s: closed", limit / 1000.0);
 	conn_abort(conn);
 }
