@@ -67,6 +67,15 @@ def a_name_that_no_process_can_ask_for_is_told():
 
 
 @test
+def localhost_is_asked_of_nobody():
+    with Backend().echo() as backend, NamesGate(backend.address) as gate:
+        write("names.conf", open(path("names.conf")).read().replace("backend.test", "localhost"))
+        gate.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "reloaded" in log_text() or "refused" in log_text(), "a reload")
+        need(answers(gate) == b"x", "this host: " + log_text())
+
+
+@test
 def a_dry_run_asks_for_names():
     with Backend().echo() as backend, NamesGate(backend.address):
         process = start("-t", "-c", "names.conf", before=["unshare", "-m", "sh", "-c", HOSTS, "sh"])

@@ -173,6 +173,21 @@ static int set_unix(struct addr *out, const char *path, const char **why)
 	return 1;
 }
 
+/* This host, whatever a name server says: RFC 6761 section 6.3. */
+static bool is_localhost(const char *host)
+{
+	return !strcasecmp(host, "localhost");
+}
+
+static int set_localhost(struct addr out[ADDR_LIST_MAX], const char *port)
+{
+	const struct in_addr in = { htonl(INADDR_LOOPBACK) };
+
+	set_in6(&out[0], &in6addr_loopback, port);
+	set_in4(&out[1], &in, port);
+	return 2;
+}
+
 static int resolve_name(const char *host, const char *port, struct addr *out, const char **why)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
@@ -205,6 +220,8 @@ int addr_resolve(const char *text, struct addr out[ADDR_LIST_MAX], const char **
 		return set_unix(&out[0], text + strlen(UNIX_PREFIX), why);
 	if (addr_split(text, host, &port, why))
 		return -1;
+	if (is_localhost(host))
+		return set_localhost(out, port);
 	count = set_numeric(&out[0], host[0] ? host : "127.0.0.1", port) ? 1 :
 		resolve_name(host, port, out, why);
 	for (i = 0; i < count; i++)
@@ -231,8 +248,7 @@ bool addr_is_name(const char *text)
 
 	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) || addr_split(text, host, &port, &why))
 		return false;
-	/* localhost is this host, whatever a name server says: RFC 6761 section 6.3 */
-	return host[0] && strcasecmp(host, "localhost") && !set_numeric(&unused, host, port);
+	return host[0] && !is_localhost(host) && !set_numeric(&unused, host, port);
 }
 
 uint16_t addr_port(const char *text)

@@ -31,7 +31,7 @@ int addr_parse_listen(const char *text, struct addr *out, const char **why);
 
 /*
  * Where to connect: numeric as above (:PORT is this host, 127.0.0.1, as are 0.0.0.0 and
- * [::], ::1), NAME:PORT, resolved now (this may block), or unix:/path.  Fills at most ADDR_LIST_MAX, to be tried
+ * [::], ::1, and localhost, both), NAME:PORT, resolved now (this may block), or unix:/path.  Fills at most ADDR_LIST_MAX, to be tried
  * in order, and returns how many, or -1 and *why is a sentence, static or the
  * resolver's.
  */

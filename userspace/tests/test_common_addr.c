@@ -179,6 +179,19 @@ static void test_names(void)
 	tap_ok(addr_is_name("localhost.example.org:80"), "a name that begins like this host's");
 }
 
+static void test_localhost(void)
+{
+	struct addr list[ADDR_LIST_MAX];
+	char text[2][ADDR_TEXT_MAX];
+	const char *why;
+
+	tap_equal(addr_resolve("LocalHost:80", list, &why), 2, "localhost is two addresses");
+	tap_ok(!strcmp(addr_format(&list[0].sa, list[0].len, text[0]), "[::1]:80") &&
+	       !strcmp(addr_format(&list[1].sa, list[1].len, text[1]), "127.0.0.1:80"),
+	       "this host's, not %s and %s", text[0], text[1]);
+	tap_ok(addr_port_of(&list[0]) == 80 && addr_port_of(&list[1]) == 80, "and their port");
+}
+
 static void test_port(void)
 {
 	static const struct {
@@ -209,6 +222,7 @@ int main(void)
 	test_covers();
 	test_own();
 	test_names();
+	test_localhost();
 	test_port();
 	return tap_done();
 }
