@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The processes of tlsgated: their powers, their deaths, reloads, leaks."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -498,25 +499,47 @@ def out_of_descriptors_is_survived():
         need(gate.workers() == [worker], "the same worker")
 
 
-@test
-def silent_connections_do_not_shut_others_out():
+@contextlib.contextmanager
+def crowd(gate, count):
+    """More than a worker shakes hands with at once: connections that say nothing."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 3000:
         raise Skip("needs 3000 descriptors")
     resource.setrlimit(resource.RLIMIT_NOFILE, (3000, hard))
     held = []
-    with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
+    try:
+        for _ in range(count):
+            held.append(gate.connect_plain())
+        yield held
+    finally:
+        for connection in held:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@test
+def silent_connections_do_not_shut_others_out():
+    with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate, \
+            crowd(gate, 2500) as held:
+        for connection in held:
+            with contextlib.suppress(OSError):
+                connection.sendall(b"\x16")
+        with gate.connect() as connection:
+            echo(connection)
+        wait_until(lambda: "handshake given up" in log_text(), "a line in the log")
+
+
+@test
+def a_handshake_that_is_given_up_is_no_empty_stream():
+    """The plain client must not take it for one."""
+    with socket.create_server(("127.0.0.1", 0)) as server, \
+            Gate("connect", "127.0.0.1:%d" % server.getsockname()[1], "--server-name=localhost", "--ca=ca.pem",
+                 "--workers=1") as gate, crowd(gate, 2100) as held:
+        wait_until(lambda: "handshake given up" in log_text(), "a line in the log")
         try:
-            for _ in range(2500):
-                held.append(socket.create_connection(("127.0.0.1", gate.port), DEADLINE))
-                held[-1].sendall(b"\x16")
-            with gate.connect() as connection:
-                echo(connection)
-            wait_until(lambda: "handshake given up" in log_text(), "a line in the log")
-        finally:
-            for connection in held:
-                connection.close()
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            need(held[0].recv(1), "a clean end")
+        except ConnectionResetError:
+            pass
 
 
 def cpu_ticks(pid):

@@ -11,6 +11,13 @@ static void set_option(int fd, int level, int name, uint32_t value)
 	(void)setsockopt(fd, level, name, &value, sizeof(value));
 }
 
+void tcp_reset_at_close(int fd)
+{
+	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+}
+
 void tcp_keep_alive(int fd, uint32_t idle, uint32_t interval)
 {
 	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, idle != 0);

@@ -12,4 +12,7 @@
  */
 void tcp_keep_alive(int fd, uint32_t idle, uint32_t interval);
 
+/* close() then resets the connection: its peer must not take what it got for the whole. */
+void tcp_reset_at_close(int fd);
+
 #endif

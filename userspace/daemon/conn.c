@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/escape.h"
+#include "common/tcp.h"
 #include "daemon/account.h"
 
 #define LINGER_MS	2000
@@ -108,10 +109,8 @@ void conn_close_side(struct conn *conn, ev_io *io)
 
 void conn_reset_plain(struct conn *conn)
 {
-	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-
 	if (conn->plain_io.fd != -1)
-		(void)setsockopt(conn->plain_io.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		tcp_reset_at_close(conn->plain_io.fd);
 	conn_close_side(conn, &conn->plain_io);
 }
 

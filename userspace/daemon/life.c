@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/tcp.h"
 #include "daemon/account.h"
 #include "daemon/backend.h"
 #include "daemon/conn.h"
@@ -120,6 +121,7 @@ static void evict_oldest(struct worker *worker)
 	worker_count(worker, oldest->gate, STAT_FAILED, 1);
 	conn_log_failure(oldest, "handshake given up", "too many others came since");
 	account_reason(oldest, "handshake given up: too many others came since");
+	conn_reset_plain(oldest);	/* a stream that never began is no empty one */
 	conn_free(oldest);
 }
 
@@ -133,6 +135,7 @@ void life_begin(struct worker *worker, const struct gate *gate, int fd,
 	conn = conn_new(worker, gate, on_io, on_timer);
 	if (!conn) {
 		worker_log_peer(worker, error, "%s: connection refused: out of memory", gate->settings->name);
+		tcp_reset_at_close(fd);
 		close(fd);
 		return;
 	}
