@@ -171,6 +171,7 @@ def the_process_that_resolves_is_replaced_and_has_no_power():
             status = dict(line.split(":", 1) for line in file)
         need(status["NoNewPrivs"].strip() == "1" and int(status["CapEff"], 16) == 0 and
              status["Uid"].split()[0] != "0", "%s" % status)
+        need(not may_write_shared(old), "%s" % may_write_shared(old))
         os.kill(old, 9)
         wait_until(lambda: names() and names()[0] != old, "another")
         write("hosts", "127.0.0.1 backend.test\n")

@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 from daemonlib.gate import (DEADLINE, TLSGATE, TLSGATED, Backend, Gate, Skip, children, echo, free_port,
-                            keepalive_timers, log_text, need, path, run, start, test, tmp, wait_until, write)
+                            keepalive_timers, log_text, may_write_shared, need, path, run, start, test, tmp, wait_until, write)
 
 CLOSED = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
 
@@ -52,6 +52,24 @@ def the_tool_prints_to_nobody_where_nobody_listens():
             links = [os.readlink("/proc/%d/fd/%d" % (tool.pid, number)) for number in range(3)]
         tool.wait(DEADLINE)
     need(links == ["/dev/null"] * 3, "its descriptors 0 to 2 are %s" % links)
+
+
+# ---- memory ------------------------------------------------------------------------------------
+
+@test
+def no_child_writes_what_others_read():
+    """A worker its row of counters alone; the monitor writes where backends are, and what is paused."""
+    need_root()
+    with Backend().echo() as backend, Gate("serve", backend.address) as gate:
+        gate.process.send_signal(signal.SIGHUP)     # the new ones are forked while the old have their memory
+        wait_until(lambda: "reloaded" in log_text() and len(gate.workers()) == 2, "a reload")
+        answerers = children(gate.keyd()[0])
+        need(len(may_write_shared(gate.process.pid)) > 2, "the monitor's are seen")
+        for pid in gate.workers():
+            need(len(may_write_shared(pid)) == 1, "worker: %s" % may_write_shared(pid))
+        need(len(answerers) == 2, "answerers")
+        for pid in (*gate.keyd(), *answerers):
+            need(not may_write_shared(pid), "%d: %s" % (pid, may_write_shared(pid)))
 
 
 # ---- users and capabilities --------------------------------------------------------------------
