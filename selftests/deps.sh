@@ -154,6 +154,18 @@ fetch_kernels() {
 	done
 }
 
+# Modules that resolve names for a test under build/nss/: installed, they would change nsswitch.conf.
+fetch_nss() {
+	local dir=build/nss deb
+	[ ! -e $dir/.complete ] || return 0
+	echo "deps: unpacking libnss-resolve and libnss-myhostname into $dir"
+	rm -rf $dir && mkdir -p $dir &&
+		(cd $dir && apt-get -qq -o APT::Sandbox::User=root download \
+			libnss-resolve libnss-myhostname) &&
+		for deb in $dir/*.deb; do dpkg-deb -x "$deb" $dir || return 1; done &&
+		rm $dir/*.deb && touch $dir/.complete
+}
+
 mkdir -p build
 exec 9>build/.deps.lock
 flock 9
@@ -171,6 +183,9 @@ case " $* " in
 	selftests/fetch-debian.sh sid &
 	selftests/fetch-debian.sh trixie &
 	;;
+esac
+case " $* " in
+*" check "*) fetch_nss || { apt_update && fetch_nss; } || echo "deps: no modules in build/nss" >&2 ;;
 esac
 case " $* " in
 *" guest "*) fetch_kernels ;;

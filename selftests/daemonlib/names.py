@@ -17,21 +17,23 @@ exec "$@\""""
 class NamesGate(Gate):
     """Gates known and unknown, of which the latter's backend is a name that nobody knows yet."""
 
-    def __init__(self, backend, more="", process="", before=()):
+    def __init__(self, backend, more="", process="", mount="", environment=(), before=(), server="127.0.0.1",
+                 name="backend.test"):
         if os.geteuid() != 0 or not shutil.which("unshare"):
             raise Skip("needs root and unshare")
         write("hosts", "")
-        write("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        write("resolv.conf", "nameserver %s\noptions timeout:1 attempts:1\n" % server)
         self.ports = free_port(), free_port()
         self.port = self.ports[1]
         text = "workers = 1\nstop-time = 0\n" + process
         for name, port, to in (("known", self.ports[0], backend),
-                               ("unknown", self.ports[1], backend.replace("127.0.0.1", "backend.test"))):
+                               ("unknown", self.ports[1], backend.replace("127.0.0.1", name))):
             text += ("gate %s {\nmode = serve\nlisten = {\"127.0.0.1:%d\"}\nbackend = \"%s\"\n"
                      "cert = {\"one.pem\"}\nkey = {\"one.key\"}\ndata-path = user\n%s}\n" %
                      (name, port, to, more))
         write("names.conf", text)
-        self.process = start("-c", "names.conf", before=["unshare", "-m", "sh", "-c", HOSTS, "sh", *before])
+        self.process = start("-c", "names.conf",
+                             before=["unshare", "-m", "sh", "-c", mount + HOSTS, "sh", "env", *environment, *before])
         self.ready(2)
 
     def connect_to(self, port):
@@ -123,10 +125,10 @@ def a_name_that_stays_unknown_fails_its_connections():
         wait_until(lambda: "(no address) cannot be reached: its name is not resolved" in log_text(), log_text())
 
 
-def second_at(address):
-    """A backend at the same port of another address of loopback."""
+def backend_at(host, address):
+    """A backend at the same port of another address of this host; "" is all of them."""
     other = Backend.__new__(Backend)
-    other.listener = socket.create_server(("127.0.0.2", int(address.split(":")[1])))
+    other.listener = socket.create_server((host, int(address.split(":")[1])))
     other.listener.settimeout(15)
     return other
 
@@ -142,7 +144,7 @@ def a_name_is_resolved_again():
     with Backend().echo() as backend, NamesGate(backend.address, "resolve-interval = 200ms\n") as gate:
         write("hosts", "127.0.0.1 backend.test\n")
         wait_until(lambda: answers(gate) == b"x", "the first")
-        with second_at(backend.address) as other:
+        with backend_at("127.0.0.2", backend.address) as other:
             backend.listener.shutdown(socket.SHUT_RDWR)     # also wakes who waits in accept()
             other.echo()
             write("hosts", "127.0.0.2 backend.test\n")
@@ -169,7 +171,7 @@ def the_process_that_resolves_is_replaced_and_has_no_power():
         old = names()[0]
         with open("/proc/%d/status" % old) as file:
             status = dict(line.split(":", 1) for line in file)
-        need(status["NoNewPrivs"].strip() == "1" and int(status["CapEff"], 16) == 0 and
+        need(status["NoNewPrivs"].strip() == "1" and status["Seccomp"].strip() == "2" and int(status["CapEff"], 16) == 0 and
              status["Uid"].split()[0] != "0", "%s" % status)
         need(not may_write_shared(old), "%s" % may_write_shared(old))
         os.kill(old, 9)

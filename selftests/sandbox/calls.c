@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -30,16 +31,18 @@
 enum outcome { MADE, UNKNOWN, ENDS };
 
 static const char *const outcomes[] = { "is made", "is told ENOSYS", "ends the process" };
-static const char *const roles[] = { "worker", "keyd", "answerer" };
+static const char *const roles[] = { "worker", "keyd", "answerer", "names" };
 static uint8_t buffer[PAGE];		/* for whatever a call may write */
 
 static const struct row {
 	const char *what;
 	long number, args[5];
-	enum outcome outcomes[3];	/* of worker, keyd, answerer */
+	enum outcome outcomes[COUNT(roles)];
 } rows[] = {
 #define CALL(call)	#call, SYS_##call
-#define EACH(outcome)	{ outcome, outcome, outcome }
+#define EACH(outcome)	{ outcome, outcome, outcome, outcome }
+/* Of worker, keyd, answerer; and of names. */
+#define BUT_NAMES(outcome, of_names)	{ outcome, outcome, outcome, of_names }
 	/* what libc asks the machine now and then, as qsort() does for its memory */
 	{ CALL(sysinfo), { (long)buffer }, EACH(MADE) },
 	{ CALL(getrandom), { (long)buffer, 1 }, EACH(MADE) },
@@ -48,13 +51,20 @@ static const struct row {
 	  EACH(MADE) },
 	{ "mmap for code", SYS_mmap, { 0, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1 },
 	  EACH(ENDS) },
+	/* as dlopen() maps a module, and otherwise */
+	{ "mmap of a file's code", SYS_mmap, { 0, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, -1 },
+	  BUT_NAMES(ENDS, MADE) },
+	{ "mmap of code to write", SYS_mmap, { 0, PAGE, PROT_WRITE | PROT_EXEC, MAP_PRIVATE, -1 },
+	  EACH(ENDS) },
 	{ "mprotect to data", SYS_mprotect, { 0, 0, PROT_READ }, EACH(MADE) },
 	{ "mprotect to code", SYS_mprotect, { 0, 0, PROT_EXEC }, EACH(ENDS) },
 	{ CALL(memfd_create), { (long)"x", 0 }, EACH(UNKNOWN) },
 	/* files */
-	{ "openat to read", SYS_openat, { AT_FDCWD, (long)"/dev/null", O_RDONLY }, EACH(UNKNOWN) },
-	{ "openat to write", SYS_openat, { AT_FDCWD, (long)"/dev/null", O_WRONLY }, EACH(ENDS) },
-	{ "openat for both", SYS_openat, { AT_FDCWD, (long)"/dev/null", O_RDWR }, EACH(ENDS) },
+	{ "openat to read", SYS_openat, { AT_FDCWD, (long)"/dev/null", O_RDONLY }, BUT_NAMES(UNKNOWN, MADE) },
+	{ "openat to write", SYS_openat, { AT_FDCWD, (long)"/dev/null", O_WRONLY }, BUT_NAMES(ENDS, UNKNOWN) },
+	{ "openat for both", SYS_openat, { AT_FDCWD, (long)"/dev/null", O_RDWR }, BUT_NAMES(ENDS, UNKNOWN) },
+	{ "openat to create", SYS_openat, { AT_FDCWD, (long)"/dev/null", O_RDONLY | O_CREAT },
+	  EACH(UNKNOWN) },
 	{ CALL(unlinkat), { AT_FDCWD, (long)"/nothing/there" }, EACH(UNKNOWN) },
 	{ CALL(execve), { (long)"/nothing/there" }, EACH(ENDS) },
 	/* processes */
@@ -64,36 +74,39 @@ static const struct row {
 	{ CALL(ptrace), { 0 }, EACH(ENDS) },
 	{ CALL(process_vm_readv), { 1 }, EACH(ENDS) },
 	{ CALL(clone3), { 0 }, EACH(UNKNOWN) },
-	{ "clone into a user namespace", SYS_clone, { CLONE_NEWUSER }, { UNKNOWN, ENDS, ENDS } },
+	{ "clone into a user namespace", SYS_clone, { CLONE_NEWUSER }, { UNKNOWN, ENDS, ENDS, ENDS } },
 	{ CALL(unshare), { CLONE_NEWUSER }, EACH(ENDS) },
 	{ CALL(setresuid), { 0, 0, 0 }, EACH(ENDS) },
-	{ "sched_setaffinity of itself", SYS_sched_setaffinity, { 0 }, { UNKNOWN, MADE, MADE } },
+	{ "sched_setaffinity of itself", SYS_sched_setaffinity, { 0 }, { UNKNOWN, MADE, MADE, UNKNOWN } },
 	{ "sched_setaffinity of another", SYS_sched_setaffinity, { 1 }, EACH(UNKNOWN) },
 	/* sockets */
-	{ "an IPv4 socket", SYS_socket, { AF_INET, SOCK_STREAM }, { MADE, ENDS, ENDS } },
-	{ "an IPv6 socket", SYS_socket, { AF_INET6, SOCK_STREAM }, { MADE, ENDS, ENDS } },
+	{ "an IPv4 socket", SYS_socket, { AF_INET, SOCK_STREAM }, { MADE, ENDS, ENDS, MADE } },
+	{ "an IPv6 socket", SYS_socket, { AF_INET6, SOCK_STREAM }, { MADE, ENDS, ENDS, MADE } },
 	{ "an IPv4 socket with flags", SYS_socket, { AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC },
-	  { MADE, ENDS, ENDS } },
-	{ "a UDP socket", SYS_socket, { AF_INET, SOCK_DGRAM }, { UNKNOWN, ENDS, ENDS } },
-	{ "an MPTCP socket", SYS_socket, { AF_INET, SOCK_STREAM, IPPROTO_MPTCP }, { UNKNOWN, ENDS, ENDS } },
-	{ "an SCTP socket", SYS_socket, { AF_INET6, SOCK_STREAM, IPPROTO_SCTP }, { UNKNOWN, ENDS, ENDS } },
-	{ "a raw socket", SYS_socket, { AF_INET6, SOCK_RAW }, { UNKNOWN, ENDS, ENDS } },
-	{ "a UNIX socket", SYS_socket, { AF_UNIX, SOCK_STREAM }, EACH(ENDS) },
-	{ "a netlink socket", SYS_socket, { AF_NETLINK, SOCK_RAW }, EACH(ENDS) },
+	  { MADE, ENDS, ENDS, MADE } },
+	{ "a UDP socket", SYS_socket, { AF_INET, SOCK_DGRAM }, { UNKNOWN, ENDS, ENDS, MADE } },
+	{ "an MPTCP socket", SYS_socket, { AF_INET, SOCK_STREAM, IPPROTO_MPTCP }, { UNKNOWN, ENDS, ENDS, UNKNOWN } },
+	{ "an SCTP socket", SYS_socket, { AF_INET6, SOCK_STREAM, IPPROTO_SCTP }, { UNKNOWN, ENDS, ENDS, UNKNOWN } },
+	{ "a raw socket", SYS_socket, { AF_INET6, SOCK_RAW }, { UNKNOWN, ENDS, ENDS, UNKNOWN } },
+	{ "a UNIX socket", SYS_socket, { AF_UNIX, SOCK_STREAM }, BUT_NAMES(ENDS, MADE) },
+	{ "a netlink socket", SYS_socket, { AF_NETLINK, SOCK_RAW }, BUT_NAMES(ENDS, MADE) },
+	{ "another netlink socket", SYS_socket, { AF_NETLINK, SOCK_RAW, NETLINK_GENERIC },
+	  BUT_NAMES(ENDS, UNKNOWN) },
 	{ "a packet socket", SYS_socket, { AF_PACKET, SOCK_RAW }, EACH(ENDS) },
 	{ "an AF_ALG socket", SYS_socket, { AF_ALG, SOCK_SEQPACKET }, EACH(ENDS) },
-	{ CALL(bind), { -1 }, EACH(ENDS) },
-	{ CALL(accept4), { -1 }, { MADE, UNKNOWN, UNKNOWN } },
-	{ CALL(connect), { -1 }, { MADE, UNKNOWN, UNKNOWN } },
-	{ CALL(sendto), { -1 }, { MADE, UNKNOWN, UNKNOWN } },
-	{ CALL(sendmsg), { -1 }, { MADE, MADE, UNKNOWN } },
+	{ CALL(bind), { -1 }, BUT_NAMES(ENDS, MADE) },
+	{ CALL(listen), { -1 }, EACH(ENDS) },
+	{ CALL(accept4), { -1 }, { MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
+	{ CALL(connect), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE } },
+	{ CALL(sendto), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE } },
+	{ CALL(sendmsg), { -1 }, { MADE, MADE, UNKNOWN, MADE } },
 	/* these would connect */
-	{ "sendto with MSG_FASTOPEN", SYS_sendto, { -1, 0, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN } },
-	{ "sendmsg with MSG_FASTOPEN", SYS_sendmsg, { -1, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN } },
-	{ CALL(recvmsg), { -1 }, { MADE, MADE, UNKNOWN } },
+	{ "sendto with MSG_FASTOPEN", SYS_sendto, { -1, 0, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN, MADE } },
+	{ "sendmsg with MSG_FASTOPEN", SYS_sendmsg, { -1, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN, MADE } },
+	{ CALL(recvmsg), { -1 }, { MADE, MADE, UNKNOWN, MADE } },
 	/* the event loop's, on this and on other architectures */
-	{ CALL(epoll_pwait), { -1 }, { MADE, UNKNOWN, UNKNOWN } },
-	{ CALL(ppoll), { 0, -1 }, { MADE, UNKNOWN, UNKNOWN } },
+	{ CALL(epoll_pwait), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE } },
+	{ CALL(ppoll), { 0, -1 }, { MADE, UNKNOWN, UNKNOWN, MADE } },
 	/* the kernel's doors */
 	{ CALL(bpf), { -1 }, EACH(ENDS) },
 	{ CALL(io_uring_setup), { 1 }, EACH(ENDS) },
@@ -180,13 +193,12 @@ static void test_unix_backends(void)
 
 int main(void)
 {
+	enum filter_role role;
 	size_t i;
 
-	for (i = 0; i < COUNT(rows); i++) {
-		check(&rows[i], FILTER_WORKER);
-		check(&rows[i], FILTER_KEYD);
-		check(&rows[i], FILTER_ANSWERER);
-	}
+	for (i = 0; i < COUNT(rows); i++)
+		for (role = FILTER_WORKER; role <= FILTER_NAMES; role++)
+			check(&rows[i], role);
 	test_unix_backends();
 	return tap_done();
 }

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -21,9 +24,11 @@
 #define WORKER		(1u << FILTER_WORKER)
 #define KEYD		(1u << FILTER_KEYD)
 #define ANSWERER	(1u << FILTER_ANSWERER)
+#define NAMES		(1u << FILTER_NAMES)
 /* An answerer stands under keyd's filter as well: keyd must have what it has. */
 #define KEYS		(KEYD | ANSWERER)
-#define ALL		(WORKER | KEYS)
+#define SEALED		(WORKER | KEYS)	/* those that open nothing and load no code */
+#define ALL		(SEALED | NAMES)
 
 #define ALLOW		SCMP_ACT_ALLOW
 #define FORBID		SCMP_ACT_TRAP
@@ -40,6 +45,14 @@
 /* Other protocols' streams, MPTCP's and SCTP's, Landlock lets connect to any port. */
 #define STREAM(family)		\
 	{ ARG_IS(0, family), ARG_HAS(1, SOCK_TYPES, SOCK_STREAM), ARG_IS(2, 0) }
+#define TCP_OR_UDP(family, type)	\
+	{ ARG_IS(0, family), ARG_HAS(1, SOCK_TYPES, type),	\
+	  { .arg = 2, .op = SCMP_CMP_LE, .datum_a = IPPROTO_UDP } }
+#define NETLINK(protocol)	{ ARG_IS(0, AF_NETLINK), ARG_IS(2, protocol) }
+#define CREATES		(O_ACCMODE | O_CREAT | O_TRUNC)	/* or writes */
+#define WRITES_TOO	(PROT_EXEC | PROT_WRITE)
+#define CODE(anonymous)		\
+	{ ARG_HAS(2, WRITES_TOO, PROT_EXEC), ARG_HAS(3, MAP_ANONYMOUS, anonymous) }
 
 /* One system call, or some of its uses.  Calls that the architecture lacks are passed over. */
 struct rule {
@@ -51,16 +64,22 @@ struct rule {
 };
 
 static const struct rule rules[] = {
-	/* memory; none of it may be made executable */
+	/* memory; none of it may be made executable, but what dlopen() maps of a file may be so */
 	{ CALL(brk), ALL, ALLOW, ALWAYS },
 #ifdef __s390x__
 	{ CALL(mmap), ALL, ALLOW, ALWAYS },	/* its arguments are in memory */
 #else
 	{ CALL(mmap), ALL, ALLOW, MASKED(2, PROT_EXEC, 0) },
-	{ CALL(mmap), ALL, FORBID, MASKED(2, PROT_EXEC, PROT_EXEC) },
+	{ CALL(mmap), SEALED, FORBID, MASKED(2, PROT_EXEC, PROT_EXEC) },
+	{ CALL(mmap), NAMES, ALLOW, CODE(0) },
+	{ CALL(mmap), NAMES, FORBID, CODE(MAP_ANONYMOUS) },
+	{ CALL(mmap), NAMES, FORBID, MASKED(2, WRITES_TOO, WRITES_TOO) },
 #endif
 	{ CALL(mmap2), ALL, ALLOW, MASKED(2, PROT_EXEC, 0) },
-	{ CALL(mmap2), ALL, FORBID, MASKED(2, PROT_EXEC, PROT_EXEC) },
+	{ CALL(mmap2), SEALED, FORBID, MASKED(2, PROT_EXEC, PROT_EXEC) },
+	{ CALL(mmap2), NAMES, ALLOW, CODE(0) },
+	{ CALL(mmap2), NAMES, FORBID, CODE(MAP_ANONYMOUS) },
+	{ CALL(mmap2), NAMES, FORBID, MASKED(2, WRITES_TOO, WRITES_TOO) },
 	{ CALL(mprotect), ALL, ALLOW, MASKED(2, PROT_EXEC, 0) },
 	{ CALL(mprotect), ALL, FORBID, MASKED(2, PROT_EXEC, PROT_EXEC) },
 	{ CALL(munmap), ALL, ALLOW, ALWAYS },
@@ -133,7 +152,7 @@ static const struct rule rules[] = {
 	{ CALL(socket), WORKER, ALLOW, STREAM(AF_INET6) },
 	{ CALL(socket), WORKER, FORBID, ABOVE(0, AF_INET6) },
 	{ CALL(socket), KEYS, FORBID, ALWAYS },
-	{ CALL(bind), ALL, FORBID, ALWAYS },
+	{ CALL(bind), SEALED, FORBID, ALWAYS },
 	{ CALL(listen), ALL, FORBID, ALWAYS },
 
 	/* libev; other architectures have the p-calls only.  It makes its descriptor
@@ -147,22 +166,90 @@ static const struct rule rules[] = {
 	{ CALL(ppoll), WORKER, ALLOW, ALWAYS },
 	{ CALL(ppoll_time64), WORKER, ALLOW, ALWAYS },
 
-	/* keyd forks an answerer, which goes under its own filter */
-	{ CALL(clone), KEYD, ALLOW, MASKED(0, CLONE_NEWUSER, 0) },
-	{ CALL(set_robust_list), KEYD, ALLOW, ALWAYS },
-	{ CALL(rseq), KEYD, ALLOW, ALWAYS },
-	{ CALL(rt_sigaction), KEYD, ALLOW, ALWAYS },
+	/* keyd forks an answerer, which goes under its own filter; names a process for each */
+	{ CALL(clone), KEYD | NAMES, ALLOW, MASKED(0, CLONE_NEWUSER, 0) },
+	{ CALL(set_robust_list), KEYD | NAMES, ALLOW, ALWAYS },
+	{ CALL(rseq), KEYD | NAMES, ALLOW, ALWAYS },
+	{ CALL(rt_sigaction), KEYD | NAMES, ALLOW, ALWAYS },
 	{ CALL(prctl), KEYD, ALLOW, ALWAYS },
 	{ CALL(seccomp), KEYD, ALLOW, ALWAYS },
 
-	/* programs and files */
+	/*
+	 * What libc and its modules (nsswitch.conf) do to resolve a name: they read the
+	 * machine's files, talk to name servers and to services of this machine, and ask the
+	 * kernel for its addresses.
+	 */
+	{ CALL(open), NAMES, ALLOW, MASKED(1, CREATES, O_RDONLY) },
+	{ CALL(openat), NAMES, ALLOW, MASKED(2, CREATES, O_RDONLY) },
+	{ CALL(stat), NAMES, ALLOW, ALWAYS },
+	{ CALL(stat64), NAMES, ALLOW, ALWAYS },
+	{ CALL(lstat), NAMES, ALLOW, ALWAYS },
+	{ CALL(lstat64), NAMES, ALLOW, ALWAYS },
+	{ CALL(fstat64), NAMES, ALLOW, ALWAYS },
+	{ CALL(fstatat64), NAMES, ALLOW, ALWAYS },
+	{ CALL(newfstatat), NAMES, ALLOW, ALWAYS },
+	{ CALL(statx), NAMES, ALLOW, ALWAYS },
+	{ CALL(statfs), NAMES, ALLOW, ALWAYS },
+	{ CALL(fstatfs), NAMES, ALLOW, ALWAYS },
+	{ CALL(access), NAMES, ALLOW, ALWAYS },
+	{ CALL(faccessat), NAMES, ALLOW, ALWAYS },
+	{ CALL(faccessat2), NAMES, ALLOW, ALWAYS },
+	{ CALL(readlink), NAMES, ALLOW, ALWAYS },
+	{ CALL(readlinkat), NAMES, ALLOW, ALWAYS },
+	{ CALL(getdents64), NAMES, ALLOW, ALWAYS },
+	{ CALL(getcwd), NAMES, ALLOW, ALWAYS },
+	{ CALL(pread64), NAMES, ALLOW, ALWAYS },
+	{ CALL(_llseek), NAMES, ALLOW, ALWAYS },
+	{ CALL(fcntl), NAMES, ALLOW, ALWAYS },
+	{ CALL(fcntl64), NAMES, ALLOW, ALWAYS },
+	{ CALL(dup), NAMES, ALLOW, ALWAYS },
+	{ CALL(ioctl), NAMES, ALLOW, EQUALS(1, FIONREAD) },
+	{ CALL(socket), NAMES, ALLOW, TCP_OR_UDP(AF_INET, SOCK_STREAM) },
+	{ CALL(socket), NAMES, ALLOW, TCP_OR_UDP(AF_INET, SOCK_DGRAM) },
+	{ CALL(socket), NAMES, ALLOW, TCP_OR_UDP(AF_INET6, SOCK_STREAM) },
+	{ CALL(socket), NAMES, ALLOW, TCP_OR_UDP(AF_INET6, SOCK_DGRAM) },
+	{ CALL(socket), NAMES, ALLOW, EQUALS(0, AF_UNIX) },
+	{ CALL(socket), NAMES, ALLOW, NETLINK(NETLINK_ROUTE) },
+	{ CALL(socket), NAMES, FORBID, EQUALS(0, AF_PACKET) },
+	{ CALL(socket), NAMES, FORBID, EQUALS(0, AF_ALG) },
+	{ CALL(socketpair), NAMES, ALLOW, EQUALS(0, AF_UNIX) },
+	{ CALL(bind), NAMES, ALLOW, ALWAYS },
+	{ CALL(connect), NAMES, ALLOW, ALWAYS },
+	{ CALL(sendto), NAMES, ALLOW, ALWAYS },
+	{ CALL(sendmsg), NAMES, ALLOW, ALWAYS },
+	{ CALL(sendmmsg), NAMES, ALLOW, ALWAYS },
+	{ CALL(recvfrom), NAMES, ALLOW, ALWAYS },
+	{ CALL(recvmsg), NAMES, ALLOW, ALWAYS },
+	{ CALL(recvmmsg), NAMES, ALLOW, ALWAYS },
+	{ CALL(shutdown), NAMES, ALLOW, ALWAYS },
+	{ CALL(setsockopt), NAMES, ALLOW, ALWAYS },
+	{ CALL(getsockopt), NAMES, ALLOW, ALWAYS },
+	{ CALL(getsockname), NAMES, ALLOW, ALWAYS },
+	{ CALL(getpeername), NAMES, ALLOW, ALWAYS },
+	{ CALL(poll), NAMES, ALLOW, ALWAYS },
+	{ CALL(ppoll), NAMES, ALLOW, ALWAYS },
+	{ CALL(ppoll_time64), NAMES, ALLOW, ALWAYS },
+	{ CALL(select), NAMES, ALLOW, ALWAYS },
+	{ CALL(pselect6), NAMES, ALLOW, ALWAYS },
+	{ CALL(epoll_create1), NAMES, ALLOW, ALWAYS },
+	{ CALL(epoll_ctl), NAMES, ALLOW, ALWAYS },
+	{ CALL(epoll_wait), NAMES, ALLOW, ALWAYS },
+	{ CALL(epoll_pwait), NAMES, ALLOW, ALWAYS },
+	{ CALL(timerfd_create), NAMES, ALLOW, ALWAYS },
+	{ CALL(timerfd_settime), NAMES, ALLOW, ALWAYS },
+	{ CALL(eventfd2), NAMES, ALLOW, ALWAYS },
+	{ CALL(getppid), NAMES, ALLOW, ALWAYS },
+	{ CALL(getresuid), NAMES, ALLOW, ALWAYS },
+	{ CALL(getresgid), NAMES, ALLOW, ALWAYS },
+
+	/* programs and files; a module of libc's that writes one can do without */
 	{ CALL(execve), ALL, FORBID, ALWAYS },
 	{ CALL(execveat), ALL, FORBID, ALWAYS },
-	{ CALL(open), ALL, FORBID, MASKED(1, O_ACCMODE, O_WRONLY) },
-	{ CALL(open), ALL, FORBID, MASKED(1, O_ACCMODE, O_RDWR) },
-	{ CALL(openat), ALL, FORBID, MASKED(2, O_ACCMODE, O_WRONLY) },
-	{ CALL(openat), ALL, FORBID, MASKED(2, O_ACCMODE, O_RDWR) },
-	{ CALL(creat), ALL, FORBID, ALWAYS },
+	{ CALL(open), SEALED, FORBID, MASKED(1, O_ACCMODE, O_WRONLY) },
+	{ CALL(open), SEALED, FORBID, MASKED(1, O_ACCMODE, O_RDWR) },
+	{ CALL(openat), SEALED, FORBID, MASKED(2, O_ACCMODE, O_WRONLY) },
+	{ CALL(openat), SEALED, FORBID, MASKED(2, O_ACCMODE, O_RDWR) },
+	{ CALL(creat), SEALED, FORBID, ALWAYS },
 	{ CALL(open_by_handle_at), ALL, FORBID, ALWAYS },
 
 	/* other processes */
@@ -185,7 +272,7 @@ static const struct rule rules[] = {
 	{ CALL(setresgid), ALL, FORBID, ALWAYS },
 	{ CALL(setgroups), ALL, FORBID, ALWAYS },
 	{ CALL(capset), ALL, FORBID, ALWAYS },
-	{ CALL(clone), KEYD, FORBID, MASKED(0, CLONE_NEWUSER, CLONE_NEWUSER) },
+	{ CALL(clone), KEYD | NAMES, FORBID, MASKED(0, CLONE_NEWUSER, CLONE_NEWUSER) },
 	{ CALL(unshare), ALL, FORBID, ALWAYS },
 	{ CALL(setns), ALL, FORBID, ALWAYS },
 	{ CALL(chroot), ALL, FORBID, ALWAYS },

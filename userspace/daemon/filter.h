@@ -15,6 +15,7 @@ enum filter_role {
 	FILTER_WORKER,			/* sockets, no files */
 	FILTER_KEYD,			/* takes pipes, forks answerers */
 	FILTER_ANSWERER,		/* two ends of pipes, nothing else */
+	FILTER_NAMES,			/* reads files, sends datagrams, forks */
 };
 
 /*

@@ -12,6 +12,8 @@
 
 #include "common/ipc.h"
 #include "common/log.h"
+#include "daemon/filter.h"
+#include "daemon/landlock.h"
 
 static int tell(int control, struct lookup_answer *answer, const char *why)
 {
@@ -40,7 +42,7 @@ static void start_resolving(int control, const struct lookup_request *request)
 		(void)tell(control, &none, "no process to ask for it");
 }
 
-/* Without a filter: what libc loads and opens to resolve a name is the system's to say. */
+/* What libc loads and opens to resolve a name is the system's to say: all files can be read. */
 static _Noreturn void run(int control, const struct identity *who)
 {
 	struct lookup_request request;
@@ -49,7 +51,8 @@ static _Noreturn void run(int control, const struct identity *who)
 
 	sandbox_child("tlsgated-names");
 	(void)signal(SIGCHLD, SIG_IGN);	/* nobody waits for those that answer */
-	if (sandbox_keep_fds(keep, 1) || sandbox_drop(who))
+	if (sandbox_keep_fds(keep, 1) || sandbox_drop(who) || landlock_enter_reading() ||
+	    filter_load(FILTER_NAMES, false))
 		_exit(1);
 	while ((n = recv(control, &request, sizeof(request), 0)) == sizeof(request)) {
 		request.backend[sizeof(request.backend) - 1] = '\0';

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -22,6 +23,11 @@ static uint16_t allowed;		/* port, where somebody listens */
 static int open_file(void)
 {
 	return open("/etc/passwd", O_RDONLY) < 0 ? errno : 0;
+}
+
+static int write_file(void)
+{
+	return open("/dev/null", O_WRONLY) < 0 ? errno : 0;
 }
 
 static int open_folder(void)
@@ -85,16 +91,18 @@ static const struct row {
 	int (*try)(void);
 	long since;			/* version of Landlock */
 	int error;
+	int reader_error;		/* of a process that may read */
 } rows[] = {
-	{ "a file cannot be opened", open_file, 1, EACCES },
-	{ "nor a folder", open_folder, 1, EACCES },
-	{ "nor a folder be made", make_folder, 1, EACCES },
-	{ "nor a program be executed", execute, 1, EACCES },
-	{ "what is open can be read", read_null, 1, 0 },
-	{ "no TCP port can be bound", bind_port, 4, EACCES },
-	{ "nor be connected to", connect_other, 4, EACCES },
-	{ "but one that is allowed", connect_allowed, 4, 0 },
-	{ "the parent cannot be signalled", signal_parent, 6, EPERM },
+	{ "a file cannot be opened", open_file, 1, EACCES, 0 },
+	{ "nor a folder", open_folder, 1, EACCES, 0 },
+	{ "nor be written", write_file, 1, EACCES, EACCES },
+	{ "nor a folder be made", make_folder, 1, EACCES, EACCES },
+	{ "nor a program be executed", execute, 1, EACCES, EACCES },
+	{ "what is open can be read", read_null, 1, 0, 0 },
+	{ "no TCP port can be bound", bind_port, 4, EACCES, EACCES },
+	{ "nor be connected to", connect_other, 4, EACCES, ECONNREFUSED },
+	{ "but one that is allowed", connect_allowed, 4, 0, 0 },
+	{ "the parent cannot be signalled", signal_parent, 6, EPERM, EPERM },
 };
 
 static void listen_somewhere(void)
@@ -111,13 +119,18 @@ static void listen_somewhere(void)
 	allowed = ntohs(addr.sin_port);
 }
 
-static int in_child(const struct row *row)
+static int enter(bool reads)
+{
+	return reads ? landlock_enter_reading() : landlock_enter(&allowed, 1);
+}
+
+static int in_child(const struct row *row, bool reads)
 {
 	int status;
 	pid_t pid = fork();
 
 	if (!pid) {
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || landlock_enter(&allowed, 1))
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || enter(reads))
 			_exit(255);
 		_exit(row->try());
 	}
@@ -137,10 +150,13 @@ int main(void)
 	close(null);
 	listen_somewhere();
 	for (row = rows; row < rows + sizeof(rows) / sizeof(rows[0]); row++) {
-		if (version < row->since)
+		if (version < row->since) {
 			tap_skip("the kernel's Landlock is older", "%s", row->what);
-		else
-			tap_equal(in_child(row), row->error, "%s", row->what);
+			continue;
+		}
+		tap_equal(in_child(row, false), row->error, "%s", row->what);
+		tap_equal(in_child(row, true), row->reader_error, "who reads: %s: %s", row->what,
+			  row->reader_error == row->error ? "as well" : "it can");
 	}
 	return tap_done();
 }
