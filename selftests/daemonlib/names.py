@@ -167,11 +167,15 @@ def the_process_that_resolves_is_replaced_and_has_no_power():
         def names():
             return [pid for pid in children(gate.process.pid) if name_of(pid) == "tlsgated-names"]
 
+        def status_of(pid):
+            with open("/proc/%d/status" % pid) as file:
+                return dict(line.split(":", 1) for line in file)
+
         wait_until(names, "a process that resolves")
         old = names()[0]
-        with open("/proc/%d/status" % old) as file:
-            status = dict(line.split(":", 1) for line in file)
-        need(status["NoNewPrivs"].strip() == "1" and status["Seccomp"].strip() == "2" and int(status["CapEff"], 16) == 0 and
+        wait_until(lambda: status_of(old)["Seccomp"].strip() == "2", "its filter, which it loads last")
+        status = status_of(old)
+        need(status["NoNewPrivs"].strip() == "1" and int(status["CapEff"], 16) == 0 and
              status["Uid"].split()[0] != "0", "%s" % status)
         need(not may_write_shared(old), "%s" % may_write_shared(old))
         os.kill(old, 9)
