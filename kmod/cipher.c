@@ -292,14 +292,17 @@ static void tg_nonce(struct tg_session *s, const struct tg_dir *d, const u8 *exp
 }
 
 int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,
-		    u32 aad_len, u32 len, bool seal, gfp_t gfp)
+		    const struct tg_header *h, u32 len, bool seal, gfp_t gfp)
 {
 	struct aead_request *req = d->req;
 	struct scatterlist *src = s->sg_src_last ? s->sg_src : s->sg_dst;
 	u32 flags = gfpflags_allow_blocking(gfp) ? CRYPTO_TFM_REQ_MAY_SLEEP : 0;
 	u64 seq = d->seq;
+	u32 aad_len = tg_record_aad(s->cipher, s->aad, seq, h);
 	int err;
 
+	sg_set_buf(s->sg_src, s->aad, aad_len);
+	sg_set_buf(s->sg_dst, s->aad, aad_len);
 	tg_nonce(s, d, explicit);
 	d->seq++;
 	aead_request_set_callback(req, flags, NULL, NULL);

@@ -34,6 +34,7 @@
 #define TG_DIR_RESERVE_BLOCKS	(TG_FULL_RECORD_BLOCKS + 2 + 2 * 2)
 
 struct tg_alg;
+struct tg_header;
 struct tg_keys;
 struct tg_session;
 
@@ -149,11 +150,11 @@ bool tg_dir_atomic(const struct tg_dir *d);
 
 /**
  * tg_cipher_crypt() - run the AEAD on one record
- * @s: session, its socket locked, with sg_src, sg_dst, the index of their last
- *	entries and aad filled; the first entry of each list is the additional data
+ * @s: session, its socket locked, with sg_src and sg_dst filled behind the first entry of
+ *	each, which this makes the additional data, and the index of their last entries
  * @d: direction
  * @explicit: the record's explicit nonce, where the suite has one
- * @aad_len: bytes of additional data
+ * @h: header for the additional data, see tg_record_aad()
  * @len: bytes to seal, or to open including the tag
  * @seal: which of the two
  * @gfp: whether it may sleep; if not, tg_dir_atomic() said yes
@@ -165,6 +166,6 @@ bool tg_dir_atomic(const struct tg_dir *d);
  * crypto layer.
  */
 int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,
-		    u32 aad_len, u32 len, bool seal, gfp_t gfp);
+		    const struct tg_header *h, u32 len, bool seal, gfp_t gfp);
 
 #endif /* TG_CIPHER_H */

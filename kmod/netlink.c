@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What each netlink command does; genl.c says who may call it with what. */
 #include <linux/net.h>
-#include <net/tcp.h>
 
 #include "access.h"
 #include "netlink.h"

@@ -233,7 +233,6 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 	u32 body = r->header.len - c->explicit_len;
 	u8 explicit[sizeof(__be64)] = { };
 	struct tg_header h = r->header;
-	u32 aad_len;
 	int err;
 
 	if (d->seq == U64_MAX)
@@ -245,12 +244,10 @@ static int tg_rx_open(struct sock *sk, struct tg_session *s, const struct tg_rx_
 	tg_rx_copy_in(sk, s, r, start, explicit);
 	if (c->version == TLSGATE_TLS_1_2)
 		h.len = body - TG_TAG_LEN;
-	aad_len = tg_record_aad(c, s->aad, d->seq, &h);
-	sg_set_buf(s->sg_dst, s->aad, aad_len);
 	s->sg_dst_last = tg_frags_sg(f, start, body, s->sg_dst + 1);
 	s->sg_src_last = 0;
 
-	err = tg_cipher_crypt(s, d, explicit, aad_len, body, false, gfp);
+	err = tg_cipher_crypt(s, d, explicit, &h, body, false, gfp);
 	if (err) {
 		tg_frags_trim(f, start, &sk->sk_frag);
 		/* Opening twice under one nonce gives nothing away, unlike sealing. */
@@ -317,9 +314,8 @@ static enum tlsgate_reason tg_rx_alert(struct tg_session *s, u32 start, u32 len)
 	/* RFC 9846 section 6: the level says nothing, only two alerts are no errors. */
 	if (s->cipher->version == TLSGATE_TLS_1_3 ? alert[1] == TG_ALERT_USER_CANCELED
 						  : alert[0] == TG_ALERT_WARNING) {
-		if (tg_rx_row_floods(s, TG_ROW_WARNING))
-			return TLSGATE_REASON_ALERT_FLOOD;
-		return TLSGATE_REASON_NONE;
+		return tg_rx_row_floods(s, TG_ROW_WARNING) ? TLSGATE_REASON_ALERT_FLOOD
+							   : TLSGATE_REASON_NONE;
 	}
 	return TLSGATE_REASON_PEER_ALERT;
 }

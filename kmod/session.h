@@ -42,7 +42,6 @@
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 #include <net/sock.h>
-#include <crypto/aead.h>
 
 #include "cipher.h"
 #include "record.h"

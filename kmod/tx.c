@@ -74,28 +74,19 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 {
 	struct tg_frags *f = &s->tx.pending;
 	struct tg_dir *d = &s->tx.dir;
-	const struct tg_cipher *c = s->cipher;
 	u32 sealed = r->len + r->tail + TG_TAG_LEN;
 	struct tg_header h = { .type = r->type, .version = TG_WIRE_VERSION };
 	u8 explicit[sizeof(__be64)];
-	u32 aad_len;
 	int err;
 
 	put_unaligned_be64(d->seq, explicit);
-	h.len = c->version == TLSGATE_TLS_1_3 ? sealed : r->len;
-	aad_len = tg_record_aad(c, s->aad, d->seq, &h);
-
-	sg_set_buf(s->sg_dst, s->aad, aad_len);
+	h.len = s->cipher->version == TLSGATE_TLS_1_3 ? sealed : r->len;
 	s->sg_dst_last = tg_frags_sg(f, r->text, sealed, s->sg_dst + 1);
-
 	s->sg_src_last = 0;
-	if (nents) {
-		sg_set_buf(s->sg_src, s->aad, aad_len);
+	if (nents)
 		s->sg_src_last = nents + tg_frags_sg(f, r->text + r->len, r->tail,
 						     s->sg_src + 1 + nents);
-	}
-
-	err = tg_cipher_crypt(s, d, explicit, aad_len, r->len + r->tail, true, gfp);
+	err = tg_cipher_crypt(s, d, explicit, &h, r->len + r->tail, true, gfp);
 	if (err) {
 		tg_frags_trim(f, r->start, &sk->sk_frag);
 		/* What was written of it went nowhere: another record may have its nonce. */

@@ -321,15 +321,13 @@ int tg_ulp_install(const struct tg_install *in, struct tg_refusal *no, struct tg
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, TLSGATE_A_FD, -ENODEV,
 				 "the module is being unloaded");
 	r = plain ? tg_relay_prepare(in, no) : NULL;
-	if (IS_ERR(r)) {
-		err = PTR_ERR(r);
+	err = PTR_ERR_OR_ZERO(r);
+	if (err)
 		goto out_module;
-	}
 	s = tg_session_new(in, sock_net(sk), no);
-	if (IS_ERR(s)) {
-		err = PTR_ERR(s);
+	err = PTR_ERR_OR_ZERO(s);
+	if (err)
 		goto out_relay;
-	}
 	err = tg_own_lock(sk, plain, no);
 	if (!err) {
 		err = tg_ulp_claim(in, s, r, no);
