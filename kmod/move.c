@@ -7,10 +7,9 @@
  * They are kicked by the sockets' callbacks, and when either finds no data or
  * no room it returns and the next callback kicks it again.
  *
- * Locks: seal holds the TLS socket's lock and, nested inside, the plain TCP
+ * Locks: seal holds the TLS socket's lock and, nested inside, the plain
  * socket's.  open holds them one after the other.
  */
-#include <net/af_unix.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
@@ -267,22 +266,15 @@ struct tg_seal_state {
 };
 
 /* sendmsg() clears sk_err.  Whether the peer's FIN arrived is still known from SOCK_DONE. */
-static bool tg_relay_plain_broken(const struct tg_relay *r, const struct sock *plain)
+static bool tg_relay_plain_broken(const struct tg_relay *r, struct sock *plain)
 {
-	if (READ_ONCE(r->plain_error))
+	/* The far end's queue first: before it is emptied, tg_plain_state_change() has seen it. */
+	if (tg_plain_unread(plain) > 0 || READ_ONCE(r->plain_error))
 		return true;
 	if (!tg_is_tcp(plain))
 		return READ_ONCE(plain->sk_err);
 	return (plain->sk_err && plain->sk_state == TCP_CLOSE) ||
 	       ((plain->sk_shutdown & RCV_SHUTDOWN) && !sock_flag(plain, SOCK_DONE));
-}
-
-/* Before the data is looked at: what comes later kicks again. */
-static void tg_relay_look_for_end(const struct tg_relay *r, const struct sock *plain,
-				  struct tg_seal_state *st)
-{
-	st->fin = plain->sk_shutdown & RCV_SHUTDOWN;
-	st->broken = tg_relay_plain_broken(r, plain);
 }
 
 /* TLS socket locked. */
@@ -294,18 +286,13 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 	u32 sealed = 0;
 	int ret;
 
-	/* AF_UNIX has a lock of its own for the end and the error that may belong to it. */
-	if (tcp) {
-		if (!tg_own_lock_soon(plain, SINGLE_DEPTH_NESTING)) {
-			st->err = -EBUSY;
-			return;
-		}
-		tg_relay_look_for_end(r, plain, st);
-	} else {
-		unix_state_lock(plain);
-		tg_relay_look_for_end(r, plain, st);
-		unix_state_unlock(plain);
+	if (!tg_own_lock_soon(plain, SINGLE_DEPTH_NESTING)) {
+		st->err = -EBUSY;
+		return;
 	}
+	/* Before the data is looked at: what comes later kicks again. */
+	st->fin = READ_ONCE(plain->sk_shutdown) & RCV_SHUTDOWN;
+	st->broken = tg_relay_plain_broken(r, plain);
 	do {
 		ret = tcp ? tg_relay_seal_tcp(r->session, sk, plain, sealed)
 			  : tg_relay_seal_unix(r, sk);
@@ -318,12 +305,10 @@ static void tg_relay_seal_batch(struct tg_relay *r, struct tg_seal_state *st)
 		WRITE_ONCE(r->active, jiffies);
 		trace_tlsgate_relay_moved(r->session, true, sealed);
 	}
-	if (tcp) {
-		/* Once for all, since each time may send a window update. */
-		if (sealed)
-			tcp_read_done(plain, sealed);
-		release_sock(plain);
-	}
+	/* Once for all, since each time may send a window update. */
+	if (tcp && sealed)
+		tcp_read_done(plain, sealed);
+	release_sock(plain);
 	st->err = ret > 0 ? -EAGAIN : ret;
 }
 

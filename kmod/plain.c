@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The plain socket of a relay: what it must be, its callbacks, its end. */
-#include <net/af_unix.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
@@ -59,6 +58,19 @@ bool tg_plain_waits(const struct sock *sk)
 	return !tg_is_tcp(sk) || tg_queue_len(sk) || (sk->sk_shutdown & RCV_SHUTDOWN);
 }
 
+long tg_plain_unread(struct sock *sk)
+{
+	struct sock *peer = tg_is_tcp(sk) ? NULL : unix_peer_get(sk);
+	long unread = -1;
+
+	if (peer) {
+		if (sock_flag(peer, SOCK_DEAD))
+			unread = unix_inq_len(peer);
+		sock_put(peer);
+	}
+	return unread;
+}
+
 /*
  * --- callbacks: any context; for TCP the socket is locked, but for error_report ----
  *
@@ -90,12 +102,14 @@ static void tg_plain_write_space(struct sock *sk)
 	rcu_read_unlock();
 }
 
-static void tg_plain_state_change(struct sock *sk)
+static void tg_plain_changed(struct sock *sk, bool broken)
 {
 	struct tg_relay *r;
 
 	rcu_read_lock();
 	r = rcu_dereference_sk_user_data(sk);
+	if (r && broken)
+		WRITE_ONCE(r->plain_error, true);
 	if (r) {
 		tg_relay_kick(r, &r->seal_work);
 		tg_relay_kick(r, &r->open_work);
@@ -103,11 +117,22 @@ static void tg_plain_state_change(struct sock *sk)
 	rcu_read_unlock();
 }
 
+static void tg_plain_state_change(struct sock *sk)
+{
+	tg_plain_changed(sk, tg_plain_unread(sk) > 0);
+}
+
+/* TCP's may be of ICMP, and it goes on.  To AF_UNIX's stream sockets it is tg_plain_reset(). */
+static void tg_plain_error_report(struct sock *sk)
+{
+	tg_plain_changed(sk, !tg_is_tcp(sk));
+}
+
 const struct tg_callbacks tg_plain_callbacks = {
 	.data_ready	= tg_plain_data_ready,
 	.write_space	= tg_plain_write_space,
 	.state_change	= tg_plain_state_change,
-	.error_report	= tg_plain_state_change,
+	.error_report	= tg_plain_error_report,
 };
 
 /* --- the end ---------------------------------------------------------------- */

@@ -75,7 +75,7 @@ enum tg_relay_flag {
  * @seal_done: FIN was passed on as close_notify, and TCP has it; seal_work writes
  * @reset: the plain side is owed a reset; tg_relay_finish() alone
  * @plain_error: the plain socket is broken: what it had sent is still sealed,
- *	then the relay ends
+ *	then the relay ends.  Set once, by open_work or a callback
  */
 struct tg_relay {
 	refcount_t ref;
@@ -259,6 +259,14 @@ void tg_relay_seal_work(struct work_struct *work);
 int tg_plain_check(const struct socket *tls, const struct socket *plain, struct tg_refusal *no);
 /* Has data, or its end has come; always for AF_UNIX, whose senders lock otherwise.  Locked. */
 bool tg_plain_waits(const struct sock *sk);
+/*
+ * What the far end of a UNIX socket had not read when it was closed, as long as that is in its
+ * queue: what there was is a reset, as TCP has it, and is seen by state_change before it goes.
+ * sk_err tells of it as well, but whoever holds a descriptor can take that by SO_ERROR, which
+ * cannot be refused.  0: nothing, or no more; -1: it is open, or this is TCP.  Takes
+ * AF_UNIX's locks; process context, but any for TCP.
+ */
+long tg_plain_unread(struct sock *sk);
 /* For tg_own_attach(): they kick the relay that has claimed the socket. */
 extern const struct tg_callbacks tg_plain_callbacks;
 /* FIN.  Takes lock_sock(), as the next does.  False: not now, see tg_own_lock_soon(). */

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
@@ -328,6 +329,90 @@ TEST_F(ending, plain_dies_unread)
 	EXPECT_NE(PEER_TIMEOUT, end);
 	EXPECT_NE(PEER_BAD, end);
 	EXPECT_REASON(TLSGATE_REASON_PLAIN_RESET);
+}
+
+/* Somebody who has a relay's own end of the plain connection, and takes errors from it. */
+struct taker {
+	int fd;
+	atomic_bool done;
+	pthread_t thread;
+};
+
+static void *take_errors(void *arg)
+{
+	struct taker *taker = arg;
+	socklen_t len = sizeof(int);
+	int error;
+
+	while (!taker->done)
+		getsockopt(taker->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	return NULL;
+}
+
+static bool start_taken_relay(struct pair *p, const FIXTURE_VARIANT(ending) *v, int plain,
+			      struct taker *taker)
+{
+	taker->fd = plain;
+	return pair_start(p, v->version, v->suite, v->family) &&
+	       !tg_relay_new(p->tg, p->fd, plain, -1) &&
+	       !pthread_create(&taker->thread, NULL, take_errors, taker);
+}
+
+static void end_taken_relay(struct pair *p, struct taker *taker)
+{
+	taker->done = true;
+	pthread_join(taker->thread, NULL);
+	close(taker->fd);
+	pair_free(p);
+}
+
+/* SO_ERROR cannot be refused: who takes the error must not make a clean end of a reset. */
+TEST_F_TIMEOUT(ending, plain_dies_unread_and_its_error_is_taken, 180)
+{
+	long rounds = net_amount("ROUNDS", 100);
+
+	if (variant->plain_family != AF_UNIX)
+		SKIP(return, "TCP's state tells of a reset, too");
+	for (int round = 0; round < rounds; round++) {
+		struct taker taker = { };
+		int plain[2], end;
+		struct pair p;
+
+		ASSERT_EQ(0, net_unix_pair(plain));
+		ASSERT_TRUE(start_taken_relay(&p, variant, plain[0], &taker));
+		ASSERT_EQ(0, peer_send(&p.peer, REF_DATA, self->data, 1000));
+		ASSERT_TRUE(net_poll(plain[1], POLLIN, NET_DEADLINE) & POLLIN);
+		close(plain[1]);
+		EXPECT_NE(TLS_CLOSE_NOTIFY, last_alert(&p.peer, &end)) TH_LOG("round %d", round);
+		expect_reason(_metadata, self->ear, &p, &self->info, TLSGATE_REASON_PLAIN_RESET);
+		end_taken_relay(&p, &taker);
+	}
+}
+
+/* The same of a far end that is a relay's, too, and passes its own reset on. */
+TEST_F_TIMEOUT(ending, relay_resets_a_relay_and_its_error_is_taken, 180)
+{
+	long rounds = net_amount("ROUNDS", 100);
+
+	if (variant->plain_family != AF_UNIX)
+		SKIP(return, "TCP's state tells of a reset, too");
+	for (int round = 0; round < rounds; round++) {
+		struct taker taker = { };
+		struct pair first, p;
+		int plain[2], end;
+
+		ASSERT_EQ(0, net_unix_pair(plain));
+		ASSERT_TRUE(start_taken_relay(&p, variant, plain[0], &taker));
+		ASSERT_TRUE(pair_start(&first, variant->version, variant->suite, variant->family));
+		ASSERT_EQ(0, tg_relay_new(first.tg, first.fd, plain[1], -1));
+		close(plain[1]);
+		net_reset(first.peer.fd);
+		first.peer.fd = -1;
+		EXPECT_NE(TLS_CLOSE_NOTIFY, last_alert(&p.peer, &end)) TH_LOG("round %d", round);
+		expect_reason(_metadata, self->ear, &p, &self->info, TLSGATE_REASON_PLAIN_RESET);
+		end_taken_relay(&p, &taker);
+		pair_free(&first);
+	}
 }
 
 /* What the plain side sent before it was cut off is delivered, then the cut. */
