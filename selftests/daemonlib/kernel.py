@@ -155,6 +155,21 @@ def accounts_of_another_module_are_not_taken():
         need([r["from-client"] for r in records()[1:]] == [5] * 5, "%s" % records())
 
 
+@test
+def who_follows_events_hears_of_the_modules_end():
+    if not MODULE:
+        raise Skip("TLSGATE_MODULE does not name the module's file")
+    monitor = subprocess.Popen([TLSGATE, "monitor"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    need("following events" in monitor.stderr.readline(), "it follows")
+    subprocess.run(["rmmod", "tlsgate"], check=True)
+    try:
+        _, said = monitor.communicate(timeout=DEADLINE)
+        need(monitor.returncode == 1 and "the tlsgate module was unloaded" in said, "%s: %s" % (monitor.returncode, said))
+    finally:
+        monitor.kill()
+        subprocess.run(["insmod", MODULE], check=True)
+
+
 @contextlib.contextmanager
 def set_back(seconds):
     """The time of day, for everybody."""

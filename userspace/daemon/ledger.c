@@ -195,6 +195,16 @@ static void unfollow(struct ledger *ledger)
 	ledger->tlsgate = NULL;
 }
 
+/* Whatever it had is gone with it, and the next one counts sessions from 1 again. */
+static void module_is_gone(struct ledger *ledger)
+{
+	/* what it said before */
+	(void)tlsgate_event_receive(ledger->tlsgate, take_event, ledger);
+	end_pages(ledger, always, UNKNOWN);
+	memset(ledger->early, 0, sizeof(ledger->early));
+	unfollow(ledger);
+}
+
 static void on_events(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct ledger *ledger = io->data;
@@ -202,7 +212,9 @@ static void on_events(struct ev_loop *loop, ev_io *io, int events)
 
 	(void)loop;
 	(void)events;
-	if (!err)
+	if (err == -ENODEV)
+		module_is_gone(ledger);
+	if (!err || err == -ENODEV)
 		return;
 	log_warn("connection-log: %s", tlsgate_error(ledger->tlsgate));
 	if (err == -ENOBUFS)
@@ -231,16 +243,6 @@ static int follow(struct ledger *ledger)
 	ev_io_set(&ledger->events, tlsgate_event_fd(ledger->tlsgate), EV_READ);
 	ev_io_start(ledger->loop, &ledger->events);
 	return 0;
-}
-
-/* Whatever it had is gone with it, and the next one counts sessions from 1 again. */
-static void module_is_gone(struct ledger *ledger)
-{
-	/* what it said before */
-	(void)tlsgate_event_receive(ledger->tlsgate, take_event, ledger);
-	end_pages(ledger, always, UNKNOWN);
-	memset(ledger->early, 0, sizeof(ledger->early));
-	unfollow(ledger);
 }
 
 /* The module may have been unloaded and loaded again since: its family is another one then. */

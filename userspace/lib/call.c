@@ -32,6 +32,11 @@ int tgl_fail(struct tlsgate *tg, int err, const char *text)
 	return err;
 }
 
+int tgl_gone(struct tlsgate *tg)
+{
+	return tgl_fail(tg, -ENODEV, "the tlsgate module was unloaded: load it and open anew");
+}
+
 int tlsgate_socket(void)
 {
 	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
@@ -183,8 +188,7 @@ static int take_error(struct call *call, struct nlmsghdr *hdr)
 	if (!err->error)
 		return 0;
 	if (family_is_gone(call, tb, err->error))
-		return tgl_fail(call->tg, -ENODEV,
-				"the tlsgate module was unloaded: load it and open anew");
+		return tgl_gone(call->tg);
 	refusal_text(call, tb, err->error);
 	return err->error;
 }

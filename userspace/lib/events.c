@@ -7,6 +7,7 @@
 
 #include "handle.h"
 
+#define CTRL_GROUP	GENL_ID_CTRL	/* "notify" of nlctrl: families that come and go; fixed in the kernel */
 #define EVENT_QUEUE	(1024 * 1024)	/* bytes; a thousand sessions may open or close at once */
 
 struct event_call {
@@ -30,7 +31,7 @@ int tlsgate_subscribe(struct tlsgate *tg)
 		return tgl_fail(tg, -errno, strerror(errno));
 	errno = 0;
 	if (nl_socket_set_buffer_size(sk, EVENT_QUEUE, 0) || nl_socket_set_nonblocking(sk) ||
-	    nl_socket_add_membership(sk, tg->group)) {
+	    nl_socket_add_memberships(sk, CTRL_GROUP, tg->group, 0)) {
 		err = errno ? -errno : -EPROTO;
 		nl_socket_free(sk);
 		return tgl_fail(tg, err, err == -EPERM ?
@@ -46,12 +47,27 @@ int tlsgate_event_fd(const struct tlsgate *tg)
 	return tg->events ? nl_socket_get_fd(tg->events) : -1;
 }
 
+/* The module's family is unregistered: it will send no more. */
+static bool family_goes(const struct tlsgate *tg, struct nlmsghdr *hdr)
+{
+	const struct genlmsghdr *genl = nlmsg_data(hdr);
+	const struct nlattr *id;
+
+	if (hdr->nlmsg_type != GENL_ID_CTRL || !genlmsg_valid_hdr(hdr, 0) ||
+	    genl->cmd != CTRL_CMD_DELFAMILY)
+		return false;
+	id = nlmsg_find_attr(hdr, GENL_HDRLEN, CTRL_ATTR_FAMILY_ID);
+	return id && nla_len(id) == sizeof(uint16_t) && nla_get_u16(id) == tg->family;
+}
+
 static int take_event(const struct event_call *call, struct nlmsghdr *hdr)
 {
 	const struct genlmsghdr *genl = nlmsg_data(hdr);
 	struct tlsgate_event event = { 0 };
 	struct nlattr *message = NULL;
 
+	if (family_goes(call->tg, hdr))
+		return tgl_gone(call->tg);
 	if (hdr->nlmsg_type != call->tg->family || !genlmsg_valid_hdr(hdr, 0))
 		return 0;
 	event.kind = genl->cmd;

@@ -50,6 +50,8 @@ int tgl_call(struct tlsgate *tg, struct nl_msg *msg, tgl_answer_fn *answer, void
 
 /* Sets the error text, returns err. */
 int tgl_fail(struct tlsgate *tg, int err, const char *text);
+/* -ENODEV, with its text. */
+int tgl_gone(struct tlsgate *tg);
 
 /* A connected generic netlink socket, or NULL (errno). */
 struct nl_sock *tgl_socket(void);
