@@ -7,8 +7,9 @@ import signal
 import socket
 import subprocess
 
-from daemonlib.gate import (DEADLINE, TLSGATE, TLSGATED, Backend, Gate, Skip, children, echo, free_port,
-                            keepalive_timers, log_text, may_write_shared, need, path, run, start, test, tmp, wait_until, write)
+from daemonlib.gate import (DEADLINE, TLSGATE, TLSGATED, Backend, Gate, Skip, children, echo, first_answerer, free_port,
+                            keepalive_timers, log_text, may_write_shared, need, path, run, start, test, tmp, wait_until,
+                            write)
 
 CLOSED = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
 
@@ -149,23 +150,40 @@ def a_capability_that_is_missing_is_named():
 
 # ---- a filter that does not let a worker work --------------------------------------------------
 
-# Stands in for a libc or libcrypto of tomorrow: where the file is there when the filter is loaded,
-# accepting a connection makes a forbidden call.
+# Stands in for a libc or libcrypto of tomorrow: where the file says so when the filter is loaded,
+# accepting a connection makes a forbidden call, and so does an answerer's first quick signature.
+# The file is mapped, since an answerer, which keyd forks, can open none.
 TOMORROW = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static const char *tomorrow;
 static int wanted;
+
+__attribute__((constructor)) static void map(void)
+{
+	tomorrow = mmap(0, 1, PROT_READ, MAP_SHARED, open("tomorrow", O_RDONLY), 0);
+}
 
 int seccomp_load(void *filter)
 {
 	int (*real)(void *) = (int (*)(void *))dlsym(RTLD_NEXT, "seccomp_load");
 
-	wanted = !access("tomorrow", F_OK);
+	wanted = *tomorrow == 'y';
 	return real(filter);
+}
+
+int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *cpus)
+{
+	if (wanted)
+		syscall(SYS_ptrace, 0, 0, 0, 0);
+	return syscall(SYS_sched_setaffinity, pid, size, cpus);
 }
 
 int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
@@ -180,10 +198,8 @@ int accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 def tomorrow(there):
     if not os.path.exists(path("tomorrow.so")):
         run("gcc", "-shared", "-fPIC", "-o", "tomorrow.so", write("tomorrow.c", TOMORROW), "-ldl")
-    if there:
-        write("tomorrow", "")
-    elif os.path.exists(path("tomorrow")):
-        os.unlink(path("tomorrow"))
+    with open(path("tomorrow"), "r+" if os.path.exists(path("tomorrow")) else "w") as file:
+        file.write("y" if there else "n")
     return ["env", "LD_PRELOAD=" + path("tomorrow.so")]
 
 
@@ -265,3 +281,30 @@ def a_worker_that_the_filter_ends_before_it_serves_ends_the_daemon():
             gate.process.kill()
         need("the sandbox forbids the system call ptrace: this process ends" in log_text() and
              log_text().count("died before it served") == 1, log_text())
+
+
+@test
+def answerers_that_the_filter_ends_end_the_daemon():
+    with Backend().echo() as backend:
+        gate = Gate("serve", backend.address, "--workers=1", "--handshake-timeout=2s", "--stop-time=1h",
+                    before=tomorrow(False))
+        try:
+            with gate.connect() as connection:
+                tomorrow(True)
+                os.kill(first_answerer(gate), signal.SIGKILL)
+
+                def over():
+                    try:
+                        gate.connect().close()
+                    except OSError:
+                        pass
+                    return "tlsgated ends" in log_text()
+
+                wait_until(over, "it ends")
+                echo(connection)
+            need(gate.process.wait(DEADLINE) == 1, "exit status %d" % gate.process.returncode)
+        finally:
+            tomorrow(False)
+            gate.process.kill()
+        need(log_text().count("the sandbox forbids the system call ptrace: this process ends") == 3 and
+             log_text().count("the sandbox ends one answerer after another") == 1, log_text())

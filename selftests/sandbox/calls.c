@@ -75,6 +75,7 @@ static const struct row {
 	{ CALL(process_vm_readv), { 1 }, EACH(ENDS) },
 	{ CALL(clone3), { 0 }, EACH(UNKNOWN) },
 	{ "clone into a user namespace", SYS_clone, { CLONE_NEWUSER }, { UNKNOWN, ENDS, ENDS, ENDS } },
+	{ CALL(wait4), { -1, 0, WNOHANG }, { UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
 	{ CALL(unshare), { CLONE_NEWUSER }, EACH(ENDS) },
 	{ CALL(setresuid), { 0, 0, 0 }, EACH(ENDS) },
 	{ "sched_setaffinity of itself", SYS_sched_setaffinity, { 0 }, { UNKNOWN, MADE, MADE, UNKNOWN } },

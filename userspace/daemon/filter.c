@@ -173,6 +173,8 @@ static const struct rule rules[] = {
 	{ CALL(rt_sigaction), KEYD | NAMES, ALLOW, ALWAYS },
 	{ CALL(prctl), KEYD, ALLOW, ALWAYS },
 	{ CALL(seccomp), KEYD, ALLOW, ALWAYS },
+	{ CALL(wait4), KEYD, ALLOW, ALWAYS },
+	{ CALL(waitid), KEYD, ALLOW, ALWAYS },
 
 	/*
 	 * What libc and its modules (nsswitch.conf) do to resolve a name: they read the

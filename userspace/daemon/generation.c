@@ -340,12 +340,29 @@ static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
 	check_gone(generation);
 }
 
+static bool keyd_is_unfit(int status)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == KEYD_UNFIT;
+}
+
+static void log_keyd_exit(const struct generation *generation, int status, pid_t pid)
+{
+	char text[64];
+
+	if (keyd_is_unfit(status))
+		log_error("the sandbox ends one answerer after another: %s; report this, and the lines before",
+			  generation->started ? "tlsgated ends" : "keys cannot be used");
+	else
+		log_error("keyd (process %d) died: %s%s", pid, describe(status, text),
+			  generation->started ? "; keys are read anew" : "");
+}
+
 static void on_keyd_exit(struct ev_loop *loop, ev_child *watcher, int events)
 {
 	struct child *child = watcher->data;
 	struct generation *generation = child->generation;
-	bool said = !was_ready(child) && WIFEXITED(watcher->rstatus);	/* what was wrong */
-	char text[64];
+	/* what is wrong with a key */
+	bool said = !was_ready(child) && WIFEXITED(watcher->rstatus);
 
 	(void)events;
 	child_over(loop, child);
@@ -354,13 +371,13 @@ static void on_keyd_exit(struct ev_loop *loop, ev_child *watcher, int events)
 		return;
 	}
 	if (generation->started || !said)
-		log_error("keyd (process %d) died: %s%s", watcher->rpid,
-			  describe(watcher->rstatus, text),
-			  generation->started ? "; keys are read anew" : "");
-	if (generation->started)
-		generation->keyd_died(generation, generation->arg);
-	else
+		log_keyd_exit(generation, watcher->rstatus, watcher->rpid);
+	if (!generation->started)
 		generation->failed(generation, generation->arg);
+	else if (keyd_is_unfit(watcher->rstatus))
+		generation->unfit(generation, generation->arg);
+	else
+		generation->keyd_died(generation, generation->arg);
 }
 
 static void child_init(struct child *child, struct generation *generation, size_t index,

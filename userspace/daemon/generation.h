@@ -63,7 +63,10 @@ struct generation {
 	/* called when the last process of a retired one is gone / keyd of a live one died */
 	void (*gone)(struct generation *generation, void *arg);
 	void (*keyd_died)(struct generation *generation, void *arg);
-	/* the filter ended a worker of a live one before it served: the next would fare alike */
+	/*
+	 * the filter ended a worker of a live one before it served, or one answerer after
+	 * another: the next would fare alike
+	 */
 	void (*unfit)(struct generation *generation, void *arg);
 	void *arg;
 };

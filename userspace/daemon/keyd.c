@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/ipc.h"
@@ -19,6 +20,8 @@
 #include "daemon/trial.h"
 
 #define MAX_KEY_FILE	(1u << 18)
+#define KILLED_MAX	3		/* answerers, by the filter, ... */
+#define KILLED_MS	60000		/* ... in this time */
 
 struct keyring {
 	struct tls_private_key **keys;	/* by key id */
@@ -258,6 +261,40 @@ static _Noreturn void answer_worker(const struct keypipe *end, const struct keyr
 	_exit(ret ? 1 : 0);
 }
 
+/* In a signal handler.  Libraries stay what they are in a fork: the next answerer would fare alike. */
+static void count_killed(void)
+{
+	static unsigned int killed;
+	static uint64_t since;
+
+	if (log_now_ms() - since > KILLED_MS) {
+		killed = 0;
+		since = log_now_ms();
+	}
+	if (++killed == KILLED_MAX)
+		_exit(KEYD_UNFIT);
+}
+
+static void on_answerer_exit(int signum)
+{
+	int status, error = errno;
+
+	(void)signum;
+	while (waitpid(-1, &status, WNOHANG) > 0)
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+			count_killed();
+	errno = error;
+}
+
+static int watch_answerers(void)
+{
+	const struct sigaction action = {
+		.sa_handler = on_answerer_exit, .sa_flags = SA_RESTART | SA_NOCLDSTOP,
+	};
+
+	return sigaction(SIGCHLD, &action, NULL);
+}
+
 static int adopt_worker(const struct ipc_message *message, const struct keyring *ring)
 {
 	const struct keypipe end = { message->fds[0], message->fds[1] };
@@ -283,8 +320,7 @@ static _Noreturn void run(int control, const struct gate *gates, size_t count,
 	int ret;
 
 	sandbox_child("tlsgated-keyd");
-	(void)signal(SIGCHLD, SIG_IGN);	/* answerers need no reaping */
-	if (sandbox_keep_fds(keep, 2) || sandbox_hide_memory() || read_keys(&ring, gates, count) ||
+	if (watch_answerers() || sandbox_keep_fds(keep, 2) || sandbox_hide_memory() || read_keys(&ring, gates, count) ||
 	    trial_gates(gates, count, ring.keys) ||
 	    sandbox_drop(who) || landlock_enter(NULL, 0) || filter_load(FILTER_KEYD, false))
 		_exit(1);

@@ -5,7 +5,7 @@
  * each (trial.h), drops all it can, and from then on forks one answerer per
  * worker, which knows one thing: take a request from its pipe, perform it, answer
  * (keypipe.h).  An answerer ends with its worker, keyd with the monitor's end of
- * the control socket.
+ * the control socket, or with KEYD_UNFIT when the filter ends one answerer after another.
  */
 #ifndef TLSGATE_DAEMON_KEYD_H
 #define TLSGATE_DAEMON_KEYD_H
@@ -14,6 +14,8 @@
 
 #include "daemon/gate.h"
 #include "daemon/sandbox.h"
+
+#define KEYD_UNFIT	3		/* exit status: another keyd would fare alike */
 
 /*
  * Forks keyd for the keys of all gates.  *control becomes the monitor's end:
