@@ -248,6 +248,7 @@ start_suite sandbox timeout --foreground -k 5 900 selftests/sandbox.sh
 start_suite sandbox-trixie timeout --foreground -k 5 900 selftests/sandbox.sh trixie
 start_suite spec selftests/spec.py
 start_suite bogo timeout --foreground -k 5 1200 selftests/bogo.sh
+start_suite bogo-sid timeout --foreground -k 5 1200 selftests/bogo.sh --sid
 start_suite docs selftests/docs.sh
 start_suite daemon timeout --foreground -k 5 1200 selftests/daemon.py
 start_suite interop-user timeout --foreground -k 5 1200 selftests/interop.sh user

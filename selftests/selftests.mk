@@ -100,6 +100,6 @@ $(BOGO_SHIM): $(BOGO_OBJ) $(BUILD)/asan/libengine.a
 bogo-shim: $(BOGO_SHIM)
 
 check-bogo:
-	$(Q)selftests/bogo.sh
+	$(Q)selftests/bogo.sh; first=$$?; selftests/bogo.sh --sid && exit $$first
 
 -include $(shell find $(BUILD)/selftests -name '*.d' 2>/dev/null)

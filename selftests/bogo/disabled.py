@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""disabled.py NAMES CONFIG [lists]: the configuration as the runner takes it, on stdout.
+"""disabled.py NAMES CONFIG ANDROID [lists]: the configuration as the runner takes it, on stdout.
 
 config.json disables tests by patterns, each with its reason; under "Exceptions" it names tests
-that a pattern matches and that run all the same. The runner has no such thing: it gets the names.
-A newer runner wants lists of errors in ErrorMap.
+that a pattern matches and that run all the same; under "Only" it disables tests that just the
+runner of one version of ANDROID has. The runner has no such things: it gets the names. Runners newer
+than Android 14's want lists of errors in ErrorMap.
 """
 
 import fnmatch
@@ -15,9 +16,10 @@ import sys
 class Config:
     """Test name -> reason, of those that do not run; stale: what matches no test."""
 
-    def __init__(self, path, names):
+    def __init__(self, path, android, names):
         self.json = json.load(open(path))
         exceptions = self.json.pop("Exceptions")
+        self.json["DisabledTests"].update(self.json.pop("Only")[android])
         self.disabled, used = {}, set()
         for pattern, reason in self.json["DisabledTests"].items():
             # Go's patterns negate a class by ^, Python's by !.
@@ -30,9 +32,9 @@ class Config:
 
 
 def main():
-    config = Config(sys.argv[2], open(sys.argv[1]).read().split())
+    config = Config(sys.argv[2], sys.argv[3], open(sys.argv[1]).read().split())
     config.json["DisabledTests"] = config.disabled
-    if sys.argv[3:] == ["lists"]:
+    if sys.argv[4:] == ["lists"]:
         config.json["ErrorMap"] = {name: [error] for name, error in config.json["ErrorMap"].items()}
     json.dump(config.json, sys.stdout)
 

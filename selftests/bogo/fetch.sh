@@ -1,14 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Fetches BoringSSL's test runner, as Debian's source package has it, and builds it under
-# build/bogo/; prints the folder to run it in. Mirror and suites are those of the machine's own
-# apt configuration, in a private package list: the machine's own is left as it is. What is there
-# from an earlier run is used again.
+# fetch.sh [SUITE]: fetches BoringSSL's test runner, as Debian's source package has it, and builds it
+# under build/bogo/ (build/bogo-SUITE/); prints the folder to run it in. Mirror and, without an
+# argument, suites are those of the machine's own apt configuration, in a private package list: the
+# machine's own is left as it is. What is there from an earlier run is used again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 package=android-platform-external-boringssl
-cache=$PWD/build/bogo
+suite=${1-}
+cache=$PWD/build/bogo${suite:+-$suite}
 tree=$cache/go/src/boringssl.googlesource.com/boringssl
 runner=$tree/ssl/test/runner
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -18,13 +19,15 @@ die() {
 	exit 1
 }
 
-# One deb-src line per Debian index that the machine has for binary packages.
+# One deb-src line per Debian index that the machine has for binary packages; for a suite named, that
+# suite's of the same mirror.
 source_lines() {
-	local options=''
+	local options='' label='[^ ]+'
 	[ ! -r $keyring ] || options="[signed-by=$keyring] "
-	apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' \
-		'Created-By: Packages' |
-		sed -nE "s|^Debian ([^ ]+ [^ ]+ [^ ]+)$|deb-src $options\1|p" | sort -u
+	[ -z "$suite" ] || label=Debian		# and not Debian-Security
+	apt-get indextargets 'Created-By: Packages' \
+		--format "\$(ORIGIN) \$(LABEL) \$(REPO_URI) ${suite:-\$(RELEASE)} \$(COMPONENT)" |
+		sed -nE "s|^Debian $label ([^ ]+ [^ ]+ [^ ]+)$|deb-src $options\1|p" | sort -u
 }
 
 apt_private() {
@@ -61,7 +64,7 @@ build() {
 		die "the runner does not build; it needs golang-go and golang-golang-x-crypto-dev"
 }
 
-exec 9> build/.bogo.lock
+exec 9> "build/.${cache##*/}.lock"
 flock 9
 if [ ! -d "$runner" ]; then
 	fetch

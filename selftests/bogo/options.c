@@ -116,6 +116,7 @@ static const struct flag flags[] = {
 	{ "-decline-alpn", IGNORED, 0 },
 	/* Key usage is always enforced, secure renegotiation always indicated. */
 	{ "-enforce-rsa-key-usage", IGNORED, 0 },
+	{ "-ignore-rsa-key-usage", IGNORED, 0 },
 	{ "-expect-secure-renegotiation", IGNORED, 0 },
 	/* No renegotiation is ever begun, and no HelloRequest heeded. */
 	{ "-renegotiate-ignore", IGNORED, 0 },

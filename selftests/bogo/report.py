@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""report.py NAMES CONFIG LOG PATTERNS MALLOC_LOG MALLOC_TESTS: TAP and totals from its output.
+"""report.py NAMES CONFIG ANDROID LOG PATTERNS MALLOC_LOG MALLOC_TESTS: TAP and totals from its output.
 
 A test that is neither disabled nor in the log has not run, and a pattern in the
 configuration that matches no test is out of date: both are failures.
@@ -67,9 +67,9 @@ def report_malloc(number, patterns, log, tests):
 
 def main():
     names = open(sys.argv[1]).read().split()
-    config = disabled.Config(sys.argv[2], names)
-    results, texts = read_results(sys.argv[3])
-    chosen = sys.argv[4].split(";") if sys.argv[4] else ["*"]
+    config = disabled.Config(*sys.argv[2:4], names)
+    results, texts = read_results(sys.argv[4])
+    chosen = sys.argv[5].split(";") if sys.argv[5] else ["*"]
     families = collections.defaultdict(list)
     off = 0
     for name in names:
@@ -85,7 +85,7 @@ def main():
     print(f"{'not ok' if stale else 'ok'} {len(families) + 1} - every disabled pattern and exception has a test")
     for pattern in stale:
         print(f"# no test is named, or disabled, like {pattern}")
-    total["FAILED"] += report_malloc(len(families) + 2, sys.argv[4], *sys.argv[5:])
+    total["FAILED"] += report_malloc(len(families) + 2, sys.argv[5], *sys.argv[6:])
     print(f"bogo: {total['PASSED']} passed, {total['FAILED']} failed, "
           f"{total['UNIMPLEMENTED']} unimplemented, {off} disabled (of {len(names)})")
     return 1 if stale or total["FAILED"] or not total["PASSED"] else 0
