@@ -2,6 +2,7 @@
 """What the processes of tlsgated give up, and whom they run as."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -151,7 +152,8 @@ def a_capability_that_is_missing_is_named():
 # ---- a filter that does not let a worker work --------------------------------------------------
 
 # Stands in for a libc or libcrypto of tomorrow: where the file says so when the filter is loaded,
-# accepting a connection makes a forbidden call, and so does an answerer's first quick signature.
+# accepting a connection makes a forbidden call, and so does an answerer's first quick signature;
+# or only ChaCha20.
 # The file is mapped, since an answerer, which keyd forks, can open none.
 TOMORROW = """
 #define _GNU_SOURCE
@@ -164,7 +166,7 @@ TOMORROW = """
 #include <unistd.h>
 
 static const char *tomorrow;
-static int wanted;
+static int wanted, chacha;
 
 __attribute__((constructor)) static void map(void)
 {
@@ -176,7 +178,21 @@ int seccomp_load(void *filter)
 	int (*real)(void *) = (int (*)(void *))dlsym(RTLD_NEXT, "seccomp_load");
 
 	wanted = *tomorrow == 'y';
+	chacha = *tomorrow == 'c';
 	return real(filter);
+}
+
+int EVP_CipherInit_ex2(void *ctx, const void *cipher, const unsigned char *key, const unsigned char *iv, int enc,
+		       const void *params)
+{
+	int (*real)(void *, const void *, const unsigned char *, const unsigned char *, int, const void *) =
+		(int (*)(void *, const void *, const unsigned char *, const unsigned char *, int, const void *))
+		dlsym(RTLD_NEXT, "EVP_CipherInit_ex2");
+	int (*is_a)(const void *, const char *) = (int (*)(const void *, const char *))dlsym(RTLD_NEXT, "EVP_CIPHER_is_a");
+
+	if (chacha && cipher && is_a(cipher, "ChaCha20-Poly1305"))
+		syscall(SYS_ptrace, 0, 0, 0, 0);
+	return real(ctx, cipher, key, iv, enc, params);
 }
 
 int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *cpus)
@@ -199,7 +215,7 @@ def tomorrow(there):
     if not os.path.exists(path("tomorrow.so")):
         run("gcc", "-shared", "-fPIC", "-o", "tomorrow.so", write("tomorrow.c", TOMORROW), "-ldl")
     with open(path("tomorrow"), "r+" if os.path.exists(path("tomorrow")) else "w") as file:
-        file.write("y" if there else "n")
+        file.write(there or "n")
     return ["env", "LD_PRELOAD=" + path("tomorrow.so")]
 
 
@@ -217,10 +233,40 @@ FORBIDDEN = "worker 0: the sandbox forbids the system call ptrace: this process 
 
 @test
 def no_worker_that_works_no_daemon():
-    text = refusal("--workers=1", before=tomorrow(True))
-    tomorrow(False)
+    text = refusal("--workers=1", before=tomorrow("y"))
+    tomorrow(None)
     need(FORBIDDEN in text and "worker 0 did not get ready: signal 31" in text, text)
     need("listening on" not in text and text.count("sandbox") == 2, text)
+
+
+@test
+def each_gate_is_tried_under_the_filter():
+    gates = ["""gate %s {
+	mode = %s
+	data-path = user
+	listen = "127.0.0.1:%d"
+	backend = "localhost:1"
+	ciphersuites = %s
+	%s
+}
+""" % (name, mode, free_port(), suite, more)
+             for name, mode, suite, more in (
+                 ("one", "serve", "TLS_AES_128_GCM_SHA256", "cert = one.pem  key = one.key"),
+                 ("two", "connect", "TLS_AES_128_GCM_SHA256", "ca = ca.pem"),
+                 ("three", "serve", "TLS_AES_256_GCM_SHA384", "cert = two.pem  key = two.key"),
+                 ("four", "connect", "TLS_CHACHA20_POLY1305_SHA256", "ca = ca.pem"),
+                 ("five", "serve", "TLS_CHACHA20_POLY1305_SHA256", "cert = one.pem  key = one.key"))]
+    for chosen, serves in ((gates[:4], False), (gates[:3] + gates[4:], False), (gates[:3], True)):
+        write("gates.conf", "workers = 2\n" + "".join(chosen))
+        process = start("-c", "gates.conf", before=tomorrow("c"))
+        try:
+            wait_until(lambda: "listening on" in log_text() or process.poll() is not None, "an outcome")
+        finally:
+            tomorrow(None)
+            process.terminate()
+            process.wait(DEADLINE)
+        need(("listening on" in log_text()) == serves, log_text())
+        need(serves or re.search(r"worker \d did not get ready: signal 31", log_text()), log_text())
 
 
 def one_gate(port, backend, more):
@@ -236,12 +282,12 @@ def one_gate(port, backend, more):
 
 
 class TomorrowGate(Gate):
-    """With a configuration file; the next workers die at their first accept after tomorrow(True)."""
+    """With a configuration file; the next workers die at their first accept after tomorrow("y")."""
 
     def __init__(self, backend, more):
         self.port = free_port()
         one_gate(self.port, backend, more)
-        self.process = start("-c", "refused.conf", before=tomorrow(False))
+        self.process = start("-c", "refused.conf", before=tomorrow(None))
         self.ready(1)
 
 
@@ -249,13 +295,13 @@ class TomorrowGate(Gate):
 def a_refused_reload_leaves_the_sockets_as_they_were():
     control = 'control = "%s"\n' % path("control")
     with Backend().echo() as backend, TomorrowGate(backend.address, "keepalive = 0 }\nworkers = 1\n" + control) as gate:
-        tomorrow(True)
+        tomorrow("y")
         one_gate(gate.port, backend.address, "keepalive = 1h }\nworkers = 3\ncontrol-mode = 0666\n" + control)
         gate.process.send_signal(signal.SIGHUP)
         try:
             wait_until(lambda: "reload refused" in log_text(), "it is refused")
         finally:
-            tomorrow(False)
+            tomorrow(None)
         need("did not get ready" in log_text(), "once it listened: " + log_text())
         need(os.stat(path("control")).st_mode & 0o777 == 0o660, "the control socket is for whom it was")
         for _ in range(12):         # none may wait in the queue of a worker that is not there
@@ -267,17 +313,17 @@ def a_refused_reload_leaves_the_sockets_as_they_were():
 @test
 def a_worker_that_the_filter_ends_before_it_serves_ends_the_daemon():
     with Backend().echo() as backend:
-        gate = Gate("serve", backend.address, "--workers=2", before=tomorrow(False))
+        gate = Gate("serve", backend.address, "--workers=2", before=tomorrow(None))
         try:
             with gate.connect() as connection:
                 victim = next(pid for pid in gate.workers() if not serves(pid, gate.port))
-                tomorrow(True)
+                tomorrow("y")
                 os.kill(victim, signal.SIGKILL)
                 wait_until(lambda: "tlsgated ends" in log_text(), "it ends")
                 echo(connection)
             need(gate.process.wait(DEADLINE) == 1, "exit status %d" % gate.process.returncode)
         finally:
-            tomorrow(False)
+            tomorrow(None)
             gate.process.kill()
         need("the sandbox forbids the system call ptrace: this process ends" in log_text() and
              log_text().count("died before it served") == 1, log_text())
@@ -287,10 +333,10 @@ def a_worker_that_the_filter_ends_before_it_serves_ends_the_daemon():
 def answerers_that_the_filter_ends_end_the_daemon():
     with Backend().echo() as backend:
         gate = Gate("serve", backend.address, "--workers=1", "--handshake-timeout=2s", "--stop-time=1h",
-                    before=tomorrow(False))
+                    before=tomorrow(None))
         try:
             with gate.connect() as connection:
-                tomorrow(True)
+                tomorrow("y")
                 os.kill(first_answerer(gate), signal.SIGKILL)
 
                 def over():
@@ -304,7 +350,7 @@ def answerers_that_the_filter_ends_end_the_daemon():
                 echo(connection)
             need(gate.process.wait(DEADLINE) == 1, "exit status %d" % gate.process.returncode)
         finally:
-            tomorrow(False)
+            tomorrow(None)
             gate.process.kill()
         need(log_text().count("the sandbox forbids the system call ptrace: this process ends") == 3 and
              log_text().count("the sandbox ends one answerer after another") == 1, log_text())

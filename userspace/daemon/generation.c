@@ -21,7 +21,7 @@
 #include "lib/libtlsgate.h"
 
 #define READY_SECONDS	10.0	/* for a process of a starting generation to get ready */
-#define TRIAL_SECONDS	0.02	/* for each certificate, besides */
+#define TRIAL_SECONDS	0.02	/* for each certificate and gate, besides */
 #define DRAINING_SECONDS 1.0
 #define RESTART_PAUSE	1.0	/* seconds, after a worker that died young */
 #define STOP_SECONDS	3.0	/* for what was told to end; then it is killed */
@@ -536,7 +536,7 @@ static int serve(struct generation *generation)
 
 static double ready_seconds(const struct generation *generation)
 {
-	size_t i, count = 0;
+	size_t i, count = generation->built;
 
 	for (i = 0; i < generation->built; i++)
 		count += generation->gates[i].settings->certs.count;

@@ -28,7 +28,7 @@ struct act {
 	struct ev_loop *loop;
 	struct end gate, peer;
 	const struct keypipe *keys;
-	ev_io accepting, answer;
+	ev_io answer;
 	bool failed;			/* the answerer did */
 };
 
@@ -49,25 +49,46 @@ static int open_pair(int *listener, int *client)
 	       connect(*client, (struct sockaddr *)&name, len) ? -1 : 0;
 }
 
-int rehearsal_open(struct rehearsal *rehearsal, const struct gate *gates, size_t count)
+int rehearsal_open(struct rehearsal *rehearsal)
 {
-	const struct gate *gate;
-	bool seen[GATE_CONNECT + 1] = { false };
+	if (!open_pair(&rehearsal->listener, &rehearsal->client))
+		return 0;
+	log_error("no sockets to rehearse a connection: %s", strerror(errno));
+	return -1;
+}
 
-	*rehearsal = (struct rehearsal){0};
-	for (gate = gates; gate < gates + count; gate++) {
-		if (seen[gate->settings->mode])
-			continue;
-		seen[gate->settings->mode] = true;
-		rehearsal->acts[rehearsal->count].gate = gate;
-		if (open_pair(&rehearsal->acts[rehearsal->count].listener,
-			      &rehearsal->acts[rehearsal->count].client)) {
-			log_error("no sockets to rehearse a connection: %s", strerror(errno));
-			return -1;
-		}
-		rehearsal->count++;
-	}
-	return 0;
+static void on_client(struct ev_loop *loop, ev_io *io, int events)
+{
+	int *accepted = io->data;
+
+	(void)events;
+	*accepted = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	ev_break(loop, EVBREAK_ALL);
+}
+
+/* The other end of the client's connection, or -1 and a line was logged. */
+static int accept_client(const struct rehearsal *rehearsal, struct ev_loop *loop)
+{
+	ev_io accepting;
+	int accepted = -1;
+
+	ev_io_init(&accepting, on_client, rehearsal->listener, EV_READ);
+	accepting.data = &accepted;
+	ev_io_start(loop, &accepting);
+	ev_run(loop, 0);
+	ev_io_stop(loop, &accepting);
+	if (accepted < 0)
+		log_error("a worker cannot accept a connection from itself: %s", strerror(errno));
+	return accepted;
+}
+
+/* What came after the handshake before: tickets, or an alert. */
+static void drain(int fd)
+{
+	uint8_t bytes[CHUNK];
+
+	while (recv(fd, bytes, sizeof(bytes), 0) > 0)
+		;
 }
 
 /* ---- a handshake ------------------------------------------------------------------------- */
@@ -105,6 +126,18 @@ static int sign(struct end *end, const struct tls_key_request *request)
 	return tls_conn_key_reply(end->conn, ok ? reply : NULL, ok ? len : 0);
 }
 
+static bool is_broken(const struct end *end)
+{
+	return end->err && TLS_ERR_CLASS(end->err) == TLS_ERR_LOCAL;
+}
+
+/* An end may not be told of what broke the other. */
+static bool is_over(const struct act *act)
+{
+	return act->failed || (act->gate.over && act->peer.over) || is_broken(&act->gate) ||
+	       is_broken(&act->peer);
+}
+
 /* Asks what is to be asked, and sends what there is.  err: of the call before. */
 static void step(struct end *end, int err)
 {
@@ -121,12 +154,10 @@ static void step(struct end *end, int err)
 	/* the socket has room for a handshake */
 	if (len && send(end->io.fd, out, len, MSG_NOSIGNAL) == (ssize_t)len)
 		tls_conn_output_done(end->conn, len);
-	if (err)
-		(void)shutdown(end->io.fd, SHUT_WR);
 	if (!end->err)
 		end->err = err;
 	end->over |= err || tls_conn_established(end->conn);
-	if (act->gate.over && act->peer.over)
+	if (is_over(act))
 		ev_break(act->loop, EVBREAK_ALL);
 }
 
@@ -156,15 +187,14 @@ static void on_input(struct ev_loop *loop, ev_io *io, int events)
 	uint8_t bytes[CHUNK];
 	ssize_t n = recv(io->fd, bytes, sizeof(bytes), 0);
 
+	(void)loop;
 	(void)events;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n > 0) {
+	if (n > 0)
 		step(end, tls_conn_input(end->conn, bytes, (size_t)n));
-		return;
-	}
-	ev_io_stop(loop, io);
-	step(end, tls_conn_input_eof(end->conn));
+	else
+		give_up(end->act);
 }
 
 static void watch(struct end *end, int fd)
@@ -173,18 +203,6 @@ static void watch(struct end *end, int fd)
 	end->io.data = end;
 	ev_io_start(end->act->loop, &end->io);
 	step(end, tls_conn_start(end->conn));
-}
-
-static void on_client(struct ev_loop *loop, ev_io *io, int events)
-{
-	struct act *act = io->data;
-	int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-	(void)events;
-	if (fd < 0)
-		return;
-	ev_io_stop(loop, io);
-	watch(&act->gate, fd);
 }
 
 /* ---- both ends --------------------------------------------------------------------------- */
@@ -231,7 +249,7 @@ static int new_ends(struct act *act, const struct gate *gate, struct tls_private
 /* An alert may be what is due; what only a broken library or a refused signature gives is not. */
 static bool is_sound(const struct end *end)
 {
-	return end->over && TLS_ERR_CLASS(end->err) != TLS_ERR_LOCAL &&
+	return end->over && !is_broken(end) &&
 	       (!end->err || TLS_ERR_CODE(end->err) != TLS_ALERT_INTERNAL_ERROR);
 }
 
@@ -242,27 +260,31 @@ static const char *what_failed(const struct act *act)
 	return tls_strerror(is_sound(&act->gate) ? act->peer.err : act->gate.err);
 }
 
-static void play(struct act *act, int listener, int client)
+static void play(struct act *act, int accepted, int client)
 {
-	ev_io_init(&act->accepting, on_client, listener, EV_READ);
+	drain(accepted);
+	drain(client);
 	ev_io_init(&act->answer, on_answer, act->keys->in, EV_READ);
-	act->accepting.data = act->answer.data = act;
-	ev_io_start(act->loop, &act->accepting);
+	act->answer.data = act;
+	watch(&act->gate, accepted);
 	watch(&act->peer, client);
-	ev_run(act->loop, 0);
-	if (act->gate.io.fd > 0)
-		close(act->gate.io.fd);
+	if (!is_over(act))
+		ev_run(act->loop, 0);
+	ev_io_stop(act->loop, &act->gate.io);
+	ev_io_stop(act->loop, &act->peer.io);
+	ev_io_stop(act->loop, &act->answer);
 }
 
-static int perform(const struct gate *gate, const struct keypipe *keys, int listener, int client)
+static int perform(struct ev_loop *loop, const struct gate *gate, const struct keypipe *keys,
+		   int accepted, int client)
 {
-	struct act act = { .keys = keys, .loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV) };
+	struct act act = { .keys = keys, .loop = loop };
 	struct tls_private_key *key = NULL;
 	bool ok;
 
-	act.failed = !act.loop || new_ends(&act, gate, &key);
+	act.failed = new_ends(&act, gate, &key);
 	if (!act.failed)
-		play(&act, listener, client);
+		play(&act, accepted, client);
 	ok = !act.failed && is_sound(&act.gate) && is_sound(&act.peer);
 	if (!ok)
 		log_error("%s: a worker cannot shake hands with itself: %s", gate->settings->name,
@@ -270,21 +292,44 @@ static int perform(const struct gate *gate, const struct keypipe *keys, int list
 	tls_conn_free(act.gate.conn);
 	tls_conn_free(act.peer.conn);
 	tls_private_key_free(key);
-	if (act.loop)
-		ev_loop_destroy(act.loop);
 	return ok ? 0 : -1;
+}
+
+static int perform_all(struct ev_loop *loop, const struct rehearsal *rehearsal,
+		       const struct keypipe *keys, int accepted)
+{
+	bool seen[GATE_CONNECT + 1] = { false };
+	const struct gate *gate;
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; i < rehearsal->count && !ret; i++) {
+		gate = &rehearsal->gates[i];
+		if (seen[gate->settings->mode] &&
+		    (!rehearsal->shares || i % rehearsal->shares != rehearsal->share))
+			continue;
+		seen[gate->settings->mode] = true;
+		ret = perform(loop, gate, keys, accepted, rehearsal->client);
+	}
+	return ret;
 }
 
 int rehearsal_run(const struct rehearsal *rehearsal, const struct keypipe *keys)
 {
-	int ret = 0;
-	size_t i;
+	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+	int accepted = -1, ret = -1;
 
-	for (i = 0; i < rehearsal->count; i++) {
-		ret |= perform(rehearsal->acts[i].gate, keys, rehearsal->acts[i].listener,
-			       rehearsal->acts[i].client);
-		close(rehearsal->acts[i].listener);
-		close(rehearsal->acts[i].client);
+	if (loop)
+		accepted = accept_client(rehearsal, loop);
+	else
+		log_error("no event loop: %s", strerror(errno));
+	if (accepted >= 0) {
+		ret = perform_all(loop, rehearsal, keys, accepted);
+		close(accepted);
 	}
+	close(rehearsal->listener);
+	close(rehearsal->client);
+	if (loop)
+		ev_loop_destroy(loop);
 	return ret;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a worker does for a connection, done once with a peer of its own: it
- * accepts, waits in an event loop, and shakes hands by the configuration of its
- * first gate of either mode, for which its answerer signs.  Before the system
- * call filter comes, this warms libc and libcrypto up; under it, it shows that
- * the filter lets a worker work before anybody is told that it does.
+ * What a worker does for a connection, done with a peer of its own: it accepts,
+ * waits in an event loop, and shakes hands by the configuration of a gate, for
+ * which its answerer signs; then by that of the next, on the same connection.
+ * Before the system call filter comes, this warms libc and libcrypto up; under
+ * it, it shows that the filter lets a worker work before anybody is told that it
+ * does.
  *
  * The handshake may end with an alert: who asks for a client's certificate gets
  * none, and nobody believes a server's.
@@ -15,18 +16,19 @@
 #include "daemon/gate.h"
 #include "daemon/keypipe.h"
 
-#define REHEARSAL_GATES	2		/* one of each mode */
-
 struct rehearsal {
-	struct {
-		const struct gate *gate;
-		int listener, client;	/* which is connected and waits to be accepted */
-	} acts[REHEARSAL_GATES];
+	const struct gate *gates;
 	size_t count;
+	/*
+	 * Those that are tried: the first of either mode, and each whose number leaves
+	 * share when it is divided by shares.  0: no others.
+	 */
+	size_t share, shares;
+	int listener, client;		/* which is connected and waits to be accepted */
 };
 
 /* Before the filter, which allows no such sockets.  0, or -1 and a line was logged. */
-int rehearsal_open(struct rehearsal *rehearsal, const struct gate *gates, size_t count);
+int rehearsal_open(struct rehearsal *rehearsal);
 
 /*
  * Once for each rehearsal_open(), and closes what that opened.  keys: whose

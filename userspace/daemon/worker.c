@@ -350,15 +350,19 @@ static bool has_unix_backend(const struct worker_plan *plan)
 
 static int enter_sandbox(const struct worker_plan *plan, const struct keypipe *keys)
 {
-	struct rehearsal before, under;
+	/* all are forks of one process: what one has tried, the others need not try again */
+	struct rehearsal under = {
+		.gates = plan->gates, .count = plan->gate_count,
+		.share = plan->index, .shares = plan->first ? plan->workers : 0,
+	};
+	struct rehearsal before = under;
 
 	/* libcrypto compares dates through libc, which would look for its zone's file */
 	if (setenv("TZ", "UTC0", 1))
 		return -1;
 	tzset();
-	if (rehearsal_open(&before, plan->gates, plan->gate_count) ||
-	    rehearsal_open(&under, plan->gates, plan->gate_count) ||
-	    rehearsal_run(&before, keys) || sandbox_drop(&plan->who) || restrict_paths(plan) ||
+	if (rehearsal_open(&before) || rehearsal_open(&under) || rehearsal_run(&before, keys) ||
+	    sandbox_drop(&plan->who) || restrict_paths(plan) ||
 	    filter_load(FILTER_WORKER, has_unix_backend(plan)))
 		return -1;
 	return rehearsal_run(&under, keys);
