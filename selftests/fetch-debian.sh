@@ -11,7 +11,7 @@ suite=$1
 root=build/$suite
 log=build/$suite.log
 packages=openssl,libnl-3-200,libnl-genl-3-200,libev4t64,libconfuse2,libseccomp2,libcap-ng0
-packages+=,libsystemd0,libjson-c5,libnss-resolve,libnss-myhostname
+packages+=,libsystemd0,libjson-c5,libnss-myhostname
 
 die() {
 	echo "fetch-debian.sh: $*" >&2

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
 How the machine resolves names (nsswitch.conf), under the filter of the process that does: by
-name servers over UDP and TCP, and by systemd's modules, which are in $NSS_MODULES or build/nss/.
+name servers over UDP and TCP, and by systemd's modules: those beside the libc in use, in $NSS_MODULES, or those in build/nss/.
 """
 
 import glob
@@ -14,7 +14,8 @@ import threading
 from daemonlib.gate import Backend, Skip, log_text, need, path, test, wait_until, write
 from daemonlib.names import NamesGate, answers, backend_at
 
-MODULES = os.environ.get("NSS_MODULES") or "".join(glob.glob(os.path.abspath("build/nss/usr/lib/*-linux-gnu")))
+UNPACKED = "".join(glob.glob(os.path.abspath("build/nss/usr/lib/*-linux-gnu")))
+MODULES = os.environ.get("NSS_MODULES") or UNPACKED
 MOUNT = """mount --bind nsswitch.conf /etc/nsswitch.conf && mount -t tmpfs none /run &&
 mkdir -p /run/systemd/resolve && mount --bind resolved /run/systemd/resolve && """
 
@@ -102,7 +103,8 @@ class SwitchGate(NamesGate):
     def __init__(self, backend, hosts, **options):
         resolved_folder()
         write("nsswitch.conf", "passwd: files\nhosts: %s\n" % hosts)
-        super().__init__(backend, mount=MOUNT, environment=["LD_LIBRARY_PATH=" + MODULES], **options)
+        super().__init__(backend, mount=MOUNT, **options,
+                         environment=["LD_LIBRARY_PATH=" + UNPACKED] if MODULES == UNPACKED else [])
 
     def need_answer(self):
         wait_until(lambda: "is resolved" in log_text() or answers(self) == b"x", "resolved: " + log_text())
