@@ -25,6 +25,12 @@ static void close_pipes(struct keyclient *keys)
 	keypipe_close(&end);
 }
 
+static void wipe_answer(struct keyclient *keys)
+{
+	explicit_bzero(keys->answer, keys->have);
+	keys->have = 0;
+}
+
 static void fail(struct keyclient *keys, struct keyclient_entry *lost)
 {
 	struct conn *conn = lost->conn;
@@ -45,6 +51,7 @@ static void lose(struct keyclient *keys, const char *why)
 
 	log_error("no more answers from keyd: %s; another answerer is asked for", why);
 	close_pipes(keys);
+	wipe_answer(keys);
 	keys->len = keys->written = 0;
 	for (number = keys->head; number != keys->unsent; number++) {
 		lost = entry(keys, number);
@@ -122,17 +129,15 @@ static void send_waiting(struct keyclient *keys)
 	}
 }
 
-/* NULL, or what is wrong with it. */
-static const char *take_answer(struct keyclient *keys, const uint8_t *packet, size_t len)
+/* The answer is whole.  NULL, or what is wrong with it. */
+static const char *take_answer(struct keyclient *keys, const struct keypipe_answer *head)
 {
-	struct keypipe_answer head;
 	struct conn *conn;
 
 	drop_forgotten(keys);
-	if (len < sizeof(head) || keys->head == keys->unsent)
+	if (keys->head == keys->unsent)
 		return "an answer to no question";
-	memcpy(&head, packet, sizeof(head));
-	if (head.number != keys->head)
+	if (head->number != keys->head)
 		return "an answer to another question";
 	conn = entry(keys, keys->head)->conn;
 	*entry(keys, keys->head) = (struct keyclient_entry){0};
@@ -140,25 +145,41 @@ static const char *take_answer(struct keyclient *keys, const uint8_t *packet, si
 	if (!conn)
 		return NULL;
 	conn->key_waiting = false;
-	len -= sizeof(head);
-	keys->owner.answered(conn, len ? packet + sizeof(head) : NULL, len);
+	keys->owner.answered(conn, head->len ? keys->answer + sizeof(*head) : NULL, head->len);
 	return NULL;
+}
+
+/* One more packet is there.  NULL, or what is wrong with it. */
+static const char *take_packet(struct keyclient *keys)
+{
+	struct keypipe_answer head;
+	const char *wrong;
+
+	if (keys->have < sizeof(head))
+		return "less than an answer";
+	memcpy(&head, keys->answer, sizeof(head));
+	if (head.len > TLS_MAX_KEY_REPLY || keys->have > sizeof(head) + head.len)
+		return "more than an answer";
+	if (keys->have < sizeof(head) + head.len)
+		return NULL;
+	wrong = take_answer(keys, &head);
+	wipe_answer(keys);
+	return wrong;
 }
 
 static void on_answer(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct keyclient *keys = io->data;
-	uint8_t packet[KEYPIPE_ANSWER_MAX];
 	const char *wrong = NULL;
 	ssize_t n;
 
 	(void)loop;
 	(void)events;
 	do {
-		n = read(io->fd, packet, sizeof(packet));
+		n = read(io->fd, keys->answer + keys->have, sizeof(keys->answer) - keys->have);
 		if (n > 0) {
-			wrong = take_answer(keys, packet, (size_t)n);
-			explicit_bzero(packet, (size_t)n);
+			keys->have += (size_t)n;
+			wrong = take_packet(keys);
 		}
 	} while (n > 0 && !wrong && keys->head != keys->tail);
 	if (n == 0)

@@ -43,6 +43,9 @@ struct keyclient {
 	/* the last request taken from the queue, and how much of it is in the pipe */
 	uint8_t request[KEYPIPE_REQUEST_MAX];
 	size_t len, written;
+	/* what has come of the answer to the first of the queue */
+	uint8_t answer[KEYPIPE_ANSWER_MAX];
+	size_t have;
 };
 
 /* keyclient_use() is due. */

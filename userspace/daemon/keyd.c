@@ -179,26 +179,31 @@ static size_t perform(const struct keyring *ring, struct place *place,
 }
 
 /* 0 or -errno. */
-static int send_answer(int pipe, const uint8_t *packet, size_t len)
+static int send_answer(int pipe, const uint8_t *answer, size_t len)
 {
 	ssize_t n;
 
-	do {
-		n = write(pipe, packet, len);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	for (; len; answer += n, len -= (size_t)n) {
+		do {
+			n = write(pipe, answer, len);
+		} while (n < 0 && errno == EINTR);
+		if (n < 0)
+			return -errno;
+	}
+	return 0;
 }
 
 static int answer(int pipe, const struct keyring *ring, struct place *place,
 		  const struct keypipe_request *head, const uint8_t *data)
 {
-	const struct keypipe_answer number = { head->number };
+	struct keypipe_answer start = { .number = head->number };
 	uint8_t packet[KEYPIPE_ANSWER_MAX];
 	size_t len;
 	int ret;
 
-	memcpy(packet, &number, sizeof(number));
-	len = sizeof(number) + perform(ring, place, head, data, packet + sizeof(number));
+	start.len = (uint32_t)perform(ring, place, head, data, packet + sizeof(start));
+	memcpy(packet, &start, sizeof(start));
+	len = sizeof(start) + start.len;
 	ret = send_answer(pipe, packet, len);
 	explicit_bzero(packet, len);
 	return ret;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <unistd.h>
 
 /*
@@ -11,8 +10,6 @@
  * have (pipe-user-pages-soft), and there are two for each worker.
  */
 #define PIPE_SIZE	(1 << 18)
-
-_Static_assert(KEYPIPE_ANSWER_MAX <= PIPE_BUF, "an answer is one packet");
 
 /* From out to in; the one of them that is the worker's does not block.  0 or -errno. */
 static int one_way(int *in, int *out, int *worker)

@@ -3,8 +3,8 @@
  * What a worker asks of its answerer, and what comes back: two pipes, since
  * one packet through a pipe costs half of what it costs through a socket pair.
  * Packets stay apart (O_DIRECT in pipe(2)), PIPE_BUF bytes each at most; a
- * longer request is several of them, an answer always one.  Answers come in the
- * order of the requests.
+ * longer request or answer is several of them, the first with the whole head.
+ * Answers come in the order of the requests.
  */
 #ifndef TLSGATE_DAEMON_KEYPIPE_H
 #define TLSGATE_DAEMON_KEYPIPE_H
@@ -24,6 +24,7 @@ struct keypipe_request {		/* then the data */
 
 struct keypipe_answer {			/* then what tls_private_key_perform() gave; refused: nothing */
 	uint32_t number;		/* the request's */
+	uint32_t len;			/* of what follows, at most TLS_MAX_KEY_REPLY */
 };
 
 #define KEYPIPE_REQUEST_MAX	(sizeof(struct keypipe_request) + TLS_MAX_KEY_REQUEST)

@@ -197,7 +197,7 @@ enum tls_key_op {
 };
 
 #define TLS_MAX_KEY_REQUEST	16384	/* bytes of data, any op */
-#define TLS_MAX_KEY_REPLY	3309	/* an ML-DSA-65 signature */
+#define TLS_MAX_KEY_REPLY	4627	/* an ML-DSA-87 signature */
 
 struct tls_key_request {
 	enum tls_key_op op;

@@ -14,6 +14,7 @@
 #include "daemon/keyd.h"
 #include "daemon/keypipe.h"
 #include "engine/crypto/certificate.h"
+#include "engine/key_request.h"
 #include "tests/pki.h"
 #include "tests/tap.h"
 
@@ -28,10 +29,12 @@ static uint8_t filler[TLS_MAX_KEY_REQUEST + 1];
 
 static char *key_file(const struct pki *pki)
 {
-	static char path[] = "/tmp/tlsgate-test-XXXXXX";
+	static char path[32];
 	const char *pem = pki_key(pki);
-	int fd = mkstemp(path);
+	int fd;
 
+	strcpy(path, "/tmp/tlsgate-test-XXXXXX");
+	fd = mkstemp(path);
 	if (fd < 0 || write(fd, pem, strlen(pem)) != (ssize_t)strlen(pem))
 		tap_bail("a key cannot be written");
 	close(fd);
@@ -124,19 +127,18 @@ static ssize_t wait_answer(int pipe, uint8_t *answer)
 	return poll(&pfd, 1, WAIT_MS) == 1 ? read(pipe, answer, KEYPIPE_ANSWER_MAX) : -1;
 }
 
-static bool is_signature(const uint8_t *answer, ssize_t len, uint32_t number, size_t signed_len)
+static bool is_signature(const uint8_t *answer, ssize_t len, const struct keypipe_request *request)
 {
-	const size_t at = sizeof(struct keypipe_answer);
-	uint32_t got;
+	struct keypipe_answer start;
 
-	if (len <= (ssize_t)at)
+	if (len <= (ssize_t)sizeof(start))
 		return false;
-	memcpy(&got, answer, sizeof(got));
-	return got == number &&
+	memcpy(&start, answer, sizeof(start));
+	return start.number == request->number && (size_t)len == sizeof(start) + start.len &&
 	       !tls_certificate_check_signature(cert,
-			tls_scheme_find(TLS_SCHEME_ED25519),
-			(struct tls_slice){ filler, signed_len },
-			(struct tls_slice){ answer + at, (size_t)len - at });
+			tls_scheme_find(request->scheme),
+			(struct tls_slice){ filler, request->len },
+			(struct tls_slice){ answer + sizeof(start), start.len });
 }
 
 static void test_lengths(const struct keypipe *end)
@@ -153,7 +155,7 @@ static void test_lengths(const struct keypipe *end)
 
 		fill(lengths[i]);
 		tap_ok(send_all(end->out, &request, request.len) &&
-		       is_signature(answer, wait_answer(end->in, answer), i, request.len),
+		       is_signature(answer, wait_answer(end->in, answer), &request),
 		       "%u bytes are signed", request.len);
 	}
 }
@@ -186,6 +188,25 @@ static void test_refused(const struct keypipe *end)
 	fill(SHORT);
 }
 
+/* The longest signature there is, in TLS 1.3's form for a client: more than one packet. */
+static void test_long_answer(void)
+{
+	struct keypipe_request request = head(5, TLS13_CONTEXT_LEN + 32);
+	uint8_t answer[KEYPIPE_ANSWER_MAX];
+	struct keypipe end = new_answerer();
+	ssize_t first, more;
+
+	request.scheme = TLS_SCHEME_MLDSA87;
+	tls13_put_context(TLS_CLIENT, filler);
+	if (!send_all(end.out, &request, request.len))
+		tap_bail("no room");
+	first = wait_answer(end.in, answer);
+	more = first > 0 ? wait_answer(end.in, answer + first) : 0;
+	tap_ok(first == PIPE_BUF && more > 0 && is_signature(answer, first + more, &request),
+	       "a signature of %zd bytes", first + more - (ssize_t)sizeof(struct keypipe_answer));
+	keypipe_close(&end);
+}
+
 /* More than both pipes hold: the answerer waits for us, and we for it. */
 static void test_crowd(const struct keypipe *end)
 {
@@ -194,6 +215,8 @@ static void test_crowd(const struct keypipe *end)
 	ssize_t n;
 
 	while (answered < CROWD) {
+		const struct keypipe_request first = head(answered, SHORT);
+
 		while (sent < CROWD) {
 			const struct keypipe_request request = head(sent, SHORT);
 
@@ -205,7 +228,7 @@ static void test_crowd(const struct keypipe *end)
 		n = wait_answer(end->in, answer);
 		if (n < 0)
 			break;
-		good += is_signature(answer, n, answered, SHORT);
+		good += is_signature(answer, n, &first);
 		answered++;
 	}
 	tap_ok(full && good == CROWD, "%u at once: in order (%u), in turns (%u)", CROWD, good, full);
@@ -259,24 +282,52 @@ static void test_ends(void)
 	keypipe_close(&end);
 }
 
-int main(void)
+static struct pki *start_with(enum pki_key type)
 {
 	const struct pki_options options = {0};
-	struct pki *pki = pki_new(PKI_ED25519, NULL, &options);
-	struct keypipe end;
+	struct pki *pki = pki_new(type, NULL, &options);
 	const char *why;
 
 	if (tls_certificate_new(&cert, pki_certificate(pki), strlen(pki_certificate(pki)), &why))
 		tap_bail("certificate: %s", why);
 	start_keyd(pki);
-	end = new_answerer();
+	return pki;
+}
+
+static void stop_with(struct pki *pki)
+{
+	tls_certificate_free(cert);
+	pki_free(pki);
+}
+
+static void test_mldsa87(void)
+{
+	struct pki *pki;
+
+	if (!pki_has(PKI_MLDSA87)) {
+		tap_skip("this libcrypto has no ML-DSA", "an answer of two packets");
+		return;
+	}
+	pki = start_with(PKI_MLDSA87);
+	test_long_answer();
+	close(control);
+	if (waitpid(keyd, NULL, 0) != keyd)
+		tap_bail("keyd: %s", strerror(errno));
+	stop_with(pki);
+}
+
+int main(void)
+{
+	struct pki *pki = start_with(PKI_ED25519);
+	struct keypipe end = new_answerer();
+
 	test_lengths(&end);
 	test_refused(&end);
 	test_crowd(&end);
 	keypipe_close(&end);
 	test_malformed();
 	test_ends();
-	tls_certificate_free(cert);
-	pki_free(pki);
+	stop_with(pki);
+	test_mldsa87();
 	return tap_done();
 }

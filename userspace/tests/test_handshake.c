@@ -24,6 +24,7 @@ static const struct {
 	{ "RSA-PSS", PKI_RSA_PSS, TLS_KEY_RSA_PSS, false },
 	{ "ML-DSA-44", PKI_MLDSA44, TLS_KEY_MLDSA44, true },
 	{ "ML-DSA-65", PKI_MLDSA65, TLS_KEY_MLDSA65, true },
+	{ "ML-DSA-87", PKI_MLDSA87, TLS_KEY_MLDSA87, true },
 };
 
 #define KEY_TYPE_COUNT	(sizeof(key_types) / sizeof(*key_types))

@@ -30,6 +30,7 @@ static struct holder holders[] = {
 	{ .name = "P-256" }, { .name = "P-384" }, { .name = "Ed25519" }, { .name = "RSA" },
 	{ .name = "P-521" }, { .name = "Ed448" }, { .name = "RSA-PSS" },
 	{ .name = "RSA-PSS with SHA-384" }, { .name = "ML-DSA-44" }, { .name = "ML-DSA-65" },
+	{ .name = "ML-DSA-87" },
 };
 
 #define HOLDERS		(sizeof(holders) / sizeof(holders[0]))
@@ -39,11 +40,12 @@ static size_t holder_count = HOLDERS;	/* without ML-DSA, where there is none */
 
 static const enum pki_key pki_types[HOLDERS] = {
 	PKI_P256, PKI_P384, PKI_ED25519, PKI_RSA2048, PKI_P521, PKI_ED448, PKI_RSA_PSS,
-	PKI_RSA_PSS_SHA384, PKI_MLDSA44, PKI_MLDSA65,
+	PKI_RSA_PSS_SHA384, PKI_MLDSA44, PKI_MLDSA65, PKI_MLDSA87,
 };
 static const enum tls_key_type key_types[HOLDERS] = {
 	TLS_KEY_ECDSA_P256, TLS_KEY_ECDSA_P384, TLS_KEY_ED25519, TLS_KEY_RSA, TLS_KEY_ECDSA_P521,
 	TLS_KEY_ED448, TLS_KEY_RSA_PSS, TLS_KEY_RSA_PSS, TLS_KEY_MLDSA44, TLS_KEY_MLDSA65,
+	TLS_KEY_MLDSA87,
 };
 static const struct pki_options by_sha384 = { .digest = "SHA384" };
 
@@ -64,7 +66,7 @@ static void make_holders(void)
 	const char *why;
 
 	if (!pki_has(PKI_MLDSA44)) {
-		holder_count = HOLDERS - 2;
+		holder_count = HOLDERS - 3;
 		tap_skip("this libcrypto has no ML-DSA", "ML-DSA keys");
 	}
 	for (size_t i = 0; i < holder_count; i++) {
@@ -142,11 +144,11 @@ static void test_quick(void)
 /* Which schemes, by number, each key may use: TLS 1.3, then TLS 1.2. */
 static const char *const fits13[HOLDERS] = {
 	"0403", "0503", "0807", "0804 0805 0806", "0603", "0808", "0809 080a 080b", "080a", "0904",
-	"0905",
+	"0905", "0906",
 };
 static const char *const fits12[HOLDERS] = {
 	"0403 0503 0603", "0403 0503 0603", "0807", "0804 0805 0806 0401 0501 0601",
-	"0403 0503 0603", "0808", "0809 080a 080b", "080a", "", "",
+	"0403 0503 0603", "0808", "0809 080a 080b", "080a", "", "", "",
 };
 
 static bool listed(const char *list, uint16_t id)
@@ -224,7 +226,7 @@ static void test_digest(void)
 		TLS_SCHEME_ECDSA_SECP256R1_SHA256, TLS_SCHEME_ECDSA_SECP256R1_SHA256,
 		TLS_SCHEME_ED25519, TLS_SCHEME_RSA_PKCS1_SHA256, TLS_SCHEME_ECDSA_SECP256R1_SHA256,
 		TLS_SCHEME_ED448, TLS_SCHEME_RSA_PSS_PSS_SHA256, TLS_SCHEME_RSA_PSS_PSS_SHA256,
-		TLS_SCHEME_MLDSA44, TLS_SCHEME_MLDSA65,
+		TLS_SCHEME_MLDSA44, TLS_SCHEME_MLDSA65, TLS_SCHEME_MLDSA87,
 	};
 	uint8_t digest[TLS_MAX_HASH], sig[TLS_MAX_KEY_REPLY];
 	struct tls_slice out = { sig, 0 }, data = { (const uint8_t *)"messages", 8 };

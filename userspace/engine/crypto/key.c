@@ -53,8 +53,6 @@ static const char *read_key(struct tls_private_key *key, BIO *bio)
 		return "the key is of no usable type; take ECDSA P-256/P-384/P-521, Ed25519, Ed448 or RSA";
 	if (tls_key_is_rsa(key->type) && EVP_PKEY_get_bits(key->key) < TLS_MIN_RSA_BITS)
 		return "the RSA private key is shorter than 2048 bits; make a new one";
-	if (EVP_PKEY_get_size(key->key) > TLS_MAX_KEY_REPLY)
-		return "the private key's signatures are too long; take ML-DSA-44 or ML-DSA-65";
 	return make_reject_secret(key) ? NULL : "libcrypto cannot use the private key";
 }
 
