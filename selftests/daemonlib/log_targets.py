@@ -3,10 +3,15 @@
 
 import datetime
 import json
+import os
 import re
+import shutil
+import signal
+import socket
 import time
 
-from daemonlib.gate import Backend, Gate, echo, log_text, need, test, wait_until
+from daemonlib.gate import (Backend, Gate, Skip, children, echo, free_port, log_text, name_of, need, path,
+                            start, stopped, test, wait_until, write)
 from daemonlib.processes import AS_JOURNAL
 
 TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"
@@ -39,3 +44,254 @@ def lines_have_the_time_where_nobody_adds_it():
             parts = re.fullmatch(r"<6>(\{.*\})", one_connection(gate))
             need(parts and is_recent(json.loads(parts[1])["time"]), log_text())
             need(all(re.match("<[0-7]>[^0-9]", each) for each in log_text().splitlines()), log_text())
+
+
+# ---- the log process ----------------------------------------------------------------------
+
+IN_DEV = """: >dev/null && mount --bind /dev/null dev/null && mount --bind dev /dev && exec "$@\""""
+
+
+class Syslog:
+    """What listens on /dev/log of a mount namespace whose /dev is a folder of the test's."""
+
+    before = ("unshare", "-m", "sh", "-c", IN_DEV, "sh")
+    where = "dev/log"
+
+    def __init__(self):
+        if os.geteuid() != 0 or not shutil.which("unshare"):
+            raise Skip("needs root and unshare")
+        os.makedirs(os.path.dirname(path(self.where)), mode=0o755, exist_ok=True)
+        self.lines = []
+        self.open()
+
+    def open(self):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(path(self.where))
+        os.chmod(path(self.where), 0o666)
+        self.socket.setblocking(False)
+
+    def close(self):
+        self.socket.close()
+        os.unlink(path(self.where))
+
+    def read(self):
+        """All lines until now."""
+        try:
+            while True:
+                self.lines.append(self.socket.recv(8192).decode())
+        except BlockingIOError:
+            pass
+        return self.lines
+
+    def wait_for(self, text, times=1):
+        wait_until(lambda: sum(text in line for line in self.read()) >= times, "%s: %s" % (text, self.lines[-3:]))
+        return next(line for line in self.lines if text in line)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class LogGate(Gate):
+    """A gate that a file describes, whose log settings can be changed."""
+
+    def __init__(self, log, backend, settings):
+        self.port, self.backend, self.log = free_port(), backend, log
+        self.write(settings)
+        self.process = start("-c", "logs.conf", before=log.before)
+        log.wait_for("listening on")
+
+    def write(self, settings):
+        write("logs.conf", """%s
+workers = 1
+stop-time = 0
+connection-log = true
+gate web { mode = serve  listen = "127.0.0.1:%d"  backend = "%s"  data-path = user  cert = one.pem  key = one.key }
+""" % (settings, self.port, self.backend.address))
+
+    def reload(self, settings):
+        self.write(settings)
+        self.process.send_signal(signal.SIGHUP)
+
+    def visit(self):
+        with self.connect() as connection:
+            echo(connection)
+            connection.unwrap()
+
+    def logd(self):
+        """The newest of them."""
+        pids = [pid for pid in children(self.process.pid) if name_of(pid) == "tlsgated-log"]
+        need(pids, "there is a log process")
+        return pids[-1]
+
+
+SYSLOG = r"<(\d+)>([A-Z][a-z]{2} [ 1-3]\d \d\d:\d\d:\d\d) tlsgated\[(\d+)\]: (.*)"
+
+
+@test
+def lines_go_to_syslog():
+    with Syslog() as log, Backend().echo() as backend:
+        with LogGate(log, backend, "log = syslog") as gate:
+            parts = re.fullmatch(SYSLOG, log.wait_for("listening on"))
+            need(parts and int(parts[1]) == 3 << 3 | 6 and int(parts[3]) == gate.process.pid, log.lines)
+            then = datetime.datetime.strptime("%d %s" % (time.localtime().tm_year, parts[2]), "%Y %b %d %H:%M:%S")
+            need(abs(then.timestamp() - time.time()) < 60, "local time: " + parts[2])
+            gate.visit()
+            parts = re.fullmatch(SYSLOG, log.wait_for("connection gate=web"))
+            need(parts and int(parts[3]) == gate.workers()[0], "the worker's: %s" % log.lines)
+            need(all(re.fullmatch(SYSLOG, line) for line in log.lines), log.lines)
+            need("listening" not in log_text() and "connection" not in log_text(), "on stderr: " + log_text())
+        log.wait_for("ending: signal 15")
+        wait_until(lambda: not os.path.exists("/proc/%d" % gate.process.pid), "its end")
+
+
+class Nobody:
+    """A backend that is down."""
+
+    def __init__(self):
+        self.address = "127.0.0.1:%d" % free_port()
+
+
+@test
+def lines_keep_their_priority():
+    with Syslog() as log, LogGate(log, Nobody(), "log = syslog") as gate:
+        gate.connect().close()
+        need(log.wait_for("cannot be reached").startswith("<%d>" % (3 << 3 | 4)), "a warning: %s" % log.lines)
+
+
+@test
+def what_prevents_the_start_is_on_stderr_too():
+    with Syslog() as log, Backend().echo() as backend, socket.create_server(("127.0.0.1", 0)) as taken:
+        gate = LogGate.__new__(LogGate)
+        gate.port, gate.backend = taken.getsockname()[1], backend
+        gate.write("log = syslog")
+        need(start("-c", "logs.conf", before=log.before).wait(30) == 1, log_text())
+        log.wait_for("in use")
+        need("in use" in log_text(), log_text())
+
+
+@test
+def a_syslog_that_does_not_read_stops_nothing():
+    with Syslog() as log, Backend().echo() as backend, LogGate(log, backend, "log = syslog") as gate:
+        with stopped(gate.logd()):
+            for _ in range(300):
+                gate.visit()
+        log.wait_for("lines were lost: the log did not take them")
+        log.wait_for("connection gate=web", 200)
+        read = sum("connection gate=web" in line for line in log.lines)
+        lost = sum(int(re.search(r"(\d+) lines were lost", line)[1]) for line in log.lines if "lines were lost" in line)
+        need(read + lost == 300, "%d read and %d lost of 300" % (read, lost))
+
+
+@test
+def a_slow_syslog_gets_every_line_that_has_room():
+    with Syslog() as log, Backend().echo() as backend, LogGate(log, backend, "log = syslog") as gate:
+        for _ in range(100):                # its queue has fewer
+            gate.visit()
+        log.wait_for("connection gate=web", 100)
+        need(not any("lost" in line for line in log.lines), "none is lost")
+
+
+@test
+def lines_wait_for_a_syslog_that_is_started_anew():
+    with Syslog() as log, Backend().echo() as backend, LogGate(log, backend, "log = syslog") as gate:
+        log.close()
+        for _ in range(20):
+            gate.visit()
+        wait_until(lambda: "no lines are taken at /dev/log: " in log_text(), log_text())
+        log.open()
+        log.wait_for("connection gate=web", 20)
+        wait_until(lambda: "lines are taken again" in log_text(), log_text())
+        need(log_text().count("no lines are taken") == 1, "said once: " + log_text())
+        log.close()                         # one that is back at once is not worth a line
+        log.open()
+        gate.visit()
+        log.wait_for("connection gate=web", 21)
+        need(log_text().count("no lines are taken") == 1, "said once: " + log_text())
+
+
+@test
+def a_dead_log_process_is_replaced():
+    with Syslog() as log, Backend().echo() as backend, LogGate(log, backend, "log = syslog") as gate:
+        pid = gate.logd()
+        os.kill(pid, signal.SIGKILL)
+        log.wait_for("the log process (process %d) died" % pid)
+        gate.visit()
+        log.wait_for("connection gate=web")
+        need(gate.logd() != pid, "another one")
+
+
+@test
+def the_log_process_outlives_the_monitor_but_not_the_workers():
+    with Syslog() as log, Backend().echo() as backend:
+        gate = LogGate(log, backend, "log = syslog")
+        pid = gate.logd()
+        with gate.connect() as connection:
+            echo(connection)
+            gate.process.kill()
+            gate.process.wait()
+            log.wait_for("the monitor is gone")
+            need(name_of(pid) == "tlsgated-log", "it goes on")
+            connection.unwrap()
+        log.wait_for("connection gate=web")
+        wait_until(lambda: name_of(pid) == "", "it ends with the last worker")
+
+
+@test
+def a_reload_takes_another_target():
+    with Syslog() as log, Backend().echo() as backend, LogGate(log, backend, "log = syslog") as gate:
+        first = gate.logd()
+        gate.reload("log = syslog\nlog-facility = local3")
+        need(log.wait_for("reloaded: ").startswith("<%d>" % (19 << 3 | 6)), log.lines)
+        wait_until(lambda: name_of(first) == "", "the process of before ends")
+        gate.reload("log = syslog\nlog-facility = local4\nkeylog = /nothing/there")
+        log.wait_for("reload refused")
+        gate.reload("log = syslog\nlog-facility = local3")
+        log.wait_for("reloaded: ", 2)
+        need(log.lines[-1].startswith("<%d>" % (19 << 3 | 6)), "as before: %s" % log.lines[-1])
+        gate.reload("")
+        wait_until(lambda: "reloaded: " in log_text(), log_text())
+        need(re.search("^" + TIME + " tlsgated: reloaded", log_text(), re.M), log_text())
+        gate.visit()
+        wait_until(lambda: "connection gate=web" in log_text(), log_text())
+
+
+@test
+def a_dry_run_looks_for_syslog():
+    with Syslog() as log, Backend() as backend:
+        gate = LogGate.__new__(LogGate)
+        gate.port, gate.backend = free_port(), backend
+        gate.write("log = syslog")
+        need(start("-t", "-c", "logs.conf", before=log.before).wait(30) == 0, log_text())
+        log.close()
+        need(start("-t", "-c", "logs.conf", before=log.before).wait(30) == 2, log_text())
+        need("logs.conf:1:7: log: /dev/log: No such file" in log_text(), log_text())
+        log.open()
+
+
+@test
+def the_last_lines_are_not_waited_for_for_long():
+    with Syslog() as log, Backend().echo() as backend:
+        with LogGate(log, backend, "log = syslog") as gate:
+            log.close()
+            for _ in range(5):
+                gate.visit()
+            since = time.monotonic()
+        need(time.monotonic() - since < 10, "it took %d s" % (time.monotonic() - since))
+        need(re.search("[0-9]+ lines were lost at the end", log_text()), log_text())
+        log.open()
+
+
+@test
+def the_log_process_has_no_powers():
+    with Syslog() as log, Backend().echo() as backend, LogGate(log, backend, "log = syslog") as gate:
+        with open("/proc/%d/status" % gate.logd()) as file:
+            status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
+        need("0" not in status["Uid"].split() and int(status["CapEff"], 16) == 0, "%s" % status)
+        need(status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", "%s" % status)
+        fds = [os.readlink("/proc/%d/fd/%s" % (gate.logd(), fd)) for fd in os.listdir("/proc/%d/fd" % gate.logd())]
+        need(len(fds) <= 6, "descriptors: %s" % fds)
+        for pid in gate.workers() + gate.keyd():
+            need(os.readlink("/proc/%d/fd/2" % pid).startswith("pipe:"), "a pipe, no socket")

@@ -17,14 +17,15 @@
 
 static char program[48] = "tlsgate";
 static bool verbose;
-static bool journal;
+static bool journal;			/* stderr is */
+static bool piped;			/* stderr is a pipe to the log process */
 static bool timed;
 static bool warned;
 static int copy = -1;
 static unsigned long lost;		/* lines, since the log last took one */
 
 /* n by its last digits, so many; returns what follows them. */
-static char *put_digits(char *out, int digits, long n)
+static char *put_digits(char *out, int digits, long long n)
 {
 	int i;
 
@@ -42,8 +43,8 @@ void log_time(char text[LOG_TIME_MAX])
 	clock_gettime(CLOCK_REALTIME, &now);
 	/* no call within that a signal could come from, once libc has the time zone */
 	(void)gmtime_r(&now.tv_sec, &tm);
-	p = stpcpy(put_digits(p, 4, tm.tm_year + 1900L), "-");
-	p = stpcpy(put_digits(p, 2, tm.tm_mon + 1L), "-");
+	p = stpcpy(put_digits(p, 4, tm.tm_year + 1900), "-");
+	p = stpcpy(put_digits(p, 2, tm.tm_mon + 1), "-");
 	p = stpcpy(put_digits(p, 2, tm.tm_mday), "T");
 	p = stpcpy(put_digits(p, 2, tm.tm_hour), ":");
 	p = stpcpy(put_digits(p, 2, tm.tm_min), ":");
@@ -75,6 +76,12 @@ void log_with_time(void)
 
 	timed = true;
 	log_time(text);		/* libc reads the time zone's file now, and never again */
+}
+
+void log_to_pipe(bool on)
+{
+	piped = on;
+	journal = stderr_is_journal();
 }
 
 bool log_is_verbose(void)
@@ -155,16 +162,29 @@ static bool write_line(int fd, const char *line, size_t len)
 	return n == (ssize_t)len;
 }
 
+static char *add_sender(char *p)
+{
+	struct timespec now = {0};
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	p = put_digits(p, 13, (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	p = put_digits(stpcpy(p, " "), 10, getpid());
+	return stpcpy(p, " ");
+}
+
 /* What stands before the text; async-signal-safe, so that stdio is not used.  Returns its length. */
 static size_t begin_line(char line[LINE_MAX_BYTES], int level)
 {
 	char *p = line;
 
-	if (journal) {
+	if (journal || piped) {
 		p = stpcpy(p, "<0>");
 		p[-2] += (char)level;
-		return (size_t)(p - line);
 	}
+	if (piped)
+		p = add_sender(p);
+	if (journal || piped)
+		return (size_t)(p - line);
 	if (timed) {
 		log_time(p);
 		p = stpcpy(p + strlen(p), " ");

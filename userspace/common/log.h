@@ -18,6 +18,12 @@ void log_init(const char *program, bool verbose);
  */
 void log_with_time(void);
 /*
+ * From now on (on) stderr is a pipe to the log process, in this process and in
+ * those that it forks, and a line "<N>MILLISECONDS PROCESS text": its priority,
+ * its time since the epoch, who wrote it.  Or (!on) it is a stderr again.
+ */
+void log_to_pipe(bool on);
+/*
  * From now on no line waits for whoever reads stderr, in this process and in
  * those that it forks.  What is not taken at once is lost, counted, and said
  * with the next line that is taken.

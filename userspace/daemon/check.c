@@ -5,11 +5,13 @@
 #include <ev.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/addr.h"
 #include "common/log.h"
 #include "daemon/config.h"
 #include "daemon/generation.h"
+#include "daemon/logd.h"
 
 enum { CHECK_GOOD, CHECK_REFUSED, CHECK_WARNED };
 
@@ -26,6 +28,19 @@ static void check_name(const struct gate_settings *gate)
 	gate_warn(gate, "backend", gate->backend, text);
 }
 
+/* Lines wait for their target, too. */
+static void check_log(const struct settings *settings)
+{
+	struct position place = setting_given(setting_find("log"), settings, NULL)->place;
+	int fd = settings->log == LOG_TO_STDERR ? -1 : logd_open(settings->log);
+
+	if (fd >= 0)
+		close(fd);
+	else if (settings->log != LOG_TO_STDERR)
+		log_warn("%s:%u:%u: log: %s: %s: lines wait until it is there", settings->file,
+			 place.line, place.column, logd_path(settings->log), strerror(-fd));
+}
+
 int check_run(const struct options *options)
 {
 	struct settings *settings;
@@ -38,6 +53,7 @@ int check_run(const struct options *options)
 	}
 	if (config_read(options->config_file, &settings) != CONFIG_OK)
 		return CHECK_REFUSED;
+	check_log(settings);
 	for (i = 0; i < settings->gate_count; i++)
 		check_name(&settings->gates[i]);
 	if (!generation_try(settings)) {

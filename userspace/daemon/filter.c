@@ -27,7 +27,8 @@
 #define NAMES		(1u << FILTER_NAMES)
 /* An answerer stands under keyd's filter as well: keyd must have what it has. */
 #define KEYS		(KEYD | ANSWERER)
-#define SEALED		(WORKER | KEYS)	/* those that open nothing and load no code */
+#define LOG		(1u << FILTER_LOG)
+#define SEALED		(WORKER | KEYS | LOG)	/* those that open nothing and load no code */
 #define ALL		(SEALED | NAMES)
 
 #define ALLOW		SCMP_ACT_ALLOW
@@ -97,8 +98,8 @@ static const struct rule rules[] = {
 	{ CALL(fstat), ALL, ALLOW, ALWAYS },
 	{ CALL(close), ALL, ALLOW, ALWAYS },
 	{ CALL(close_range), KEYD, ALLOW, ALWAYS },
-	{ CALL(recvmsg), WORKER | KEYD, ALLOW, ALWAYS },
-	{ CALL(sendmsg), WORKER | KEYD, ALLOW, MASKED(2, MSG_FASTOPEN, 0) },
+	{ CALL(recvmsg), WORKER | KEYD | LOG, ALLOW, ALWAYS },
+	{ CALL(sendmsg), WORKER | KEYD | LOG, ALLOW, MASKED(2, MSG_FASTOPEN, 0) },
 
 	/* clocks, randomness, what the machine and the process are */
 	{ CALL(getrandom), ALL, ALLOW, ALWAYS },
@@ -134,12 +135,12 @@ static const struct rule rules[] = {
 
 	/* sockets */
 	{ CALL(accept4), WORKER, ALLOW, ALWAYS },
-	{ CALL(connect), WORKER, ALLOW, ALWAYS },
+	{ CALL(connect), WORKER | LOG, ALLOW, ALWAYS },
 	{ CALL(recvfrom), WORKER, ALLOW, ALWAYS },
 	/* with MSG_FASTOPEN these connect as well, which Landlock does not see */
-	{ CALL(sendto), WORKER, ALLOW, MASKED(3, MSG_FASTOPEN, 0) },
-	{ CALL(sendto), WORKER, FORBID, MASKED(3, MSG_FASTOPEN, MSG_FASTOPEN) },
-	{ CALL(sendmsg), WORKER, FORBID, MASKED(2, MSG_FASTOPEN, MSG_FASTOPEN) },
+	{ CALL(sendto), WORKER | LOG, ALLOW, MASKED(3, MSG_FASTOPEN, 0) },
+	{ CALL(sendto), WORKER | LOG, FORBID, MASKED(3, MSG_FASTOPEN, MSG_FASTOPEN) },
+	{ CALL(sendmsg), WORKER | LOG, FORBID, MASKED(2, MSG_FASTOPEN, MSG_FASTOPEN) },
 	{ CALL(shutdown), WORKER, ALLOW, ALWAYS },
 	{ CALL(setsockopt), WORKER, ALLOW, ALWAYS },
 	{ CALL(getsockopt), WORKER, ALLOW, ALWAYS },
@@ -151,6 +152,8 @@ static const struct rule rules[] = {
 	{ CALL(socket), WORKER, ALLOW, STREAM(AF_INET) },
 	{ CALL(socket), WORKER, ALLOW, STREAM(AF_INET6) },
 	{ CALL(socket), WORKER, FORBID, ABOVE(0, AF_INET6) },
+	{ CALL(socket), LOG, ALLOW, { ARG_IS(0, AF_UNIX), ARG_HAS(1, SOCK_TYPES, SOCK_DGRAM) } },
+	{ CALL(socket), LOG, FORBID, ABOVE(0, AF_UNIX) },
 	{ CALL(socket), KEYS, FORBID, ALWAYS },
 	{ CALL(bind), SEALED, FORBID, ALWAYS },
 	{ CALL(listen), ALL, FORBID, ALWAYS },
@@ -162,9 +165,9 @@ static const struct rule rules[] = {
 	{ CALL(epoll_wait), WORKER, ALLOW, ALWAYS },
 	{ CALL(epoll_pwait), WORKER, ALLOW, ALWAYS },
 	{ CALL(epoll_pwait2), WORKER, ALLOW, ALWAYS },
-	{ CALL(poll), WORKER, ALLOW, ALWAYS },
-	{ CALL(ppoll), WORKER, ALLOW, ALWAYS },
-	{ CALL(ppoll_time64), WORKER, ALLOW, ALWAYS },
+	{ CALL(poll), WORKER | LOG, ALLOW, ALWAYS },
+	{ CALL(ppoll), WORKER | LOG, ALLOW, ALWAYS },
+	{ CALL(ppoll_time64), WORKER | LOG, ALLOW, ALWAYS },
 
 	/* keyd forks an answerer, which goes under its own filter; names a process for each */
 	{ CALL(clone), KEYD | NAMES, ALLOW, MASKED(0, CLONE_NEWUSER, 0) },

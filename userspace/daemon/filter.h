@@ -16,6 +16,7 @@ enum filter_role {
 	FILTER_KEYD,			/* takes pipes, forks answerers */
 	FILTER_ANSWERER,		/* two ends of pipes, nothing else */
 	FILTER_NAMES,			/* reads files, sends datagrams, forks */
+	FILTER_LOG,			/* a pipe, and UNIX datagram sockets */
 };
 
 /*

@@ -110,6 +110,16 @@ static void end_reload(struct monitor *monitor, bool done)
 	catch_up(monitor);
 }
 
+/* As those of the generation that goes on say, if there is one. */
+static void log_as_before(struct monitor *monitor)
+{
+	const struct settings *settings = monitor->generations ? monitor->generations->settings : NULL;
+
+	log_init("tlsgated", monitor->verbose || (settings && settings->verbose));
+	if (settings)
+		(void)logger_use(&monitor->logger, settings);
+}
+
 /* Back to before start_generation(). */
 static void undo_start(struct monitor *monitor)
 {
@@ -117,8 +127,7 @@ static void undo_start(struct monitor *monitor)
 		generation_abandon(monitor->starting);
 	monitor->starting = NULL;
 	control_abandon(&monitor->control);
-	log_init("tlsgated", monitor->verbose || (monitor->generations &&
-			     monitor->generations->settings->verbose));
+	log_as_before(monitor);
 }
 
 /* Ends a start or reload that is under way, too. */
@@ -149,6 +158,7 @@ static void begun(struct generation *generation, void *arg)
 		generation_retire(old, generation->settings->drain_time);
 		return;
 	}
+	logger_started(&monitor->logger);
 	log_ready(monitor);
 	(void)sd_notify(0, "READY=1");
 	catch_up(monitor);
@@ -217,7 +227,8 @@ static enum config_result start_generation(struct monitor *monitor)
 		return result;
 	log_init("tlsgated", monitor->verbose || settings->verbose);
 	log_with_time();
-	if (control_prepare(&monitor->control, settings)) {
+	if (logger_use(&monitor->logger, settings) ||
+	    control_prepare(&monitor->control, settings)) {
 		if (monitor->config_file)
 			settings_free(settings);
 	} else {
@@ -311,6 +322,7 @@ static void set_up(struct monitor *monitor)
 	control_init(&monitor->control, monitor->loop, commands, monitor);
 	resolver_init(&monitor->resolver, forget_secrets, monitor);
 	ledger_init(&monitor->ledger, monitor->loop);
+	logger_init(&monitor->logger, forget_secrets, monitor);
 	ev_init(&monitor->retry, on_retry);
 	monitor->retry.data = monitor;
 	watch_signal(monitor, &monitor->hangup, SIGHUP, on_hangup);
@@ -356,6 +368,7 @@ int monitor_run(struct options *options)
 	control_close(&monitor.control);
 	resolver_stop(&monitor.resolver);
 	ledger_close(&monitor.ledger);
+	logger_stop(&monitor.logger);
 	pause_free(monitor.pause);
 	ev_loop_destroy(monitor.loop);
 	settings_free(monitor.settings);

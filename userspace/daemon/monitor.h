@@ -11,6 +11,7 @@
 
 #include "daemon/control.h"
 #include "daemon/generation.h"
+#include "daemon/logger.h"
 #include "daemon/options.h"
 
 struct monitor {
@@ -21,6 +22,7 @@ struct monitor {
 	struct listeners listeners;
 	struct resolver resolver;
 	struct ledger ledger;
+	struct logger logger;
 	struct pause *pause;
 	struct generation *generations;	/* newest first; the first is the live one */
 	struct generation *starting;	/* to be the first of them; NULL: none */

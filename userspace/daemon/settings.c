@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <syslog.h>
 
 #include "common/addr.h"
 #include "common/log.h"
@@ -135,6 +136,34 @@ static int set_crl_expired(void *field, const char *value, char why[SETTINGS_WHY
 	if (choose(kinds, value, &kind))
 		return refuse(why, "it must be refuse or warn");
 	*(enum crl_expired *)field = (enum crl_expired)kind;
+	return 0;
+}
+
+static int set_log(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	static const struct choice targets[] = {
+		{ "stderr", LOG_TO_STDERR }, { "syslog", LOG_TO_SYSLOG }, { NULL, 0 },
+	};
+	int target;
+
+	if (choose(targets, value, &target))
+		return refuse(why, "it must be stderr or syslog");
+	*(enum log_target *)field = (enum log_target)target;
+	return 0;
+}
+
+static int set_log_facility(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	static const struct choice facilities[] = {
+		{ "daemon", LOG_DAEMON }, { "user", LOG_USER }, { "auth", LOG_AUTH },
+		{ "authpriv", LOG_AUTHPRIV }, { "local0", LOG_LOCAL0 }, { "local1", LOG_LOCAL1 },
+		{ "local2", LOG_LOCAL2 }, { "local3", LOG_LOCAL3 }, { "local4", LOG_LOCAL4 },
+		{ "local5", LOG_LOCAL5 }, { "local6", LOG_LOCAL6 }, { "local7", LOG_LOCAL7 },
+		{ NULL, 0 },
+	};
+
+	if (choose(facilities, value, field))
+		return refuse(why, "it must be daemon, user, auth, authpriv or local0 to local7");
 	return 0;
 }
 
@@ -381,6 +410,12 @@ static const struct setting table[] = {
 	{ "control-group", "NAME", SETTING_GLOBAL | SETTING_CONTROL, 0, NULL,
 	  GLOBAL(control_group), set_text,
 	  "its group, whose members may give every command" },
+	{ "log", "stderr|syslog", SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(log), set_log,
+	  "where lines of the log go (default: stderr)" },
+	{ "log-facility", "NAME", SETTING_GLOBAL, 0, "log",
+	  GLOBAL(log_facility), set_log_facility,
+	  "their facility of syslog, such as local0 (default: daemon)" },
 	{ "connection-log", NULL, SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(connection_log), set_switch,
 	  "log one line at the end of each connection" },
@@ -416,6 +451,7 @@ struct settings *settings_new(const char *file)
 	settings->file = file ? xstrdup(file) : NULL;
 	settings->drain_time = DEFAULT_DRAIN_TIME;
 	settings->stop_time = DEFAULT_STOP_TIME;
+	settings->log_facility = LOG_DAEMON;
 	return settings;
 }
 
@@ -645,6 +681,15 @@ static int check_process_row(const struct settings *settings, const struct setti
 	return 0;
 }
 
+static int check_process_values(const struct settings *settings)
+{
+	const struct setting *facility = setting_find("log-facility");
+
+	if (settings->log == LOG_TO_STDERR && settings->given[facility - table].yes)
+		return process_refuse(settings, facility, "stderr has none: give log = syslog");
+	return 0;
+}
+
 int settings_check(const struct settings *settings)
 {
 	const struct setting *row;
@@ -653,5 +698,5 @@ int settings_check(const struct settings *settings)
 	for (row = table; row->name; row++)
 		if (row->scope & SETTING_GLOBAL && check_process_row(settings, row))
 			ret = -1;
-	return ret;
+	return ret ? ret : check_process_values(settings);
 }

@@ -33,6 +33,11 @@ enum crl_expired {
 	CRL_EXPIRED_WARN,
 };
 
+enum log_target {
+	LOG_TO_STDERR,
+	LOG_TO_SYSLOG,
+};
+
 enum log_format {
 	LOG_FORMAT_TEXT,		/* key=value */
 	LOG_FORMAT_JSON,
@@ -100,6 +105,8 @@ struct settings {
 	char *control;			/* path of a UNIX socket, "none", or NULL: control.h's default */
 	uint32_t control_mode;		/* permission bits, if given */
 	char *control_group;		/* name or number, or NULL */
+	enum log_target log;
+	int log_facility;		/* LOG_DAEMON... of syslog(3) */
 	bool verbose;
 	bool connection_log;
 	enum log_format log_format;	/* of its lines */

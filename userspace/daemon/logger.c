@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/logger.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/ipc.h"
+#include "common/log.h"
+
+#define READY_MS	5000
+#define STOP_MS		2000		/* it has a second, and a busy machine needs another */
+#define RESTART_PAUSE	1.0		/* seconds, after one that died young */
+/* 256 packets, each of which takes a page: what a user may have without privilege */
+#define PIPE_SIZE	(1 << 20)
+
+static bool becomes_ready(int control)
+{
+	struct pollfd pfd = { .fd = control, .events = POLLIN };
+	struct ipc_message message;
+	int ret;
+
+	do {
+		ret = poll(&pfd, 1, READY_MS);
+	} while (ret < 0 && errno == EINTR);
+	return ret == 1 && ipc_receive(control, &message) == 1 && message.type == IPC_READY;
+}
+
+static void restart_in(struct logger *logger, double seconds)
+{
+	ev_timer_stop(EV_DEFAULT_UC, &logger->restart);
+	ev_timer_set(&logger->restart, seconds, 0.);
+	ev_timer_start(EV_DEFAULT_UC, &logger->restart);
+}
+
+static void drop_process(struct logger *logger)
+{
+	ev_timer_stop(EV_DEFAULT_UC, &logger->restart);
+	ev_child_stop(EV_DEFAULT_UC, &logger->exit);
+	if (logger->control != -1)
+		close(logger->control);
+	logger->control = -1;
+}
+
+static void adopt_process(struct logger *logger, pid_t pid, int control)
+{
+	struct ev_loop *loop = EV_DEFAULT_UC;
+
+	logger->control = control;
+	ev_now_update(loop);
+	logger->since = ev_now(loop);
+	ev_child_set(&logger->exit, pid, 0);
+	ev_child_start(loop, &logger->exit);
+}
+
+static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct logger *logger = timer->data;
+	int control;
+	pid_t pid;
+
+	(void)loop;
+	(void)events;
+	pid = logd_start(&logger->plan, &control);
+	if (pid < 0)
+		restart_in(logger, RESTART_PAUSE);
+	else
+		adopt_process(logger, pid, control);
+}
+
+static void on_exit_of_it(struct ev_loop *loop, ev_child *watcher, int events)
+{
+	struct logger *logger = watcher->data;
+	bool young = ev_now(loop) - logger->since < RESTART_PAUSE;
+
+	(void)events;
+	drop_process(logger);
+	log_error("the log process (process %d) died; another is started", watcher->rpid);
+	restart_in(logger, young ? RESTART_PAUSE : 0.);
+}
+
+void logger_init(struct logger *logger, void (*forget)(void *arg), void *arg)
+{
+	*logger = (struct logger){
+		.plan = { .forget = forget, .arg = arg, .in = -1, .own_log = -1 },
+		.out = -1,
+		.control = -1,
+	};
+	ev_init(&logger->exit, on_exit_of_it);
+	ev_init(&logger->restart, on_restart);
+	logger->exit.data = logger->restart.data = logger;
+}
+
+/* Once, for as long as the daemon runs: processes of before may still have it. */
+static int open_pipe(struct logger *logger)
+{
+	int ends[2];
+
+	if (logger->out != -1)
+		return 0;
+	logger->plan.own_log = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (logger->plan.own_log < 0 || pipe2(ends, O_DIRECT | O_NONBLOCK | O_CLOEXEC)) {
+		log_error("no pipe for the log: %s", strerror(errno));
+		return -1;
+	}
+	logger->plan.in = ends[0];
+	logger->out = ends[1];
+	(void)fcntl(ends[1], F_SETPIPE_SZ, PIPE_SIZE);	/* with less room, lines are lost earlier */
+	return 0;
+}
+
+/* Has whoever writes to stderr write to fd. */
+static void direct(struct logger *logger, int fd, bool piped)
+{
+	if (logger->piped == piped)
+		return;
+	(void)dup2(fd, STDERR_FILENO);
+	logger->piped = piped;
+	log_to_pipe(piped);
+	if (!logger->started)
+		log_copy_to(piped ? logger->plan.own_log : -1);
+}
+
+static bool is_same(const struct logd_plan *a, const struct logd_plan *b)
+{
+	return a->target == b->target && a->facility == b->facility && a->who.uid == b->who.uid &&
+	       a->who.gid == b->who.gid;
+}
+
+/* Another process for another target; the pipe stays, and what is in it. */
+static int replace(struct logger *logger, const struct logd_plan *plan)
+{
+	int control;
+	pid_t pid;
+
+	pid = logd_start(plan, &control);
+	if (pid < 0)
+		return -1;
+	if (!becomes_ready(control)) {
+		log_error("the log process did not get ready: lines of the log cannot go elsewhere");
+		(void)kill(pid, SIGKILL);
+		close(control);
+		return -1;
+	}
+	if (logger->control != -1)
+		(void)ipc_send(logger->control, IPC_DRAIN, NULL, 0);
+	drop_process(logger);
+	logger->plan = *plan;
+	adopt_process(logger, pid, control);
+	return 0;
+}
+
+int logger_use(struct logger *logger, const struct settings *settings)
+{
+	struct logd_plan plan;
+
+	if (settings->log == LOG_TO_STDERR) {
+		direct(logger, logger->plan.own_log, false);
+		return 0;
+	}
+	if (open_pipe(logger))
+		return -1;
+	plan = logger->plan;
+	plan.target = settings->log;
+	plan.facility = settings->log_facility;
+	/* where it is not used, the generation says so */
+	if (sandbox_identity("user", geteuid() ? NULL : settings->user, &plan.who) ||
+	    (!is_same(&plan, &logger->plan) && replace(logger, &plan)))
+		return -1;
+	direct(logger, logger->out, true);
+	return 0;
+}
+
+void logger_started(struct logger *logger)
+{
+	logger->started = true;
+	log_copy_to(-1);
+}
+
+void logger_stop(struct logger *logger)
+{
+	struct pollfd pfd = { .fd = logger->control };	/* POLLHUP, once it is gone */
+
+	if (logger->control != -1 && !ipc_send(logger->control, IPC_STOP, NULL, 0))
+		(void)poll(&pfd, 1, STOP_MS);
+	drop_process(logger);
+	direct(logger, logger->plan.own_log, false);
+}

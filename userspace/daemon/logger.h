@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the daemon's lines go: stderr as the daemon was started with it, or a
+ * pipe to the log process (logd.h), which this starts, and again when it dies.
+ * Part of the monitor.  Children have either as their stderr, from their fork on.
+ */
+#ifndef TLSGATE_DAEMON_LOGGER_H
+#define TLSGATE_DAEMON_LOGGER_H
+
+#include <ev.h>
+#include <stdbool.h>
+
+#include "daemon/logd.h"
+#include "daemon/settings.h"
+
+struct logger {
+	struct logd_plan plan;		/* of the process; its target is stderr: there never was one */
+	int out;			/* the pipe's; -1: there is none */
+	int control;			/* of the process; -1: there is none now */
+	bool piped;			/* stderr is the pipe now */
+	bool started;			/* logger_started() */
+	ev_child exit;
+	ev_timer restart;
+	ev_tstamp since;		/* the process runs */
+};
+
+/* forget() is called in the process: it wipes what the monitor has that is secret. */
+void logger_init(struct logger *logger, void (*forget)(void *arg), void *arg);
+/*
+ * Lines of this process, and of those forked from now on, go where settings say.
+ * A process that has the pipe as its stderr follows to another target.  0, or -1: a
+ * line was logged, and lines go where they went.
+ */
+int logger_use(struct logger *logger, const struct settings *settings);
+/*
+ * Until now, what is wrong was written to stderr, too, for who started the daemon.
+ */
+void logger_started(struct logger *logger);
+/*
+ * What is in the pipe is written, for which there is a second; then lines go to
+ * stderr again.
+ */
+void logger_stop(struct logger *logger);
+
+#endif
