@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # packaging/tlsgated.service as it is, under systemd as PID 1 of a PID namespace: start, reload, a reload
-# that is refused, a crash, stop, under the limits that the unit sets. TAP on standard output.
+# that is refused, the journal, a crash, stop, under the limits that the unit sets. TAP on standard output.
 # Writes into /usr/sbin and /etc: only for a guest, whose root is thrown away:
 #	selftests/vm/run.sh --kernel 6.12 --smp 1 -- selftests/systemd.sh
 slow=${slow-5}
@@ -134,6 +134,20 @@ gives_the_socket_a_group() {
 	[[ $(inside stat -c %G /run/tlsgate/control) = adm ]] || fail "its group: $(inside stat -c %G /run/tlsgate/control)"
 }
 
+# FIELD...: of a connection's line in the journal.
+has_line() {
+	inside journalctl -q -o cat "$@" >"$tmp/log/journalctl" 2>&1 && grep -q '^connection gate=web ' "$tmp/log/journalctl"
+}
+
+logs_to_the_journal() {
+	config two $'log = journal\n\t\tconnection-log = true'
+	unit reload tlsgated || fail "systemctl reload: $(<"$tmp/log/systemctl")" || return
+	serves two || return
+	wait_until 20 has_line TLSGATE_GATE=web PRIORITY=6 SYSLOG_IDENTIFIER=tlsgated _SYSTEMD_UNIT=tlsgated.service ||
+		fail "journalctl: $(tail -n 3 "$tmp/log/journalctl")" || return
+	has_line TLSGATE_VERSION='TLS 1.3' TLSGATE_PATH=user || fail "the connection's fields"
+}
+
 comes_back() {
 	local before
 	before=$(outer_pid)
@@ -163,6 +177,7 @@ check 'tlsgate reaches it on its control socket' control_socket
 check 'a reload takes the new certificate' reloads
 check 'a reload that is refused fails, and what ran goes on' refuses_a_reload
 check 'the control socket gets its group' gives_the_socket_a_group
+check 'its lines are in the journal, with their fields' logs_to_the_journal
 check 'it comes back when it was killed' comes_back
 check 'it stops, and leaves no socket' stops
 tap_end

@@ -94,6 +94,18 @@ class Syslog:
         self.close()
 
 
+class Journal(Syslog):
+    """The journal's own socket; lines are dictionaries of fields."""
+
+    before = ("unshare", "-m", "sh", "-c", 'mount --bind run /run && exec "$@"', "sh")
+    where = "run/systemd/journal/socket"
+
+    def entry(self, text):
+        line = self.wait_for("MESSAGE=" + text)
+        need(line.endswith("\n"), line)
+        return dict(field.split("=", 1) for field in line[:-1].split("\n"))
+
+
 class LogGate(Gate):
     """A gate that a file describes, whose log settings can be changed."""
 
@@ -159,6 +171,27 @@ def lines_keep_their_priority():
     with Syslog() as log, LogGate(log, Nobody(), "log = syslog") as gate:
         gate.connect().close()
         need(log.wait_for("cannot be reached").startswith("<%d>" % (3 << 3 | 4)), "a warning: %s" % log.lines)
+
+
+@test
+def lines_go_to_the_journal_with_fields():
+    with Journal() as log, Backend().echo() as backend:
+        with LogGate(log, backend, "log = journal") as gate:
+            entry = log.entry("web: listening on")
+            need(entry["PRIORITY"] == "6" and entry["SYSLOG_FACILITY"] == "3" and
+                 entry["SYSLOG_IDENTIFIER"] == "tlsgated" and entry["SYSLOG_PID"] == str(gate.process.pid) and
+                 not any(name.startswith("TLSGATE_") for name in entry), entry)
+            gate.visit()
+            entry = log.entry("connection gate=web")
+            need(entry["TLSGATE_GATE"] == "web" and entry["TLSGATE_VERSION"] == "TLS 1.3" and
+                 entry["TLSGATE_BACKEND"] == backend.address and entry["TLSGATE_FROM_CLIENT"] == "5" and
+                 entry["TLSGATE_REASON"] == "closed by both sides" and
+                 entry["SYSLOG_PID"] == str(gate.workers()[0]), entry)
+    with Journal() as log, LogGate(log, Nobody(), "log = journal\nlog-facility = auth") as gate:
+        gate.connect().close()
+        log.wait_for("cannot be reached")
+        line = next(line for line in log.lines if "cannot be reached" in line)
+        need("PRIORITY=4\n" in line and "SYSLOG_FACILITY=4\n" in line, line)
 
 
 @test

@@ -25,6 +25,7 @@ static const struct target {
 	size_t (*form)(const struct logline *line, int facility, char out[LOGLINE_MAX]);
 } targets[] = {
 	[LOG_TO_SYSLOG] = { "syslog", "/dev/log", logline_syslog },
+	[LOG_TO_JOURNAL] = { "journal", "/run/systemd/journal/socket", logline_journal },
 };
 
 struct logd {

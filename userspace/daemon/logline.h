@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOGLINE_MAX	4352		/* bytes, of any form: one in the pipe has PIPE_BUF at most */
+#define LOGLINE_MAX	9216		/* bytes, of any form: one in the pipe has PIPE_BUF at most */
 
 struct logline {
 	int priority;			/* LOG_ERR... of syslog(3) */
@@ -28,5 +28,10 @@ void logline_parse(struct logline *line, char *packet, size_t len);
 
 /* Into out; returns the bytes. */
 size_t logline_syslog(const struct logline *line, int facility, char out[LOGLINE_MAX]);
+/*
+ * The same for the journal's own socket.  A line of the connection-log, as
+ * key=value, has each as a field, too: TLSGATE_GATE for gate.
+ */
+size_t logline_journal(const struct logline *line, int facility, char out[LOGLINE_MAX]);
 
 #endif

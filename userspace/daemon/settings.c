@@ -142,12 +142,13 @@ static int set_crl_expired(void *field, const char *value, char why[SETTINGS_WHY
 static int set_log(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	static const struct choice targets[] = {
-		{ "stderr", LOG_TO_STDERR }, { "syslog", LOG_TO_SYSLOG }, { NULL, 0 },
+		{ "stderr", LOG_TO_STDERR }, { "syslog", LOG_TO_SYSLOG },
+		{ "journal", LOG_TO_JOURNAL }, { NULL, 0 },
 	};
 	int target;
 
 	if (choose(targets, value, &target))
-		return refuse(why, "it must be stderr or syslog");
+		return refuse(why, "it must be stderr, syslog or journal");
 	*(enum log_target *)field = (enum log_target)target;
 	return 0;
 }
@@ -410,7 +411,7 @@ static const struct setting table[] = {
 	{ "control-group", "NAME", SETTING_GLOBAL | SETTING_CONTROL, 0, NULL,
 	  GLOBAL(control_group), set_text,
 	  "its group, whose members may give every command" },
-	{ "log", "stderr|syslog", SETTING_GLOBAL, 0, NULL,
+	{ "log", "stderr|syslog|journal", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(log), set_log,
 	  "where lines of the log go (default: stderr)" },
 	{ "log-facility", "NAME", SETTING_GLOBAL, 0, "log",
@@ -686,7 +687,7 @@ static int check_process_values(const struct settings *settings)
 	const struct setting *facility = setting_find("log-facility");
 
 	if (settings->log == LOG_TO_STDERR && settings->given[facility - table].yes)
-		return process_refuse(settings, facility, "stderr has none: give log = syslog");
+		return process_refuse(settings, facility, "stderr has none: give log = syslog or journal");
 	return 0;
 }
 

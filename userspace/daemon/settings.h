@@ -36,6 +36,7 @@ enum crl_expired {
 enum log_target {
 	LOG_TO_STDERR,
 	LOG_TO_SYSLOG,
+	LOG_TO_JOURNAL,
 };
 
 enum log_format {

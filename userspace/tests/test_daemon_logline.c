@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* daemon/logline: a line from the pipe, whoever wrote it, and what syslog gets of it. */
+/* daemon/logline: a line from the pipe, whoever wrote it; what syslog and the journal get of it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +84,8 @@ static void need_form(const char *packet, const char *want,
 
 	logline_parse(&line, copy, strlen(packet));
 	len = form(&line, LOG_LOCAL3, out);
-	tap_ok(len == strlen(want) && !memcmp(out, want, len), "%.*s", (int)len, out);
+	tap_ok(len == strlen(want) && !memcmp(out, want, len), "becomes what it should: %s",
+	       strncmp(packet, HEAD, strlen(HEAD)) ? packet : packet + strlen(HEAD));
 	free(copy);
 }
 
@@ -92,9 +93,45 @@ static void test_syslog(void)
 {
 	setenv("TZ", "EST5", 1);
 	tzset();
-	need_form(HEAD "a text: %s\n", "<156>Nov 30 03:30:54 tlsgated[42]: a text: %s", logline_syslog);
+	need_form(HEAD "a text: %s", "<156>Nov 30 03:30:54 tlsgated[42]: a text: %s", logline_syslog);
 	need_form("<6>1764923454000 0000000007 x", "<158>Dec  5 03:30:54 tlsgated[7]: x", logline_syslog);
 	need_form("<3>1764923454000 0000000000 x", "<155>Dec  5 03:30:54 tlsgated: x", logline_syslog);
+}
+
+#define OF_JOURNAL	\
+	"PRIORITY=4\nSYSLOG_FACILITY=19\nSYSLOG_IDENTIFIER=tlsgated\nSYSLOG_TIMESTAMP=Nov 30 03:30:54 \nSYSLOG_PID=42\n"
+#define JOURNAL(text, fields)	HEAD text, OF_JOURNAL "MESSAGE=" text "\n" fields, logline_journal
+
+static void test_journal(void)
+{
+	need_form(JOURNAL("a text", ""));
+	need_form(JOURNAL("connection gate=web client-cert=\"a b\" bytes=1 none=",
+			  "TLSGATE_GATE=web\nTLSGATE_CLIENT_CERT=a b\nTLSGATE_BYTES=1\nTLSGATE_NONE=\n"));
+	/* what is no field ends them */
+	need_form(JOURNAL("connection gate=\"a\"b c=d", "TLSGATE_GATE=a\n"));
+	need_form(JOURNAL("connection gate=a  c=d", "TLSGATE_GATE=a\n"));
+	need_form(JOURNAL("connection gate=a C=d", "TLSGATE_GATE=a\n"));
+	need_form(JOURNAL("connection gate=a =d", "TLSGATE_GATE=a\n"));
+	need_form(JOURNAL("connection gate=a c", "TLSGATE_GATE=a\n"));
+	need_form(JOURNAL("connection gate=\"a", ""));
+	need_form(JOURNAL("connection gate=", "TLSGATE_GATE=\n"));
+	need_form(JOURNAL("connection gate", ""));
+	need_form(JOURNAL("of a connection gate=a", ""));
+}
+
+/* The most that fields can grow to. */
+static void test_many_fields(void)
+{
+	static char packet[4096], out[LOGLINE_MAX];
+	struct logline line;
+	size_t len, i;
+
+	memcpy(packet, HEAD "connection gate=", strlen(HEAD "connection gate="));
+	for (i = strlen(HEAD "connection gate="); i < sizeof(packet); i++)
+		packet[i] = " a="[i % 3];
+	logline_parse(&line, packet, sizeof(packet));
+	len = logline_journal(&line, LOG_LOCAL7, out);
+	tap_ok(len <= LOGLINE_MAX && out[len - 1] == '\n', "%zu bytes of fields end whole", len);
 }
 
 /* The longest that a pipe's packet can be. */
@@ -117,6 +154,8 @@ int main(void)
 	test_parse();
 	test_time();
 	test_syslog();
+	test_journal();
+	test_many_fields();
 	test_longest();
 	return tap_done();
 }

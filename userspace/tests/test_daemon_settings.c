@@ -67,6 +67,7 @@ static const struct line lines[] = {
 	{ "connect :80 h:443 --control none --control-mode 0600", OPTIONS_BAD },
 	{ "connect :80 h:443 --control-group adm", OPTIONS_BAD },
 	{ "connect :80 h:443 --log syslog", OPTIONS_RUN },
+	{ "connect :80 h:443 --log journal --log-facility user", OPTIONS_RUN },
 	{ "connect :80 h:443 --log syslog --log-facility local7", OPTIONS_RUN },
 	{ "connect :80 h:443 --log syslog --log-facility local8", OPTIONS_BAD },
 	{ "connect :80 h:443 --log stderr --log-facility local7", OPTIONS_BAD },
