@@ -18,7 +18,7 @@ import time
 
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, echo_at_once,
                             free_port, log_text, logs, need, need_alert,
-                            need_keepalive, path, sockets_of, start, test, wait_until)
+                            need_keepalive, path, sockets_of, start, stopped, test, wait_until)
 
 CCM = "--ciphersuites=TLS_AES_128_CCM_SHA256"    # the engine has it, the module does not
 
@@ -168,6 +168,27 @@ def who_follows_events_hears_of_the_modules_end():
     finally:
         monitor.kill()
         subprocess.run(["insmod", MODULE], check=True)
+
+
+@test
+def no_account_is_left_unread_at_the_end():
+    """The monitor is told to end, and has no child to wait for, while a worker's entries wait for it."""
+    count = 40
+    with Backend().echo() as backend:
+        gate = Gate("serve", backend.address, "--connection-log", "--log-format=json", "--workers=1", path="kernel")
+        with stopped(gate.process.pid):
+            held = [gate.connect() for _ in range(count)]
+            for connection in held:
+                echo(connection)
+            wait_until(lambda: len(sessions()) == count, "all are handed over")
+            for pid in (*gate.workers(), *gate.keyd()):
+                os.kill(pid, signal.SIGKILL)
+            gate.process.terminate()
+        need(gate.process.wait(DEADLINE) == 0, "an end in order")
+        need(len({r["session"] for r in records()}) == count and
+             {r["reason"] for r in records()} == {"the daemon ends; the kernel goes on"}, "%d: %s" % (len(records()), records()))
+        for connection in held:
+            connection.close()
 
 
 @contextlib.contextmanager

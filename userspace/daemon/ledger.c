@@ -139,6 +139,12 @@ static bool is_not_listed(const struct ledger *ledger, const struct ledger_page 
 	return page->round != ledger->round;
 }
 
+static bool is_gone(const struct ledger *ledger, const struct ledger_page *page)
+{
+	(void)ledger;
+	return page->late;
+}
+
 static bool is_late(const struct ledger *ledger, const struct ledger_page *page)
 {
 	(void)ledger;
@@ -297,19 +303,25 @@ static bool is_sound(const struct ledger_entry *entry, size_t len)
 	       strlen(entry->record.text) == entry->record.len;
 }
 
-static void on_entries(struct ev_loop *loop, ev_io *io, int events)
+/* False: there is none. */
+static bool read_entry(struct ledger *ledger)
 {
 	struct ledger_entry entry;
-	ssize_t n;
+	ssize_t n = recv(ledger->reader, &entry, sizeof(entry), 0);
 
-	(void)loop;
-	(void)events;
-	n = recv(io->fd, &entry, sizeof(entry), 0);
-	if (n <= 0)
-		return;
+	if (n < 0)
+		return false;
 	entry.record.text[RECORD_MAX - 1] = '\0';
 	if (is_sound(&entry, (size_t)n))
-		take_entry(io->data, &entry);
+		take_entry(ledger, &entry);
+	return true;
+}
+
+static void on_entries(struct ev_loop *loop, ev_io *io, int events)
+{
+	(void)loop;
+	(void)events;
+	(void)read_entry(io->data);
 }
 
 void ledger_init(struct ledger *ledger, struct ev_loop *loop)
@@ -342,11 +354,17 @@ int ledger_writer(struct ledger *ledger)
 
 void ledger_close(struct ledger *ledger)
 {
-	end_pages(ledger, always, "the daemon ends; the kernel goes on");
-	unfollow(ledger);
 	if (ledger->writer == -1)
 		return;
 	ev_io_stop(ledger->loop, &ledger->entries);
+	/* what workers sent before they ended */
+	while (read_entry(ledger))
+		;
+	if (ledger->tlsgate)
+		(void)tlsgate_event_receive(ledger->tlsgate, take_event, ledger);
+	end_pages(ledger, is_gone, UNKNOWN);
+	end_pages(ledger, always, "the daemon ends; the kernel goes on");
+	unfollow(ledger);
 	close(ledger->reader);
 	close(ledger->writer);
 }
