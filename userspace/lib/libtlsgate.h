@@ -281,8 +281,11 @@ const char *tlsgate_role_name(uint8_t role);		/* "client" */
 const char *tlsgate_version_name(uint16_t version);	/* "TLS 1.3" */
 const char *tlsgate_event_name(enum tlsgate_cmd kind);	/* "opened" */
 
-#define TLSGATE_ADDRESS_TEXT_MAX	128
-/* "192.0.2.1:443", "[2001:db8::1]:443", "unix:/run/x", "unix:" (unnamed), "-" (none) */
+#define TLSGATE_ADDRESS_TEXT_MAX	448
+/*
+ * "192.0.2.1:443", "[2001:db8::1]:443", "unix:/run/x", "unix:@abstract", "unix:" (unnamed),
+ * "-" (none).  Printable ASCII only: other bytes, and a backslash, as \xNN.
+ */
 const char *tlsgate_address_text(const struct tlsgate_address *address,
 				 char text[TLSGATE_ADDRESS_TEXT_MAX]);
 

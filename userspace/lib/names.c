@@ -131,16 +131,31 @@ const char *tlsgate_version_name(uint16_t version)
 	       version == TLSGATE_TLS_1_2 ? "TLS 1.2" : "unknown";
 }
 
-/* An abstract name starts with a NUL, written as @ everywhere. */
+static char *put_byte(char *p, unsigned char c)
+{
+	if (c >= 0x20 && c < 0x7f && c != '\\')
+		*p++ = (char)c;
+	else
+		p += snprintf(p, sizeof("\\xff"), "\\x%02x", c);
+	return p;
+}
+
+/*
+ * An abstract name starts with a NUL, written as @ everywhere, and may have more.
+ * Whoever bound the socket chose the bytes: none of them moves a terminal's cursor.
+ */
 static void unix_text(const struct tlsgate_address *address, char *text)
 {
 	int len = (int)address->len - (int)offsetof(struct sockaddr_un, sun_path);
 	const char *path = address->un.sun_path;
 	char *p = text + snprintf(text, TLSGATE_ADDRESS_TEXT_MAX, "unix:");
-	int i;
+	bool abstract = len > 0 && !path[0];
+	int i = abstract;
 
-	for (i = 0; i < len && (path[i] || i == 0); i++)
-		*p++ = path[i] ? path[i] : '@';
+	if (abstract)
+		*p++ = '@';
+	for (; i < len && (path[i] || abstract); i++)
+		p = put_byte(p, (unsigned char)path[i]);
 	*p = 0;
 }
 

@@ -78,6 +78,7 @@ static void test_addresses(void)
 	struct tlsgate_address address = { 0 };
 	char path[sizeof(longest)];
 	char want[TLSGATE_ADDRESS_TEXT_MAX] = "unix:";
+	size_t i;
 
 	test_inet("192.0.2.1", "192.0.2.1:443");
 	test_inet("2001:db8::1", "[2001:db8::1]:443");
@@ -85,8 +86,15 @@ static void test_addresses(void)
 	test_unix("/run/x", 7, "unix:/run/x");
 	test_unix("", 0, "unix:");
 	test_unix("\0name", 5, "unix:@name");
+	test_unix("\0a\0b", 4, "unix:@a\\x00b");
+	test_unix("\0", 1, "unix:@");
+	test_unix("/run/\x1b[2J\n\xff\\", 12, "unix:/run/\\x1b[2J\\x0a\\xff\\x5c");
 	memset(path, 'p', sizeof(path));
 	memcpy(want + 5, path, sizeof(path));
+	test_unix(path, sizeof(path), want);
+	memset(path, 0xff, sizeof(path));
+	for (i = 0; i < sizeof(path); i++)
+		strcpy(want + 5 + 4 * i, "\\xff");
 	test_unix(path, sizeof(path), want);
 	test_address(&address, "-");
 	address.len = 1;
