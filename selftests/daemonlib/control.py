@@ -67,6 +67,35 @@ class ControlGate(Gate):
         return json.loads(data)
 
 
+ODD_ANSWERS = (
+    b"", b"\n", b"nonsense\n", b"null\n", b"[]\n", b"{}\n", b'{"status":1}\n', b'{"status":null,"reason":{}}\n',
+    b'{"status":"ok"}\n', b'{"status":"ok","gates":1,"workers":1,"lines":1}\n',
+    b'{"status":"ok","gates":[1,null,[],{}],"workers":[1,null,[],{}],"lines":[1,null,[],{}]}\n',
+    b'{"status":"ok","gates":[{"name":1,"listen":[null,1,{}],"paused":"x","accepted":"x","from-client":-1,'
+    b'"certificates":[null,1,{"ends":"x"},{"ends":{}},{"ends":9000000000000000000}]}]}\n',
+    b'{"status":"ok","gates":[{"listen":["' + 2000 * b"x" + b'"],"certificates":[{"ends":-9000000000000000000}]}]}\n',
+    1000 * b"[" + b"\n", (1 << 20) * b"x")
+
+
+@test
+def whatever_answers_the_tool_says_what_it_is():
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path("odd"))
+        listener.listen()
+        for said in ODD_ANSWERS:
+            for command in (("gates",), ("gates", "--json"), ("stats",), ("stats", "--json"), ("reload",)):
+                tool = subprocess.Popen([TLSGATE, "-S", path("odd"), *command], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE)
+                client = listener.accept()[0]
+                with client, contextlib.suppress(OSError):
+                    client.sendall(said)
+                    client.shutdown(socket.SHUT_WR)
+                    client.recv(100)
+                out, errors = tool.communicate(timeout=DEADLINE)
+                need(tool.returncode == 0 or (tool.returncode == 1 and errors),
+                     "%s of %r: %d, %r, %r" % (command, said[:80], tool.returncode, out[:80], errors))
+
+
 def is_gone(client):
     """Within the time that a client has."""
     try:

@@ -16,6 +16,7 @@
 
 #include "ctl.h"
 
+#define FOREIGN		"the answer is not tlsgated's: what listens on the socket?"
 #define ANSWER_MAX	(1u << 20)
 #define ANSWER_SECONDS	90	/* a reload waits for every worker */
 
@@ -123,7 +124,7 @@ static struct json_object *ask(const char *command)
 	if (!text)
 		ctl_error("%s: no answer from tlsgated: %s", command, strerror(errno));
 	else if (!json_object_is_type(answer, json_type_object))
-		ctl_error("%s: the answer is not tlsgated's: what listens on the socket?", command);
+		ctl_error("%s: " FOREIGN, command);
 	free(text);
 	close(fd);
 	if (json_object_is_type(answer, json_type_object))
@@ -165,6 +166,8 @@ static int check_status(const char *command, struct json_object *answer)
 			  command);
 	else if (*text_of(answer, "reason"))
 		ctl_error("%s: %s", command, text_of(answer, "reason"));
+	else if (strcmp(status, "refused"))
+		ctl_error("%s: " FOREIGN, command);
 	return CTL_FAILED;
 }
 
@@ -220,6 +223,7 @@ static void first_end(struct json_object *certs, char out[CTL_TEXT_MAX])
 {
 	int64_t ends, first = INT64_MAX;
 	struct json_object *value;
+	struct tm tm;
 	size_t i;
 
 	if (!json_object_is_type(certs, json_type_array))
@@ -230,8 +234,8 @@ static void first_end(struct json_object *certs, char out[CTL_TEXT_MAX])
 		first = ends < first ? ends : first;
 	}
 	snprintf(out, CTL_TEXT_MAX, "-");
-	if (first != INT64_MAX)
-		strftime(out, CTL_TEXT_MAX, "%Y-%m-%d", gmtime(&(time_t){ (time_t)first }));
+	if (first != INT64_MAX && gmtime_r(&(time_t){ (time_t)first }, &tm))
+		strftime(out, CTL_TEXT_MAX, "%Y-%m-%d", &tm);
 }
 
 static void add_gate(struct ctl_table *table, struct json_object *gate)
