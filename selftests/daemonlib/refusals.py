@@ -10,8 +10,8 @@ from daemonlib.gate import (DEADLINE, TLSGATED, Backend, Gate, Skip, free_port, 
                             tmp, write)
 
 
-def refused(status, pattern, *argv):
-    result = subprocess.run([TLSGATED, *argv], cwd=tmp, stdin=subprocess.DEVNULL,
+def refused(status, pattern, *argv, before=()):
+    result = subprocess.run([*before, TLSGATED, *argv], cwd=tmp, stdin=subprocess.DEVNULL,
                             capture_output=True, text=True, timeout=DEADLINE)
     lines = [line for line in result.stderr.splitlines() if "data path: " not in line]
     need(result.returncode == status, "status %d: %s" % (result.returncode, result.stderr))
@@ -228,6 +228,10 @@ def bad_names():
     refused(2, "URL", "serve", ":1", "http://localhost:80", *PAIR)
     refused(2, "xn--", "connect", ":1", "b\u00fccher.example:443")
     refused(1, "xn--", "connect", ":1", "127.0.0.1:443", "--ca=ca.pem", "--server-name=b\u00fccher.example")
+    refused(1, "backend ':2' refused: it is no DNS name", "connect", "127.0.0.1:%d" % free_port(), ":2", USER,
+            "--ca=ca.pem")
+    refused(1, "raise the limit of open files", "serve", "127.0.0.1:%d" % free_port(), ":2", *PAIR, USER,
+            "--workers=32", before=("prlimit", "--nofile=24:24"))
     refused(1, "cannot listen on 192.0.2.77", "serve", "192.0.2.77:4433", ":2", *PAIR, USER)
 
 

@@ -328,7 +328,8 @@ static int check_server_name(struct gate *gate)
 	tls_conn_free(conn);
 	if (!ret)
 		return 0;
-	return refuse(gate, gate->settings->server_name ? "server-name" : "backend", gate->server_name,
+	return refuse(gate, gate->settings->server_name ? "server-name" : "backend",
+		      gate->settings->server_name ? gate->settings->server_name : gate->settings->backend,
 		      is_ascii(gate->server_name) ?
 		      "it is no DNS name and no address: give server-name" :
 		      "TLS has this name in its form of ASCII only: give server-name = xn--..., as idn2 prints it");

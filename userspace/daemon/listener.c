@@ -73,6 +73,11 @@ static const char *advice(int error)
 		return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
 	case EADDRNOTAVAIL:
 		return "no interface of this machine has that address";
+	case EMFILE:
+	case ENFILE:
+		return "raise the limit of open files, or have fewer workers or gates";
+	case EAFNOSUPPORT:
+		return "this kernel has no IPv6: give an IPv4 address";
 	default:
 		return "give another address to listen on";
 	}
