@@ -7,21 +7,23 @@ import json
 import os
 import re
 import select
+import shutil
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import time
 
-from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, echo, free_port, log_text, need,
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, echo, free_port, listens, log_text, need,
                             path, read_end, start, stopped, test, tmp, wait_until, write)
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
-def config(port, backend, head, key="one", data_path="user"):
+def config(port, backend, head, key="one", data_path="user", workers="workers = 1"):
     return write("control.conf", """%s
-workers = 1
+%s
 gate web {
 	mode = serve
 	data-path = %s
@@ -30,7 +32,7 @@ gate web {
 	cert = one.pem
 	key = %s.key
 }
-""" % (head, data_path, port, backend, key))
+""" % (head, workers, data_path, port, backend, key))
 
 
 class ControlGate(Gate):
@@ -305,6 +307,92 @@ def pause_survives_a_reload():
             outcome(gate.tlsgate("reload"), 0)
             outcome(gate.tlsgate("pause", before=NOBODY), 1, "pause: denied")
             outcome(gate.tlsgate("resume", before=NOBODY), 1, "resume: denied")
+
+
+def all_serve(*ports):
+    """Sockets of one address, one for each worker, are many: none may be left out."""
+    for port in ports:
+        for _ in range(8):
+            with tls_to(port) as connection:
+                echo(connection)
+
+
+def tls_to(port):
+    context = ssl.create_default_context(cafile=path("ca.pem"))
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=DEADLINE),
+                               server_hostname="localhost")
+
+
+def nanoseconds(pid):
+    """How long it has run."""
+    with open("/proc/%d/schedstat" % pid) as file:
+        return int(file.read().split()[0])
+
+
+def need_rest(pids):
+    before = [nanoseconds(pid) for pid in pids]
+    select.select([], [], [], 0.5)
+    spent = [nanoseconds(pid) - was for pid, was in zip(pids, before)]
+    need(max(spent) < 2e7, "in half a second they ran for %s ns" % spent)
+
+
+@test
+def a_drain_ends_no_connection_and_lasts():
+    with Backend().echo() as backend:
+        other = free_port()
+        head = """control = "%s"
+gate other { mode = serve  data-path = user  cert = one.pem  key = one.key
+	listen = "127.0.0.1:%d"  backend = "%s" }
+""" % (path("control"), other, backend.address)
+        with ControlGate(backend.address, head) as gate, gate.connect() as before:
+            echo(before)
+            outcome(gate.tlsgate("drain", "--gate", "web"), 0, "^drained: ")
+            need(not listens(gate.port) and listens(other), "this address refuses connections, the other does not")
+            outcome(gate.tlsgate("gates"), 0, r"web +serve +drained +", r"other +serve +127\.0\.0\.1:%d" % other)
+            need([g["drained"] for g in gate.ask(b"gates\n")["gates"]] == [False, True], "as JSON")
+            need_rest(gate.workers())
+            echo(before)
+            config(gate.port, backend.address, head, workers="workers = 3")
+            outcome(gate.tlsgate("reload"), 0)
+            echo(before)
+            wait_until(lambda: len(gate.workers()) == 4, "the new workers, and the old one")
+            os.kill(gate.workers()[-1], signal.SIGKILL)
+            wait_until(lambda: log_text().count("another is started") == 1 and len(gate.workers()) == 4, "another")
+            need(not listens(gate.port), "a reload leaves it so, and so does a worker's death")
+            need_rest(gate.workers())
+            all_serve(other)
+            outcome(gate.tlsgate("undrain"), 0, "^undrained: ")
+            all_serve(gate.port, other)
+            outcome(gate.tlsgate("drain"), 0)
+            need(not listens(gate.port) and not listens(other), "all gates")
+            outcome(gate.tlsgate("undrain", "--gate", "other"), 0)
+            all_serve(other)
+            need(not listens(gate.port), "that one only")
+            outcome(gate.tlsgate("drain", "--gate", "nosuch"), 1, "drain: there is no such gate")
+            outcome(gate.tlsgate("drain", "--gate", ""), 2, "no gate has such a name")
+            outcome(gate.tlsgate("drain", "web"), 2, "usage: tlsgate drain")
+            need(gate.ask(b"gates web\n") == {"status": "unknown"}, "an operand that nobody takes")
+
+
+@test
+def who_may_drain_and_what():
+    port = free_port()
+    address = "127.0.0.1:%d" % port
+    with Backend() as backend, ControlGate(backend.address, 'control = "%s"\ncontrol-mode = 0666' %
+                                           path("control")) as gate:
+        if os.geteuid() == 0:
+            outcome(gate.tlsgate("drain", before=NOBODY), 1, "drain: denied")
+            need(listens(gate.port), "it listens")
+        if not shutil.which("systemd-socket-activate"):
+            return
+        activated = start("serve", address, backend.address, "--data-path=user", "--cert=one.pem", "--key=one.key",
+                          "--control=" + path("activated"), before=["systemd-socket-activate", "-l", address])
+        wait_until(lambda: listens(port) and os.path.exists(path("activated")), "it listens")
+        outcome(subprocess.run([TLSGATE, "-S", path("activated"), "drain"], capture_output=True, text=True,
+                               timeout=DEADLINE), 1, "drain: systemd has the gate's socket")
+        need(listens(port), "it listens")
+        activated.terminate()
+        need(activated.wait(DEADLINE) == 0, "exit status")
 
 
 def has_hung_up(client):

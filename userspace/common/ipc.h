@@ -22,7 +22,7 @@ enum ipc_type {
 	IPC_NEW_WORKER,		/* with an answerer's ends of its worker's pipes: in, out */
 	/* monitor to worker */
 	IPC_KEYS,		/* with its ends of the pipes to another answerer: in, out */
-	IPC_SERVE,		/* accept connections: the answer to IPC_READY */
+	IPC_SERVE,		/* accept connections: the answer to IPC_READY, and after a drain */
 	IPC_DRAIN,		/* accept no more; exit when the last connection is over */
 	IPC_STOP,		/* end every connection in order and exit */
 	IPC_TYPES,

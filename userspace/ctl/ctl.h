@@ -28,10 +28,12 @@ int cmd_handshake(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
+int cmd_drain(int argc, char **argv);
+int cmd_undrain(int argc, char **argv);
 int cmd_gates(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
 
-/* The control socket of the tlsgated that reload, gates and stats talk to (-S); NULL: the default. */
+/* The control socket of the tlsgated that reload, drain, gates and the like talk to (-S); NULL: the default. */
 extern const char *ctl_control;
 
 /* One line on stderr, "tlsgate: " in front. */

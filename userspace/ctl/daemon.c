@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* tlsgate reload, gates and stats: what tlsgated answers on its control socket. */
+/* tlsgate reload, pause, resume, drain, undrain, gates and stats: what tlsgated answers on its control socket. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -17,6 +17,7 @@
 #include "ctl.h"
 
 #define FOREIGN		"the answer is not tlsgated's: what listens on the socket?"
+#define REQUEST_MAX	257	/* what tlsgated takes, and the NUL */
 #define ANSWER_MAX	(1u << 20)
 #define ANSWER_SECONDS	90	/* a reload waits for every worker */
 
@@ -106,18 +107,19 @@ static char *read_all(int fd)
 	return NULL;
 }
 
-/* The answer to a command, or NULL after an error line. */
-static struct json_object *ask(const char *command)
+/* The answer to a command, with an operand unless that is NULL; or NULL after an error line. */
+static struct json_object *ask(const char *command, const char *operand)
 {
 	struct json_object *answer = NULL;
-	char line[64], *text = NULL;
+	char line[REQUEST_MAX], *text = NULL;
 	int fd = dial();
 	int len;
 
 	if (fd < 0)
 		return NULL;
-	len = snprintf(line, sizeof(line), "%s\n", command);
-	if (send(fd, line, (size_t)len, MSG_NOSIGNAL) == len)
+	len = snprintf(line, sizeof(line), "%s%s%s\n", command, operand ? " " : "",
+		       operand ? operand : "");
+	if (len < (int)sizeof(line) && send(fd, line, (size_t)len, MSG_NOSIGNAL) == len)
 		text = read_all(fd);
 	if (text)
 		answer = json_tokener_parse(text);
@@ -171,15 +173,15 @@ static int check_status(const char *command, struct json_object *answer)
 	return CTL_FAILED;
 }
 
-/* A command that changes something, and what is said once it has. */
-static int change(int argc, char **argv, const char *done)
+/* A command that changes something, for its operand or NULL, and what is said once it has. */
+static int change(int argc, char **argv, const char *operand, const char *done)
 {
 	struct json_object *answer;
 	int status;
 
 	if (ctl_arguments(argc, argv, NULL, NULL))
 		return CTL_USAGE;
-	answer = ask(argv[0]);
+	answer = ask(argv[0], operand);
 	if (!answer)
 		return CTL_FAILED;
 	print_lines(answer);
@@ -192,17 +194,39 @@ static int change(int argc, char **argv, const char *done)
 
 int cmd_reload(int argc, char **argv)
 {
-	return change(argc, argv, "reloaded");
+	return change(argc, argv, NULL, "reloaded");
 }
 
 int cmd_pause(int argc, char **argv)
 {
-	return change(argc, argv, "paused: new connections stay in tlsgated");
+	return change(argc, argv, NULL, "paused: new connections stay in tlsgated");
 }
 
 int cmd_resume(int argc, char **argv)
 {
-	return change(argc, argv, "resumed: new connections go to the kernel");
+	return change(argc, argv, NULL, "resumed: new connections go to the kernel");
+}
+
+/* --gate NAME, or all gates. */
+static int change_gate(int argc, char **argv, const char *done)
+{
+	const char *gate = ctl_option(&argc, argv, "--gate");
+
+	if (!gate || (*gate && !strchr(gate, '\n') && strlen(gate) < REQUEST_MAX - sizeof("undrain \n")))
+		return change(argc, argv, gate, done);
+	ctl_error("%s: --gate refused: no gate has such a name: tlsgate gates lists them", argv[0]);
+	return CTL_USAGE;
+}
+
+int cmd_drain(int argc, char **argv)
+{
+	return change_gate(argc, argv,
+			   "drained: no more is accepted; tlsgate stats counts what is open");
+}
+
+int cmd_undrain(int argc, char **argv)
+{
+	return change_gate(argc, argv, "undrained: connections are accepted again");
 }
 
 /* "A, B" of an array of texts. */
@@ -241,13 +265,14 @@ static void first_end(struct json_object *certs, char out[CTL_TEXT_MAX])
 static void add_gate(struct ctl_table *table, struct json_object *gate)
 {
 	const bool paused = json_object_get_boolean(json_object_object_get(gate, "paused"));
+	const bool drained = json_object_get_boolean(json_object_object_get(gate, "drained"));
 	char listen[1024], ends[CTL_TEXT_MAX], path[CTL_TEXT_MAX];
 
 	join(json_object_object_get(gate, "listen"), listen, sizeof(listen));
 	first_end(json_object_object_get(gate, "certificates"), ends);
 	ctl_table_add(table, text_of(gate, "name"));
 	ctl_table_add(table, text_of(gate, "mode"));
-	ctl_table_add(table, listen);
+	ctl_table_add(table, drained ? "drained" : listen);
 	ctl_table_add(table, text_of(gate, "backend"));
 	snprintf(path, sizeof(path), "%s%s", text_of(gate, "data-path"), paused ? ", paused" : "");
 	ctl_table_add(table, path);
@@ -328,7 +353,7 @@ static int show(int argc, char **argv, struct json_object *(*pick)(struct json_o
 
 	if (ctl_arguments(argc, argv, &json, NULL))
 		return CTL_USAGE;
-	answer = ask(argv[0]);
+	answer = ask(argv[0], NULL);
 	if (!answer)
 		return CTL_FAILED;
 	status = check_status(argv[0], answer);

@@ -26,6 +26,8 @@ static const struct command {
 	{ "reload", cmd_reload, "", "have tlsgated read its configuration anew, and say what came of it" },
 	{ "pause", cmd_pause, "", "have tlsgated keep new connections, so that the module can be replaced" },
 	{ "resume", cmd_resume, "", "have tlsgated hand new connections to the kernel again" },
+	{ "drain", cmd_drain, "[--gate NAME]", "have tlsgated accept no more; what is open goes on" },
+	{ "undrain", cmd_undrain, "[--gate NAME]", "have tlsgated accept again" },
 	{ "gates", cmd_gates, "[--json]", "what tlsgated serves" },
 	{ "stats", cmd_stats, "[--json]", "what tlsgated's gates have done so far" },
 	{ "version", cmd_version, "", "versions of program, interface, module and kernel" },
@@ -47,8 +49,8 @@ static int print_help(FILE *out)
 		fprintf(out, "  %-9s %-*s%s%*s %s\n", commands[i].name, HELP_ARGUMENTS, arguments,
 			fits ? "" : "\n", fits ? 0 : 12 + HELP_ARGUMENTS, "", commands[i].what);
 	}
-	fprintf(out, "\nreload, pause, resume, gates and stats talk to tlsgated on its control socket;\n"
-		     "-S names another than /run/tlsgate/control.\n");
+	fprintf(out, "\nreload, pause, resume, drain, undrain, gates and stats talk to tlsgated on its control\n"
+		     "socket; -S names another than /run/tlsgate/control.\n");
 	fprintf(out, "show, monitor, rekey and close need CAP_NET_ADMIN in the network namespace, and in the\n"
 		     "initial user namespace for other network namespaces.\n"
 		     "Exit status: 0 done, 1 failed, 2 bad usage.\n");

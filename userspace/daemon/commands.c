@@ -68,10 +68,11 @@ static void tell_outcome(struct monitor *monitor, bool done)
 }
 
 /* The errors and warnings, keyd's as well, are the answer. */
-static enum control_outcome do_reload(void *arg, struct json_object *answer)
+static enum control_outcome do_reload(void *arg, const char *operand, struct json_object *answer)
 {
 	struct monitor *monitor = arg;
 
+	(void)operand;
 	if (monitor->stopping || monitor->reloading) {
 		add_text(answer, "reason", monitor->stopping ? "the daemon is about to end" :
 			 "a reload is under way: try again when it is over");
@@ -114,6 +115,16 @@ static struct json_object *certificates_of(const struct gate *gate)
 	return array;
 }
 
+static bool is_drained(const struct gate *gate)
+{
+	size_t i;
+
+	for (i = 0; i < gate->settings->listen.count; i++)
+		if (!gate->listeners[i]->drained)
+			return false;
+	return true;
+}
+
 static struct json_object *describe(const struct gate *gate, bool paused)
 {
 	const struct gate_settings *set = gate->settings;
@@ -125,17 +136,19 @@ static struct json_object *describe(const struct gate *gate, bool paused)
 	add_text(object, "backend", set->backend);
 	add_text(object, "data-path", !gate->kernel ? "user" : gate->adaptive ? "auto" : "kernel");
 	add(object, "paused", json_object_new_boolean(gate->kernel && paused));
+	add(object, "drained", json_object_new_boolean(is_drained(gate)));
 	add(object, "certificates", certificates_of(gate));
 	return object;
 }
 
-static enum control_outcome do_gates(void *arg, struct json_object *answer)
+static enum control_outcome do_gates(void *arg, const char *operand, struct json_object *answer)
 {
 	const struct monitor *monitor = arg;
 	const struct generation *live = monitor->generations;
 	struct json_object *array = json_object_new_array(), *item;
 	size_t i;
 
+	(void)operand;
 	for (i = 0; array && live && i < live->built; i++) {
 		item = describe(&live->gates[i], pause_is_on(monitor->pause));
 		if (json_object_array_add(array, item))
@@ -222,13 +235,14 @@ static struct json_object *all_workers(const struct generation *generation)
 	return array;
 }
 
-static enum control_outcome do_stats(void *arg, struct json_object *answer)
+static enum control_outcome do_stats(void *arg, const char *operand, struct json_object *answer)
 {
 	const struct monitor *monitor = arg;
 	const struct generation *live = monitor->generations;
 	struct json_object *gates = json_object_new_array();
 	size_t i;
 
+	(void)operand;
 	for (i = 0; gates && live && i < live->built; i++)
 		append(gates, gate_stats(live, live->gates[i].settings->name));
 	add(answer, "since", json_object_new_int64(monitor->since));
@@ -239,10 +253,11 @@ static enum control_outcome do_stats(void *arg, struct json_object *answer)
 
 /* ---- pause and resume ---- */
 
-static enum control_outcome do_pause(void *arg, struct json_object *answer)
+static enum control_outcome do_pause(void *arg, const char *operand, struct json_object *answer)
 {
 	const struct monitor *monitor = arg;
 
+	(void)operand;
 	(void)answer;
 	pause_set(monitor->pause, true);
 	return CONTROL_OK;
@@ -259,11 +274,12 @@ static bool wants_kernel(const struct generation *live)
 }
 
 /* Without the module a gate of data-path kernel would end what comes. */
-static enum control_outcome do_resume(void *arg, struct json_object *answer)
+static enum control_outcome do_resume(void *arg, const char *operand, struct json_object *answer)
 {
 	const struct monitor *monitor = arg;
 	char why[GATES_WHY_MAX];
 
+	(void)operand;
 	if (wants_kernel(monitor->generations) && !gates_can_use_kernel(why)) {
 		add_text(answer, "reason", why);
 		return CONTROL_REFUSED;
@@ -272,11 +288,40 @@ static enum control_outcome do_resume(void *arg, struct json_object *answer)
 	return CONTROL_OK;
 }
 
+/* ---- drain and undrain ---- */
+
+static enum control_outcome set_drained(struct monitor *monitor, const char *name, bool drain,
+					struct json_object *answer)
+{
+	const char *why = NULL;
+
+	if (monitor->stopping)
+		why = "the daemon is about to end";
+	else if (monitor->reloading)
+		why = "a reload is under way: try again when it is over";
+	else if (!generation_drain(monitor->generations, name, drain, &why))
+		return CONTROL_OK;
+	add_text(answer, "reason", why);
+	return CONTROL_REFUSED;
+}
+
+static enum control_outcome do_drain(void *arg, const char *operand, struct json_object *answer)
+{
+	return set_drained(arg, operand, true, answer);
+}
+
+static enum control_outcome do_undrain(void *arg, const char *operand, struct json_object *answer)
+{
+	return set_drained(arg, operand, false, answer);
+}
+
 const struct control_command commands[] = {
-	{ "reload", true, do_reload },
-	{ "pause", true, do_pause },
-	{ "resume", true, do_resume },
-	{ "gates", false, do_gates },
-	{ "stats", false, do_stats },
-	{ NULL, false, NULL },
+	{ "reload", true, false, do_reload },
+	{ "pause", true, false, do_pause },
+	{ "resume", true, false, do_resume },
+	{ "gates", false, false, do_gates },
+	{ "stats", false, false, do_stats },
+	{ "drain", true, true, do_drain },
+	{ "undrain", true, true, do_undrain },
+	{ NULL, false, false, NULL },
 };

@@ -79,11 +79,14 @@ static const char * const statuses[] = {
 static const char *run_command(struct control_client *client, struct json_object *answer)
 {
 	const struct control_command *command = client->control->commands;
+	char *operand = strchr(client->request, ' ');
 	enum control_outcome outcome;
 
+	if (operand)
+		*operand++ = '\0';
 	while (command->name && strcmp(command->name, client->request))
 		command++;
-	if (!command->name)
+	if (!command->name || (operand && !command->takes))
 		return "unknown";
 	if (command->changes && !may_change(client)) {
 		if (log_allowed(&client->control->denials, log_now_ms()))
@@ -94,7 +97,7 @@ static const char *run_command(struct control_client *client, struct json_object
 	if (command->changes)
 		log_info("control: %s, for user %u (process %d)", command->name, client->who.uid,
 			 client->who.pid);
-	outcome = command->run(client->control->arg, answer);
+	outcome = command->run(client->control->arg, operand, answer);
 	return outcome == CONTROL_LATER ? NULL : statuses[outcome];
 }
 

@@ -33,8 +33,9 @@ enum control_outcome {
 struct control_command {
 	const char *name;
 	bool changes;			/* for root, the daemon's user and control-group alone */
-	/* Fills the answer, which has nothing yet. */
-	enum control_outcome (*run)(void *arg, struct json_object *answer);
+	bool takes;			/* an operand may follow, after a space */
+	/* operand: NULL without one.  Fills the answer, which has nothing yet. */
+	enum control_outcome (*run)(void *arg, const char *operand, struct json_object *answer);
 };
 
 /* Where the socket is; path NULL: nowhere. */

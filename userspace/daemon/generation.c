@@ -785,6 +785,61 @@ void generation_retire(struct generation *generation, uint32_t drain_ms)
 	check_gone(generation);
 }
 
+static bool is_activated(const struct gate *gate)
+{
+	size_t i;
+
+	for (i = 0; i < gate->settings->listen.count; i++)
+		if (gate->listeners[i]->activated)
+			return true;
+	return false;
+}
+
+static const char *cannot_drain(const struct generation *generation, const char *name)
+{
+	const char *why = "there is no such gate: tlsgate gates lists them";
+	size_t i;
+
+	for (i = 0; i < generation->built; i++) {
+		if (name && strcmp(generation->gates[i].settings->name, name))
+			continue;
+		if (is_activated(&generation->gates[i]))
+			return "systemd has the gate's socket: stop the socket unit";
+		why = NULL;
+	}
+	return why;
+}
+
+static int drain_gate(struct gate *gate, bool drain)
+{
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; i < gate->settings->listen.count; i++)
+		if (drain)
+			listener_drain(gate->listeners[i]);
+		else
+			ret |= listener_undrain(gate->listeners[i], gate->settings);
+	return ret;
+}
+
+int generation_drain(struct generation *generation, const char *name, bool drain, const char **why)
+{
+	int ret = 0;
+	size_t i;
+
+	*why = cannot_drain(generation, name);
+	if (*why)
+		return -1;
+	for (i = 0; i < generation->built; i++)
+		if (!name || !strcmp(generation->gates[i].settings->name, name))
+			ret |= drain_gate(&generation->gates[i], drain);
+	*why = "it cannot listen again, as the log says";
+	if (!drain)
+		tell_workers(generation, IPC_SERVE);
+	return ret;
+}
+
 void generation_stop(struct generation *generation)
 {
 	generation->stopped = true;

@@ -100,6 +100,11 @@ int generation_try(struct settings *settings);
  * it accepts no more, perhaps in the call.
  */
 void generation_retire(struct generation *generation, uint32_t drain_ms);
+/*
+ * The gate of that name, or all for NULL, accepts no more, or again; what it has goes on.
+ * 0, or -1 and *why says what is wrong.
+ */
+int generation_drain(struct generation *generation, const char *name, bool drain, const char **why);
 /* As generation_retire(), and its connections end now; what still runs some seconds later, by force. */
 void generation_stop(struct generation *generation);
 /* Ends whatever still runs by force. */

@@ -222,10 +222,27 @@ int listener_start(struct listener *listener, const struct gate_settings *set)
 	for (; listener->listening < listener->count; listener->listening++) {
 		fd = listener->fds[listener->listening];
 		set_options(listener, fd, set);
-		if (listen(fd, SOMAXCONN))
+		if (!listener->drained && listen(fd, SOMAXCONN))
 			return complain(&listener->addr, errno);
 	}
 	return 0;
+}
+
+void listener_drain(struct listener *listener)
+{
+	size_t i;
+
+	listener->drained = true;
+	/* fails for one that does not listen */
+	for (i = 0; i < listener->listening; i++)
+		(void)shutdown(listener->fds[i], SHUT_RD);
+}
+
+int listener_undrain(struct listener *listener, const struct gate_settings *set)
+{
+	listener->drained = false;
+	listener->listening = 0;
+	return listener_start(listener, set);
 }
 
 void listener_serve(struct listener *listener, const struct gate_settings *set)

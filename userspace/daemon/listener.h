@@ -20,6 +20,7 @@ struct listener {
 	struct addr addr;
 	unsigned int users;		/* gates of live generations */
 	bool activated;			/* passed by systemd: never closed, shared */
+	bool drained;			/* listener_drain() */
 	int *fds;
 	size_t count;			/* sockets open, bound */
 	size_t listening;		/* the first of them that listen() was called on */
@@ -44,6 +45,13 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, si
 int listener_start(struct listener *listener, const struct gate_settings *set);
 /* The workers are ready: these options for all its sockets, which listeners_trim() keeps. */
 void listener_serve(struct listener *listener, const struct gate_settings *set);
+/*
+ * No more connections here, in no process that has the sockets: the address refuses them.
+ * What waits to be accepted is reset.  A reload leaves it so.
+ */
+void listener_drain(struct listener *listener);
+/* Undoes that, with the options that set wants.  0, or -1 and a line was logged. */
+int listener_undrain(struct listener *listener, const struct gate_settings *set);
 /* Closes the sockets with their last user. */
 void listener_put(struct listeners *all, struct listener *listener);
 /* Closes what listener_serve() was never called for: after a reload that was given up. */

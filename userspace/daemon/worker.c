@@ -86,7 +86,6 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 	socklen_t len;
 	int fd;
 
-	(void)loop;
 	(void)events;
 	for (i = 0; i < batch && worker->accepting; i++) {
 		len = sizeof(client);
@@ -94,6 +93,9 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0 && is_lasting(errno))
 			pause_accepting(worker, errno);
+		/* drained: it does not listen, and would report that again and again */
+		if (fd < 0 && errno == EINVAL)
+			ev_io_stop(loop, io);
 		if (fd < 0 && errno != ECONNABORTED)
 			return;
 		if (fd < 0)
@@ -185,6 +187,7 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 		return;
 	if (ret == 1 && message.type == IPC_SERVE) {
 		worker->serves = true;
+		worker->accepting = false;	/* also where it did not listen */
 		start_accepting(worker);
 		return;
 	}
