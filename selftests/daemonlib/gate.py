@@ -74,11 +74,16 @@ def make_certificates():
             "-CAcreateserial", "-days", "20", "-extfile", "ext", "-out", name + ".pem")
 
 
+def make_certificate(name, key):
+    """name.pem and name.key, by the CA of all tests."""
+    run("openssl", "req", "-newkey", key, "-nodes", "-keyout", name + ".key", "-out", name + ".csr",
+        "-subj", "/CN=" + name)
+    run("openssl", "x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+        "-CAcreateserial", "-days", "20", "-extfile", "ext", "-out", name + ".pem")
+
+
 def make_rsa_certificate():
-    run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "rsa.key", "-out", "rsa.csr",
-        "-subj", "/CN=rsa")
-    run("openssl", "x509", "-req", "-in", "rsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-        "-CAcreateserial", "-days", "20", "-extfile", "ext", "-out", "rsa.pem")
+    make_certificate("rsa", "rsa:2048")
 
 
 def free_port():

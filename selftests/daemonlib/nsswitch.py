@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
 How the machine resolves names (nsswitch.conf), under the filter of the process that does: by
-name servers over UDP and TCP, and by systemd's modules: those beside the libc in use, in $NSS_MODULES, or those in build/nss/.
+name servers over UDP and TCP, and by systemd's modules. Those are in $NSS_MODULES, beside the libc
+in use, or in build/nss/.
 """
 
 import glob

@@ -2,6 +2,7 @@
 """tlsgate handshake, against tlsgated and against what is no TLS server."""
 
 import base64
+import itertools
 import json
 import re
 import socket
@@ -11,7 +12,7 @@ import threading
 import time
 
 from daemonlib.features import EXPIRED, ends_at, make_crl, ocsp_response
-from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, free_port, make_rsa_certificate, need,
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, free_port, make_certificate, make_rsa_certificate, need,
                             path, run, test, tmp, wait_until, write)
 
 STEPS = ("ClientHello", "ServerHello", "Authentication", "Key exchange", "Session keys", "Finished")
@@ -71,6 +72,40 @@ def handshake_explains_the_key_exchange():
         report = json.loads(handshake(0, target, "--ca=ca.pem", "--json", suite, "--max-version=1.2"))
         need(report["key_exchange"] == {"method": "RSA", "encrypted_premaster_bytes": 256},
              "%s" % report["key_exchange"])
+
+
+VERSIONS = ("1.2", "1.3")
+GROUPS = ("x25519", "secp256r1", "secp384r1", "secp521r1", "x448")
+
+
+def offers():
+    """Values of the options that say what is offered, each of them alone; none of them is another's."""
+    suites = re.findall(r"TLS_[A-Z0-9_]+", subprocess.check_output([TLSGATE, "ciphers"], text=True))
+    lists = {"min-version": VERSIONS, "max-version": VERSIONS, "ciphersuites": suites, "groups": GROUPS,
+             "alpn": ("h2",)}
+    return [[("--%s=%s" % (name, value)) for value in values] for name, values in lists.items()], suites
+
+
+@test
+def what_handshake_takes_it_can_offer():
+    """Two options: refused before anything is sent, or a handshake with who takes everything succeeds."""
+    make_rsa_certificate()
+    make_certificate("ed", "ed25519")       # for who has none of ECDSA's curves
+    lists, suites = offers()
+    refused = 0
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--ciphersuites=" + ":".join(suites), "--cert=rsa.pem", "--key=rsa.key",
+                 "--cert=ed.pem", "--key=ed.key", "--groups=" + ":".join(GROUPS), "--alpn=h2") as gate:
+        for one, other in itertools.combinations(lists, 2):
+            for options in itertools.product(one, other):
+                result = subprocess.run([TLSGATE, "handshake", "localhost:%d" % gate.port, "--ca=ca.pem", *options],
+                                        cwd=tmp, capture_output=True, text=True, timeout=DEADLINE)
+                need(result.returncode in (0, 2), "%s: %s%s" % (options, result.stdout, result.stderr))
+                need(not result.returncode or re.fullmatch("tlsgate: handshake: .*\nusage: .*\n", result.stderr),
+                     "%s: %s" % (options, result.stderr))
+                refused += result.returncode == 2
+        # versions in the wrong order, and a suite of the version left out
+        need(refused == 1 + len(suites), "%d pairs are refused" % refused)
 
 
 @test

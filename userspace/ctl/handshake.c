@@ -370,6 +370,21 @@ static int set_identity(struct tls_config *config, const struct request *request
 	return ret;
 }
 
+static int check_offer(const struct tls_config *config, const struct request *request)
+{
+	if (!tls_config_leaves_suite(config)) {
+		ctl_error("handshake: --ciphersuites '%s' refused: none is of a version from --min-version to --max-version; see tlsgate ciphers",
+			  request->suites);
+		return CTL_USAGE;
+	}
+	if (!tls_config_leaves_group(config)) {
+		ctl_error("handshake: --groups '%s' refused: none is of TLS 1.2, and there is no suite of another version",
+			  request->groups);
+		return CTL_USAGE;
+	}
+	return CTL_DONE;
+}
+
 static int configure(struct tls_config *config, const struct request *request)
 {
 	int ret;
@@ -383,6 +398,8 @@ static int configure(struct tls_config *config, const struct request *request)
 	if (!ret)
 		ret = set_list(config, "groups", request->groups, tls_config_set_groups,
 			       "--groups in tlsgated(8)");
+	if (!ret)
+		ret = check_offer(config, request);
 	if (ret)
 		return ret;
 	if (request->alpn && tls_config_set_alpn(config, request->alpn)) {

@@ -262,6 +262,17 @@ static int set_list(const struct gate_settings *settings, struct tls_config *con
 	return gate_refuse(settings, setting, list, why);
 }
 
+static int check_offer(const struct gate_settings *set, const struct tls_config *config)
+{
+	if (!tls_config_leaves_suite(config))
+		return gate_refuse(set, "ciphersuites", set->suites,
+				   "none is of a version from min-version to max-version; see tlsgate ciphers");
+	if (!tls_config_leaves_group(config))
+		return gate_refuse(set, "groups", set->groups,
+				   "none is of TLS 1.2, and there is no suite of another version");
+	return 0;
+}
+
 int gate_set_protocol(const struct gate_settings *set, struct tls_config *config)
 {
 	int ret = 0;
@@ -275,6 +286,8 @@ int gate_set_protocol(const struct gate_settings *set, struct tls_config *config
 			"is not known; see tlsgate ciphers");
 	ret |= set_list(set, config, "groups", set->groups, tls_config_set_groups,
 			"is not known; see --groups in tlsgated(8)");
+	if (!ret)
+		ret = check_offer(set, config);
 	if (set->alpn && tls_config_set_alpn(config, set->alpn))
 		ret = gate_refuse(set, "alpn", set->alpn,
 				  "it is not a list of names with ',' between");

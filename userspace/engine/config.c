@@ -346,11 +346,44 @@ int tls_config_set_ticket_keys(struct tls_config *config, const struct tls_ticke
 	return 0;
 }
 
+/* ---- what settings leave ---- */
+
+static bool is_allowed(const struct tls_config *config, uint16_t version)
+{
+	return version >= config->min_version && version <= config->max_version;
+}
+
+static bool has_group(const struct tls_config *config, uint16_t version)
+{
+	for (size_t i = 0; i < config->group_count; i++) {
+		if (version == TLS_1_3 || config->groups[i]->tls12)
+			return true;
+	}
+	return false;
+}
+
+bool tls_config_leaves_suite(const struct tls_config *config)
+{
+	return tls_config_has_version(config, TLS_1_2) || tls_config_has_version(config, TLS_1_3);
+}
+
+bool tls_config_leaves_group(const struct tls_config *config)
+{
+	for (size_t i = 0; i < config->suite_count; i++) {
+		const struct tls_suite *suite = config->suites[i];
+
+		if (is_allowed(config, suite->version) &&
+		    (suite->kx == TLS_KX_RSA || has_group(config, suite->version)))
+			return true;
+	}
+	return false;
+}
+
 /* ---- what connections ask ---- */
 
 bool tls_config_has_version(const struct tls_config *config, uint16_t version)
 {
-	if (version < config->min_version || version > config->max_version)
+	if (!is_allowed(config, version))
 		return false;
 	for (size_t i = 0; i < config->suite_count; i++) {
 		if (config->suites[i]->version == version)

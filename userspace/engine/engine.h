@@ -295,6 +295,13 @@ int tls_config_set_versions(struct tls_config *config, uint16_t min, uint16_t ma
 int tls_config_set_suites(struct tls_config *config, const char *list, const char **bad);
 int tls_config_set_groups(struct tls_config *config, const char *list, const char **bad);
 
+/*
+ * What versions, suites and groups leave together: a suite of an allowed version; and for
+ * one of those a group, where it needs one.  False: no handshake can succeed.
+ */
+bool tls_config_leaves_suite(const struct tls_config *config);
+bool tls_config_leaves_group(const struct tls_config *config);
+
 enum tls_scheme_use {
 	TLS_TO_SIGN,			/* with our keys, where the peer offers it */
 	TLS_TO_VERIFY,			/* offered to the peer, and taken from it */

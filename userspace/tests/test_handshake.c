@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/choose.h"
+#include "engine/config.h"
 #include "engine/crypto/crypto.h"
 #include "engine/suites.h"
 #include "pair.h"
@@ -629,6 +630,52 @@ static void configuration(void)
 	tls_config_unref(config);
 }
 
+static void leaves(const char *suites, uint16_t min, uint16_t max, bool suite, bool group)
+{
+	const struct tls_hooks hooks = { 0 };
+	struct tls_config *config = tls_config_new(TLS_CLIENT, &hooks);
+
+	if (!config || tls_config_set_suites(config, suites, NULL) ||
+	    tls_config_set_versions(config, min, max))
+		tap_bail("no configuration");
+	tap_ok(tls_config_leaves_suite(config) == suite && tls_config_leaves_group(config) == group,
+	       "%s up to %s, %s: %s", tls_version_name(min), tls_version_name(max), suites,
+	       suite ? "something is left" : "nothing is left");
+	tls_config_unref(config);
+}
+
+/* A group of TLS 1.3 alone, whose name only some libcryptos know, for the only one there is. */
+static void leaves_group(const char *suites, bool group)
+{
+	static const struct tls_group kem = { .id = TLS_GROUP_X25519MLKEM768 };
+	const struct tls_hooks hooks = { 0 };
+	struct tls_config *config = tls_config_new(TLS_CLIENT, &hooks);
+
+	if (!config || tls_config_set_suites(config, suites, NULL))
+		tap_bail("no configuration");
+	config->groups[0] = &kem;
+	config->group_count = 1;
+	tap_ok(tls_config_leaves_suite(config) && tls_config_leaves_group(config) == group,
+	       "a group of TLS 1.3 alone, %s: %s", suites, group ? "something is left" : "nothing is left");
+	tls_config_unref(config);
+}
+
+static void what_settings_leave(void)
+{
+	const char *of12 = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", *of13 = "TLS_AES_128_GCM_SHA256";
+	const char *both = "TLS_AES_128_GCM_SHA256:TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256";
+
+	leaves(of12, TLS_1_2, TLS_1_3, true, true);
+	leaves(of12, TLS_1_2, TLS_1_2, true, true);
+	leaves(of12, TLS_1_3, TLS_1_3, false, false);
+	leaves(of13, TLS_1_2, TLS_1_2, false, false);
+	leaves(of13, TLS_1_3, TLS_1_3, true, true);
+	leaves(both, TLS_1_3, TLS_1_3, true, true);
+	leaves_group(of12, false);
+	leaves_group("TLS_RSA_WITH_AES_128_GCM_SHA256", true);
+	leaves_group(both, true);
+}
+
 int main(void)
 {
 	static const uint16_t both[] = { TLS_1_2, TLS_1_3 };
@@ -654,6 +701,7 @@ int main(void)
 	refused_ahead();
 	calls_out_of_order();
 	configuration();
+	what_settings_leave();
 	pair_free_pki();
 	return tap_done();
 }
