@@ -414,4 +414,121 @@ TEST_F_TIMEOUT(fault, works, 240)
 	close(other[1]);
 }
 
+/* ---- what is sealed stays for long ---------------------------------------------------- */
+
+#define LONGEST		16384
+#define LAYOUTS		12	/* more pieces than are kept */
+
+/*
+ * TCP gets no buffer, whoever gives it something, and this task no two pages that lie
+ * side by side: what is sealed waits, in as many pieces as it can have.
+ */
+static const struct {
+	const char *name, *on, *off;
+} starving[] = {
+	{ "/proc/self/make-it-fail", "1", "0" },
+	{ "/sys/kernel/slab/skbuff_fclone_cache/failslab", "1", "0" },
+	{ "/sys/kernel/debug/failslab/cache-filter", "Y", "N" },
+	{ "/sys/kernel/debug/failslab/times", "-1", "1" },
+	{ "/sys/kernel/debug/failslab/probability", "100", "0" },
+	{ "/sys/kernel/debug/fail_page_alloc/task-filter", "Y", "N" },
+	{ "/sys/kernel/debug/fail_page_alloc/min-order", "1", "0" },
+	{ "/sys/kernel/debug/fail_page_alloc/times", "-1", "1" },
+	{ "/sys/kernel/debug/fail_page_alloc/probability", "100", "0" },
+};
+
+#define STARVING	((int)(sizeof(starving) / sizeof(*starving)))
+
+FIXTURE(starved)
+{
+	struct pair p;
+	int knob[STARVING];	/* opening one takes memory */
+	uint8_t data[LAYOUTS * 8192], got[REF_PLAINTEXT];
+};
+
+static void turn(int knob, const char *to)
+{
+	if (write(knob, to, strlen(to)) < 0)
+		abort();
+}
+
+static void starve(FIXTURE_DATA(starved) *self)
+{
+	for (int i = 0; i < STARVING; i++)
+		turn(self->knob[i], starving[i].on);
+}
+
+/* The filters last, without which all would fail. */
+static void feed(FIXTURE_DATA(starved) *self)
+{
+	for (int i = STARVING - 1; i >= 0; i--)
+		turn(self->knob[i], starving[i].off);
+}
+
+FIXTURE_SETUP(starved)
+{
+	if (!fault_available())
+		SKIP(return, "this kernel has no fault injection");
+	for (int i = 0; i < STARVING; i++) {
+		self->knob[i] = open(starving[i].name, O_WRONLY | O_CLOEXEC);
+		ASSERT_LE(0, self->knob[i]) TH_LOG("%s", starving[i].name);
+	}
+	pat_fill(self->data, 0, sizeof(self->data), 1);
+}
+
+FIXTURE_TEARDOWN(starved)
+{
+	feed(self);
+	for (int i = 0; i < STARVING; i++)
+		close(self->knob[i]);
+}
+
+/*
+ * Sends records until no more is taken.  The first end where the last bytes of a page
+ * are used by the next one, which so is in two pieces, and the longest in six.  Bytes taken.
+ */
+static size_t fill(FIXTURE_DATA(starved) *self, int layout)
+{
+	size_t at = 0, len = 1000;
+	ssize_t n = 0;
+
+	for (int i = 0; i < layout + 3 && n >= 0; i++, at += n > 0 ? n : 0) {
+		n = send(self->p.fd, self->data + at, len, MSG_DONTWAIT);
+		len = i == 0 ? 3005 : i < layout + 1 ? 4061 : LONGEST;
+	}
+	return at;
+}
+
+/* Bytes that wait. */
+static size_t begin_full(struct __test_metadata *_metadata, FIXTURE_DATA(starved) *self,
+			 int layout)
+{
+	struct pair *p = &self->p;
+	int much = 1 << 20;
+	size_t len;
+
+	ASSERT_TRUE(pair_start(p, 0x0304, 0x1301, AF_INET));
+	/* TCP that gets no memory would lower its limit. */
+	ASSERT_EQ(0, setsockopt(p->fd, SOL_SOCKET, SO_SNDBUFFORCE, &much, sizeof(much)));
+	starve(self);
+	len = fill(self, layout);
+	EXPECT_EQ(0, net_poll(p->peer.fd, POLLIN, 0));
+	return len;
+}
+
+TEST_F_TIMEOUT(starved, end_finds_its_place, 120)
+{
+	struct pair *p = &self->p;
+
+	for (int i = 0; i < LAYOUTS; i++) {
+		size_t len = begin_full(_metadata, self, i);
+
+		EXPECT_EQ(0, shutdown(p->fd, SHUT_WR)) TH_LOG("layout %d", i);
+		feed(self);
+		expect_arrival(_metadata, p, self->got, 0, len);
+		EXPECT_TRUE(peer_expect_end(&p->peer)) TH_LOG("layout %d", i);
+		pair_free(p);
+	}
+}
+
 TEST_HARNESS_MAIN
