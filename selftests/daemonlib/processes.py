@@ -460,7 +460,7 @@ def half_open(port):
 
 @test
 def reload_to_connect_waits_for_no_client_to_speak():
-    with Backend().echo() as backend, ConfigGate(backend.address) as gate:
+    with Backend() as backend, ConfigGate(backend.address) as gate:
         with gate.connect_plain():
             need(half_open(gate.port), "a TLS client speaks first: it is accepted when it does")
         write("conf", """
