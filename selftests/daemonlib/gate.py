@@ -232,8 +232,8 @@ def may_write_shared(pid):
 SYS_PIDFD_GETFD = 438
 
 
-def sockets_of(pid):
-    """Another process's end of each pair that keeps packets apart, for what it might send if it was taken over."""
+def all_sockets_of(pid):
+    """Another process's sockets, for what it might do with them if it was taken over."""
     getfd = ctypes.CDLL(None, use_errno=True).syscall
     found = []
     handle = os.pidfd_open(pid)
@@ -244,7 +244,12 @@ def sockets_of(pid):
         need(number >= 0, "pidfd_getfd: " + os.strerror(ctypes.get_errno()))
         found.append(socket.socket(fileno=number))
     os.close(handle)
-    return [s for s in found if s.family == socket.AF_UNIX and s.type == socket.SOCK_SEQPACKET]
+    return found
+
+
+def sockets_of(pid):
+    """Its end of each pair that keeps packets apart."""
+    return [s for s in all_sockets_of(pid) if s.family == socket.AF_UNIX and s.type == socket.SOCK_SEQPACKET]
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 """The processes of tlsgated: their powers, their deaths, reloads, leaks."""
 
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 
-from daemonlib.gate import (DEADLINE, TOP, Backend, Gate, Hello, Skip, children, echo, first_answerer,
+from daemonlib.gate import (DEADLINE, TOP, Backend, Gate, Hello, Skip, all_sockets_of, children, echo, first_answerer,
                             free_port, listens, log_text, make_rsa_certificate, name_of, need, need_alert,
                             only_answerer, path, peer_name, run, start, stopped, test, tmp, wait_until, write)
 
@@ -117,6 +118,23 @@ def a_crowd_waits_for_its_key():
         with gate.connect() as connection:
             echo(connection)
         need("no more answers" not in log_text(), log_text())
+
+
+@test
+def a_worker_that_was_taken_over_leaves_a_whole_listener():
+    """It may end the socket that all workers after it get."""
+    nowhere = ctypes.create_string_buffer(16)       # AF_UNSPEC
+    with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
+        worker = gate.workers()[0]
+        for end in all_sockets_of(worker):
+            with end:
+                if end.family == socket.AF_INET and end.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    need(ctypes.CDLL(None).connect(end.fileno(), nowhere, 16) == 0, "connect() to nowhere")
+        need(not listens(gate.port), "it listens no more")
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: gate.workers() and gate.workers() != [worker], "another worker")
+        with gate.connect() as connection:
+            echo(connection)
 
 
 @test

@@ -9,6 +9,7 @@
 #include <linux/netlink.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,21 @@ static const struct row {
 	{ "sendto with MSG_FASTOPEN", SYS_sendto, { -1, 0, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN, MADE, ENDS } },
 	{ "sendmsg with MSG_FASTOPEN", SYS_sendmsg, { -1, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN, MADE, ENDS } },
 	{ CALL(recvmsg), { -1 }, { MADE, MADE, UNKNOWN, MADE, MADE } },
+	/* listeners are shared with the monitor, and with workers to come */
+	{ "shutdown of one direction", SYS_shutdown, { -1, SHUT_WR }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ "shutdown of the other", SYS_shutdown, { -1, SHUT_RD }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ "shutdown of both", SYS_shutdown, { -1, SHUT_RDWR }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ "setsockopt of what is needed", SYS_setsockopt, { -1, SOL_SOCKET, SO_KEEPALIVE },
+	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ "setsockopt of another", SYS_setsockopt, { -1, IPPROTO_TCP, TCP_ULP }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ "setsockopt of a filter for all listeners", SYS_setsockopt, { -1, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF },
+	  { ENDS, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ "setsockopt of a filter", SYS_setsockopt, { -1, SOL_SOCKET, SO_ATTACH_FILTER },
+	  { ENDS, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ "getsockopt of a socket", SYS_getsockopt, { -1, SOL_SOCKET, SO_ERROR },
+	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ "getsockopt of TCP", SYS_getsockopt, { -1, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE },
+	  { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
 	/* the event loop's, on this and on other architectures */
 	{ CALL(epoll_pwait), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
 	{ CALL(ppoll), { 0, -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE } },

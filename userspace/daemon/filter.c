@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -38,6 +40,7 @@
 #define ALWAYS		{ { 0 } }
 #define ARG_IS(n, value)	{ .arg = (n), .op = SCMP_CMP_EQ, .datum_a = (scmp_datum_t)(value) }
 #define EQUALS(n, value)	{ ARG_IS(n, value) }
+#define OPTION(level, name)	{ ARG_IS(1, level), ARG_IS(2, name) }
 #define ABOVE(n, value)		\
 	{ { .arg = (n), .op = SCMP_CMP_GT, .datum_a = (scmp_datum_t)(value) } }
 #define ARG_HAS(n, mask, value)	\
@@ -141,9 +144,18 @@ static const struct rule rules[] = {
 	{ CALL(sendto), WORKER | LOG, ALLOW, MASKED(3, MSG_FASTOPEN, 0) },
 	{ CALL(sendto), WORKER | LOG, FORBID, MASKED(3, MSG_FASTOPEN, MSG_FASTOPEN) },
 	{ CALL(sendmsg), WORKER | LOG, FORBID, MASKED(2, MSG_FASTOPEN, MSG_FASTOPEN) },
-	{ CALL(shutdown), WORKER, ALLOW, ALWAYS },
-	{ CALL(setsockopt), WORKER, ALLOW, ALWAYS },
-	{ CALL(getsockopt), WORKER, ALLOW, ALWAYS },
+	/* the others end a listener, which the next worker gets as it is */
+	{ CALL(shutdown), WORKER, ALLOW, EQUALS(1, SHUT_WR) },
+	{ CALL(setsockopt), WORKER, ALLOW, OPTION(SOL_SOCKET, SO_KEEPALIVE) },
+	{ CALL(setsockopt), WORKER, ALLOW, OPTION(SOL_SOCKET, SO_LINGER) },
+	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_NODELAY) },
+	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_QUICKACK) },
+	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_KEEPIDLE) },
+	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_KEEPINTVL) },
+	/* that of one listener steers the connections of all workers */
+	{ CALL(setsockopt), WORKER, FORBID, OPTION(SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF) },
+	{ CALL(setsockopt), WORKER, FORBID, OPTION(SOL_SOCKET, SO_ATTACH_FILTER) },
+	{ CALL(getsockopt), WORKER, ALLOW, EQUALS(1, SOL_SOCKET) },
 	{ CALL(getsockname), WORKER, ALLOW, ALWAYS },
 	/* libtlsgate, when the module comes back */
 	{ CALL(fcntl), WORKER, ALLOW, EQUALS(1, F_DUPFD_CLOEXEC) },

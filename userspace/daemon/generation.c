@@ -438,6 +438,16 @@ static int open_ledger(const struct generation *generation)
 	       ledger_writer(generation->ledger) : -1;
 }
 
+static void mend_listeners(const struct generation *generation)
+{
+	const struct gate *gate;
+	size_t i;
+
+	for (gate = generation->gates; gate < generation->gates + generation->built; gate++)
+		for (i = 0; i < gate->settings->listen.count; i++)
+			listener_mend(gate->listeners[i]);
+}
+
 static int start_worker(struct generation *generation, struct child *child)
 {
 	const struct worker_plan plan = {
@@ -460,6 +470,7 @@ static int start_worker(struct generation *generation, struct child *child)
 	/* one that starts late must not start with the keys of long ago */
 	for (i = 0; i < generation->built; i++)
 		gate_refresh(&generation->gates[i]);
+	mend_listeners(generation);
 	pid = worker_start(&plan, generation->keyd.control, &child->control);
 	if (plan.kernel_fd != -1)
 		close(plan.kernel_fd);

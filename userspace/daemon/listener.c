@@ -228,6 +228,23 @@ int listener_start(struct listener *listener, const struct gate_settings *set)
 	return 0;
 }
 
+static bool is_listening(int fd)
+{
+	int yes = 0;
+	socklen_t len = sizeof(yes);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) && yes;
+}
+
+void listener_mend(const struct listener *listener)
+{
+	size_t i;
+
+	for (i = 0; !listener->drained && i < listener->listening; i++)
+		if (!is_listening(listener->fds[i]) && listen(listener->fds[i], SOMAXCONN))
+			(void)complain(&listener->addr, errno);
+}
+
 void listener_drain(struct listener *listener)
 {
 	size_t i;

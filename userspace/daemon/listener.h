@@ -43,6 +43,11 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, si
  * wants for what is accepted.  0, or -1 and a line was logged.
  */
 int listener_start(struct listener *listener, const struct gate_settings *set);
+/*
+ * Before another worker gets its sockets: the last one may have ended them, by
+ * connect() to no address, which no filter sees.
+ */
+void listener_mend(const struct listener *listener);
 /* The workers are ready: these options for all its sockets, which listeners_trim() keeps. */
 void listener_serve(struct listener *listener, const struct gate_settings *set);
 /*
