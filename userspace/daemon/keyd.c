@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -266,6 +267,8 @@ static _Noreturn void answer_worker(const struct keypipe *end, const struct keyr
 	_exit(ret ? 1 : 0);
 }
 
+static atomic_uint living;		/* answerers */
+
 /* In a signal handler.  Libraries stay what they are in a fork: the next answerer would fare alike. */
 static void count_killed(void)
 {
@@ -285,9 +288,11 @@ static void on_answerer_exit(int signum)
 	int status, error = errno;
 
 	(void)signum;
-	while (waitpid(-1, &status, WNOHANG) > 0)
+	while (waitpid(-1, &status, WNOHANG) > 0) {
+		atomic_fetch_sub(&living, 1);
 		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 			count_killed();
+	}
 	errno = error;
 }
 
@@ -300,20 +305,37 @@ static int watch_answerers(void)
 	return sigaction(SIGCHLD, &action, NULL);
 }
 
+/*
+ * Whoever gets none sees the end of its pipes, and asks again.  A worker that was
+ * taken over may ask for one after another, and keep them all.
+ */
+static void start_answerer(const struct keypipe *end, const struct keyring *ring)
+{
+	const char *why = "too many live";
+	pid_t pid = -1;
+
+	if (atomic_fetch_add(&living, 1) < KEYD_ANSWERERS_MAX) {
+		pid = fork();
+		why = strerror(errno);
+	}
+	if (pid == 0)
+		answer_worker(end, ring);
+	if (pid > 0)
+		return;
+	atomic_fetch_sub(&living, 1);
+	if (may_log())
+		log_error("no process for a worker's key requests: %s", why);
+}
+
 static int adopt_worker(const struct ipc_message *message, const struct keyring *ring)
 {
 	const struct keypipe end = { message->fds[0], message->fds[1] };
-	pid_t pid;
 
 	if (message->type != IPC_NEW_WORKER || message->fd_count != 2)
 		return -1;
-	pid = fork();
-	if (pid == 0)
-		answer_worker(&end, ring);
+	start_answerer(&end, ring);
 	keypipe_close(&end);
-	if (pid < 0)
-		log_error("no process for a worker's key requests: %s", strerror(errno));
-	return pid < 0 ? -1 : 0;
+	return 0;
 }
 
 static _Noreturn void run(int control, const struct gate *gates, size_t count,

@@ -15,6 +15,7 @@
 #include "daemon/gate.h"
 #include "daemon/sandbox.h"
 
+#define KEYD_ANSWERERS_MAX	(2 * SETTINGS_MAX_WORKERS)	/* that live at once; more are refused */
 #define KEYD_UNFIT	3		/* exit status: another keyd would fare alike */
 
 /*

@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -263,6 +265,50 @@ static void test_malformed(void)
 	}
 }
 
+static bool is_refused(const struct keypipe *end)
+{
+	uint8_t answer[KEYPIPE_ANSWER_MAX];
+
+	return !wait_answer(end->in, answer);
+}
+
+static bool answers(const struct keypipe *end)
+{
+	const struct keypipe_request request = {0};
+	uint8_t answer[KEYPIPE_ANSWER_MAX];
+
+	return write(end->out, &request, sizeof(request)) == sizeof(request) &&
+	       wait_answer(end->in, answer) == sizeof(struct keypipe_answer);
+}
+
+/* As a worker that was taken over may: it asks for one after another, and keeps them. */
+static void test_many(void)
+{
+	static struct keypipe ends[KEYD_ANSWERERS_MAX];
+	const struct rlimit room = { 4 * KEYD_ANSWERERS_MAX, 4 * KEYD_ANSWERERS_MAX };
+	struct keypipe more;
+	size_t i;
+
+	if (setrlimit(RLIMIT_NOFILE, &room)) {
+		tap_skip("this user may have too few descriptors", "answerers have a limit");
+		return;
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	/* one lives already */
+	for (i = 0; i < KEYD_ANSWERERS_MAX - 1; i++)
+		ends[i] = new_answerer();
+	tap_ok(answers(&ends[KEYD_ANSWERERS_MAX - 2]), "the last that may live answers");
+	more = new_answerer();
+	tap_ok(is_refused(&more), "another one is refused");
+	keypipe_close(&more);
+	for (i = 0; i < KEYD_ANSWERERS_MAX - 1; i++)
+		keypipe_close(&ends[i]);
+	for (more = new_answerer(); !answers(&more); more = new_answerer())
+		keypipe_close(&more);
+	tap_ok(true, "and made once those are gone");
+	keypipe_close(&more);
+}
+
 static void test_ends(void)
 {
 	struct keypipe end = new_answerer();
@@ -324,6 +370,7 @@ int main(void)
 	test_lengths(&end);
 	test_refused(&end);
 	test_crowd(&end);
+	test_many();
 	keypipe_close(&end);
 	test_malformed();
 	test_ends();
