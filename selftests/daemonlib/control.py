@@ -131,8 +131,26 @@ def reload_says_what_came_of_it():
         gate.config()
         outcome(gate.tlsgate("reload"), 0, "^reloaded\n")
     outcome(gate.tlsgate("reload"), 1, "no tlsgated answers on .*No such file.*is it running")
-    outcome(gate.tlsgate("reload", "now"), 2, "usage: tlsgate reload")
-    outcome(subprocess.run([TLSGATE, "-S"], capture_output=True, text=True, timeout=DEADLINE), 2, "-S: no path is given")
+    outcome(gate.tlsgate("reload", "now"), 2, r"usage: tlsgate \[-S PATH\] reload")
+
+
+def plain(*argv):
+    """Without the -S of a test's own gate."""
+    return subprocess.run([TLSGATE, *argv], cwd=tmp, capture_output=True, text=True, timeout=DEADLINE)
+
+
+@test
+def the_option_for_a_socket_stands_where_it_means_something():
+    with Backend() as backend, ControlGate(backend.address) as gate:
+        outcome(plain("-S", gate.socket, "gates"), 0, "web +serve")
+        outcome(plain("gates", "-S", gate.socket), 0, "web +serve")
+        outcome(plain("gates", "--json", "-S", gate.socket), 0, '"web"')
+        outcome(plain("-S", gate.socket, "gates", "-S", gate.socket), 2, "'-S' is not understood")
+    for command in ("show", "monitor", "rekey", "close", "ciphers", "handshake", "version", "help"):
+        outcome(plain("-S", "x", command), 2, "tlsgate: %s: -S refused: it names tlsgated's control socket" % command)
+    for command in ("reload", "pause", "resume", "gates", "stats"):
+        outcome(plain(command, "-S"), 2, "lacks its value", r"usage: tlsgate \[-S PATH\] " + command)
+    outcome(plain("-S"), 2, "-S: no path is given")
 
 
 @test

@@ -14,24 +14,25 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *arguments;
 	const char *what;
+	bool asks_daemon;		/* on its control socket, which -S names */
 } commands[] = {
 	{ "show", cmd_show, "[--json] [--all-namespaces | ID]",
-	  "sessions and relays; with ID, all about one" },
-	{ "monitor", cmd_monitor, "[--json]", "events as they happen" },
-	{ "rekey", cmd_rekey, "ID", "send KeyUpdate and use the next key (TLS 1.3)" },
-	{ "close", cmd_close, "ID|--all|--gate NAME [--reset]", "end sessions by a fatal alert, or by RST" },
-	{ "ciphers", cmd_ciphers, "[--json]", "suites, and the kernel's driver for each" },
+	  "sessions and relays; with ID, all about one", false },
+	{ "monitor", cmd_monitor, "[--json]", "events as they happen", false },
+	{ "rekey", cmd_rekey, "ID", "send KeyUpdate and use the next key (TLS 1.3)", false },
+	{ "close", cmd_close, "ID|--all|--gate NAME [--reset]", "end sessions by a fatal alert, or by RST", false },
+	{ "ciphers", cmd_ciphers, "[--json]", "suites, and the kernel's driver for each", false },
 	{ "handshake", cmd_handshake, "HOST:PORT [--explain] [--json] [--ca F] [--server-name N]",
-	  "one client handshake, each step shown" },
-	{ "reload", cmd_reload, "", "have tlsgated read its configuration anew, and say what came of it" },
-	{ "pause", cmd_pause, "", "have tlsgated keep new connections, so that the module can be replaced" },
-	{ "resume", cmd_resume, "", "have tlsgated hand new connections to the kernel again" },
-	{ "drain", cmd_drain, "[--gate NAME]", "have tlsgated accept no more; what is open goes on" },
-	{ "undrain", cmd_undrain, "[--gate NAME]", "have tlsgated accept again" },
-	{ "gates", cmd_gates, "[--json]", "what tlsgated serves" },
-	{ "stats", cmd_stats, "[--json]", "what tlsgated's gates have done so far" },
-	{ "version", cmd_version, "", "versions of program, interface, module and kernel" },
-	{ "help", cmd_help, "", "this" },
+	  "one client handshake, each step shown", false },
+	{ "reload", cmd_reload, "", "have tlsgated read its configuration anew, and say what came of it", true },
+	{ "pause", cmd_pause, "", "have tlsgated keep new connections, so that the module can be replaced", true },
+	{ "resume", cmd_resume, "", "have tlsgated hand new connections to the kernel again", true },
+	{ "drain", cmd_drain, "[--gate NAME]", "have tlsgated accept no more; what is open goes on", true },
+	{ "undrain", cmd_undrain, "[--gate NAME]", "have tlsgated accept again", true },
+	{ "gates", cmd_gates, "[--json]", "what tlsgated serves", true },
+	{ "stats", cmd_stats, "[--json]", "what tlsgated's gates have done so far", true },
+	{ "version", cmd_version, "", "versions of program, interface, module and kernel", false },
+	{ "help", cmd_help, "", "this", false },
 };
 
 #define HELP_ARGUMENTS	16	/* columns; longer ones have a line of their own */
@@ -50,7 +51,7 @@ static int print_help(FILE *out)
 			fits ? "" : "\n", fits ? 0 : 12 + HELP_ARGUMENTS, "", commands[i].what);
 	}
 	fprintf(out, "\nreload, pause, resume, drain, undrain, gates and stats talk to tlsgated on its control\n"
-		     "socket; -S names another than /run/tlsgate/control.\n");
+		     "socket; -S names another than /run/tlsgate/control. The other commands take no -S.\n");
 	fprintf(out, "show, monitor, rekey and close need CAP_NET_ADMIN in the network namespace, and in the\n"
 		     "initial user namespace for other network namespaces.\n"
 		     "Exit status: 0 done, 1 failed, 2 bad usage.\n");
@@ -78,6 +79,31 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/* -S, before the command or behind it.  0, or CTL_USAGE after an error line. */
+static int take_control(const struct command *command, int *argc, char **argv)
+{
+	if (ctl_control && !command->asks_daemon) {
+		ctl_error("%s: -S refused: it names tlsgated's control socket, and %s asks no tlsgated; leave it out",
+			  command->name, command->name);
+		return CTL_USAGE;
+	}
+	if (command->asks_daemon && !ctl_control)
+		ctl_control = ctl_option(argc, argv, "-S");
+	return CTL_DONE;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+	int status = take_control(command, &argc, argv);
+
+	if (status == CTL_DONE)
+		status = command->run(argc, argv);
+	if (status == CTL_USAGE)
+		fprintf(stderr, "usage: tlsgate %s%s%s%s\n", command->asks_daemon ? "[-S PATH] " : "",
+			command->name, *command->arguments ? " " : "", command->arguments);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
@@ -102,10 +128,7 @@ int main(int argc, char **argv)
 		ctl_error("no command '%s': tlsgate help lists them", argv[1]);
 		return CTL_USAGE;
 	}
-	status = command->run(argc - 1, argv + 1);
-	if (status == CTL_USAGE)
-		fprintf(stderr, "usage: tlsgate %s%s%s\n", command->name,
-			*command->arguments ? " " : "", command->arguments);
+	status = run(command, argc - 1, argv + 1);
 	if (fflush(stdout) && status == CTL_DONE) {
 		ctl_error("cannot write the output: disk full or pipe closed?");
 		return CTL_FAILED;
