@@ -105,20 +105,20 @@ TEST_F(control, show)
 /* Whatever bytes it has, it forges no line and moves no cursor. */
 TEST_F(control, show_label)
 {
-	static const char label[] = "web\033[2J\n\xff\"";
+	static const char label[] = "web\033[2J\n\xff\"\0x";
 	struct pair p;
 
 	ASSERT_TRUE(pair_connect(&p, variant->version, variant->suite, variant->family));
 	ASSERT_EQ(0, pair_install_as(&p, label, sizeof(label) - 1));
 	EXPECT_EQ(0, TOOL(self, "show"));
-	EXPECT_NE(NULL, strstr(self->out, " web\\x1b[2J\\x0a\\xff\"  "));
+	EXPECT_NE(NULL, strstr(self->out, " web\\x1b[2J\\x0a\\xff\"\\x00x  "));
 	EXPECT_EQ(0, TOOL(self, "show %u", p.id));
-	EXPECT_NE(NULL, strstr(self->out, "label          web\\x1b[2J\\x0a\\xff\"\n"));
+	EXPECT_NE(NULL, strstr(self->out, "label          web\\x1b[2J\\x0a\\xff\"\\x00x\n"));
 	EXPECT_EQ(0, TOOL(self, "show %u", self->p.id));
 	EXPECT_NE(NULL, strstr(self->out, "label          -\n"));
 	EXPECT_EQ(0, TOOL(self, "show --json %u | python3 -c '%s'", p.id,
 			  "import json, sys; print(ascii(json.load(sys.stdin)[\"label\"]))"));
-	EXPECT_STREQ("'web\\x1b[2J\\n\\ufffd\"'\n", self->out);
+	EXPECT_STREQ("'web\\x1b[2J\\n\\ufffd\"\\x00x'\n", self->out);
 	pair_free(&p);
 }
 

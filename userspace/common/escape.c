@@ -66,7 +66,7 @@ static bool needs_quotes(enum escape how, const char *text, size_t len)
 	if (how != ESCAPE_VALUE)
 		return how == ESCAPE_JSON;
 	for (i = 0; i < len; i++)
-		if (strchr(" \"=", text[i]))
+		if (text[i] == ' ' || text[i] == '"' || text[i] == '=')
 			return true;
 	return !len;
 }
@@ -98,7 +98,6 @@ char *escape(enum escape how, char *out, size_t size, const char *text, size_t l
 	size_t room, taken, at = 0;
 	bool quoted;
 
-	len = strnlen(text, len);
 	quoted = needs_quotes(how, text, len);
 	room = size - 1 - (quoted ? 2 : 0);
 	(void)fill(how, quoted, NULL, room, text, len, &taken);

@@ -15,9 +15,9 @@ enum escape {
 };
 
 /*
- * Writes text, at most len bytes of it and none from a NUL on, into out, with a
- * NUL at its end.  What does not fit is left out from a whole character on, and
- * "..." stands for it.  size: at least 16.  Returns out.
+ * Writes text, which is len bytes of any value, into out, with a NUL at its end.
+ * What does not fit is left out from a whole character on, and "..." stands for it.
+ * size: at least 16.  Returns out.
  */
 char *escape(enum escape how, char *out, size_t size, const char *text, size_t len);
 

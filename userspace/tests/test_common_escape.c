@@ -97,7 +97,9 @@ int main(void)
 	       "what does not fit is marked: %s", out);
 	tap_ok(!strcmp(escape(ESCAPE_PLAIN, out, sizeof(out), "0123456789abcde", 15), "0123456789abcde"),
 	       "what fits just so is whole: %s", out);
-	tap_ok(!strcmp(escape(ESCAPE_PLAIN, out, sizeof(out), "ab\0cd", 5), "ab"), "a NUL ends it");
+	tap_ok(!strcmp(escape(ESCAPE_PLAIN, out, sizeof(out), "ab\0cd", 5), "ab\\x00cd"), "a NUL: %s", out);
+	tap_ok(!strcmp(escape(ESCAPE_VALUE, out, sizeof(out), "ab\0cd", 5), "ab\\x00cd"), "a NUL: %s", out);
+	tap_ok(!strcmp(escape(ESCAPE_JSON, out, sizeof(out), "ab\0cd", 5), "\"ab\\u0000cd\""), "a NUL: %s", out);
 	test_sizes(ESCAPE_PLAIN);
 	test_sizes(ESCAPE_VALUE);
 	test_sizes(ESCAPE_JSON);

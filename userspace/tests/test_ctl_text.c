@@ -36,6 +36,20 @@ static void test_numbers(void)
 	tap_ok(strcmp(ctl_suite(0x0005, text), "0x0005") == 0, "an unknown one its number");
 }
 
+/* The kernel takes any bytes. */
+static void test_labels(void)
+{
+	struct tlsgate_session session = { .label = "\0a\0\xff", .label_len = 5 };
+	char text[CTL_LABEL_MAX];
+
+	tap_ok(strcmp(ctl_label(&session, text), "\\x00a\\x00\\xff\\x00") == 0, "zeros of a label: %s", text);
+	memset(session.label, 0, sizeof(session.label));
+	session.label_len = TLSGATE_LABEL_MAX;
+	tap_equal((long)strlen(ctl_label(&session, text)), 4 * TLSGATE_LABEL_MAX, "the longest is whole");
+	session.label_len = 0;
+	tap_ok(strcmp(ctl_label(&session, text), "-") == 0, "and none");
+}
+
 static void test_ids(void)
 {
 	static const char * const bad[] = { "", "0", "-1", "+1", " 1", "1x", "4294967296", "x" };
@@ -96,6 +110,7 @@ static void test_json(void)
 int main(void)
 {
 	test_numbers();
+	test_labels();
 	test_ids();
 	test_arguments();
 	test_json();
