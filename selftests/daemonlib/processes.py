@@ -18,8 +18,9 @@ import sys
 import threading
 
 from daemonlib.gate import (DEADLINE, TOP, Backend, Gate, Hello, Skip, all_sockets_of, children, echo, first_answerer,
-                            free_port, listens, log_text, make_rsa_certificate, name_of, need, need_alert,
-                            only_answerer, path, peer_name, run, start, stopped, test, tmp, wait_until, write)
+                            free_port, listens, log_text, make_certificate, make_rsa_certificate, name_of, need,
+                            need_alert, only_answerer, path, peer_name, run, start, stopped, test, tmp,
+                            wait_until, write)
 
 
 @test
@@ -698,6 +699,42 @@ def each_connection_has_a_line_at_its_end():
         wait_until(lambda: "connection gate=" in log_text(), "a line")
         need(re.search(r' client-cert="x\\x22 gate=other \\x1b\[2J\\x5cu0000 \\xe2\\x82\\xac" version="TLS 1.3" ',
                        log_text()), log_text())
+
+
+def tlv(tag, value):
+    size = len(value).to_bytes((len(value).bit_length() + 7) // 8, "big")
+    return bytes([tag]) + (bytes([len(value)]) if len(value) < 0x80 else bytes([0x80 | len(size)]) + size) + value
+
+
+def tlv_end(der, at):
+    """Where the element at this place ends, and where its value begins."""
+    more = der[at + 1] & 0x7f if der[at + 1] & 0x80 else 0
+    start = at + 2 + more
+    return start + int.from_bytes(der[at + 2:start] if more else der[at + 1:at + 2], "big"), start
+
+
+def sign_with_zero(name, zero):
+    """name.pem with a zero byte for the character between two x of its common name, by the CA of all tests."""
+    with open(path(name + ".pem")) as file:
+        der = ssl.PEM_cert_to_DER_cert(file.read())
+    _, start = tlv_end(der, 0)
+    algorithm, _ = tlv_end(der, start)
+    end, _ = tlv_end(der, algorithm)
+    tbs = der[start:algorithm].replace(b"x" + zero + b"x", b"x\0x")
+    signature = subprocess.check_output(["openssl", "dgst", "-sha256", "-sign", "ca.key"], input=tbs, cwd=tmp)
+    write(name + ".pem", ssl.DER_cert_to_PEM_cert(tlv(0x30, tbs + der[algorithm:end] + tlv(3, b"\0" + signature))))
+
+
+@test
+def a_zero_in_a_clients_name_does_not_end_it():
+    make_certificate("adminx_x", "rsa:2048")
+    sign_with_zero("adminx_x", b"_")
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--client-ca=ca.pem", "--connection-log") as gate:
+        with gate.connect(pair=("adminx_x.pem", "adminx_x.key")) as connection:
+            echo(connection)
+        wait_until(lambda: "connection gate=" in log_text(), "a line")
+        need(r" client-cert=adminx\x00x " in log_text(), log_text())
 
 
 @test

@@ -49,12 +49,16 @@ static void read_vec16_list(struct tls_reader *r, struct hello_list *list)
 	read_list(&inside, list);
 }
 
+/* A NUL in a name is no end. */
 static void append_name(char text[HELLO_MAX_NAME], const uint8_t *p, size_t len)
 {
-	size_t used = strlen(text);
+	size_t i, used = strlen(text);
 
-	snprintf(text + used, HELLO_MAX_NAME - used, "%s%.*s", used ? "," : "", (int)len,
-		 (const char *)p);
+	if (used && used + 1 < HELLO_MAX_NAME)
+		text[used++] = ',';
+	for (i = 0; i < len && used + 1 < HELLO_MAX_NAME; i++)
+		text[used++] = p[i] ? (char)p[i] : '?';
+	text[used] = '\0';
 }
 
 static void read_server_name(struct tls_reader *r, struct hello *hello)

@@ -15,11 +15,14 @@
 static void add_client_certificate(struct record *record, const struct tls_conn_info *info)
 {
 	char *name;
+	int len;
 
-	if (!info->peer_certificate ||
-	    subject_common_name(info->peer_certificate, info->peer_certificate_len, &name) < 0)
+	if (!info->peer_certificate)
 		return;
-	record_text(record, "client-cert", name);
+	len = subject_common_name(info->peer_certificate, info->peer_certificate_len, &name);
+	if (len < 0)
+		return;
+	record_bytes(record, "client-cert", name, (size_t)len);
 	free(name);
 }
 

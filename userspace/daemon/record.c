@@ -39,13 +39,18 @@ void record_begin(struct record *record, bool json)
 	append(record, "%s", json ? "{\"event\":\"connection\"" : "connection");
 }
 
-void record_text(struct record *record, const char *key, const char *text)
+void record_bytes(struct record *record, const char *key, const char *bytes, size_t len)
 {
 	char value[RECORD_FIELD];
 
+	add(record, key, escape(record->json ? ESCAPE_JSON : ESCAPE_VALUE, value, sizeof(value),
+				bytes, len));
+}
+
+void record_text(struct record *record, const char *key, const char *text)
+{
 	if (text)
-		add(record, key, escape(record->json ? ESCAPE_JSON : ESCAPE_VALUE, value,
-					sizeof(value), text, strlen(text)));
+		record_bytes(record, key, text, strlen(text));
 }
 
 void record_number(struct record *record, const char *key, uint64_t number)

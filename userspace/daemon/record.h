@@ -17,7 +17,9 @@ struct record {
 };
 
 void record_begin(struct record *record, bool json);
-/* Escaped; NULL: the field is left out. */
+/* Escaped. */
+void record_bytes(struct record *record, const char *key, const char *bytes, size_t len);
+/* The same; NULL: the field is left out. */
 void record_text(struct record *record, const char *key, const char *text);
 void record_number(struct record *record, const char *key, uint64_t number);
 void record_flag(struct record *record, const char *key, bool flag);
