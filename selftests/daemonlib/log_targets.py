@@ -8,10 +8,11 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import time
 
-from daemonlib.gate import (Backend, Gate, Skip, children, echo, free_port, log_text, name_of, need, path,
-                            start, stopped, test, wait_until, write)
+from daemonlib.gate import (TLSGATE, Backend, Gate, Skip, children, echo, free_port, log_text, may_write_shared,
+                            name_of, need, path, start, stopped, test, wait_until, write)
 from daemonlib.processes import AS_JOURNAL
 
 TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"
@@ -120,8 +121,13 @@ class LogGate(Gate):
 workers = 1
 stop-time = 0
 connection-log = true
+control = %s
 gate web { mode = serve  listen = "127.0.0.1:%d"  backend = "%s"  data-path = user  cert = one.pem  key = one.key }
-""" % (settings, self.port, self.backend.address))
+""" % (settings, path("logs.socket"), self.port, self.backend.address))
+
+    def ask_stats(self, *options):
+        return subprocess.run([TLSGATE, "-S", path("logs.socket"), "stats", *options], capture_output=True, text=True,
+                              check=True).stdout
 
     def reload(self, settings):
         self.write(settings)
@@ -216,6 +222,26 @@ def a_syslog_that_does_not_read_stops_nothing():
         read = sum("connection gate=web" in line for line in log.lines)
         lost = sum(int(re.search(r"(\d+) lines were lost", line)[1]) for line in log.lines if "lines were lost" in line)
         need(read + lost == 300, "%d read and %d lost of 300" % (read, lost))
+        shown = gate.ask_stats("--json")
+        need(json.loads(shown)["log"] == {"target": "syslog", "lost": {"stderr": 0, "syslog": lost, "journal": 0}}, shown)
+        need("log: %d lines were lost: syslog did not take them" % lost in gate.ask_stats(), gate.ask_stats())
+        gate.reload("log = syslog")
+        log.wait_for("reloaded: ")
+        wait_until(lambda: len(gate.workers()) == 1, "the worker of before ends")
+        need(json.loads(gate.ask_stats("--json"))["log"]["lost"]["syslog"] == lost, "and still is, after a reload")
+
+
+@test
+def the_monitor_says_what_it_lost_itself():
+    with Syslog() as log, Backend().echo() as backend, LogGate(log, backend, "log = syslog") as gate:
+        with stopped(gate.logd()):
+            for _ in range(300):
+                gate.visit()
+            os.kill(gate.workers()[0], signal.SIGKILL)
+            wait_until(lambda: json.loads(gate.ask_stats("--json"))["workers"][0]["process"] != 0 and
+                       gate.workers() and gate.visit() is None, "another worker")
+        wait_until(lambda: any("tlsgated[%d]: 1 lines were lost" % gate.process.pid in line for line in log.read()),
+                   "it is said, though nothing else is", 30)
 
 
 @test
@@ -326,5 +352,6 @@ def the_log_process_has_no_powers():
         need(status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", "%s" % status)
         fds = [os.readlink("/proc/%d/fd/%s" % (gate.logd(), fd)) for fd in os.listdir("/proc/%d/fd" % gate.logd())]
         need(len(fds) <= 6, "descriptors: %s" % fds)
+        need(not may_write_shared(gate.logd()), "%s" % may_write_shared(gate.logd()))
         for pid in gate.workers() + gate.keyd():
             need(os.readlink("/proc/%d/fd/2" % pid).startswith("pipe:"), "a pipe, no socket")

@@ -18,11 +18,13 @@
 static char program[48] = "tlsgate";
 static bool verbose;
 static bool journal;			/* stderr is */
-static bool piped;			/* stderr is a pipe to the log process */
+static enum log_target target;		/* other than stderr: stderr is a pipe to the log process */
 static bool timed;
 static bool warned;
 static int copy = -1;
 static unsigned long lost;		/* lines, since the log last took one */
+static struct log_lost own_count;
+static struct log_lost *count = &own_count;	/* of all of them */
 
 /* n by its last digits, so many; returns what follows them. */
 static char *put_digits(char *out, int digits, long long n)
@@ -78,10 +80,20 @@ void log_with_time(void)
 	log_time(text);		/* libc reads the time zone's file now, and never again */
 }
 
-void log_to_pipe(bool on)
+void log_goes_to(enum log_target to)
 {
-	piped = on;
+	target = to;
 	journal = stderr_is_journal();
+}
+
+void log_count_in(struct log_lost *in)
+{
+	count = in;
+}
+
+uint64_t log_lost(enum log_target of)
+{
+	return atomic_load_explicit(&count->lines[of], memory_order_relaxed);
 }
 
 bool log_is_verbose(void)
@@ -175,6 +187,7 @@ static char *add_sender(char *p)
 /* What stands before the text; async-signal-safe, so that stdio is not used.  Returns its length. */
 static size_t begin_line(char line[LINE_MAX_BYTES], int level)
 {
+	const bool piped = target != LOG_TO_STDERR;
 	char *p = line;
 
 	if (journal || piped) {
@@ -226,6 +239,16 @@ void log_catch_up(void)
 		lost = 0;
 }
 
+static void lose_line(void)
+{
+	_Atomic uint64_t *lines = &count->lines[target];
+
+	lost++;
+	/* there is no other writer, so that no locked instruction is needed */
+	atomic_store_explicit(lines, atomic_load_explicit(lines, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
 static void log_line(int level, const char *format, va_list args)
 {
 	va_list again;
@@ -238,7 +261,7 @@ static void log_line(int level, const char *format, va_list args)
 	}
 	log_catch_up();
 	if (lost || !put_line(level, format, args))
-		lost++;
+		lose_line();
 }
 
 #define LOG_FUNCTION(name, level, condition)		\

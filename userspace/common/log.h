@@ -7,8 +7,16 @@
 #ifndef TLSGATE_COMMON_LOG_H
 #define TLSGATE_COMMON_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+enum log_target {
+	LOG_TO_STDERR,
+	LOG_TO_SYSLOG,
+	LOG_TO_JOURNAL,
+	LOG_TARGETS,
+};
 
 /* What each line starts with ("tlsgated", "tlsgated worker 2"); copied. */
 void log_init(const char *program, bool verbose);
@@ -18,17 +26,27 @@ void log_init(const char *program, bool verbose);
  */
 void log_with_time(void);
 /*
- * From now on (on) stderr is a pipe to the log process, in this process and in
- * those that it forks, and a line "<N>MILLISECONDS PROCESS text": its priority,
- * its time since the epoch, who wrote it.  Or (!on) it is a stderr again.
+ * What the caller made stderr, for this process and those that it forks: a stderr
+ * (LOG_TO_STDERR, as at first), or a pipe to the log process of another target.
+ * Then a line is "<N>MILLISECONDS PROCESS text": its priority, its time since the
+ * epoch, who wrote it.
  */
-void log_to_pipe(bool on);
+void log_goes_to(enum log_target target);
 /*
  * From now on no line waits for whoever reads stderr, in this process and in
  * those that it forks.  What is not taken at once is lost, counted, and said
  * with the next line that is taken.
  */
 void log_never_wait(void);
+/* Lines that were lost, by what log_goes_to() was last given. */
+struct log_lost {
+	_Atomic uint64_t lines[LOG_TARGETS];
+};
+
+/* From now on this process counts them in lost, which it alone writes. */
+void log_count_in(struct log_lost *lost);
+/* Those that this process counted. */
+uint64_t log_lost(enum log_target target);
 /* Says what was lost, if the log takes it now: for when no line comes for long. */
 void log_catch_up(void);
 /*

@@ -332,6 +332,23 @@ static void add_gate_stats(struct ctl_table *table, struct json_object *gate)
 	add_bytes(table, gate, "from-backend");
 }
 
+/* A line for each target that did not take all lines of the log. */
+static void print_lost(struct json_object *lost)
+{
+	struct json_object_iterator it, end;
+	uint64_t lines;
+
+	if (!json_object_is_type(lost, json_type_object))
+		return;
+	end = json_object_iter_end(lost);
+	for (it = json_object_iter_begin(lost); !json_object_iter_equal(&it, &end); json_object_iter_next(&it)) {
+		lines = json_object_get_uint64(json_object_iter_peek_value(&it));
+		if (lines)
+			printf("log: %" PRIu64 " lines were lost: %s did not take them\n", lines,
+			       json_object_iter_peek_name(&it));
+	}
+}
+
 static void print_stats(struct json_object *answer)
 {
 	static const char * const headings[] = {
@@ -341,6 +358,7 @@ static void print_stats(struct json_object *answer)
 
 	print_table(headings, sizeof(headings) / sizeof(*headings),
 		    json_object_object_get(answer, "gates"), add_gate_stats);
+	print_lost(json_object_object_get(json_object_object_get(answer, "log"), "lost"));
 }
 
 /* A command that only shows: as JSON without the status, or as print() does. */

@@ -235,6 +235,28 @@ static struct json_object *all_workers(const struct generation *generation)
 	return array;
 }
 
+/* By enum log_target: the values of the setting log. */
+static const char * const target_names[LOG_TARGETS] = { "stderr", "syslog", "journal" };
+
+/* By the monitor and by workers. */
+static struct json_object *log_stats(const struct monitor *monitor)
+{
+	struct json_object *object = json_object_new_object(), *lost = json_object_new_object();
+	const struct generation *generation;
+	enum log_target target;
+	uint64_t sum;
+
+	for (target = 0; target < LOG_TARGETS; target++) {
+		sum = log_lost(target);
+		for (generation = monitor->generations; generation; generation = generation->next)
+			sum += stats_lost(&generation->stats, target);
+		add_number(lost, target_names[target], sum);
+	}
+	add_text(object, "target", target_names[monitor->logger.target]);
+	add(object, "lost", lost);
+	return object;
+}
+
 static enum control_outcome do_stats(void *arg, const char *operand, struct json_object *answer)
 {
 	const struct monitor *monitor = arg;
@@ -248,6 +270,7 @@ static enum control_outcome do_stats(void *arg, const char *operand, struct json
 	add(answer, "since", json_object_new_int64(monitor->since));
 	add(answer, "gates", gates);
 	add(answer, "workers", all_workers(live));
+	add(answer, "log", log_stats(monitor));
 	return CONTROL_OK;
 }
 

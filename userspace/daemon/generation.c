@@ -699,6 +699,7 @@ void generation_inherit(struct generation *generation, const struct generation *
 		if (to)
 			stats_inherit(&generation->stats, (size_t)(to - generation->gates), &from->stats, i);
 	}
+	stats_inherit_lost(&generation->stats, &from->stats);
 }
 
 void generation_forget(struct generation *generation)

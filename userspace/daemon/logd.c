@@ -222,7 +222,7 @@ static _Noreturn void run(const struct logd_plan *plan, int control)
 
 	if (dup2(plan->own_log, STDERR_FILENO) < 0)
 		_exit(1);
-	log_to_pipe(false);
+	log_goes_to(LOG_TO_STDERR);
 	sandbox_child("tlsgated-log");
 	log_init("tlsgated log", log_is_verbose());
 	warm_up(&logd);

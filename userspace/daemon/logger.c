@@ -14,6 +14,7 @@
 #define READY_MS	5000
 #define STOP_MS		2000		/* it has a second, and a busy machine needs another */
 #define RESTART_PAUSE	1.0		/* seconds, after one that died young */
+#define CATCH_UP_SECONDS	10.	/* a monitor that has nothing to say says what it lost */
 /* 256 packets, each of which takes a page: what a user may have without privilege */
 #define PIPE_SIZE	(1 << 20)
 
@@ -82,6 +83,14 @@ static void on_exit_of_it(struct ev_loop *loop, ev_child *watcher, int events)
 	restart_in(logger, young ? RESTART_PAUSE : 0.);
 }
 
+static void on_catch_up(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)timer;
+	(void)events;
+	log_catch_up();
+}
+
 void logger_init(struct logger *logger, void (*forget)(void *arg), void *arg)
 {
 	*logger = (struct logger){
@@ -92,6 +101,8 @@ void logger_init(struct logger *logger, void (*forget)(void *arg), void *arg)
 	ev_init(&logger->exit, on_exit_of_it);
 	ev_init(&logger->restart, on_restart);
 	logger->exit.data = logger->restart.data = logger;
+	ev_timer_init(&logger->catch_up, on_catch_up, CATCH_UP_SECONDS, CATCH_UP_SECONDS);
+	ev_timer_start(EV_DEFAULT_UC, &logger->catch_up);
 }
 
 /* Once, for as long as the daemon runs: processes of before may still have it. */
@@ -112,16 +123,16 @@ static int open_pipe(struct logger *logger)
 	return 0;
 }
 
-/* Has whoever writes to stderr write to fd. */
-static void direct(struct logger *logger, int fd, bool piped)
+/* Has whoever writes to stderr write to the pipe, or to what stderr was. */
+static void direct(struct logger *logger, enum log_target target)
 {
-	if (logger->piped == piped)
+	if (logger->target == target)
 		return;
-	(void)dup2(fd, STDERR_FILENO);
-	logger->piped = piped;
-	log_to_pipe(piped);
+	(void)dup2(target == LOG_TO_STDERR ? logger->plan.own_log : logger->out, STDERR_FILENO);
+	logger->target = target;
+	log_goes_to(target);
 	if (!logger->started)
-		log_copy_to(piped ? logger->plan.own_log : -1);
+		log_copy_to(target == LOG_TO_STDERR ? -1 : logger->plan.own_log);
 }
 
 static bool is_same(const struct logd_plan *a, const struct logd_plan *b)
@@ -158,7 +169,7 @@ int logger_use(struct logger *logger, const struct settings *settings)
 	struct logd_plan plan;
 
 	if (settings->log == LOG_TO_STDERR) {
-		direct(logger, logger->plan.own_log, false);
+		direct(logger, LOG_TO_STDERR);
 		return 0;
 	}
 	if (open_pipe(logger))
@@ -170,7 +181,7 @@ int logger_use(struct logger *logger, const struct settings *settings)
 	if (sandbox_identity("user", geteuid() ? NULL : settings->user, &plan.who) ||
 	    (!is_same(&plan, &logger->plan) && replace(logger, &plan)))
 		return -1;
-	direct(logger, logger->out, true);
+	direct(logger, settings->log);
 	return 0;
 }
 
@@ -187,5 +198,5 @@ void logger_stop(struct logger *logger)
 	if (logger->control != -1 && !ipc_send(logger->control, IPC_STOP, NULL, 0))
 		(void)poll(&pfd, 1, STOP_MS);
 	drop_process(logger);
-	direct(logger, logger->plan.own_log, false);
+	direct(logger, LOG_TO_STDERR);
 }

@@ -17,10 +17,10 @@ struct logger {
 	struct logd_plan plan;		/* of the process; its target is stderr: there never was one */
 	int out;			/* the pipe's; -1: there is none */
 	int control;			/* of the process; -1: there is none now */
-	bool piped;			/* stderr is the pipe now */
+	enum log_target target;		/* of this process now; another than stderr: by the pipe */
 	bool started;			/* logger_started() */
 	ev_child exit;
-	ev_timer restart;
+	ev_timer restart, catch_up;
 	ev_tstamp since;		/* the process runs */
 };
 

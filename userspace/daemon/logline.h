@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A line of the log on its way: log_to_pipe() (log.h) says what it looks like in
+ * A line of the log on its way: log_goes_to() (log.h) says what it looks like in
  * the pipe to the log process; here it becomes what its target wants.
  */
 #ifndef TLSGATE_DAEMON_LOGLINE_H

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/log.h"
+
 #define SETTINGS_MAX_WORKERS	256
 #define SETTINGS_MAX_GATES	256
 #define SETTINGS_MAX_NAME	64	/* bytes of a gate's name */
@@ -31,12 +33,6 @@ enum data_path {
 enum crl_expired {
 	CRL_EXPIRED_REFUSE,		/* the default */
 	CRL_EXPIRED_WARN,
-};
-
-enum log_target {
-	LOG_TO_STDERR,
-	LOG_TO_SYSLOG,
-	LOG_TO_JOURNAL,
 };
 
 enum log_format {

@@ -14,7 +14,7 @@ struct stats_cell {
 /* Sizes are never read from memory that a worker can write. */
 static size_t row_size(const struct stats *stats)
 {
-	return stats->gates * sizeof(struct stats_cell);
+	return stats->gates * sizeof(struct stats_cell) + sizeof(struct log_lost);
 }
 
 static size_t row_count(const struct stats *stats)
@@ -119,4 +119,30 @@ void stats_inherit(struct stats *stats, size_t gate, const struct stats *from, s
 	for (counter = 0; counter < STATS; counter++)
 		stats_add(stats->rows[stats->workers], gate, counter,
 			  stats_of_gate(from, from_gate, counter));
+}
+
+struct log_lost *stats_lost_of(const struct stats *stats, size_t worker)
+{
+	return (struct log_lost *)(void *)(stats->rows[worker] + stats->gates);
+}
+
+uint64_t stats_lost(const struct stats *stats, enum log_target target)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < row_count(stats); i++)
+		sum += atomic_load_explicit(&stats_lost_of(stats, i)->lines[target],
+					    memory_order_relaxed);
+	return sum;
+}
+
+void stats_inherit_lost(const struct stats *stats, const struct stats *from)
+{
+	struct log_lost *lost = stats_lost_of(stats, stats->workers);
+	enum log_target target;
+
+	for (target = 0; target < LOG_TARGETS; target++)
+		atomic_fetch_add_explicit(&lost->lines[target], stats_lost(from, target),
+					  memory_order_relaxed);
 }

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/log.h"
+
 enum counter {
 	STAT_ACCEPTED,			/* connections */
 	STAT_HANDSHAKES,		/* complete */
@@ -27,7 +29,8 @@ enum counter {
 	STATS,
 };
 
-struct stats_cell;			/* one gate's numbers of one worker; a row is one of each gate */
+/* One gate's numbers of one worker.  A row is one of each gate, and lines of the log that were lost. */
+struct stats_cell;
 
 struct stats {
 	struct stats_cell **rows;	/* of each worker, and one for what stats_inherit() takes */
@@ -53,9 +56,16 @@ uint64_t stats_of_worker(const struct stats *stats, size_t worker, enum counter 
 /* Of one gate. */
 uint64_t stats_of_gate(const struct stats *stats, size_t gate, enum counter counter);
 
+/* In a worker, and in the monitor: where its row counts lines of the log that were lost. */
+struct log_lost *stats_lost_of(const struct stats *stats, size_t worker);
+/* In the monitor: those of all. */
+uint64_t stats_lost(const struct stats *stats, enum log_target target);
+
 /* In the monitor: the worker is dead, and so has no connection. */
 void stats_worker_gone(struct stats *stats, size_t worker);
 /* Adds the numbers of a gate of one that goes away. */
 void stats_inherit(struct stats *stats, size_t gate, const struct stats *from, size_t from_gate);
+/* And the lines that its workers lost. */
+void stats_inherit_lost(const struct stats *stats, const struct stats *from);
 
 #endif

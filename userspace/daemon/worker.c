@@ -390,6 +390,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	worker->ledger = plan->ledger;
 	worker->paused = plan->pause;
 	worker->stats = stats_take(plan->stats, plan->index);
+	log_count_in(stats_lost_of(plan->stats, plan->index));
 	TAILQ_INIT(&worker->handshaking);
 	worker->listeners = xcalloc(each_socket(plan, worker, NULL), sizeof(*worker->listeners));
 	(void)each_socket(plan, worker, add_listener);

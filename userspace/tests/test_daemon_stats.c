@@ -25,6 +25,7 @@ static int count_in_child(struct stats *stats, size_t worker)
 	if (!pid) {
 		row = stats_take(stats, worker);
 		stats_add(row, 1, STAT_ACCEPTED, 5);
+		stats_lost_of(stats, worker)->lines[LOG_TO_SYSLOG] += 3;
 		stats_add(row, 1, STAT_OPEN, 2);
 		stats_add(row, 1, STAT_OPEN, (uint64_t)-1);
 		stats_add(row, 2, STAT_ACCEPTED, 1);
@@ -62,6 +63,8 @@ static void test_inherit(struct stats *stats)
 	stats_inherit(&next, 0, stats, 1);
 	tap_equal((long)stats_of_gate(&next, 0, STAT_ACCEPTED), 110, "a gate goes on with what another counted");
 	tap_equal((long)stats_of_worker(&next, 0, STAT_ACCEPTED), 100, "no worker of its did that");
+	stats_inherit_lost(&next, stats);
+	tap_equal((long)stats_lost(&next, LOG_TO_SYSLOG), 6, "so do the lines that were lost");
 	stats_clear(&next);
 }
 
@@ -78,6 +81,8 @@ int main(void)
 	tap_equal((long)stats_of_worker(&stats, 0, STAT_ACCEPTED), 12, "its row that of all gates");
 	tap_equal((long)stats_of_worker(&stats, 1, STAT_ACCEPTED), 0, "the other row nothing");
 	tap_equal((long)stats_of_gate(&stats, 1, STAT_OPEN), 2, "what was open still counts");
+	tap_equal((long)stats_lost(&stats, LOG_TO_SYSLOG), 6, "lines that it lost are counted");
+	tap_equal((long)stats_lost(&stats, LOG_TO_STDERR), 0, "by target");
 	stats_worker_gone(&stats, 0);
 	tap_equal((long)stats_of_gate(&stats, 1, STAT_OPEN), 0, "not once the worker is known to be dead");
 	tap_equal((long)stats_of_gate(&stats, 1, STAT_ACCEPTED), 10, "the rest stays");
