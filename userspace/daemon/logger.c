@@ -150,7 +150,8 @@ static int replace(struct logger *logger, const struct logd_plan *plan)
 	pid = logd_start(plan, &control);
 	if (pid < 0)
 		return -1;
-	if (!becomes_ready(control)) {
+	/* later nothing waits for it: it is started again and again, and lines wait in the pipe */
+	if (!logger->started && !becomes_ready(control)) {
 		log_error("the log process did not get ready: lines of the log cannot go elsewhere");
 		(void)kill(pid, SIGKILL);
 		close(control);
