@@ -49,7 +49,7 @@ whole_daemon() {
 	result "the daemon serves, connects, reloads and replaces its children" \
 		env TLSGATED="$tmp/tlsgated" NSS_MODULES="$(echo "$PWD/build/$suite"/usr/lib/*-linux-gnu)" \
 		selftests/daemon.py powerless users_may client_certificates \
-		resumes unix_backend reload_changes_the dead_ keylog under_the_filter
+		resumes unix_backend reload_changes_the dead_ keylog lines_go under_the_filter
 }
 
 under worker build/sandbox/calls

@@ -335,17 +335,14 @@ static void add_gate_stats(struct ctl_table *table, struct json_object *gate)
 /* A line for each target that did not take all lines of the log. */
 static void print_lost(struct json_object *lost)
 {
-	struct json_object_iterator it, end;
+	static const char * const targets[] = { "stderr", "syslog", "journal" };
 	uint64_t lines;
+	size_t i;
 
-	if (!json_object_is_type(lost, json_type_object))
-		return;
-	end = json_object_iter_end(lost);
-	for (it = json_object_iter_begin(lost); !json_object_iter_equal(&it, &end); json_object_iter_next(&it)) {
-		lines = json_object_get_uint64(json_object_iter_peek_value(&it));
+	for (i = 0; i < sizeof(targets) / sizeof(*targets); i++) {
+		lines = json_object_get_uint64(json_object_object_get(lost, targets[i]));
 		if (lines)
-			printf("log: %" PRIu64 " lines were lost: %s did not take them\n", lines,
-			       json_object_iter_peek_name(&it));
+			printf("log: %" PRIu64 " lines were lost: %s did not take them\n", lines, targets[i]);
 	}
 }
 
