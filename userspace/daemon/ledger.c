@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,13 @@ static struct ledger_page *add(struct ledger *ledger, const struct ledger_entry 
 	return page;
 }
 
+static void set_late(struct ledger *ledger, struct ledger_page *page)
+{
+	page->late = clock_ms();
+	if (!ledger->late_count++)
+		ev_timer_again(ledger->loop, &ledger->late);
+}
+
 /* It ended just now, and its event is on the way; or that was lost, or the worker lies. */
 static void add_late(struct ledger *ledger, const struct ledger_entry *entry)
 {
@@ -83,9 +91,7 @@ static void add_late(struct ledger *ledger, const struct ledger_entry *entry)
 		log_end(entry, 0, 0, UNKNOWN);
 		return;
 	}
-	add(ledger, entry)->late = clock_ms();
-	if (!ledger->late_count++)
-		ev_timer_again(ledger->loop, &ledger->late);
+	set_late(ledger, add(ledger, entry));
 }
 
 static void note_early(struct ledger *ledger, const struct tlsgate_session *session)
@@ -134,15 +140,10 @@ static bool always(const struct ledger *ledger, const struct ledger_page *page)
 	return true;
 }
 
-static bool is_not_listed(const struct ledger *ledger, const struct ledger_page *page)
-{
-	return page->round != ledger->round;
-}
-
-static bool is_gone(const struct ledger *ledger, const struct ledger_page *page)
+static bool has_ended(const struct ledger *ledger, const struct ledger_page *page)
 {
 	(void)ledger;
-	return page->late;
+	return page->late != 0;
 }
 
 static bool is_late(const struct ledger *ledger, const struct ledger_page *page)
@@ -169,27 +170,43 @@ static void end_pages(struct ledger *ledger, is_over *is_over, const char *reaso
 	}
 }
 
-static void on_late(struct ev_loop *loop, ev_timer *timer, int events)
+/* Those that the list of sessions does not have any more. */
+static void set_late_unlisted(struct ledger *ledger)
 {
-	struct ledger *ledger = timer->data;
+	struct ledger_page *page;
+	unsigned int i;
 
-	(void)events;
-	end_pages(ledger, is_late, UNKNOWN);
-	if (!ledger->late_count)
-		ev_timer_stop(loop, timer);
+	for (i = 0; i < LEDGER_BUCKETS; i++) {
+		for (page = ledger->pages[i]; page; page = page->next) {
+			if (page->round != ledger->round && !page->late)
+				set_late(ledger, page);
+		}
+	}
 }
 
-/* Events are lost, or were: the list of sessions says which are left. */
+static void count_lost(struct ledger *ledger)
+{
+	uint32_t mem[SK_MEMINFO_VARS] = { 0 }, lost = ledger->lost;
+	socklen_t len = sizeof(mem);
+
+	if (!getsockopt(tlsgate_event_fd(ledger->tlsgate), SOL_SOCKET, SO_MEMINFO, mem, &len))
+		ledger->lost = mem[SK_MEMINFO_DROPS];
+	log_warn("connection-log: %u of the kernel's events were lost: its sessions are listed anew",
+		 ledger->lost - lost);
+}
+
+/* Of what ended, some events are lost and others still to be read. */
 static void take_up_again(struct ledger *ledger)
 {
 	int err;
 
+	count_lost(ledger);
 	ledger->round++;
 	do {
 		err = tlsgate_session_dump(ledger->tlsgate, see, ledger);
 	} while (err == -EINTR);
 	if (!err)
-		end_pages(ledger, is_not_listed, UNKNOWN);
+		set_late_unlisted(ledger);
 }
 
 static void unfollow(struct ledger *ledger)
@@ -199,6 +216,7 @@ static void unfollow(struct ledger *ledger)
 	ev_io_stop(ledger->loop, &ledger->events);
 	tlsgate_close(ledger->tlsgate);
 	ledger->tlsgate = NULL;
+	ledger->lost = 0;
 }
 
 /* Whatever it had is gone with it, and the next one counts sessions from 1 again. */
@@ -211,22 +229,24 @@ static void module_is_gone(struct ledger *ledger)
 	unfollow(ledger);
 }
 
-static void on_events(struct ev_loop *loop, ev_io *io, int events)
+static void read_events(struct ledger *ledger)
 {
-	struct ledger *ledger = io->data;
 	int err = tlsgate_event_receive(ledger->tlsgate, take_event, ledger);
 
-	(void)loop;
-	(void)events;
-	if (err == -ENODEV)
-		module_is_gone(ledger);
-	if (!err || err == -ENODEV)
-		return;
-	log_warn("connection-log: %s", tlsgate_error(ledger->tlsgate));
-	if (err == -ENOBUFS)
+	/* The kernel tells of a loss first; the events that found room come after it. */
+	if (err == -ENOBUFS) {
 		take_up_again(ledger);
-	else
-		unfollow(ledger);
+		err = tlsgate_event_receive(ledger->tlsgate, take_event, ledger);
+	}
+	if (!err || err == -ENOBUFS)	/* lost more meanwhile: the socket stays readable */
+		return;
+	if (err == -ENODEV) {
+		module_is_gone(ledger);
+		return;
+	}
+	log_warn("connection-log: %s", tlsgate_error(ledger->tlsgate));
+	end_pages(ledger, always, UNKNOWN);
+	unfollow(ledger);
 }
 
 /* 0, or -1: nobody will say when sessions end. */
@@ -324,6 +344,32 @@ static void on_entries(struct ev_loop *loop, ev_io *io, int events)
 	(void)read_entry(io->data);
 }
 
+/* Entries first: early[] has no room for the ends of many. */
+static void on_events(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct ledger *ledger = io->data;
+	unsigned int i;
+
+	(void)loop;
+	(void)events;
+	for (i = 0; i < LEDGER_EARLY && read_entry(ledger); i++)
+		;
+	if (ledger->tlsgate)
+		read_events(ledger);
+}
+
+static void on_late(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct ledger *ledger = timer->data;
+
+	(void)events;
+	if (ledger->tlsgate)
+		read_events(ledger);
+	end_pages(ledger, is_late, UNKNOWN);
+	if (!ledger->late_count)
+		ev_timer_stop(loop, timer);
+}
+
 void ledger_init(struct ledger *ledger, struct ev_loop *loop)
 {
 	*ledger = (struct ledger){ .loop = loop, .reader = -1, .writer = -1 };
@@ -361,8 +407,8 @@ void ledger_close(struct ledger *ledger)
 	while (read_entry(ledger))
 		;
 	if (ledger->tlsgate)
-		(void)tlsgate_event_receive(ledger->tlsgate, take_event, ledger);
-	end_pages(ledger, is_gone, UNKNOWN);
+		read_events(ledger);
+	end_pages(ledger, has_ended, UNKNOWN);
 	end_pages(ledger, always, "the daemon ends; the kernel goes on");
 	unfollow(ledger);
 	close(ledger->reader);

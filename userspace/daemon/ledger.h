@@ -41,6 +41,7 @@ struct ledger {
 	ev_io entries, events;
 	struct tlsgate *tlsgate;	/* NULL: events are not followed */
 	bool barred;			/* nor may they be */
+	uint32_t lost;			/* events that found no room in the socket */
 	struct ledger_page *pages[LEDGER_BUCKETS];	/* by session */
 	unsigned int round;		/* of reading the list of sessions */
 	ev_timer late;			/* pages wait for an event that should be here */
