@@ -23,7 +23,7 @@ static int act(const char *command, const char *operand,
 {
 	struct tlsgate *tg;
 	uint32_t id;
-	int status = CTL_FAILED;
+	int err, status = CTL_FAILED;
 
 	if (!operand) {
 		ctl_error("%s: which session? tlsgate show lists them", command);
@@ -35,8 +35,9 @@ static int act(const char *command, const char *operand,
 	tg = ctl_open();
 	if (!tg)
 		return status;
-	if (action(tg, id, reset))
-		ctl_error("%s: session %u: %s", command, id, tlsgate_error(tg));
+	err = action(tg, id, reset);
+	if (err)
+		ctl_failed(tg, err, "%s: session %u", command, id);
 	else
 		status = CTL_DONE;
 	tlsgate_close(tg);
@@ -86,7 +87,7 @@ static int end_each(struct tlsgate *tg, const struct ids *all, bool reset)
 		err = end(tg, all->ids[i], reset);
 		if (!err || err == -ENOENT)
 			continue;
-		ctl_error("close: session %u: %s", all->ids[i], tlsgate_error(tg));
+		ctl_failed(tg, err, "close: session %u", all->ids[i]);
 		ret = -1;
 	}
 	return ret;
@@ -106,7 +107,7 @@ static int end_all(const char *gate, bool reset)
 		err = tlsgate_session_dump(tg, note_id, &all);
 	} while (err == -EINTR);
 	if (err)
-		ctl_error("close: %s", tlsgate_error(tg));
+		ctl_failed(tg, err, "close");
 	else if (!end_each(tg, &all, reset))
 		status = CTL_DONE;
 	free(all.ids);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl.h"
 
@@ -18,6 +19,28 @@ void ctl_error(const char *format, ...)
 	vfprintf(stderr, format, args);
 	va_end(args);
 	fputc('\n', stderr);
+}
+
+/* Root of a container may lack what it takes. */
+static const char *who_may(void)
+{
+	return geteuid() ? "run tlsgate as root, for example by sudo" :
+			   "this root lacks that, as in a container: run tlsgate on the host, or grant it here";
+}
+
+void ctl_failed(const struct tlsgate *tg, int err, const char *format, ...)
+{
+	const char *text = tlsgate_error(tg);
+	char what[CTL_TEXT_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	if (err == -EPERM)	/* behind ':' is what the kernel advises programs */
+		ctl_error("%s: %.*s: %s", what, (int)strcspn(text, ":"), text, who_may());
+	else
+		ctl_error("%s: %s", what, text);
 }
 
 struct tlsgate *ctl_open(void)

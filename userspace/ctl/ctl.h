@@ -39,6 +39,13 @@ extern const char *ctl_control;
 /* One line on stderr, "tlsgate: " in front. */
 void ctl_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * The line for a call of the library that gave err: what was to be done, as by printf(), and the
+ * library's sentence; for -EPERM with whom to be instead.
+ */
+void ctl_failed(const struct tlsgate *tg, int err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* A handle, or NULL after an error line. */
 struct tlsgate *ctl_open(void);
 

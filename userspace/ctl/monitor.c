@@ -122,7 +122,7 @@ static int follow(struct tlsgate *tg, bool json)
 int cmd_monitor(int argc, char **argv)
 {
 	struct tlsgate *tg;
-	int status = CTL_FAILED;
+	int err, status = CTL_FAILED;
 	bool json;
 
 	if (ctl_arguments(argc, argv, &json, NULL))
@@ -131,8 +131,9 @@ int cmd_monitor(int argc, char **argv)
 	if (!tg)
 		return status;
 	setlinebuf(stdout);
-	if (tlsgate_subscribe(tg)) {
-		ctl_error("monitor: %s", tlsgate_error(tg));
+	err = tlsgate_subscribe(tg);
+	if (err) {
+		ctl_failed(tg, err, "monitor");
 	} else {
 		/* Whoever started us may wait for this line: nothing is missed from here on. */
 		fprintf(stderr, "tlsgate: following events\n");

@@ -74,7 +74,7 @@ static int show_all(struct tlsgate *tg, bool anywhere)
 	int err = dump(tg, anywhere, anywhere ? add_row_of_any : add_row, table);
 
 	if (err)
-		ctl_error("show: %s", tlsgate_error(tg));
+		ctl_failed(tg, err, "show");
 	else if (!ctl_table_rows(table))
 		puts(anywhere ? "no session" : "no session in this network namespace");
 	else
@@ -86,9 +86,10 @@ static int show_all(struct tlsgate *tg, bool anywhere)
 static int show_all_json(struct tlsgate *tg, bool anywhere)
 {
 	struct json_object *array = ctl_must(json_object_new_array());
+	int err = dump(tg, anywhere, add_object, array);
 
-	if (dump(tg, anywhere, add_object, array)) {
-		ctl_error("show: %s", tlsgate_error(tg));
+	if (err) {
+		ctl_failed(tg, err, "show");
 		json_object_put(array);
 		return CTL_FAILED;
 	}
@@ -163,9 +164,10 @@ static void print_session(const struct tlsgate_session *s)
 static int show_one(struct tlsgate *tg, uint32_t id, bool json)
 {
 	struct tlsgate_session session;
+	int err = tlsgate_session_get(tg, tlsgate_by_id(id), &session);
 
-	if (tlsgate_session_get(tg, tlsgate_by_id(id), &session)) {
-		ctl_error("show: session %u: %s", id, tlsgate_error(tg));
+	if (err) {
+		ctl_failed(tg, err, "show: session %u", id);
 		return CTL_FAILED;
 	}
 	if (json)
