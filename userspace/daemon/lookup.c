@@ -50,6 +50,7 @@ static _Noreturn void run(int control, const struct identity *who)
 	ssize_t n;
 
 	sandbox_child("tlsgated-names");
+	log_copy_close();		/* of a reload that may be under way */
 	(void)signal(SIGCHLD, SIG_IGN);	/* nobody waits for those that answer */
 	if (sandbox_keep_fds(keep, 1) || sandbox_drop(who) || landlock_enter_reading() ||
 	    filter_load(FILTER_NAMES, false))
