@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Any two settings beside each other: either they are refused with a line, or a handshake with
- * the gate succeeds.  The other end has everything the engine has, and verifies.
+ * the gate succeeds.  The other end has everything the engine has, and verifies.  The settings are
+ * those of the daemon's own table that a gate has; one without a value to try is a failure.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "common/mem.h"
 #include "daemon/gates.h"
 #include "daemon/options.h"
+#include "daemon/settings.h"
 #include "daemon/trial.h"
 #include "pair.h"
 #include "tap.h"
@@ -25,7 +27,7 @@
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof(*(a)))
 
 static char dir[] = "/tmp/test_daemon_pairs.XXXXXX";
-static struct pki *ca, *leaves[4];
+static struct pki *ca, *leaves[5];
 static const char *all_suites;
 static FILE *lines;			/* what is logged */
 
@@ -93,6 +95,7 @@ static void make_files(void)
 	leaves[1] = make(PKI_RSA2048, "rsa", NULL);
 	leaves[2] = make(PKI_ED25519, "ed", NULL);
 	leaves[3] = make(PKI_RSA2048, "decrypts", "keyEncipherment");
+	leaves[4] = make(PKI_P521, "p521", NULL);
 }
 
 static void remove_files(void)
@@ -251,38 +254,116 @@ static const char *check_pair(const char *base, const char *a, const char *b, in
 	return wrong;
 }
 
-static const char * const settings[] = {
-	"",
-	"--min-version 1.2", "--min-version 1.3", "--max-version 1.2", "--max-version 1.3",
-	"--ciphersuites TLS_AES_128_GCM_SHA256",
-	"--ciphersuites TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-	"--ciphersuites TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-	"--ciphersuites TLS_RSA_WITH_AES_128_GCM_SHA256",
-	"--ciphersuites TLS_RSA_WITH_AES_128_GCM_SHA256:TLS_AES_128_GCM_SHA256",
-	"--groups P-384", "--groups X25519MLKEM768",
-	"--alpn h2", "--max-message 2048",
-	"--cert rsa.pem --key rsa.key", "--cert ed.pem --key ed.key",
-	"--cert decrypts.pem --key decrypts.key", "--cert rsa.pem --key ec.key", "--cert rsa.pem",
-	"--key rsa.key",
-	"--client-ca ca", "--client-ca garbage", "--verify-client request",
-	"--verify-client require", "--proxy-protocol", "--ocsp garbage",
-	"--crl garbage", "--crl crl", "--crl-expired warn", "--legacy-server",
-	"--ca ca", "--ca garbage", "--request-ocsp", "--server-name host.test",
+/* ---- all settings ---- */
+
+#define MAX_TRIED	96
+
+static char *tried[MAX_TRIED];		/* as on the command line */
+static size_t tried_count;
+
+static void add_tried(char *text)
+{
+	if (tried_count == MAX_TRIED)
+		tap_bail("MAX_TRIED is too small");
+	tried[tried_count++] = text;
+}
+
+/* Values of settings whose table does not tell them; where the name is given again, both count. */
+static const struct {
+	const char *name;
+	const char *value;
+} values[] = {
+	{ "ciphersuites", "TLS_AES_128_GCM_SHA256" },
+	{ "ciphersuites", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" },
+	{ "ciphersuites", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" },
+	{ "ciphersuites", "TLS_RSA_WITH_AES_128_GCM_SHA256" },
+	{ "ciphersuites", "TLS_RSA_WITH_AES_128_GCM_SHA256:TLS_AES_128_GCM_SHA256" },
+	{ "alpn", "h2" },
+	{ "max-message", "2048" },
+	{ "cert", "rsa.pem --key rsa.key" }, { "cert", "ed.pem --key ed.key" },
+	{ "cert", "decrypts.pem --key decrypts.key" }, { "cert", "p521.pem --key p521.key" },
+	{ "cert", "rsa.pem --key ec.key" }, { "cert", "rsa.pem" },
+	{ "key", "rsa.key" },
+	{ "client-ca", "ca" }, { "client-ca", "garbage" },
+	{ "ocsp", "garbage" },
+	{ "crl", "garbage" }, { "crl", "crl" },
+	{ "ca", "ca" }, { "ca", "garbage" },
+	{ "server-name", "host.test" },
 };
+
+static bool add_listed(const struct setting *row)
+{
+	size_t before = tried_count;
+
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		if (!strcmp(values[i].name, row->name))
+			add_tried(xprintf("--%s %s", row->name, values[i].value));
+	}
+	return tried_count != before;
+}
+
+/* A switch, one of a few words, or a time. */
+static bool add_by_table(const struct setting *row)
+{
+	char *copy, *word, *save = NULL;
+
+	if (!row->argument) {
+		add_tried(xprintf("--%s", row->name));
+		return true;
+	}
+	if (!strcmp(row->argument, "TIME")) {
+		add_tried(xprintf("--%s 1s", row->name));
+		return true;
+	}
+	if (!strchr(row->argument, '|'))
+		return false;
+	copy = xstrdup(row->argument);
+	for (word = strtok_r(copy, "|", &save); word; word = strtok_r(NULL, "|", &save))
+		add_tried(xprintf("--%s %s", row->name, word));
+	free(copy);
+	return true;
+}
+
+/* Each that has a name, as libcrypto may lack it: then it is refused. */
+static bool add_groups(const struct setting *row)
+{
+	if (strcmp(row->name, "groups"))
+		return false;
+	for (unsigned int id = 0; id <= UINT16_MAX; id++) {
+		if (tls_group_name((uint16_t)id))
+			add_tried(xprintf("--groups %s", tls_group_name((uint16_t)id)));
+	}
+	return true;
+}
+
+static void add_settings(void)
+{
+	int forgotten = 0;
+
+	add_tried(xstrdup(""));
+	for (const struct setting *row = settings_table(); row->name; row++) {
+		if (!(row->scope & SETTING_GATE) || row->scope & SETTING_FILE ||
+		    add_listed(row) || add_groups(row) || add_by_table(row))
+			continue;
+		forgotten++;
+		printf("# --%s %s: no value to try; add one to values[]\n", row->name, row->argument);
+	}
+	tap_ok(!forgotten, "every setting of a gate is tried, by %zu values", tried_count);
+}
 
 static void every_pair(const char *what, const char *base)
 {
 	int works = 0, wrong = 0, pairs = 0;
 	const char *why;
 
-	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
-		for (size_t j = i; j < ARRAY_SIZE(settings); j++) {
-			why = check_pair(base, settings[i], settings[j], &works);
+	for (size_t i = 0; i < tried_count; i++) {
+		for (size_t j = i; j < tried_count; j++) {
+			why = check_pair(base, tried[i], tried[j], &works);
 			pairs++;
 			if (!why)
 				continue;
 			wrong++;
-			printf("# %s %s %s: %s\n", base, settings[i], settings[j], why);
+			printf("# %s %s %s: %s\n", base, tried[i], tried[j], why);
 		}
 	}
 	tap_ok(!wrong && works, "%s: of %d pairs %d work, and the others are refused with a line", what,
@@ -301,8 +382,11 @@ int main(void)
 	lines = tmpfile();
 	if (!lines || chdir(dir) || dup2(fileno(lines), STDERR_FILENO) < 0)
 		tap_bail("no log");
+	add_settings();
 	every_pair("serve", "serve 127.0.0.1:2 127.0.0.1:1 --cert ec.pem --key ec.key");
 	every_pair("connect", "connect 127.0.0.1:2 127.0.0.1:1 --server-name host.test --ca ca");
 	remove_files();
+	while (tried_count)
+		free(tried[--tried_count]);
 	return tap_done();
 }
