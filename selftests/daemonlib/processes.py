@@ -13,13 +13,14 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
 
 from daemonlib.gate import (DEADLINE, TOP, Backend, Gate, Hello, Skip, all_sockets_of, children, echo, first_answerer,
                             free_port, listens, log_text, make_certificate, make_rsa_certificate, name_of, need,
-                            need_alert, only_answerer, path, peer_name, run, start, stopped, test, tmp,
+                            need_alert, need_keepalive, only_answerer, path, peer_name, run, start, stopped, test, tmp,
                             wait_until, write)
 
 
@@ -130,12 +131,18 @@ def a_worker_that_was_taken_over_leaves_a_whole_listener():
         for end in all_sockets_of(worker):
             with end:
                 if end.family == socket.AF_INET and end.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)
                     need(ctypes.CDLL(None).connect(end.fileno(), nowhere, 16) == 0, "connect() to nowhere")
         need(not listens(gate.port), "it listens no more")
         os.kill(worker, signal.SIGKILL)
         wait_until(lambda: gate.workers() and gate.workers() != [worker], "another worker")
         with gate.connect() as connection:
             echo(connection)
+            need_keepalive(gate, backend, 60, 120)
+        for end in all_sockets_of(gate.workers()[0]):
+            with end:
+                need(end.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == bytes(8), "its options are ours")
 
 
 @test

@@ -445,7 +445,7 @@ static void mend_listeners(const struct generation *generation)
 
 	for (gate = generation->gates; gate < generation->gates + generation->built; gate++)
 		for (i = 0; i < gate->settings->listen.count; i++)
-			listener_mend(gate->listeners[i]);
+			listener_mend(gate->listeners[i], gate->settings);
 }
 
 static int start_worker(struct generation *generation, struct child *child)
@@ -470,7 +470,8 @@ static int start_worker(struct generation *generation, struct child *child)
 	/* one that starts late must not start with the keys of long ago */
 	for (i = 0; i < generation->built; i++)
 		gate_refresh(&generation->gates[i]);
-	mend_listeners(generation);
+	if (generation->started)
+		mend_listeners(generation);
 	pid = worker_start(&plan, generation->keyd.control, &child->control);
 	if (plan.kernel_fd != -1)
 		close(plan.kernel_fd);

@@ -212,6 +212,7 @@ static void set_options(const struct listener *listener, int fd, const struct ga
 	if (!listener->activated)
 		(void)set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, defer);
 	(void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){0}, sizeof(struct linger));
 	tcp_keep_alive(fd, set->keepalive, set->keepalive_interval);
 }
 
@@ -236,13 +237,16 @@ static bool is_listening(int fd)
 	return !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) && yes;
 }
 
-void listener_mend(const struct listener *listener)
+void listener_mend(const struct listener *listener, const struct gate_settings *set)
 {
 	size_t i;
 
-	for (i = 0; !listener->drained && i < listener->listening; i++)
-		if (!is_listening(listener->fds[i]) && listen(listener->fds[i], SOMAXCONN))
+	for (i = 0; i < listener->served; i++) {
+		set_options(listener, listener->fds[i], set);
+		if (!listener->drained && !is_listening(listener->fds[i]) &&
+		    listen(listener->fds[i], SOMAXCONN))
 			(void)complain(&listener->addr, errno);
+	}
 }
 
 void listener_drain(struct listener *listener)
@@ -264,12 +268,9 @@ int listener_undrain(struct listener *listener, const struct gate_settings *set)
 
 void listener_serve(struct listener *listener, const struct gate_settings *set)
 {
-	size_t i;
-
-	/* those that listen already may be another gate's now */
-	for (i = 0; i < listener->count; i++)
-		set_options(listener, listener->fds[i], set);
 	listener->served = listener->count;
+	/* those that listen already may be another gate's now */
+	listener_mend(listener, set);
 }
 
 static void close_from(struct listener *listener, size_t first)

@@ -44,10 +44,11 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, si
  */
 int listener_start(struct listener *listener, const struct gate_settings *set);
 /*
- * Before another worker gets its sockets: the last one may have ended them, by
- * connect() to no address, which no filter sees.
+ * Before another worker gets its sockets, those that are served: the last one may
+ * have set other options than set wants, or have ended them by connect() to no
+ * address, which no filter sees.
  */
-void listener_mend(const struct listener *listener);
+void listener_mend(const struct listener *listener, const struct gate_settings *set);
 /* The workers are ready: these options for all its sockets, which listeners_trim() keeps. */
 void listener_serve(struct listener *listener, const struct gate_settings *set);
 /*
