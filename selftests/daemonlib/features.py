@@ -2,6 +2,7 @@
 """OCSP stapling, revocation lists, and the certificates and sessions of a gate that connects."""
 
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -9,8 +10,8 @@ import ssl
 import subprocess
 import time
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, echo, first_answerer, free_port, idle,
-                            log_text, need, path, run, stopped, test, tmp, wait_until, write)
+from daemonlib.gate import (DEADLINE, TLSGATE, TOP, Backend, Gate, Skip, TlsServer, echo, first_answerer,
+                            free_port, idle, log_text, need, path, run, stopped, test, tmp, wait_until, write)
 from daemonlib.refusals import PAIR, USER, refused
 
 TIME = re.compile(rb"\x18\x0f(\d{14}Z)")    # GeneralizedTime in DER
@@ -220,6 +221,24 @@ def make_kind(name):
     run("openssl", "x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key",
         "-CAcreateserial", "-days", "20", "-extfile", "ext", "-out", name + ".pem")
     return name + ".pem", name + ".key"
+
+
+@test
+def signs_with_the_longest_signature():
+    """ML-DSA-87: more than one packet of the pipe from the answerer; by the libcrypto of Debian sid."""
+    sid = [os.path.join(TOP, "selftests", "with-debian.sh"), "sid"]
+    if not os.path.exists(os.path.join(TOP, "build", "sid", ".complete")):
+        raise Skip("there is no Debian sid in build/sid")
+    run(*sid, os.path.join(TOP, "build/sid/usr/bin/openssl"), "req", "-x509", "-newkey", "ML-DSA-87", "-nodes",
+        "-keyout", "long.key", "-out", "long.pem", "-subj", "/CN=localhost", "-addext",
+        "subjectAltName=DNS:localhost", "-days", "20")
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, before=sid, pair=("--cert=long.pem", "--key=long.key")) as gate:
+        for _ in range(3):
+            text = subprocess.check_output([*sid, TLSGATE, "handshake", "localhost:%d" % gate.port, "--ca=long.pem"],
+                                           cwd=tmp, text=True, timeout=DEADLINE)
+            need("mldsa87" in text, text)
+        need("no more answers" not in log_text(), log_text())
 
 
 @test

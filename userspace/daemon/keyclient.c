@@ -25,12 +25,6 @@ static void close_pipes(struct keyclient *keys)
 	keypipe_close(&end);
 }
 
-static void wipe_answer(struct keyclient *keys)
-{
-	explicit_bzero(keys->answer, keys->have);
-	keys->have = 0;
-}
-
 static void fail(struct keyclient *keys, struct keyclient_entry *lost)
 {
 	struct conn *conn = lost->conn;
@@ -51,7 +45,7 @@ static void lose(struct keyclient *keys, const char *why)
 
 	log_error("no more answers from keyd: %s; another answerer is asked for", why);
 	close_pipes(keys);
-	wipe_answer(keys);
+	keypipe_clear(&keys->reply);
 	keys->len = keys->written = 0;
 	for (number = keys->head; number != keys->unsent; number++) {
 		lost = entry(keys, number);
@@ -129,15 +123,15 @@ static void send_waiting(struct keyclient *keys)
 	}
 }
 
-/* The answer is whole.  NULL, or what is wrong with it. */
-static const char *take_answer(struct keyclient *keys, const struct keypipe_answer *head)
+/* NULL, or what is wrong with it. */
+static const char *take_answer(struct keyclient *keys, const struct keypipe_reply *reply)
 {
 	struct conn *conn;
 
 	drop_forgotten(keys);
 	if (keys->head == keys->unsent)
 		return "an answer to no question";
-	if (head->number != keys->head)
+	if (reply->head.number != keys->head)
 		return "an answer to another question";
 	conn = entry(keys, keys->head)->conn;
 	*entry(keys, keys->head) = (struct keyclient_entry){0};
@@ -145,47 +139,31 @@ static const char *take_answer(struct keyclient *keys, const struct keypipe_answ
 	if (!conn)
 		return NULL;
 	conn->key_waiting = false;
-	keys->owner.answered(conn, head->len ? keys->answer + sizeof(*head) : NULL, head->len);
+	keys->owner.answered(conn, keypipe_data(reply), reply->head.len);
 	return NULL;
-}
-
-/* One more packet is there.  NULL, or what is wrong with it. */
-static const char *take_packet(struct keyclient *keys)
-{
-	struct keypipe_answer head;
-	const char *wrong;
-
-	if (keys->have < sizeof(head))
-		return "less than an answer";
-	memcpy(&head, keys->answer, sizeof(head));
-	if (head.len > TLS_MAX_KEY_REPLY || keys->have > sizeof(head) + head.len)
-		return "more than an answer";
-	if (keys->have < sizeof(head) + head.len)
-		return NULL;
-	wrong = take_answer(keys, &head);
-	wipe_answer(keys);
-	return wrong;
 }
 
 static void on_answer(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct keyclient *keys = io->data;
 	const char *wrong = NULL;
-	ssize_t n;
+	int ret;
 
 	(void)loop;
 	(void)events;
 	do {
-		n = read(io->fd, keys->answer + keys->have, sizeof(keys->answer) - keys->have);
-		if (n > 0) {
-			keys->have += (size_t)n;
-			wrong = take_packet(keys);
+		ret = keypipe_receive(io->fd, &keys->reply);
+		if (ret == 1) {
+			wrong = take_answer(keys, &keys->reply);
+			keypipe_clear(&keys->reply);
 		}
-	} while (n > 0 && !wrong && keys->head != keys->tail);
-	if (n == 0)
+	} while (ret == 1 && !wrong && keys->head != keys->tail);
+	if (ret == 0)
 		wrong = "it is gone";
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		wrong = strerror(errno);
+	else if (ret == -EPROTO)
+		wrong = "what it sent is no answer";
+	else if (ret < 0 && ret != -EAGAIN && ret != -EINTR)
+		wrong = strerror(-ret);
 	if (wrong)
 		lose(keys, wrong);
 }

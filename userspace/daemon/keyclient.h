@@ -43,9 +43,7 @@ struct keyclient {
 	/* the last request taken from the queue, and how much of it is in the pipe */
 	uint8_t request[KEYPIPE_REQUEST_MAX];
 	size_t len, written;
-	/* what has come of the answer to the first of the queue */
-	uint8_t answer[KEYPIPE_ANSWER_MAX];
-	size_t have;
+	struct keypipe_reply reply;	/* to the first of the queue */
 };
 
 /* keyclient_use() is due. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 /*
@@ -48,4 +49,32 @@ void keypipe_close(const struct keypipe *end)
 {
 	close(end->in);
 	close(end->out);
+}
+
+int keypipe_receive(int in, struct keypipe_reply *reply)
+{
+	ssize_t n = read(in, reply->bytes + reply->have, sizeof(reply->bytes) - reply->have);
+	size_t whole;
+
+	if (n <= 0)
+		return n < 0 ? -errno : 0;
+	reply->have += (size_t)n;
+	if (reply->have < sizeof(reply->head))
+		return -EPROTO;
+	memcpy(&reply->head, reply->bytes, sizeof(reply->head));
+	whole = sizeof(reply->head) + reply->head.len;
+	if (reply->head.len > TLS_MAX_KEY_REPLY || reply->have > whole)
+		return -EPROTO;
+	return reply->have == whole ? 1 : -EAGAIN;
+}
+
+const uint8_t *keypipe_data(const struct keypipe_reply *reply)
+{
+	return reply->head.len ? reply->bytes + sizeof(reply->head) : NULL;
+}
+
+void keypipe_clear(struct keypipe_reply *reply)
+{
+	explicit_bzero(reply->bytes, reply->have);
+	reply->have = 0;
 }

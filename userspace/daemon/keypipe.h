@@ -30,6 +30,13 @@ struct keypipe_answer {			/* then what tls_private_key_perform() gave; refused: 
 #define KEYPIPE_REQUEST_MAX	(sizeof(struct keypipe_request) + TLS_MAX_KEY_REQUEST)
 #define KEYPIPE_ANSWER_MAX	(sizeof(struct keypipe_answer) + TLS_MAX_KEY_REPLY)
 
+/* An answer as it comes in. */
+struct keypipe_reply {
+	struct keypipe_answer head;	/* once the answer is whole */
+	uint8_t bytes[KEYPIPE_ANSWER_MAX];
+	size_t have;			/* of them; 0: nothing has come */
+};
+
 struct keypipe {			/* one end; the fields in the order of pipe(2) */
 	int in, out;
 };
@@ -37,5 +44,16 @@ struct keypipe {			/* one end; the fields in the order of pipe(2) */
 /* The worker's end, non-blocking, and the answerer's; close-on-exec.  0 or -errno. */
 int keypipe_open(struct keypipe *worker, struct keypipe *answerer);
 void keypipe_close(const struct keypipe *end);
+
+/*
+ * Reads one packet of an answer, in a worker.  1: the answer is whole, and
+ * keypipe_clear() is due; -EAGAIN: there is more to come; 0: the answerer is gone;
+ * -EPROTO: it sent no answer; or another -errno.
+ */
+int keypipe_receive(int in, struct keypipe_reply *reply);
+/* What tls_private_key_perform() gave; NULL: refused. */
+const uint8_t *keypipe_data(const struct keypipe_reply *reply);
+/* Wipes it, for the next. */
+void keypipe_clear(struct keypipe_reply *reply);
 
 #endif

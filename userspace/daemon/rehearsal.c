@@ -29,6 +29,7 @@ struct act {
 	struct end gate, peer;
 	const struct keypipe *keys;
 	ev_io answer;
+	struct keypipe_reply reply;
 	bool failed;			/* the answerer did */
 };
 
@@ -164,21 +165,19 @@ static void step(struct end *end, int err)
 static void on_answer(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct act *act = io->data;
-	uint8_t packet[KEYPIPE_ANSWER_MAX];
-	const size_t head = sizeof(struct keypipe_answer);
-	ssize_t n = read(io->fd, packet, sizeof(packet));
+	int ret = keypipe_receive(io->fd, &act->reply);
 
 	(void)events;
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (ret == -EAGAIN || ret == -EINTR)
 		return;
 	ev_io_stop(loop, io);
-	if (n < (ssize_t)head) {
+	if (ret != 1) {
 		give_up(act);
 		return;
 	}
-	step(&act->gate, tls_conn_key_reply(act->gate.conn, (size_t)n > head ? packet + head : NULL,
-					    (size_t)n - head));
-	tls_wipe(packet, sizeof(packet));
+	step(&act->gate, tls_conn_key_reply(act->gate.conn, keypipe_data(&act->reply),
+					    act->reply.head.len));
+	keypipe_clear(&act->reply);
 }
 
 static void on_input(struct ev_loop *loop, ev_io *io, int events)
