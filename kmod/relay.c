@@ -157,7 +157,8 @@ static bool tg_relay_end_tls(struct tg_relay *r, struct sock *sk, enum tlsgate_r
 {
 	struct tg_session *s = r->session;
 
-	if (reason == TLSGATE_REASON_FINISHED) {
+	/* Both sides have had their ends. */
+	if (!tg_reasons[reason].error) {
 		if (!s->reason)
 			s->reason = reason;
 		return false;
@@ -267,6 +268,15 @@ static void tg_relay_clock_work(struct work_struct *work)
 		tg_relay_finish(r, TLSGATE_REASON_IDLE_TIMEOUT);
 	} else if (tg_relay_holds_itself(r, idle)) {
 		tg_relay_finish(r, TLSGATE_REASON_PLAIN_ERROR);
+	} else if (READ_ONCE(r->seal_done) && !READ_ONCE(r->delivering) &&
+		   tg_plain_unread(r->plain->sk) >= 0) {
+		/*
+		 * The far end of a UNIX socket is closed, and TLS has all that came from it:
+		 * what is left of it only holds the namespace.  TCP ends the TLS connection as
+		 * where a program closes it: the tail arrives, and who goes on sending gets a
+		 * reset.
+		 */
+		tg_relay_finish(r, TLSGATE_REASON_LOCAL_CLOSE);
 	} else {
 		tg_relay_drop_file(r);
 		tg_relay_look_later(r, idle);

@@ -253,7 +253,7 @@ enum tlsgate_reason {
 	TLSGATE_REASON_NONE,
 	/* in order */
 	TLSGATE_REASON_FINISHED,		/* close_notify both ways */
-	TLSGATE_REASON_LOCAL_CLOSE,		/* whoever held the socket closed it */
+	TLSGATE_REASON_LOCAL_CLOSE,		/* holder, or a relay's UNIX far end */
 	/* an order's, or a limit's */
 	TLSGATE_REASON_ADMIN_CLOSE,		/* SESSION_DEL, fatal alert */
 	TLSGATE_REASON_ADMIN_RESET,		/* SESSION_DEL, reset */

@@ -5,6 +5,7 @@
  * own far ends.  Whoever still holds a descriptor elsewhere keeps it, and all
  * goes on there until that is closed.  Nobody holds up the end by an epoll.
  */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -204,6 +205,32 @@ static bool leave_relay(struct left *l)
 	       relay(l, l->p.fd, &l->p.tx, &l->p.rx, l->plain[0]);
 }
 
+/* The probe's two ends, and who listens at the first one's address, outside; -1: nobody. */
+#define OUTSIDE		"192.0.2.1"
+#define INSIDE		"192.0.2.2"
+static int outside = -1;
+
+static bool listen_outside(void)
+{
+	outside = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return outside >= 0 && !listen(outside, 1);
+}
+
+/* A relay whose TLS peer is outside, so that its socket keeps nothing here. */
+static bool leave_relay_to_outside(struct left *l)
+{
+	struct sockaddr_in to;
+	socklen_t len = sizeof(to);
+
+	l->p.tg = tg_open();
+	l->p.fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (!l->p.tg || l->p.fd < 0 || getsockname(outside, (void *)&to, &len))
+		return false;
+	to.sin_addr.s_addr = inet_addr(OUTSIDE);
+	return !connect(l->p.fd, (void *)&to, len) && !net_unix_pair(l->plain) &&
+	       relay(l, l->p.fd, &l->p.tx, &l->p.rx, l->plain[0]);
+}
+
 /* ---- namespaces -------------------------------------------------------------------- */
 
 FIXTURE(ns)
@@ -319,10 +346,18 @@ static int allow(void)
 
 static bool add_probe(const char *name, pid_t pid)
 {
-	char command[120];
+	char command[400];
 
 	snprintf(command, sizeof(command), "ip link add %s type veth peer name %s netns %d", name,
 		 name, pid);
+	if (system(command))
+		return false;
+	if (outside < 0)
+		return true;
+	snprintf(command, sizeof(command),
+		 "up() { ip addr add $1/30 dev %s && ip link set %s up; } && up " OUTSIDE
+		 " && nsenter -t %d -n sh -c 'ip addr add " INSIDE "/30 dev %s && ip link set %s up'",
+		 name, name, pid, name, name);
 	return !system(command);
 }
 
@@ -413,6 +448,23 @@ TEST_F_TIMEOUT(ns, relays_that_nobody_holds, 120)
 {
 	ASSERT_EQ(0, run_child(self, variant->user, leave_relay, false, false));
 	EXPECT_ALL_GONE();
+}
+
+/* Its far end is closed and its TLS peer, elsewhere, silent: no connection keeps a namespace. */
+TEST_F_TIMEOUT(ns, relays_whose_peer_is_silent, 120)
+{
+	struct peer *peer = &self->left.p.peer;
+
+	ASSERT_TRUE(listen_outside());
+	ASSERT_EQ(0, run_child(self, variant->user, leave_relay_to_outside, false, false));
+	peer->fd = accept(outside, NULL, NULL);
+	ASSERT_LE(0, peer->fd);
+	net_timeouts(peer->fd, NET_DEADLINE);
+	EXPECT_TRUE(peer_expect_end(peer));
+	EXPECT_ALL_GONE();
+	close(peer->fd);
+	close(outside);
+	outside = -1;
 }
 
 static int sessions_there(void)

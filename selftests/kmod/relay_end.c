@@ -12,6 +12,7 @@
 
 #define BLOCK	(1 << 20)
 #define IDLE	300	/* ms */
+#define SILENCE	2500	/* ms: longer than from one look at a UNIX socket to the next */
 
 FIXTURE(ending)
 {
@@ -214,6 +215,35 @@ TEST_F(ending, tls_closes_with_bytes_in_flight)
 	ASSERT_EQ(0, net_read(self->plain, self->got, 200000));
 	EXPECT_EQ(200000, pat_check(self->got, 0, 200000, 1));
 	EXPECT_EQ(0, recv(self->plain, self->got, 1, 0));
+}
+
+/*
+ * Nobody is left behind a UNIX socket to hear of the peer's end: the relay does not wait for it.
+ * TCP has the tail, and a reset for who goes on.
+ */
+TEST_F(ending, plain_closes_and_tls_is_silent)
+{
+	if (variant->plain_family != AF_UNIX)
+		SKIP(return, "TCP cannot tell a socket that is closed from one shut down");
+	ASSERT_EQ(0, net_write(self->plain, self->data, 50000));
+	close(self->plain);
+	self->plain = -1;
+	EXPECT_REASON(TLSGATE_REASON_LOCAL_CLOSE);
+	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 50000));
+	EXPECT_EQ(50000, pat_check(self->got, 0, 50000, 1));
+	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 1));
+	EXPECT_TRUE(net_poll(self->p.peer.fd, 0, NET_DEADLINE) & POLLERR);
+}
+
+/* Half closed it goes on, however long that takes. */
+TEST_F(ending, plain_shuts_down_and_tls_is_silent)
+{
+	ASSERT_EQ(0, shutdown(self->plain, SHUT_WR));
+	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+	EXPECT_FALSE(net_poll(self->plain, POLLIN, SILENCE));
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, self->data, 500));
+	ASSERT_EQ(0, net_read(self->plain, self->got, 500));
 }
 
 /* ---- cut off ----------------------------------------------------------- */

@@ -13,7 +13,8 @@
 static const struct tlsgate_reason_info reasons[] = {
 	REASON(NONE, "none", "the session is alive"),
 	REASON(FINISHED, "finished", "both sides closed in order, each with close_notify"),
-	REASON(LOCAL_CLOSE, "local_close", "the program that held the socket closed it"),
+	REASON(LOCAL_CLOSE, "local_close",
+	       "the program that held the socket, or the far end of a relay's UNIX socket, closed it"),
 	REASON(ADMIN_CLOSE, "admin_close",
 	       "an administrator ended the session, which may have been in mid-stream"),
 	REASON(ADMIN_RESET, "admin_reset", "an administrator reset the session"),
