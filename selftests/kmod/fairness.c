@@ -158,21 +158,6 @@ static int lingering(void)
 	return fd[0];
 }
 
-static bool send_fd(int sock, int fd)
-{
-	char control[CMSG_SPACE(sizeof(fd))] = "";
-	struct iovec iov = { "x", 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	return sendmsg(sock, &msg, MSG_NOSIGNAL) == 1;
-}
-
 static bool connect_held(struct held *r, const struct hold *h, struct tg *tg)
 {
 	int fd[2];
@@ -222,7 +207,7 @@ static int hold_one(struct held *r, const struct hold *h, struct tg *tg)
 	/* Before, so that it is the relay that closes it, and not we. */
 	if (h->lingering) {
 		fd = lingering();
-		send_fd(r->plain[1], fd);
+		net_send_fd(r->plain[1], fd);
 		close(fd);
 	}
 	in = tg_install_on(r->p.fd, &r->p.tx, &r->p.rx);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Which sockets take keys, from whom, and in which namespace. */
 #include <fcntl.h>
-#include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -9,8 +8,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/pair.h"
-
-#define NOBODY	65534
+#include "lib/task.h"
 
 FIXTURE(socket)
 {
@@ -211,12 +209,6 @@ TEST_F(socket, in_tree_ulp_is_refused)
 
 /* ---- privilege --------------------------------------------------------- */
 
-static bool become_nobody(void)
-{
-	return !setgroups(0, NULL) && !setresgid(NOBODY, NOBODY, NOBODY) &&
-	       !setresuid(NOBODY, NOBODY, NOBODY);
-}
-
 /*
  * Runs as nobody on a session of its own and on the id of root's, with a netlink
  * socket that root opened: it may install, but not list, follow or act by id.
@@ -228,10 +220,10 @@ static void unprivileged(struct __test_metadata *_metadata, struct pair *root,
 	int count = 0;
 
 	ASSERT_TRUE(pair_connect(&p, 0x0303, 0xc02f, AF_INET));
-	ASSERT_TRUE(become_nobody());
+	ASSERT_TRUE(task_become(TASK_NOBODY));
 	ASSERT_EQ(0, pair_install(&p)) TH_LOG("%s", p.tg->ack.msg);
 	EXPECT_EQ(0, tg_session_get(p.tg, BY_FD(p.fd), info));
-	EXPECT_EQ(NOBODY, tg_num(info, TLSGATE_A_UID));
+	EXPECT_EQ(TASK_NOBODY, tg_num(info, TLSGATE_A_UID));
 	EXPECT_EQ(0, tg_session_set(p.tg, BY_FD(p.fd), TLSGATE_A_RECORD_SIZE, 512, 2));
 	EXPECT_EQ(-EOPNOTSUPP, tg_session_rekey(p.tg, BY_FD(p.fd)));
 

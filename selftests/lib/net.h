@@ -34,6 +34,13 @@ void net_timeouts(int fd, int ms);
 long net_amount(const char *name, long otherwise);
 /* Moves the process into a network namespace of its own, with loopback up. */
 bool net_namespace(void);
+/* Moves it into the one that process pid is in. */
+bool net_enter(pid_t pid);
+/* The inode number of the one it is in, 0: /proc does not tell. */
+uint32_t net_current(void);
+/* A descriptor over a UNIX socket: 0 or -1; the descriptor or -1. */
+int net_send_fd(int via, int fd);
+int net_receive_fd(int via);
 
 /* The events of poll(2) that came within ms, 0: none. */
 int net_poll(int fd, int events, int ms);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "task.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,11 +22,60 @@
 
 #include "net.h"
 
-bool task_become(uid_t uid)
+bool task_become_with(uid_t uid, gid_t gid, gid_t egid, size_t count, const gid_t *more)
 {
 	/* Dumpable again, so that its own /proc is open to it. */
-	return !setgroups(0, NULL) && !setresgid(uid, uid, uid) && !setresuid(uid, uid, uid) &&
+	return !setgroups(count, more) && !setresgid(gid, egid, egid) && !setresuid(uid, uid, uid) &&
 	       !prctl(PR_SET_DUMPABLE, 1);
+}
+
+bool task_become(uid_t uid)
+{
+	return task_become_with(uid, uid, uid, 0, NULL);
+}
+
+bool task_drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct none[2] = { 0 };
+
+	return !syscall(SYS_capset, &header, none);
+}
+
+int task_write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) != strlen(text))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+bool task_own_user_namespace(uid_t uid)
+{
+	char map[32];
+
+	snprintf(map, sizeof(map), "0 %u 1", uid);
+	return !unshare(CLONE_NEWUSER) && !task_write_file("/proc/self/setgroups", "deny") &&
+	       !task_write_file("/proc/self/uid_map", map) &&
+	       !task_write_file("/proc/self/gid_map", map);
+}
+
+void task_tell(int fd)
+{
+	if (write(fd, "", 1) != 1)
+		_exit(1);
+}
+
+void task_await(int fd)
+{
+	char c;
+
+	if (net_read(fd, &c, 1))
+		_exit(1);
 }
 
 /* Of the call that the thread sleeps in; -1: it runs.  /proc says so, or the number first. */

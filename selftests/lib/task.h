@@ -14,6 +14,17 @@
 
 /* Becomes this user, with no group and no capability.  What was opened before stays open. */
 bool task_become(uid_t uid);
+/* The same with these groups. */
+bool task_become_with(uid_t uid, gid_t gid, gid_t egid, size_t count, const gid_t *more);
+/* Stays who it is. */
+bool task_drop_capabilities(void);
+/* Becomes root of a user namespace of its own, whose only user is uid outside. */
+bool task_own_user_namespace(uid_t uid);
+/* Into a file of /proc or /sys; 0 or -errno. */
+int task_write_file(const char *path, const char *text);
+/* Two processes in turns, over a pair of sockets; the end of the process if the other has gone. */
+void task_tell(int fd);
+void task_await(int fd);
 /* True if thread tid of this process sleeps in some system call. */
 bool task_sleeps(pid_t tid);
 /* True once thread tid of this process sleeps in system call nr; false after NET_DEADLINE. */

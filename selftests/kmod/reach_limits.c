@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/* How many relays a user may have, on whatever way round by namespaces and subordinate ids. */
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "lib/reach.h"
+
+REACH_FIXTURE
+
+#define LIMIT	12
+#define USERS	3
+#define SUBORDINATE	100000
+
+static void set_nofile(rlim_t soft)
+{
+	struct rlimit r = { soft, 1000 };
+
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
+/* How many relays the process gets until it is told that there are enough; at most count. */
+static int use_up(struct pair *p, int count)
+{
+	int fd[2], err, i;
+
+	for (i = 0; i < count; i++) {
+		set_nofile(500);
+		if (pair_install(&p[i]) || net_tcp_pair(AF_INET, fd))
+			return -1;
+		set_nofile(LIMIT);
+		err = tg_relay_new(p[i].tg, p[i].fd, fd[0], -1);
+		if (err)
+			return err == -EDQUOT && reach_tells(p[i].tg, "RLIMIT_NOFILE") ? i : -1;
+	}
+	return i;
+}
+
+/* What its owner is, which user of its user namespace it is, and whether on a network of its own. */
+struct kind {
+	uid_t owner, uid;
+	bool apart;
+};
+
+/* Makes the sockets that nobody could; then a user namespace that the owner made, as root in it. */
+static void be_user(struct __test_metadata *_metadata, int turn, struct pair *p,
+		    const struct kind *kind)
+{
+	ASSERT_TRUE(!kind->apart || net_namespace());
+	for (int i = 0; i <= LIMIT; i++)
+		ASSERT_TRUE(pair_connect(&p[i], 0x0304, 0x1301, AF_INET));
+	ASSERT_TRUE(task_become_with(kind->owner, kind->owner, kind->owner, 0, NULL));
+	ASSERT_EQ(0, unshare(CLONE_NEWUSER));
+	task_tell(turn);
+	task_await(turn);
+	ASSERT_EQ(0, setresuid(0, 0, 0));
+}
+
+struct user {
+	pid_t pid;
+	int turn[2];
+};
+
+/* A process that makes relays when it is told to, and holds them until it is told again. */
+static void user_begin(struct __test_metadata *_metadata, struct user *user, const struct kind *kind)
+{
+	struct pair p[LIMIT + 1];
+	char path[64], map[32];
+	int got;
+
+	ASSERT_EQ(0, net_unix_pair(user->turn));
+	user->pid = fork();
+	if (!user->pid) {
+		be_user(_metadata, user->turn[1], p, kind);
+		task_await(user->turn[1]);
+		got = use_up(p, LIMIT + 1);
+		ASSERT_EQ(sizeof(got), write(user->turn[1], &got, sizeof(got)));
+		task_await(user->turn[1]);
+		_exit(_metadata->exit_code);
+	}
+	task_await(user->turn[0]);
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", user->pid);
+	snprintf(map, sizeof(map), "0 %u 1", kind->uid);
+	ASSERT_EQ(0, task_write_file(path, map));
+	task_tell(user->turn[0]);
+}
+
+static int user_got(struct user *user)
+{
+	int got = -1;
+
+	task_tell(user->turn[0]);
+	return net_read(user->turn[0], &got, sizeof(got)) ? -1 : got;
+}
+
+static void user_end(struct __test_metadata *_metadata, struct user *user)
+{
+	task_tell(user->turn[0]);
+	JOIN(user->pid);
+	close(user->turn[0]);
+	close(user->turn[1]);
+}
+
+static bool no_session(void *arg)
+{
+	int count = -1;
+
+	return !tg_session_dump_of(arg, 0, 0, NULL, &count) && !count;
+}
+
+/* USERS of them at once, of the kind and its next ids: what each gets. */
+static void users_share(struct __test_metadata *_metadata, struct tg *tg, struct kind kind, int step,
+			const int *want)
+{
+	struct user users[USERS];
+
+	for (int i = 0; i < USERS; i++) {
+		user_begin(_metadata, &users[i], &kind);
+		kind.uid += step;
+	}
+	for (int i = 0; i < USERS; i++) {
+		EXPECT_EQ(want[i], user_got(&users[i])) TH_LOG("user %d", i);
+	}
+	for (int i = 0; i < USERS; i++)
+		user_end(_metadata, &users[i]);
+	/* What counted counts no more, once they are gone. */
+	ASSERT_TRUE(net_until(no_session, tg));
+}
+
+static const int shared[USERS] = { LIMIT, 0, 0 }, each[USERS] = { LIMIT, LIMIT, LIMIT };
+
+TEST_F(reach, user_namespaces_do_not_multiply_relays)
+{
+	users_share(_metadata, self->p.tg, (struct kind){ TASK_NOBODY, TASK_NOBODY, false }, 0, shared);
+}
+
+TEST_F(reach, network_namespaces_do_not_multiply_relays)
+{
+	users_share(_metadata, self->p.tg, (struct kind){ TASK_NOBODY, TASK_NOBODY, true }, 0, shared);
+}
+
+TEST_F(reach, subordinate_ids_do_not_multiply_relays)
+{
+	users_share(_metadata, self->p.tg, (struct kind){ TASK_NOBODY, SUBORDINATE, false }, 1, shared);
+}
+
+/* The users in root's containers have nothing to share. */
+TEST_F(reach, root_owns_without_a_limit)
+{
+	users_share(_metadata, self->p.tg, (struct kind){ 0, SUBORDINATE, true }, 1, each);
+}
+
+TEST_HARNESS_MAIN
