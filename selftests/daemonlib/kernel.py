@@ -255,13 +255,11 @@ def accounts_go_on_after_events_were_lost():
         before = gate.connect()
         echo(before, bytes(5000))
         wait_until(sessions, "it is handed over")
-        os.kill(gate.process.pid, signal.SIGSTOP)       # nobody reads events now
-        wait_until(lambda: stopped(gate.process.pid), "the monitor stands still")
-        come_and_go(gate, range(1, 31))
-        meanwhile = gate.connect()
-        echo(meanwhile, bytes(6000))
-        wait_until(lambda: len(sessions()) == 2, "30 have ended: %s" % sessions())
-        os.kill(gate.process.pid, signal.SIGCONT)
+        with stopped(gate.process.pid):         # nobody reads events now
+            come_and_go(gate, range(1, 31))
+            meanwhile = gate.connect()
+            echo(meanwhile, bytes(6000))
+            wait_until(lambda: len(sessions()) == 2, "30 have ended: %s" % sessions())
         wait_until(lambda: len(records()) == 30, "30 lines: " + log_text())
         lost = [r for r in records() if r["reason"] == UNKNOWN]
         known = [size for size in range(1, 31) if account(size)]
