@@ -333,8 +333,8 @@ class Gate:
 class Hello:
     """A client that has sent its ClientHello, and can wait with what follows."""
 
-    def __init__(self, gate):
-        self.socket = gate.connect_plain()
+    def __init__(self, gate, wrap=lambda plain: plain):
+        self.socket = wrap(gate.connect_plain())
         self.to, self.out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = ssl.create_default_context(cafile=path("ca.pem")).wrap_bio(
             self.to, self.out, server_hostname="localhost")

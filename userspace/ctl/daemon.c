@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,7 +20,8 @@
 #define FOREIGN		"the answer is not tlsgated's: what listens on the socket?"
 #define REQUEST_MAX	257	/* what tlsgated takes, and the NUL */
 #define ANSWER_MAX	(1u << 20)
-#define ANSWER_SECONDS	90	/* a reload waits for every worker */
+#define ANSWER_SECONDS	10
+#define RELOAD_SECONDS	90	/* it waits for every worker */
 
 const char *ctl_control;
 
@@ -27,12 +29,15 @@ static const char *advice(int error)
 {
 	if (error == EACCES)
 		return "it is for root and for the group that control-group names";
+	if (error == EAGAIN)
+		return "it has not taken other commands yet";
 	return "is it running? -S PATH names another socket, as its setting control does";
 }
 
 /* A connection, or -1 after an error line. */
 static int dial_path(const char *path)
 {
+	const struct timeval patience = { .tv_sec = ANSWER_SECONDS };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd;
 
@@ -42,7 +47,9 @@ static int dial_path(const char *path)
 	}
 	strcpy(addr.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+	/* EAGAIN: nobody accepts, and there is no room to wait. */
+	if (fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) &&
+	    !connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return fd;
 	ctl_error("no tlsgated answers on '%s': %s: %s", path, strerror(errno), advice(errno));
 	if (fd >= 0)
@@ -82,9 +89,9 @@ static int wait_until(int fd, int64_t deadline)
 }
 
 /* Up to the end of the stream, NUL-terminated.  NULL: errno says why. */
-static char *read_all(int fd)
+static char *read_all(int fd, int seconds)
 {
-	const int64_t deadline = now_ms() + ANSWER_SECONDS * 1000;
+	const int64_t deadline = now_ms() + seconds * 1000;
 	char *text = ctl_must(malloc(ANSWER_MAX));
 	size_t len = 0;
 	ssize_t n = -1;
@@ -120,7 +127,7 @@ static struct json_object *ask(const char *command, const char *operand)
 	len = snprintf(line, sizeof(line), "%s%s%s\n", command, operand ? " " : "",
 		       operand ? operand : "");
 	if (len < (int)sizeof(line) && send(fd, line, (size_t)len, MSG_NOSIGNAL) == len)
-		text = read_all(fd);
+		text = read_all(fd, strcmp(command, "reload") ? ANSWER_SECONDS : RELOAD_SECONDS);
 	if (text)
 		answer = json_tokener_parse(text);
 	if (!text)
