@@ -114,6 +114,8 @@ static const struct row {
 	{ "shutdown of both", SYS_shutdown, { -1, SHUT_RDWR }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
 	{ "setsockopt of what is needed", SYS_setsockopt, { -1, SOL_SOCKET, SO_KEEPALIVE },
 	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	/* the close() of such a socket waits, also the monitor's, to whom it may be passed */
+	{ "setsockopt of SO_LINGER", SYS_setsockopt, { -1, SOL_SOCKET, SO_LINGER }, EACH(UNKNOWN) },
 	{ "setsockopt of another", SYS_setsockopt, { -1, IPPROTO_TCP, TCP_ULP }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
 	{ "setsockopt of a filter for all listeners", SYS_setsockopt, { -1, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF },
 	  { ENDS, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },

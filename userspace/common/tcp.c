@@ -11,11 +11,11 @@ static void set_option(int fd, int level, int name, uint32_t value)
 	(void)setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-void tcp_reset_at_close(int fd)
+void tcp_reset(int fd)
 {
-	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
 
-	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	(void)connect(fd, &nowhere, sizeof(nowhere));
 }
 
 void tcp_keep_alive(int fd, uint32_t idle, uint32_t interval)

@@ -12,7 +12,11 @@
  */
 void tcp_keep_alive(int fd, uint32_t idle, uint32_t interval);
 
-/* close() then resets the connection: its peer must not take what it got for the whole. */
-void tcp_reset_at_close(int fd);
+/*
+ * Resets the connection, if there is one: its peer must not take what it got for
+ * the whole.  By connect() to nowhere, since SO_LINGER is not for a worker: it
+ * could pass a socket whose close() waits for hours to the monitor, whose it would be.
+ */
+void tcp_reset(int fd);
 
 #endif

@@ -110,7 +110,7 @@ void conn_close_side(struct conn *conn, ev_io *io)
 void conn_reset_plain(struct conn *conn)
 {
 	if (conn->plain_io.fd != -1)
-		tcp_reset_at_close(conn->plain_io.fd);
+		tcp_reset(conn->plain_io.fd);
 	conn_close_side(conn, &conn->plain_io);
 }
 

@@ -147,7 +147,6 @@ static const struct rule rules[] = {
 	/* the others end a listener, which the next worker gets as it is */
 	{ CALL(shutdown), WORKER, ALLOW, EQUALS(1, SHUT_WR) },
 	{ CALL(setsockopt), WORKER, ALLOW, OPTION(SOL_SOCKET, SO_KEEPALIVE) },
-	{ CALL(setsockopt), WORKER, ALLOW, OPTION(SOL_SOCKET, SO_LINGER) },
 	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_NODELAY) },
 	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_QUICKACK) },
 	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_KEEPIDLE) },
@@ -239,7 +238,8 @@ static const struct rule rules[] = {
 	{ CALL(recvmsg), NAMES, ALLOW, ALWAYS },
 	{ CALL(recvmmsg), NAMES, ALLOW, ALWAYS },
 	{ CALL(shutdown), NAMES, ALLOW, ALWAYS },
-	{ CALL(setsockopt), NAMES, ALLOW, ALWAYS },
+	/* with SO_LINGER the close() of a socket waits, also the monitor's, to whom it may be passed */
+	{ CALL(setsockopt), NAMES, ALLOW, { { .arg = 2, .op = SCMP_CMP_NE, .datum_a = SO_LINGER } } },
 	{ CALL(getsockopt), NAMES, ALLOW, ALWAYS },
 	{ CALL(getsockname), NAMES, ALLOW, ALWAYS },
 	{ CALL(getpeername), NAMES, ALLOW, ALWAYS },

@@ -135,7 +135,7 @@ void life_begin(struct worker *worker, const struct gate *gate, int fd,
 	conn = conn_new(worker, gate, on_io, on_timer);
 	if (!conn) {
 		worker_log_peer(worker, error, "%s: connection refused: out of memory", gate->settings->name);
-		tcp_reset_at_close(fd);
+		tcp_reset(fd);
 		close(fd);
 		return;
 	}
