@@ -309,7 +309,7 @@ def pause_survives_a_reload():
     with Backend().echo() as backend, ControlGate(backend.address) as gate:
         outcome(gate.tlsgate("resume"), 0, "^resumed")      # no gate wants the kernel
         outcome(gate.tlsgate("pause"), 0, "^paused")
-        outcome(gate.tlsgate("pause", "now"), 2, "usage: tlsgate pause")
+        outcome(gate.tlsgate("pause", "now"), 2, r"usage: tlsgate \[-S PATH\] pause")
         need(gate.ask(b"gates\n")["gates"][0]["paused"] is False, "a gate of the user path has nothing to pause")
         gate.config('control = "%s"' % gate.socket, data_path="auto")
         outcome(gate.tlsgate("reload"), 0)
@@ -388,7 +388,7 @@ gate other { mode = serve  data-path = user  cert = one.pem  key = one.key
             need(not listens(gate.port), "that one only")
             outcome(gate.tlsgate("drain", "--gate", "nosuch"), 1, "drain: there is no such gate")
             outcome(gate.tlsgate("drain", "--gate", ""), 2, "no gate has such a name")
-            outcome(gate.tlsgate("drain", "web"), 2, "usage: tlsgate drain")
+            outcome(gate.tlsgate("drain", "web"), 2, r"usage: tlsgate \[-S PATH\] drain")
             need(gate.ask(b"gates web\n") == {"status": "unknown"}, "an operand that nobody takes")
 
 
