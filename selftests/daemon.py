@@ -22,7 +22,7 @@ if sys.argv[1:2] == ["--kernel"]:	# importing is what adds the tests
     from daemonlib import kernel	# noqa: F401
 else:
     from daemonlib import refusals, connections, features, names, nsswitch, processes, sandbox	# noqa: F401
-    from daemonlib import control, log_targets, reload, slow, tool	# noqa: F401
+    from daemonlib import control, hostile, log_targets, reload, slow, tool	# noqa: F401
 
 
 def main():
@@ -33,6 +33,7 @@ def main():
         gate.logs.clear()
         try:
             function()
+            gate.need_harmless_logs()
             print("ok %d - %s" % (number, name), flush=True)
         except gate.Skip as skip:
             print("ok %d - %s # SKIP %s" % (number, name, skip), flush=True)

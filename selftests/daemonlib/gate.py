@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import select
 import signal
 import socket
@@ -192,6 +193,12 @@ def log_text():
     """What the last one started has logged."""
     with open(logs[-1], errors="replace") as file:
         return file.read()
+
+
+def need_harmless_logs():
+    """Whoever wrote a line: it moves no terminal's cursor."""
+    for line in log_text().split("\n") if logs else ():
+        need(not re.search(r"[^\x20-\x7e]", line), "a line that is not printable ASCII: %r" % line)
 
 
 def keepalive_timers(port):

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/control_path.h"
+#include "common/escape.h"
 
 #include "ctl.h"
 
@@ -114,8 +115,53 @@ static char *read_all(int fd, int seconds)
 	return NULL;
 }
 
-/* The answer to a command, with an operand unless that is NULL; or NULL after an error line. */
-static struct json_object *ask(const char *command, const char *operand)
+static const char *text_of(struct json_object *object, const char *key)
+{
+	const char *text = json_object_get_string(json_object_object_get(object, key));
+
+	return text ? text : "";
+}
+
+static void make_text_safe(struct json_object *value)
+{
+	const char *text = json_object_get_string(value);
+	size_t len = (size_t)json_object_get_string_len(value), size = 4 * len + 16;
+	char *safe = ctl_must(malloc(size));
+
+	json_object_set_string(value, escape(ESCAPE_PLAIN, safe, size, text, len));
+	free(safe);
+}
+
+/* Each text in an answer: -S may name anybody's socket.  As deep as json-c reads: 32. */
+static void make_safe(struct json_object *value)
+{
+	size_t i;
+
+	switch (json_object_get_type(value)) {
+	case json_type_string:
+		make_text_safe(value);
+		break;
+	case json_type_array:
+		for (i = 0; i < json_object_array_length(value); i++)
+			make_safe(json_object_array_get_idx(value, i));
+		break;
+	case json_type_object: {
+		json_object_object_foreach(value, key, member) {
+			(void)key;
+			make_safe(member);
+		}
+		break;
+	}
+	default:
+		break;
+	}
+}
+
+/*
+ * The answer to a command, with an operand unless that is NULL; or NULL after an error line.
+ * Its texts can be printed, unless it is to be shown as JSON, which has its own escapes.
+ */
+static struct json_object *ask(const char *command, const char *operand, bool json)
 {
 	struct json_object *answer = NULL;
 	char line[REQUEST_MAX], *text = NULL;
@@ -136,17 +182,13 @@ static struct json_object *ask(const char *command, const char *operand)
 		ctl_error("%s: " FOREIGN, command);
 	free(text);
 	close(fd);
-	if (json_object_is_type(answer, json_type_object))
-		return answer;
-	json_object_put(answer);
-	return NULL;
-}
-
-static const char *text_of(struct json_object *object, const char *key)
-{
-	const char *text = json_object_get_string(json_object_object_get(object, key));
-
-	return text ? text : "";
+	if (!json_object_is_type(answer, json_type_object)) {
+		json_object_put(answer);
+		return NULL;
+	}
+	if (!json || strcmp(text_of(answer, "status"), "ok"))
+		make_safe(answer);
+	return answer;
 }
 
 static void print_lines(struct json_object *answer)
@@ -188,7 +230,7 @@ static int change(int argc, char **argv, const char *operand, const char *done)
 
 	if (ctl_arguments(argc, argv, NULL, NULL))
 		return CTL_USAGE;
-	answer = ask(argv[0], operand);
+	answer = ask(argv[0], operand, false);
 	if (!answer)
 		return CTL_FAILED;
 	print_lines(answer);
@@ -375,7 +417,7 @@ static int show(int argc, char **argv, struct json_object *(*pick)(struct json_o
 
 	if (ctl_arguments(argc, argv, &json, NULL))
 		return CTL_USAGE;
-	answer = ask(argv[0], NULL);
+	answer = ask(argv[0], NULL, json);
 	if (!answer)
 		return CTL_FAILED;
 	status = check_status(argv[0], answer);
