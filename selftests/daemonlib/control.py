@@ -12,6 +12,7 @@ import signal
 import socket
 import ssl
 import stat
+import struct
 import subprocess
 import time
 
@@ -77,6 +78,34 @@ ODD_ANSWERS = (
     b'"certificates":[null,1,{"ends":"x"},{"ends":{}},{"ends":9000000000000000000}]}]}\n',
     b'{"status":"ok","gates":[{"listen":["' + 2000 * b"x" + b'"],"certificates":[{"ends":-9000000000000000000}]}]}\n',
     1000 * b"[" + b"\n", (1 << 20) * b"x")
+
+
+def unread(seconds):
+    """A TCP socket whose close() waits so long: its peer does not read."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = socket.create_connection(listener.getsockname())
+        peer, _ = listener.accept()
+    connection.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection.send(bytes(1 << 16))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, seconds))
+    return connection, peer
+
+
+@test
+def nobody_is_waited_for_by_what_a_client_passes_along():
+    """The monitor's is the last descriptor of it: in what it reads, and in what it does not."""
+    with Backend().echo() as backend, ControlGate(backend.address) as gate:
+        for lines in ((b"g",), (b"gates\n", b"g")):
+            connection, peer = unread(4 * int(DEADLINE))
+            with peer, gate.dial() as client:
+                with stopped(gate.process.pid):
+                    for line in lines[:-1]:
+                        client.sendall(line)
+                    socket.send_fds(client, [lines[-1]], [connection.fileno()])
+                    connection.close()
+                need(gate.tlsgate("gates").returncode == 0, "it answers others")
 
 
 @test

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/control_path.h"
+#include "common/hurry.h"
 #include "common/mem.h"
 
 #define DEFAULT_MODE	0660
@@ -41,7 +42,7 @@ static void client_free(struct control_client *client)
 	control->client_count--;
 	ev_io_stop(control->loop, &client->io);
 	ev_timer_stop(control->loop, &client->timer);
-	close(client->io.fd);
+	hurry_close(client->io.fd);
 	free(client->answer);
 	free(client);
 }
@@ -149,7 +150,7 @@ static void discard_rest(struct control_client *client)
 	char rest[4096];
 	int i;
 
-	for (i = 0; i < DISCARD_MAX && recv(client->io.fd, rest, sizeof(rest), 0) > 0; i++)
+	for (i = 0; i < DISCARD_MAX && hurry_recv(client->io.fd, rest, sizeof(rest)) > 0; i++)
 		;
 }
 
@@ -167,8 +168,8 @@ static void refuse_long(struct control_client *client)
 /* 1: the request is whole; 0: not yet; -1: none will come; -E2BIG: it is too long. */
 static int read_request(struct control_client *client)
 {
-	ssize_t n = recv(client->io.fd, client->request + client->len,
-			 sizeof(client->request) - client->len, 0);
+	ssize_t n = hurry_recv(client->io.fd, client->request + client->len,
+			       sizeof(client->request) - client->len);
 	char *end;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -323,7 +324,7 @@ static void socket_clear(struct control_socket *socket, const struct control_soc
 		return;
 	if (!heir || !heir->path || strcmp(heir->path, socket->path))
 		(void)unlink(socket->path);
-	close(socket->fd);
+	hurry_close(socket->fd);
 	free(socket->path);
 	*socket = (struct control_socket){ NULL, -1, false, 0 };
 }

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * For UNIX sockets whose other end is a stranger's.  With a message comes whatever
+ * descriptor the sender likes, also one of a socket whose close() waits for hours
+ * (SO_LINGER).  Nobody has asked for it, but ours is the last one: so recv(), which
+ * drops it, waits, or the close() of the UNIX socket where it was not read.  A
+ * signal ends such a wait.  Takes SIGALRM and the timer of it; for one thread.
+ */
+#ifndef TLSGATE_COMMON_HURRY_H
+#define TLSGATE_COMMON_HURRY_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* As recv() without flags, of a socket that does not block. */
+ssize_t hurry_recv(int fd, void *buf, size_t len);
+/* As close(). */
+void hurry_close(int fd);
+
+#endif
