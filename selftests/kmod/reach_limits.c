@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* How many relays a user may have, on whatever way round by namespaces and subordinate ids. */
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
@@ -152,6 +153,85 @@ TEST_F(reach, subordinate_ids_do_not_multiply_relays)
 TEST_F(reach, root_owns_without_a_limit)
 {
 	users_share(_metadata, self->p.tg, (struct kind){ 0, SUBORDINATE, true }, 1, each);
+}
+
+/* ---- what an audit hears --------------------------------------------------------------- */
+
+#define TRACING	"/sys/kernel/tracing/"
+#define EVENT	TRACING "events/reach/audited/"
+
+/*
+ * That this process is asked whether it may pass limits, in the way that a refusal is
+ * audited (no CAP_OPT_NOAUDIT).  False: this kernel cannot probe that.
+ */
+static bool probe_start(void)
+{
+	char filter[100];
+
+	snprintf(filter, sizeof(filter), "common_pid == %d && (cap == %d || cap == %d) && !(opts & 2)",
+		 getpid(), CAP_SYS_RESOURCE, CAP_SYS_ADMIN);
+	return !task_write_file(TRACING "kprobe_events",
+				"p:reach/audited security_capable cap=$arg3:u32 opts=$arg4:u32") &&
+	       !task_write_file(EVENT "filter", filter) &&
+	       !task_write_file(TRACING "tracing_on", "1") && !task_write_file(EVENT "enable", "1");
+}
+
+static void probe_end(void)
+{
+	task_write_file(EVENT "enable", "0");
+	task_write_file(TRACING "kprobe_events", "-:reach/audited");
+}
+
+static int audited(void)
+{
+	FILE *trace = fopen(TRACING "trace", "r");
+	char line[400];
+	int n = 0;
+
+	while (trace && fgets(line, sizeof(line), trace))
+		n += !!strstr(line, " audited: ");
+	if (trace)
+		fclose(trace);
+	return n;
+}
+
+/* As root, so that what is traced can be read; but without the capabilities to pass limits. */
+CHILD(makes_a_relay)
+{
+	struct rlimit more = { 2000, 2000 };
+	struct pair p;
+	int before;
+
+	set_nofile(500);
+	ASSERT_TRUE(pair_connect(&p, 0x0304, 0x1301, AF_INET));
+	ASSERT_TRUE(task_drop_capabilities());
+	before = audited();
+	EXPECT_EQ(1, use_up(&p, 1)) TH_LOG("%s", p.tg->ack.msg);
+	EXPECT_EQ(before, audited());
+	/* The probe does see one. */
+	EXPECT_EQ(-1, setrlimit(RLIMIT_NOFILE, &more));
+	EXPECT_EQ(before + 1, audited());
+}
+
+CHILD(is_probed)
+{
+	bool probed = probe_start();
+
+	if (probed)
+		makes_a_relay(_metadata, self);
+	probe_end();
+	if (!probed)
+		_exit(KSFT_SKIP);
+}
+
+/* Who has no capability to pass the limit is within it, and nothing is refused. */
+TEST_F(reach, relays_are_not_audited)
+{
+	int status = task_wait(BEGIN(is_probed), 3 * NET_DEADLINE);
+
+	if (status == KSFT_SKIP)
+		SKIP(return, "this kernel has no kprobe events on security_capable()");
+	EXPECT_EQ(0, status);
 }
 
 TEST_HARNESS_MAIN
