@@ -54,7 +54,8 @@ def no_answer_on_the_control_socket_reaches_the_terminal_as_it_is():
     printed = 0
     for status in ("ok", "refused", HOSTILE):
         def answers(name):
-            return {**with_hostile_texts(true.get(name, {})), "status": status, "reason": HOSTILE, "lines": [HOSTILE] * 2}
+            return {**with_hostile_texts(true.get(name, {})), "status": status, "reason": HOSTILE,
+                    "lines": [HOSTILE] * 2}
 
         for name in set(commands()) - {"monitor", "handshake"}:     # these have no answer of the daemon
             output = told(answers, name)
