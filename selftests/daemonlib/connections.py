@@ -11,7 +11,7 @@ import threading
 
 from daemonlib.gate import (DEADLINE, Backend, Gate, Hello, echo, echo_at_once, free_port,
                             keepalive_timers, log_text, need, need_alert, need_keepalive, path,
-                            read_end, run, send_some, test, wait_until)
+                            read_end, run, send_some, stopped, test, unread, wait_until)
 
 SO_TIMESTAMPNS = 35                         # Linux's; Python has no name for it
 
@@ -276,6 +276,36 @@ def connect_verifies():
                 pass
             wait_until(lambda: re.search("client 127[^ ]*, server %s: handshake failed.*mismatch" % address, log_text()),
                        "the reason: " + log_text())
+
+
+def echo_of(client, backend):
+    client.sendall(b"there")
+    need(backend.recv(100) == b"there", "there")
+    backend.sendall(b"and back")
+    need(client.recv(100) == b"and back", "and back")
+
+
+@test
+def nobody_is_waited_for_by_what_a_unix_backend_passes_along():
+    """The worker's is the last descriptor of it: in what it reads, and in what it does not."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path("passes"))
+        os.chmod(path("passes"), 0o777)
+        listener.listen()
+        with Gate("serve", "unix:" + path("passes"), "--workers=1") as gate:
+            for end in (b"", b"x"):
+                passed, peer = unread(4 * int(DEADLINE))
+                client = gate.connect()
+                with peer, listener.accept()[0] as backend:
+                    echo_of(client, backend)
+                    with stopped(gate.workers()[0]):
+                        if end:
+                            client.close()          # not read any more
+                        socket.send_fds(backend, [b"x"], [passed.fileno()])
+                        passed.close()
+                    with gate.connect() as other, listener.accept()[0] as another:
+                        echo_of(other, another)
+                client.close()
 
 
 @test

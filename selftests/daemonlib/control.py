@@ -12,12 +12,11 @@ import signal
 import socket
 import ssl
 import stat
-import struct
 import subprocess
 import time
 
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, echo, free_port, listens, log_text, need,
-                            path, read_end, start, stopped, test, tmp, wait_until, write)
+                            path, read_end, start, stopped, test, tmp, unread, wait_until, write)
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
@@ -78,19 +77,6 @@ ODD_ANSWERS = (
     b'"certificates":[null,1,{"ends":"x"},{"ends":{}},{"ends":9000000000000000000}]}]}\n',
     b'{"status":"ok","gates":[{"listen":["' + 2000 * b"x" + b'"],"certificates":[{"ends":-9000000000000000000}]}]}\n',
     1000 * b"[" + b"\n", (1 << 20) * b"x")
-
-
-def unread(seconds):
-    """A TCP socket whose close() waits so long: its peer does not read."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        connection = socket.create_connection(listener.getsockname())
-        peer, _ = listener.accept()
-    connection.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            connection.send(bytes(1 << 16))
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, seconds))
-    return connection, peer
 
 
 @test

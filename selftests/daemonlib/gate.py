@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import threading
@@ -257,6 +258,19 @@ def all_sockets_of(pid):
 def sockets_of(pid):
     """Its end of each pair that keeps packets apart."""
     return [s for s in all_sockets_of(pid) if s.family == socket.AF_UNIX and s.type == socket.SOCK_SEQPACKET]
+
+
+def unread(seconds):
+    """A TCP socket whose close() waits so long: its peer does not read."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = socket.create_connection(listener.getsockname())
+        peer, _ = listener.accept()
+    connection.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection.send(bytes(1 << 16))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, seconds))
+    return connection, peer
 
 
 @contextlib.contextmanager

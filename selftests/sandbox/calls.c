@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -125,6 +126,7 @@ static const struct row {
 	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
 	{ "getsockopt of TCP", SYS_getsockopt, { -1, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE },
 	  { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ CALL(setitimer), { ITIMER_REAL }, { MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN } },
 	/* the event loop's, on this and on other architectures */
 	{ CALL(epoll_pwait), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
 	{ CALL(ppoll), { 0, -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE } },

@@ -14,13 +14,17 @@ static void on_alarm(int signum)
 	(void)signum;
 }
 
+void hurry_init(void)
+{
+	(void)signal(SIGALRM, on_alarm);
+}
+
 /* Again and again, since the first may come before there is a wait. */
 static void set_alarm(suseconds_t us)
 {
 	const struct itimerval timer = { { 0, us }, { 0, us } };
 	int error = errno;
 
-	(void)signal(SIGALRM, on_alarm);
 	(void)setitimer(ITIMER_REAL, &timer, NULL);
 	errno = error;
 }

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* Once before the others, in this process or before it was forked. */
+void hurry_init(void);
 /* As recv() without flags, of a socket that does not block. */
 ssize_t hurry_recv(int fd, void *buf, size_t len);
 /* As close(). */

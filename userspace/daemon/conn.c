@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/escape.h"
+#include "common/hurry.h"
 #include "common/tcp.h"
 #include "daemon/account.h"
 
@@ -99,10 +100,25 @@ int conn_flush_with_next(struct conn *conn)
 	return send_output(conn, MSG_MORE);
 }
 
+/* What a UNIX backend passes along must not have the worker wait. */
+static bool is_unix(const struct conn *conn, const ev_io *io)
+{
+	const bool serves = conn->gate->settings->mode == GATE_SERVE;
+
+	return conn->gate->unix_backend && io == (serves ? &conn->plain_io : &conn->tls_io);
+}
+
+ssize_t conn_receive(const struct conn *conn, const ev_io *io, void *buf, size_t len)
+{
+	return is_unix(conn, io) ? hurry_recv(io->fd, buf, len) : recv(io->fd, buf, len, 0);
+}
+
 void conn_close_side(struct conn *conn, ev_io *io)
 {
 	ev_io_stop(conn->worker->loop, io);
-	if (io->fd != -1)
+	if (io->fd != -1 && is_unix(conn, io))
+		hurry_close(io->fd);
+	else if (io->fd != -1)
 		close(io->fd);
 	io->fd = -1;
 }
@@ -204,7 +220,7 @@ static void linger(struct conn *conn)
 void conn_linger_continue(struct conn *conn)
 {
 	struct worker *worker = conn->worker;
-	ssize_t n = recv(conn->tls_io.fd, worker->wire, sizeof(worker->wire), 0);
+	ssize_t n = conn_receive(conn, &conn->tls_io, worker->wire, sizeof(worker->wire));
 
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		conn_free(conn);

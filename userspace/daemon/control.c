@@ -530,6 +530,7 @@ void control_init(struct control *control, struct ev_loop *loop,
 		  const struct control_command *commands, void *arg)
 {
 	memset(control, 0, sizeof(*control));
+	hurry_init();
 	control->loop = loop;
 	control->commands = commands;
 	control->arg = arg;

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -156,6 +157,8 @@ static const struct rule rules[] = {
 	{ CALL(setsockopt), WORKER, FORBID, OPTION(SOL_SOCKET, SO_ATTACH_FILTER) },
 	{ CALL(getsockopt), WORKER, ALLOW, EQUALS(1, SOL_SOCKET) },
 	{ CALL(getsockname), WORKER, ALLOW, ALWAYS },
+	/* for UNIX backends: common/hurry.h */
+	{ CALL(setitimer), WORKER, ALLOW, EQUALS(0, ITIMER_REAL) },
 	/* libtlsgate, when the module comes back */
 	{ CALL(fcntl), WORKER, ALLOW, EQUALS(1, F_DUPFD_CLOEXEC) },
 	{ CALL(fcntl64), WORKER, ALLOW, EQUALS(1, F_DUPFD_CLOEXEC) },

@@ -303,6 +303,7 @@ static int set_backend(struct gate *gate)
 	const char *port;
 	int count;
 
+	gate->unix_backend = !addr_port(set->backend);
 	gate->places = places_new();
 	if (!gate->places)
 		return refuse(gate, "backend", set->backend, "out of memory");

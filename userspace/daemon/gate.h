@@ -28,6 +28,7 @@ struct gate {
 	int64_t *crl_until;		/* of settings->crls: when it ends; 0: has, and it was said */
 	uint32_t first_key_id;		/* of certs[0]; the others follow */
 	struct places *places;		/* of the backend */
+	bool unix_backend;		/* it is unix:/path */
 	char server_name[ADDR_HOST_MAX];	/* connect */
 	struct listener **listeners;	/* settings->listen.count of them; NULL once put */
 	struct ticket_chain tickets;	/* serve */

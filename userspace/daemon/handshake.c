@@ -24,7 +24,7 @@ static bool feed(struct conn *conn, bool *readable)
 
 	if (room > sizeof(worker->wire))
 		room = sizeof(worker->wire);
-	n = recv(conn->tls_io.fd, worker->wire, room, 0);
+	n = conn_receive(conn, &conn->tls_io, worker->wire, room);
 	*readable = n == (ssize_t)room;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		conn_watch(conn, &conn->tls_io, EV_READ);

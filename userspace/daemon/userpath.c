@@ -108,7 +108,7 @@ static int feed(struct conn *conn, bool *readable)
 
 	if (room > sizeof(worker->wire))
 		room = sizeof(worker->wire);
-	n = recv(conn->tls_io.fd, worker->wire, room, 0);
+	n = conn_receive(conn, &conn->tls_io, worker->wire, room);
 	*readable = n == (ssize_t)room;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
@@ -241,7 +241,7 @@ static int seal(struct conn *conn, bool *readable)
 	ssize_t n;
 	int err;
 
-	n = recv(conn->plain_io.fd, worker->plain, sizeof(worker->plain), 0);
+	n = conn_receive(conn, &conn->plain_io, worker->plain, sizeof(worker->plain));
 	*readable = n == (ssize_t)sizeof(worker->plain);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
