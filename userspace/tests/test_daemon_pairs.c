@@ -16,6 +16,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "crypto/crypto.h"
 #include "daemon/gates.h"
 #include "daemon/options.h"
 #include "daemon/settings.h"
@@ -324,15 +325,19 @@ static bool add_by_table(const struct setting *row)
 	return true;
 }
 
-/* Each that has a name, as libcrypto may lack it: then it is refused. */
+/* Each that there is with this libcrypto, and one that may be missing. */
 static bool add_groups(const struct setting *row)
 {
+	const struct tls_group *const *groups;
+	size_t count;
+
 	if (strcmp(row->name, "groups"))
 		return false;
-	for (unsigned int id = 0; id <= UINT16_MAX; id++) {
-		if (tls_group_name((uint16_t)id))
-			add_tried(xprintf("--groups %s", tls_group_name((uint16_t)id)));
-	}
+	groups = tls_groups(&count);
+	for (size_t i = 0; i < count; i++)
+		add_tried(xprintf("--groups %s", tls_group_name(groups[i]->id)));
+	if (!tls_group_find(TLS_GROUP_X25519MLKEM768))
+		add_tried(xstrdup("--groups X25519MLKEM768"));
 	return true;
 }
 
