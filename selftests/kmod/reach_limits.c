@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* How many relays a user may have, on whatever way round by namespaces and subordinate ids. */
+/* How many relays a user may have, by whatever way round, and what asking for one leaves behind. */
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <sched.h>
