@@ -14,6 +14,7 @@ import time
 from daemonlib.gate import (TLSGATE, Backend, Gate, Skip, children, echo, free_port, log_text, may_write_shared,
                             name_of, need, path, start, stopped, test, wait_until, write)
 from daemonlib.processes import AS_JOURNAL
+from daemonlib.reload import held, holdable, stopped_child
 
 TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"
 
@@ -110,10 +111,10 @@ class Journal(Syslog):
 class LogGate(Gate):
     """A gate that a file describes, whose log settings can be changed."""
 
-    def __init__(self, log, backend, settings):
+    def __init__(self, log, backend, settings, before=()):
         self.port, self.backend, self.log = free_port(), backend, log
         self.write(settings)
-        self.process = start("-c", "logs.conf", before=log.before)
+        self.process = start("-c", "logs.conf", before=[*log.before, *before])
         log.wait_for("listening on")
 
     def write(self, settings):
@@ -305,16 +306,49 @@ def a_reload_takes_another_target():
         gate.reload("log = syslog\nlog-facility = local3")
         need(log.wait_for("reloaded: ").startswith("<%d>" % (19 << 3 | 6)), log.lines)
         wait_until(lambda: name_of(first) == "", "the process of before ends")
-        gate.reload("log = syslog\nlog-facility = local4\nkeylog = /nothing/there")
-        log.wait_for("reload refused")
-        gate.reload("log = syslog\nlog-facility = local3")
-        log.wait_for("reloaded: ", 2)
-        need(log.lines[-1].startswith("<%d>" % (19 << 3 | 6)), "as before: %s" % log.lines[-1])
         gate.reload("")
         wait_until(lambda: "reloaded: " in log_text(), log_text())
         need(re.search("^" + TIME + " tlsgated: reloaded", log_text(), re.M), log_text())
         gate.visit()
         wait_until(lambda: "connection gate=web" in log_text(), log_text())
+
+
+@test
+def a_refused_reload_leaves_the_target_alone():
+    with Syslog() as log, Backend().echo() as backend, \
+         LogGate(log, backend, "log = syslog\nlog-facility = local3", before=holdable()) as gate:
+        first = gate.logd()
+        with held("tlsgated-keyd"):
+            gate.reload("log = syslog\nlog-facility = local4")
+            keyd = stopped_child(gate.process, "tlsgated-keyd")
+        for _ in range(20):
+            gate.visit()
+        log.wait_for("connection gate=web", 20)
+        os.kill(keyd, signal.SIGKILL)
+        log.wait_for("reload refused")
+        gate.reload("log = syslog\nlog-facility = local4\nkeylog = /nothing/there")
+        log.wait_for("reload refused", 2)
+        gate.reload("log = syslog\nlog-facility = local3")
+        log.wait_for("reloaded: ")
+        others = [line for line in log.read() if not line.startswith(tuple("<%d>" % (19 << 3 | n) for n in range(8)))]
+        need(not others, "no line as local4: %s" % others)
+        need(gate.logd() == first, "the process of before")
+
+
+@test
+def a_refused_reload_leaves_stderr_alone():
+    with Syslog() as log, Backend().echo() as backend, \
+         LogGate(log, backend, "log = syslog", before=holdable()) as gate:
+        gate.reload("")
+        wait_until(lambda: "reloaded: " in log_text(), log_text())
+        with held("tlsgated-keyd"):
+            gate.reload("log = syslog")
+            keyd = stopped_child(gate.process, "tlsgated-keyd")
+        os.kill(keyd, signal.SIGKILL)
+        wait_until(lambda: "reload refused" in log_text(), log_text())
+        gate.visit()
+        wait_until(lambda: "connection gate=web" in log_text(), log_text())
+        need(json.loads(gate.ask_stats("--json"))["log"]["target"] == "stderr", gate.ask_stats())
 
 
 @test

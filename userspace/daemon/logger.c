@@ -141,49 +141,80 @@ static bool is_same(const struct logd_plan *a, const struct logd_plan *b)
 	       a->who.gid == b->who.gid;
 }
 
-/* Another process for another target; the pipe stays, and what is in it. */
-static int replace(struct logger *logger, const struct logd_plan *plan)
+/* The process for next, or -1 and a line was logged. */
+static pid_t start(const struct logger *logger, int *control)
 {
-	int control;
-	pid_t pid;
+	pid_t pid = logd_start(&logger->next, control);
 
-	pid = logd_start(plan, &control);
-	if (pid < 0)
-		return -1;
 	/* later nothing waits for it: it is started again and again, and lines wait in the pipe */
-	if (!logger->started && !becomes_ready(control)) {
-		log_error("the log process did not get ready: lines of the log cannot go elsewhere");
-		(void)kill(pid, SIGKILL);
-		close(control);
-		return -1;
-	}
+	if (pid < 0 || logger->started || becomes_ready(*control))
+		return pid;
+	log_error("the log process did not get ready: lines of the log cannot go elsewhere");
+	(void)kill(pid, SIGKILL);
+	close(*control);
+	return -1;
+}
+
+/* Another process for another target; the pipe stays, and what is in it. */
+static void replace(struct logger *logger, pid_t pid, int control)
+{
 	if (logger->control != -1)
 		(void)ipc_send(logger->control, IPC_DRAIN, NULL, 0);
 	drop_process(logger);
-	logger->plan = *plan;
-	adopt_process(logger, pid, control);
+	logger->plan = logger->next;
+	if (pid < 0)
+		restart_in(logger, RESTART_PAUSE);
+	else
+		adopt_process(logger, pid, control);
+}
+
+static int start_first(struct logger *logger)
+{
+	int control;
+	pid_t pid = start(logger, &control);
+
+	if (pid < 0)
+		return -1;
+	replace(logger, pid, control);
 	return 0;
 }
 
-int logger_use(struct logger *logger, const struct settings *settings)
+static int make_plan(struct logger *logger, const struct settings *settings)
 {
-	struct logd_plan plan;
+	struct logd_plan *next = &logger->next;
 
-	if (settings->log == LOG_TO_STDERR) {
-		direct(logger, LOG_TO_STDERR);
-		return 0;
-	}
 	if (open_pipe(logger))
 		return -1;
-	plan = logger->plan;
-	plan.target = settings->log;
-	plan.facility = settings->log_facility;
+	*next = logger->plan;
+	next->target = settings->log;
+	next->facility = settings->log_facility;
 	/* where it is not used, the generation says so */
-	if (sandbox_identity("user", geteuid() ? NULL : settings->user, &plan.who) ||
-	    (!is_same(&plan, &logger->plan) && replace(logger, &plan)))
+	return sandbox_identity("user", geteuid() ? NULL : settings->user, &next->who);
+}
+
+int logger_prepare(struct logger *logger, const struct settings *settings)
+{
+	logger->before = logger->target;
+	logger->next = logger->plan;
+	if (settings->log != LOG_TO_STDERR &&
+	    (make_plan(logger, settings) ||
+	     (logger->plan.target == LOG_TO_STDERR && start_first(logger))))
 		return -1;
 	direct(logger, settings->log);
 	return 0;
+}
+
+void logger_commit(struct logger *logger)
+{
+	int control = -1;
+
+	if (!is_same(&logger->next, &logger->plan))
+		replace(logger, start(logger, &control), control);
+}
+
+void logger_abandon(struct logger *logger)
+{
+	direct(logger, logger->before);
 }
 
 void logger_started(struct logger *logger)

@@ -15,6 +15,8 @@
 
 struct logger {
 	struct logd_plan plan;		/* of the process; its target is stderr: there never was one */
+	struct logd_plan next;		/* logger_prepare(): of the process to be */
+	enum log_target before;		/* logger_prepare(): target, should it be dropped */
 	int out;			/* the pipe's; -1: there is none */
 	int control;			/* of the process; -1: there is none now */
 	enum log_target target;		/* of this process now; another than stderr: by the pipe */
@@ -27,11 +29,14 @@ struct logger {
 /* forget() is called in the process: it wipes what the monitor has that is secret. */
 void logger_init(struct logger *logger, void (*forget)(void *arg), void *arg);
 /*
- * Lines of this process, and of those forked from now on, go where settings say.
- * A process that has the pipe as its stderr follows to another target.  0, or -1: a
- * line was logged, and lines go where they went.
+ * Lines of this process, and of those forked from now on, go where settings say.  But
+ * a log process that runs is as it was: all lines in the pipe are its own.  0, or -1
+ * and a line was logged.  Then either another takes its place, if settings want
+ * that, and the pipe with it, or lines go where they went.
  */
-int logger_use(struct logger *logger, const struct settings *settings);
+int logger_prepare(struct logger *logger, const struct settings *settings);
+void logger_commit(struct logger *logger);
+void logger_abandon(struct logger *logger);
 /*
  * Until now, what is wrong was written to stderr, too, for who started the daemon.
  */

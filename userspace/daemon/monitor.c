@@ -117,7 +117,7 @@ static void log_as_before(struct monitor *monitor)
 
 	log_init("tlsgated", monitor->verbose || (settings && settings->verbose));
 	if (settings)
-		(void)logger_use(&monitor->logger, settings);
+		logger_abandon(&monitor->logger);
 }
 
 /* Back to before start_generation(). */
@@ -151,6 +151,7 @@ static void begun(struct generation *generation, void *arg)
 	struct generation *old = monitor->generations;
 
 	control_commit(&monitor->control);
+	logger_commit(&monitor->logger);
 	monitor->starting = NULL;
 	generation->next = old;
 	monitor->generations = generation;
@@ -227,7 +228,7 @@ static enum config_result start_generation(struct monitor *monitor)
 		return result;
 	log_init("tlsgated", monitor->verbose || settings->verbose);
 	log_with_time();
-	if (logger_use(&monitor->logger, settings) ||
+	if (logger_prepare(&monitor->logger, settings) ||
 	    control_prepare(&monitor->control, settings)) {
 		if (monitor->config_file)
 			settings_free(settings);
