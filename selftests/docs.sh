@@ -54,6 +54,15 @@ names_exist() {
 	[[ -z $bad ]] || fail "named and not there:$bad"
 }
 
+# FOLDER PAGE: each file of the folder has its place in the page's table.
+every_file() {
+	local file bad=
+	for file in "$1"/*.c; do
+		grep -q "^|.*\`${file##*/}\`.*|" "$2" || bad+=" ${file##*/}"
+	done
+	[[ -z $bad ]] || fail "$2 has no row for:$bad"
+}
+
 one_version() {
 	local file
 	sed -n 's/.*MODULE_VERSION("\(.*\)").*/\1/p' kmod/main.c >"$tmp/versions"
@@ -82,5 +91,8 @@ for page in README.md docs/*.md; do
 	check "$page: its links exist" links_exist "$page"
 done
 check "functions and files that the documents name exist" names_exist
+check "docs/design.md has every file of the module" every_file kmod docs/design.md
+check "docs/design.md has every file of the engine" every_file userspace/engine docs/design.md
+check "docs/daemon.md has every file of the daemon" every_file userspace/daemon docs/daemon.md
 check "one version everywhere" one_version
 tap_end
