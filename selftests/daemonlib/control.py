@@ -6,6 +6,7 @@ import grp
 import json
 import os
 import re
+import resource
 import select
 import shutil
 import signal
@@ -255,6 +256,27 @@ def bad_clients_are_dropped_and_nobody_waits():
             early.shutdown(socket.SHUT_WR)
             need(is_gone(early), "no request is dropped")
         need(gate.ask(b"gates\n")["status"] == "ok", "others are served")
+
+
+def cpu_seconds(pid):
+    with open("/proc/%d/schedstat" % pid) as file:
+        return int(file.read().split()[0]) / 1e9
+
+
+@test
+def a_monitor_without_descriptors_does_not_spin():
+    with Backend() as backend, ControlGate(backend.address) as gate:
+        pid = gate.process.pid
+        limit = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        used = {int(name) for name in os.listdir("/proc/%d/fd" % pid)}
+        free = min(set(range(len(used) + 1)) - used)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free + 1, limit[1]))
+        before = cpu_seconds(pid)
+        with gate.dial() as silent:             # has the last one, until its time is over
+            need(gate.ask(b"gates\n")["status"] == "ok" and is_gone(silent), "the next one waits")
+        need(cpu_seconds(pid) - before < 0.2, "%.1f s of CPU meanwhile" % (cpu_seconds(pid) - before))
+        need("control: no client can be accepted: Too many open files" in log_text(), log_text())
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limit)
 
 
 CROWD = """

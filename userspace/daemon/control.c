@@ -19,6 +19,7 @@
 #define GROUPS_MAX	1024		/* of a client */
 #define DISCARD_MAX	64		/* reads; as much as a socket holds by default */
 #define SEND_BUFFER	8192		/* what the kernel keeps of an answer that nobody reads */
+#define PAUSE_SECONDS	1.0		/* without descriptors or memory, until the next accept() */
 
 struct control_client {
 	TAILQ_ENTRY(control_client) list;
@@ -300,6 +301,35 @@ static void drop_one(struct control *control)
 	client_free(drop);
 }
 
+static void stop_accepting(struct control *control)
+{
+	ev_io_stop(control->loop, &control->accept);
+	ev_timer_stop(control->loop, &control->pause);
+}
+
+/* Out of descriptors or memory: the socket stays readable, and the loop would spin. */
+static void pause_accepting(struct control *control, int error)
+{
+	log_error("control: no client can be accepted: %s; trying again in %.0f s", strerror(error),
+		  PAUSE_SECONDS);
+	stop_accepting(control);
+	ev_timer_set(&control->pause, PAUSE_SECONDS, 0.);
+	ev_timer_start(control->loop, &control->pause);
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct control *control = timer->data;
+
+	(void)events;
+	ev_io_start(loop, &control->accept);
+}
+
+static bool is_passing(int error)
+{
+	return error == EAGAIN || error == EINTR || error == ECONNABORTED;
+}
+
 static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct control *control = io->data;
@@ -308,6 +338,8 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 	(void)loop;
 	(void)events;
 	fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0 && !is_passing(errno))
+		pause_accepting(control, errno);
 	if (fd < 0)
 		return;
 	client_new(control, fd);
@@ -505,7 +537,7 @@ void control_commit(struct control *control)
 		control->now.group = control->next.group;
 		free(control->next.path);
 	} else {
-		ev_io_stop(control->loop, &control->accept);
+		stop_accepting(control);
 		socket_clear(&control->now, &control->next);
 		control->now = control->next;
 		ev_io_set(&control->accept, control->now.fd, EV_READ);
@@ -537,14 +569,15 @@ void control_init(struct control *control, struct ev_loop *loop,
 	control->now.fd = control->next.fd = -1;
 	TAILQ_INIT(&control->clients);
 	ev_init(&control->accept, on_accept);
-	control->accept.data = control;
+	ev_init(&control->pause, on_pause_over);
+	control->accept.data = control->pause.data = control;
 }
 
 void control_close(struct control *control)
 {
 	struct control_client *client;
 
-	ev_io_stop(control->loop, &control->accept);
+	stop_accepting(control);
 	socket_clear(&control->now, NULL);
 	while ((client = TAILQ_FIRST(&control->clients)))
 		client_free(client);

@@ -55,6 +55,7 @@ struct control {
 	struct control_socket now, next;	/* next: prepared, not in use yet */
 	struct stat before;			/* now's, should next be dropped */
 	ev_io accept;
+	ev_timer pause;				/* accept is stopped until then */
 	TAILQ_HEAD(control_clients, control_client) clients;
 	size_t client_count;
 	struct control_client *waiting;		/* of CONTROL_LATER; it is kept.  NULL: nobody */
