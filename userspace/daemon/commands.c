@@ -296,7 +296,10 @@ static bool wants_kernel(const struct generation *live)
 	return false;
 }
 
-/* Without the module a gate of data-path kernel would end what comes. */
+/*
+ * Without the module a gate of data-path kernel would end what comes.  One of auto would keep
+ * it, but the operator, who wants it handed over, would not hear that it is not.
+ */
 static enum control_outcome do_resume(void *arg, const char *operand, struct json_object *answer)
 {
 	const struct monitor *monitor = arg;
