@@ -163,7 +163,8 @@ def the_option_for_a_socket_stands_where_it_means_something():
         outcome(plain("gates", "--json", "-S", gate.socket), 0, '"web"')
         outcome(plain("-S", gate.socket, "gates", "-S", gate.socket), 2, "'-S' is not understood")
     for command in ("show", "monitor", "rekey", "close", "ciphers", "handshake", "version", "help"):
-        outcome(plain("-S", "x", command), 2, "tlsgate: %s: -S refused: it names tlsgated's control socket" % command)
+        for arguments in (("-S", "x", command), (command, "-S", "x")):
+            outcome(plain(*arguments), 2, "tlsgate: %s: -S refused: it names tlsgated's control socket" % command)
     for command in ("reload", "pause", "resume", "gates", "stats"):
         outcome(plain(command, "-S"), 2, "lacks its value", r"usage: tlsgate \[-S PATH\] " + command)
     outcome(plain("-S"), 2, "-S: no path is given")

@@ -82,13 +82,13 @@ static const struct command *find_command(const char *name)
 /* -S, before the command or behind it.  0, or CTL_USAGE after an error line. */
 static int take_control(const struct command *command, int *argc, char **argv)
 {
+	if (!ctl_control)
+		ctl_control = ctl_option(argc, argv, "-S");
 	if (ctl_control && !command->asks_daemon) {
 		ctl_error("%s: -S refused: it names tlsgated's control socket, and %s asks no tlsgated; leave it out",
 			  command->name, command->name);
 		return CTL_USAGE;
 	}
-	if (command->asks_daemon && !ctl_control)
-		ctl_control = ctl_option(argc, argv, "-S");
 	return CTL_DONE;
 }
 
