@@ -102,10 +102,7 @@ static int end_all(const char *gate, bool reset)
 
 	if (!tg)
 		return status;
-	do {
-		all.count = 0;
-		err = tlsgate_session_dump(tg, note_id, &all);
-	} while (err == -EINTR);
+	err = tlsgate_session_dump(tg, note_id, &all);
 	if (err)
 		ctl_failed(tg, err, "close");
 	else if (!end_each(tg, &all, reset))

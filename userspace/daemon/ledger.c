@@ -198,14 +198,9 @@ static void count_lost(struct ledger *ledger)
 /* Of what ended, some events are lost and others still to be read. */
 static void take_up_again(struct ledger *ledger)
 {
-	int err;
-
 	count_lost(ledger);
 	ledger->round++;
-	do {
-		err = tlsgate_session_dump(ledger->tlsgate, see, ledger);
-	} while (err == -EINTR);
-	if (!err)
+	if (!tlsgate_session_dump(ledger->tlsgate, see, ledger))
 		set_late_unlisted(ledger);
 }
 

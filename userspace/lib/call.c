@@ -18,7 +18,6 @@ struct call {
 	void *arg;
 	int result;		/* first non-zero result of answer() */
 	bool answered;		/* answer() was called */
-	bool torn;		/* the dump changed under the kernel's hands */
 };
 
 void tlsgate_wipe(void *p, size_t len)
@@ -202,8 +201,6 @@ static int take_done(struct call *call, struct nlmsghdr *hdr)
 		memcpy(&err, nlmsg_data(hdr), sizeof(err));
 	if (err < 0)
 		return tgl_fail(call->tg, err, strerror(-err));
-	if (call->torn && !call->result)
-		return tgl_fail(call->tg, -EINTR, "sessions came or went during the list: ask again");
 	return 0;
 }
 
@@ -214,8 +211,6 @@ static bool take_message(struct call *call, struct nlmsghdr *hdr, int *result)
 {
 	if (hdr->nlmsg_seq != call->request->nlmsg_seq)
 		return false;		/* the rest of an answer that nobody waited for */
-	if (hdr->nlmsg_flags & NLM_F_DUMP_INTR)
-		call->torn = true;
 	if (hdr->nlmsg_type == NLMSG_ERROR) {
 		*result = take_error(call, hdr);
 		if (!*result && call->answer && !call->answered)

@@ -190,9 +190,9 @@ int tlsgate_session_get(struct tlsgate *tg, struct tlsgate_target target,
 
 /*
  * Calls each() for every session of this network namespace; needs CAP_NET_ADMIN.
- * A result other than 0 from it ends the calls and becomes the result.  -EINTR: sessions
- * came and went so that some may be missing or seen twice; ask again.
- * each() must not call on tg.
+ * A result other than 0 from it ends the calls and becomes the result.  A session that is
+ * there from the first call to the last is seen once; one that comes or goes meanwhile is
+ * seen once or not at all.  each() must not call on tg.
  */
 int tlsgate_session_dump(struct tlsgate *tg,
 			 int (*each)(void *arg, const struct tlsgate_session *session), void *arg);
