@@ -499,7 +499,7 @@ static size_t fill(FIXTURE_DATA(starved) *self, int layout)
 	return at;
 }
 
-/* Bytes that wait. */
+/* Starved, behind a KeyUpdate that is to be answered.  Bytes that wait. */
 static size_t begin_full(struct __test_metadata *_metadata, FIXTURE_DATA(starved) *self,
 			 int layout)
 {
@@ -510,8 +510,12 @@ static size_t begin_full(struct __test_metadata *_metadata, FIXTURE_DATA(starved
 	ASSERT_TRUE(pair_start(p, 0x0304, 0x1301, AF_INET));
 	/* TCP that gets no memory would lower its limit. */
 	ASSERT_EQ(0, setsockopt(p->fd, SOL_SOCKET, SO_SNDBUFFORCE, &much, sizeof(much)));
+	ASSERT_EQ(0, peer_key_update(&p->peer, 1));
+	ASSERT_TRUE(net_poll(p->fd, POLLIN, NET_DEADLINE) & POLLIN);
 	starve(self);
 	len = fill(self, layout);
+	/* Pages it gets again. */
+	turn(self->knob[0], "0");
 	EXPECT_EQ(0, net_poll(p->peer.fd, POLLIN, 0));
 	return len;
 }
@@ -526,6 +530,30 @@ TEST_F_TIMEOUT(starved, end_finds_its_place, 120)
 		EXPECT_EQ(0, shutdown(p->fd, SHUT_WR)) TH_LOG("layout %d", i);
 		feed(self);
 		expect_arrival(_metadata, p, self->got, 0, len);
+		EXPECT_TRUE(peer_expect_end(&p->peer)) TH_LOG("layout %d", i);
+		pair_free(p);
+	}
+}
+
+/* Its own place, or it waits; it is no reason for an end. */
+TEST_F_TIMEOUT(starved, key_update_finds_its_place, 120)
+{
+	struct pair *p = &self->p;
+	uint8_t type;
+
+	for (int i = 0; i < LAYOUTS; i++) {
+		size_t len = begin_full(_metadata, self, i);
+
+		EXPECT_EQ(-1, recv(p->fd, self->got, 1, MSG_DONTWAIT));
+		EXPECT_EQ(EAGAIN, errno) TH_LOG("layout %d", i);
+		feed(self);
+		expect_arrival(_metadata, p, self->got, 0, len);
+		ASSERT_EQ(5, peer_recv(&p->peer, &type, self->got, sizeof(self->got)));
+		ASSERT_EQ(REF_HANDSHAKE, type);
+		ref_ratchet(&p->peer.rx);
+		ASSERT_EQ(1, send(p->fd, self->data, 1, 0));
+		expect_arrival(_metadata, p, self->got, 0, 1);
+		EXPECT_EQ(0, shutdown(p->fd, SHUT_WR));
 		EXPECT_TRUE(peer_expect_end(&p->peer)) TH_LOG("layout %d", i);
 		pair_free(p);
 	}

@@ -613,6 +613,55 @@ TEST_F(rekey, ticket_flood)
 
 /* ---- TLS 1.2 ----------------------------------------------------------- */
 
+/* Connected anew, with little room on the way: a record is more than TCP takes at once. */
+static bool connect_narrow(struct pair *p)
+{
+	int listener = net_listener(AF_INET), small = 4096, least = 1, fd[2];
+
+	if (!pair_connect(p, 0x0304, 0x1301, AF_INET))
+		return false;
+	close(p->fd);
+	close(p->peer.fd);
+	setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	if (net_tcp_pair_at(listener, fd))
+		return false;
+	close(listener);
+	p->fd = fd[0];
+	p->peer.fd = fd[1];
+	return !setsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+}
+
+/* Whoever sent all that he had, and waits for an answer, does not call again. */
+TEST(peer_asks_while_a_record_waits)
+{
+	static uint8_t data[REF_PLAINTEXT], got[REF_PLAINTEXT];
+	bool update = false;
+	size_t all = 0;
+	struct pair p;
+	uint8_t type;
+	ssize_t n;
+
+	pat_fill(data, 0, sizeof(data), 1);
+	ASSERT_TRUE(connect_narrow(&p));
+	ASSERT_EQ(0, pair_install(&p));
+	ASSERT_EQ(sizeof(data), send(p.fd, data, sizeof(data), MSG_DONTWAIT));
+	ASSERT_EQ(0, peer_key_update(&p.peer, 1));
+	ASSERT_EQ(0, peer_send(&p.peer, REF_DATA, "x", 1));
+	ASSERT_EQ(1, recv(p.fd, got, 1, 0));
+	while (all < sizeof(data) || !update) {
+		n = peer_recv(&p.peer, &type, got, sizeof(got));
+		ASSERT_GT(n, 0) TH_LOG("%zd behind %zu bytes", n, all);
+		if (type == REF_DATA) {
+			ASSERT_EQ(n, pat_check(got, all, n, 1));
+			all += n;
+		} else {
+			ref_ratchet(&p.peer.rx);
+			update = true;
+		}
+	}
+	pair_free(&p);
+}
+
 TEST(tls12_has_no_key_update)
 {
 	struct pair p;
