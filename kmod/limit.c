@@ -15,7 +15,7 @@ static DEFINE_XARRAY(tg_relay_users);
 
 static DEFINE_XARRAY(tg_queues);
 static struct workqueue_struct *tg_queues_wq;
-static DEFINE_MUTEX(tg_queues_lock);	/* finding, making and freeing one; nothing inside */
+static DEFINE_MUTEX(tg_queues_lock);	/* finding, making and freeing one; xa_lock inside */
 
 static unsigned long tg_relay_limit(void)
 {

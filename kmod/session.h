@@ -217,7 +217,7 @@ struct tg_rx {
  * struct tg_session - a TCP socket with keys
  * @ref: one for the socket, one for each finder
  * @rcu: frees after a grace period; icsk_ulp_data readers and finders rely on it
- * @sk_lock: guards @sk
+ * @sk_lock: guards @sk and, with lock_sock(), writing @relay
  * @sk: the socket; NULL once it is closed
  * @id: number, unique on the machine; never 0
  * @netns: inode number of its network namespace, which need not be there any more

@@ -122,7 +122,7 @@ struct tls_suite_info {
 	uint16_t suite;
 	uint16_t version;		/* TLS_1_2 or TLS_1_3 */
 	const char *name;		/* IANA */
-	bool by_default;		/* false: only when named (RSA key exchange) */
+	bool by_default;		/* false: only when named (RSA key exchange, CCM) */
 };
 const struct tls_suite_info *tls_suites(void);
 
