@@ -485,7 +485,8 @@ static int use_group(struct control_socket *socket, const struct settings *setti
 	socket->has_group = settings->control_group;
 	if (!socket->has_group || !find_group(settings->control_group, &socket->group))
 		return 0;
-	log_error("control-group '%s' refused: there is no such group", settings->control_group);
+	log_error("control-group '%s' refused: there is no such group: create it, or give a group id",
+		  settings->control_group);
 	return -1;
 }
 
