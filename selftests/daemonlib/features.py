@@ -4,6 +4,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -11,7 +12,7 @@ import subprocess
 import time
 
 from daemonlib.gate import (DEADLINE, TLSGATE, TOP, Backend, Gate, Skip, TlsServer, echo, first_answerer,
-                            free_port, idle, log_text, need, path, run, stopped, test, tmp, wait_until, write)
+                            free_port, idle, listens, log_text, need, path, run, stopped, test, tmp, wait_until, write)
 from daemonlib.refusals import PAIR, USER, refused
 
 TIME = re.compile(rb"\x18\x0f(\d{14}Z)")    # GeneralizedTime in DER
@@ -425,6 +426,33 @@ def openssl_server(response):
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)
     return server, "localhost:%d" % port
+
+
+@contextlib.contextmanager
+def redis_server():
+    port = free_port()
+    server = subprocess.Popen(["redis-server", "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1",
+                               "--tls-cert-file", "one.pem", "--tls-key-file", "one.key", "--tls-ca-cert-file",
+                               "ca.pem", "--tls-auth-clients", "no", "--save", "", "--dir", tmp], cwd=tmp,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: listens(port), "redis-server listens")
+        yield "localhost:%d" % port
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@test
+def connects_to_the_server_of_the_examples():
+    """As README.md, tlsgated(8) and tlsgated.conf.example have it."""
+    if not shutil.which("redis-server"):
+        raise Skip("redis-server is not installed")
+    with redis_server() as address, Gate("connect", address, "--ca=ca.pem") as gate, \
+            gate.connect_plain() as plain:
+        plain.sendall(b"PING\r\n")
+        answer = plain.recv(100)
+        need(answer == b"+PONG\r\n", "answer: %r" % answer)
 
 
 def answers(gate):
