@@ -166,7 +166,24 @@ stops() {
 	! inside test -e /run/tlsgate/control || fail "its socket is still there"
 }
 
+is_told() {
+	inside journalctl -q -o cat -u tlsgated >"$tmp/log/journalctl" 2>&1 && grep -q "$1" "$tmp/log/journalctl"
+}
+
+# A name that nobody knows keeps its own gate waiting, not the start.
+starts_without_names() {
+	config one "gate far { mode = connect  listen = \"127.0.0.1:$far\"  backend = \"db.invalid:5432\" }"
+	unit start tlsgated || fail "systemctl start: $(<"$tmp/log/systemctl")" || return
+	serves one || return
+	wait_until 20 is_told "^far: backend 'db.invalid:5432' cannot be resolved" ||
+		fail "journalctl: $(tail -n 3 "$tmp/log/journalctl")" || return
+	[[ $(property ActiveState) = active && $(property NRestarts) = 0 ]] ||
+		fail "state: $(property ActiveState), restarts: $(property NRestarts)"
+}
+
 install_files || bail_out "files cannot be installed: $(tail -n 3 "$tmp/log/openssl")"
+free_port
+far=$port
 free_port
 config
 diagnose_logs=(systemd systemctl)
@@ -180,4 +197,5 @@ check 'the control socket gets its group' gives_the_socket_a_group
 check 'its lines are in the journal, with their fields' logs_to_the_journal
 check 'it comes back when it was killed' comes_back
 check 'it stops, and leaves no socket' stops
+check 'it starts where no name is resolved' starts_without_names
 tap_end
