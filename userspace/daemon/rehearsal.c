@@ -245,18 +245,57 @@ static int new_ends(struct act *act, const struct gate *gate, struct tls_private
 	       tls_conn_set_server_name(act->gate.conn, gate->server_name) : 0;
 }
 
-/* An alert may be what is due; what only a broken library or a refused signature gives is not. */
-static bool is_sound(const struct end *end)
+/* The alerts that the gate may owe who shows no certificate, and a server that nobody knows. */
+static const int no_certificate[] = {
+	TLS_ALERT(CERTIFICATE_REQUIRED),
+	TLS_ALERT(HANDSHAKE_FAILURE),		/* in TLS 1.2 */
+	0
+};
+
+static const int unknown_server[] = {
+	TLS_ALERT(BAD_CERTIFICATE), TLS_ALERT(UNSUPPORTED_CERTIFICATE),
+	TLS_ALERT(CERTIFICATE_REVOKED), TLS_ALERT(CERTIFICATE_EXPIRED),
+	TLS_ALERT(CERTIFICATE_UNKNOWN), TLS_ALERT(UNKNOWN_CA),
+	TLS_ALERT(BAD_CERTIFICATE_STATUS),
+	0
+};
+
+/* No suite of the gate may suit the key of that server, which finds that out. */
+static const int unsuited_server[] = { TLS_ALERT(HANDSHAKE_FAILURE), 0 };
+static const int nothing[] = { 0 };
+
+/* due ends with 0, which is no error. */
+static bool is_among(int err, const int *due)
 {
-	return end->over && !is_broken(end) &&
-	       (!end->err || TLS_ERR_CODE(end->err) != TLS_ALERT_INTERNAL_ERROR);
+	while (*due && *due != err)
+		due++;
+	return err == *due;
 }
 
-static const char *what_failed(const struct act *act)
+/* Where it was told of the failure, the other end knows the reason. */
+static bool is_sound(const struct end *end, const int *due)
+{
+	return end->over &&
+	       (TLS_ERR_CLASS(end->err) == TLS_ERR_PEER || is_among(end->err, due));
+}
+
+static bool gate_is_sound(const struct act *act, const struct gate_settings *set)
+{
+	if (set->mode == GATE_CONNECT)
+		return is_sound(&act->gate, unknown_server);
+	return is_sound(&act->gate, set->client_ca ? no_certificate : nothing);
+}
+
+static bool peer_is_sound(const struct act *act, const struct gate_settings *set)
+{
+	return is_sound(&act->peer, set->mode == GATE_CONNECT ? unsuited_server : nothing);
+}
+
+static const char *what_failed(const struct act *act, const struct gate_settings *set)
 {
 	if (act->failed)
 		return "out of memory, or keyd gives no answer";
-	return tls_strerror(is_sound(&act->gate) ? act->peer.err : act->gate.err);
+	return tls_strerror(gate_is_sound(act, set) ? act->peer.err : act->gate.err);
 }
 
 static void play(struct act *act, int accepted, int client)
@@ -284,10 +323,11 @@ static int perform(struct ev_loop *loop, const struct gate *gate, const struct k
 	act.failed = new_ends(&act, gate, &key);
 	if (!act.failed)
 		play(&act, accepted, client);
-	ok = !act.failed && is_sound(&act.gate) && is_sound(&act.peer);
+	ok = !act.failed && gate_is_sound(&act, gate->settings) &&
+	     peer_is_sound(&act, gate->settings);
 	if (!ok)
 		log_error("%s: a worker cannot shake hands with itself: %s", gate->settings->name,
-			  what_failed(&act));
+			  what_failed(&act, gate->settings));
 	tls_conn_free(act.gate.conn);
 	tls_conn_free(act.peer.conn);
 	tls_private_key_free(key);

@@ -7,8 +7,8 @@
  * it, it shows that the filter lets a worker work before anybody is told that it
  * does.
  *
- * The handshake may end with an alert: who asks for a client's certificate gets
- * none, and nobody believes a server's.
+ * The handshake may end with an alert about a certificate: who asks for a client's
+ * gets none, and nobody believes a server's.  Any other, of either end, is a failure.
  */
 #ifndef TLSGATE_DAEMON_REHEARSAL_H
 #define TLSGATE_DAEMON_REHEARSAL_H
