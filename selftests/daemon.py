@@ -37,7 +37,7 @@ def main():
             print("ok %d - %s" % (number, name), flush=True)
         except gate.Skip as skip:
             print("ok %d - %s # SKIP %s" % (number, name, skip), flush=True)
-        except (AssertionError, OSError, subprocess.SubprocessError, IndexError) as error:
+        except (AssertionError, OSError, subprocess.SubprocessError, LookupError, ValueError) as error:
             failed += 1
             print("not ok %d - %s\n# %s: %s" % (number, name, type(error).__name__, error))
             for line in gate.log_text().splitlines()[-6:] if gate.logs else ():

@@ -81,6 +81,23 @@ ODD_ANSWERS = (
 
 
 @test
+def a_daemon_that_is_about_to_end_answers():
+    head = 'stop-time = 1h\ncontrol = "%s"' % path("control")
+    with Backend().echo() as backend, ControlGate(backend.address, head) as gate, gate.connect() as connection:
+        echo(connection)
+        gate.process.terminate()
+        wait_until(lambda: not listens(gate.port), "nothing more is accepted")
+        shown = gate.ask(b"gates\n")
+        need(shown["status"] == "ok" and shown["gates"][0]["drained"], "%s" % shown)
+        for command in (b"stats\n", b"pause\n", b"resume\n"):
+            need(gate.ask(command)["status"] == "ok", command)
+        for command in (b"reload\n", b"drain\n", b"drain web\n", b"undrain\n"):
+            need("about to end" in gate.ask(command)["reason"], command)
+        echo(connection)
+        connection.unwrap()
+
+
+@test
 def nobody_is_waited_for_by_what_a_client_passes_along():
     """The monitor's is the last descriptor of it: in what it reads, and in what it does not."""
     with Backend().echo() as backend, ControlGate(backend.address) as gate:

@@ -115,11 +115,12 @@ static struct json_object *certificates_of(const struct gate *gate)
 	return array;
 }
 
+/* So is one without listeners: its generation is retired, as the daemon ends. */
 static bool is_drained(const struct gate *gate)
 {
 	size_t i;
 
-	for (i = 0; i < gate->settings->listen.count; i++)
+	for (i = 0; gate->listeners && i < gate->settings->listen.count; i++)
 		if (!gate->listeners[i]->drained)
 			return false;
 	return true;
