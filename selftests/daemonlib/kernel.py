@@ -18,7 +18,7 @@ import time
 
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, echo_at_once,
                             free_port, log_text, logs, need, need_alert,
-                            need_keepalive, path, sockets_of, start, stopped, test, wait_until)
+                            need_keepalive, only_answerer, path, sockets_of, start, stopped, test, wait_until)
 
 CCM = "--ciphersuites=TLS_AES_128_CCM_SHA256"    # the engine has it, the module does not
 
@@ -215,6 +215,26 @@ def nothing_waits_by_the_time_of_day():
             with set_back(3600):
                 wait_until(records, "its end, after a second: " + log_text())
             need(1 <= records()[0]["seconds"] < DEADLINE, "%s" % records())
+
+
+@test
+def who_lived_long_is_replaced_at_once_whoever_sets_the_clock():
+    """A worker and its answerer; one that died within a second is replaced after a second."""
+    with Backend() as backend, Gate("serve", backend.address, "--workers=1") as gate:
+        for find in (lambda: gate.workers()[:1], lambda: [only_answerer(gate)]):
+            quickest = DEADLINE
+            for hours in range(1, 6):
+                wait_until(lambda: find() not in ([], [None]), "it is there")
+                old, seen = find(), time.monotonic()
+                with set_back(3600 * hours):
+                    wait_until(lambda: time.monotonic() > seen + 2, "it is old, and libev has looked at the clock")
+                    killed = time.monotonic()
+                    os.kill(old[0], signal.SIGKILL)
+                    wait_until(lambda: find() not in ([], [None], old), "another")
+                    quickest = min(quickest, time.monotonic() - killed)
+                if quickest < 1:
+                    break
+            need(quickest < 1, "it takes %.1f s" % quickest)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -227,20 +228,25 @@ static void on_keys(struct ev_loop *loop, ev_timer *timer, int events)
 	int keyd = child->generation->keyd.control;
 	int ret;
 
+	(void)loop;
 	(void)events;
 	if (child->control == -1 || keyd == -1)
 		return;
-	child->keys_given = ev_now(loop);
+	child->keys_given = clock_ms();
 	ret = worker_give_keys(child->control, keyd);
 	if (ret)
 		log_error("no answerer for worker %zu: %s", child->index, strerror(-ret));
 }
 
+/* since: of clock_ms().  Seconds to wait before the next start. */
+static double pause_after(uint64_t since)
+{
+	return clock_ms() - since < RESTART_PAUSE * 1000 ? RESTART_PAUSE : 0.;
+}
+
 static void on_need_keys(struct child *child)
 {
-	double since = ev_now(EV_DEFAULT_UC) - child->keys_given;
-
-	set_timer(&child->keys, since < RESTART_PAUSE ? RESTART_PAUSE : 0.);
+	set_timer(&child->keys, pause_after(child->keys_given));
 }
 
 static void on_ready(struct child *child);
@@ -320,7 +326,7 @@ static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
 {
 	struct child *child = watcher->data;
 	struct generation *generation = child->generation;
-	double pause = ev_now(loop) - child->started < RESTART_PAUSE ? RESTART_PAUSE : 0.;
+	double pause = pause_after(child->started);
 	char text[64];
 
 	(void)events;
@@ -399,7 +405,7 @@ static void child_started(struct child *child, pid_t pid)
 
 	child->pid = pid;
 	ev_now_update(loop);
-	child->started = ev_now(loop);
+	child->started = clock_ms();
 	ev_child_set(&child->exit, pid, 0);
 	ev_child_start(loop, &child->exit);
 	/* neither way: a child that does not read must not stop the monitor */

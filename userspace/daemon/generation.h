@@ -10,6 +10,7 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "daemon/gate.h"
@@ -30,7 +31,7 @@ struct child {
 	ev_io messages;
 	ev_child exit;
 	ev_timer restart, keys;		/* a worker; another answerer for it */
-	ev_tstamp started, keys_given;
+	uint64_t started, keys_given;	/* of clock_ms() */
 	bool ready;			/* it said so */
 	bool drained;			/* a worker said that it accepts no more */
 };

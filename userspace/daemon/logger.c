@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/ipc.h"
 #include "common/log.h"
 
@@ -52,7 +53,7 @@ static void adopt_process(struct logger *logger, pid_t pid, int control)
 
 	logger->control = control;
 	ev_now_update(loop);
-	logger->since = ev_now(loop);
+	logger->since = clock_ms();
 	ev_child_set(&logger->exit, pid, 0);
 	ev_child_start(loop, &logger->exit);
 }
@@ -75,8 +76,9 @@ static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
 static void on_exit_of_it(struct ev_loop *loop, ev_child *watcher, int events)
 {
 	struct logger *logger = watcher->data;
-	bool young = ev_now(loop) - logger->since < RESTART_PAUSE;
+	bool young = clock_ms() - logger->since < RESTART_PAUSE * 1000;
 
+	(void)loop;
 	(void)events;
 	drop_process(logger);
 	log_error("the log process (process %d) died; another is started", watcher->rpid);

@@ -9,6 +9,7 @@
 
 #include <ev.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "daemon/logd.h"
 #include "daemon/settings.h"
@@ -23,7 +24,7 @@ struct logger {
 	bool started;			/* logger_started() */
 	ev_child exit;
 	ev_timer restart, catch_up;
-	ev_tstamp since;		/* the process runs */
+	uint64_t since;			/* of clock_ms(): the process runs */
 };
 
 /* forget() is called in the process: it wipes what the monitor has that is secret. */
