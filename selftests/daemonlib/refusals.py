@@ -206,6 +206,25 @@ def gates_in_each_others_way():
 
 
 @test
+def a_configuration_has_bounds():
+    """What is compared with each other when it is read anew has a number; a line is logged once for each fault."""
+    gate = """gate %s { mode = connect  data-path = user  ca = ca.pem  server-name = localhost
+  backend = "127.0.0.1:2"
+  listen = { %s } }
+"""
+    one = gate % ("a", ",\n".join('"127.0.1.%d:%d"' % (i % 200, 5000 + i) for i in range(1000)))
+    for more, status in ((24, 0), (25, 2)):
+        write("many.conf", one + gate % ("b", ", ".join('"127.0.2.1:%d"' % (7000 + i) for i in range(more))))
+        result = subprocess.run([TLSGATED, "-t", "-c", "many.conf"], cwd=tmp, stdin=subprocess.DEVNULL,
+                                capture_output=True, text=True, timeout=DEADLINE)
+        said = "more than 1024 addresses" in result.stderr
+        need(said == bool(status) and bool(result.returncode) == said, result.stderr[-300:])
+    again = "3:%d: refused: gate 'a': listen .*gate 'a' listens on ':4000' already"
+    refused_file(1, gate % ("a", '":4000", "127.0.0.1:4000", "127.0.0.2:4000", "127.0.0.3:4000"'),
+                 again % 23, again % 41, again % 59)
+
+
+@test
 def socket_of_systemd_that_no_gate_names():
     with socket.create_server(("127.0.0.1", 0)) as passed:
         port = passed.getsockname()[1]

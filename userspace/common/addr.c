@@ -349,10 +349,28 @@ bool addr_covers(const struct addr *listen, const struct addr *addr)
 	       (port && port == addr_port_of(addr) && is_every_address(listen, addr));
 }
 
+/* IPv4 as the mapped address of IPv6.  False: it is of neither. */
+static bool get_host(const struct addr *addr, struct in6_addr *out)
+{
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&addr->storage;
+	const struct sockaddr_in *sin = (const struct sockaddr_in *)&addr->storage;
+
+	if (addr->sa.sa_family == AF_INET6) {
+		*out = sin6->sin6_addr;
+		return true;
+	}
+	*out = (struct in6_addr){ .s6_addr = { [10] = 0xff, [11] = 0xff } };
+	memcpy(&out->s6_addr[12], &sin->sin_addr, sizeof(sin->sin_addr));
+	return addr->sa.sa_family == AF_INET;
+}
+
 bool addr_equal(const struct addr *a, const struct addr *b)
 {
 	char text_a[ADDR_TEXT_MAX], text_b[ADDR_TEXT_MAX];
+	struct in6_addr host_a, host_b;
 
-	/* by text: flow label, mapping and the like do not make another listener */
+	/* flow label, mapping and the like do not make another listener */
+	if (get_host(a, &host_a) && get_host(b, &host_b))
+		return addr_port_of(a) == addr_port_of(b) && IN6_ARE_ADDR_EQUAL(&host_a, &host_b);
 	return !strcmp(addr_format(&a->sa, a->len, text_a), addr_format(&b->sa, b->len, text_b));
 }

@@ -341,22 +341,42 @@ static void read_gate(struct parser *parser)
 		parser->errors++;
 }
 
+static size_t count_listens(const struct settings *settings)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < settings->gate_count; i++)
+		count += settings->gates[i].listen.count;
+	return count;
+}
+
+static bool is_too_large(struct parser *parser)
+{
+	if (parser->settings->gate_count > SETTINGS_MAX_GATES)
+		complain(parser, parser->place, "there are more than %d gates", SETTINGS_MAX_GATES);
+	else if (count_listens(parser->settings) > SETTINGS_MAX_LISTENS)
+		complain(parser, parser->place, "the gates listen on more than %d addresses: use :PORT for all addresses",
+			 SETTINGS_MAX_LISTENS);
+	else
+		return false;
+	return true;
+}
+
 static void read_file(struct parser *parser)
 {
+	bool fits = true;
+
 	if (at(parser, BYTE_ORDER_MARK))
 		parser->p += strlen(BYTE_ORDER_MARK);
 	next(parser);
-	while (parser->token != TOKEN_END) {
-		if (parser->settings->gate_count > SETTINGS_MAX_GATES)
-			break;
+	while (fits && parser->token != TOKEN_END) {
 		if (parser->token == TOKEN_TEXT && !strcmp(parser->text, "gate"))
 			read_gate(parser);
 		else
 			read_setting(parser, NULL);
+		fits = !is_too_large(parser);
 	}
-	if (parser->settings->gate_count > SETTINGS_MAX_GATES)
-		complain(parser, parser->place, "there are more than %d gates", SETTINGS_MAX_GATES);
-	else if (!parser->settings->gate_count && !parser->errors)
+	if (fits && !parser->settings->gate_count && !parser->errors)
 		complain(parser, parser->place, "there is no gate: write gate NAME { ... }");
 }
 

@@ -8,49 +8,56 @@
 #include "common/mem.h"
 #include "lib/libtlsgate.h"
 
-/* Each LISTEN of each gate, in order: where a walk over them stands. */
-struct cursor {
+/* One address of a gate. */
+struct listen {
 	const struct gate_settings *gate;
-	size_t index;
+	const char *text;
 	struct addr addr;
 };
 
-/* The next one, or false: there is none.  Starts with gate NULL. */
-static bool next_listen(const struct settings *settings, struct cursor *cursor)
+/* Every one of every gate, in order, for free(). */
+static struct listen *list_listens(const struct settings *settings, size_t *count)
 {
-	const struct gate_settings *end = settings->gates + settings->gate_count;
+	struct listen *list = xcalloc(SETTINGS_MAX_LISTENS, sizeof(*list));
+	const struct gate_settings *gate = settings->gates;
 	const char *why;
+	size_t i;
 
-	if (cursor->gate)
-		cursor->index++;
-	else
-		cursor->gate = settings->gates;
-	while (cursor->gate < end && cursor->index >= cursor->gate->listen.count) {
-		cursor->gate++;
-		cursor->index = 0;
+	*count = 0;
+	for (; gate < settings->gates + settings->gate_count; gate++) {
+		for (i = 0; i < gate->listen.count; i++) {
+			list[*count] = (struct listen){ .gate = gate, .text = gate->listen.items[i] };
+			/* cannot fail: settings hold only what was parsed once */
+			(void)addr_parse_listen(gate->listen.items[i], &list[(*count)++].addr, &why);
+		}
 	}
-	/* cannot fail: settings hold only what was parsed once */
-	return cursor->gate < end &&
-	       !addr_parse_listen(cursor->gate->listen.items[cursor->index], &cursor->addr, &why);
+	return list;
 }
 
 /* Two gates on one address would steal each other's connections. */
+static int check_listen(const struct listen *list, const struct listen *listen)
+{
+	char why[SETTINGS_WHY_MAX];
+	const struct listen *before = list;
+
+	while (before < listen && !addr_covers(&before->addr, &listen->addr) &&
+	       !addr_covers(&listen->addr, &before->addr))
+		before++;
+	if (before == listen)
+		return 0;
+	snprintf(why, sizeof(why), "gate '%s' listens on '%s' already", before->gate->name, before->text);
+	return gate_refuse(listen->gate, "listen", listen->text, why);
+}
+
 static int check_listens(const struct settings *settings)
 {
-	struct cursor a = {0}, b;
-	char why[SETTINGS_WHY_MAX];
+	size_t i, count;
+	struct listen *list = list_listens(settings, &count);
 	int ret = 0;
 
-	while (next_listen(settings, &a)) {
-		b = a;
-		while (next_listen(settings, &b)) {
-			if (!addr_covers(&a.addr, &b.addr) && !addr_covers(&b.addr, &a.addr))
-				continue;
-			snprintf(why, sizeof(why), "gate '%s' listens on '%s' already", a.gate->name,
-				 a.gate->listen.items[a.index]);
-			ret = gate_refuse(b.gate, "listen", b.gate->listen.items[b.index], why);
-		}
-	}
+	for (i = 0; i < count; i++)
+		ret |= check_listen(list, &list[i]);
+	free(list);
 	return ret;
 }
 

@@ -15,6 +15,7 @@
 
 #define SETTINGS_MAX_WORKERS	256
 #define SETTINGS_MAX_GATES	256
+#define SETTINGS_MAX_LISTENS	1024	/* of all gates */
 #define SETTINGS_MAX_NAME	64	/* bytes of a gate's name */
 #define SETTINGS_MAX_ROWS	64	/* of the table */
 #define SETTINGS_WHY_MAX	256
