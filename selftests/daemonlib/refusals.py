@@ -90,6 +90,17 @@ gate c { mode = serve
                  "2:14: refused: log-format: it needs connection-log")
 
 
+@test
+def a_file_with_many_errors_is_few_lines():
+    more = "there may be more errors: correct these first"
+    empty = "".join("gate g%d { mode = serve }\n" % i for i in range(256))
+    missing = ("listen is missing", "backend is missing", "cert is missing")
+    refused_file(2, empty, *("%d:6: refused: gate 'g%d': %s" % (i + 1, i, text)
+                             for i in range(7) for text in missing), " refused: " + more)
+    refused_file(2, 30 * "colour = red\n", *("%d:1: refused: no setting" % (i + 1) for i in range(20)),
+                 " refused: " + more)
+
+
 def make_ending_certificate(name, days):
     run("openssl", "x509", "-req", "-in", "one.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
         "-CAcreateserial", "-days", str(days), "-extfile", "ext", "-out", name)

@@ -13,7 +13,7 @@
 
 #define MAX_FILE	(1u << 20)
 #define MAX_VALUE	4096
-#define MAX_ERRORS	20		/* lines; a file that is no configuration has more */
+#define MAX_ERRORS	20		/* with so many, the rest is not read */
 #define BYTE_ORDER_MARK	"\xef\xbb\xbf"
 #define PUNCTUATION	"={},"
 
@@ -42,15 +42,13 @@ static void complain(struct parser *parser, struct position place, const char *f
 	char text[512];
 	va_list args;
 
-	if (++parser->errors > MAX_ERRORS)
+	if (parser->errors >= MAX_ERRORS)
 		return;
+	parser->errors++;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (parser->errors < MAX_ERRORS)
-		log_error("%s:%u:%u: refused: %s", file, place.line, place.column, text);
-	else
-		log_error("%s: refused: more errors than are shown: correct these first", file);
+	log_error("%s:%u:%u: refused: %s", file, place.line, place.column, text);
 }
 
 /* ---- tokens ---- */
@@ -337,8 +335,8 @@ static void read_gate(struct parser *parser)
 		next(parser);
 	}
 	/* what is missing may be what was passed over */
-	if (!parser->lost && gate_settings_check(gate))
-		parser->errors++;
+	if (!parser->lost && parser->errors < MAX_ERRORS)
+		parser->errors += (unsigned int)-gate_settings_check(gate);
 }
 
 static size_t count_listens(const struct settings *settings)
@@ -350,9 +348,13 @@ static size_t count_listens(const struct settings *settings)
 	return count;
 }
 
-static bool is_too_large(struct parser *parser)
+/* Of errors, or of what a configuration has a bound for: the rest is not read. */
+static bool is_enough(struct parser *parser)
 {
-	if (parser->settings->gate_count > SETTINGS_MAX_GATES)
+	if (parser->errors >= MAX_ERRORS)
+		log_error("%s: refused: there may be more errors: correct these first",
+			  parser->settings->file);
+	else if (parser->settings->gate_count > SETTINGS_MAX_GATES)
 		complain(parser, parser->place, "there are more than %d gates", SETTINGS_MAX_GATES);
 	else if (count_listens(parser->settings) > SETTINGS_MAX_LISTENS)
 		complain(parser, parser->place, "the gates listen on more than %d addresses: use :PORT for all addresses",
@@ -364,19 +366,19 @@ static bool is_too_large(struct parser *parser)
 
 static void read_file(struct parser *parser)
 {
-	bool fits = true;
+	bool enough = false;
 
 	if (at(parser, BYTE_ORDER_MARK))
 		parser->p += strlen(BYTE_ORDER_MARK);
 	next(parser);
-	while (fits && parser->token != TOKEN_END) {
+	while (!enough && parser->token != TOKEN_END) {
 		if (parser->token == TOKEN_TEXT && !strcmp(parser->text, "gate"))
 			read_gate(parser);
 		else
 			read_setting(parser, NULL);
-		fits = !is_too_large(parser);
+		enough = is_enough(parser);
 	}
-	if (fits && !parser->settings->gate_count && !parser->errors)
+	if (!enough && !parser->settings->gate_count && !parser->errors)
 		complain(parser, parser->place, "there is no gate: write gate NAME { ... }");
 }
 

@@ -618,17 +618,18 @@ static int check_row(const struct gate_settings *gate, const struct setting *row
 	return 0;
 }
 
+/* 0, or minus the number of lines that it logged. */
 static int check_values(const struct gate_settings *gate)
 {
 	int ret = 0;
 
 	if (gate->certs.count && gate->keys.count && gate->certs.count != gate->keys.count)
-		ret = gate_refuse(gate, "key", NULL, "there must be one key for each cert");
+		ret += gate_refuse(gate, "key", NULL, "there must be one key for each cert");
 	if (gate->min_version && gate->max_version && gate->min_version > gate->max_version)
-		ret = gate_refuse(gate, "min-version", NULL, "it is newer than max-version");
+		ret += gate_refuse(gate, "min-version", NULL, "it is newer than max-version");
 	if (gate->mode == GATE_CONNECT && !gate->server_name && gate->backend &&
 	    !strncmp(gate->backend, "unix:", 5))
-		ret = gate_refuse(gate, "backend", gate->backend,
+		ret += gate_refuse(gate, "backend", gate->backend,
 				  "a unix backend has no host name to verify: give server-name");
 	return ret;
 }
@@ -643,9 +644,9 @@ int gate_settings_check(const struct gate_settings *gate)
 	if (!gate->mode)
 		return -1;	/* what was given for it was refused */
 	for (row = table; row->name; row++)
-		if (!(row->scope & SETTING_GLOBAL) && check_row(gate, row))
-			ret = -1;
-	return check_values(gate) || ret ? -1 : 0;
+		if (!(row->scope & SETTING_GLOBAL))
+			ret += check_row(gate, row);
+	return ret + check_values(gate);
 }
 
 static int process_refuse(const struct settings *settings, const struct setting *row,

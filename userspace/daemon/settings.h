@@ -165,11 +165,11 @@ void gate_warn(const struct gate_settings *gate, const char *setting, const char
 	       const char *why);
 
 /*
- * Whether one gate is complete and its settings agree.  0, or -1 and one line
- * was logged for each that does not.
+ * Whether one gate is complete and its settings agree.  0, or minus the number of
+ * those that do not; a line was logged for each (of a mode, when it was refused).
  */
 int gate_settings_check(const struct gate_settings *gate);
-/* The same for the settings of the process, once all were given. */
+/* The same for the settings of the process, once all were given: 0 or -1. */
 int settings_check(const struct settings *settings);
 /* Whether a control socket is wanted: one is given, or the default of a file applies. */
 bool settings_has_control(const struct settings *settings);
