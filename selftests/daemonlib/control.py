@@ -342,6 +342,43 @@ def a_user_with_many_clients_drops_its_own():
         outcome(gate.tlsgate("gates"), 0, "web")
 
 
+CONFINED = """
+import ctypes, os, socket, sys
+prctl = ctypes.CDLL(None).prctl
+class Program(ctypes.Structure):
+    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+allow_all = bytes.fromhex("06000000" "0000ff7f")
+if sys.argv[2] != "free":
+    assert not prctl(38, 1, 0, 0, 0) and not prctl(22, 2, ctypes.byref(Program(1, allow_all)), 0, 0)
+client = socket.socket(socket.AF_UNIX)
+client.connect(sys.argv[1])
+client.sendall(b"pause\\n")
+if sys.argv[2] == "gone":
+    os._exit(0)
+print(client.recv(1000).decode())
+"""
+
+
+@test
+def a_child_of_the_daemons_user_changes_nothing():
+    """A worker of a daemon that was not started as root could connect where a gate has a UNIX backend."""
+    if os.geteuid() != 0:
+        raise Skip("needs root to be somebody else")
+    os.chown(path("one.key"), 65534, -1)
+    os.makedirs(path("own"), exist_ok=True)
+    os.chown(path("own"), 65534, 65534)
+    with Backend() as backend, ControlGate(backend.address, socket_path=path("own/control"), before=NOBODY) as gate:
+        def ask(how):
+            return subprocess.run([*NOBODY, "python3", "-c", CONFINED, gate.socket, how], check=True, text=True,
+                                  capture_output=True, timeout=DEADLINE).stdout
+        need('"denied"' in ask("confined"), "one under a filter, as all children are")
+        with stopped(gate.process.pid):
+            ask("gone")
+        need(gate.ask(b"gates\n")["status"] == "ok", "the monitor has seen it")
+        need("control: pause, for user" not in log_text(), log_text())
+        need('"ok"' in ask("free"), "the daemon's user may")
+
+
 @test
 def denials_do_not_fill_the_log():
     if os.geteuid() != 0:
