@@ -292,7 +292,7 @@ def nobody_is_waited_for_by_what_a_unix_backend_passes_along():
         listener.bind(path("passes"))
         os.chmod(path("passes"), 0o777)
         listener.listen()
-        with Gate("serve", "unix:" + path("passes"), "--workers=1") as gate:
+        with Gate("serve", "unix:" + path("passes"), "--workers=1", "--verbose") as gate:
             for end in (b"", b"x"):
                 passed, peer = unread(4 * int(DEADLINE))
                 client = gate.connect()
@@ -305,6 +305,10 @@ def nobody_is_waited_for_by_what_a_unix_backend_passes_along():
                         passed.close()
                     with gate.connect() as other, listener.accept()[0] as another:
                         echo_of(other, another)
+                    if not end:
+                        need("EOF" in read_end(client), "an end without close_notify")
+                        wait_until(lambda: "the backend passed a descriptor along, which TLS cannot carry" in log_text(),
+                                   "the reason: " + log_text())
                 client.close()
 
 

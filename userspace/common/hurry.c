@@ -31,12 +31,17 @@ static void set_alarm(suseconds_t us)
 
 ssize_t hurry_recv(int fd, void *buf, size_t len)
 {
+	struct iovec iov = { buf, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
 
 	set_alarm(PATIENCE_US);
-	n = recv(fd, buf, len, 0);
+	n = recvmsg(fd, &msg, 0);
 	set_alarm(0);
-	return n;
+	if (n < 0 || !(msg.msg_flags & MSG_CTRUNC))
+		return n;
+	errno = EBADMSG;
+	return -1;
 }
 
 void hurry_close(int fd)

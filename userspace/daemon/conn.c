@@ -113,6 +113,12 @@ ssize_t conn_receive(const struct conn *conn, const ev_io *io, void *buf, size_t
 	return is_unix(conn, io) ? hurry_recv(io->fd, buf, len) : recv(io->fd, buf, len, 0);
 }
 
+const char *conn_receive_error(void)
+{
+	return errno == EBADMSG ? "the backend passed a descriptor along, which TLS cannot carry" :
+				  strerror(errno);
+}
+
 void conn_close_side(struct conn *conn, ev_io *io)
 {
 	ev_io_stop(conn->worker->loop, io);

@@ -94,7 +94,8 @@ void conn_stays(struct conn *conn);
 /* Which data path carries it, and all that the handshake agreed on: for --verbose. */
 void conn_log_path(const struct conn *conn, const char *path);
 
-/* As recv() without flags. */
+/* As recv() without flags; conn_receive_error() says why it failed. */
+const char *conn_receive_error(void);
 ssize_t conn_receive(const struct conn *conn, const ev_io *io, void *buf, size_t len);
 /* Closes one side, if it is open. */
 void conn_close_side(struct conn *conn, ev_io *io);

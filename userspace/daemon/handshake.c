@@ -31,7 +31,7 @@ static bool feed(struct conn *conn, bool *readable)
 		return false;
 	}
 	if (n < 0) {
-		conn_fail(conn, WHAT, strerror(errno));
+		conn_fail(conn, WHAT, conn_receive_error());
 		return false;
 	}
 	err = n ? tls_conn_input(conn->tls, worker->wire, (size_t)n) :

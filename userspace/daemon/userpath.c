@@ -113,7 +113,7 @@ static int feed(struct conn *conn, bool *readable)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n < 0) {
-		conn_fail(conn, WHAT, strerror(errno));
+		conn_fail(conn, WHAT, conn_receive_error());
 		return -1;
 	}
 	err = n ? tls_conn_input(conn->tls, worker->wire, (size_t)n) :
@@ -246,7 +246,7 @@ static int seal(struct conn *conn, bool *readable)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n < 0) {
-		conn_fail(conn, WHAT, strerror(errno));
+		conn_fail(conn, WHAT, conn_receive_error());
 		return -1;
 	}
 	if (n) {
