@@ -186,9 +186,8 @@ int tg_netlink_session_dump_start(struct netlink_callback *cb)
 	if (err)
 		return err;
 	cb->args[1] = attrs[TLSGATE_A_NETNS] ? nla_get_u32(attrs[TLSGATE_A_NETNS]) : net->ns.inum;
-	if (cb->args[1] == net->ns.inum)
-		return 0;
-	return may_list(cb, &init_user_ns, "needs CAP_NET_ADMIN in the initial user namespace");
+	return cb->args[1] == net->ns.inum ? 0 :
+	       may_list(cb, &init_user_ns, "needs CAP_NET_ADMIN in the initial user namespace");
 }
 
 /* cb->args[0] is the id to go on with; ids go up, so no session comes twice. */

@@ -328,6 +328,9 @@ void tg_own_take(struct sock *sk, struct socket *own, struct tg_relay *r)
 		/* Nobody can read what would fill the error queue, and with it SO_RCVBUF. */
 		WRITE_ONCE(sk->sk_tsflags, 0);
 		skb_queue_purge(&sk->sk_error_queue);
+	} else {
+		/* AF_UNIX tells who asks the label of the struct socket that sends. */
+		security_sock_graft(sk, own);
 	}
 }
 

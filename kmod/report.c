@@ -178,10 +178,13 @@ static struct sk_buff *event_new(const struct tg_session *s, u8 cmd, size_t payl
 		return NULL;
 	skb = genlmsg_new(payload, GFP_KERNEL);
 	/* There is room for the headers besides. */
-	if (skb)
+	if (skb) {
 		genlmsg_put(skb, 0, 0, &tg_genl_family, 0, cmd);
-	else
+	} else {
 		tg_stat_inc(net, TG_STAT_EVENTS_LOST);
+		/* As where a listener's socket has no room: it lists sessions anew. */
+		genl_set_err(&tg_genl_family, net, 0, TG_GENL_EVENTS, -ENOBUFS);
+	}
 	return skb;
 }
 

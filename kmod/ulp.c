@@ -187,8 +187,7 @@ void tg_close(struct sock *sk, long timeout)
 	    tg_tx_close_notify(sk, s, false))
 		reset = true;
 	/* What could not be handed over is lost: that must not look like an end. */
-	if (!tg_frags_empty(&s->tx.pending))
-		reset = true;
+	reset |= !tg_frags_empty(&s->tx.pending);
 	if (!s->reason)
 		s->reason = s->rx.closed && s->tx.closed ? TLSGATE_REASON_FINISHED
 							 : TLSGATE_REASON_LOCAL_CLOSE;
