@@ -338,6 +338,8 @@ void tg_own_take(struct sock *sk, struct socket *own, struct tg_relay *r)
 
 void tg_own_graft(struct sock *sk, struct socket *own)
 {
+	/* Who sends an urgent byte looks under it at the file, for whose owner to tell. */
+	spinlock_t *lock = tg_is_tcp(sk) ? &sk->sk_lock.slock : &unix_sk(sk)->lock;
 	struct net *net = sock_net(sk);
 
 	lock_sock(sk);
@@ -346,10 +348,12 @@ void tg_own_graft(struct sock *sk, struct socket *own)
 	/* TCP may have asked the other one for a call when there is room. */
 	set_bit(SOCK_NOSPACE, &own->flags);
 	SOCK_INODE(own)->i_uid = SOCK_INODE(sk->sk_socket)->i_uid;
-	write_lock_bh(&sk->sk_callback_lock);
+	spin_lock_bh(lock);
+	write_lock(&sk->sk_callback_lock);
 	rcu_assign_pointer(sk->sk_wq, &own->wq);
 	sk_set_socket(sk, own);
-	write_unlock_bh(&sk->sk_callback_lock);
+	write_unlock(&sk->sk_callback_lock);
+	spin_unlock_bh(lock);
 	atomic_inc(&tg_net(net)->let_go);
 	__netns_tracker_free(net, &sk->ns_tracker, true);
 	sk->sk_net_refcnt = 0;
@@ -376,12 +380,9 @@ struct net *tg_own_regain(struct sock *sk)
 
 void tg_own_gone(struct net *ending)
 {
-	atomic_t *let_go;
+	atomic_t *let_go = ending ? &tg_net(ending)->let_go : NULL;
 
-	if (!ending)
-		return;
-	let_go = &tg_net(ending)->let_go;
 	/* The namespace may go from here on: it is woken by the address alone. */
-	if (atomic_dec_and_test(let_go))
+	if (let_go && atomic_dec_and_test(let_go))
 		wake_up_var(let_go);
 }

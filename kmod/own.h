@@ -150,7 +150,7 @@ void tg_own_take(struct sock *sk, struct socket *own, struct tg_relay *r);
 
 /**
  * tg_own_graft() - make a sock the relay's own socket's alone, in the release of the user's
- * @sk: the sock; takes lock_sock(), and sk_callback_lock inside
+ * @sk: the sock; takes lock_sock(), the spinlock of either family, and sk_callback_lock inside
  * @own: what tg_own_take() was given
  *
  * From then on its namespace may end without it, but waits in its end until it is closed.

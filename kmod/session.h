@@ -14,7 +14,7 @@
  *					it has no owner; the second one is only tried
  *					(direct.c)
  *	iolock, state lock of AF_UNIX	taken by its calls in move.c and plain.c, inside
- *					the TLS socket's lock when they receive
+ *					the TLS socket's lock when they receive; by tg_own_graft()
  *	files_struct.file_lock		whether nobody else has a socket; inside lock_sock()
  *	sk_callback_lock		callbacks and sk_user_data; inside lock_sock()
  *	tg_session.sk_lock (spin)	the pointers to the socket and to the relay

@@ -5,6 +5,7 @@
  * the socket afterwards.  And what a descriptor's holder can still set on a relay's
  * socket holds up nobody else.
  */
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -165,6 +166,95 @@ TEST_F_TIMEOUT(late, lock_holds_up_no_command, 60)
 	ASSERT_EQ(0, pthread_join(self->thread, NULL));
 	close(self->plain[0]);
 	EXPECT_TRUE(net_until(far_end_is_closed, &self->plain[1]));
+}
+
+/* ---- a signal for the socket's owner, and its last close ---------------------------------- */
+
+#define OWNERS		200	/* processes: as long as it takes to look at each one */
+#define CLOSES		30	/* KASAN tells of one that comes too early */
+
+struct urgent {
+	int fd;
+	int sends;		/* so far */
+	int enough;
+	bool stop;
+};
+
+static void *urgent_thread(void *arg)
+{
+	struct urgent *u = arg;
+
+	while (!__atomic_load_n(&u->stop, __ATOMIC_ACQUIRE)) {
+		send(u->fd, "!", 1, MSG_OOB | MSG_NOSIGNAL | MSG_DONTWAIT);
+		__atomic_add_fetch(&u->sends, 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+static bool has_sent(void *arg)
+{
+	struct urgent *u = arg;
+
+	return __atomic_load_n(&u->sends, __ATOMIC_ACQUIRE) >= u->enough;
+}
+
+/* So many processes in a group of their own, which end with the pipe.  Its number, or -1. */
+static pid_t owners_fork(int pipefd[2])
+{
+	pid_t group = 0, child;
+	char c;
+
+	if (pipe(pipefd))
+		return -1;
+	for (int i = 0; i < OWNERS; i++) {
+		child = fork();
+		if (!child) {
+			close(pipefd[1]);
+			_exit(read(pipefd[0], &c, 1));
+		}
+		group = group ?: child;
+		if (child < 0 || setpgid(child, group))
+			return -1;
+	}
+	return group;
+}
+
+/* The clock looks at once whether anybody else has the UNIX socket, and closes it. */
+static bool closed_under_urgent_bytes(struct pair *p, pid_t owners)
+{
+	struct urgent u = { .enough = 10 };
+	pthread_t thread;
+	int plain[2];
+	bool sent;
+
+	if (!pair_connect(p, 0x0304, 0x1301, AF_INET) || net_unix_pair(plain) ||
+	    fcntl(plain[0], F_SETOWN, -owners) || !relay_start(p, plain[0]))
+		return false;
+	u.fd = plain[1];
+	if (pthread_create(&thread, NULL, urgent_thread, &u))
+		return false;
+	sent = net_until(has_sent, &u);
+	/* Any time-out: the clock is set anew. */
+	tg_session_set(p->tg, BY_ID(p->id), TLSGATE_A_IDLE_TIMEOUT, 60000, 4);
+	u.enough = u.sends + 50;
+	sent = sent && net_until(has_sent, &u);
+	__atomic_store_n(&u.stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	close(plain[1]);
+	close(p->peer.fd);
+	return sent;
+}
+
+/* The far end of a UNIX socket looks for whom to tell of an urgent byte: not in a file that goes. */
+TEST_F_TIMEOUT(late, owner_is_told_while_it_is_closed, 120)
+{
+	int pipefd[2];
+	pid_t owners = owners_fork(pipefd);
+
+	ASSERT_GT(owners, 0);
+	for (int i = 0; i < CLOSES; i++)
+		EXPECT_TRUE(closed_under_urgent_bytes(&self->p, owners));
+	close(pipefd[1]);
 }
 
 /* ---- who else has the socket ------------------------------------------------------------ */
