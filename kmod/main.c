@@ -20,11 +20,8 @@ static int __init tg_init(void)
 	if (err)
 		goto err_relay;
 	err = genl_register_family(&tg_genl_family);
-	if (err)
-		goto err_ulp;
-	return 0;
-
-err_ulp:
+	if (!err)
+		return 0;
 	tcp_unregister_ulp(&tg_ulp_ops);
 err_relay:
 	tg_relay_exit();

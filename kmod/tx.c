@@ -182,16 +182,6 @@ u32 tg_tx_unsent(const struct sock *sk, const struct tg_session *s, bool acked)
 	       READ_ONCE(s->tx.pending.bytes);
 }
 
-/* What waits goes first: before that the answer may find no room. */
-static void tg_tx_push_owed(struct sock *sk, struct tg_session *s)
-{
-	if (tg_frags_empty(&s->tx.pending) && !s->tx.key_update_owed)
-		return;
-	if (!tg_tx_push(sk, s, 0) && !tg_key_update_answer(sk, s, GFP_KERNEL) &&
-	    !tg_tx_push(sk, s, 0))
-		sk->sk_write_space(sk);
-}
-
 void tg_tx_push_work(struct work_struct *work)
 {
 	struct tg_session *s = container_of(to_delayed_work(work), struct tg_session, push_work);
@@ -201,8 +191,12 @@ void tg_tx_push_work(struct work_struct *work)
 		/* In a call of its holder's, which may push itself, or stay for long. */
 		tg_session_later(s, &s->push_work, TG_TX_RETRY);
 	} else if (sk) {
-		if (tg_session_from_sk(sk) == s)
-			tg_tx_push_owed(sk, s);
+		/* What waits goes first: before that an answer may find no room. */
+		if (tg_session_from_sk(sk) == s &&
+		    (s->tx.key_update_owed || !tg_frags_empty(&s->tx.pending)) &&
+		    !tg_tx_push(sk, s, 0) && !tg_key_update_answer(sk, s, GFP_KERNEL) &&
+		    !tg_tx_push(sk, s, 0))
+			sk->sk_write_space(sk);
 		release_sock(sk);
 	}
 	if (sk)
