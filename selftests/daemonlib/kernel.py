@@ -739,6 +739,27 @@ def switched_off_meanwhile_it_stays_here():
             connection.unwrap()
 
 
+def counter(name):
+    with open("/proc/net/tlsgate_stat") as file:
+        return next(int(line.split()[1]) for line in file if line.split()[0] == name)
+
+
+@test
+def switched_off_before_it_is_asked_ever_less_often():
+    """Each question is counted: after one second, two and four; and the module is taken once it is switched on."""
+    with Backend().echo() as backend:
+        with setting(ALLOW, "0", "1"), \
+                Gate("serve", backend.address, "--workers=1", path="auto") as gate:
+            before, began = counter("reason_refused_perm"), time.monotonic()
+            wait_until(lambda: counter("reason_refused_perm") >= before + 3, "three questions")
+            need(time.monotonic() - began > 5, "three questions in %.1f s" % (time.monotonic() - began))
+            with open(ALLOW, "w") as file:
+                file.write("1")
+            wait_until(lambda: "the kernel takes keys" in log_text(), "it is taken", 40)
+            with gate.connect() as connection:
+                echo(connection)
+
+
 @test
 def the_user_limit_of_relays_is_told():
     few = ["prlimit", "--nofile=64:64"]

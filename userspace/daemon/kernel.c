@@ -6,25 +6,41 @@
 #include "daemon/worker.h"
 #include "lib/libtlsgate.h"
 
-#define LOOK_SECONDS	1.
+#define LOOK_SECONDS		1.
+#define LOOK_SECONDS_MAX	32.	/* by doubling, while the module refuses: it counts each time */
 
-static void look(struct worker *worker)
+/* False: the module is there, but refuses. */
+static bool look(struct worker *worker)
 {
 	if (tlsgate_open_fd(&worker->tlsgate, worker->kernel_fd, NULL) ||
 	    !tlsgate_may_install(worker->tlsgate))
-		return;
+		return true;
 	tlsgate_close(worker->tlsgate);
 	worker->tlsgate = NULL;
+	return false;
+}
+
+static void look_again(struct worker *worker, bool refused)
+{
+	ev_timer *timer = &worker->look;
+
+	if (!refused)
+		timer->repeat = LOOK_SECONDS;
+	else if (timer->repeat < LOOK_SECONDS_MAX)
+		timer->repeat *= 2;
+	ev_timer_again(worker->loop, timer);
 }
 
 static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct worker *worker = timer->data;
+	bool refused = !look(worker);
 
 	(void)events;
-	look(worker);
-	if (!worker->tlsgate)
+	if (!worker->tlsgate) {
+		look_again(worker, refused);
 		return;
+	}
 	ev_timer_stop(loop, timer);
 	log_info("the kernel takes keys: connections are handed over from now on");
 }
@@ -42,7 +58,7 @@ void kernel_init(struct worker *worker, int fd)
 	worker->kernel_fd = fd;
 	if (fd == -1)
 		return;
-	look(worker);
+	(void)look(worker);
 	if (!worker->tlsgate)
 		keep_looking(worker);
 }
@@ -51,7 +67,7 @@ bool kernel_lost(struct worker *worker)
 {
 	tlsgate_close(worker->tlsgate);
 	worker->tlsgate = NULL;
-	look(worker);
+	(void)look(worker);
 	if (worker->tlsgate)
 		return true;
 	log_warn("the tlsgate module was unloaded: connections stay here until it is back");

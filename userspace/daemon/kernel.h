@@ -12,7 +12,8 @@ struct worker;
 
 /*
  * fd: of tlsgate_socket(), the worker's from now on; -1: never.  Looks for the
- * module now and, until it takes keys, every second.
+ * module now and every second until it takes keys; where it refuses, after 1, 2, 4
+ * and so on up to 32 seconds.
  */
 void kernel_init(struct worker *worker, int fd);
 /* The module is gone, as a call said.  True: another that takes keys is there already. */
