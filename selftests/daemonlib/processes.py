@@ -136,7 +136,7 @@ def a_worker_that_was_taken_over_leaves_a_whole_listener():
                     need(ctypes.CDLL(None).connect(end.fileno(), nowhere, 16) == 0, "connect() to nowhere")
         need(not listens(gate.port), "it listens no more")
         os.kill(worker, signal.SIGKILL)
-        wait_until(lambda: gate.workers() and gate.workers() != [worker], "another worker")
+        wait_until(lambda: gate.workers() not in ([], [worker]), "another worker")
         with gate.connect() as connection:
             echo(connection)
             need_keepalive(gate, backend, 60, 120)
@@ -150,7 +150,7 @@ def dead_worker_is_replaced():
     with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
         old, answerer = gate.workers(), first_answerer(gate)
         os.kill(old[0], signal.SIGKILL)
-        wait_until(lambda: gate.workers() and gate.workers() != old, "another worker")
+        wait_until(lambda: gate.workers() not in ([], old), "another worker")
         with gate.connect() as connection:
             echo(connection)
         need("died: signal 9" in log_text(), "a line in the log")
