@@ -41,8 +41,9 @@
  *               dup(), a forked child, a descriptor on its way in a UNIX socket,
  *               and a call of another thread, poll() and select() included, are
  *               in the way; epoll is not.  A call that another thread begins
- *               meanwhile may be EBUSY.  After SESSION_NEW descriptors of a
- *               keyed socket may be duplicated and passed on.
+ *               meanwhile is EBUSY, or makes this EBUSY: no window is left in
+ *               which a byte could pass without keys.  After SESSION_NEW
+ *               descriptors of a keyed socket may be duplicated and passed on.
  *   request:
  *     TLSGATE_A_FD            ! u32  a TCP socket, ESTABLISHED or CLOSE_WAIT
  *     TLSGATE_A_VERSION       ! u16  TLSGATE_TLS_1_2 | TLSGATE_TLS_1_3

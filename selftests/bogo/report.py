@@ -15,6 +15,9 @@ sys.dont_write_bytecode = True		# the source tree stays as it is
 import disabled
 
 
+PASSED_MIN = 1543		# of all tests, whichever runner it is
+
+
 def matches(name, patterns):
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
@@ -88,7 +91,7 @@ def main():
     total["FAILED"] += report_malloc(len(families) + 2, sys.argv[5], *sys.argv[6:])
     print(f"bogo: {total['PASSED']} passed, {total['FAILED']} failed, "
           f"{total['UNIMPLEMENTED']} unimplemented, {off} disabled (of {len(names)})")
-    return 1 if stale or total["FAILED"] or not total["PASSED"] else 0
+    return 1 if stale or total["FAILED"] or total["PASSED"] < (1 if sys.argv[5] else PASSED_MIN) else 0
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -483,6 +484,40 @@ TEST_F_TIMEOUT(ns, rings_live_while_the_namespace_is_held, 120)
 	EXPECT_NE(0, if_nametoindex(self->before.probe));
 	close(self->ns);
 	self->ns = -1;
+	EXPECT_ALL_GONE();
+}
+
+#define MOUNT_POINT	"/run/tlsgate-test-netns"
+
+/* By a mount alone, which is what ip netns leaves of it; in a mount namespace that ends with us. */
+static bool hold_by_mount(int ns)
+{
+	char path[40];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", ns);
+	fd = open(MOUNT_POINT, O_CREAT | O_RDONLY | O_CLOEXEC, 0600);
+	return fd >= 0 && !close(fd) && !unshare(CLONE_NEWNS) &&
+	       !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+	       !mount(path, MOUNT_POINT, NULL, MS_BIND, NULL);
+}
+
+TEST_F_TIMEOUT(ns, rings_live_while_the_namespace_is_mounted, 120)
+{
+	int ns;
+
+	ASSERT_EQ(0, run_child(self, variant->user, leave_rings, true, false));
+	ASSERT_TRUE(hold_by_mount(self->ns));
+	close(self->ns);
+	self->ns = -1;
+	for (int i = 0; i < 5; i++) {
+		ns = open(MOUNT_POINT, O_RDONLY | O_CLOEXEC);
+		EXPECT_EQ(4 * RINGS, in_namespace(ns, sessions_there));
+		close(ns);
+	}
+	EXPECT_NE(0, if_nametoindex(self->before.probe));
+	ASSERT_EQ(0, umount(MOUNT_POINT));
+	unlink(MOUNT_POINT);
 	EXPECT_ALL_GONE();
 }
 
