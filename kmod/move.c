@@ -236,6 +236,8 @@ static int tg_relay_seal_unix(const struct tg_relay *r, struct sock *sk)
 	if (ret)
 		return ret;
 	msg.msg_iter = tg_frags_iter(&s->tx.pending, ITER_DEST, rec.text, len);
+	/* Before 6.7 its holder may have turned it off. */
+	sock_set_flag(r->plain->sk, SOCK_URGINLINE);
 	/* A call stops behind descriptors, which are closed, and at an urgent byte. */
 	do {
 		ret = r->family->base_ops->recvmsg(r->plain, &msg, msg_data_left(&msg),

@@ -82,6 +82,9 @@ static void tg_plain_data_ready(struct sock *sk)
 {
 	struct tg_relay *r;
 
+	/* Before 6.7 SO_OOBINLINE may be off again: TCP skips no byte that it does not know. */
+	if (tg_is_tcp(sk))
+		tcp_sk(sk)->urg_data = 0;
 	rcu_read_lock();
 	r = rcu_dereference_sk_user_data(sk);
 	if (r)

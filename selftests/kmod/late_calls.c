@@ -257,6 +257,37 @@ TEST_F_TIMEOUT(late, owner_is_told_while_it_is_closed, 120)
 	close(pipefd[1]);
 }
 
+/* Before 6.7 the holder can turn SO_OOBINLINE off again: no urgent byte may leave the stream. */
+static bool urgent_bytes_arrive(struct pair *p, int plain[2])
+{
+	static const int off;
+	uint8_t got[400];
+
+	if (!relay_made(p, plain[0]))
+		return false;
+	setsockopt(plain[0], SOL_SOCKET, SO_OOBINLINE, &off, sizeof(off));
+	for (int i = 0; i < 400; i++)
+		if (send(plain[1], i % 2 ? "y" : "x", 1, MSG_OOB) != 1)
+			return false;
+	if (!peer_recv_data(&p->peer, got, sizeof(got)))
+		return false;
+	for (int i = 0; i < 400; i++)
+		if (got[i] != (i % 2 ? 'y' : 'x'))
+			return false;
+	return true;
+}
+
+TEST_F_TIMEOUT(late, urgent_bytes_stay_in_the_stream, 60)
+{
+	int local[2];
+	struct pair p;
+
+	EXPECT_TRUE(urgent_bytes_arrive(&self->p, self->plain));
+	ASSERT_TRUE(pair_connect(&p, 0x0304, 0x1301, AF_INET));
+	ASSERT_EQ(0, net_unix_pair(local));
+	EXPECT_TRUE(urgent_bytes_arrive(&p, local));
+}
+
 /* ---- who else has the socket ------------------------------------------------------------ */
 
 /* Has it until told to let go, and what it does with it then is done when let_go() returns. */
