@@ -4,8 +4,9 @@
  * in process context with lock_sock() of the TLS socket held.  direct.c calls
  * tg_queue_len(), tg_queue_fill(), tg_rx_next(), tg_rx_data_len(), tg_rx_update_ready(),
  * tg_rx_settle(), tg_tx_ready(), tg_tx_begin(), tg_tx_seal(), tg_tx_push() and tg_frags_*()
- * in a softirq, with the spinlock of a socket that nobody owns.  Those that may sleep elsewhere have a @gfp: where it does not allow
- * blocking nothing sleeps, and what needs more is left to the works (-EAGAIN).
+ * in a softirq, with the spinlock of a socket that nobody owns.  Those that may sleep
+ * elsewhere have a @gfp: where it does not allow blocking nothing sleeps, and what needs
+ * more is left to the works (-EAGAIN).
  * tg_tx_push() has none, since TCP allocates as sk_allocation says: direct.c sets that.
  * tg_session_fail() is called there only where no alert can follow: by tg_tx_seal(),
  * which has closed the sending half, and by tg_tx_push() for a connection that is gone.

@@ -325,6 +325,8 @@ void tg_own_take(struct sock *sk, struct socket *own, struct tg_relay *r)
 	if (tg_is_tcp(sk)) {
 		tcp_sk(sk)->nonagle &= ~TCP_NAGLE_CORK;
 		tcp_sk(sk)->nonagle |= TCP_NAGLE_OFF | TCP_NAGLE_PUSH;
+		/* Known already, and skipped if SO_OOBINLINE is turned off again (before 6.7). */
+		tcp_sk(sk)->urg_data = 0;
 		/* Nobody can read what would fill the error queue, and with it SO_RCVBUF. */
 		WRITE_ONCE(sk->sk_tsflags, 0);
 		skb_queue_purge(&sk->sk_error_queue);

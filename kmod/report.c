@@ -43,9 +43,8 @@ static int put_unix(struct sk_buff *skb, int attr, struct sock *sk)
 
 	/* A name is there whole or not at all, and stays: pairs with unix_bind(). */
 	addr = smp_load_acquire(&unix_sk(sk)->addr);
-	if (!addr)
-		return nla_put(skb, attr, sizeof(unnamed), &unnamed);
-	return nla_put(skb, attr, addr->len, addr->name);
+	return addr ? nla_put(skb, attr, addr->len, addr->name)
+		    : nla_put(skb, attr, sizeof(unnamed), &unnamed);
 }
 
 static int put_unix_peer(struct sk_buff *skb, int attr, struct sock *sk)
