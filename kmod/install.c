@@ -189,5 +189,5 @@ int tg_netlink_relay_new(struct genl_info *info, struct tg_session *s)
 		sockfd_put(in.plain);
 	}
 	sockfd_put(in.tls);
-	return no.text ? refuse(info, &no, err) : err;
+	return err && no.text ? refuse(info, &no, err) : err;
 }

@@ -170,7 +170,7 @@ bool tg_plain_reset(struct tg_relay *r)
 		return true;
 	}
 	/* AF_UNIX knows no RST: do to the peer what closing with unread data does. */
-	peer = unix_peer_get(sk);
+	peer = test_and_set_bit(TG_RELAY_PEER_RESET, &r->flags) ? NULL : unix_peer_get(sk);
 	if (peer) {
 		WRITE_ONCE(peer->sk_err, ECONNRESET);
 		sk_error_report(peer);

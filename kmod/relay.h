@@ -40,6 +40,7 @@ enum tg_relay_flag {
 	TG_RELAY_RETRY,		/* the clock is to kick the works */
 	TG_RELAY_TLS_LEFT,	/* by the user or by the relay, see tg_relay_leave() */
 	TG_RELAY_PLAIN_LEFT,
+	TG_RELAY_PEER_RESET,	/* a UNIX far end was told, by whoever came first to the end */
 };
 
 /**

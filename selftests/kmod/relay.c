@@ -734,15 +734,21 @@ TEST_F(joining, other_descriptors_are_refused)
 
 TEST_F(joining, sockets_in_use_are_refused)
 {
+	int spare[2], counters = tg_counters();
 	struct pair other;
-	int spare[2];
+	uint64_t refused;
 
 	ASSERT_EQ(0, net_tcp_pair(AF_INET, spare));
 	ASSERT_TRUE(pair_start(&other, variant->version, variant->suite, AF_INET));
 	ASSERT_EQ(0, pair_install(&self->p));
 	EXPECT_EQ(-EBUSY, tg_relay_new(self->p.tg, self->p.fd, other.fd, -1));
 	EXPECT_TRUE(tg_names(self->p.tg, 0, TLSGATE_A_RELAY_FD));
+	/* Taken, with not a word of a refusal. */
+	refused = tg_counter(counters, "reason_no_memory");
 	ASSERT_EQ(0, tg_relay_new(self->p.tg, self->p.fd, self->plain[0], -1));
+	EXPECT_STREQ("", self->p.tg->ack.msg);
+	EXPECT_EQ(refused, tg_counter(counters, "reason_no_memory"));
+	close(counters);
 	EXPECT_EQ(-EBUSY, tg_relay_new(self->p.tg, self->p.fd, spare[0], -1));
 	EXPECT_EQ(-EBUSY, tg_relay_new(other.tg, other.fd, self->plain[0], -1));
 	EXPECT_TRUE(tg_names(other.tg, 0, TLSGATE_A_RELAY_FD));
