@@ -81,13 +81,12 @@ static int parse_required(struct genl_info *info)
 
 static int parse_install(struct genl_info *info, struct tg_install *in)
 {
-	int err;
+	int err = parse_required(info) ?:
+		  parse_cipher(info, &in->cipher) ?:
+		  parse_keys(info, TLSGATE_A_TX, in->cipher, &in->tx) ?:
+		  parse_keys(info, TLSGATE_A_RX, in->cipher, &in->rx) ?:
+		  tg_netlink_options(info, in->cipher, &in->record_size, &in->padding);
 
-	err = parse_required(info) ?:
-	      parse_cipher(info, &in->cipher) ?:
-	      parse_keys(info, TLSGATE_A_TX, in->cipher, &in->tx) ?:
-	      parse_keys(info, TLSGATE_A_RX, in->cipher, &in->rx) ?:
-	      tg_netlink_options(info, in->cipher, &in->record_size, &in->padding);
 	if (err)
 		return err;
 	in->role = nla_get_u8(info->attrs[TLSGATE_A_ROLE]);
@@ -110,9 +109,8 @@ static int parse_relay(struct genl_info *info, struct tg_install *in)
 	in->fds.tls = parse_u32(info, TLSGATE_A_FD);
 	in->fds.plain = parse_u32(info, TLSGATE_A_RELAY_FD);
 	in->idle_timeout = parse_u32(info, TLSGATE_A_IDLE_TIMEOUT);
-	if (!info->attrs[TLSGATE_A_RELAY_FD])
-		return 0;
-	return tg_netlink_socket(info, TLSGATE_A_RELAY_FD, &in->plain);
+	return info->attrs[TLSGATE_A_RELAY_FD] ?
+	       tg_netlink_socket(info, TLSGATE_A_RELAY_FD, &in->plain) : 0;
 }
 
 static int parse_session_new(struct genl_info *info, struct tg_install *in)
@@ -156,9 +154,8 @@ static int install_and_reply(struct genl_info *info, const struct tg_install *in
 int tg_netlink_session_new(struct genl_info *info)
 {
 	struct tg_install in = {};
-	int err;
+	int err = parse_session_new(info, &in) ?: install_and_reply(info, &in);
 
-	err = parse_session_new(info, &in) ?: install_and_reply(info, &in);
 	if (in.plain)
 		sockfd_put(in.plain);
 	if (in.tls)

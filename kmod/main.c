@@ -8,9 +8,8 @@
 
 static int __init tg_init(void)
 {
-	int err;
+	int err = tg_own_init() ?: tg_session_init();
 
-	err = tg_own_init() ?: tg_session_init();
 	if (err)
 		return err;
 	err = tg_relay_init();

@@ -54,9 +54,8 @@ static struct tg_session *session_of(const struct sock *sk)
 static int session_by_fd(struct genl_info *info, struct tg_session **out)
 {
 	struct socket *sock;
-	int err;
+	int err = tg_netlink_socket(info, TLSGATE_A_FD, &sock);
 
-	err = tg_netlink_socket(info, TLSGATE_A_FD, &sock);
 	if (err)
 		return err;
 	*out = session_of(sock->sk);
@@ -178,11 +177,10 @@ int tg_netlink_session_dump_start(struct netlink_callback *cb)
 {
 	struct net *net = sock_net(cb->skb->sk);
 	struct nlattr *attrs[TLSGATE_A_MAX + 1];
-	int err;
+	int err = tg_access_check(cb->skb, net, TG_CALL, cb->extack) ?:
+		  may_list(cb, net->user_ns, "listing sessions needs CAP_NET_ADMIN") ?:
+		  tg_genl_parse(cb->nlh, tg_session_dump_policy, attrs, cb->extack);
 
-	err = tg_access_check(cb->skb, net, TG_CALL, cb->extack) ?:
-	      may_list(cb, net->user_ns, "listing sessions needs CAP_NET_ADMIN") ?:
-	      tg_genl_parse(cb->nlh, tg_session_dump_policy, attrs, cb->extack);
 	if (err)
 		return err;
 	cb->args[1] = attrs[TLSGATE_A_NETNS] ? nla_get_u32(attrs[TLSGATE_A_NETNS]) : net->ns.inum;
@@ -236,9 +234,8 @@ int tg_netlink_session_set(struct genl_info *info, struct tg_session *s)
 {
 	struct nlattr *idle = info->attrs[TLSGATE_A_IDLE_TIMEOUT];
 	int record_size = -1, padding = -1;
-	int err;
+	int err = tg_netlink_options(info, s->cipher, &record_size, &padding);
 
-	err = tg_netlink_options(info, s->cipher, &record_size, &padding);
 	if (err)
 		return err;
 	if (idle && tg_relay_set_timeout(s, nla_get_u32(idle)))

@@ -376,11 +376,10 @@ static enum tlsgate_reason tg_rx_handshake(struct sock *sk, struct tg_session *s
 	while (len) {
 		u32 want = TG_HANDSHAKE_HEADER_LEN, part;
 
-		if (!rx->message) {
+		if (!rx->message)
 			rx->message = kmalloc(TLSGATE_MESSAGE_MAX, GFP_KERNEL);
-			if (!rx->message)
-				return TLSGATE_REASON_NO_MEMORY;
-		}
+		if (!rx->message)
+			return TLSGATE_REASON_NO_MEMORY;
 		if (rx->message_len >= TG_HANDSHAKE_HEADER_LEN)
 			want += get_unaligned_be24(rx->message + 1);
 		part = min(len, want - rx->message_len);

@@ -338,9 +338,8 @@ int tg_session_close(struct tg_session *s, u8 how)
 {
 	bool alert = how == TLSGATE_CLOSE_ALERT;
 	struct sock *sk;
-	int err;
+	int err = tg_relay_end(s, alert ? TLSGATE_REASON_ADMIN_CLOSE : TLSGATE_REASON_ADMIN_RESET);
 
-	err = tg_relay_end(s, alert ? TLSGATE_REASON_ADMIN_CLOSE : TLSGATE_REASON_ADMIN_RESET);
 	if (err != -ENOENT)
 		return err;
 	sk = tg_session_lock(s);
@@ -394,9 +393,8 @@ int tg_session_set(struct tg_session *s, int record_size, int padding)
 static int __net_init tg_net_init(struct net *net)
 {
 	struct tg_net *tn = tg_net(net);
-	int err;
+	int err = tg_stats_net_init(net, tn);
 
-	err = tg_stats_net_init(net, tn);
 	if (err)
 		return err;
 	err = tg_access_net_init(net, tn);

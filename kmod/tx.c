@@ -328,10 +328,9 @@ static int tg_tx_seal_iter(struct sock *sk, struct tg_session *s, struct iov_ite
 {
 	size_t before = iov_iter_count(from);
 	struct tg_tx_record r;
-	int err;
+	int err = tg_tx_begin(sk, s, TG_APPLICATION_DATA,
+			      min_t(size_t, before, s->tx.record_size), 0, &r, GFP_KERNEL);
 
-	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, min_t(size_t, before, s->tx.record_size), 0,
-			  &r, GFP_KERNEL);
 	if (err)
 		return err;
 	err = tg_tx_fill(s, &r, from);
