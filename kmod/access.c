@@ -76,12 +76,15 @@ int tg_access_check(struct sk_buff *skb, struct net *net, enum tg_access to,
 	if (to == TG_CALL && netlink_ns_capable(skb, ns, CAP_NET_ADMIN))
 		return 0;
 	tg_stat_reason(net, TLSGATE_REASON_REFUSED_PERM);
-	if (extack)
-		extack->_msg = !allowed ?
-			"off in this network namespace: root of the machine can set net.tlsgate.allow_install to 1" :
-			to == TG_CALL ?
-			"needs CAP_NET_ADMIN in the user namespace that owns this network namespace" :
-			"the socket's opener needs CAP_NET_ADMIN or a group of net.tlsgate.install_group_range";
+	if (allowed && to == TG_CALL)
+		NL_SET_ERR_MSG(extack,
+			       "needs CAP_NET_ADMIN in the user namespace that owns this network namespace");
+	else if (allowed)
+		NL_SET_ERR_MSG(extack,
+			       "the socket's opener needs CAP_NET_ADMIN or a group of net.tlsgate.install_group_range");
+	else
+		NL_SET_ERR_MSG(extack,
+			       "off in this network namespace: root of the machine can set net.tlsgate.allow_install to 1");
 	return -EPERM;
 }
 
