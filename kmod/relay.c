@@ -269,12 +269,12 @@ static void tg_relay_clock_work(struct work_struct *work)
 	} else if (tg_relay_holds_itself(r, idle)) {
 		tg_relay_finish(r, TLSGATE_REASON_PLAIN_ERROR);
 	} else if (READ_ONCE(r->seal_done) && !READ_ONCE(r->delivering) &&
-		   tg_plain_unread(r->plain->sk) >= 0) {
+		   !tg_plain_unread(r->plain->sk) && !READ_ONCE(r->plain_error)) {
 		/*
-		 * The far end of a UNIX socket is closed, and TLS has all that came from it:
-		 * what is left of it only holds the namespace.  TCP ends the TLS connection as
-		 * where a program closes it: the tail arrives, and who goes on sending gets a
-		 * reset.
+		 * The far end of a UNIX socket is closed, and not by a reset, which seal_work
+		 * passes on.  TLS has all that came from it: what is left of it only holds the
+		 * namespace.  TCP ends the TLS connection as where a program closes it: the
+		 * tail arrives, and who goes on sending gets a reset.
 		 */
 		tg_relay_finish(r, TLSGATE_REASON_LOCAL_CLOSE);
 	} else {

@@ -123,6 +123,8 @@
  *     NTF_AUTH_FAILED      RX_RECORDS: number of the record that failed
  *     NTF_MESSAGE          MESSAGE: a post-handshake message (e.g. a
  *                          NewSessionTicket), handshake header included
+ *   A listener's next read is ENOBUFS after one was lost, for want of room in
+ *   its socket or of memory: it lists the sessions anew.
  */
 #ifndef _UAPI_LINUX_TLSGATE_H
 #define _UAPI_LINUX_TLSGATE_H

@@ -294,6 +294,51 @@ TEST_F_TIMEOUT(fault, close, 120)
 	EXPECT_FALSE(struck);
 }
 
+/* Whoever follows events reads ENOBUFS in the place of one for which there was no memory. */
+static bool told_of_loss(struct tg *ear)
+{
+	char message[8192];
+	bool told = false;
+	ssize_t r;
+
+	do {
+		r = recv(nl_socket_get_fd(ear->sk), message, sizeof(message), MSG_DONTWAIT);
+		told |= r < 0 && errno == ENOBUFS;
+	} while (r >= 0 || errno == ENOBUFS);
+	return told;
+}
+
+TEST_F_TIMEOUT(fault, lost_event_is_told, 120)
+{
+	struct tg *ear = tg_open();
+	int counters = tg_counters(), losses = 0;
+	struct pair *p = &self->p;
+	bool struck = true;
+
+	ASSERT_NE(NULL, ear);
+	ASSERT_EQ(0, tg_listen(ear));
+	for (int n = 1; struck && n < FAULTS_MAX; n++) {
+		uint64_t before = tg_counter(counters, "events_lost");
+		bool lost;
+
+		fault_at(n);
+		close(p->fd);
+		struck = fault_struck();
+		p->fd = -1;
+		/* That of the end is sent before close() returns. */
+		lost = tg_counter(counters, "events_lost") != before;
+		losses += lost;
+		EXPECT_EQ(lost, told_of_loss(ear)) TH_LOG("fault %d", n);
+		pair_free(p);
+		ASSERT_TRUE(pair_start(p, variant->version, variant->suite, variant->family));
+	}
+	EXPECT_FALSE(struck);
+	close(counters);
+	tg_close(ear);
+	if (!losses)
+		SKIP(return, "no fault struck an event");
+}
+
 /* Joined or not; and if the refusal came late, the connection is cut, not left in between. */
 TEST_F_TIMEOUT(fault, relay, 120)
 {

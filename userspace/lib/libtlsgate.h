@@ -256,9 +256,9 @@ int tlsgate_event_fd(const struct tlsgate *tg);
 /*
  * Calls each() for every event that waits, without blocking.  A result other
  * than 0 from it ends the calls and becomes the result (events read in the
- * same datagram are lost).  -ENOBUFS: the kernel dropped events since the
- * queue was full; list the sessions anew and go on.  -ENODEV: the module was
- * unloaded, and no more events come.  each() must not call on tg.
+ * same datagram are lost).  -ENOBUFS: the kernel dropped events, since the
+ * queue was full or memory short; list the sessions anew and go on.  -ENODEV:
+ * the module was unloaded, and no more events come.  each() must not call on tg.
  */
 int tlsgate_event_receive(struct tlsgate *tg,
 			  int (*each)(void *arg, const struct tlsgate_event *event), void *arg);
