@@ -187,6 +187,13 @@ static inline bool tg_mem_schedule(struct sock *sk, int size)
 #define tg_file_watched(file) false
 #endif
 
+/* The memory cgroup that a TCP socket is charged to. */
+#ifdef CONFIG_MEMCG
+#define tg_memcg(sk) ((sk)->sk_memcg)
+#else
+#define tg_memcg(sk) NULL
+#endif
+
 /* Descriptors that wait in a UNIX socket's queue. */
 #include <net/af_unix.h>
 #define tg_unix_fds(sk) atomic_read(&unix_sk(sk)->scm_stat.nr_fds)

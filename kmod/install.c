@@ -103,21 +103,23 @@ static u32 parse_u32(struct genl_info *info, int attr)
 	return nla ? nla_get_u32(nla) : 0;
 }
 
-/* What both commands say of a relay. */
-static int parse_relay(struct genl_info *info, struct tg_install *in)
+/* What both commands say of sockets.  In any case put_sockets(). */
+static int parse_sockets(struct genl_info *info, struct tg_install *in)
 {
 	in->fds.tls = parse_u32(info, TLSGATE_A_FD);
 	in->fds.plain = parse_u32(info, TLSGATE_A_RELAY_FD);
 	in->idle_timeout = parse_u32(info, TLSGATE_A_IDLE_TIMEOUT);
-	return info->attrs[TLSGATE_A_RELAY_FD] ?
-	       tg_netlink_socket(info, TLSGATE_A_RELAY_FD, &in->plain) : 0;
+	return tg_netlink_socket(info, TLSGATE_A_FD, &in->tls) ?:
+	       (info->attrs[TLSGATE_A_RELAY_FD] ?
+		tg_netlink_socket(info, TLSGATE_A_RELAY_FD, &in->plain) : 0);
 }
 
-static int parse_session_new(struct genl_info *info, struct tg_install *in)
+static void put_sockets(const struct tg_install *in)
 {
-	return parse_install(info, in) ?:
-	       tg_netlink_socket(info, TLSGATE_A_FD, &in->tls) ?:
-	       parse_relay(info, in);
+	if (in->plain)
+		sockfd_put(in->plain);
+	if (in->tls)
+		sockfd_put(in->tls);
 }
 
 static int refuse(struct genl_info *info, const struct tg_refusal *no, int err)
@@ -154,12 +156,10 @@ static int install_and_reply(struct genl_info *info, const struct tg_install *in
 int tg_netlink_session_new(struct genl_info *info)
 {
 	struct tg_install in = {};
-	int err = parse_session_new(info, &in) ?: install_and_reply(info, &in);
+	int err = parse_install(info, &in) ?: parse_sockets(info, &in) ?:
+		  install_and_reply(info, &in);
 
-	if (in.plain)
-		sockfd_put(in.plain);
-	if (in.tls)
-		sockfd_put(in.tls);
+	put_sockets(&in);
 	/* On every path; genl.c wipes the message that brought the keys. */
 	memzero_explicit(&in, sizeof(in));
 	return err;
@@ -177,14 +177,7 @@ int tg_netlink_relay_new(struct genl_info *info, struct tg_session *s)
 		GENL_SET_ERR_MSG(info, "RELAY_NEW needs the plain socket");
 		return -EINVAL;
 	}
-	err = tg_netlink_socket(info, TLSGATE_A_FD, &in.tls);
-	if (err)
-		return err;
-	err = parse_relay(info, &in);
-	if (!err) {
-		err = tg_relay_start(&in, &no);
-		sockfd_put(in.plain);
-	}
-	sockfd_put(in.tls);
+	err = parse_sockets(info, &in) ?: tg_relay_start(&in, &no);
+	put_sockets(&in);
 	return err && no.text ? refuse(info, &no, err) : err;
 }

@@ -10,6 +10,7 @@
  * Locks: seal holds the TLS socket's lock and, nested inside, the plain
  * socket's.  open holds them one after the other.
  */
+#include <linux/sched/mm.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
@@ -23,10 +24,15 @@
 /* Plaintext gathered before it is handed to the plain socket. */
 #define TG_RELAY_BATCH		(64 * 1024)
 
-/* Runs rounds of a work until there is nothing to do at once, or others have their turn. */
+/*
+ * Runs rounds of a work until there is nothing to do at once, or others have their turn.
+ * What goes into a UNIX socket's queue is charged as it is allocated, and to nobody later:
+ * to the owner of the TLS socket.
+ */
 static void tg_relay_work(struct tg_relay *r, bool (*round)(struct tg_relay *r),
 			  struct work_struct *work)
 {
+	struct mem_cgroup *old = set_active_memcg(tg_memcg(r->tls->sk));
 	unsigned int n = TG_RELAY_ROUNDS;
 
 	while (!tg_relay_dead(r) && round(r)) {
@@ -36,6 +42,7 @@ static void tg_relay_work(struct tg_relay *r, bool (*round)(struct tg_relay *r),
 		}
 		cond_resched();
 	}
+	set_active_memcg(old);
 	tg_relay_put(r);
 }
 
@@ -58,12 +65,14 @@ static int tg_relay_open_batch(struct tg_relay *r)
 {
 	struct tg_session *s = r->session;
 	struct sock *sk = r->tls->sk;
+	/* A full cgroup has it wait, as a full queue does, and kills nobody. */
+	gfp_t gfp = tg_is_tcp(r->plain->sk) ? GFP_KERNEL : GFP_KERNEL_ACCOUNT | __GFP_NORETRY;
 	int ret;
 
 	if (!tg_own_lock_soon(sk, 0))
 		return -EBUSY;
 	do {
-		ret = tg_rx_next(sk, s, GFP_KERNEL);
+		ret = tg_rx_next(sk, s, gfp);
 	} while (ret > 0 && s->rx.plain.bytes < TG_RELAY_BATCH &&
 		 tg_frags_room(&s->rx.plain) >= TG_RECORD_FRAGS && tg_session_charge(sk, s));
 	/* What came before an end or an error is delivered first. */

@@ -193,8 +193,6 @@ static bool tg_relay_finish_tls(struct tg_relay *r, enum tlsgate_reason reason)
 
 void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 {
-	struct tg_session *s = r->session;
-
 	if (!tg_relay_finish_tls(r, reason) || (r->reset && !tg_plain_reset(r))) {
 		cmpxchg(&r->order, TLSGATE_REASON_NONE, reason);
 		tg_relay_arm(r, TG_RELAY_RETRY_DELAY, true);
@@ -204,7 +202,7 @@ void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 		return;
 	tg_relay_uncharge(&r->payer);
 	tg_stat_inc(sock_net(r->tls->sk), TG_STAT_RELAYS_CLOSED);
-	trace_tlsgate_relay_closed(s, s->reason);
+	trace_tlsgate_relay_closed(r->session, r->session->reason);
 	if (cancel_delayed_work(&r->clock_work))
 		tg_relay_put(r);
 	tg_relay_put(r);

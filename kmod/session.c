@@ -327,10 +327,15 @@ int tg_session_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason r
 
 void tg_session_reset(struct sock *sk, struct tg_session *s, enum tlsgate_reason reason)
 {
+	__be16 port = inet_sk(sk)->inet_dport;
+
 	/* Closed first, so that failing sends nothing before the RST. */
 	s->tx.closed = true;
 	tg_frags_trim(&s->tx.pending, 0, NULL);
+	/* The event of the end says whose it was: both addresses stay. */
+	sk->sk_userlocks |= SOCK_BINDADDR_LOCK;
 	s->family->base->disconnect(sk, 0);
+	inet_sk(sk)->inet_dport = port;
 	tg_session_fail(sk, s, reason);
 }
 

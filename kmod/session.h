@@ -359,6 +359,8 @@ void tg_session_unpublish(struct tg_session *s, struct sock *sk);
 /*
  * What a session or its relay holds is charged to the TLS socket, locked, so to
  * tcp_mem and to the memory cgroup of the socket.  TCP charges what it holds itself.
+ * What a UNIX socket will hold is charged to that cgroup by the page, while it is opened:
+ * until it is passed on, twice.
  *
  * tg_session_charge() charges what was added, or gives back: before the lock is
  * released, in any case.  False: the limit is reached, hold no more; one record more

@@ -194,6 +194,8 @@ void tg_close(struct sock *sk, long timeout)
 	tg_session_empty(sk, s);
 	tg_own_detach(sk, s->family);
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, NULL);
+	/* Before it forgets the addresses. */
+	tg_session_unpublish(s, sk);
 	if (reset && sk->sk_state != TCP_CLOSE)
 		base->disconnect(sk, 0);
 	release_sock(sk);
@@ -202,7 +204,6 @@ void tg_close(struct sock *sk, long timeout)
 		tg_session_put(s);
 	if (cancel_delayed_work_sync(&s->page_work))
 		tg_session_put(s);
-	tg_session_unpublish(s, sk);
 	base->close(sk, timeout);
 	tg_session_put(s);
 }

@@ -27,6 +27,8 @@
 #define SHARE		80	/* percent that must be seen of what is held */
 #define ROOT		"/tmp/tlsgate-cgroup"
 #define SMALL		8192		/* bytes of a relay's sockets' buffers, not of the relay */
+#define QUEUE		(256 << 10)	/* or of a UNIX socket's queue, next to which the rest is small: */
+#define ROOM		(32 << 10)	/* TCP's, without which it goes by time-outs */
 #define HOARDERS	4		/* times SESSIONS, where memory runs out */
 #define TOO_MUCH	(12 << 20)	/* bytes that they may take from the machine */
 
@@ -167,7 +169,8 @@ static long hold_up(struct held *h)
 	in.relay_fd = h->plain[0];
 	if (tg_session_new(h->p.tg, &in, &h->p.id))
 		return -1;
-	net_timeouts(h->p.peer.fd, 20);
+	/* Long enough for the relay to make room again. */
+	net_timeouts(h->p.peer.fd, 100);
 	while (!peer_send_data(&h->p.peer, data, RECORD))
 		all += RECORD;
 	return all;
@@ -195,6 +198,7 @@ struct kind {
 	long (*hold)(struct held *h);
 	uint16_t version, suite;
 	int plain_family;	/* 0: no plain socket */
+	bool queue;		/* most is held in the plain socket's queue */
 };
 
 struct users {
@@ -227,12 +231,10 @@ static void users_free(struct users *u)
 	free(u->held);
 }
 
-static void make_small(int fd)
+static void buffers(int fd, int size)
 {
-	int size = SMALL;
-
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 }
 
 static bool connect_held(struct users *u, const struct kind *k)
@@ -257,10 +259,10 @@ static bool connect_held(struct users *u, const struct kind *k)
 		if (k->plain_family == AF_UNIX ? net_unix_pair(h->plain)
 						     : net_tcp_pair(AF_INET, h->plain))
 			return false;
-		make_small(h->p.fd);
-		make_small(h->p.peer.fd);
-		make_small(h->plain[0]);
-		make_small(h->plain[1]);
+		buffers(h->p.fd, k->queue ? ROOM : SMALL);
+		buffers(h->p.peer.fd, k->queue ? ROOM : SMALL);
+		buffers(h->plain[0], k->queue ? QUEUE : SMALL);
+		buffers(h->plain[1], SMALL);
 	}
 	return true;
 }
@@ -341,6 +343,7 @@ CHARGE(peeked_13, hold_peeked, 0x0304, 0x1301)
 CHARGE(pending, hold_pending, 0x0304, 0x1302)
 CHARGE(up_tcp, hold_up, 0x0304, 0x1301, AF_INET)
 CHARGE(up_local, hold_up, 0x0304, 0x1301, AF_UNIX)
+CHARGE(up_queue, hold_up, 0x0304, 0x1301, AF_UNIX, true)
 CHARGE(down_tcp, hold_down, 0x0304, 0x1301, AF_INET)
 CHARGE(down_local, hold_down, 0x0304, 0x1301, AF_UNIX)
 
@@ -402,6 +405,7 @@ FIXTURE_VARIANT(full)
 #define FULL(name, ...)	FIXTURE_VARIANT_ADD(full, name) { .kind = { __VA_ARGS__ } };
 FULL(peeked, hold_peeked, 0x0304, 0x1301)
 FULL(pending, hold_pending, 0x0304, 0x1302)
+FULL(queue, hold_up, 0x0304, 0x1301, AF_UNIX, true)
 
 FIXTURE_SETUP(full)
 {

@@ -11,7 +11,7 @@ FIXTURE(events)
 {
 	struct pair p;
 	struct tg *ear;
-	struct tg_info info;
+	struct tg_info info, live;
 };
 
 FIXTURE_VARIANT(events)
@@ -29,6 +29,7 @@ FIXTURE_SETUP(events)
 	ASSERT_NE(NULL, self->ear);
 	ASSERT_EQ(0, tg_listen(self->ear));
 	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
+	ASSERT_EQ(0, tg_session_get(self->p.tg, BY_ID(self->p.id), &self->live));
 }
 
 FIXTURE_TEARDOWN(events)
@@ -54,6 +55,21 @@ static int closed_reason(struct tg *ear, struct pair *p, struct tg_info *info)
 	if (tg_event(ear, TLSGATE_CMD_NTF_SESSION_CLOSED, p->id, info, NET_DEADLINE))
 		return -1;
 	return tg_num(info, TLSGATE_A_REASON);
+}
+
+/* What two messages say of a session's addresses. */
+static bool same_ends(const struct tg_info *a, const struct tg_info *b)
+{
+	static const int ends[] = { TLSGATE_A_LOCAL, TLSGATE_A_PEER };
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		const struct nlattr *x = a->attr[ends[i]], *y = b->attr[ends[i]];
+
+		if (!x || !y || nla_len(x) != nla_len(y) ||
+		    memcmp(nla_data(x), nla_data(y), nla_len(x)))
+			return false;
+	}
+	return true;
 }
 
 TEST_F(events, opened)
@@ -103,6 +119,7 @@ TEST_F(events, finished)
 	shutdown(self->p.peer.fd, SHUT_WR);
 	read_and_close(&self->p);
 	EXPECT_EQ(TLSGATE_REASON_FINISHED, closed_reason(self->ear, &self->p, i));
+	EXPECT_TRUE(same_ends(&self->live, &self->info));
 	EXPECT_EQ(TLSGATE_STATE_CLOSED, tg_num(i, TLSGATE_A_STATE));
 	EXPECT_EQ(3, tg_num(i, TLSGATE_A_TX_BYTES));
 	EXPECT_EQ(2, tg_num(i, TLSGATE_A_RX_BYTES));
@@ -114,7 +131,20 @@ TEST_F(events, local_close)
 	close(self->p.fd);
 	self->p.fd = -1;
 	EXPECT_EQ(TLSGATE_REASON_LOCAL_CLOSE, closed_reason(self->ear, &self->p, &self->info));
+	EXPECT_TRUE(same_ends(&self->live, &self->info));
 	EXPECT_TRUE(peer_expect_end(&self->p.peer));
+}
+
+/* What nobody read makes it a reset. */
+TEST_F(events, local_close_unread)
+{
+	ASSERT_EQ(0, peer_send(&self->p.peer, REF_DATA, "de", 2));
+	ASSERT_TRUE(net_poll(self->p.fd, POLLIN, NET_DEADLINE) & POLLIN);
+	close(self->p.fd);
+	self->p.fd = -1;
+	EXPECT_EQ(TLSGATE_REASON_LOCAL_CLOSE, closed_reason(self->ear, &self->p, &self->info));
+	EXPECT_TRUE(same_ends(&self->live, &self->info));
+	EXPECT_EQ(PEER_RESET, peer_drain(&self->p.peer));
 }
 
 TEST_F(events, admin_close)
@@ -125,6 +155,7 @@ TEST_F(events, admin_close)
 	self->p.peer.fd = -1;
 	read_and_close(&self->p);
 	EXPECT_EQ(TLSGATE_REASON_ADMIN_CLOSE, closed_reason(self->ear, &self->p, &self->info));
+	EXPECT_TRUE(same_ends(&self->live, &self->info));
 }
 
 TEST_F(events, admin_reset)
@@ -132,6 +163,7 @@ TEST_F(events, admin_reset)
 	ASSERT_EQ(0, tg_session_del(self->p.tg, BY_ID(self->p.id), TLSGATE_CLOSE_RESET));
 	read_and_close(&self->p);
 	EXPECT_EQ(TLSGATE_REASON_ADMIN_RESET, closed_reason(self->ear, &self->p, &self->info));
+	EXPECT_TRUE(same_ends(&self->live, &self->info));
 }
 
 TEST_F(events, truncated)
@@ -139,6 +171,7 @@ TEST_F(events, truncated)
 	shutdown(self->p.peer.fd, SHUT_WR);
 	read_and_close(&self->p);
 	EXPECT_EQ(TLSGATE_REASON_TRUNCATED, closed_reason(self->ear, &self->p, &self->info));
+	EXPECT_TRUE(same_ends(&self->live, &self->info));
 }
 
 TEST_F(events, peer_reset)
@@ -148,6 +181,7 @@ TEST_F(events, peer_reset)
 	ASSERT_TRUE(net_poll(self->p.fd, POLLIN, NET_DEADLINE) & POLLHUP);
 	read_and_close(&self->p);
 	EXPECT_EQ(TLSGATE_REASON_PEER_RESET, closed_reason(self->ear, &self->p, &self->info));
+	EXPECT_TRUE(same_ends(&self->live, &self->info));
 }
 
 TEST_F(events, peer_alert)
@@ -155,6 +189,7 @@ TEST_F(events, peer_alert)
 	ASSERT_EQ(0, peer_alert(&self->p.peer, 2, TLS_HANDSHAKE_FAILURE));
 	read_and_close(&self->p);
 	EXPECT_EQ(TLSGATE_REASON_PEER_ALERT, closed_reason(self->ear, &self->p, &self->info));
+	EXPECT_TRUE(same_ends(&self->live, &self->info));
 	EXPECT_EQ(TLS_HANDSHAKE_FAILURE, tg_num(&self->info, TLSGATE_A_ALERT));
 }
 

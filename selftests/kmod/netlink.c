@@ -691,4 +691,18 @@ TEST(cipher_get_lists_suites_and_drivers)
 	tg_close(tg);
 }
 
+/* It takes no attribute, so that one may mean something later. */
+TEST(cipher_get_refuses_attributes)
+{
+	struct tg *tg = tg_open();
+	struct nl_msg *msg;
+
+	ASSERT_NE(NULL, tg);
+	msg = tg_msg(tg, TLSGATE_CMD_CIPHER_GET, NLM_F_DUMP);
+	nla_put_u16(msg, TLSGATE_A_SUITE, 0x1301);
+	EXPECT_EQ(-EINVAL, tg_call(tg, msg, NULL, NULL));
+	EXPECT_TRUE(tg_names(tg, 0, TLSGATE_A_SUITE)) TH_LOG("'%s'", tg->ack.msg);
+	tg_close(tg);
+}
+
 TEST_HARNESS_MAIN
