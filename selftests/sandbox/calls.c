@@ -58,9 +58,9 @@ static const struct row {
 	  BUT_NAMES(ENDS, MADE) },
 	{ "mmap of code to write", SYS_mmap, { 0, PAGE, PROT_WRITE | PROT_EXEC, MAP_PRIVATE, -1 },
 	  EACH(ENDS) },
-	/* the log's pipe is everybody's: no write to it may wait */
-	{ "fcntl to wait", SYS_fcntl, { -1, F_SETFL, 0 }, EACH(UNKNOWN) },
-	{ "fcntl not to wait", SYS_fcntl, { -1, F_SETFL, O_NONBLOCK }, BUT_NAMES(UNKNOWN, MADE) },
+	/* the log's pipe is everybody's: no write to it may wait, and its lines stay apart */
+	{ "fcntl to wait", SYS_fcntl, { -1, F_SETFL, O_DIRECT }, EACH(UNKNOWN) },
+	{ "fcntl to join lines", SYS_fcntl, { -1, F_SETFL, O_NONBLOCK }, EACH(UNKNOWN) },
 	{ "fcntl to size a pipe", SYS_fcntl, { -1, F_SETPIPE_SZ, PAGE }, EACH(UNKNOWN) },
 	{ "mprotect to data", SYS_mprotect, { 0, 0, PROT_READ }, EACH(MADE) },
 	{ "mprotect to code", SYS_mprotect, { 0, 0, PROT_EXEC }, EACH(ENDS) },

@@ -53,7 +53,6 @@
 #define TCP_OR_UDP(family, type)	\
 	{ ARG_IS(0, family), ARG_HAS(1, SOCK_TYPES, type),	\
 	  { .arg = 2, .op = SCMP_CMP_LE, .datum_a = IPPROTO_UDP } }
-#define NOT_TO_WAIT	{ ARG_IS(1, F_SETFL), ARG_HAS(2, O_NONBLOCK, O_NONBLOCK) }
 #define NETLINK(protocol)	{ ARG_IS(0, AF_NETLINK), ARG_IS(2, protocol) }
 #define CREATES		(O_ACCMODE | O_CREAT | O_TRUNC)	/* or writes */
 #define WRITES_TOO	(PROT_EXEC | PROT_WRITE)
@@ -220,19 +219,20 @@ static const struct rule rules[] = {
 	{ CALL(getcwd), NAMES, ALLOW, ALWAYS },
 	{ CALL(pread64), NAMES, ALLOW, ALWAYS },
 	{ CALL(_llseek), NAMES, ALLOW, ALWAYS },
-	/* all share the log's pipe, its size and its flags: no write to it may wait */
+	/*
+	 * All share the log's pipe: no F_SETFL, since without O_NONBLOCK a write to it waits,
+	 * and without O_DIRECT its lines run together; no F_SETPIPE_SZ.
+	 */
 	{ CALL(fcntl), NAMES, ALLOW, EQUALS(1, F_GETFD) },
 	{ CALL(fcntl), NAMES, ALLOW, EQUALS(1, F_SETFD) },
 	{ CALL(fcntl), NAMES, ALLOW, EQUALS(1, F_GETFL) },
 	{ CALL(fcntl), NAMES, ALLOW, EQUALS(1, F_DUPFD) },
 	{ CALL(fcntl), NAMES, ALLOW, EQUALS(1, F_DUPFD_CLOEXEC) },
-	{ CALL(fcntl), NAMES, ALLOW, NOT_TO_WAIT },
 	{ CALL(fcntl64), NAMES, ALLOW, EQUALS(1, F_GETFD) },
 	{ CALL(fcntl64), NAMES, ALLOW, EQUALS(1, F_SETFD) },
 	{ CALL(fcntl64), NAMES, ALLOW, EQUALS(1, F_GETFL) },
 	{ CALL(fcntl64), NAMES, ALLOW, EQUALS(1, F_DUPFD) },
 	{ CALL(fcntl64), NAMES, ALLOW, EQUALS(1, F_DUPFD_CLOEXEC) },
-	{ CALL(fcntl64), NAMES, ALLOW, NOT_TO_WAIT },
 	{ CALL(dup), NAMES, ALLOW, ALWAYS },
 	{ CALL(ioctl), NAMES, ALLOW, EQUALS(1, FIONREAD) },
 	{ CALL(socket), NAMES, ALLOW, TCP_OR_UDP(AF_INET, SOCK_STREAM) },
