@@ -314,6 +314,22 @@ def a_reload_takes_another_target():
 
 
 @test
+def a_log_process_that_does_not_end_is_killed():
+    with Syslog() as log, Backend().echo() as backend:
+        with LogGate(log, backend, "log = syslog") as gate:
+            first = gate.logd()
+            os.kill(first, signal.SIGSTOP)
+            gate.reload("log = syslog\nlog-facility = local3")
+            log.wait_for("the log process of before (process %d) does not end: it is killed" % first)
+            wait_until(lambda: name_of(first) == "", "its end")
+            gate.visit()
+            log.wait_for("connection gate=web")
+            last = gate.logd()
+            os.kill(last, signal.SIGSTOP)
+        wait_until(lambda: name_of(last) == "", "the last one's end")
+
+
+@test
 def a_refused_reload_leaves_the_target_alone():
     with Syslog() as log, Backend().echo() as backend, \
          LogGate(log, backend, "log = syslog\nlog-facility = local3", before=holdable()) as gate:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Backends that are names, in a mount namespace with a hosts file of the test's."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -182,6 +183,23 @@ def the_process_that_resolves_is_replaced_and_has_no_power():
         wait_until(lambda: names() and names()[0] != old, "another")
         write("hosts", "127.0.0.1 backend.test\n")
         need(answers(gate) == b"x", "it resolves")
+
+
+@test
+def a_process_that_resolves_and_hangs_ends_with_the_daemon():
+    with Backend().echo() as backend:
+        with NamesGate(backend.address) as gate:
+            def names():
+                return [pid for pid in children(gate.process.pid) if name_of(pid) == "tlsgated-names"]
+
+            wait_until(names, "a process that resolves")
+            pid = names()[0]
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: name_of(pid) == "", "its end")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def answer(number, *addresses, why=b""):

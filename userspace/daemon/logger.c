@@ -13,7 +13,7 @@
 #include "common/log.h"
 
 #define READY_MS	5000
-#define STOP_MS		2000		/* it has a second, and a busy machine needs another */
+#define STOP_MS		2000		/* it has a second, and a busy machine needs another; then it is killed */
 #define RESTART_PAUSE	1.0		/* seconds, after one that died young */
 #define CATCH_UP_SECONDS	10.	/* a monitor that has nothing to say says what it lost */
 /* 256 packets, each of which takes a page: what a user may have without privilege */
@@ -45,6 +45,55 @@ static void drop_process(struct logger *logger)
 	if (logger->control != -1)
 		close(logger->control);
 	logger->control = -1;
+}
+
+static void end_leaving(struct logger *logger)
+{
+	ev_timer_stop(EV_DEFAULT_UC, &logger->leaving_limit);
+	ev_child_stop(EV_DEFAULT_UC, &logger->leaving);
+}
+
+/* Its id stays its own: the loop has not seen its end. */
+static void kill_leaving(struct logger *logger)
+{
+	if (ev_is_active(&logger->leaving))
+		(void)kill(logger->leaving.pid, SIGKILL);
+	end_leaving(logger);
+}
+
+static void on_leaving_limit(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct logger *logger = timer->data;
+
+	(void)loop;
+	(void)events;
+	log_warn("the log process of before (process %d) does not end: it is killed",
+		 logger->leaving.pid);
+	kill_leaving(logger);
+}
+
+static void on_left(struct ev_loop *loop, ev_child *watcher, int events)
+{
+	(void)loop;
+	(void)events;
+	end_leaving(watcher->data);
+}
+
+/* Tells the process to end; one that was told before has had its time. */
+static void let_go(struct logger *logger)
+{
+	struct ev_loop *loop = EV_DEFAULT_UC;
+
+	if (!ev_is_active(&logger->exit))
+		return;
+	(void)ipc_send(logger->control, IPC_DRAIN, NULL, 0);
+	kill_leaving(logger);
+	ev_child_set(&logger->leaving, logger->exit.pid, 0);
+	ev_child_start(loop, &logger->leaving);
+	ev_now_update(loop);
+	ev_timer_set(&logger->leaving_limit, STOP_MS / 1000., 0.);
+	ev_timer_start(loop, &logger->leaving_limit);
+	drop_process(logger);
 }
 
 static void adopt_process(struct logger *logger, pid_t pid, int control)
@@ -102,7 +151,10 @@ void logger_init(struct logger *logger, void (*forget)(void *arg), void *arg)
 	};
 	ev_init(&logger->exit, on_exit_of_it);
 	ev_init(&logger->restart, on_restart);
+	ev_init(&logger->leaving, on_left);
+	ev_init(&logger->leaving_limit, on_leaving_limit);
 	logger->exit.data = logger->restart.data = logger;
+	logger->leaving.data = logger->leaving_limit.data = logger;
 	ev_timer_init(&logger->catch_up, on_catch_up, CATCH_UP_SECONDS, CATCH_UP_SECONDS);
 	ev_timer_start(EV_DEFAULT_UC, &logger->catch_up);
 }
@@ -160,9 +212,8 @@ static pid_t start(const struct logger *logger, int *control)
 /* Another process for another target; the pipe stays, and what is in it. */
 static void replace(struct logger *logger, pid_t pid, int control)
 {
-	if (logger->control != -1)
-		(void)ipc_send(logger->control, IPC_DRAIN, NULL, 0);
-	drop_process(logger);
+	let_go(logger);
+	ev_timer_stop(EV_DEFAULT_UC, &logger->restart);
 	logger->plan = logger->next;
 	if (pid < 0)
 		restart_in(logger, RESTART_PAUSE);
@@ -231,6 +282,9 @@ void logger_stop(struct logger *logger)
 
 	if (logger->control != -1 && !ipc_send(logger->control, IPC_STOP, NULL, 0))
 		(void)poll(&pfd, 1, STOP_MS);
+	if (ev_is_active(&logger->exit))
+		(void)kill(logger->exit.pid, SIGKILL);
 	drop_process(logger);
+	kill_leaving(logger);
 	direct(logger, LOG_TO_STDERR);
 }

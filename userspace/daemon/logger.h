@@ -23,6 +23,8 @@ struct logger {
 	enum log_target target;		/* of this process now; another than stderr: by the pipe */
 	bool started;			/* logger_started() */
 	ev_child exit;
+	ev_child leaving;		/* the one before, which was told to end; */
+	ev_timer leaving_limit;		/* then it is killed */
 	ev_timer restart, catch_up;
 	uint64_t since;			/* of clock_ms(): the process runs */
 };

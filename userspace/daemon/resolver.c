@@ -252,6 +252,8 @@ void resolver_remove(struct resolver *resolver, const struct gate *gate)
 void resolver_stop(struct resolver *resolver)
 {
 	ev_timer_stop(EV_DEFAULT_UC, &resolver->restart);
+	if (ev_is_active(&resolver->exit))
+		end_process(resolver);
 	ev_child_stop(EV_DEFAULT_UC, &resolver->exit);
-	close_control(resolver);	/* which it ends of */
+	close_control(resolver);
 }
