@@ -42,6 +42,16 @@ def bad_usage():
     refused(2, "stands alone", "-t", "serve", ":1", ":2")
     refused(2, "given twice", "serve", ":1", ":2", *PAIR, "--alpn=a", "--alpn=b")
     refused(2, "1.2 or 1.3", "serve", ":1", ":2", *PAIR, "--min-version=1.1")
+    refused(2, "min-version refused: it is newer than max-version: lower it, or raise max-version", "serve", ":1", ":2",
+            *PAIR, "--min-version=1.3", "--max-version=1.2")
+    refused(2, "log-facility refused: stderr has none: give log = syslog or journal", "serve", ":1", ":2", *PAIR,
+            "--log-facility=auth")
+
+
+@test
+def help_has_no_trailing_blanks():
+    text = subprocess.run([TLSGATED, "--help"], capture_output=True, text=True, check=True).stdout
+    need(not re.search("[ \t]$", text, re.M), text)
 
 
 def refused_file(status, text, *patterns):
@@ -90,15 +100,28 @@ gate c { mode = serve
                  "2:14: refused: log-format: it needs connection-log")
 
 
+def many(name):
+    return "{ %s }" % ", ".join([name] * 30)
+
+
 @test
-def a_file_with_many_errors_is_few_lines():
-    more = "there may be more errors: correct these first"
+def what_has_many_errors_is_few_lines():
+    colour = "%d:1: refused: no setting"
+    more = "there are more errors: correct these first"
     empty = "".join("gate g%d { mode = serve }\n" % i for i in range(256))
     missing = ("listen is missing", "backend is missing", "cert is missing")
-    refused_file(2, empty, *("%d:6: refused: gate 'g%d': %s" % (i + 1, i, text)
-                             for i in range(7) for text in missing), " refused: " + more)
-    refused_file(2, 30 * "colour = red\n", *("%d:1: refused: no setting" % (i + 1) for i in range(20)),
-                 " refused: " + more)
+    refused_file(2, empty, *["%d:6: refused: gate 'g%d': %s" % (i + 1, i, text)
+                             for i in range(7) for text in missing][:20], " refused: " + more)
+    refused_file(2, 20 * "colour = red\n", *(colour % (i + 1) for i in range(20)))
+    refused_file(2, 21 * "colour = red\n", *(colour % (i + 1) for i in range(20)), " refused: " + more)
+    # what the gates are built of: by the monitor, and by keyd
+    for cert, key in (("absent", "one.key"), ("one.pem", "absent"), ("absent", "absent")):
+        write("check.conf", (GATE % (free_port(), many(cert))).replace("one.key", many(key)))
+        for options in (("-t", "-c"), ("-c",)):
+            result = subprocess.run([TLSGATED, *options, "check.conf"], cwd=tmp, stdin=subprocess.DEVNULL,
+                                    capture_output=True, text=True, timeout=DEADLINE)
+            lines = [line for line in result.stderr.splitlines() if "refused: " in line]
+            need(result.returncode == 1 and len(lines) == 21 and lines[20].endswith("refused: " + more), result.stderr)
 
 
 def make_ending_certificate(name, days):
@@ -148,6 +171,9 @@ def bad_files():
     write("garbage", "no PEM at all\n")
     refused(1, "absent.*No such file.*-c FILE names another", "-c", "absent.conf")
     refused(1, "absent.*No such file", "serve", ":1", ":2", "--cert=absent", "--key=one.key", USER)
+    refused(1, "keylog '/absent/log' refused: No such file or directory: give a file that can be", "serve", ":1", ":2",
+            *PAIR, USER, "--keylog=/absent/log")
+    refused(1, "cert '.' refused: it is a directory: give a file", "serve", ":1", ":2", "--cert=.", "--key=one.key", USER)
     refused(1, "garbage.*PEM", "serve", ":1", ":2", "--cert=garbage", "--key=one.key", USER)
     refused(1, "garbage.*PEM", "serve", ":1", ":2", "--cert=one.pem", "--key=garbage", USER)
     refused(1, "not the key of certificate", "serve", ":%d" % free_port(), ":2", "--cert=one.pem",

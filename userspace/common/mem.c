@@ -105,10 +105,16 @@ out:
 const char *file_strerror(int error)
 {
 	switch (error) {
+	case ENOENT:
+		return "No such file or directory: correct the path, or create the file";
+	case EACCES:
+		return "Permission denied: let the user who starts this program read it, and pass the folders above";
+	case EISDIR:
+		return "it is a directory: give a file";
 	case ESPIPE:
-		return "it is no regular file, which can be read anew at a reload: write its content to one";
+		return "it is no regular file: write its content to one";
 	case EFBIG:
-		return "it is too long for a file of its kind";
+		return "it is too long for a file of its kind: see that it is the right one";
 	default:
 		return strerror(error);
 	}

@@ -24,7 +24,7 @@ char *xprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * regular file).
  */
 char *file_read(const char *path, size_t max, size_t *len);
-/* strerror() for file_read(): says what its own errors mean, too. */
+/* strerror() for file_read(): says what its own errors mean, and what to do, where that is known. */
 const char *file_strerror(int error);
 /* Wipes and frees what file_read() gave; NULL is fine. */
 void file_wipe(char *data, size_t len);

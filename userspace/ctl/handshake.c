@@ -208,7 +208,7 @@ static int parse(int argc, char **argv, struct request *request)
 		return CTL_USAGE;
 	}
 	if (request->min_version > request->max_version) {
-		ctl_error("handshake: --min-version is newer than --max-version");
+		ctl_error("handshake: --min-version refused: it is newer than --max-version: lower it, or raise --max-version");
 		return CTL_USAGE;
 	}
 	return CTL_DONE;
@@ -230,7 +230,7 @@ static int add_ca(struct tls_config *config, const char *path)
 
 	pem = file_read(path, MAX_CA_FILE, &len);
 	if (!pem) {
-		ctl_error("handshake: CA '%s' refused: %s", path, strerror(errno));
+		ctl_error("handshake: CA '%s' refused: %s", path, file_strerror(errno));
 		return CTL_FAILED;
 	}
 	err = tls_config_add_ca(config, pem, len);
@@ -251,7 +251,7 @@ static int add_crl(struct tls_config *config, const struct request *request, con
 
 	data = file_read(path, MAX_CRL_FILE, &len);
 	if (!data) {
-		ctl_error("handshake: CRL '%s' refused: %s", path, strerror(errno));
+		ctl_error("handshake: CRL '%s' refused: %s", path, file_strerror(errno));
 		return CTL_FAILED;
 	}
 	err = tls_config_add_crl(config, data, len, &until, &why);
@@ -311,7 +311,7 @@ static char *read_pem(const char *what, const char *path, size_t *len)
 	char *pem = file_read(path, MAX_PEM_FILE, len);
 
 	if (!pem)
-		ctl_error("handshake: %s '%s' refused: %s", what, path, strerror(errno));
+		ctl_error("handshake: %s '%s' refused: %s", what, path, file_strerror(errno));
 	return pem;
 }
 

@@ -48,7 +48,7 @@ int check_run(const struct options *options)
 	size_t i;
 
 	if (!ev_default_loop(EVFLAG_AUTO | EVFLAG_NOENV)) {
-		log_error("no event loop: %s", strerror(errno));
+		log_error("no event loop: %s: raise the limit of open files", strerror(errno));
 		return CHECK_REFUSED;
 	}
 	if (config_read(options->config_file, &settings) != CONFIG_OK)

@@ -13,7 +13,6 @@
 
 #define MAX_FILE	(1u << 20)
 #define MAX_VALUE	4096
-#define MAX_ERRORS	20		/* with so many, the rest is not read */
 #define BYTE_ORDER_MARK	"\xef\xbb\xbf"
 #define PUNCTUATION	"={},"
 
@@ -31,7 +30,6 @@ struct parser {
 	int token;			/* read last */
 	struct position place;		/* where it began */
 	char text[MAX_VALUE];		/* of TOKEN_TEXT */
-	unsigned int errors;
 	bool lost;			/* some text was passed over, settings perhaps */
 };
 
@@ -42,9 +40,8 @@ static void complain(struct parser *parser, struct position place, const char *f
 	char text[512];
 	va_list args;
 
-	if (parser->errors >= MAX_ERRORS)
+	if (!settings_may_refuse(parser->settings))
 		return;
-	parser->errors++;
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
@@ -335,8 +332,8 @@ static void read_gate(struct parser *parser)
 		next(parser);
 	}
 	/* what is missing may be what was passed over */
-	if (!parser->lost && parser->errors < MAX_ERRORS)
-		parser->errors += (unsigned int)-gate_settings_check(gate);
+	if (!parser->lost)
+		(void)gate_settings_check(gate);
 }
 
 static size_t count_listens(const struct settings *settings)
@@ -351,10 +348,9 @@ static size_t count_listens(const struct settings *settings)
 /* Of errors, or of what a configuration has a bound for: the rest is not read. */
 static bool is_enough(struct parser *parser)
 {
-	if (parser->errors >= MAX_ERRORS)
-		log_error("%s: refused: there may be more errors: correct these first",
-			  parser->settings->file);
-	else if (parser->settings->gate_count > SETTINGS_MAX_GATES)
+	if (parser->settings->refusals > SETTINGS_MAX_REFUSALS)
+		return true;
+	if (parser->settings->gate_count > SETTINGS_MAX_GATES)
 		complain(parser, parser->place, "there are more than %d gates", SETTINGS_MAX_GATES);
 	else if (count_listens(parser->settings) > SETTINGS_MAX_LISTENS)
 		complain(parser, parser->place, "the gates listen on more than %d addresses: use :PORT for all addresses",
@@ -378,7 +374,7 @@ static void read_file(struct parser *parser)
 			read_setting(parser, NULL);
 		enough = is_enough(parser);
 	}
-	if (!enough && !parser->settings->gate_count && !parser->errors)
+	if (!enough && !parser->settings->gate_count && !parser->settings->refusals)
 		complain(parser, parser->place, "there is no gate: write gate NAME { ... }");
 }
 
@@ -391,7 +387,8 @@ enum config_result config_read(const char *path, struct settings **out)
 	*out = NULL;
 	text = file_read(path, MAX_FILE, &len);
 	if (!text) {
-		log_error("configuration %s cannot be read: %s: -c FILE names another", path, strerror(errno));
+		log_error("configuration %s cannot be read: %s; -c FILE names another", path,
+			  file_strerror(errno));
 		return CONFIG_UNREADABLE;
 	}
 	parser.settings = settings_new(path);
@@ -402,7 +399,7 @@ enum config_result config_read(const char *path, struct settings **out)
 		complain(&parser, parser.here, "there is a NUL byte in it: write plain text");
 	free(text);
 	/* what is missing may be what was passed over */
-	if (parser.errors || settings_check(parser.settings)) {
+	if (parser.settings->refusals || settings_check(parser.settings)) {
 		settings_free(parser.settings);
 		return CONFIG_BAD;
 	}

@@ -408,7 +408,7 @@ int filter_load(enum filter_role role, bool unix_sockets)
 #endif
 	filter = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
 	if (!filter) {
-		log_error("seccomp filter cannot be built: this kernel has no seccomp, or memory is out");
+		log_error("seccomp filter cannot be built: out of memory: have fewer workers, or more memory");
 		return -1;
 	}
 	ret = build(filter, 1u << role, unix_sockets);
@@ -418,6 +418,7 @@ int filter_load(enum filter_role role, bool unix_sockets)
 		ret = seccomp_load(filter);
 	seccomp_release(filter);
 	if (ret)
-		log_error("seccomp filter cannot be set: %s", strerror(-ret));
+		log_error("seccomp filter cannot be set: %s: the kernel must have CONFIG_SECCOMP_FILTER, and let it be used",
+			  strerror(-ret));
 	return ret ? -1 : 0;
 }

@@ -279,7 +279,7 @@ int gate_set_protocol(const struct gate_settings *set, struct tls_config *config
 
 	if (tls_config_set_versions(config, set->min_version ? set->min_version : TLS_1_2,
 				    set->max_version ? set->max_version : TLS_1_3))
-		ret = gate_refuse(set, "min-version", NULL, "it leaves no version up to max-version");
+		ret = gate_refuse(set, "min-version", NULL, "it leaves no version up to max-version: lower it, or raise max-version");
 	if (set->max_message && tls_config_set_max_message(config, set->max_message))
 		ret = gate_refuse(set, "max-message", NULL, "the engine does not take it");
 	ret |= set_list(set, config, "ciphersuites", set->suites, tls_config_set_suites,
@@ -356,7 +356,7 @@ static int set_tickets(struct gate *gate)
 	if (!ticket_chain_init(&gate->tickets) &&
 	    !tls_config_set_ticket_keys(gate->config, gate->tickets.keys, gate->tickets.count))
 		return 0;
-	log_error("%s: no session ticket keys: no randomness or no memory", gate->settings->name);
+	log_error("%s: no session ticket keys: no randomness, or out of memory: have more memory", gate->settings->name);
 	return -1;
 }
 

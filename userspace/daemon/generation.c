@@ -55,7 +55,8 @@ static int open_keylog(struct generation *generation)
 	generation->keylog_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
 				     O_NONBLOCK, 0600);
 	if (generation->keylog_fd < 0) {
-		log_error("keylog '%s' refused: %s", path, strerror(errno));
+		log_error("keylog '%s' refused: %s: give a file that can be written or created, and no link",
+			  path, strerror(errno));
 		return -1;
 	}
 	log_warn("WARNING: the secrets of every connection are written to '%s': whoever reads it can read the traffic; drop --keylog when done",
@@ -510,7 +511,7 @@ static int open_stats(struct generation *generation)
 {
 	if (!stats_init(&generation->stats, generation->worker_count, generation->built))
 		return 0;
-	log_error("no memory for what %zu workers count", generation->worker_count);
+	log_error("no memory for what %zu workers count: have fewer workers or gates", generation->worker_count);
 	return -1;
 }
 
@@ -603,9 +604,10 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
 	}
 	child = find_unready(generation);
 	if (child == &generation->keyd)
-		log_error("keyd did not get ready: it takes too long");
+		log_error("keyd did not get ready: it takes too long: see whether the machine is overloaded, and try again");
 	else if (child)
-		log_error("worker %zu did not get ready: it takes too long", child->index);
+		log_error("worker %zu did not get ready: it takes too long: see whether the machine is overloaded, and try again",
+			  child->index);
 	generation->failed(generation, generation->arg);
 }
 
@@ -627,6 +629,7 @@ static struct generation *generation_new(struct settings *settings)
 	size_t i;
 
 	generation->settings = settings;
+	settings->refusals = 0;		/* those of the command line are read once */
 	generation->keylog_fd = -1;
 	generation->worker_count = settings->workers ? settings->workers : count_cpus();
 	generation->workers = xcalloc(generation->worker_count, sizeof(*generation->workers));
@@ -659,7 +662,7 @@ static int await_keyd(const struct generation *generation)
 		ret = poll(&pfd, 1, (int)(1000 * ready_seconds(generation)));
 	} while (ret < 0 && errno == EINTR);
 	if (!ret)
-		log_error("the keys cannot be tried: it takes too long");
+		log_error("the keys cannot be tried: it takes too long: see whether the machine is overloaded, and try again");
 	return ret == 1 && ipc_receive(pfd.fd, &message) == 1 ? 0 : -1;
 }
 

@@ -168,7 +168,7 @@ static int open_pipe(struct logger *logger)
 		return 0;
 	logger->plan.own_log = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (logger->plan.own_log < 0 || pipe2(ends, O_DIRECT | O_NONBLOCK | O_CLOEXEC)) {
-		log_error("no pipe for the log: %s", strerror(errno));
+		log_error("no pipe for the log: %s: raise the limit of open files, or give log = stderr", strerror(errno));
 		return -1;
 	}
 	logger->plan.in = ends[0];
@@ -203,7 +203,7 @@ static pid_t start(const struct logger *logger, int *control)
 	/* later nothing waits for it: it is started again and again, and lines wait in the pipe */
 	if (pid < 0 || logger->started || becomes_ready(*control))
 		return pid;
-	log_error("the log process did not get ready: lines of the log cannot go elsewhere");
+	log_error("the log process did not get ready: see the lines before, or give log = stderr");
 	(void)kill(pid, SIGKILL);
 	close(*control);
 	return -1;

@@ -356,7 +356,7 @@ int monitor_run(struct options *options)
 	monitor.loop = ev_default_loop(EVFLAG_AUTO | EVFLAG_NOENV);
 	monitor.pause = pause_new();
 	if (!monitor.loop || !monitor.pause) {
-		log_error("no event loop, or no memory: %s", strerror(errno));
+		log_error("no event loop, or no memory: %s: raise the limit of open files", strerror(errno));
 		settings_free(monitor.settings);
 		return 1;
 	}

@@ -86,7 +86,7 @@ static void print_help(void)
 	printf("  %-34s %s\n", "-c, --config=FILE", "every gate in a configuration file");
 	printf("  %-34s %s\n", "-t, --test", "say what is wrong with FILE, by default");
 	printf("  %-34s %s\n", "", OPTIONS_CONFIG_FILE ", and start nothing");
-	printf("  %-34s %s\n", "--version, --help", "");
+	printf("  %-34s %s\n", "--version, --help", "print the version; this text");
 	printf("\nSIGHUP reads certificates and configuration anew without dropping a connection;\n"
 	       "SIGTERM ends in order.  Exit status: 0 done, 1 failed at run time, 2 bad usage;\n"
 	       "of -t: 0 nothing is wrong, 1 it is refused, 2 there are warnings alone, or bad usage.\n");

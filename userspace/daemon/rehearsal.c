@@ -54,7 +54,7 @@ int rehearsal_open(struct rehearsal *rehearsal)
 {
 	if (!open_pair(&rehearsal->listener, &rehearsal->client))
 		return 0;
-	log_error("no sockets to rehearse a connection: %s", strerror(errno));
+	log_error("no sockets to rehearse a connection: %s: raise the limit of open files", strerror(errno));
 	return -1;
 }
 
@@ -361,7 +361,7 @@ int rehearsal_run(const struct rehearsal *rehearsal, const struct keypipe *keys)
 	if (loop)
 		accepted = accept_client(rehearsal, loop);
 	else
-		log_error("no event loop: %s", strerror(errno));
+		log_error("no event loop: %s: raise the limit of open files", strerror(errno));
 	if (accepted >= 0) {
 		ret = perform_all(loop, rehearsal, keys, accepted);
 		close(accepted);

@@ -414,7 +414,7 @@ static const struct setting table[] = {
 	{ "log", "stderr|syslog|journal", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(log), set_log,
 	  "where lines of the log go (default: stderr)" },
-	{ "log-facility", "NAME", SETTING_GLOBAL, 0, "log",
+	{ "log-facility", "NAME", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(log_facility), set_log_facility,
 	  "their facility of syslog, such as local0 (default: daemon)" },
 	{ "connection-log", NULL, SETTING_GLOBAL, 0, NULL,
@@ -511,7 +511,7 @@ struct gate_settings *settings_add_gate(struct settings *settings, const char *n
 	gate = &settings->gates[settings->gate_count++];
 	memset(gate, 0, sizeof(*gate));
 	gate->name = xstrdup(name);
-	gate->file = settings->file;
+	gate->all = settings;
 	gate->place = place;
 	gate->handshake_timeout = DEFAULT_HANDSHAKE_TIMEOUT;
 	gate->connect_timeout = DEFAULT_CONNECT_TIMEOUT;
@@ -576,8 +576,8 @@ static void report(log_function *log, bool refused, const struct gate_settings *
 	char *what = xprintf("%s%s%s%s%s", setting ? setting : "", *quote ? " " : "", quote,
 			     *quote ? value : "", quote);
 
-	if (gate->file)
-		log("%s:%u:%u: %sgate '%s': %s%s%s", gate->file, place.line, place.column,
+	if (gate->all->file)
+		log("%s:%u:%u: %sgate '%s': %s%s%s", gate->all->file, place.line, place.column,
 		    refused ? "refused: " : "", gate->name, what, *what ? ": " : "", why);
 	else
 		log("%s%s%s%s: %s", gate->name, *what ? ": " : "", what, refused ? " refused" : "",
@@ -585,10 +585,20 @@ static void report(log_function *log, bool refused, const struct gate_settings *
 	free(what);
 }
 
+bool settings_may_refuse(struct settings *settings)
+{
+	settings->refusals++;
+	if (settings->refusals == SETTINGS_MAX_REFUSALS + 1)
+		log_error("%s: refused: there are more errors: correct these first",
+			  settings->file ? settings->file : "command line");
+	return settings->refusals <= SETTINGS_MAX_REFUSALS;
+}
+
 int gate_refuse(const struct gate_settings *gate, const char *setting, const char *value,
 		const char *why)
 {
-	report(log_error, true, gate, setting, value, why);
+	if (settings_may_refuse(gate->all))
+		report(log_error, true, gate, setting, value, why);
 	return -1;
 }
 
@@ -618,18 +628,18 @@ static int check_row(const struct gate_settings *gate, const struct setting *row
 	return 0;
 }
 
-/* 0, or minus the number of lines that it logged. */
 static int check_values(const struct gate_settings *gate)
 {
 	int ret = 0;
 
 	if (gate->certs.count && gate->keys.count && gate->certs.count != gate->keys.count)
-		ret += gate_refuse(gate, "key", NULL, "there must be one key for each cert");
+		ret = gate_refuse(gate, "key", NULL, "there must be one key for each cert");
 	if (gate->min_version && gate->max_version && gate->min_version > gate->max_version)
-		ret += gate_refuse(gate, "min-version", NULL, "it is newer than max-version");
+		ret = gate_refuse(gate, "min-version", NULL,
+				  "it is newer than max-version: lower it, or raise max-version");
 	if (gate->mode == GATE_CONNECT && !gate->server_name && gate->backend &&
 	    !strncmp(gate->backend, "unix:", 5))
-		ret += gate_refuse(gate, "backend", gate->backend,
+		ret = gate_refuse(gate, "backend", gate->backend,
 				  "a unix backend has no host name to verify: give server-name");
 	return ret;
 }
@@ -645,8 +655,8 @@ int gate_settings_check(const struct gate_settings *gate)
 		return -1;	/* what was given for it was refused */
 	for (row = table; row->name; row++)
 		if (!(row->scope & SETTING_GLOBAL))
-			ret += check_row(gate, row);
-	return ret + check_values(gate);
+			ret |= check_row(gate, row);
+	return ret | check_values(gate);
 }
 
 static int process_refuse(const struct settings *settings, const struct setting *row,

@@ -63,9 +63,11 @@ struct given {
 	struct position place;
 };
 
+struct settings;
+
 struct gate_settings {
 	char *name;			/* for messages */
-	const char *file;		/* struct settings' */
+	struct settings *all;		/* it is one gate of */
 	struct position place;		/* of the gate's name */
 	struct given given[SETTINGS_MAX_ROWS];	/* by the table's rows */
 	enum gate_mode mode;
@@ -108,6 +110,7 @@ struct settings {
 	bool verbose;
 	bool connection_log;
 	enum log_format log_format;	/* of its lines */
+	unsigned int refusals;		/* settings_may_refuse() */
 };
 
 /* One row: an option --name of the command line, and a key of the file. */
@@ -154,7 +157,14 @@ int setting_apply(const struct setting *row, struct settings *settings, struct g
 		  const char *value, struct position place, char why[SETTINGS_WHY_MAX]);
 
 /*
- * Logs one line: where it stands in the file, the gate, what was refused, and
+ * May one more line say what is refused?  The first that may not is told of, and
+ * no more: a file with many errors is few lines.
+ */
+#define SETTINGS_MAX_REFUSALS	20
+bool settings_may_refuse(struct settings *settings);
+
+/*
+ * Logs one line, if one more may be: where it stands in the file, the gate, what was refused, and
  * why.  setting: a row's name with the value refused (NULL: whatever it has),
  * or NULL for the gate as a whole.  Returns -1.
  */
@@ -165,8 +175,8 @@ void gate_warn(const struct gate_settings *gate, const char *setting, const char
 	       const char *why);
 
 /*
- * Whether one gate is complete and its settings agree.  0, or minus the number of
- * those that do not; a line was logged for each (of a mode, when it was refused).
+ * Whether one gate is complete and its settings agree.  0, or -1 and a line was
+ * logged for each of those that do not (of a mode, when it was refused).
  */
 int gate_settings_check(const struct gate_settings *gate);
 /* The same for the settings of the process, once all were given: 0 or -1. */

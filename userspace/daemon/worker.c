@@ -296,7 +296,7 @@ static void set_up_loop(struct worker *worker, const struct keypipe *keys)
 
 	worker->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 	if (!worker->loop) {
-		log_error("no event loop: %s", strerror(errno));
+		log_error("no event loop: %s: raise the limit of open files", strerror(errno));
 		exit(1);
 	}
 	ev_timer_init(&worker->pause, on_pause_over, 0., 0.);
