@@ -12,8 +12,8 @@ import threading
 import time
 
 from daemonlib.features import EXPIRED, ends_at, make_crl, ocsp_response
-from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, free_port, make_certificate, make_rsa_certificate, need,
-                            path, run, test, tmp, wait_until, write)
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, free_port, log_text, make_certificate, make_rsa_certificate,
+                            need, path, run, test, tmp, wait_until, write)
 
 STEPS = ("ClientHello", "ServerHello", "Authentication", "Key exchange", "Session keys", "Finished")
 
@@ -44,6 +44,18 @@ def handshake_explains_every_step():
                  "its MAC over the whole handshake is right", "sent; the server checks it")
             need("value" not in text.replace("values", "").replace("public value", ""),
                  "a secret's value without --secrets: " + text)
+
+
+@test
+def handshake_ends_in_order():
+    """The gate's tickets are read, too: unread, TCP would reset the connection."""
+    with Backend().echo() as backend, Gate("serve", backend.address, "--connection-log", "--workers=1") as gate:
+        for version in ("1.2", "1.3"):
+            for _ in range(5):
+                handshake(0, "localhost:%d" % gate.port, "--ca=ca.pem", "--min-version=" + version,
+                          "--max-version=" + version)
+        wait_until(lambda: log_text().count("connection gate=") == 10, "a line of each: " + log_text())
+        need(log_text().count('reason="closed by both sides"') == 10, log_text())
 
 
 @test

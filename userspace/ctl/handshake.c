@@ -15,6 +15,7 @@
 
 #define TIMEOUT_MS	10000	/* for all, from the first connect() on */
 #define VERDICT_MS	2000	/* for what a server says of a client certificate, within that */
+#define END_MS		1000	/* for the server's end, after ours */
 #define MAX_CA_FILE	(16u << 20)
 #define MAX_PEM_FILE	(1u << 20)
 #define MAX_CRL_FILE	(64u << 20)
@@ -578,8 +579,24 @@ static void run(int fd, struct tls_conn *conn, const struct tls_private_key *key
 			report->step = STEP_AUTHENTICATION;
 		report_finish(report, conn);
 	}
-	if (report->established && !tls_conn_close(conn))
-		send_output(fd, conn, &(struct report){ .until_ms = report->until_ms });	/* only a courtesy */
+}
+
+/*
+ * close_notify (RFC 8446 section 6.1), where no alert was sent, and a FIN.  Until
+ * the server ends as well, the rest is read: closing while tickets lie unread would
+ * make TCP send a reset.
+ */
+static void end_in_order(int fd, struct tls_conn *conn)
+{
+	struct report unused = { .until_ms = report_now_ms() + END_MS };
+	uint8_t rest[TLS_MAX_INPUT];
+
+	if (!tls_conn_close(conn))
+		send_output(fd, conn, &unused);
+	if (shutdown(fd, SHUT_WR))
+		return;
+	while (!limit_wait(fd, unused.until_ms) && recv(fd, rest, sizeof(rest), 0) > 0)
+		;
 }
 
 static void show(const struct report *report, const struct request *request)
@@ -619,8 +636,10 @@ static int handshake(struct tls_conn *conn, const struct tls_private_key *key,
 		return CTL_FAILED;
 	tls_conn_set_arg(conn, &report);
 	run(fd, conn, key, &report);
-	close(fd);
 	show(&report, request);
+	if (!report.io_error)
+		end_in_order(fd, conn);
+	close(fd);
 	report_clear(&report);
 	return report.established ? CTL_DONE : CTL_FAILED;
 }
