@@ -18,6 +18,7 @@
 #include "daemon/filter.h"
 #include "daemon/keypipe.h"
 #include "daemon/landlock.h"
+#include "daemon/process.h"
 #include "daemon/trial.h"
 
 #define MAX_KEY_FILE	(1u << 18)
@@ -362,24 +363,9 @@ static _Noreturn void run(int control, const struct gate *gates, size_t count,
 
 pid_t keyd_start(const struct gate *gates, size_t count, const struct identity *who, int *control)
 {
-	int ends[2];
-	pid_t pid;
-	int ret;
+	pid_t pid = process_fork("keyd", control);
 
-	ret = ipc_pair(ends);
-	if (ret) {
-		log_error("keyd cannot be started: %s", strerror(-ret));
-		return -1;
-	}
-	pid = fork();
 	if (pid == 0)
-		run(ends[1], gates, count, who);
-	close(ends[1]);
-	if (pid < 0) {
-		log_error("keyd cannot be started: %s", strerror(errno));
-		close(ends[0]);
-		return -1;
-	}
-	*control = ends[0];
+		run(*control, gates, count, who);
 	return pid;
 }

@@ -16,6 +16,7 @@
 #include "daemon/filter.h"
 #include "daemon/landlock.h"
 #include "daemon/logline.h"
+#include "daemon/process.h"
 
 #define RETRY_MS	200		/* a target that is gone is looked for so often */
 #define END_MS		1000
@@ -238,26 +239,11 @@ static _Noreturn void run(const struct logd_plan *plan, int control)
 
 pid_t logd_start(const struct logd_plan *plan, int *control)
 {
-	int ends[2];
-	pid_t pid;
-	int ret;
+	pid_t pid = process_fork("the log process", control);
 
-	ret = ipc_pair(ends);
-	if (ret) {
-		log_error("the log process cannot be started: %s", strerror(-ret));
-		return -1;
-	}
-	pid = fork();
 	if (pid == 0) {
 		plan->forget(plan->arg);
-		run(plan, ends[1]);
+		run(plan, *control);
 	}
-	close(ends[1]);
-	if (pid < 0) {
-		log_error("the log process cannot be started: %s", strerror(errno));
-		close(ends[0]);
-		return -1;
-	}
-	*control = ends[0];
 	return pid;
 }

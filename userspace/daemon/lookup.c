@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/ipc.h"
 #include "common/log.h"
 #include "daemon/filter.h"
 #include "daemon/landlock.h"
+#include "daemon/process.h"
 
 static int tell(int control, struct lookup_answer *answer, const char *why)
 {
@@ -64,28 +64,14 @@ static _Noreturn void run(int control, const struct identity *who)
 
 pid_t lookup_start(const struct identity *who, void (*forget)(void *arg), void *arg, int *control)
 {
-	int ends[2];
-	pid_t pid;
-	int ret;
+	pid_t pid = process_fork("the process that resolves names", control);
 
-	ret = ipc_pair(ends);
-	if (ret) {
-		log_error("names cannot be resolved: %s", strerror(-ret));
-		return -1;
-	}
-	pid = fork();
 	if (pid == 0) {
 		forget(arg);
-		run(ends[1], who);
+		run(*control, who);
 	}
-	close(ends[1]);
-	if (pid < 0) {
-		log_error("names cannot be resolved: %s", strerror(errno));
-		close(ends[0]);
-		return -1;
-	}
-	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	*control = ends[0];
+	if (pid > 0)
+		(void)fcntl(*control, F_SETFL, O_NONBLOCK);
 	return pid;
 }
 

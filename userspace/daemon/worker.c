@@ -19,6 +19,7 @@
 #include "daemon/kernel.h"
 #include "daemon/landlock.h"
 #include "daemon/life.h"
+#include "daemon/process.h"
 #include "daemon/rehearsal.h"
 #include "daemon/userpath.h"
 
@@ -441,45 +442,24 @@ int worker_give_keys(int control, int keyd_control)
 	return ret;
 }
 
-static int open_channels(int control[2], struct keypipe *keys, int keyd_control)
-{
-	int ret;
-
-	ret = ipc_pair(control);
-	if (ret)
-		return ret;
-	ret = open_keys(keys, keyd_control);
-	if (ret) {
-		close(control[0]);
-		close(control[1]);
-	}
-	return ret;
-}
-
 pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *control)
 {
 	struct keypipe keys;
-	int ends[2];
+	char name[32];
 	pid_t pid;
 	int ret;
 
-	ret = open_channels(ends, &keys, keyd_control);
+	ret = open_keys(&keys, keyd_control);
 	if (ret) {
-		log_error("worker %zu cannot be started: %s", plan->index, strerror(-ret));
+		log_error("no answerer for worker %zu: %s", plan->index, strerror(-ret));
 		return -1;
 	}
+	snprintf(name, sizeof(name), "worker %zu", plan->index);
 	stats_lend(plan->stats, plan->index, true);
-	pid = fork();
+	pid = process_fork(name, control);
 	if (pid == 0)
-		run(plan, ends[1], &keys);
+		run(plan, *control, &keys);
 	stats_lend(plan->stats, plan->index, false);
-	if (pid < 0)
-		log_error("worker %zu cannot be started: %s", plan->index, strerror(errno));
 	keypipe_close(&keys);
-	close(ends[1]);
-	if (pid < 0)
-		close(ends[0]);
-	else
-		*control = ends[0];
 	return pid;
 }
