@@ -306,6 +306,12 @@ def a_reload_takes_another_target():
         gate.reload("log = syslog\nlog-facility = local3")
         need(log.wait_for("reloaded: ").startswith("<%d>" % (19 << 3 | 6)), log.lines)
         wait_until(lambda: name_of(first) == "", "the process of before ends")
+        for number, facility in enumerate(4 * ("auth", "local3"), 2):
+            last = gate.logd()
+            gate.reload("log = syslog\nlog-facility = " + facility)
+            log.wait_for("reloaded: ", number)
+            wait_until(lambda: name_of(last) == "", "and so do those of later reloads")
+        need(not any("does not end" in line for line in log.read()), "of their own: %s" % log.lines)
         gate.reload("")
         wait_until(lambda: "reloaded: " in log_text(), log_text())
         need(re.search("^" + TIME + " tlsgated: reloaded", log_text(), re.M), log_text())

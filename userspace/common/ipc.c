@@ -82,11 +82,12 @@ int ipc_receive(int end, struct ipc_message *message)
 	struct ipc_message got = {0};
 	ssize_t n;
 
+	/* once the other end closed with messages unread; what it sent before comes next */
 	do {
 		n = recvmsg(end, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return -errno;
 
 	/* an empty packet, which looks like the end, may carry some, too */
 	got.fd_count = passed_fds(&msg, got.fds);

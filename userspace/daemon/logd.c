@@ -186,7 +186,8 @@ static void serve(struct logd *logd)
 	ssize_t n;
 
 	for (;;) {
-		wait_for(logd, logd->in, POLLIN, logd->stopping ? 0 : -1);
+		/* the word may have come while a line was delivered */
+		wait_for(logd, logd->in, POLLIN, logd->stopping || logd->draining ? 0 : -1);
 		if (logd->draining)
 			return;
 		n = read(logd->in, packet, sizeof(packet));

@@ -260,9 +260,12 @@ int logger_prepare(struct logger *logger, const struct settings *settings)
 void logger_commit(struct logger *logger)
 {
 	int control = -1;
+	pid_t pid;
 
-	if (!is_same(&logger->next, &logger->plan))
-		replace(logger, start(logger, &control), control);
+	if (is_same(&logger->next, &logger->plan))
+		return;
+	pid = start(logger, &control);
+	replace(logger, pid, control);
 }
 
 void logger_abandon(struct logger *logger)

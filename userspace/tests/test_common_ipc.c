@@ -116,6 +116,21 @@ static void test_end(void)
 	close(ends[1]);
 }
 
+/* The kernel resets a pair whose end is closed with messages unread. */
+static void test_end_with_unread(void)
+{
+	struct ipc_message message = {0};
+	bool sent;
+
+	tap_ok(!ipc_pair(ends), "another pair");
+	sent = !ipc_send(ends[1], IPC_READY, NULL, 0) && !ipc_send(ends[0], IPC_DRAIN, NULL, 0);
+	close(ends[0]);
+	tap_ok(sent && ipc_receive(ends[1], &message) == 1 && message.type == IPC_DRAIN,
+	       "what the other end sent before it was gone is received");
+	tap_ok(ipc_receive(ends[1], &message) == 0, "and then its end");
+	close(ends[1]);
+}
+
 int main(void)
 {
 	tap_ok(!ipc_pair(ends), "a pair");
@@ -124,5 +139,6 @@ int main(void)
 	test_malformed();
 	test_unwanted_descriptors();
 	test_end();
+	test_end_with_unread();
 	return tap_done();
 }
