@@ -294,6 +294,18 @@ int gate_set_protocol(const struct gate_settings *set, struct tls_config *config
 	return ret;
 }
 
+static void set_listens(struct gate *gate)
+{
+	const struct text_list *list = &gate->settings->listen;
+	const char *why;
+	size_t i;
+
+	gate->listens = xcalloc(list->count, sizeof(*gate->listens));
+	/* cannot fail: settings hold only what was parsed once */
+	for (i = 0; i < list->count; i++)
+		(void)addr_parse_listen(list->items[i], &gate->listens[i], &why);
+}
+
 /* Names are the resolver's: one that cannot be resolved now may be known later. */
 static int set_backend(struct gate *gate)
 {
@@ -395,6 +407,7 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 
 	memset(gate, 0, sizeof(*gate));
 	gate->settings = settings;
+	set_listens(gate);
 	gate->config = tls_config_new(settings->mode == GATE_SERVE ? TLS_SERVER : TLS_CLIENT,
 				      &hooks);
 	if (!gate->config) {
@@ -418,15 +431,11 @@ int gate_bind(struct gate *gate, struct listeners *all, size_t workers)
 {
 	const struct gate_settings *set = gate->settings;
 	struct listener *listener;
-	const char *why = "";
-	struct addr addr;
 	size_t i;
 
 	gate->listeners = xcalloc(set->listen.count, sizeof(struct listener *));
 	for (i = 0; i < set->listen.count; i++) {
-		if (addr_parse_listen(set->listen.items[i], &addr, &why))
-			return refuse(gate, "listen", set->listen.items[i], why);
-		listener = listener_get(all, &addr, workers);
+		listener = listener_get(all, &gate->listens[i], workers);
 		if (!listener)
 			return -1;
 		gate->listeners[i] = listener;
@@ -453,6 +462,7 @@ void gate_clear(struct gate *gate)
 		tls_certificate_free(gate->certs[i]);
 	free(gate->certs);
 	free(gate->staple_until);
+	free(gate->listens);
 	places_free(gate->places);
 	free(gate->crl_until);
 	ticket_chain_wipe(&gate->tickets);

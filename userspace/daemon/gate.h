@@ -26,6 +26,7 @@ struct gate {
 	struct tls_certificate **certs;	/* settings->certs.count of them; NULL: refused */
 	int64_t *staple_until;		/* of certs[i]: when its OCSP response ends; 0: has none */
 	int64_t *crl_until;		/* of settings->crls: when it ends; 0: has, and it was said */
+	struct addr *listens;		/* of settings->listen */
 	uint32_t first_key_id;		/* of certs[0]; the others follow */
 	struct places *places;		/* of the backend */
 	bool unix_backend;		/* it is unix:/path */

@@ -12,24 +12,22 @@
 struct listen {
 	const struct gate_settings *gate;
 	const char *text;
-	struct addr addr;
+	const struct addr *addr;
 };
 
 /* Every one of every gate, in order, for free(). */
-static struct listen *list_listens(const struct settings *settings, size_t *count)
+static struct listen *list_listens(const struct gate *gates, size_t gate_count, size_t *count)
 {
 	struct listen *list = xcalloc(SETTINGS_MAX_LISTENS, sizeof(*list));
-	const struct gate_settings *gate = settings->gates;
-	const char *why;
+	const struct gate_settings *set;
+	const struct gate *gate;
 	size_t i;
 
 	*count = 0;
-	for (; gate < settings->gates + settings->gate_count; gate++) {
-		for (i = 0; i < gate->listen.count; i++) {
-			list[*count] = (struct listen){ .gate = gate, .text = gate->listen.items[i] };
-			/* cannot fail: settings hold only what was parsed once */
-			(void)addr_parse_listen(gate->listen.items[i], &list[(*count)++].addr, &why);
-		}
+	for (gate = gates; gate < gates + gate_count; gate++) {
+		set = gate->settings;
+		for (i = 0; i < set->listen.count; i++)
+			list[(*count)++] = (struct listen){ set, set->listen.items[i], &gate->listens[i] };
 	}
 	return list;
 }
@@ -40,8 +38,8 @@ static int check_listen(const struct listen *list, const struct listen *listen)
 	char why[SETTINGS_WHY_MAX];
 	const struct listen *before = list;
 
-	while (before < listen && !addr_covers(&before->addr, &listen->addr) &&
-	       !addr_covers(&listen->addr, &before->addr))
+	while (before < listen && !addr_covers(before->addr, listen->addr) &&
+	       !addr_covers(listen->addr, before->addr))
 		before++;
 	if (before == listen)
 		return 0;
@@ -49,10 +47,10 @@ static int check_listen(const struct listen *list, const struct listen *listen)
 	return gate_refuse(listen->gate, "listen", listen->text, why);
 }
 
-static int check_listens(const struct settings *settings)
+static int check_listens(const struct gate *gates, size_t gate_count)
 {
 	size_t i, count;
-	struct listen *list = list_listens(settings, &count);
+	struct listen *list = list_listens(gates, gate_count, &count);
 	int ret = 0;
 
 	for (i = 0; i < count; i++)
@@ -70,13 +68,10 @@ static bool comes_to(const struct addr *listen, const struct addr *addr)
 /* Its backend must not be there. */
 static bool gate_is_at(const struct gate *gate, const struct addr *addr)
 {
-	const struct text_list *list = &gate->settings->listen;
-	struct addr listen;
-	const char *why;
 	size_t i;
 
-	for (i = 0; i < list->count; i++)
-		if (!addr_parse_listen(list->items[i], &listen, &why) && comes_to(&listen, addr))
+	for (i = 0; i < gate->settings->listen.count; i++)
+		if (comes_to(&gate->listens[i], addr))
 			return true;
 	return false;
 }
@@ -154,7 +149,7 @@ int gates_build(struct gate *gates, const struct settings *settings, int keylog_
 
 	for (i = 0; i < settings->gate_count; i++)
 		ret |= gate_build(&gates[i], &settings->gates[i], keylog_fd, &next_key_id);
-	ret |= check_listens(settings);
+	ret |= check_listens(gates, settings->gate_count);
 	ret |= check_loops(gates, settings->gate_count);
 	return ret;
 }
