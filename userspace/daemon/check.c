@@ -10,8 +10,8 @@
 #include "common/addr.h"
 #include "common/log.h"
 #include "daemon/config.h"
-#include "daemon/generation.h"
 #include "daemon/logd.h"
+#include "daemon/start.h"
 
 enum { CHECK_GOOD, CHECK_REFUSED, CHECK_WARNED };
 

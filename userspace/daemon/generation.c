@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,13 +15,10 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "daemon/gates.h"
 #include "daemon/keyd.h"
 #include "daemon/worker.h"
 #include "lib/libtlsgate.h"
 
-#define READY_SECONDS	10.0	/* for a process of a starting generation to get ready */
-#define TRIAL_SECONDS	0.02	/* for each certificate and gate, besides */
 #define DRAINING_SECONDS 1.0
 #define RESTART_PAUSE	1.0	/* seconds, after a worker that died young */
 #define STOP_SECONDS	3.0	/* for what was told to end; then it is killed */
@@ -43,107 +39,6 @@ static size_t count_cpus(void)
 	if (sched_getaffinity(0, sizeof(set), &set))
 		return 1;
 	return (size_t)CPU_COUNT(&set);
-}
-
-static int open_keylog(struct generation *generation)
-{
-	const char *path = generation->settings->keylog;
-
-	if (!path)
-		return 0;
-	/* O_NONBLOCK: a FIFO that nobody reads must not stop the daemon */
-	generation->keylog_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
-				     O_NONBLOCK, 0600);
-	if (generation->keylog_fd < 0) {
-		log_error("keylog '%s' refused: %s: give a file that can be written or created, and no link",
-			  path, strerror(errno));
-		return -1;
-	}
-	log_warn("WARNING: the secrets of every connection are written to '%s': whoever reads it can read the traffic; drop --keylog when done",
-		 path);
-	return 0;
-}
-
-static int build_gates(struct generation *generation)
-{
-	size_t count = generation->settings->gate_count;
-
-	generation->gates = xcalloc(count, sizeof(*generation->gates));
-	generation->built = count;
-	if (gates_build(generation->gates, generation->settings, generation->keylog_fd))
-		return -1;
-	return gates_choose_data_paths(generation->gates, count);
-}
-
-static bool serves(const struct generation *generation, const struct listener *listener)
-{
-	const struct gate *gate, *end = generation->gates + generation->built;
-	size_t i;
-
-	for (gate = generation->gates; gate < end; gate++)
-		for (i = 0; i < gate->settings->listen.count; i++)
-			if (gate->listeners[i] == listener)
-				return true;
-	return false;
-}
-
-/* Who connects to a socket that systemd passed and nobody accepts from would wait for ever. */
-static int check_activated(const struct generation *generation)
-{
-	const struct listener *listener = generation->listeners->first;
-	char text[ADDR_TEXT_MAX];
-	int ret = 0;
-
-	for (; listener; listener = listener->next) {
-		if (!listener->activated || serves(generation, listener))
-			continue;
-		log_error("%s, which systemd passed, refused: no gate listens there: take it out of the socket unit or add it to a gate",
-			  addr_format(&listener->addr.sa, listener->addr.len, text));
-		ret = -1;
-	}
-	return ret;
-}
-
-static int bind_gates(struct generation *generation)
-{
-	size_t i;
-
-	for (i = 0; i < generation->built; i++)
-		if (gate_bind(&generation->gates[i], generation->listeners,
-			      generation->worker_count))
-			return -1;
-	return check_activated(generation);
-}
-
-static void unbind_gates(struct generation *generation)
-{
-	size_t i;
-
-	for (i = 0; i < generation->built; i++)
-		gate_unbind(&generation->gates[i], generation->listeners);
-}
-
-static int start_listening(struct generation *generation)
-{
-	struct gate *gate;
-	size_t i;
-
-	for (gate = generation->gates; gate < generation->gates + generation->built; gate++)
-		for (i = 0; i < gate->settings->listen.count; i++)
-			if (listener_start(gate->listeners[i], gate->settings))
-				return -1;
-	return 0;
-}
-
-/* What changes sockets that others have, too: once nothing can be refused any more. */
-static void take_listeners(struct generation *generation)
-{
-	struct gate *gate;
-	size_t i;
-
-	for (gate = generation->gates; gate < generation->gates + generation->built; gate++)
-		for (i = 0; i < gate->settings->listen.count; i++)
-			listener_serve(gate->listeners[i], gate->settings);
 }
 
 static void close_control(struct child *child)
@@ -180,7 +75,7 @@ static bool is_empty(const struct generation *generation)
 static void drained(struct generation *generation)
 {
 	generation->draining = false;
-	ev_timer_stop(EV_DEFAULT_UC, &generation->limit);
+	ev_timer_stop(EV_DEFAULT_UC, &generation->slow);
 	generation->drained(generation, generation->arg);
 }
 
@@ -210,15 +105,13 @@ static void child_over(struct ev_loop *loop, struct child *child)
 	close_control(child);
 }
 
-static int start_worker(struct generation *generation, struct child *child);
-
 static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct child *child = timer->data;
 
 	(void)events;
 	(void)loop;
-	if (start_worker(child->generation, child))
+	if (generation_start_worker(child->generation, child))
 		set_timer(timer, RESTART_PAUSE);
 }
 
@@ -250,7 +143,13 @@ static void on_need_keys(struct child *child)
 	set_timer(&child->keys, pause_after(child->keys_given));
 }
 
-static void on_ready(struct child *child);
+static void on_ready(struct child *child)
+{
+	if (child->generation->started)
+		(void)ipc_send(child->control, IPC_SERVE, NULL, 0);
+	else
+		child->generation->next_step(child);
+}
 
 /* The generation may be gone afterwards. */
 static void take_message(struct child *child, enum ipc_type type)
@@ -455,7 +354,7 @@ static void mend_listeners(const struct generation *generation)
 			listener_mend(gate->listeners[i], gate->settings);
 }
 
-static int start_worker(struct generation *generation, struct child *child)
+int generation_start_worker(struct generation *generation, struct child *child)
 {
 	const struct worker_plan plan = {
 		.settings = generation->settings,
@@ -488,7 +387,7 @@ static int start_worker(struct generation *generation, struct child *child)
 	return 0;
 }
 
-static void tell_workers(const struct generation *generation, enum ipc_type type)
+void generation_tell(const struct generation *generation, enum ipc_type type)
 {
 	size_t i;
 
@@ -498,120 +397,7 @@ static void tell_workers(const struct generation *generation, enum ipc_type type
 			(void)ipc_send(generation->workers[i].control, type, NULL, 0);
 }
 
-static void resolve_backends(struct generation *generation)
-{
-	size_t i;
-
-	for (i = 0; i < generation->built; i++)
-		resolver_add(generation->resolver, &generation->gates[i], generation->gates,
-			     generation->built, &generation->who);
-}
-
-static int open_stats(struct generation *generation)
-{
-	if (!stats_init(&generation->stats, generation->worker_count, generation->built))
-		return 0;
-	log_error("no memory for what %zu workers count: have fewer workers or gates", generation->worker_count);
-	return -1;
-}
-
-static int start_workers(struct generation *generation)
-{
-	size_t i;
-
-	if (open_stats(generation))
-		return -1;
-	for (i = 0; i < generation->worker_count; i++)
-		if (start_worker(generation, &generation->workers[i]))
-			return -1;
-	return 0;
-}
-
-/* NULL: keyd and every worker are ready. */
-static const struct child *find_unready(const struct generation *generation)
-{
-	size_t i;
-
-	if (!generation->keyd.ready)
-		return &generation->keyd;
-	for (i = 0; i < generation->worker_count; i++)
-		if (!generation->workers[i].ready)
-			return &generation->workers[i];
-	return NULL;
-}
-
-static int serve(struct generation *generation)
-{
-	if (start_listening(generation))
-		return -1;
-	ev_timer_stop(EV_DEFAULT_UC, &generation->limit);
-	generation->started = true;
-	take_listeners(generation);
-	resolve_backends(generation);
-	tell_workers(generation, IPC_SERVE);
-	generation->begun(generation, generation->arg);
-	return 0;
-}
-
-static double ready_seconds(const struct generation *generation)
-{
-	size_t i, count = generation->built;
-
-	for (i = 0; i < generation->built; i++)
-		count += generation->gates[i].settings->certs.count;
-	return READY_SECONDS + TRIAL_SECONDS * (double)count;
-}
-
-/* The next step of a start; of a worker that takes a dead one's place, the only one. */
-static void on_ready(struct child *child)
-{
-	struct generation *generation = child->generation;
-	int ret = 0;
-
-	if (generation->started) {
-		(void)ipc_send(child->control, IPC_SERVE, NULL, 0);
-		return;
-	}
-	set_timer(&generation->limit, ready_seconds(generation));
-	if (child == &generation->keyd)
-		ret = start_workers(generation);
-	else if (!find_unready(generation))
-		ret = serve(generation);
-	if (ret)
-		generation->failed(generation, generation->arg);
-}
-
-static void warn_of_slow_workers(const struct generation *generation)
-{
-	const struct child *child = generation->workers;
-
-	for (; child < generation->workers + generation->worker_count; child++)
-		if (child->control != -1 && !child->drained)
-			log_warn("worker %zu of before is slow to stop accepting", child->index);
-}
-
-static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct generation *generation = timer->data;
-	const struct child *child;
-
-	(void)loop;
-	(void)events;
-	if (generation->retired) {
-		warn_of_slow_workers(generation);
-		drained(generation);
-		return;
-	}
-	child = find_unready(generation);
-	if (child == &generation->keyd)
-		log_error("keyd did not get ready: it takes too long: see whether the machine is overloaded, and try again");
-	else if (child)
-		log_error("worker %zu did not get ready: it takes too long: see whether the machine is overloaded, and try again",
-			  child->index);
-	generation->failed(generation, generation->arg);
-}
-
-static int start_keyd(struct generation *generation)
+int generation_start_keyd(struct generation *generation)
 {
 	struct child *keyd = &generation->keyd;
 	pid_t pid;
@@ -623,7 +409,20 @@ static int start_keyd(struct generation *generation)
 	return 0;
 }
 
-static struct generation *generation_new(struct settings *settings)
+static void on_slow(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct generation *generation = timer->data;
+	const struct child *child = generation->workers;
+
+	(void)loop;
+	(void)events;
+	for (; child < generation->workers + generation->worker_count; child++)
+		if (child->control != -1 && !child->drained)
+			log_warn("worker %zu of before is slow to stop accepting", child->index);
+	drained(generation);
+}
+
+struct generation *generation_new(struct settings *settings)
 {
 	struct generation *generation = xcalloc(1, sizeof(*generation));
 	size_t i;
@@ -633,60 +432,20 @@ static struct generation *generation_new(struct settings *settings)
 	generation->keylog_fd = -1;
 	generation->worker_count = settings->workers ? settings->workers : count_cpus();
 	generation->workers = xcalloc(generation->worker_count, sizeof(*generation->workers));
-	ev_init(&generation->limit, on_limit);
-	generation->limit.data = generation;
+	ev_init(&generation->slow, on_slow);
+	generation->slow.data = generation;
 	child_init(&generation->keyd, generation, 0, on_keyd_exit);
 	for (i = 0; i < generation->worker_count; i++)
 		child_init(&generation->workers[i], generation, i, on_worker_exit);
 	return generation;
 }
 
-static int find_users(struct generation *generation)
+void generation_unbind(struct generation *generation)
 {
-	const struct settings *set = generation->settings;
+	size_t i;
 
-	if (sandbox_identity("user", set->user, &generation->who))
-		return -1;
-	generation->key_who = generation->who;
-	return set->key_user ? sandbox_identity("key-user", set->key_user, &generation->key_who) : 0;
-}
-
-/* Where no loop runs.  0, or -1 and it logged what was wrong. */
-static int await_keyd(const struct generation *generation)
-{
-	struct pollfd pfd = { .fd = generation->keyd.control, .events = POLLIN };
-	struct ipc_message message;
-	int ret;
-
-	do {
-		ret = poll(&pfd, 1, (int)(1000 * ready_seconds(generation)));
-	} while (ret < 0 && errno == EINTR);
-	if (!ret)
-		log_error("the keys cannot be tried: it takes too long: see whether the machine is overloaded, and try again");
-	return ret == 1 && ipc_receive(pfd.fd, &message) == 1 ? 0 : -1;
-}
-
-int generation_try(struct settings *settings)
-{
-	struct generation *generation = generation_new(settings);
-	int ret;
-
-	ret = find_users(generation);
-	ret |= build_gates(generation);
-	/* looks at keys even so: every error is wanted */
-	ret |= start_keyd(generation) || await_keyd(generation) ? -1 : 0;
-	generation_kill(generation);
-	generation_free(generation);
-	return ret;
-}
-
-static int set_up(struct generation *generation)
-{
-	if (find_users(generation) || open_keylog(generation) || build_gates(generation) ||
-	    bind_gates(generation) || start_keyd(generation))
-		return -1;
-	set_timer(&generation->limit, ready_seconds(generation));
-	return 0;
+	for (i = 0; i < generation->built; i++)
+		gate_unbind(&generation->gates[i], generation->listeners);
 }
 
 static struct gate *find_gate(const struct generation *generation, const char *name)
@@ -718,39 +477,6 @@ void generation_forget(struct generation *generation)
 
 	for (i = 0; i < generation->built; i++)
 		gate_forget(&generation->gates[i]);
-}
-
-struct generation *generation_start(struct settings *settings, bool owns_settings,
-				    struct listeners *listeners, struct resolver *resolver,
-				    struct ledger *ledger, struct pause *pause,
-				    const struct generation *callbacks)
-{
-	struct generation *generation = generation_new(settings);
-
-	generation->begun = callbacks->begun;
-	generation->failed = callbacks->failed;
-	generation->drained = callbacks->drained;
-	generation->gone = callbacks->gone;
-	generation->keyd_died = callbacks->keyd_died;
-	generation->unfit = callbacks->unfit;
-	generation->arg = callbacks->arg;
-	generation->owns_settings = owns_settings;
-	generation->listeners = listeners;
-	generation->resolver = resolver;
-	generation->ledger = ledger;
-	generation->pause = pause;
-	if (!set_up(generation))
-		return generation;
-	generation_abandon(generation);
-	return NULL;
-}
-
-void generation_abandon(struct generation *generation)
-{
-	generation_kill(generation);
-	unbind_gates(generation);
-	listeners_trim(generation->listeners);
-	generation_free(generation);
 }
 
 static void on_drain(struct ev_loop *loop, ev_timer *timer, int events)
@@ -787,7 +513,7 @@ static void retire(struct generation *generation)
 	for (i = 0; i < generation->worker_count; i++)
 		ev_timer_stop(EV_DEFAULT_UC, &generation->workers[i].restart);
 	close_control(&generation->keyd);	/* its answerers stay with their workers */
-	unbind_gates(generation);
+	generation_unbind(generation);
 }
 
 void generation_retire(struct generation *generation, uint32_t drain_ms)
@@ -796,13 +522,13 @@ void generation_retire(struct generation *generation, uint32_t drain_ms)
 
 	for (i = 0; i < generation->worker_count; i++)
 		generation->workers[i].drained = false;
-	tell_workers(generation, IPC_DRAIN);
+	generation_tell(generation, IPC_DRAIN);
 	if (drain_ms)
 		set_drain(generation, drain_ms / 1000.0);
 	retire(generation);
 	/* so that who is told of the reload meets the new workers only */
 	generation->draining = true;
-	set_timer(&generation->limit, DRAINING_SECONDS);
+	set_timer(&generation->slow, DRAINING_SECONDS);
 	check_drained(generation);
 	check_gone(generation);
 }
@@ -858,14 +584,14 @@ int generation_drain(struct generation *generation, const char *name, bool drain
 			ret |= drain_gate(&generation->gates[i], drain);
 	*why = "it cannot listen again, as the log says";
 	if (!drain)
-		tell_workers(generation, IPC_SERVE);
+		generation_tell(generation, IPC_SERVE);
 	return ret;
 }
 
 void generation_stop(struct generation *generation)
 {
 	generation->stopped = true;
-	tell_workers(generation, IPC_STOP);
+	generation_tell(generation, IPC_STOP);
 	set_drain(generation, STOP_SECONDS);
 	retire(generation);
 	check_gone(generation);
@@ -894,6 +620,7 @@ void generation_free(struct generation *generation)
 	child_over(loop, &generation->keyd);
 	ev_timer_stop(loop, &generation->drain);
 	ev_timer_stop(loop, &generation->limit);
+	ev_timer_stop(loop, &generation->slow);
 	for (i = 0; i < generation->built; i++)
 		gate_clear(&generation->gates[i]);
 	if (generation->keylog_fd != -1)

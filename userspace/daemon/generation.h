@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/ipc.h"
 #include "daemon/gate.h"
 #include "daemon/ledger.h"
 #include "daemon/listener.h"
@@ -54,7 +55,9 @@ struct generation {
 	struct stats stats;
 	bool started, retired, stopped;
 	bool draining;			/* drained() is due */
-	ev_timer limit;			/* for the next process to get ready; for drained() */
+	void (*next_step)(struct child *child);	/* start.c: child is ready, none serves yet */
+	ev_timer limit;			/* start.c: for the next process to get ready */
+	ev_timer slow;			/* for drained() */
 	ev_timer drain;			/* of a retired one: its connections had their time */
 	/* called once all of it is ready, and it serves / it will not be (a line was logged) */
 	void (*begun)(struct generation *generation, void *arg);
@@ -72,29 +75,20 @@ struct generation {
 	void *arg;
 };
 
-/*
- * Builds everything, binds and forks keyd.  NULL: a line was logged and nothing has
- * changed.  The rest happens in the loop: keyd reads and tries the keys, workers start
- * and rehearse, the sockets listen, and then all workers accept at once.  begun() or
- * failed() says how that went; where one process takes too long, it is failed().
- * owns_settings: they are freed with it, and where NULL is returned.
- */
-struct generation *generation_start(struct settings *settings, bool owns_settings,
-				    struct listeners *listeners, struct resolver *resolver,
-				    struct ledger *ledger, struct pause *pause,
-				    const struct generation *callbacks);
-/* One that has not begun: nothing is left of it. */
-void generation_abandon(struct generation *generation);
+/* Has no gate and no process yet: start.h makes both.  For generation_free(). */
+struct generation *generation_new(struct settings *settings);
+/* Forks keyd: 0, or -1 and a line was logged. */
+int generation_start_keyd(struct generation *generation);
+/* Forks a worker, for the first time or for one that died.  0, or -1 and a line was logged. */
+int generation_start_worker(struct generation *generation, struct child *child);
+/* Tells each worker that there is. */
+void generation_tell(const struct generation *generation, enum ipc_type type);
+/* Gives the listeners back; allowed twice. */
+void generation_unbind(struct generation *generation);
 /* Goes on with what from counted for gates of the same names. */
 void generation_inherit(struct generation *generation, const struct generation *from);
 /* In a child that resolves names: wipes what is secret. */
 void generation_forget(struct generation *generation);
-/*
- * As generation_start(), up to where it would bind: builds everything and has
- * keyd read and try the keys.  Writes nothing and leaves nothing running.  0, or
- * -1 and what is wrong was logged.
- */
-int generation_try(struct settings *settings);
 /*
  * No more connections for it; it goes away with its last one, see gone().  Those
  * that its workers still relay after drain_ms (0: no limit) are ended.  drained() says when

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "daemon/commands.h"
 #include "daemon/config.h"
+#include "daemon/start.h"
 
 #define RETRY_SECONDS	1.0
 
