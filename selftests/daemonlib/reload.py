@@ -156,6 +156,19 @@ def a_process_that_never_gets_ready_is_given_up():
                 echo(connection)
 
 
+@test
+def a_keyd_of_before_that_does_not_end_is_killed():
+    with Backend().echo() as backend, ControlGate(backend.address) as gate:
+        with gate.connect() as connection:
+            echo(connection)
+            old = gate.keyd()[0]
+            os.kill(old, signal.SIGSTOP)
+            outcome(gate.tlsgate("reload"), 0)
+            wait_until(lambda: not is_running(old), "its end")
+            echo(connection)
+        need("keyd of before (process %d) does not end: it is killed" % old in log_text(), log_text())
+
+
 def shown(gate, times=8):
     """The names of the certificates that clients are shown."""
     names = set()

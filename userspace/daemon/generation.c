@@ -422,6 +422,18 @@ static void on_slow(struct ev_loop *loop, ev_timer *timer, int events)
 	drained(generation);
 }
 
+static void on_keyd_limit(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	const struct generation *generation = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (!generation->keyd.pid)
+		return;
+	log_warn("keyd of before (process %d) does not end: it is killed", generation->keyd.pid);
+	(void)kill(generation->keyd.pid, SIGKILL);
+}
+
 struct generation *generation_new(struct settings *settings)
 {
 	struct generation *generation = xcalloc(1, sizeof(*generation));
@@ -433,7 +445,8 @@ struct generation *generation_new(struct settings *settings)
 	generation->worker_count = settings->workers ? settings->workers : count_cpus();
 	generation->workers = xcalloc(generation->worker_count, sizeof(*generation->workers));
 	ev_init(&generation->slow, on_slow);
-	generation->slow.data = generation;
+	ev_init(&generation->keyd_limit, on_keyd_limit);
+	generation->slow.data = generation->keyd_limit.data = generation;
 	child_init(&generation->keyd, generation, 0, on_keyd_exit);
 	for (i = 0; i < generation->worker_count; i++)
 		child_init(&generation->workers[i], generation, i, on_worker_exit);
@@ -512,7 +525,8 @@ static void retire(struct generation *generation)
 		resolver_remove(generation->resolver, &generation->gates[i]);
 	for (i = 0; i < generation->worker_count; i++)
 		ev_timer_stop(EV_DEFAULT_UC, &generation->workers[i].restart);
-	close_control(&generation->keyd);	/* its answerers stay with their workers */
+	close_control(&generation->keyd);	/* which it ends of; its answerers stay with their workers */
+	set_timer(&generation->keyd_limit, STOP_SECONDS);
 	generation_unbind(generation);
 }
 
@@ -621,6 +635,7 @@ void generation_free(struct generation *generation)
 	ev_timer_stop(loop, &generation->drain);
 	ev_timer_stop(loop, &generation->limit);
 	ev_timer_stop(loop, &generation->slow);
+	ev_timer_stop(loop, &generation->keyd_limit);
 	for (i = 0; i < generation->built; i++)
 		gate_clear(&generation->gates[i]);
 	if (generation->keylog_fd != -1)

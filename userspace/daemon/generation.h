@@ -58,6 +58,7 @@ struct generation {
 	void (*next_step)(struct child *child);	/* start.c: child is ready, none serves yet */
 	ev_timer limit;			/* start.c: for the next process to get ready */
 	ev_timer slow;			/* for drained() */
+	ev_timer keyd_limit;		/* of a retired one: for keyd to end */
 	ev_timer drain;			/* of a retired one: its connections had their time */
 	/* called once all of it is ready, and it serves / it will not be (a line was logged) */
 	void (*begun)(struct generation *generation, void *arg);
