@@ -242,17 +242,8 @@ static long call_record(struct caller *c)
 static long call_pass(struct caller *c)
 {
 	int fd = any(c);
-	char control[CMSG_SPACE(sizeof(fd))] = "";
-	struct iovec iov = { "f", 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	return sendmsg(any(c), &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return net_send_fds(any(c), "f", 1, MSG_DONTWAIT, &fd, 1);
 }
 
 /* From one socket, or memory, through a pipe into another. */

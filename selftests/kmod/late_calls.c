@@ -345,16 +345,7 @@ static void drop_child(struct other *o)
 /* Both descriptors of the way stay open. */
 static bool take_on_its_way(struct other *o)
 {
-	char control[CMSG_SPACE(sizeof(int))] = "", byte = 0;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, o->pipefd))
-		return false;
-	*CMSG_FIRSTHDR(&msg) = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
-	*(int *)CMSG_DATA(CMSG_FIRSTHDR(&msg)) = o->fd;
-	return sendmsg(o->pipefd[0], &msg, 0) == 1;
+	return !socketpair(AF_UNIX, SOCK_STREAM, 0, o->pipefd) && !net_send_fd(o->pipefd[0], o->fd);
 }
 
 static void drop_on_its_way(struct other *o)

@@ -131,38 +131,6 @@ static bool leave_rings(struct left *l)
 	return true;
 }
 
-static bool send_fds(int sock, const int *fds, int n)
-{
-	char control[CMSG_SPACE(4 * sizeof(int))] = "";
-	struct iovec iov = { "x", 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = CMSG_SPACE(n * sizeof(int)) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(n * sizeof(int));
-	memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-	return sendmsg(sock, &msg, MSG_NOSIGNAL) == 1;
-}
-
-static bool recv_fds(int sock, int *fds, int n)
-{
-	char control[CMSG_SPACE(4 * sizeof(int))], c;
-	struct iovec iov = { &c, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *cmsg;
-
-	if (recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) != 1)
-		return false;
-	cmsg = CMSG_FIRSTHDR(&msg);
-	if (!cmsg || cmsg->cmsg_len != CMSG_LEN(n * sizeof(int)))
-		return false;
-	memcpy(fds, CMSG_DATA(cmsg), n * sizeof(int));
-	return true;
-}
-
 /*
  * A relay both of whose far ends lie, as a message, in its own plain socket's
  * queue, behind more than TLS takes from there.
@@ -185,7 +153,7 @@ static bool leave_ends(struct left *l, bool itself)
 	ends[0] = l->p.peer.fd;
 	ends[1] = l->plain[1];
 	ends[2] = l->plain[0];
-	return send_fds(l->plain[1], ends, itself ? 3 : 2);
+	return net_send_fds(l->plain[1], "x", 1, 0, ends, itself ? 3 : 2) == 1;
 }
 
 static bool leave_own_ends(struct left *l)
@@ -311,7 +279,7 @@ static void inhabit(ns_data *self, bool user, bool (*leave)(struct left *l), boo
 	}
 	ends[0] = self->left.p.peer.fd;
 	ends[1] = self->left.plain[1];
-	if (hand_out && !send_fds(self->talk[1], ends, 2))
+	if (hand_out && net_send_fds(self->talk[1], "x", 1, 0, ends, 2) != 1)
 		_exit(3);
 	if (watcher.epoll >= 0 &&
 	    (write(self->talk[1], "l", 1) != 1 || read(self->talk[1], &c, 1) != 1))
@@ -528,7 +496,7 @@ TEST_F_TIMEOUT(ns, relays_live_while_their_far_ends_are_held, 120)
 	int ends[2];
 
 	ASSERT_EQ(0, run_child(self, variant->user, leave_relay, false, true));
-	ASSERT_TRUE(recv_fds(self->talk[0], ends, 2));
+	ASSERT_EQ(0, net_receive_fds(self->talk[0], ends, 2));
 	l->p.peer.fd = ends[0];
 	EXPECT_EQ(NULL, flow(&l->p.peer, ends[1], 100000, 100000));
 	EXPECT_NE(0, if_nametoindex(self->before.probe));

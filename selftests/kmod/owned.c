@@ -134,17 +134,7 @@ static int do_sendto(int fd, const struct call *c)
 
 static int do_send_fd(int fd, const struct call *c)
 {
-	char control[CMSG_SPACE(sizeof(fd))] = "";
-	struct iovec iov = { "intruder", 8 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	return told(sendmsg(fd, &msg, MSG_NOSIGNAL));
+	return told(net_send_fds(fd, "intruder", 8, 0, &fd, 1));
 }
 
 static int do_disconnect(int fd, const struct call *c)

@@ -147,21 +147,6 @@ TEST_F(relay, its_maker_speaks)
 	pair_free(&p);
 }
 
-static ssize_t send_with_fd(int sock, const void *data, size_t len, int fd)
-{
-	char control[CMSG_SPACE(sizeof(fd))] = "";
-	struct iovec iov = { (void *)data, len };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	return sendmsg(sock, &msg, 0);
-}
-
 /* TLS cannot carry them, and nobody else ever gets them. */
 TEST_F(relay, descriptors_are_closed)
 {
@@ -171,7 +156,7 @@ TEST_F(relay, descriptors_are_closed)
 		SKIP(return, "only UNIX sockets carry descriptors");
 	ASSERT_EQ(0, pipe(ends));
 	for (size_t at = 0; at < 5000; at += 1000)
-		ASSERT_EQ(1000, send_with_fd(self->plain, self->data + at, 1000, ends[1]));
+		ASSERT_EQ(1000, net_send_fds(self->plain, self->data + at, 1000, 0, &ends[1], 1));
 	close(ends[1]);
 	ASSERT_TRUE(peer_recv_data(&self->p.peer, self->got, 5000));
 	EXPECT_EQ(5000, pat_check(self->got, 0, 5000, 1));

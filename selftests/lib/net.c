@@ -153,34 +153,51 @@ uint32_t net_current(void)
 	return stat("/proc/self/ns/net", &st) ? 0 : st.st_ino;
 }
 
-int net_send_fd(int via, int fd)
+ssize_t net_send_fds(int via, const void *data, size_t len, int flags, const int *fds, int n)
 {
-	char space[CMSG_SPACE(sizeof(fd))] = { 0 }, c = 0;
-	struct iovec iov = { &c, 1 };
+	char space[CMSG_SPACE(NET_FDS * sizeof(int))] = { 0 };
+	struct iovec iov = { (void *)data, len };
 	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space),
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space,
+		.msg_controllen = CMSG_SPACE(n * sizeof(int)),
 	};
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	return sendmsg(via, &msg, 0) == 1 ? 0 : -1;
+	cmsg->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(cmsg), fds, n * sizeof(int));
+	return sendmsg(via, &msg, flags | MSG_NOSIGNAL);
 }
 
-int net_receive_fd(int via)
+int net_send_fd(int via, int fd)
 {
-	char space[CMSG_SPACE(sizeof(int))], c;
+	return net_send_fds(via, "", 1, 0, &fd, 1) == 1 ? 0 : -1;
+}
+
+int net_receive_fds(int via, int *fds, int n)
+{
+	char space[CMSG_SPACE(NET_FDS * sizeof(int))], c;
 	struct iovec iov = { &c, 1 };
 	struct msghdr msg = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space),
 	};
-	int fd = -1;
+	struct cmsghdr *cmsg;
 
-	if (recvmsg(via, &msg, 0) == 1 && CMSG_FIRSTHDR(&msg))
-		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
-	return fd;
+	if (recvmsg(via, &msg, MSG_CMSG_CLOEXEC) != 1)
+		return -1;
+	cmsg = CMSG_FIRSTHDR(&msg);
+	if (!cmsg || cmsg->cmsg_len != CMSG_LEN(n * sizeof(int)))
+		return -1;
+	memcpy(fds, CMSG_DATA(cmsg), n * sizeof(int));
+	return 0;
+}
+
+int net_receive_fd(int via)
+{
+	int fd;
+
+	return net_receive_fds(via, &fd, 1) ? -1 : fd;
 }
 
 int net_poll(int fd, int events, int ms)

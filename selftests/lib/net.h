@@ -12,6 +12,8 @@
 #define NET_DEADLINE	10000	/* ms */
 /* How long "nothing may happen" is watched. */
 #define NET_QUIET	60	/* ms */
+/* Descriptors in a message, at most. */
+#define NET_FDS		4
 
 /*
  * Two ends of a TCP connection over loopback, fd[0] connected, fd[1] accepted;
@@ -38,7 +40,11 @@ bool net_namespace(void);
 bool net_enter(pid_t pid);
 /* The inode number of the one it is in, 0: /proc does not tell. */
 uint32_t net_current(void);
-/* A descriptor over a UNIX socket: 0 or -1; the descriptor or -1. */
+/* As send(2) with MSG_NOSIGNAL, and descriptors beside the data: 1 to NET_FDS. */
+ssize_t net_send_fds(int via, const void *data, size_t len, int flags, const int *fds, int n);
+/* Beside one byte came exactly so many: 0, or -1.  They are closed on exec. */
+int net_receive_fds(int via, int *fds, int n);
+/* One: 0 or -1; the descriptor or -1. */
 int net_send_fd(int via, int fd);
 int net_receive_fd(int via);
 
