@@ -276,8 +276,7 @@ FIXTURE_TEARDOWN(busy)
 static bool sockets_connect(busy_data *self, enum command command, int plain_family)
 {
 	return pair_connect(&self->p, 0x0304, 0x1301, AF_INET) &&
-	       !(plain_family == AF_UNIX ? net_unix_pair(self->plain)
-					 : net_tcp_pair(plain_family, self->plain)) &&
+	       !net_pair(plain_family, self->plain) &&
 	       (command != RELAY || !pair_install(&self->p));
 }
 

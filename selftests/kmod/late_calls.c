@@ -493,8 +493,7 @@ TEST_F_TIMEOUT(had, by_somebody_else, 120)
 		    (h->tcp_only && (local || (variant->command == RELAY && !variant->plain))))
 			continue;
 		ASSERT_TRUE(pair_connect(&l->p, 0x0304, 0x1301, AF_INET));
-		ASSERT_EQ(0, variant->plain_family == AF_UNIX ? net_unix_pair(l->plain)
-							      : net_tcp_pair(AF_INET, l->plain));
+		ASSERT_EQ(0, net_pair(variant->plain_family, l->plain));
 		if (variant->command == RELAY)
 			ASSERT_EQ(0, pair_install(&l->p));
 		o.fd = variant->plain ? l->plain[0] : l->p.fd;

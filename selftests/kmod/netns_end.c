@@ -82,8 +82,7 @@ static bool connect_left(struct left *l, int plain_family)
 	int fd[2];
 
 	l->p.tg = tg_open();
-	if (!l->p.tg || net_tcp_pair(AF_INET, fd) ||
-	    (plain_family == AF_UNIX ? net_unix_pair(l->plain) : net_tcp_pair(AF_INET, l->plain)))
+	if (!l->p.tg || net_tcp_pair(AF_INET, fd) || net_pair(plain_family, l->plain))
 		return false;
 	l->p.fd = fd[0];
 	l->p.peer.fd = fd[1];

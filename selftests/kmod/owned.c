@@ -387,8 +387,7 @@ static bool relay_start(owned_data *self, const owned_variant *variant)
 	int fd[2];
 
 	if (!pair_connect(&self->p, 0x0304, 0x1301, variant->family) ||
-	    (variant->plain_family == AF_UNIX ? net_unix_pair(fd)
-					      : net_tcp_pair(variant->plain_family, fd)))
+	    net_pair(variant->plain_family, fd))
 		return false;
 	self->held[TLS] = self->p.fd;
 	self->held[PLAIN] = fd[0];
@@ -576,8 +575,7 @@ TEST_F(owned, poll_tells_nothing)
 	int fd[2], n = 0;
 
 	ASSERT_TRUE(pair_connect(&self->p, 0x0304, 0x1301, variant->family));
-	ASSERT_EQ(0, variant->plain_family == AF_UNIX ? net_unix_pair(fd) :
-						       net_tcp_pair(variant->plain_family, fd));
+	ASSERT_EQ(0, net_pair(variant->plain_family, fd));
 	self->held[TLS] = self->p.fd;
 	self->held[PLAIN] = fd[0];
 	self->plain = fd[1];

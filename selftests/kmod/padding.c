@@ -56,8 +56,7 @@ FIXTURE_SETUP(padding)
 
 	ASSERT_TRUE(net_namespace());
 	ASSERT_TRUE(pair_connect(&self->p, variant->version, variant->suite, AF_INET));
-	ASSERT_EQ(0, variant->family == AF_UNIX ? net_unix_pair(self->plain)
-						: net_tcp_pair(AF_INET, self->plain));
+	ASSERT_EQ(0, net_pair(variant->family, self->plain));
 	/* What the TLS connection holds of records that are still sealed is little. */
 	setsockopt(self->p.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	setsockopt(self->p.peer.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));

@@ -123,8 +123,7 @@ static bool start(left_data *self, const left_variant *variant, const struct opt
 	int fd[2], side, err;
 
 	if (!pair_connect(&self->p, 0x0304, 0x1301, variant->family) ||
-	    (variant->plain_family == AF_UNIX ? net_unix_pair(fd)
-					      : net_tcp_pair(variant->plain_family, fd)))
+	    net_pair(variant->plain_family, fd))
 		return false;
 	side = variant->side == TLS ? self->p.fd : fd[0];
 	if (o && setsockopt(side, o->level, o->option, o->value, o->len))

@@ -121,6 +121,11 @@ int net_unix_pair(int fd[2])
 	return 0;
 }
 
+int net_pair(int family, int fd[2])
+{
+	return family == AF_UNIX ? net_unix_pair(fd) : net_tcp_pair(family, fd);
+}
+
 bool net_namespace(void)
 {
 	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };

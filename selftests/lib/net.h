@@ -24,6 +24,8 @@ int net_tcp_pair(int family, int fd[2]);
 int net_tcp_pair_at(int listener, int fd[2]);
 /* As socketpair(AF_UNIX, SOCK_STREAM), with the same time-outs. */
 int net_unix_pair(int fd[2]);
+/* net_unix_pair() for AF_UNIX, else net_tcp_pair(). */
+int net_pair(int family, int fd[2]);
 /* A TCP socket that listens on loopback, or -1. */
 int net_listener(int family);
 /* A TCP socket connected to the listener, or -1; NULL family from the listener. */

@@ -65,7 +65,7 @@ void pair_free(struct pair *p)
 int pair_relay(struct pair *p, int plain_family, int idle_timeout)
 {
 	int fd[2];
-	int err = plain_family == AF_UNIX ? net_unix_pair(fd) : net_tcp_pair(plain_family, fd);
+	int err = net_pair(plain_family, fd);
 
 	if (err)
 		return -1;
