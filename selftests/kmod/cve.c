@@ -100,9 +100,7 @@ TEST_F(cve, cve_2024_26582_partial_reads)
 /* Fills the socket, so that sealed records wait for room. */
 static void fill_up(int fd, const uint8_t *data, size_t len)
 {
-	int size = 20000;
-
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	net_buffers(fd, 20000, 0);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	while (send(fd, data, len, MSG_NOSIGNAL) > 0)
 		;
@@ -234,9 +232,8 @@ TEST_F(cve, cve_2025_39946_bogus_header_length)
 	for (int i = 0; i < 4; i++) {
 		struct pair *p = &self->p;
 		uint8_t header[REF_HEADER] = { 23, 3, 3, lengths[i][0], lengths[i][1] };
-		int size = 1;
 
-		setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+		ASSERT_EQ(0, net_buffers(p->fd, 0, 1));
 		ASSERT_TRUE(net_write_segments(p->peer.fd, header, sizeof(header), 1));
 		net_write(p->peer.fd, self->data, 3000);
 		ASSERT_EQ(-1, recv(p->fd, self->got, 100, 0));

@@ -26,7 +26,7 @@
 #define HELD		300
 #define MEGABYTE	(1 << 20)
 #define STACK		(512 << 10)	/* thread-local records are on it */
-#define SMALL		8192		/* bytes, of each socket's buffers */
+#define SMALL		8192		/* bytes, of each socket's buffers: little fills them */
 #define ENOUGH		(4 << 20)	/* bytes that no way out of a relay holds */
 
 /* ---- one relay that is held up ---------------------------------------------------- */
@@ -134,15 +134,6 @@ static void fill_records(struct peer *peer)
 		;
 }
 
-/* So that little fills them. */
-static void make_small(int fd)
-{
-	int size = SMALL;
-
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-}
-
 /* A TCP socket whose close waits, by SO_LINGER, for a peer that does not read. */
 static int lingering(void)
 {
@@ -152,8 +143,8 @@ static int lingering(void)
 	if (net_tcp_pair_at(listener, fd))
 		return -1;
 	setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-	make_small(fd[0]);
-	make_small(fd[1]);
+	net_buffers(fd[0], SMALL, SMALL);
+	net_buffers(fd[1], SMALL, SMALL);
 	fill(fd[0]);
 	return fd[0];
 }
@@ -175,8 +166,8 @@ static bool connect_held(struct held *r, const struct hold *h, struct tg *tg)
 	ref_keys_copy(&r->p.peer.rx, &r->p.tx);
 	ref_keys_copy(&r->p.peer.tx, &r->p.rx);
 	for (int i = 0; i < 2; i++) {
-		make_small(fd[i]);
-		make_small(r->plain[i]);
+		net_buffers(fd[i], SMALL, SMALL);
+		net_buffers(r->plain[i], SMALL, SMALL);
 	}
 	return true;
 }

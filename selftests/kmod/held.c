@@ -43,14 +43,10 @@ PAIR_VARIANTS_13(held)
 /* A relay that takes a segment for the backend at a time. */
 static int relay_narrow(struct pair *p)
 {
-	int listener = net_listener(AF_INET), window = WINDOW, least = 1, fd[2], err;
+	int fd[2], err;
 
-	setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window));
-	err = net_tcp_pair_at(listener, fd);
-	close(listener);
-	if (err)
+	if (net_narrow_pair(WINDOW, fd))
 		return -1;
-	setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
 	err = tg_relay_new(p->tg, p->fd, fd[0], -1);
 	close(fd[0]);
 	close(p->fd);

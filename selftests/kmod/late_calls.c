@@ -39,15 +39,13 @@ typedef FIXTURE_DATA(late) late_data;
 
 FIXTURE_SETUP(late)
 {
-	int small = 4096;
-
 	signal(SIGPIPE, SIG_IGN);
 	if (!trap_new(&self->trap))
 		SKIP(return, "this kernel has no userfaultfd");
 	ASSERT_TRUE(net_namespace());
 	ASSERT_TRUE(pair_connect(&self->p, 0x0304, 0x1301, AF_INET));
 	ASSERT_EQ(0, net_tcp_pair(AF_INET, self->plain));
-	setsockopt(self->p.peer.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	ASSERT_EQ(0, net_buffers(self->p.peer.fd, 0, 4096));
 }
 
 FIXTURE_TEARDOWN(late)

@@ -137,18 +137,16 @@ static bool leave_rings(struct left *l)
 static bool leave_ends(struct left *l, bool itself)
 {
 	static const uint8_t data[4096];
-	int small = 4096, big = 1 << 20, ends[3];
+	int ends[3];
 
-	if (!connect_left(l, AF_UNIX))
-		return false;
-	setsockopt(l->p.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	setsockopt(l->p.peer.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	if (!relay(l, l->p.fd, &l->p.tx, &l->p.rx, l->plain[0]))
+	if (!connect_left(l, AF_UNIX) || net_buffers(l->p.fd, 4096, 0) ||
+	    net_buffers(l->p.peer.fd, 0, 4096) ||
+	    !relay(l, l->p.fd, &l->p.tx, &l->p.rx, l->plain[0]))
 		return false;
 	while (net_poll(l->plain[1], POLLOUT, NET_QUIET) &&
 	       send(l->plain[1], data, sizeof(data), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
 		;
-	setsockopt(l->plain[1], SOL_SOCKET, SO_SNDBUF, &big, sizeof(big));
+	net_buffers(l->plain[1], 1 << 20, 0);
 	ends[0] = l->p.peer.fd;
 	ends[1] = l->plain[1];
 	ends[2] = l->plain[0];

@@ -136,15 +136,13 @@ static void *read_all(void *arg)
 
 FIXTURE_SETUP(nonces)
 {
-	int size = 20000;
-
 	if (!trace_start())
 		SKIP(return, "this kernel has no tracefs, or the module no tracepoints");
 	all = calloc(SEALED_MAX, sizeof(*all));
 	pat_fill(self->data, 0, CHUNK, 1);
 	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
 	/* Little room, so that sends often wait or would have to. */
-	setsockopt(self->p.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	ASSERT_EQ(0, net_buffers(self->p.fd, 20000, 0));
 	ASSERT_EQ(0, pthread_create(&self->thread, NULL, read_all, &self->p.peer));
 }
 

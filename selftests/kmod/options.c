@@ -126,11 +126,9 @@ TEST_F(options, vmsplice)
 TEST_F(options, smallest_buffers)
 {
 	struct reader r = { &self->p.peer, self->got, 200000, 0 };
-	int size = 1;
 	pthread_t thread;
 
-	ASSERT_EQ(0, setsockopt(self->p.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)));
-	ASSERT_EQ(0, setsockopt(self->p.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)));
+	ASSERT_EQ(0, net_buffers(self->p.fd, 1, 1));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, read_later, &r));
 	EXPECT_EQ(0, net_write(self->p.fd, self->data, 200000));
 	shutdown(self->p.fd, SHUT_WR);
@@ -335,10 +333,9 @@ TEST_F(options, linger_waits)
 	struct reader r = { &self->p.peer, self->got, 65536, 300 };
 	struct linger linger = { .l_onoff = 1, .l_linger = 10 };
 	uint64_t began = net_now();
-	int size = 4096;
 	pthread_t thread;
 
-	setsockopt(self->p.peer.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	ASSERT_EQ(0, net_buffers(self->p.peer.fd, 0, 4096));
 	ASSERT_EQ(0, setsockopt(self->p.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, read_later, &r));
 	ASSERT_EQ(0, net_write(self->p.fd, self->data, 65536));

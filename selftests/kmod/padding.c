@@ -52,14 +52,13 @@ FIXTURE_VARIANT_ADD(padding, hello) { 0x0303, 0xc02f, AF_INET };
 FIXTURE_SETUP(padding)
 {
 	struct tg_install in;
-	int small = 65536;
 
 	ASSERT_TRUE(net_namespace());
 	ASSERT_TRUE(pair_connect(&self->p, variant->version, variant->suite, AF_INET));
 	ASSERT_EQ(0, net_pair(variant->family, self->plain));
 	/* What the TLS connection holds of records that are still sealed is little. */
-	setsockopt(self->p.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	setsockopt(self->p.peer.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	ASSERT_EQ(0, net_buffers(self->p.fd, 0, 65536));
+	ASSERT_EQ(0, net_buffers(self->p.peer.fd, 65536, 0));
 	in = tg_install_on(self->p.fd, &self->p.tx, &self->p.rx);
 	in.relay_fd = self->plain[0];
 	ASSERT_EQ(0, tg_session_new(self->p.tg, &in, &self->p.id));

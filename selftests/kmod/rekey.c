@@ -408,6 +408,7 @@ static uint32_t queued(int fd)
 
 #define ASKED		20000
 #define ASKED_AT_ONCE	50
+#define LITTLE		65536	/* bytes that its socket keeps to be sent */
 
 /* Sends a byte of data and a KeyUpdate that asks for ours, many times, and reads nothing. */
 static bool ask(struct peer *peer, const uint8_t *data)
@@ -422,13 +423,6 @@ static bool ask(struct peer *peer, const uint8_t *data)
 		ref_ratchet(&peer->tx);
 	}
 	return !net_write(peer->fd, wire, n);
-}
-
-static int small_buffer(struct pair *p)
-{
-	int size = 65536;
-
-	return setsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
 /*
@@ -478,7 +472,7 @@ TEST_F_TIMEOUT(rekey, asked_for_by_who_never_reads, 120)
 {
 	struct pair *p = &self->p;
 
-	ASSERT_EQ(0, small_buffer(p));
+	ASSERT_EQ(0, net_buffers(p->fd, LITTLE, 0));
 	expect_bounded(_metadata, p, p->fd, &self->info, self->data, self->got);
 }
 
@@ -488,7 +482,7 @@ TEST_F_TIMEOUT(rekey, asked_for_by_who_never_reads_in_a_relay, 120)
 	int plain;
 
 	/* Before the socket is the relay's. */
-	ASSERT_EQ(0, small_buffer(p));
+	ASSERT_EQ(0, net_buffers(p->fd, LITTLE, 0));
 	plain = pair_relay(p, AF_INET, 0);
 	ASSERT_GE(plain, 0);
 	expect_bounded(_metadata, p, plain, &self->info, self->data, self->got);
@@ -616,19 +610,15 @@ TEST_F(rekey, ticket_flood)
 /* Connected anew, with little room on the way: a record is more than TCP takes at once. */
 static bool connect_narrow(struct pair *p)
 {
-	int listener = net_listener(AF_INET), small = 4096, least = 1, fd[2];
+	int fd[2];
 
-	if (!pair_connect(p, 0x0304, 0x1301, AF_INET))
+	if (!pair_connect(p, 0x0304, 0x1301, AF_INET) || net_narrow_pair(4096, fd))
 		return false;
 	close(p->fd);
 	close(p->peer.fd);
-	setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	if (net_tcp_pair_at(listener, fd))
-		return false;
-	close(listener);
 	p->fd = fd[0];
 	p->peer.fd = fd[1];
-	return !setsockopt(p->fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+	return true;
 }
 
 /* Whoever sent all that he had, and waits for an answer, does not call again. */

@@ -480,9 +480,8 @@ TEST_F(calls, nonblocking_send_until_full)
 {
 	size_t sent = 0, got = 0;
 	int fd = self->p.fd;
-	int small = 1 << 16;
 
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	ASSERT_EQ(0, net_buffers(fd, 1 << 16, 0));
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	for (size_t n = 1; n; ) {
 		size_t want = 1 + (sent * 7 + n) % 30000;

@@ -54,6 +54,13 @@ void net_timeouts(int fd, int ms)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 }
 
+int net_buffers(int fd, int send, int receive)
+{
+	if (send && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send, sizeof(send)))
+		return -1;
+	return receive ? setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof(receive)) : 0;
+}
+
 int net_listener(int family)
 {
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
@@ -110,6 +117,16 @@ int net_tcp_pair(int family, int fd[2])
 
 	close(listener);
 	return err;
+}
+
+int net_narrow_pair(int receive, int fd[2])
+{
+	int listener = net_listener(AF_INET);
+	int err = net_buffers(listener, 0, receive) || net_tcp_pair_at(listener, fd) ||
+		  net_buffers(fd[0], 1, 0);
+
+	close(listener);
+	return err ? -1 : 0;
 }
 
 int net_unix_pair(int fd[2])

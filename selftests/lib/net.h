@@ -26,6 +26,11 @@ int net_tcp_pair_at(int listener, int fd[2]);
 int net_unix_pair(int fd[2]);
 /* net_unix_pair() for AF_UNIX, else net_tcp_pair(). */
 int net_pair(int family, int fd[2]);
+/*
+ * net_tcp_pair() over IPv4: fd[0] has the smallest SO_SNDBUF that there is, and fd[1] this
+ * SO_RCVBUF from its first segment on.
+ */
+int net_narrow_pair(int receive, int fd[2]);
 /* A TCP socket that listens on loopback, or -1. */
 int net_listener(int family);
 /* A TCP socket connected to the listener, or -1; NULL family from the listener. */
@@ -34,6 +39,8 @@ int net_connect_to(int listener);
 uint32_t net_segments_in(int fd);
 uint32_t net_segments_out(int fd);
 void net_timeouts(int fd, int ms);
+/* SO_SNDBUF and SO_RCVBUF, 0: as it was.  0 or -1. */
+int net_buffers(int fd, int send, int receive);
 /* A number from the environment: how much of something a test is to do. */
 long net_amount(const char *name, long otherwise);
 /* Moves the process into a network namespace of its own, with loopback up. */
