@@ -10,8 +10,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/pair.h"
-
-#define NOBODY	65534
+#include "lib/task.h"
 
 /* In the place of the best of their name, if nobody has asked for that yet. */
 static const char *const slow[] = {
@@ -64,7 +63,7 @@ static int bind_templates(void)
 	if (pid)
 		return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ?
 		       WEXITSTATUS(status) : -1;
-	if (setgid(NOBODY) || setuid(NOBODY))
+	if (!task_become(TASK_NOBODY))
 		_exit(99);
 	for (i = 0; i < ARRAY_SIZE(slow); i++)
 		bind_aead("%s", slow[i]);

@@ -12,10 +12,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -324,10 +322,8 @@ LATE(option_tls_local, AF_UNIX, TLS)
 
 FIXTURE_SETUP(fair)
 {
-	struct rlimit many = { 100000, 100000 };
-
 	signal(SIGPIPE, SIG_IGN);
-	setrlimit(RLIMIT_NOFILE, &many);
+	ASSERT_TRUE(task_files(100000, 100000));
 	ASSERT_TRUE(net_namespace());
 	/* Who is held up would else be so on several CPUs, a few on each. */
 	pin();
@@ -344,27 +340,15 @@ FIXTURE_TEARDOWN(fair)
 	close(self->told[1]);
 }
 
-static long module_refs(void)
-{
-	FILE *f = fopen("/sys/module/tlsgate/refcnt", "r");
-	long n = -1;
-
-	if (f && fscanf(f, "%ld", &n) != 1)
-		n = -1;
-	if (f)
-		fclose(f);
-	return n;
-}
-
 static bool let_go(void *arg)
 {
-	return module_refs() <= *(long *)arg;
+	return tg_module_refs() <= *(long *)arg;
 }
 
 static const char *victim_in_child(uid_t uid, int plain_family)
 {
 	static char say[200];
-	long before = module_refs();
+	long before = tg_module_refs();
 	int told[2];
 	pid_t child;
 	ssize_t n;
@@ -415,7 +399,7 @@ static int leave_ring(void)
 /* The end of a namespace waits for none of those that are held up. */
 static const char *ring_in_child(void)
 {
-	long before = module_refs();
+	long before = tg_module_refs();
 	pid_t child = fork();
 
 	if (!child)

@@ -17,6 +17,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/pair.h"
+#include "lib/task.h"
 
 #define RACERS		4
 #define SWAPS		84	/* rounds with roles swapped, for each round of the others */
@@ -537,27 +538,20 @@ TEST_F_TIMEOUT(race, commands_against_the_end, 900)
 }
 
 /* Sockets of any kind in this namespace. */
-static int sockets_used(void)
+static long sockets_used(void)
 {
-	FILE *f = fopen("/proc/net/sockstat", "r");
-	int n = -1;
-
-	if (f && fscanf(f, "sockets: used %d", &n) != 1)
-		n = -1;
-	if (f)
-		fclose(f);
-	return n;
+	return task_read_number("/proc/net/sockstat", "sockets: used ");
 }
 
 static bool sockets_are_back(void *arg)
 {
-	return sockets_used() <= *(int *)arg;
+	return sockets_used() <= *(long *)arg;
 }
 
 /* A time-out that is set while the relay ends keeps neither of its sockets. */
 TEST_F_TIMEOUT(race, timeouts_against_the_end, 900)
 {
-	int before = sockets_used();
+	long before = sockets_used();
 	uint32_t id;
 
 	for (int round = 0; round < self->rounds * ENDINGS; round++) {
@@ -586,7 +580,7 @@ TEST_F_TIMEOUT(race, timeouts_against_the_end, 900)
 		close_all(self);
 	}
 	EXPECT_TRUE(net_until(sockets_are_back, &before))
-		TH_LOG("%d sockets more than before", sockets_used() - before);
+		TH_LOG("%ld sockets more than before", sockets_used() - before);
 }
 
 TEST_HARNESS_MAIN

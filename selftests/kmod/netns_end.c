@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
@@ -221,28 +220,15 @@ FIXTURE_VARIANT_ADD(ns, of_user) { .user = true };
 
 typedef FIXTURE_DATA(ns) ns_data;
 
-static long module_refs(void)
-{
-	FILE *f = fopen("/sys/module/tlsgate/refcnt", "r");
-	long n = -1;
-
-	if (f && fscanf(f, "%ld", &n) != 1)
-		n = -1;
-	if (f)
-		fclose(f);
-	return n;
-}
-
 FIXTURE_SETUP(ns)
 {
 	const struct ref_suite *suite = ref_suite(0x0304, 0x1301);
-	struct rlimit many = { 10000, 10000 };
 	struct pair *p = &self->left.p;
 
 	signal(SIGPIPE, SIG_IGN);
-	setrlimit(RLIMIT_NOFILE, &many);
+	ASSERT_TRUE(task_files(10000, 10000));
 	self->ns = -1;
-	self->before.refs = module_refs();
+	self->before.refs = tg_module_refs();
 	ASSERT_LE(0, self->before.refs);
 	snprintf(self->before.probe, sizeof(self->before.probe), "tg%d", getpid());
 	p->suite = suite;
@@ -360,7 +346,7 @@ static bool all_gone(void *arg)
 {
 	const struct before *before = arg;
 
-	return module_refs() <= before->refs && !if_nametoindex(before->probe);
+	return tg_module_refs() <= before->refs && !if_nametoindex(before->probe);
 }
 
 /* A relay that holds its own ends is given ten seconds of rest before. */
@@ -378,7 +364,7 @@ static bool all_gone_at_last(struct before *before)
 #define EXPECT_ALL_GONE()							\
 	EXPECT_TRUE(all_gone_at_last(&self->before))				\
 		TH_LOG("%ld sockets of the module are left, and %s namespace", \
-		       module_refs() - self->before.refs,		\
+		       tg_module_refs() - self->before.refs,		\
 		       if_nametoindex(self->before.probe) ? "the" : "no")
 
 TEST_F_TIMEOUT(ns, rings_end_with_their_namespace, 120)
@@ -534,7 +520,7 @@ TEST_F_TIMEOUT(ns, unix_relays_that_a_sleeper_watches, 120)
 
 	watcher.epoll = epoll_create1(EPOLL_CLOEXEC);
 	ASSERT_EQ(0, run_child(self, variant->user, leave_relay, false, false));
-	self->before.refs = module_refs();
+	self->before.refs = tg_module_refs();
 	snprintf(self->before.probe, sizeof(self->before.probe), "tgo%d", getpid());
 	close(self->talk[0]);
 	ASSERT_EQ(0, net_unix_pair(self->talk));

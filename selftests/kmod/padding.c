@@ -7,11 +7,10 @@
  * SHORT in the environment chooses how many records each variant sends.
  */
 #include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "kselftest_harness.h"
 #include "lib/pair.h"
+#include "lib/task.h"
 
 #define SHORT		3000	/* records of a byte, 16 KiB of padding each: 48 MB */
 #define PAD		16300
@@ -19,15 +18,7 @@
 
 static long available(void)
 {
-	char line[256];
-	long n = -1;
-	FILE *f = fopen("/proc/meminfo", "r");
-
-	while (f && n < 0 && fgets(line, sizeof(line), f))
-		sscanf(line, "MemAvailable: %ld", &n);
-	if (f)
-		fclose(f);
-	return n << 10;
+	return task_read_number("/proc/meminfo", "MemAvailable:") << 10;
 }
 
 FIXTURE(padding)

@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,15 +13,9 @@
 REACH_FIXTURE
 
 #define LIMIT	12
+#define HARD	1000
 #define USERS	3
 #define SUBORDINATE	100000
-
-static void set_nofile(rlim_t soft)
-{
-	struct rlimit r = { soft, 1000 };
-
-	setrlimit(RLIMIT_NOFILE, &r);
-}
 
 /* How many relays the process gets until it is told that there are enough; at most count. */
 static int use_up(struct pair *p, int count)
@@ -30,10 +23,10 @@ static int use_up(struct pair *p, int count)
 	int fd[2], err, i;
 
 	for (i = 0; i < count; i++) {
-		set_nofile(500);
+		task_files(500, HARD);
 		if (pair_install(&p[i]) || net_tcp_pair(AF_INET, fd))
 			return -1;
-		set_nofile(LIMIT);
+		task_files(LIMIT, HARD);
 		err = tg_relay_new(p[i].tg, p[i].fd, fd[0], -1);
 		if (err)
 			return err == -EDQUOT && reach_tells(p[i].tg, "RLIMIT_NOFILE") ? i : -1;
@@ -198,18 +191,17 @@ static int audited(void)
 /* As root, so that what is traced can be read; but without the capabilities to pass limits. */
 CHILD(makes_a_relay)
 {
-	struct rlimit more = { 2000, 2000 };
 	struct pair p;
 	int before;
 
-	set_nofile(500);
+	ASSERT_TRUE(task_files(500, HARD));
 	ASSERT_TRUE(pair_connect(&p, 0x0304, 0x1301, AF_INET));
 	ASSERT_TRUE(task_drop_capabilities());
 	before = audited();
 	EXPECT_EQ(1, use_up(&p, 1)) TH_LOG("%s", p.tg->ack.msg);
 	EXPECT_EQ(before, audited());
 	/* The probe does see one. */
-	EXPECT_EQ(-1, setrlimit(RLIMIT_NOFILE, &more));
+	EXPECT_FALSE(task_files(LIMIT, HARD + 1));
 	EXPECT_EQ(before + 1, audited());
 }
 

@@ -5,14 +5,12 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "kselftest_harness.h"
 #include "lib/pair.h"
+#include "lib/task.h"
 
-#define NOBODY	65534
 #define BLOCK	65536
 /* More than both sockets' buffers may hold together. */
 #define BOUND	(24 << 20)
@@ -133,7 +131,7 @@ TEST_F(relay, its_maker_speaks)
 	if (variant->plain_family != AF_UNIX)
 		SKIP(return, "only UNIX sockets tell who sends");
 	ASSERT_TRUE(pair_start(&p, variant->version, variant->suite, variant->family));
-	ASSERT_EQ(0, setresuid(NOBODY, -1, -1));
+	ASSERT_EQ(0, setresuid(TASK_NOBODY, -1, -1));
 	plain = pair_relay(&p, AF_UNIX, 0);
 	ASSERT_EQ(0, setresuid(0, -1, -1));
 	ASSERT_LE(0, plain);
@@ -142,7 +140,7 @@ TEST_F(relay, its_maker_speaks)
 	ASSERT_EQ(7, recvmsg(plain, &msg, 0));
 	ASSERT_NE(NULL, CMSG_FIRSTHDR(&msg));
 	cred = (struct ucred *)CMSG_DATA(CMSG_FIRSTHDR(&msg));
-	EXPECT_EQ(NOBODY, cred->uid);
+	EXPECT_EQ(TASK_NOBODY, cred->uid);
 	close(plain);
 	pair_free(&p);
 }
@@ -816,15 +814,7 @@ TEST_F(joining, refused_relay_in_session_new)
 /* ---- limits ------------------------------------------------------------ */
 
 #define LIMIT	6
-
-static void set_nofile(rlim_t soft)
-{
-	struct rlimit r;
-
-	getrlimit(RLIMIT_NOFILE, &r);
-	r.rlim_cur = soft;
-	setrlimit(RLIMIT_NOFILE, &r);
-}
+#define HARD	1000
 
 struct retry {
 	struct pair *p;
@@ -847,24 +837,23 @@ static void use_up(struct __test_metadata *_metadata)
 	/* Keys come from sockets that root has opened. */
 	for (int i = 0; i <= LIMIT; i++)
 		ASSERT_TRUE(pair_connect(&p[i], 0x0304, 0x1301, AF_INET));
-	ASSERT_EQ(0, setresgid(NOBODY, NOBODY, NOBODY));
-	ASSERT_EQ(0, setresuid(NOBODY, NOBODY, NOBODY));
+	ASSERT_TRUE(task_become(TASK_NOBODY));
 	for (int i = 0; i <= LIMIT; i++) {
-		set_nofile(500);
+		task_files(500, HARD);
 		ASSERT_EQ(0, pair_install(&p[i]));
 		ASSERT_EQ(0, net_tcp_pair(AF_INET, fd));
-		set_nofile(LIMIT);
+		task_files(LIMIT, HARD);
 		EXPECT_EQ(i < LIMIT ? 0 : -EDQUOT, tg_relay_new(p[i].tg, p[i].fd, fd[0], -1));
 		close(fd[0]);
 	}
 	EXPECT_TRUE(tg_names(p[LIMIT].tg, 0, TLSGATE_A_RELAY_FD))
 		TH_LOG("'%s'", p[LIMIT].tg->ack.msg);
 	/* One ends, one more may start: its sockets are made before the limit is back. */
-	set_nofile(500);
+	task_files(500, HARD);
 	ASSERT_EQ(0, net_tcp_pair(AF_INET, fd));
 	net_reset(p[0].peer.fd);
 	p[0].peer.fd = -1;
-	set_nofile(LIMIT);
+	task_files(LIMIT, HARD);
 	struct retry r = { &p[LIMIT], fd[0] };
 
 	EXPECT_TRUE(net_until(again_allowed, &r));

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -52,6 +53,27 @@ int task_write_file(const char *path, const char *text)
 		err = -errno;
 	close(fd);
 	return err;
+}
+
+long task_read_number(const char *path, const char *beginning)
+{
+	FILE *file = fopen(path, "re");
+	size_t len = strlen(beginning);
+	char line[256];
+	long n = -1;
+
+	while (file && n < 0 && fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, beginning, len))
+			n = atol(line + len);
+	}
+	if (file)
+		fclose(file);
+	return n;
+}
+
+bool task_files(unsigned int soft, unsigned int hard)
+{
+	return !setrlimit(RLIMIT_NOFILE, &(struct rlimit){ soft, hard });
 }
 
 bool task_own_user_namespace(uid_t uid)

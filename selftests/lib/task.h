@@ -22,6 +22,10 @@ bool task_drop_capabilities(void);
 bool task_own_user_namespace(uid_t uid);
 /* Into a file of /proc or /sys; 0 or -errno. */
 int task_write_file(const char *path, const char *text);
+/* Out of a file of /proc or /sys: the number behind the beginning of a line; -1: none. */
+long task_read_number(const char *path, const char *beginning);
+/* RLIMIT_NOFILE.  False: it may not. */
+bool task_files(unsigned int soft, unsigned int hard);
 /* Two processes in turns, over a pair of sockets; the end of the process if the other has gone. */
 void task_tell(int fd);
 void task_await(int fd);

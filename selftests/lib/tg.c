@@ -13,6 +13,7 @@
 #include <netlink/genl/genl.h>
 
 #include "net.h"
+#include "task.h"
 
 /* The names by which an ack's sentence may call an attribute. */
 static const char *const names[TLSGATE_A_MAX + 1] = {
@@ -452,6 +453,11 @@ int tg_relay_new(struct tg *tg, int fd, int relay_fd, int idle_timeout)
 }
 
 /* ---- counters ---------------------------------------------------------- */
+
+long tg_module_refs(void)
+{
+	return task_read_number("/sys/module/tlsgate/refcnt", "");
+}
 
 int tg_counters(void)
 {

@@ -123,6 +123,8 @@ int tg_session_rekey(struct tg *tg, struct tg_who who);
 int tg_session_del(struct tg *tg, struct tg_who who, int how);	/* how < 0: absent */
 int tg_relay_new(struct tg *tg, int fd, int relay_fd, int idle_timeout);
 
+/* How many hold the module; -1: it is not loaded. */
+long tg_module_refs(void);
 /* The counters of this process's network namespace, opened; -1 if there are none. */
 int tg_counters(void);
 /* One of them by its name in /proc/net/tlsgate_stat; aborts if there is none such. */
