@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Rarer calls and options on a session's socket, and the socket when memory is short. */
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <linux/sockios.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
@@ -15,11 +14,11 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "kselftest_harness.h"
 #include "lib/pair.h"
+#include "lib/sockmap.h"
 
 #define BUF_SIZE	(1 << 19)
 
@@ -349,30 +348,6 @@ TEST_F(options, linger_waits)
 }
 
 /* ---- sockmap ------------------------------------------------------------------------------ */
-
-static int bpf(int cmd, union bpf_attr *attr)
-{
-	return syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-}
-
-static int sockmap_new(void)
-{
-	union bpf_attr attr = {
-		.map_type = BPF_MAP_TYPE_SOCKMAP, .key_size = 4, .value_size = 4, .max_entries = 1,
-	};
-
-	return bpf(BPF_MAP_CREATE, &attr);
-}
-
-static int sockmap_add(int map, int fd)
-{
-	uint32_t key = 0, value = fd;
-	union bpf_attr attr = {
-		.map_fd = map, .key = (unsigned long)&key, .value = (unsigned long)&value,
-	};
-
-	return bpf(BPF_MAP_UPDATE_ELEM, &attr);
-}
 
 /* Its verdict programs would read the wire, and its redirections write on it. */
 TEST_F(options, sockmap_is_refused)

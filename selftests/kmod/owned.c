@@ -27,6 +27,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/flow.h"
+#include "lib/sockmap.h"
 #include "lib/task.h"
 
 #define PATIENCE	300	/* ms that a call may wait where it is not refused */
@@ -612,30 +613,6 @@ TEST_F(owned, poll_tells_nothing)
 
 /* ---- other kernel users ------------------------------------------------------------------------ */
 
-static int bpf(int cmd, union bpf_attr *attr)
-{
-	return syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-}
-
-static int sockmap_new(void)
-{
-	union bpf_attr attr = {
-		.map_type = BPF_MAP_TYPE_SOCKMAP, .key_size = 4, .value_size = 4, .max_entries = 1,
-	};
-
-	return bpf(BPF_MAP_CREATE, &attr);
-}
-
-static int sockmap_add(int map, int fd)
-{
-	uint32_t key = 0, value = fd;
-	union bpf_attr attr = {
-		.map_fd = map, .key = (unsigned long)&key, .value = (unsigned long)&value,
-	};
-
-	return bpf(BPF_MAP_UPDATE_ELEM, &attr);
-}
-
 TEST_F(owned, sockmap_is_refused)
 {
 	int map = sockmap_new();
@@ -668,7 +645,7 @@ static int kcm_parser(void)
 		.insn_cnt = 2, .license = (unsigned long)"GPL",
 	};
 
-	return bpf(BPF_PROG_LOAD, &attr);
+	return syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
 }
 
 static int kcm_attach(int kcm, int fd, int parser)
