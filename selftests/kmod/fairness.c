@@ -158,11 +158,7 @@ static bool connect_held(struct held *r, const struct hold *h, struct tg *tg)
 	r->p.tg = tg;
 	r->p.fd = fd[0];
 	r->p.peer.fd = fd[1];
-	r->p.suite = ref_suite(0x0304, 0x1301);
-	ref_keys_random(&r->p.tx, r->p.suite);
-	ref_keys_random(&r->p.rx, r->p.suite);
-	ref_keys_copy(&r->p.peer.rx, &r->p.tx);
-	ref_keys_copy(&r->p.peer.tx, &r->p.rx);
+	pair_keys(&r->p, ref_suite(0x0304, 0x1301));
 	for (int i = 0; i < 2; i++) {
 		net_buffers(fd[i], SMALL, SMALL);
 		net_buffers(r->plain[i], SMALL, SMALL);
@@ -182,7 +178,6 @@ static void stall(struct held *r, const struct hold *h)
 static int hold_one(struct held *r, const struct hold *h, struct tg *tg)
 {
 	int at[ENDS], fd, err;
-	struct tg_install in;
 
 	if (!connect_held(r, h, tg))
 		return 1;
@@ -199,9 +194,7 @@ static int hold_one(struct held *r, const struct hold *h, struct tg *tg)
 		net_send_fd(r->plain[1], fd);
 		close(fd);
 	}
-	in = tg_install_on(r->p.fd, &r->p.tx, &r->p.rx);
-	in.relay_fd = r->plain[0];
-	err = tg_session_new(tg, &in, NULL);
+	err = pair_join(&r->p, r->plain[0]);
 	if (err)
 		return err;
 	/* For who sits in recv at an end of it. */
@@ -273,11 +266,9 @@ static const char *victim(uid_t uid, int plain_family)
 		return "no session";
 	if (!task_become(uid))
 		return "cannot become another user";
-	plain = pair_relay(&p, plain_family, -1);
+	plain = pair_relay_alone(&p, plain_family, -1);
 	if (plain < 0)
 		return "no relay";
-	close(p.fd);
-	p.fd = -1;
 	why = flow(&p.peer, plain, MEGABYTE, MEGABYTE);
 	if (why)
 		return why;

@@ -410,9 +410,7 @@ static bool start(struct fuzz *f, struct pair *p, int *reader)
 	*reader = p->fd;
 	if (st.relay) {
 		st.local = fuzz_once(f, 2);
-		*reader = pair_relay(p, st.local ? AF_UNIX : AF_INET, 0);
-		close(p->fd);
-		p->fd = -1;
+		*reader = pair_relay_alone(p, st.local ? AF_UNIX : AF_INET, 0);
 	}
 	return *reader >= 0;
 }

@@ -228,7 +228,6 @@ static bool sleeper_start(struct sleeper *s)
 
 /* ---- sockets --------------------------------------------------------------------- */
 
-enum command { KEYS, KEYS_AND_RELAY, RELAY, COMMANDS };
 enum side { TLS, PLAIN, SIDES };
 
 FIXTURE(busy)
@@ -240,20 +239,20 @@ FIXTURE(busy)
 
 FIXTURE_VARIANT(busy)
 {
-	enum command command;
+	enum pair_command command;
 	enum side side;		/* on which somebody sleeps */
 	int plain_family;
 };
 
 #define BUSY(name, ...)	FIXTURE_VARIANT_ADD(busy, name) { __VA_ARGS__ };
-BUSY(keys, KEYS, TLS, AF_INET)
-BUSY(keys_and_relay, KEYS_AND_RELAY, TLS, AF_INET)
-BUSY(keys_and_relay_plain, KEYS_AND_RELAY, PLAIN, AF_INET)
-BUSY(keys_and_relay_plain6, KEYS_AND_RELAY, PLAIN, AF_INET6)
-BUSY(keys_and_relay_local, KEYS_AND_RELAY, PLAIN, AF_UNIX)
-BUSY(relay, RELAY, TLS, AF_INET)
-BUSY(relay_plain, RELAY, PLAIN, AF_INET)
-BUSY(relay_local, RELAY, PLAIN, AF_UNIX)
+BUSY(keys, PAIR_KEYS, TLS, AF_INET)
+BUSY(keys_and_relay, PAIR_KEYS_AND_RELAY, TLS, AF_INET)
+BUSY(keys_and_relay_plain, PAIR_KEYS_AND_RELAY, PLAIN, AF_INET)
+BUSY(keys_and_relay_plain6, PAIR_KEYS_AND_RELAY, PLAIN, AF_INET6)
+BUSY(keys_and_relay_local, PAIR_KEYS_AND_RELAY, PLAIN, AF_UNIX)
+BUSY(relay, PAIR_RELAY, TLS, AF_INET)
+BUSY(relay_plain, PAIR_RELAY, PLAIN, AF_INET)
+BUSY(relay_local, PAIR_RELAY, PLAIN, AF_UNIX)
 
 typedef FIXTURE_DATA(busy) busy_data;
 
@@ -273,11 +272,11 @@ FIXTURE_TEARDOWN(busy)
 	free(self->big);
 }
 
-static bool sockets_connect(busy_data *self, enum command command, int plain_family)
+static bool sockets_connect(busy_data *self, enum pair_command command, int plain_family)
 {
 	return pair_connect(&self->p, 0x0304, 0x1301, AF_INET) &&
 	       !net_pair(plain_family, self->plain) &&
-	       (command != RELAY || !pair_install(&self->p));
+	       (command != PAIR_RELAY || !pair_install(&self->p));
 }
 
 static void sockets_free(busy_data *self)
@@ -290,11 +289,11 @@ static void sockets_free(busy_data *self)
 }
 
 /* Two bytes for who receives on this side. */
-static bool sockets_feed(busy_data *self, enum command command, enum side side)
+static bool sockets_feed(busy_data *self, enum pair_command command, enum side side)
 {
 	if (side == PLAIN)
 		return send(self->plain[1], "zz", 2, 0) == 2;
-	if (command == RELAY)
+	if (command == PAIR_RELAY)
 		return !peer_send(&self->p.peer, REF_DATA, "zz", 2);
 	return send(self->p.peer.fd, "zz", 2, 0) == 2;
 }
@@ -303,28 +302,17 @@ static bool sockets_feed(busy_data *self, enum command command, enum side side)
 
 struct asked {
 	busy_data *self;
-	enum command command;
+	enum pair_command command;
 	pthread_t thread;
 	bool done;
 	int err;
 };
 
-static int command_give(busy_data *self, enum command command)
-{
-	struct tg_install in = tg_install_on(self->p.fd, &self->p.tx, &self->p.rx);
-
-	if (command == RELAY)
-		return tg_relay_new(self->p.tg, self->p.fd, self->plain[0], -1);
-	if (command == KEYS_AND_RELAY)
-		in.relay_fd = self->plain[0];
-	return tg_session_new(self->p.tg, &in, &self->p.id);
-}
-
 static void *asked_thread(void *arg)
 {
 	struct asked *a = arg;
 
-	a->err = command_give(a->self, a->command);
+	a->err = pair_give(&a->self->p, a->command, a->self->plain[0]);
 	__atomic_store_n(&a->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
@@ -361,7 +349,7 @@ static void wake(busy_data *self, struct sleeper *s, struct asked *a)
 	pthread_join(s->thread, NULL);
 }
 
-static bool applies(const struct call *c, enum command command, enum side side, int plain_family)
+static bool applies(const struct call *c, enum pair_command command, enum side side, int plain_family)
 {
 	return !(side == PLAIN && plain_family == AF_UNIX && c->tcp_only);
 }
@@ -391,7 +379,7 @@ TEST_F_TIMEOUT(busy, calls_under_way, 300)
 			EXPECT_EQ(want, a.err) TH_LOG("%s: %s", c->name, self->p.tg->ack.msg);
 			EXPECT_TRUE(!want || self->p.tg->ack.msg[0])
 				TH_LOG("%s: refused without a word", c->name);
-			if (want && variant->command != RELAY)
+			if (want && variant->command != PAIR_RELAY)
 				EXPECT_EQ(-ENOENT, tg_session_get(self->p.tg, BY_FD(self->p.fd),
 								  &info))
 					TH_LOG("%s: half installed", c->name);
@@ -440,14 +428,15 @@ TEST_F(busy, taken_once_nobody_sleeps)
 	ASSERT_TRUE(sockets_connect(self, variant->command, variant->plain_family));
 	s.fd = variant->side == TLS ? self->p.fd : self->plain[0];
 	ASSERT_TRUE(sleeper_start(&s));
-	EXPECT_EQ(-EBUSY, command_give(self, variant->command));
+	EXPECT_EQ(-EBUSY, pair_give(&self->p, variant->command, self->plain[0]));
 	ASSERT_TRUE(sockets_feed(self, variant->command, variant->side));
 	pthread_join(s.thread, NULL);
 	EXPECT_EQ(1, s.result);
 	EXPECT_EQ(1, recv(s.fd, got, sizeof(got), 0));
 	EXPECT_EQ('z', got[0]);
-	ASSERT_EQ(0, command_give(self, variant->command)) TH_LOG("%s", self->p.tg->ack.msg);
-	if (variant->command != KEYS)
+	ASSERT_EQ(0, pair_give(&self->p, variant->command, self->plain[0]))
+		TH_LOG("%s", self->p.tg->ack.msg);
+	if (variant->command != PAIR_KEYS)
 		EXPECT_EQ(NULL, flow_some(&self->p.peer, self->plain[1]));
 	sockets_free(self);
 }

@@ -53,31 +53,14 @@ FIXTURE_TEARDOWN(late)
 	trap_free(&self->trap);
 }
 
-/* The module has both sockets; our descriptors of them stay. */
-static bool relay_made(struct pair *p, int plain)
-{
-	struct tg_install in = tg_install_on(p->fd, &p->tx, &p->rx);
-
-	in.relay_fd = plain;
-	return !tg_session_new(p->tg, &in, &p->id);
-}
-
 static bool relay_start(struct pair *p, int plain)
 {
-	if (!relay_made(p, plain))
+	if (pair_join(p, plain))
 		return false;
 	close(p->fd);
 	close(plain);
 	p->fd = -1;
 	return true;
-}
-
-static bool session_gone(void *arg)
-{
-	struct pair *p = arg;
-	struct tg_info info;
-
-	return tg_session_get(p->tg, BY_ID(p->id), &info) == -ENOENT;
 }
 
 static bool far_end_is_closed(void *arg)
@@ -107,7 +90,7 @@ TEST_F_TIMEOUT(late, linger_holds_up_nobody, 60)
 	static const struct linger wait_long = { .l_onoff = 1, .l_linger = 1000 };
 	static const uint8_t data[MANY];
 
-	ASSERT_TRUE(relay_made(&self->p, self->plain[0]));
+	ASSERT_EQ(0, pair_join(&self->p, self->plain[0]));
 	/* Linux takes it before 6.7. */
 	setsockopt(self->p.fd, SOL_SOCKET, SO_LINGER, &wait_long, sizeof(wait_long));
 	close(self->p.fd);
@@ -116,7 +99,7 @@ TEST_F_TIMEOUT(late, linger_holds_up_nobody, 60)
 	ASSERT_EQ(MANY, send(self->plain[1], data, MANY, 0));
 	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
 	ASSERT_EQ(0, shutdown(self->plain[1], SHUT_WR));
-	ASSERT_TRUE(net_until(session_gone, &self->p));
+	ASSERT_TRUE(net_until(pair_gone, &self->p));
 
 	/* The first may yet be closed together with it, and before it. */
 	for (int i = 0; i < OTHERS; i++)
@@ -151,7 +134,7 @@ static bool is_refused(void *arg)
 /* A command by netlink returns, though nobody gets the plain socket's lock (before 6.7). */
 TEST_F_TIMEOUT(late, lock_holds_up_no_command, 60)
 {
-	ASSERT_TRUE(relay_made(&self->p, self->plain[0]));
+	ASSERT_EQ(0, pair_join(&self->p, self->plain[0]));
 	ASSERT_EQ(0, pthread_create(&self->thread, NULL, lock_thread, self));
 	if (task_takes_sol_socket()) {
 		ASSERT_TRUE(trap_holds(&self->trap) && trap_holds_second(&self->trap));
@@ -261,7 +244,7 @@ static bool urgent_bytes_arrive(struct pair *p, int plain[2])
 	static const int off;
 	uint8_t got[400];
 
-	if (!relay_made(p, plain[0]))
+	if (pair_join(p, plain[0]))
 		return false;
 	setsockopt(plain[0], SOL_SOCKET, SO_OOBINLINE, &off, sizeof(off));
 	for (int i = 0; i < 400; i++)
@@ -431,19 +414,6 @@ static bool holder_takes(const struct holder *h, struct other *o)
 	return !pthread_create(&o->thread, NULL, h->call, o) && trap_holds(o->trap);
 }
 
-enum command { KEYS, KEYS_AND_RELAY, RELAY };
-
-static int command_give(late_data *self, enum command command)
-{
-	struct tg_install in = tg_install_on(self->p.fd, &self->p.tx, &self->p.rx);
-
-	if (command == RELAY)
-		return tg_relay_new(self->p.tg, self->p.fd, self->plain[0], -1);
-	if (command == KEYS_AND_RELAY)
-		in.relay_fd = self->plain[0];
-	return tg_session_new(self->p.tg, &in, &self->p.id);
-}
-
 FIXTURE(had)
 {
 	late_data late;
@@ -451,17 +421,17 @@ FIXTURE(had)
 
 FIXTURE_VARIANT(had)
 {
-	enum command command;
+	enum pair_command command;
 	bool plain;		/* the socket that somebody else has */
 	int plain_family;
 };
 
-FIXTURE_VARIANT_ADD(had, keys) { KEYS, false, AF_INET };
-FIXTURE_VARIANT_ADD(had, tls) { KEYS_AND_RELAY, false, AF_INET };
-FIXTURE_VARIANT_ADD(had, plain) { KEYS_AND_RELAY, true, AF_INET };
-FIXTURE_VARIANT_ADD(had, local) { KEYS_AND_RELAY, true, AF_UNIX };
-FIXTURE_VARIANT_ADD(had, keyed) { RELAY, false, AF_UNIX };
-FIXTURE_VARIANT_ADD(had, keyed_plain) { RELAY, true, AF_INET };
+FIXTURE_VARIANT_ADD(had, keys) { PAIR_KEYS, false, AF_INET };
+FIXTURE_VARIANT_ADD(had, tls) { PAIR_KEYS_AND_RELAY, false, AF_INET };
+FIXTURE_VARIANT_ADD(had, plain) { PAIR_KEYS_AND_RELAY, true, AF_INET };
+FIXTURE_VARIANT_ADD(had, local) { PAIR_KEYS_AND_RELAY, true, AF_UNIX };
+FIXTURE_VARIANT_ADD(had, keyed) { PAIR_RELAY, false, AF_UNIX };
+FIXTURE_VARIANT_ADD(had, keyed_plain) { PAIR_RELAY, true, AF_INET };
 
 FIXTURE_SETUP(had)
 {
@@ -488,15 +458,16 @@ TEST_F_TIMEOUT(had, by_somebody_else, 120)
 
 		/* A keyed socket has no zero-copy receive. */
 		if ((h->unix_only && !local) ||
-		    (h->tcp_only && (local || (variant->command == RELAY && !variant->plain))))
+		    (h->tcp_only && (local || (variant->command == PAIR_RELAY && !variant->plain))))
 			continue;
 		ASSERT_TRUE(pair_connect(&l->p, 0x0304, 0x1301, AF_INET));
 		ASSERT_EQ(0, net_pair(variant->plain_family, l->plain));
-		if (variant->command == RELAY)
+		if (variant->command == PAIR_RELAY)
 			ASSERT_EQ(0, pair_install(&l->p));
 		o.fd = variant->plain ? l->plain[0] : l->p.fd;
 		ASSERT_TRUE(holder_takes(h, &o)) TH_LOG("%s", h->name);
-		EXPECT_EQ(-EBUSY, command_give(l, variant->command)) TH_LOG("%s", h->name);
+		EXPECT_EQ(-EBUSY, pair_give(&l->p, variant->command, l->plain[0]))
+			TH_LOG("%s", h->name);
 		EXPECT_TRUE(l->p.tg->ack.msg[0]) TH_LOG("%s: refused without a word", h->name);
 		(h->call ? drop_trapped : h->let_go)(&o);
 		/* What was sent before belongs to the stream, before what follows. */
@@ -506,9 +477,9 @@ TEST_F_TIMEOUT(had, by_somebody_else, 120)
 			EXPECT_EQ(8, o.result);
 			EXPECT_EQ(0, net_read(l->plain[1], got, sizeof(got)));
 		}
-		EXPECT_EQ(0, command_give(l, variant->command))
+		EXPECT_EQ(0, pair_give(&l->p, variant->command, l->plain[0]))
 			TH_LOG("%s: %s", h->name, l->p.tg->ack.msg);
-		if (variant->command != KEYS)
+		if (variant->command != PAIR_KEYS)
 			EXPECT_EQ(NULL, flow_some(&l->p.peer, l->plain[1])) TH_LOG("%s", h->name);
 		close(l->plain[0]);
 		close(l->plain[1]);

@@ -222,20 +222,13 @@ typedef FIXTURE_DATA(ns) ns_data;
 
 FIXTURE_SETUP(ns)
 {
-	const struct ref_suite *suite = ref_suite(0x0304, 0x1301);
-	struct pair *p = &self->left.p;
-
 	signal(SIGPIPE, SIG_IGN);
 	ASSERT_TRUE(task_files(10000, 10000));
 	self->ns = -1;
 	self->before.refs = tg_module_refs();
 	ASSERT_LE(0, self->before.refs);
 	snprintf(self->before.probe, sizeof(self->before.probe), "tg%d", getpid());
-	p->suite = suite;
-	ref_keys_random(&p->tx, suite);
-	ref_keys_random(&p->rx, suite);
-	ref_keys_copy(&p->peer.rx, &p->tx);
-	ref_keys_copy(&p->peer.tx, &p->rx);
+	pair_keys(&self->left.p, ref_suite(0x0304, 0x1301));
 	ASSERT_EQ(0, net_unix_pair(self->talk));
 }
 

@@ -374,13 +374,9 @@ FIXTURE_TEARDOWN(owned)
 
 static int relay_keys(struct pair *p, int plain, bool late)
 {
-	struct tg_install in = tg_install_on(p->fd, &p->tx, &p->rx);
-	int err;
-
 	if (!late)
-		in.relay_fd = plain;
-	err = tg_session_new(p->tg, &in, &p->id);
-	return err || !late ? err : tg_relay_new(p->tg, p->fd, plain, -1);
+		return pair_join(p, plain);
+	return pair_install(p) ? : tg_relay_new(p->tg, p->fd, plain, -1);
 }
 
 static bool relay_start(owned_data *self, const owned_variant *variant)
@@ -398,21 +394,13 @@ static bool relay_start(owned_data *self, const owned_variant *variant)
 	return !relay_keys(&self->p, fd[0], variant->late);
 }
 
-static bool relay_over(void *arg)
-{
-	static struct tg_info info;
-	struct pair *p = arg;
-
-	return tg_session_get(p->tg, BY_ID(p->id), &info) == -ENOENT;
-}
-
 /* In order, both ways.  False: it does not come to its end. */
 static bool relay_end(owned_data *self)
 {
 	peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY);
 	shutdown(self->p.peer.fd, SHUT_WR);
 	shutdown(self->plain, SHUT_WR);
-	return net_until(relay_over, &self->p);
+	return net_until(pair_gone, &self->p);
 }
 
 static void relay_free(owned_data *self)

@@ -42,17 +42,13 @@ FIXTURE_VARIANT_ADD(padding, hello) { 0x0303, 0xc02f, AF_INET };
 
 FIXTURE_SETUP(padding)
 {
-	struct tg_install in;
-
 	ASSERT_TRUE(net_namespace());
 	ASSERT_TRUE(pair_connect(&self->p, variant->version, variant->suite, AF_INET));
 	ASSERT_EQ(0, net_pair(variant->family, self->plain));
 	/* What the TLS connection holds of records that are still sealed is little. */
 	ASSERT_EQ(0, net_buffers(self->p.fd, 0, 65536));
 	ASSERT_EQ(0, net_buffers(self->p.peer.fd, 65536, 0));
-	in = tg_install_on(self->p.fd, &self->p.tx, &self->p.rx);
-	in.relay_fd = self->plain[0];
-	ASSERT_EQ(0, tg_session_new(self->p.tg, &in, &self->p.id));
+	ASSERT_EQ(0, pair_join(&self->p, self->plain[0]));
 	close(self->plain[0]);
 	close(self->p.fd);
 	self->p.fd = -1;

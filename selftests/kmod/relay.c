@@ -45,10 +45,8 @@ FIXTURE_SETUP(relay)
 {
 	pat_fill(self->data, 0, BLOCK, 1);
 	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
-	self->plain = pair_relay(&self->p, variant->plain_family, -1);
+	self->plain = pair_relay_alone(&self->p, variant->plain_family, -1);
 	ASSERT_GE(self->plain, 0) TH_LOG("%s", self->p.tg->ack.msg);
-	close(self->p.fd);
-	self->p.fd = -1;
 }
 
 FIXTURE_TEARDOWN(relay)

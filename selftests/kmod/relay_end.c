@@ -44,10 +44,8 @@ FIXTURE_SETUP(ending)
 	ASSERT_NE(NULL, self->ear);
 	ASSERT_EQ(0, tg_listen(self->ear));
 	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
-	self->plain = pair_relay(&self->p, variant->plain_family, -1);
+	self->plain = pair_relay_alone(&self->p, variant->plain_family, -1);
 	ASSERT_GE(self->plain, 0) TH_LOG("%s", self->p.tg->ack.msg);
-	close(self->p.fd);
-	self->p.fd = -1;
 }
 
 FIXTURE_TEARDOWN(ending)
@@ -586,10 +584,8 @@ TEST_F_TIMEOUT(ending, every_way_at_any_moment, 60)
 		int plain;
 
 		ASSERT_TRUE(pair_start(&p, variant->version, variant->suite, variant->family));
-		plain = pair_relay(&p, variant->plain_family, -1);
+		plain = pair_relay_alone(&p, variant->plain_family, -1);
 		ASSERT_GE(plain, 0);
-		close(p.fd);
-		p.fd = -1;
 		net_write(plain, self->data, 1 + round * 3000);
 		peer_send_data(&p.peer, self->data, 1 + round * 1000);
 		if (round & 1)
@@ -638,10 +634,8 @@ TEST_F_TIMEOUT(ending, plain_reset_under_requests, 180)
 		int plain, end;
 
 		ASSERT_TRUE(pair_start(&p, variant->version, variant->suite, variant->family));
-		plain = pair_relay(&p, variant->plain_family, -1);
+		plain = pair_relay_alone(&p, variant->plain_family, -1);
 		ASSERT_GE(plain, 0);
-		close(p.fd);
-		p.fd = -1;
 		ASSERT_EQ(0, pthread_create(&thread, NULL, send_requests, &p.peer));
 		ASSERT_EQ(0, net_read(plain, self->got, 1 + round * 700 / rounds));
 		net_reset(plain);

@@ -74,11 +74,9 @@ static const char *come_and_go(struct traffic *t)
 
 	if (!pair_start(&p, 0x0304, 0x1301, AF_INET))
 		return "no session";
-	plain = pair_relay(&p, rand_r(&t->seed) % 2 ? AF_UNIX : AF_INET, 5000);
+	plain = pair_relay_alone(&p, rand_r(&t->seed) % 2 ? AF_UNIX : AF_INET, 5000);
 	if (plain < 0)
 		return "no relay";
-	close(p.fd);
-	p.fd = -1;
 	why = carry(t, &p, plain);
 	if (!why)
 		why = finish(t, &p, &plain);

@@ -110,16 +110,12 @@ static bool connect_across(struct pair *p)
 static bool start(struct pair *p)
 {
 	memset(p, 0, sizeof(*p));
-	p->suite = ref_suite(0x0304, 0x1301);
 	if (!connect_across(p))
 		return false;
 	p->tg = tg_open();
 	if (!p->tg)
 		return false;
-	ref_keys_random(&p->tx, p->suite);
-	ref_keys_random(&p->rx, p->suite);
-	ref_keys_copy(&p->peer.rx, &p->tx);
-	ref_keys_copy(&p->peer.tx, &p->rx);
+	pair_keys(p, ref_suite(0x0304, 0x1301));
 	return !pair_install(p);
 }
 

@@ -119,7 +119,6 @@ static void make_room(int own, int far)
 /* A relay on whose socket an option was left before, NULL: none.  Our ends give up after ms. */
 static bool start(left_data *self, const left_variant *variant, const struct option *o, int ms)
 {
-	struct tg_install in;
 	int fd[2], side, err;
 
 	if (!pair_connect(&self->p, 0x0304, 0x1301, variant->family) ||
@@ -133,9 +132,7 @@ static bool start(left_data *self, const left_variant *variant, const struct opt
 	make_room(fd[0], self->plain);
 	net_timeouts(self->plain, ms);
 	net_timeouts(self->p.peer.fd, ms);
-	in = tg_install_on(self->p.fd, &self->p.tx, &self->p.rx);
-	in.relay_fd = fd[0];
-	err = tg_session_new(self->p.tg, &in, &self->p.id);
+	err = pair_join(&self->p, fd[0]);
 	close(fd[0]);
 	close(self->p.fd);
 	self->p.fd = -1;

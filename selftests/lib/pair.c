@@ -10,23 +10,29 @@
 
 #define KEY_UPDATE	24
 
+void pair_keys(struct pair *p, const struct ref_suite *suite)
+{
+	p->suite = suite;
+	ref_keys_random(&p->tx, suite);
+	ref_keys_random(&p->rx, suite);
+	ref_keys_copy(&p->peer.rx, &p->tx);
+	ref_keys_copy(&p->peer.tx, &p->rx);
+}
+
 bool pair_connect(struct pair *p, uint16_t version, uint16_t suite, int family)
 {
+	const struct ref_suite *known = ref_suite(version, suite);
 	int fd[2];
 
 	memset(p, 0, sizeof(*p));
 	p->fd = -1;
 	p->peer.fd = -1;
-	p->suite = ref_suite(version, suite);
 	p->tg = tg_open();
-	if (!p->suite || !p->tg || net_tcp_pair(family, fd))
+	if (!known || !p->tg || net_tcp_pair(family, fd))
 		return false;
 	p->fd = fd[0];
 	p->peer.fd = fd[1];
-	ref_keys_random(&p->tx, p->suite);
-	ref_keys_random(&p->rx, p->suite);
-	ref_keys_copy(&p->peer.rx, &p->tx);
-	ref_keys_copy(&p->peer.tx, &p->rx);
+	pair_keys(p, known);
 	return true;
 }
 
@@ -42,6 +48,14 @@ int pair_install_as(struct pair *p, const void *label, size_t len)
 int pair_install(struct pair *p)
 {
 	return pair_install_as(p, NULL, 0);
+}
+
+int pair_join(struct pair *p, int plain)
+{
+	struct tg_install in = tg_install_on(p->fd, &p->tx, &p->rx);
+
+	in.relay_fd = plain;
+	return tg_session_new(p->tg, &in, &p->id);
 }
 
 bool pair_start(struct pair *p, uint16_t version, uint16_t suite, int family)
@@ -76,6 +90,35 @@ int pair_relay(struct pair *p, int plain_family, int idle_timeout)
 	close(fd[1]);
 	errno = -err;
 	return -1;
+}
+
+int pair_relay_alone(struct pair *p, int plain_family, int idle_timeout)
+{
+	int plain = pair_relay(p, plain_family, idle_timeout);
+
+	close(p->fd);
+	p->fd = -1;
+	return plain;
+}
+
+bool pair_gone(void *pair)
+{
+	const struct pair *p = pair;
+	struct tg_info info;
+
+	return tg_session_get(p->tg, BY_ID(p->id), &info) == -ENOENT;
+}
+
+int pair_give(struct pair *p, enum pair_command command, int plain)
+{
+	switch (command) {
+	case PAIR_KEYS:
+		return pair_install(p);
+	case PAIR_KEYS_AND_RELAY:
+		return pair_join(p, plain);
+	default:
+		return tg_relay_new(p->tg, p->fd, plain, -1);
+	}
 }
 
 int peer_send_padded(struct peer *peer, uint8_t type, const void *data, size_t len, size_t pad)

@@ -46,8 +46,20 @@ int pair_install_as(struct pair *p, const void *label, size_t len);
 /* pair_connect() and pair_install(). */
 bool pair_start(struct pair *p, uint16_t version, uint16_t suite, int family);
 void pair_free(struct pair *p);
+/* Fresh keys for both ends. */
+void pair_keys(struct pair *p, const struct ref_suite *suite);
+/* SESSION_NEW that makes a relay with this plain socket; 0 or negative errno. */
+int pair_join(struct pair *p, int plain);
 /* Joins the session with a plain socket of which the other end is returned, -1 on failure. */
 int pair_relay(struct pair *p, int plain_family, int idle_timeout);
+/* The same, and then closes p->fd: only the relay holds it. */
+int pair_relay_alone(struct pair *p, int plain_family, int idle_timeout);
+/* True if there is no session of its id; for net_until(). */
+bool pair_gone(void *pair);
+
+/* The commands that take sockets; p is installed before PAIR_RELAY. */
+enum pair_command { PAIR_KEYS, PAIR_KEYS_AND_RELAY, PAIR_RELAY };
+int pair_give(struct pair *p, enum pair_command command, int plain);
 
 /* One record, sealed and sent whole; 0 or -1. */
 int peer_send(struct peer *peer, uint8_t type, const void *data, size_t len);
