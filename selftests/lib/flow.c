@@ -1,73 +1,80 @@
 // SPDX-License-Identifier: MIT
 #include "flow.h"
 
-#include <errno.h>
-#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#define CHUNK	16384
+#define CHUNK	65536
 #define SOME	64
 
-struct stream {
-	struct peer *peer;	/* the TLS end, or NULL */
-	int plain;		/* the plain end */
-	size_t total;
-	bool in, ok, started;
-	pthread_t thread;
-};
-
 /* Bytes that went, 0: none. */
-static size_t step(const struct stream *s, uint8_t *buf, size_t at)
+static size_t step(const struct stream *s, uint8_t *buf)
 {
-	size_t n = s->total - at < CHUNK ? s->total - at : CHUNK;
+	size_t n = s->total - s->done < CHUNK ? s->total - s->done : CHUNK;
 	uint8_t type = REF_DATA;
 	ssize_t got;
 
 	if (!s->in) {
-		pat_fill(buf, at, n, 1);
+		pat_fill(buf, s->done, n, s->seed);
 		return (s->peer ? peer_send_data(s->peer, buf, n) : net_write(s->plain, buf, n)) ?
 		       0 : n;
 	}
 	got = s->peer ? peer_recv(s->peer, &type, buf, CHUNK) : recv(s->plain, buf, CHUNK, 0);
-	return got > 0 && type == REF_DATA && pat_check(buf, at, got, 1) == got ? got : 0;
+	return got > 0 && type == REF_DATA && pat_check(buf, s->done, got, s->seed) == got ? got : 0;
 }
 
-static void *stream(void *arg)
+bool stream_run(struct stream *s)
 {
-	struct stream *s = arg;
 	uint8_t buf[CHUNK];
-	size_t at = 0, n;
+	size_t n;
 
-	while (at < s->total && (n = step(s, buf, at)))
-		at += n;
-	s->ok = at == s->total;
+	while (s->done < s->total && (n = step(s, buf)))
+		s->done += n;
+	return s->done == s->total;
+}
+
+static void *stream_thread(void *arg)
+{
+	stream_run(arg);
 	return NULL;
+}
+
+bool stream_start(struct stream *s)
+{
+	return !pthread_create(&s->thread, NULL, stream_thread, s);
+}
+
+bool stream_end(struct stream *s)
+{
+	pthread_join(s->thread, NULL);
+	return s->done == s->total;
 }
 
 const char *flow(struct peer *peer, int plain, size_t down, size_t up)
 {
-	static const char *const why[] = {
-		"the plain end's writer stopped", "the peer's reader stopped or got wrong bytes",
-		"the peer's writer stopped", "the plain end's reader stopped or got wrong bytes",
+	static const char *const who[] = {
+		"the plain end's writer", "the peer's reader", "the peer's writer", "the plain end's reader",
 	};
+	static _Thread_local char why[100];
 	struct stream s[] = {
-		{ NULL, plain, down, false }, { peer, -1, down, true },
-		{ peer, -1, up, false }, { NULL, plain, up, true },
+		{ NULL, plain, false, 1, 0, down }, { peer, -1, true, 1, 0, down },
+		{ peer, -1, false, 2, 0, up }, { NULL, plain, true, 2, 0, up },
 	};
-	const char *wrong = NULL;
+	bool started[4];
+	int wrong = -1;
 
 	for (int i = 0; i < 4; i++)
-		s[i].started = !pthread_create(&s[i].thread, NULL, stream, &s[i]);
+		started[i] = stream_start(&s[i]);
 	for (int i = 0; i < 4; i++) {
-		if (s[i].started)
-			pthread_join(s[i].thread, NULL);
+		/* A reader rather than its writer, which stopped for that reason. */
+		if (!(started[i] && stream_end(&s[i])) && (wrong < 0 || (s[i].in && wrong == i - 1)))
+			wrong = i;
 	}
-	/* A reader first: where one stopped, its writer did for that reason. */
-	for (int i = 0; i < 4 && !wrong; i++)
-		wrong = s[i ^ 1].ok ? NULL : why[i ^ 1];
-	return wrong;
+	if (wrong < 0)
+		return NULL;
+	snprintf(why, sizeof(why), "%s stopped at %lu of %lu", who[wrong], s[wrong].done, s[wrong].total);
+	return why;
 }
 
 const char *flow_some(struct peer *peer, int plain)
