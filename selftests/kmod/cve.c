@@ -44,13 +44,6 @@ FIXTURE_TEARDOWN(cve)
 	pair_free(&self->p);
 }
 
-#define AGAIN()										\
-	do {										\
-		pair_free(&self->p);							\
-		ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite,	\
-				       variant->family));				\
-	} while (0)
-
 /* A warning that is passed over, whatever the version. */
 static int harmless(struct pair *p)
 {
@@ -115,7 +108,7 @@ TEST_F_TIMEOUT(cve, cve_2024_26585_close_with_work_pending, 60)
 		self->p.fd = -1;
 		if (i % 2)
 			EXPECT_NE(PEER_BAD, peer_drain(&self->p.peer));
-		AGAIN();
+		ASSERT_TRUE(pair_again(&self->p));
 	}
 }
 
@@ -238,7 +231,7 @@ TEST_F(cve, cve_2025_39946_bogus_header_length)
 		net_write(p->peer.fd, self->data, 3000);
 		ASSERT_EQ(-1, recv(p->fd, self->got, 100, 0));
 		ASSERT_TRUE(errno == EMSGSIZE || errno == EBADMSG) TH_LOG("errno %d", errno);
-		AGAIN();
+		ASSERT_TRUE(pair_again(&self->p));
 	}
 }
 
@@ -262,7 +255,7 @@ TEST_F_TIMEOUT(cve, cve_2026_23240_work_armed_after_cancel, 60)
 		self->p.fd = -1;
 		pthread_join(thread, &end);
 		EXPECT_NE(PEER_BAD, (long)end);
-		AGAIN();
+		ASSERT_TRUE(pair_again(&self->p));
 	}
 }
 
@@ -281,7 +274,7 @@ TEST_F(cve, cve_2026_23414_failed_decryption_lets_go)
 		ASSERT_EQ(2000, recv(p->fd, self->got, 2000, MSG_WAITALL));
 		if (i % 2)
 			ASSERT_EQ(-1, recv(p->fd, self->got, 2000, 0));
-		AGAIN();
+		ASSERT_TRUE(pair_again(&self->p));
 	}
 }
 

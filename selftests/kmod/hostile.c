@@ -34,15 +34,6 @@ FIXTURE_TEARDOWN(hostile)
 	pair_free(&self->p);
 }
 
-/* A new session in the place of the used one. */
-static bool again(struct pair *p)
-{
-	uint16_t version = p->suite->version, suite = p->suite->suite;
-
-	pair_free(p);
-	return pair_start(p, version, suite, AF_INET);
-}
-
 /*
  * The session has ended: reading fails and goes on failing, never gives 0 or a
  * byte; the peer gets this alert, sealed, and then the end of the stream.
@@ -123,7 +114,7 @@ TEST_F_TIMEOUT(hostile, headers, 60)
 	for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
 		if (!header_alert(&headers[i], variant->version))
 			continue;
-		ASSERT_TRUE(again(&self->p));
+		ASSERT_TRUE(pair_again(&self->p));
 		ASSERT_EQ(0, net_write(self->p.peer.fd, headers[i].bytes, REF_HEADER));
 		net_write(self->p.peer.fd, zeros, sizeof(zeros));
 		expect_failed(_metadata, &self->p, header_alert(&headers[i], variant->version),
@@ -139,7 +130,7 @@ TEST_F_TIMEOUT(hostile, headers_in_pieces, 60)
 	for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
 		if (!header_alert(&headers[i], variant->version))
 			continue;
-		ASSERT_TRUE(again(&self->p));
+		ASSERT_TRUE(pair_again(&self->p));
 		ASSERT_EQ(0, net_buffers(self->p.fd, 0, 2048));
 		send(self->p.peer.fd, headers[i].bytes, 1, MSG_NOSIGNAL);
 		EXPECT_TRUE(net_poll(self->p.fd, POLLIN, 1) >= 0);
@@ -205,7 +196,7 @@ TEST_F(hostile, header_shorter_than_the_overhead)
 	for (size_t len = 1; len < overhead(self->p.suite); len++) {
 		uint8_t wire[REF_HEADER + 32] = { 23, 3, 3, 0, len };
 
-		ASSERT_TRUE(again(&self->p));
+		ASSERT_TRUE(pair_again(&self->p));
 		ASSERT_EQ(0, net_write(self->p.peer.fd, wire, REF_HEADER + len));
 		expect_failed(_metadata, &self->p, TLS_BAD_RECORD_MAC, "short record");
 	}
@@ -220,7 +211,7 @@ TEST_F(hostile, sealed_unknown_types)
 	for (size_t i = 0; i < sizeof(types); i++) {
 		if (variant->version == 0x0304 && !types[i])
 			continue;	/* that is padding */
-		ASSERT_TRUE(again(&self->p));
+		ASSERT_TRUE(pair_again(&self->p));
 		ASSERT_EQ(0, peer_send(&self->p.peer, types[i], "\1", 1));
 		expect_failed(_metadata, &self->p, TLS_UNEXPECTED_MESSAGE, "sealed unknown type");
 	}
@@ -237,14 +228,14 @@ TEST_F(hostile, zero_length_then_another_type)
 	size_t n = 0;
 
 	for (int peek = 0; peek < 2; peek++) {
-		ASSERT_TRUE(again(p));
+		ASSERT_TRUE(pair_again(p));
 		n = ref_seal(&p->peer.tx, REF_DATA, "", 0, 0, wire);
 		n += ref_seal(&p->peer.tx, REF_ALERT, "\1\0", 2, 0, wire + n);
 		ASSERT_EQ(0, net_write(p->peer.fd, wire, n));
 		EXPECT_EQ(0, recv(p->fd, self->got, 100, peek ? MSG_PEEK : 0));
 		EXPECT_EQ(0, recv(p->fd, self->got, 100, 0));
 
-		ASSERT_TRUE(again(p));
+		ASSERT_TRUE(pair_again(p));
 		n = ref_seal(&p->peer.tx, REF_DATA, "ab", 2, 0, wire);
 		n += ref_seal(&p->peer.tx, REF_DATA, "", 0, 0, wire + n);
 		n += ref_seal(&p->peer.tx, REF_ALERT, "\2\x28", 2, 0, wire + n);
@@ -282,7 +273,7 @@ TEST_F(hostile, fatal_alerts)
 	for (size_t i = 0; i < sizeof(alerts); i++) {
 		struct pair *p = &self->p;
 
-		ASSERT_TRUE(again(p));
+		ASSERT_TRUE(pair_again(p));
 		ASSERT_EQ(0, peer_send(&p->peer, REF_DATA, "abc", 3));
 		ASSERT_EQ(0, peer_alert(&p->peer, 2, alerts[i]));
 		EXPECT_EQ(3, recv(p->fd, self->got, 100, 0));
@@ -337,7 +328,7 @@ TEST_F(hostile, malformed_alerts)
 	for (size_t i = 0; i < sizeof(bad_alerts) / sizeof(*bad_alerts); i++) {
 		struct pair *p = &self->p;
 
-		ASSERT_TRUE(again(p));
+		ASSERT_TRUE(pair_again(p));
 		ASSERT_EQ(0, peer_send(&p->peer, REF_ALERT, bad_alerts[i].bytes,
 				       bad_alerts[i].len));
 		if (bad_alerts[i].alert) {
@@ -430,7 +421,7 @@ TEST_F_TIMEOUT(hostile, noise, 60)
 		size_t n = 200, at;
 		ssize_t r;
 
-		ASSERT_TRUE(again(p));
+		ASSERT_TRUE(pair_again(p));
 		if (round % 2) {
 			pat_fill(self->got, 0, n, seed + round);
 		} else {

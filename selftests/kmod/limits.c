@@ -220,21 +220,31 @@ static bool read_record(struct peer *peer, const uint8_t *data, struct tally *t)
 	return !memcmp(plain, data + at, part) && !memcmp(plain + part, data, n - part);
 }
 
-/* A writer on fd, and the peer reads; each key seals as many records as it may. */
-static void expect_rekeys(struct __test_metadata *_metadata, struct pair *p, int fd,
-			  const uint8_t *data)
+/* A writer on fd, and the peer reads. */
+static struct tally expect_chunks(struct __test_metadata *_metadata, struct pair *p, int fd,
+				  const uint8_t *data, size_t chunks)
 {
-	struct writer w = { fd, data, net_amount("MEGABYTES", 8) << 20 >> 18 };
+	struct writer w = { fd, data, chunks };
 	struct tally t = { };
 	pthread_t thread;
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, write_chunks, &w));
-	while (t.bytes < w.chunks * CHUNK)
+	while (t.bytes < chunks * CHUNK)
 		ASSERT_TRUE(read_record(&p->peer, data, &t)) TH_LOG("after %zu bytes", t.bytes);
 	pthread_join(thread, NULL);
 	EXPECT_TRUE(w.done);
+	return t;
+}
+
+/* Each key seals as many records as it may. */
+static void expect_rekeys(struct __test_metadata *_metadata, struct pair *p, int fd,
+			  const uint8_t *data)
+{
+	size_t chunks = net_amount("MEGABYTES", 8) << 20 >> 18;
+	struct tally t = expect_chunks(_metadata, p, fd, data, chunks);
+
 	EXPECT_LE(t.longest, LIMIT_BLOCKS);
-	EXPECT_GE(t.updates, w.chunks * (CHUNK / REF_PLAINTEXT) / LIMIT_RECORDS);
+	EXPECT_GE(t.updates, chunks * (CHUNK / REF_PLAINTEXT) / LIMIT_RECORDS);
 }
 
 TEST_F_TIMEOUT(limit, rekeys_by_itself, 900)
@@ -318,15 +328,8 @@ FIXTURE_TEARDOWN(last)
 static void expect_goes_on(struct __test_metadata *_metadata, struct pair *p, int fd,
 			   const uint8_t *data)
 {
-	struct writer w = { fd, data, 8 };
-	struct tally t = { };
-	pthread_t thread;
+	struct tally t = expect_chunks(_metadata, p, fd, data, 8);
 
-	ASSERT_EQ(0, pthread_create(&thread, NULL, write_chunks, &w));
-	while (t.bytes < w.chunks * CHUNK)
-		ASSERT_TRUE(read_record(&p->peer, data, &t)) TH_LOG("after %zu bytes", t.bytes);
-	pthread_join(thread, NULL);
-	EXPECT_TRUE(w.done);
 	EXPECT_LT(LIMIT_BLOCKS, t.longest);
 	shutdown(fd, SHUT_WR);
 	EXPECT_TRUE(peer_expect_end(&p->peer));

@@ -333,11 +333,8 @@ TEST_F(rekey, malformed_messages)
 	for (size_t i = 0; i < sizeof(malformed) / sizeof(*malformed); i++) {
 		struct pair *p = &self->p;
 
-		if (i) {
-			pair_free(p);
-			ASSERT_TRUE(pair_start(p, variant->version, variant->suite,
-					       variant->family));
-		}
+		if (i)
+			ASSERT_TRUE(pair_again(p));
 		ASSERT_EQ(0, peer_send(&p->peer, REF_HANDSHAKE, malformed[i].bytes,
 				       malformed[i].len));
 		EXPECT_EQ(-1, recv(p->fd, self->got, 10, 0)) TH_LOG("%s", malformed[i].what);

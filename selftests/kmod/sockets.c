@@ -246,7 +246,6 @@ static void unprivileged(struct __test_metadata *_metadata, struct pair *root,
 TEST_F(socket, without_privilege)
 {
 	pid_t child;
-	int status;
 
 	ASSERT_EQ(0, pair_install(&self->p));
 	child = fork();
@@ -255,8 +254,7 @@ TEST_F(socket, without_privilege)
 		unprivileged(_metadata, &self->p, &self->info);
 		_exit(_metadata->exit_code);
 	}
-	ASSERT_EQ(child, waitpid(child, &status, 0));
-	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, task_wait(child, 3 * NET_DEADLINE));
 	EXPECT_EQ(0, tg_session_get(self->p.tg, BY_ID(self->p.id), &self->info));
 	EXPECT_EQ(TLSGATE_STATE_ESTABLISHED, tg_num(&self->info, TLSGATE_A_STATE));
 }
@@ -299,7 +297,6 @@ TEST_F(socket, namespace_goes_with_sessions_in_it)
 {
 	struct pair there;
 	pid_t child = fork();
-	int status;
 
 	ASSERT_GE(child, 0);
 	if (!child) {
@@ -307,8 +304,7 @@ TEST_F(socket, namespace_goes_with_sessions_in_it)
 			_exit(1);
 		_exit(0);	/* nothing closed: exit does */
 	}
-	ASSERT_EQ(child, waitpid(child, &status, 0));
-	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, task_wait(child, NET_DEADLINE));
 }
 
 TEST_HARNESS_MAIN

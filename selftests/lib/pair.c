@@ -25,6 +25,7 @@ bool pair_connect(struct pair *p, uint16_t version, uint16_t suite, int family)
 	int fd[2];
 
 	memset(p, 0, sizeof(*p));
+	p->family = family;
 	p->fd = -1;
 	p->peer.fd = -1;
 	p->tg = tg_open();
@@ -74,6 +75,15 @@ void pair_free(struct pair *p)
 	ref_keys_free(&p->peer.tx);
 	ref_keys_free(&p->peer.rx);
 	tg_close(p->tg);
+}
+
+bool pair_again(struct pair *p)
+{
+	const struct ref_suite *suite = p->suite;
+	int family = p->family;
+
+	pair_free(p);
+	return pair_start(p, suite->version, suite->suite, family);
 }
 
 int pair_relay(struct pair *p, int plain_family, int idle_timeout)

@@ -30,6 +30,7 @@ struct peer {
 
 struct pair {
 	const struct ref_suite *suite;
+	int family;
 	struct tg *tg;
 	int fd;			/* the kernel session's socket */
 	uint32_t id;
@@ -46,6 +47,8 @@ int pair_install_as(struct pair *p, const void *label, size_t len);
 /* pair_connect() and pair_install(). */
 bool pair_start(struct pair *p, uint16_t version, uint16_t suite, int family);
 void pair_free(struct pair *p);
+/* pair_free(), and pair_start() with the same version, suite and family. */
+bool pair_again(struct pair *p);
 /* Fresh keys for both ends. */
 void pair_keys(struct pair *p, const struct ref_suite *suite);
 /* SESSION_NEW that makes a relay with this plain socket; 0 or negative errno. */
