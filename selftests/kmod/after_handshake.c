@@ -516,9 +516,8 @@ FIXTURE_SETUP(after)
 	ASSERT_TRUE(configure(self, variant));
 	if (!variant->kernel)
 		return;
-	self->events = tg_open();
+	self->events = tg_open_ear();
 	ASSERT_NE(NULL, self->events) TH_LOG("the module is not loaded");
-	ASSERT_EQ(0, tg_listen(self->events));
 }
 
 FIXTURE_TEARDOWN(after)

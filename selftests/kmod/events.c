@@ -25,9 +25,8 @@ PAIR_VARIANT(events, v13_aes128, 0x0304, 0x1301, AF_INET)
 
 FIXTURE_SETUP(events)
 {
-	self->ear = tg_open();
+	self->ear = tg_open_ear();
 	ASSERT_NE(NULL, self->ear);
-	ASSERT_EQ(0, tg_listen(self->ear));
 	ASSERT_TRUE(pair_start(&self->p, variant->version, variant->suite, variant->family));
 	ASSERT_EQ(0, tg_session_get(self->p.tg, BY_ID(self->p.id), &self->live));
 }
@@ -216,9 +215,8 @@ TEST_F(events, stay_in_their_namespace)
 	struct tg *ear;
 
 	ASSERT_EQ(0, unshare(CLONE_NEWNET));
-	ear = tg_open();
+	ear = tg_open_ear();
 	ASSERT_NE(NULL, ear);
-	ASSERT_EQ(0, tg_listen(ear));
 	close(self->p.fd);
 	self->p.fd = -1;
 	EXPECT_LE(0, closed_reason(self->ear, &self->p, &self->info));

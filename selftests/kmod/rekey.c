@@ -32,9 +32,8 @@ FIXTURE_SETUP(rekey)
 	struct tg_install in;
 
 	pat_fill(self->data, 0, sizeof(self->data), 1);
-	self->ear = tg_open();
+	self->ear = tg_open_ear();
 	ASSERT_NE(NULL, self->ear);
-	ASSERT_EQ(0, tg_listen(self->ear));
 	/* A client, since only clients are sent tickets. */
 	ASSERT_TRUE(pair_connect(&self->p, variant->version, variant->suite, variant->family));
 	in = tg_install_on(self->p.fd, &self->p.tx, &self->p.rx);

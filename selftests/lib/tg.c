@@ -490,6 +490,16 @@ int tg_listen(struct tg *tg)
 	return err;
 }
 
+struct tg *tg_open_ear(void)
+{
+	struct tg *tg = tg_open();
+
+	if (!tg || !tg_listen(tg))
+		return tg;
+	tg_close(tg);
+	return NULL;
+}
+
 static bool take_event(struct tg *tg, int cmd, uint32_t id, struct tg_info *out)
 {
 	struct sockaddr_nl from;

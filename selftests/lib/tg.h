@@ -132,6 +132,8 @@ uint64_t tg_counter(int counters, const char *name);
 
 /* Joins "events" on this socket, which should then serve nothing else. */
 int tg_listen(struct tg *tg);
+/* A socket of its own that has joined; NULL as tg_open(), or this user may not. */
+struct tg *tg_open_ear(void);
 /* The next event of command cmd about session id (0: any), others skipped; 0 or -ETIMEDOUT. */
 int tg_event(struct tg *tg, int cmd, uint32_t id, struct tg_info *out, int ms);
 
