@@ -138,22 +138,10 @@ TEST_F(end, close_notify_of_level_fatal)
 	expect_recv(_metadata, self->p.fd, 0, 0);
 }
 
-/* What it takes at once. */
-static size_t send_some(int fd, const uint8_t *data)
-{
-	size_t sent = 0;
-	ssize_t n;
-
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	while (sent < MIB && (n = send(fd, data + sent, MIB - sent, 0)) > 0)
-		sent += n;
-	return sent;
-}
-
 TEST_F(end, close_delivers_what_is_in_flight)
 {
 	struct pair *p = &self->p;
-	size_t sent = send_some(p->fd, self->data);
+	size_t sent = net_fill(p->fd, self->data, MIB, MIB, 0);
 
 	ASSERT_GT(sent, 65536);
 	close(p->fd);
@@ -166,7 +154,7 @@ TEST_F(end, close_delivers_what_is_in_flight)
 TEST_F(end, shutdown_delivers_what_is_in_flight)
 {
 	struct pair *p = &self->p;
-	size_t sent = send_some(p->fd, self->data);
+	size_t sent = net_fill(p->fd, self->data, MIB, MIB, 0);
 
 	ASSERT_EQ(0, shutdown(p->fd, SHUT_WR));
 	EXPECT_TRUE(peer_recv_data(&p->peer, self->got, sent));
@@ -358,12 +346,10 @@ TEST_F(end, forged_while_sending_is_blocked)
 {
 	struct pair *p = &self->p;
 	uint8_t wire[300];
-	size_t n, sent = 0;
+	size_t n;
 	ssize_t r;
 
-	fcntl(p->fd, F_SETFL, O_NONBLOCK);
-	while ((r = send(p->fd, self->data, MIB, 0)) > 0)
-		sent += r;
+	net_fill(p->fd, self->data, MIB, SIZE_MAX, 0);
 	n = ref_seal(&p->peer.tx, REF_DATA, self->data, 20, 0, wire);
 	wire[n - 1] ^= 1;
 	ASSERT_EQ(0, net_write(p->peer.fd, wire, n));

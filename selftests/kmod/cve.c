@@ -4,7 +4,6 @@
  * done to it there is done to a session here.  What a use after free or a leak
  * would show is the guest's to find (KASAN, kmemleak, a module that unloads).
  */
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -94,9 +93,7 @@ TEST_F(cve, cve_2024_26582_partial_reads)
 static void fill_up(int fd, const uint8_t *data, size_t len)
 {
 	net_buffers(fd, 20000, 0);
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	while (send(fd, data, len, MSG_NOSIGNAL) > 0)
-		;
+	net_fill(fd, data, len, SIZE_MAX, 0);
 }
 
 /* Transmit work was scheduled while the socket closed. */

@@ -7,7 +7,6 @@
  * HELD in the environment chooses how many are held up.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -114,11 +113,8 @@ static bool sit(const struct hold *h, int fd)
 static void fill(int fd)
 {
 	static const uint8_t data[65536];
-	size_t all = 0;
-	ssize_t n;
 
-	while (all < ENOUGH && (n = send(fd, data, sizeof(data), MSG_DONTWAIT | MSG_NOSIGNAL)) > 0)
-		all += n;
+	net_fill(fd, data, sizeof(data), ENOUGH, 0);
 }
 
 /* As records, which the relay opens. */

@@ -142,9 +142,7 @@ static bool leave_ends(struct left *l, bool itself)
 	    net_buffers(l->p.peer.fd, 0, 4096) ||
 	    !relay(l, l->p.fd, &l->p.tx, &l->p.rx, l->plain[0]))
 		return false;
-	while (net_poll(l->plain[1], POLLOUT, NET_QUIET) &&
-	       send(l->plain[1], data, sizeof(data), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
-		;
+	net_fill(l->plain[1], data, sizeof(data), SIZE_MAX, NET_QUIET);
 	net_buffers(l->plain[1], 1 << 20, 0);
 	ends[0] = l->p.peer.fd;
 	ends[1] = l->plain[1];

@@ -151,11 +151,8 @@ static bool all_acked(void *fd)
 TEST_F(options, outq)
 {
 	int left = -1, more;
-	ssize_t n;
 
-	fcntl(self->p.fd, F_SETFL, O_NONBLOCK);
-	while ((n = send(self->p.fd, self->data, 65536, 0)) > 0)
-		;
+	net_fill(self->p.fd, self->data, 65536, SIZE_MAX, 0);
 	ASSERT_EQ(0, ioctl(self->p.fd, SIOCOUTQ, &left));
 	EXPECT_GT(left, 1000);
 	ASSERT_EQ(0, ioctl(self->p.fd, SIOCOUTQNSD, &more));

@@ -131,8 +131,7 @@ TEST_F(rekey, peer_asks_while_we_are_blocked)
 	ssize_t n;
 
 	fcntl(p->fd, F_SETFL, O_NONBLOCK);
-	while ((n = send(p->fd, self->data, sizeof(self->data), 0)) > 0)
-		sent += n;
+	sent = net_fill(p->fd, self->data, sizeof(self->data), SIZE_MAX, 0);
 	ASSERT_EQ(0, peer_key_update(&p->peer, 1));
 	PEER_DATA(0, 10);
 	ASSERT_TRUE(net_poll(p->fd, POLLIN, NET_DEADLINE) & POLLIN);
@@ -270,8 +269,7 @@ TEST_F(rekey, on_demand_while_blocked)
 	ssize_t n;
 
 	fcntl(p->fd, F_SETFL, O_NONBLOCK);
-	while ((n = send(p->fd, self->data, sizeof(self->data), 0)) > 0)
-		sent += n;
+	sent = net_fill(p->fd, self->data, sizeof(self->data), SIZE_MAX, 0);
 	for (int i = 0; i < 3; i++) {
 		int err = tg_session_rekey(p->tg, BY_ID(p->id));
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* How relays end: each side's end carried to the other as what it was, and announced. */
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -189,13 +188,8 @@ TEST_F(ending, counts_are_exact)
 /* The plain side writes all it can and closes; the TLS side reads only then. */
 TEST_F(ending, plain_closes_with_bytes_in_flight)
 {
-	size_t sent = 0;
-	ssize_t n;
+	size_t sent = net_fill(self->plain, self->data, BLOCK, BLOCK, 100);
 
-	fcntl(self->plain, F_SETFL, O_NONBLOCK);
-	while (sent < BLOCK && net_poll(self->plain, POLLOUT, 100) &&
-	       (n = send(self->plain, self->data + sent, BLOCK - sent, 0)) > 0)
-		sent += n;
 	ASSERT_GT(sent, 65536);
 	close(self->plain);
 	self->plain = -1;
@@ -449,9 +443,7 @@ TEST_F(ending, plain_reset_with_bytes_in_flight)
 
 	if (variant->plain_family == AF_UNIX)
 		SKIP(return, "a UNIX socket has no RST of its own: see plain_dies_unread");
-	fcntl(self->plain, F_SETFL, O_NONBLOCK);
-	while (net_poll(self->plain, POLLOUT, 20) && send(self->plain, self->data, BLOCK, 0) > 0)
-		;
+	net_fill(self->plain, self->data, BLOCK, SIZE_MAX, 20);
 	net_reset(self->plain);
 	self->plain = -1;
 	alert = last_alert(&self->p.peer, &end);
@@ -516,9 +508,7 @@ TEST_F(ending, idle_timeout_half_closed)
 TEST_F(ending, idle_timeout_with_a_stalled_reader)
 {
 	set_idle(_metadata, &self->p, IDLE);
-	fcntl(self->plain, F_SETFL, O_NONBLOCK);
-	while (net_poll(self->plain, POLLOUT, 20) && send(self->plain, self->data, BLOCK, 0) > 0)
-		;
+	net_fill(self->plain, self->data, BLOCK, SIZE_MAX, 20);
 	EXPECT_REASON(TLSGATE_REASON_IDLE_TIMEOUT);
 }
 

@@ -288,6 +288,22 @@ int net_read(int fd, void *data, size_t len)
 	return 0;
 }
 
+size_t net_fill(int fd, const void *data, size_t len, size_t most, int ms)
+{
+	size_t done = 0;
+
+	while (done < most) {
+		size_t at = done % len, n = len - at < most - done ? len - at : most - done;
+		ssize_t sent = send(fd, (const uint8_t *)data + at, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent > 0)
+			done += sent;
+		else if (!ms || errno != EAGAIN || !(net_poll(fd, POLLOUT, ms) & POLLOUT))
+			break;
+	}
+	return done;
+}
+
 bool net_write_segments(int fd, const uint8_t *data, size_t len, size_t seg)
 {
 	for (size_t at = 0; at < len; at += seg)

@@ -68,6 +68,11 @@ uint64_t net_now(void);		/* ms, monotonic */
 /* All of len or -1 with errno; a read that ends before gives -1 and ENODATA. */
 int net_write(int fd, const void *data, size_t len);
 int net_read(int fd, void *data, size_t len);
+/*
+ * Sends data, over and over and without waiting in send(), until the socket has had no room
+ * for ms or has taken so much: bytes that it took.
+ */
+size_t net_fill(int fd, const void *data, size_t len, size_t most, int ms);
 /* True if the whole of data went out in segments of at most seg bytes. */
 bool net_write_segments(int fd, const uint8_t *data, size_t len, size_t seg);
 /* Aborts the connection: RST, not FIN.  Closes fd. */
