@@ -71,12 +71,13 @@ int tg_access_check(struct sk_buff *skb, struct net *net, enum tg_access to,
 	bool allowed = READ_ONCE(a->allowed);
 	struct user_namespace *ns = allowed ? net->user_ns : &init_user_ns;
 
-	if (allowed && tg_opener_may_install(skb, net, a))
+	/* Not by the opener alone: who was passed the socket could deliver anything. */
+	if (allowed && to != TG_GRANT && tg_opener_may_install(skb, net, a))
 		return 0;
-	if (to == TG_CALL && netlink_ns_capable(skb, ns, CAP_NET_ADMIN))
+	if (to != TG_INSTALL && netlink_ns_capable(skb, ns, CAP_NET_ADMIN))
 		return 0;
 	tg_stat_reason(net, TLSGATE_REASON_REFUSED_PERM);
-	if (allowed && to == TG_CALL)
+	if (allowed && to != TG_INSTALL)
 		NL_SET_ERR_MSG(extack,
 			       "needs CAP_NET_ADMIN in the user namespace that owns this network namespace");
 	else if (allowed)

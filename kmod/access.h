@@ -30,6 +30,7 @@ struct tg_net;
 enum tg_access {
 	TG_CALL,
 	TG_INSTALL,
+	TG_GRANT,
 };
 
 /**

@@ -28,6 +28,13 @@
 #define TG_SOCKADDR struct sockaddr
 #endif
 
+/* 6.19: a socket may be left out of tcp_mem. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+#define tg_counts_prot_mem(sk) (!(sk)->sk_bypass_prot_mem)
+#else
+#define tg_counts_prot_mem(sk) true
+#endif
+
 /* Exported still, but newer kernels keep these declarations to themselves. */
 struct sock *unix_peer_get(struct sock *sk);
 long unix_inq_len(struct sock *sk);
@@ -38,6 +45,13 @@ long unix_inq_len(struct sock *sk);
 #define system_percpu_wq system_wq
 #endif
 
+/* 6.18: there is one table of connections; before, a namespace may have its own. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
+#define TG_HASHINFO(net)
+#else
+#define TG_HASHINFO(net) (net)->ipv4.tcp_death_row.hashinfo,
+#endif
+
 /* 6.12: linux/unaligned.h; what TCP receives may lie in a device's memory. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
 #include <linux/unaligned.h>
@@ -45,6 +59,9 @@ long unix_inq_len(struct sock *sk);
 #include <asm/unaligned.h>
 #define skb_frags_readable(skb) true
 #endif
+
+/* 6.12.117, looked at: accept() of MPTCP gives TCP's calls to a socket before it unlocks it. */
+#define TG_MPTCP_HANDS_OVER (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 117))
 
 /* 6.11: handlers get a table that is const. */
 #include <linux/sysctl.h>
@@ -66,6 +83,15 @@ long unix_inq_len(struct sock *sk);
 #define tg_own_sol_socket(sock, on) assign_bit(SOCK_CUSTOM_SOCKOPT, &(sock)->flags, on)
 #else
 #define tg_own_sol_socket(sock, on) do { } while (0)
+#endif
+
+/* 6.7: options of IP that are on or off are bits of one word. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#define tg_inherit_recverr(sk, from) inet_assign_bit(RECVERR, sk, inet_test_bit(RECVERR, from))
+#define tg_inherit_recverr6(sk, from) inet_assign_bit(RECVERR6, sk, inet_test_bit(RECVERR6, from))
+#else
+#define tg_inherit_recverr(sk, from) (inet_sk(sk)->recverr = inet_sk(from)->recverr)
+#define tg_inherit_recverr6(sk, from) (inet6_sk(sk)->recverr = inet6_sk(from)->recverr)
 #endif
 
 /* 6.6: tables of sysctls are counted; before, an empty row ends them. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The index of the ABI: attributes, operations and the family; see uapi/tlsgate.h. */
+#include <linux/in6.h>
 #include <linux/module.h>
 
 #include "access.h"
@@ -18,6 +19,7 @@ static const struct nla_policy tg_keys_policy[TLSGATE_KEYS_A_MAX + 1] = {
 };
 
 #define TG_NUMBER		{ .type = NLA_U32 }
+#define TG_ADDRESS		{ .type = NLA_BINARY, .len = sizeof(struct sockaddr_in6) }
 #define TG_VERSION		NLA_POLICY_RANGE(NLA_U16, TLSGATE_TLS_1_2, TLSGATE_TLS_1_3)
 #define TG_IDLE_TIMEOUT		NLA_POLICY_FULL_RANGE(NLA_U32, &tg_idle_timeout_range)
 #define TG_RECORD_SIZE		NLA_POLICY_MAX(NLA_U16, TLSGATE_RECORD_SIZE_MAX)
@@ -36,6 +38,7 @@ static const struct nla_policy tg_session_new_policy[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_RECORD_SIZE]		= TG_RECORD_SIZE,
 	[TLSGATE_A_PADDING]		= TG_PADDING,
 	[TLSGATE_A_LABEL]		= { .type = NLA_BINARY, .len = TLSGATE_LABEL_MAX },
+	[TLSGATE_A_DELIVER_FD]		= TG_NUMBER,
 };
 
 /* SESSION_GET and SESSION_REKEY. */
@@ -64,6 +67,11 @@ static const struct nla_policy tg_relay_new_policy[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_IDLE_TIMEOUT]	= TG_IDLE_TIMEOUT,
 };
 
+static const struct nla_policy tg_deliver_new_policy[TLSGATE_A_MAX + 1] = {
+	[TLSGATE_A_LOCAL]		= TG_ADDRESS,
+	[TLSGATE_A_SERVER]		= TG_ADDRESS,
+};
+
 const struct nla_policy tg_session_dump_policy[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_NETNS]		= { .type = NLA_U32 },
 };
@@ -72,21 +80,38 @@ const struct nla_policy tg_session_dump_policy[TLSGATE_A_MAX + 1] = {
  * struct tg_command - a request that is no dump
  * @to: what it wants of the module, asked before @policy
  * @policy: its attributes
- * @body: what it does with the session that it names; NULL: SESSION_NEW, which names none
+ * @call: what it does, where it names no session
+ * @body: what it does with the session that it names
  */
 struct tg_command {
 	enum tg_access to;
 	const struct nla_policy *policy;
+	int (*call)(struct genl_info *info);
 	int (*body)(struct genl_info *info, struct tg_session *s);
 };
 
 static const struct tg_command tg_commands[] = {
-	[TLSGATE_CMD_SESSION_NEW] = { TG_INSTALL, tg_session_new_policy, NULL },
-	[TLSGATE_CMD_SESSION_GET] = { TG_CALL, tg_target_policy, tg_netlink_session_get },
-	[TLSGATE_CMD_SESSION_SET] = { TG_CALL, tg_session_set_policy, tg_netlink_session_set },
-	[TLSGATE_CMD_SESSION_REKEY] = { TG_CALL, tg_target_policy, tg_netlink_session_rekey },
-	[TLSGATE_CMD_SESSION_DEL] = { TG_CALL, tg_session_del_policy, tg_netlink_session_del },
-	[TLSGATE_CMD_RELAY_NEW] = { TG_INSTALL, tg_relay_new_policy, tg_netlink_relay_new },
+	[TLSGATE_CMD_SESSION_NEW] = {
+		TG_INSTALL, tg_session_new_policy, .call = tg_netlink_session_new,
+	},
+	[TLSGATE_CMD_SESSION_GET] = {
+		TG_CALL, tg_target_policy, .body = tg_netlink_session_get,
+	},
+	[TLSGATE_CMD_SESSION_SET] = {
+		TG_CALL, tg_session_set_policy, .body = tg_netlink_session_set,
+	},
+	[TLSGATE_CMD_SESSION_REKEY] = {
+		TG_CALL, tg_target_policy, .body = tg_netlink_session_rekey,
+	},
+	[TLSGATE_CMD_SESSION_DEL] = {
+		TG_CALL, tg_session_del_policy, .body = tg_netlink_session_del,
+	},
+	[TLSGATE_CMD_RELAY_NEW] = {
+		TG_INSTALL, tg_relay_new_policy, .body = tg_netlink_relay_new,
+	},
+	[TLSGATE_CMD_DELIVER_NEW] = {
+		TG_GRANT, tg_deliver_new_policy, .call = tg_netlink_deliver_new,
+	},
 };
 
 int tg_genl_parse(const struct nlmsghdr *nlh, const struct nla_policy *policy,
@@ -118,8 +143,7 @@ static int tg_genl_doit(struct sk_buff *skb, struct genl_info *info)
 	err = tg_access_check(skb, genl_info_net(info), c->to, info->extack) ?:
 	      tg_genl_parse(info->nlhdr, c->policy, attrs, info->extack);
 	if (!err)
-		err = c->body ? tg_netlink_on_session(skb, info, c->body)
-			      : tg_netlink_session_new(info);
+		err = c->body ? tg_netlink_on_session(skb, info, c->body) : c->call(info);
 	/* Every other refusal has said more. */
 	if (err && !info->extack->_msg)
 		info->extack->_msg = err == -ENOMEM ? "no memory: try again later" :
@@ -141,6 +165,7 @@ static const struct genl_ops tg_genl_ops[] = {
 	{ .cmd = TLSGATE_CMD_SESSION_REKEY, .doit = tg_genl_doit },
 	{ .cmd = TLSGATE_CMD_SESSION_DEL, .doit = tg_genl_doit },
 	{ .cmd = TLSGATE_CMD_RELAY_NEW, .doit = tg_genl_doit },
+	{ .cmd = TLSGATE_CMD_DELIVER_NEW, .doit = tg_genl_doit },
 	{
 		.cmd		= TLSGATE_CMD_CIPHER_GET,
 		.start		= tg_netlink_cipher_dump_start,

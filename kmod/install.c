@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* SESSION_NEW and RELAY_NEW: keys into a socket, two sockets into a relay. */
+/* SESSION_NEW, RELAY_NEW, DELIVER_NEW: keys into a socket, and where its bytes go. */
 #include <linux/file.h>
+#include <linux/in6.h>
 #include <linux/net.h>
+#include <net/ipv6.h>
 
+#include "deliver.h"
 #include "netlink.h"
 #include "own.h"
 #include "relay.h"
@@ -122,6 +125,29 @@ static void put_sockets(const struct tg_install *in)
 		sockfd_put(in->tls);
 }
 
+/* What says how bytes are relayed does not go with a handle; @handle: to fput(). */
+static int parse_deliver(struct genl_info *info, struct tg_install *in, struct file **handle)
+{
+	static const u8 excluded[] = { TLSGATE_A_RELAY_FD, TLSGATE_A_IDLE_TIMEOUT };
+	struct nlattr *nla = info->attrs[TLSGATE_A_DELIVER_FD];
+	unsigned int i;
+
+	if (!nla)
+		return 0;
+	for (i = 0; i < ARRAY_SIZE(excluded); i++)
+		if (info->attrs[excluded[i]])
+			return tg_netlink_refuse(info, info->attrs[excluded[i]],
+						 TLSGATE_REASON_NONE, -EINVAL,
+						 "a delivered connection has no relay: leave it out");
+	*handle = fget(nla_get_u32(nla));
+	if (*handle)
+		in->grant = tg_grant_of(*handle);
+	if (in->grant)
+		return 0;
+	return tg_netlink_refuse(info, nla, TLSGATE_REASON_REFUSED_FD, -EBADF,
+				 "no delivery handle of the calling process: make one with DELIVER_NEW");
+}
+
 static int refuse(struct genl_info *info, const struct tg_refusal *no, int err)
 {
 	return tg_netlink_refuse(info, info->attrs[no->attr], no->reason, err, no->text);
@@ -155,10 +181,13 @@ static int install_and_reply(struct genl_info *info, const struct tg_install *in
 
 int tg_netlink_session_new(struct genl_info *info)
 {
+	struct file *handle = NULL;
 	struct tg_install in = {};
-	int err = parse_install(info, &in) ?: parse_sockets(info, &in) ?:
-		  install_and_reply(info, &in);
+	int err = parse_install(info, &in) ?: parse_deliver(info, &in, &handle) ?:
+		  parse_sockets(info, &in) ?: install_and_reply(info, &in);
 
+	if (handle)
+		fput(handle);
 	put_sockets(&in);
 	/* On every path; genl.c wipes the message that brought the keys. */
 	memzero_explicit(&in, sizeof(in));
@@ -180,4 +209,79 @@ int tg_netlink_relay_new(struct genl_info *info, struct tg_session *s)
 	err = parse_sockets(info, &in) ?: tg_relay_start(&in, &no);
 	put_sockets(&in);
 	return err && no.text ? refuse(info, &no, err) : err;
+}
+
+/* ---- DELIVER_NEW -------------------------------------------------------------------- */
+
+static int parse_end(struct genl_info *info, int attr, struct tg_end *end)
+{
+	const struct nlattr *nla = info->attrs[attr];
+	const struct sockaddr_in6 *v6;
+	const struct sockaddr_in *v4;
+
+	if (GENL_REQ_ATTR_CHECK(info, attr)) {
+		GENL_SET_ERR_MSG(info, "DELIVER_NEW needs it");
+		return -EINVAL;
+	}
+	v4 = nla_data(nla);
+	v6 = nla_data(nla);
+	if (nla_len(nla) == sizeof(*v4) && v4->sin_family == AF_INET && v4->sin_port) {
+		ipv6_addr_set_v4mapped(v4->sin_addr.s_addr, &end->addr);
+		end->port = v4->sin_port;
+		return 0;
+	}
+	if (nla_len(nla) == sizeof(*v6) && v6->sin6_family == AF_INET6 && v6->sin6_port) {
+		end->addr = v6->sin6_addr;
+		end->port = v6->sin6_port;
+		return 0;
+	}
+	return tg_netlink_refuse(info, nla, TLSGATE_REASON_NONE, -EINVAL,
+				 "give a struct sockaddr_in or sockaddr_in6 with a port");
+}
+
+/* The descriptor is the caller's only when the reply that names it is on its way. */
+static int reply_handle(struct genl_info *info, struct file *handle, int fd)
+{
+	struct sk_buff *reply = genlmsg_new(nla_total_size(sizeof(u32)), GFP_KERNEL);
+	void *hdr;
+	int err;
+
+	if (!reply)
+		return -ENOMEM;
+	hdr = genlmsg_put_reply(reply, info, &tg_genl_family, 0, TLSGATE_CMD_DELIVER_NEW);
+	err = hdr ? nla_put_u32(reply, TLSGATE_A_DELIVER_FD, fd) : -EMSGSIZE;
+	if (err) {
+		nlmsg_free(reply);
+		return err;
+	}
+	genlmsg_end(reply, hdr);
+	err = genlmsg_reply(reply, info);
+	if (!err)
+		fd_install(fd, handle);
+	return err;
+}
+
+int tg_netlink_deliver_new(struct genl_info *info)
+{
+	struct tg_grant grant = { .netns = genl_info_net(info)->net_cookie };
+	struct file *handle;
+	int err, fd;
+
+	err = parse_end(info, TLSGATE_A_LOCAL, &grant.gate) ?:
+	      parse_end(info, TLSGATE_A_SERVER, &grant.server);
+	if (err)
+		return err;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return tg_netlink_refuse(info, NULL, TLSGATE_REASON_NONE, fd,
+					 "no descriptor is free: raise RLIMIT_NOFILE");
+	handle = tg_grant_file(&grant);
+	if (!IS_ERR(handle)) {
+		err = reply_handle(info, handle, fd);
+		if (!err)
+			return 0;
+		fput(handle);
+	}
+	put_unused_fd(fd);
+	return err ?: PTR_ERR(handle);
 }

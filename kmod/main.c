@@ -3,6 +3,7 @@
 #include <linux/module.h>
 #include <net/tcp.h>
 
+#include "deliver.h"
 #include "netlink.h"
 #include "relay.h"
 
@@ -15,13 +16,18 @@ static int __init tg_init(void)
 	err = tg_relay_init();
 	if (err)
 		goto err_session;
-	err = tcp_register_ulp(&tg_ulp_ops);
+	err = tg_deliver_init();
 	if (err)
 		goto err_relay;
+	err = tcp_register_ulp(&tg_ulp_ops);
+	if (err)
+		goto err_deliver;
 	err = genl_register_family(&tg_genl_family);
 	if (!err)
 		return 0;
 	tcp_unregister_ulp(&tg_ulp_ops);
+err_deliver:
+	tg_deliver_exit();
 err_relay:
 	tg_relay_exit();
 err_session:
@@ -34,6 +40,7 @@ static void __exit tg_exit(void)
 {
 	genl_unregister_family(&tg_genl_family);
 	tcp_unregister_ulp(&tg_ulp_ops);
+	tg_deliver_exit();
 	tg_relay_exit();
 	tg_session_exit();
 	tg_cipher_exit();

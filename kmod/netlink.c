@@ -220,6 +220,7 @@ static int tell_unchanged(struct genl_info *info, int err)
 		{ -EOPNOTSUPP, "TLS 1.2 has no KeyUpdate: use TLS 1.3" },
 		{ -EAGAIN, "no room for a KeyUpdate: wait for the peer to read" },
 		{ -EBUSY, "somebody is in a call on the session's socket: try again" },
+		{ -EINPROGRESS, "the server has not accepted the connection yet: try again" },
 		{ -ENOTCONN, "the session has ended, or sends no more" },
 	};
 	unsigned int i;

@@ -41,6 +41,7 @@ int tg_genl_parse(const struct nlmsghdr *nlh, const struct nla_policy *policy,
 
 int tg_netlink_session_new(struct genl_info *info);
 int tg_netlink_relay_new(struct genl_info *info, struct tg_session *s);
+int tg_netlink_deliver_new(struct genl_info *info);
 
 /* ---- netlink.c ---- */
 

@@ -6,6 +6,7 @@
 #include <net/tcp.h>
 
 #include "datapath.h"
+#include "deliver.h"
 #include "own.h"
 #include "relay.h"
 
@@ -58,7 +59,12 @@ static __poll_t tg_owned_poll(struct file *file, struct socket *sock,
 /* Without a sock: accept() made it with our calls before it was refused. */
 static int tg_owned_release(struct socket *sock)
 {
-	return sock->sk ? tg_relay_release(sock) : 0;
+	struct tg_session *s;
+
+	if (!sock->sk)
+		return 0;
+	s = tg_session_of(sock->sk);
+	return s && tg_deliver_pending(s) ? tg_deliver_release(sock, s) : tg_relay_release(sock);
 }
 
 static const struct proto_ops tg_owned_ops = {
@@ -101,6 +107,7 @@ static void tg_family_fill(struct tg_family *f)
 	f->keyed.psock_update_sk_prot = NULL;
 #endif
 	tg_ulp_fill(f);
+	tg_deliver_fill(f);
 }
 
 int __init tg_own_init(void)
@@ -155,7 +162,7 @@ bool tg_own_trylock(struct sock *sk, int subclass)
 	bool mine;
 
 	spin_lock_bh(&sk->sk_lock.slock);
-	mine = !sk->sk_lock.owned;
+	mine = !sk->sk_lock.owned && sk->sk_socket;
 	if (mine)
 		sk->sk_lock.owned = 1;
 	spin_unlock_bh(&sk->sk_lock.slock);
@@ -193,6 +200,22 @@ void tg_own_unlock(struct sock *tls, struct sock *plain)
 	if (plain)
 		release_sock(plain);
 	release_sock(tls);
+}
+
+/* --- what it must not have ----------------------------------------------------------- */
+
+int tg_own_check_filter(const struct sock *sk, struct tg_refusal *no, u8 attr)
+{
+	if (!rcu_access_pointer(sk->sk_filter))
+		return 0;
+	return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, attr, -EBUSY,
+			 "socket has a filter, which may cut the stream: detach it first");
+}
+
+bool tg_own_stamps(const struct sock *sk)
+{
+	return sock_flag(sk, SOCK_TIMESTAMP) || sock_flag(sk, SOCK_TIMESTAMPING_RX_SOFTWARE) ||
+	       READ_ONCE(sk->sk_tsflags);
 }
 
 /* --- nobody else --------------------------------------------------------------------- */
@@ -297,13 +320,18 @@ void tg_own_attach(struct sock *sk, const struct tg_callbacks *callbacks)
 	tg_own_set_callbacks(sk, callbacks);
 }
 
-void tg_own_detach(struct sock *sk, const struct tg_family *f)
+void tg_own_restore(struct sock *sk, const struct tg_family *f)
 {
 	/* First, since the far end of a UNIX socket may call them for as long as it likes. */
 	tg_own_set_callbacks(sk, &f->callbacks);
 	tg_own_disclaim(sk);
 	if (tg_is_tcp(sk))
 		WRITE_ONCE(sk->sk_prot, f->base);
+}
+
+void tg_own_detach(struct sock *sk, const struct tg_family *f)
+{
+	tg_own_restore(sk, f);
 	/* What __sock_release() gives back is ours; the family's own is still held. */
 	module_put(f->base_ops->owner);
 }

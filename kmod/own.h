@@ -32,6 +32,7 @@ struct tg_callbacks {
  * @base: the family's own struct proto for stream sockets; NULL: there is no such family
  * @base_ops: the family's own struct proto_ops
  * @keyed: @base with ours for a keyed socket; unused for AF_UNIX, as is @keyed_ops
+ * @queued: @keyed with ours for one in an accept queue, see deliver.h
  * @keyed_ops: @base_ops likewise
  * @owned_ops: all refused but close and what tells its addresses; its struct proto stays,
  *	which nobody else comes to
@@ -44,6 +45,7 @@ struct tg_family {
 	struct proto *base;
 	const struct proto_ops *base_ops;
 	struct proto keyed;
+	struct proto queued;
 	struct proto_ops keyed_ops;
 	struct proto_ops owned_ops;
 	struct tg_callbacks callbacks;
@@ -118,6 +120,14 @@ void tg_own_unlock(struct sock *tls, struct sock *plain);
  */
 int tg_own_exclude(struct socket *tls, struct socket *plain, const struct tg_fds *fds,
 		   struct tg_refusal *no);
+/*
+ * 0, or %-EBUSY: the socket, locked, has a filter.  It cuts what TCP receives, and TCP takes a
+ * FIN behind what is missing for the end.
+ */
+int tg_own_check_filter(const struct sock *sk, struct tg_refusal *no, u8 attr);
+/* Time stamps of any kind are on.  The socket may be locked or not. */
+bool tg_own_stamps(const struct sock *sk);
+
 /* Gives an excluded socket, locked, these calls. */
 void tg_own_admit(struct socket *sock, const struct proto_ops *ops);
 
@@ -135,6 +145,8 @@ void tg_own_disclaim(struct sock *sk);
 void tg_own_attach(struct sock *sk, const struct tg_callbacks *callbacks);
 /* The reverse, calls and claim included: it is closing.  Locked. */
 void tg_own_detach(struct sock *sk, const struct tg_family *f);
+/* The same of a sock that has no struct socket.  Under the spinlock. */
+void tg_own_restore(struct sock *sk, const struct tg_family *f);
 
 /**
  * tg_own_take() - leave an attached socket excluded for good
@@ -171,7 +183,8 @@ void tg_own_gone(struct net *ending);
 
 /*
  * lock_sock() for who must not wait on a holder, who may stay as long as it likes: at
- * once, or within a bounded time.  False: it is held.
+ * once, or within a bounded time.  False: it is held, or belongs to no struct socket: then
+ * it may be in an accept queue, where nobody may own it (inet_csk_listen_stop()).
  *
  * A keyed socket's holder may sleep on its own memory there.  A relay's socket is locked
  * by the module, and by sock_diag, for short; but before 6.7 no socket refuses

@@ -42,4 +42,8 @@ const struct tg_reason tg_reasons[__TLSGATE_REASON_MAX] = {
 	REASON(REFUSED_PERM, "refused_perm", 0, NO_ALERT),
 	REASON(REFUSED_BUSY, "refused_busy", 0, NO_ALERT),
 	REASON(NETNS_END, "netns_end", ENETDOWN, NO_ALERT),
+	REASON(NOT_DELIVERED, "not_delivered", ECONNRESET, NO_ALERT),
+	REASON(LISTENER_CLOSED, "listener_closed", ECONNRESET, NO_ALERT),
+	REASON(REFUSED_LISTENER, "refused_listener", 0, NO_ALERT),
+	REASON(REFUSED_SERVER, "refused_server", 0, NO_ALERT),
 };

@@ -21,6 +21,7 @@
 #include <net/tcp.h>
 
 #include "datapath.h"
+#include "deliver.h"
 #include "relay.h"
 #include "stats.h"
 #include "trace.h"
@@ -402,21 +403,12 @@ err_free:
 	return ERR_PTR(err);
 }
 
-/* A filter cuts what TCP receives, and TCP takes a FIN behind what is missing for the end. */
-static int tg_relay_check_filter(const struct sock *sk, struct tg_refusal *no, u8 attr)
-{
-	if (!rcu_access_pointer(sk->sk_filter))
-		return 0;
-	return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, attr, -EBUSY,
-			 "socket has a filter, which may cut the stream: detach it first");
-}
-
 int tg_relay_claim(struct tg_relay *r, const struct tg_install *in, struct tg_refusal *no)
 {
 	struct sock *plain = in->plain->sk;
 	int err = tg_plain_check(in->tls, in->plain, no) ?:
-		  tg_relay_check_filter(in->tls->sk, no, TLSGATE_A_FD) ?:
-		  tg_relay_check_filter(plain, no, TLSGATE_A_RELAY_FD);
+		  tg_own_check_filter(in->tls->sk, no, TLSGATE_A_FD) ?:
+		  tg_own_check_filter(plain, no, TLSGATE_A_RELAY_FD);
 
 	if (err)
 		return err;
@@ -461,9 +453,9 @@ static int tg_relay_check_session(const struct tg_session *s, struct tg_refusal 
 	if (!s || s->error || s->tx.closed)
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, TLSGATE_A_FD, -ENOTCONN,
 				 "session has ended: relay only an established one");
-	if (s->relay)
+	if (s->relay || tg_deliver_pending(s))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,
-				 "session has a relay already: use a session for one relay");
+				 "session has a relay already, or is to be delivered: use a session for one");
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <net/af_unix.h>
 #include <net/inet_sock.h>
 
+#include "deliver.h"
 #include "netlink.h"
 #include "relay.h"
 #include "stats.h"
@@ -73,6 +74,31 @@ static int put_addresses(struct sk_buff *skb, int local, int peer, struct sock *
 	return 0;
 }
 
+/* TCP forgets those of a socket that nobody accepts. */
+static int put_end(struct sk_buff *skb, int attr, int family, const struct tg_end *end)
+{
+	struct sockaddr_in6 v6 = {
+		.sin6_family = AF_INET6, .sin6_port = end->port, .sin6_addr = end->addr,
+	};
+	struct sockaddr_in v4 = {
+		.sin_family = AF_INET, .sin_port = end->port,
+		.sin_addr.s_addr = end->addr.s6_addr32[3],
+	};
+
+	return family == AF_INET ? nla_put(skb, attr, sizeof(v4), &v4)
+				 : nla_put(skb, attr, sizeof(v6), &v6);
+}
+
+static int put_delivery(struct sk_buff *skb, const struct tg_delivery *d, int family)
+{
+	int server = ipv6_addr_v4mapped(&d->server.addr) ? AF_INET : AF_INET6;
+
+	return put_end(skb, TLSGATE_A_LOCAL, family, &d->local) ?:
+	       put_end(skb, TLSGATE_A_PEER, family, &d->peer) ?:
+	       put_end(skb, TLSGATE_A_SERVER, server, &d->server) ?:
+	       nla_put_u8(skb, TLSGATE_A_DELIVERY, READ_ONCE(d->state));
+}
+
 /* ---- sessions ------------------------------------------------------------------------ */
 
 static int put_u64(struct sk_buff *skb, int attr, u64 value)
@@ -95,7 +121,8 @@ static int put_identity(struct sk_buff *skb, const struct tg_session *s, struct 
 	       put_u64(skb, TLSGATE_A_COOKIE, (u64)cookie[1] << 32 | cookie[0]) ?:
 	       nla_put_u32(skb, TLSGATE_A_NETNS, s->netns) ?:
 	       nla_put(skb, TLSGATE_A_LABEL, s->label_len, s->label) ?:
-	       put_addresses(skb, TLSGATE_A_LOCAL, TLSGATE_A_PEER, sk);
+	       (s->deliver ? put_delivery(skb, s->deliver, sk->sk_family)
+			   : put_addresses(skb, TLSGATE_A_LOCAL, TLSGATE_A_PEER, sk));
 }
 
 static int put_state(struct sk_buff *skb, const struct tg_session *s)

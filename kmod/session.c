@@ -7,6 +7,7 @@
 
 #include "access.h"
 #include "datapath.h"
+#include "deliver.h"
 #include "netlink.h"
 #include "own.h"
 #include "relay.h"
@@ -44,6 +45,7 @@ static void tg_session_free(struct tg_session *s)
 	/* What was on its way went with the socket: tg_session_empty(). */
 	kvfree(s->rx.stash);
 	kfree_sensitive(s->rx.message);
+	kfree(s->deliver);
 	tg_dir_free(&s->tx.dir);
 	tg_dir_free(&s->rx.dir);
 	memzero_explicit(s->nonce, sizeof(s->nonce));
@@ -265,7 +267,7 @@ void tg_session_drop_sk(struct sock *sk)
 	put_net(net);
 }
 
-/* For an order about it: its socket, locked, or ERR_PTR: -ENOTCONN, -EBUSY. */
+/* For an order about it: its socket, locked, or ERR_PTR: -ENOTCONN, -EBUSY, -EINPROGRESS. */
 static struct sock *tg_session_lock(struct tg_session *s)
 {
 	struct sock *sk = tg_session_hold_sk(s);
@@ -273,6 +275,10 @@ static struct sock *tg_session_lock(struct tg_session *s)
 
 	if (!sk)
 		return ERR_PTR(-ENOTCONN);
+	if (tg_deliver_pending(s)) {
+		tg_session_drop_sk(sk);
+		return ERR_PTR(-EINPROGRESS);
+	}
 	if (tg_own_lock_soon(sk, 0)) {
 		if (tg_session_from_sk(sk) == s)
 			return sk;

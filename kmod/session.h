@@ -16,7 +16,10 @@
  *	iolock, state lock of AF_UNIX	taken by its calls in move.c and plain.c, inside
  *					the TLS socket's lock when they receive; by tg_own_graft()
  *	files_struct.file_lock		whether nobody else has a socket; inside lock_sock()
- *	sk_callback_lock		callbacks and sk_user_data; inside lock_sock()
+ *	sk_callback_lock		callbacks and sk_user_data; inside lock_sock(); a
+ *					listening socket's too, to look whose it is
+ *	rskq_lock (spin)		a listening socket's accept queue (deliver.c); softirqs
+ *					off, nothing inside
  *	tg_session.sk_lock (spin)	the pointers to the socket and to the relay
  *	xa_lock of ids, users, queues	inside all others
  *
@@ -47,7 +50,9 @@
 #include "record.h"
 #include "uapi/tlsgate.h"
 
+struct tg_delivery;
 struct tg_family;
+struct tg_grant;
 struct tg_refusal;
 struct tg_relay;
 struct tg_settings;
@@ -83,6 +88,7 @@ struct tg_fds {
  * @plain: to be joined with it; NULL: nothing is
  * @fds: their descriptors
  * @idle_timeout: of the relay: ms without a byte in either direction; 0 for none
+ * @grant: by which it is to be delivered; NULL: it is not
  * @cipher: row of the cipher table for the version and suite asked for
  * @tx: what we seal with
  * @rx: what we open with
@@ -97,6 +103,7 @@ struct tg_install {
 	struct socket *plain;
 	struct tg_fds fds;
 	u32 idle_timeout;
+	const struct tg_grant *grant;
 	const struct tg_cipher *cipher;
 	struct tg_keys tx;
 	struct tg_keys rx;
@@ -242,6 +249,7 @@ struct tg_rx {
  * @aad: additional data of the record at hand
  * @nonce: nonce of the record at hand
  * @relay: joined with a plain socket; NULL if not.  Callbacks read it as well
+ * @deliver: for a server's accept queue, see deliver.h; NULL if not
  * @push_work: gives @tx.pending to TCP when it has room again
  * @page_work: gives back the page that records were in; armed while the socket has one
  * @family: the socket's own calls and callbacks
@@ -275,6 +283,7 @@ struct tg_session {
 	u8 nonce[TG_NONCE_LEN];
 
 	struct tg_relay *relay;
+	struct tg_delivery *deliver;
 	struct delayed_work push_work;
 	struct delayed_work page_work;
 
@@ -454,7 +463,8 @@ void tg_session_reset(struct sock *sk, struct tg_session *s, enum tlsgate_reason
  *
  * Return: 0; for a relay the order is given, and is carried out once nobody holds a
  * lock for long.  %-ENOTCONN: it has ended already.  %-EBUSY, without a relay:
- * somebody does not leave the lock, or a relay has just been made.
+ * somebody does not leave the lock, or a relay has just been made.  %-EINPROGRESS: it is
+ * delivered, and not accepted yet.
  */
 int tg_session_close(struct tg_session *s, u8 how);
 
@@ -466,7 +476,7 @@ int tg_session_close(struct tg_session *s, u8 how);
  *
  * Return: 0, %-EOPNOTSUPP (TLS 1.2), %-ENOTCONN (ended or sending half closed),
  * %-EAGAIN (no room, or an earlier one is still unsent), %-EBUSY (its holder does
- * not leave the lock), or what sealing returns.
+ * not leave the lock), %-EINPROGRESS (not accepted yet), or what sealing returns.
  */
 int tg_session_rekey(struct tg_session *s);
 
@@ -478,8 +488,8 @@ int tg_session_rekey(struct tg_session *s);
  *
  * Process context, waits for lock_sock() for a bounded time.
  *
- * Return: 0, %-ENOTCONN if the socket is closed, or %-EBUSY: its holder does not
- * leave the lock.
+ * Return: 0, %-ENOTCONN if the socket is closed, %-EBUSY: its holder does not
+ * leave the lock, or %-EINPROGRESS: not accepted yet.
  */
 int tg_session_set(struct tg_session *s, int record_size, int padding);
 

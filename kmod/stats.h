@@ -24,6 +24,8 @@
 	X(SESSIONS_CLOSED, "sessions_closed")				\
 	X(RELAYS_OPENED, "relays_opened")				\
 	X(RELAYS_CLOSED, "relays_closed")				\
+	X(DELIVERIES_QUEUED, "deliveries_queued")			\
+	X(DELIVERIES_ACCEPTED, "deliveries_accepted")			\
 	X(TX_RECORDS, "tx_records")					\
 	X(TX_BYTES, "tx_bytes")			/* plaintext */		\
 	X(RX_RECORDS, "rx_records")					\

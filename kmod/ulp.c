@@ -9,6 +9,7 @@
 #include <net/tcp.h>
 
 #include "datapath.h"
+#include "deliver.h"
 #include "netlink.h"
 #include "own.h"
 #include "relay.h"
@@ -274,9 +275,10 @@ static void tg_attach(const struct tg_install *in, struct tg_session *s, struct 
 	tg_session_publish(s, sk);
 	/* Data that came before us announces itself to nobody else. */
 	tg_rx_update_ready(sk, s);
+	/* One that is to be delivered stays excluded. */
 	if (r)
 		tg_relay_join(r, in, s);
-	else
+	else if (!in->grant)
 		tg_own_admit(in->tls, &s->family->keyed_ops);
 	/* Its end comes after, since that needs the lock. */
 	tg_event_session(s, TLSGATE_CMD_NTF_SESSION_OPENED);
@@ -292,6 +294,9 @@ static int tg_ulp_claim(const struct tg_install *in, struct tg_session *s, struc
 	if (err)
 		return err;
 	s->family = tg_family_of(sock);
+	err = in->grant ? tg_deliver_claim(in, s, no) : 0;
+	if (err)
+		return err;
 	if (!tg_own_claim(sock->sk, s))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,
 				 "socket is used by another kernel user: take it out of sockmap or KCM first");
@@ -360,9 +365,13 @@ static int tg_ulp_attach_refused(struct sock *sk)
 	return -EOPNOTSUPP;
 }
 
-/* Without .clone: nothing of it passes to a child.  A relay's plain socket has it, too. */
+/*
+ * Without .clone: nothing of it passes to a child.  A relay's plain socket has it, too.  With a
+ * session there is something to release only where tg_close() was not called.
+ */
 struct tcp_ulp_ops tg_ulp_ops __read_mostly = {
 	.name = "tlsgate",
 	.owner = THIS_MODULE,
 	.init = tg_ulp_attach_refused,
+	.release = tg_deliver_forget,
 };

@@ -2,7 +2,7 @@
 /*
  * tlsgate: generic netlink ABI between the tlsgate module and userspace.
  *
- * Family "tlsgate", version 2, multicast group "events".  kmod/tlsgate.yaml
+ * Family "tlsgate", version 3, multicast group "events".  kmod/tlsgate.yaml
  * describes the same in the kernel's netlink spec format; a test holds both
  * together.  The version goes up with each change that an older program or
  * module would not understand, such as an attribute; libtlsgate refuses a
@@ -19,8 +19,8 @@
  *	by FD, CIPHER_GET	the same, or a sender with CAP_NET_ADMIN; the
  *				holder of a keyed socket who has neither uses it
  *				by system calls only
- *	by ID, dumps, events	need a sender with CAP_NET_ADMIN in the user
- *				namespace that owns the network namespace
+ *	by ID, dumps, events,	need a sender with CAP_NET_ADMIN in the user
+ *	DELIVER_NEW		namespace that owns the network namespace
  *
  * All others get EPERM before any attribute is parsed.  In a network namespace
  * that the initial user namespace does not own nobody may install, and only
@@ -55,7 +55,8 @@
  *                                    already read from the socket but not
  *                                    consumed; opened before what the socket
  *                                    still holds
- *     TLSGATE_A_RELAY_FD      ? u32  join with this plain socket, see RELAY_NEW
+ *     TLSGATE_A_RELAY_FD      | u32  join with this plain socket, see RELAY_NEW
+ *     TLSGATE_A_DELIVER_FD    | u32  deliver by this handle, see DELIVER_NEW
  *     TLSGATE_A_IDLE_TIMEOUT  ? u32  ms, relay only; 0 = none
  *     TLSGATE_A_RECORD_SIZE   ? u16  see SESSION_SET
  *     TLSGATE_A_PADDING       ? u16  see SESSION_SET
@@ -109,6 +110,43 @@
  *                                    the other end of the TLS connection
  *     TLSGATE_A_IDLE_TIMEOUT  ? u32  ms; 0 = none
  *
+ * DELIVER_NEW   do: makes a delivery handle, a descriptor of the caller's that
+ *               SESSION_NEW takes as DELIVER_FD.  The keyed socket then goes
+ *               into the accept queue of the TCP socket that listens at SERVER,
+ *               whose program accepts a connection from the TLS peer's address
+ *               to the gate's, and reads and writes plaintext.  The handle does
+ *               not hold SERVER's socket, which may come and go.  Whoever has
+ *               the handle may deliver, without any privilege but SESSION_NEW's;
+ *               it ends when its last copy is closed.  It holds the module.
+ *     TLSGATE_A_LOCAL         ! binary struct sockaddr_in or sockaddr_in6: where
+ *                                    the TLS sockets are accepted; 0.0.0.0 for
+ *                                    any IPv4 address, :: for any
+ *     TLSGATE_A_SERVER        ! binary the same: where the server listens, an
+ *                                    address of this network namespace
+ *   reply:
+ *     TLSGATE_A_DELIVER_FD      u32  close-on-exec
+ *
+ *               SESSION_NEW with DELIVER_FD takes a socket that was accepted at
+ *               LOCAL, with role server, and leaves it as a relay's: it can be
+ *               closed, and nothing else.  The close of its last descriptor
+ *               delivers it; what cannot be delivered then is reset
+ *               (NOT_DELIVERED).  DELIVERY tells how far it is.  SESSION_SET,
+ *               _REKEY and _DEL by ID are EINPROGRESS until it is accepted.
+ *               Refused before any key is in, with what the extended ack says:
+ *
+ *		REFUSED_LISTENER	what is configured: EADDRNOTAVAIL: SERVER is
+ *					no address of this namespace; EOPNOTSUPP:
+ *					the listening socket is of another address
+ *					family, the kernel's own, bound to a device,
+ *					has a filter, TCP-MD5 or TCP-AO keys, an
+ *					IPsec policy, or time stamps on
+ *		REFUSED_SERVER		what may be otherwise soon: ECONNREFUSED:
+ *					nobody listens; EAGAIN: the backlog is full
+ *		REFUSED_PERM		EPERM: role client, or not accepted at LOCAL
+ *		REFUSED_NETNS		EXDEV: a handle of another namespace
+ *		REFUSED_ULP		EBUSY: the TLS socket has a filter or time
+ *					stamps on
+ *
  * CIPHER_GET    dump: one message per (VERSION, SUITE)
  *     TLSGATE_A_VERSION, TLSGATE_A_SUITE, TLSGATE_A_CIPHER_NAME (string, IANA),
  *     TLSGATE_A_KEY_LEN u8, TLSGATE_A_IV_LEN u8 (bytes wanted in KEYS_A_IV),
@@ -130,7 +168,7 @@
 #define _UAPI_LINUX_TLSGATE_H
 
 #define TLSGATE_GENL_NAME	"tlsgate"
-#define TLSGATE_GENL_VERSION	2
+#define TLSGATE_GENL_VERSION	3
 #define TLSGATE_MCGRP_EVENTS	"events"
 
 #define TLSGATE_TLS_1_2		0x0303
@@ -155,6 +193,7 @@ enum tlsgate_cmd {
 	TLSGATE_CMD_SESSION_REKEY,
 	TLSGATE_CMD_SESSION_DEL,
 	TLSGATE_CMD_RELAY_NEW,
+	TLSGATE_CMD_DELIVER_NEW,
 	TLSGATE_CMD_CIPHER_GET,
 	TLSGATE_CMD_NTF_SESSION_OPENED,
 	TLSGATE_CMD_NTF_SESSION_CLOSED,
@@ -209,6 +248,9 @@ enum tlsgate_attr {
 	TLSGATE_A_NETNS,	/* u32 inode number of the network namespace, reported */
 	TLSGATE_A_TX_PAST_LIMIT, /* u8, 1: a TLS 1.2 key sealed more than its limit, reported */
 	TLSGATE_A_LABEL,	/* binary, as installed; empty if none was; reported */
+	TLSGATE_A_DELIVER_FD,	/* u32 */
+	TLSGATE_A_SERVER,	/* binary, as LOCAL, reported of a delivery */
+	TLSGATE_A_DELIVERY,	/* u8, enum tlsgate_delivery, reported of a delivery */
 
 	__TLSGATE_A_MAX,
 	TLSGATE_A_MAX = __TLSGATE_A_MAX - 1,
@@ -249,6 +291,13 @@ enum tlsgate_state {
 	TLSGATE_STATE_TX_CLOSED,	/* we sent close_notify */
 	TLSGATE_STATE_RX_CLOSED,	/* the peer sent close_notify */
 	TLSGATE_STATE_CLOSED,		/* both, or failed: see REASON */
+};
+
+/* How far a delivered session is. */
+enum tlsgate_delivery {
+	TLSGATE_DELIVERY_WAITING,	/* for its descriptor to be closed */
+	TLSGATE_DELIVERY_QUEUED,	/* for the server to accept it */
+	TLSGATE_DELIVERY_ACCEPTED,
 };
 
 /* Why a session ended, or an offload was refused.  docs/reasons.md explains each. */
@@ -295,6 +344,10 @@ enum tlsgate_reason {
 	TLSGATE_REASON_REFUSED_PERM,
 	TLSGATE_REASON_REFUSED_BUSY,		/* somebody else has the socket */
 	TLSGATE_REASON_NETNS_END,		/* ended: nobody but relays held the namespace */
+	TLSGATE_REASON_NOT_DELIVERED,		/* ended: no server at the close */
+	TLSGATE_REASON_LISTENER_CLOSED,		/* ended: the server did not accept it */
+	TLSGATE_REASON_REFUSED_LISTENER,	/* the server's socket cannot take it */
+	TLSGATE_REASON_REFUSED_SERVER,		/* nobody listens now, or the backlog is full */
 
 	__TLSGATE_REASON_MAX,
 	TLSGATE_REASON_MAX = __TLSGATE_REASON_MAX - 1,

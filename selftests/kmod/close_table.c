@@ -2,7 +2,8 @@
 /*
  * The table of docs/close-table.md, row by row: who ends, how, with the other
  * direction open or closed before, with data in flight or without; for a
- * session's socket and for a relay to TCP and to UNIX, in both versions.
+ * session's socket, one that was delivered to a server, and for a relay to TCP
+ * and to UNIX, in both versions.
  * The name of a row is the name of its test.
  *
  * "App" is whoever holds the plaintext: the process with the session's socket,
@@ -13,7 +14,7 @@
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
-#include "lib/pair.h"
+#include "lib/gate.h"
 
 #define FLIGHT	50000	/* bytes, some records */
 
@@ -232,6 +233,23 @@ TEST_F(ends, socket)
 		ASSERT_TRUE(pair_start(&self->p, suites[i].version, suites[i].suite, AF_INET));
 		self->app = self->p.fd;
 		run_row(_metadata, self, variant, false);
+	}
+}
+
+/* A server's socket of a connection that was delivered to it. */
+TEST_F(ends, delivered)
+{
+	struct gate g;
+	struct gated c;
+
+	for (int i = 0; i < 2; i++) {
+		ASSERT_TRUE(gate_open(&g, AF_INET));
+		ASSERT_TRUE(gate_deliver_as(&g, &c, suites[i].version, suites[i].suite));
+		self->app = gate_server_accept(g.server);
+		ASSERT_LE(0, self->app);
+		self->p = (struct pair){ .fd = -1, .tx = c.tx, .rx = c.rx, .peer = c.peer };
+		run_row(_metadata, self, variant, false);
+		gate_free(&g);
 	}
 }
 

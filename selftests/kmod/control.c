@@ -223,7 +223,7 @@ TEST_F(control, ciphers)
 	EXPECT_NE(NULL, strstr(self->out, self->p.suite->name));
 	EXPECT_EQ(NULL, strstr(self->out, "not loaded"));
 	EXPECT_EQ(0, TOOL(self, "version"));
-	EXPECT_NE(NULL, strstr(self->out, "netlink interface 2\nkernel"));
+	EXPECT_NE(NULL, strstr(self->out, "netlink interface 3\nkernel"));
 }
 
 /* What tlsgate's show, monitor and close say to whoever lacks the capability. */
@@ -434,6 +434,47 @@ TEST_F(control, library)
 	EXPECT_EQ(0, tlsgate_session_del(tg, tlsgate_by_id(id), TLSGATE_CLOSE_RESET));
 	close(fd[0]);
 	close(fd[1]);
+	tlsgate_close(tg);
+}
+
+TEST_F(control, library_delivers)
+{
+	struct tlsgate_address local = { .len = sizeof(local.un) }, server = local;
+	struct tlsgate_session_params params;
+	struct tlsgate_session session;
+	struct tlsgate *tg;
+	uint32_t id = 0;
+	int handle, gate = net_listener(variant->family), there = net_listener(variant->family);
+	int fd[2];
+
+	ASSERT_EQ(0, tlsgate_open(&tg, NULL));
+	ASSERT_EQ(0, getsockname(gate, &local.sa, &local.len));
+	ASSERT_EQ(0, getsockname(there, &server.sa, &server.len));
+	EXPECT_EQ(-EINVAL, tlsgate_deliver_new(tg, &local.sa, local.len, &server.sa, 4));
+	EXPECT_EQ(0, strncmp(tlsgate_error(tg), "server: ", 8)) TH_LOG("%s", tlsgate_error(tg));
+	handle = tlsgate_deliver_new(tg, &local.sa, local.len, &server.sa, server.len);
+	ASSERT_LE(0, handle) TH_LOG("%s", tlsgate_error(tg));
+	ASSERT_EQ(0, net_tcp_pair_at(gate, fd));
+	params = lib_params(&self->p, fd[1]);
+	EXPECT_EQ(-EBADF, tlsgate_session_deliver(tg, &params, -1, &id));
+	params.fd = fd[0];
+	EXPECT_EQ(-EPERM, tlsgate_session_deliver(tg, &params, handle, &id));
+	params.fd = fd[1];
+	ASSERT_EQ(0, tlsgate_session_deliver(tg, &params, handle, &id))
+		TH_LOG("%s", tlsgate_error(tg));
+	close(fd[1]);
+	ASSERT_EQ(0, tlsgate_session_get(tg, tlsgate_by_id(id), &session));
+	EXPECT_EQ(TLSGATE_DELIVERY_QUEUED, session.delivery);
+	EXPECT_EQ(server.len, session.server.len);
+	EXPECT_EQ(0, memcmp(&server.un, &session.server.un, server.len));
+	fd[1] = accept4(there, NULL, NULL, SOCK_CLOEXEC);
+	ASSERT_EQ(0, tlsgate_session_get(tg, tlsgate_by_id(id), &session));
+	EXPECT_EQ(TLSGATE_DELIVERY_ACCEPTED, session.delivery);
+	close(fd[0]);
+	close(fd[1]);
+	close(handle);
+	close(gate);
+	close(there);
 	tlsgate_close(tg);
 }
 

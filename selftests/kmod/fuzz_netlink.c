@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/genetlink.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@ enum tally { ACCEPTED, REFUSED };
 
 enum kind {
 	FRESH, KEYED, RELAYED, PLAIN, LOCAL, DATAGRAM, LISTENER, UNCONNECTED, GONE, FOREIGN, FILE_,
-	CLOSED, KINDS
+	CLOSED, SERVED, HANDLE, KINDS
 };
 
 static struct slot {
@@ -80,6 +81,19 @@ static void slot_relay(struct slot *s)
 	net_reset(fd[1]);
 }
 
+/* For what was accepted by the listener of all pairs, and goes to the one of the slots. */
+static struct sockaddr_in handle_local, handle_server;
+
+static void slot_handle(struct slot *s)
+{
+	socklen_t len = sizeof(handle_local), server_len = sizeof(handle_server);
+
+	if (getsockname(listener, (void *)&handle_local, &len) ||
+	    getsockname(slots[LISTENER].fd, (void *)&handle_server, &server_len))
+		abort();
+	s->fd = tg_deliver_new(admin, &handle_local, len, &handle_server, server_len);
+}
+
 static void slot_make(enum kind kind)
 {
 	struct slot *s = &slots[kind];
@@ -105,11 +119,22 @@ static void slot_make(enum kind kind)
 	case LOCAL:
 		slot_pair(s, net_unix_pair(fd), fd);
 		break;
+	case SERVED:
+		if (net_tcp_pair_at(listener, fd))
+			abort();
+		s->fd = fd[1];
+		s->other = fd[0];
+		break;
+	case HANDLE:
+		slot_handle(s);
+		break;
 	case DATAGRAM:
 		s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 		break;
 	case LISTENER:
 		s->fd = net_listener(AF_INET);
+		if (slots[HANDLE].fd > 0)
+			slot_make(HANDLE);
 		break;
 	case UNCONNECTED:
 		s->fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -148,14 +173,14 @@ struct grammar {
 };
 
 /* Attributes that a command takes; the first three commands are the richest. */
-static const struct grammar grammars[][13] = {
+static const struct grammar grammars[][14] = {
 	[TLSGATE_CMD_SESSION_NEW] = {
 		{ TLSGATE_A_FD, 4, true }, { TLSGATE_A_VERSION, 2, true },
 		{ TLSGATE_A_SUITE, 2, true }, { TLSGATE_A_ROLE, 1, true },
 		{ TLSGATE_A_TX, 0, true }, { TLSGATE_A_RX, 0, true },
 		{ TLSGATE_A_RX_PENDING, 100 }, { TLSGATE_A_RELAY_FD, 4 },
 		{ TLSGATE_A_IDLE_TIMEOUT, 4 }, { TLSGATE_A_RECORD_SIZE, 2 },
-		{ TLSGATE_A_PADDING, 2 }, { TLSGATE_A_LABEL, 64 },
+		{ TLSGATE_A_PADDING, 2 }, { TLSGATE_A_LABEL, 64 }, { TLSGATE_A_DELIVER_FD, 4 },
 	},
 	[TLSGATE_CMD_SESSION_GET] = { { TLSGATE_A_FD, 4 }, { TLSGATE_A_ID, 4 } },
 	[TLSGATE_CMD_SESSION_SET] = {
@@ -169,6 +194,9 @@ static const struct grammar grammars[][13] = {
 	[TLSGATE_CMD_RELAY_NEW] = {
 		{ TLSGATE_A_FD, 4 }, { TLSGATE_A_RELAY_FD, 4, true },
 		{ TLSGATE_A_IDLE_TIMEOUT, 4 },
+	},
+	[TLSGATE_CMD_DELIVER_NEW] = {
+		{ TLSGATE_A_LOCAL, 16, true }, { TLSGATE_A_SERVER, 16, true },
 	},
 	[TLSGATE_CMD_CIPHER_GET] = { },
 };
@@ -241,7 +269,11 @@ static uint32_t value_of(struct fuzz *f, int cmd, int attr)
 	case TLSGATE_A_FD:
 		if (fuzz_once(f, 6))
 			return slots[fuzz_below(f, KINDS)].fd;
-		return slots[cmd == TLSGATE_CMD_SESSION_NEW ? FRESH : KEYED + fuzz_below(f, 2)].fd;
+		if (cmd == TLSGATE_CMD_SESSION_NEW)
+			return slots[fuzz_once(f, 3) ? SERVED : FRESH].fd;
+		return slots[KEYED + fuzz_below(f, 2)].fd;
+	case TLSGATE_A_DELIVER_FD:
+		return slots[fuzz_once(f, 6) ? fuzz_below(f, KINDS) : HANDLE].fd;
 	case TLSGATE_A_RELAY_FD:
 		if (!fuzz_once(f, 3))
 			return slots[fuzz_once(f, 2) ? PLAIN : LOCAL].fd;
@@ -267,6 +299,8 @@ static void attr_make(struct fuzz *f, int cmd, struct attr *a, const struct gram
 		attr_keys(f, a, g->attr);
 	} else if (g->attr == TLSGATE_A_LABEL) {
 		attr_set(a, g->attr, NULL, fuzz_below(f, 80));
+	} else if (g->attr == TLSGATE_A_LOCAL || g->attr == TLSGATE_A_SERVER) {
+		attr_set(a, g->attr, fuzz_once(f, 2) ? &handle_local : &handle_server, g->width);
 	} else if (g->attr == TLSGATE_A_RX_PENDING) {
 		attr_set(a, g->attr, NULL, fuzz_below(f, fuzz_once(f, 12) ? 33000 : 200));
 		fuzz_bytes(f, a->data, a->len < 300 ? a->len : 300);
@@ -342,7 +376,7 @@ static void message_make(struct fuzz *f, struct message *m)
 	if (fuzz_once(f, 3))
 		m->cmd = TLSGATE_CMD_SESSION_NEW;
 	g = grammars[m->cmd];
-	for (i = 0; i < 12 && g[i].attr; i++)
+	for (i = 0; g[i].attr; i++)
 		if (wanted(f, m->cmd, &g[i], who))
 			attr_make(f, m->cmd, &m->attr[m->count++], &g[i]);
 	for (i = fuzz_once(f, 5) ? 0 : 1 + fuzz_below(f, 3); i; i--)
@@ -395,7 +429,20 @@ static bool reaches_the_module(const struct message *m)
 static bool explained(const struct message *m, const struct nlmsghdr *nlh, int error)
 {
 	return nlh->nlmsg_flags & NLM_F_ACK_TLVS || error == -ENOMEM || error == -EOPNOTSUPP ||
-	       m->flags || m->cmd > TLSGATE_CMD_RELAY_NEW;
+	       m->flags || m->cmd > TLSGATE_CMD_DELIVER_NEW;
+}
+
+/* A handle that was made is of no more use. */
+static void let_go(const struct nlmsghdr *nlh, int family)
+{
+	const struct genlmsghdr *genl = NLMSG_DATA(nlh);
+	const struct nlattr *a;
+
+	if (nlh->nlmsg_type != family || genl->cmd != TLSGATE_CMD_DELIVER_NEW)
+		return;
+	a = nlmsg_find_attr((struct nlmsghdr *)nlh, GENL_HDRLEN, TLSGATE_A_DELIVER_FD);
+	if (a)
+		close(nla_get_u32(a));
 }
 
 /* NULL, or what is wrong with the answer.  *error: what it says. */
@@ -416,6 +463,7 @@ static const char *answer(int sk, const struct message *m, uint32_t seq, int *er
 		for (; NLMSG_OK(nlh, len); nlh = NLMSG_NEXT(nlh, len)) {
 			if (nlh->nlmsg_seq != seq)
 				continue;
+			let_go(nlh, admin->family);
 			if (nlh->nlmsg_type != NLMSG_ERROR && nlh->nlmsg_type != NLMSG_DONE)
 				continue;
 			*error = *(int *)NLMSG_DATA(nlh);

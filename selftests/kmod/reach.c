@@ -57,8 +57,8 @@ TEST_F(reach, nobody_is_refused_before_anything_is_parsed)
 	uint64_t opened = tg_counter(self->counters, "sessions_opened");
 
 	JOIN(BEGIN(is_refused));
-	/* SESSION_NEW, six commands of garbage, two dumps. */
-	EXPECT_EQ(before + 9, tg_counter(self->counters, REFUSED));
+	/* SESSION_NEW, seven commands of garbage, two dumps. */
+	EXPECT_EQ(before + 10, tg_counter(self->counters, REFUSED));
 	EXPECT_EQ(opened, tg_counter(self->counters, "sessions_opened"));
 }
 

@@ -14,6 +14,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/pair.h"
+#include "lib/task.h"
 
 #define THREADS		4
 #define COST_MAX	6144	/* bytes an idle session, or relay, may cost beyond its sockets */
@@ -189,20 +190,6 @@ static long slab_bytes(void)
 	return sum;
 }
 
-/* KASAN puts a red zone around every object, and so measures itself. */
-static bool slabs_are_padded(void)
-{
-	char line[400];
-	bool found = false;
-	FILE *f = fopen("/proc/kallsyms", "r");
-
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = strstr(line, " kasan_");
-	if (f)
-		fclose(f);
-	return found;
-}
-
 struct base {
 	long bytes;		/* of the sockets alone */
 	int count;
@@ -253,7 +240,7 @@ TEST_F_TIMEOUT(load, idle_ones_cost_little, 900)
 	relays = slab_bytes();
 	TH_LOG("%d: two TCP connections %ld bytes, a session %ld more, a relay %ld more", n,
 	       (sockets - before) / n, (sessions - sockets) / n, (relays - sessions) / n);
-	if (!before || slabs_are_padded())
+	if (!before || task_has_kasan())
 		SKIP(return, "no /proc/slabinfo here, or KASAN, which pads every object");
 	EXPECT_GE(COST_MAX, (sessions - sockets) / n);
 	EXPECT_GE(COST_MAX, (relays - sockets) / n);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The module goes while it is used: under a SESSION_NEW on its way, between
- * installs, closes and relays under traffic, and while others send to the far
+ * installs, closes, relays and deliveries under traffic, and while others send to the far
  * ends of its UNIX sockets.  Either the module stays, or the call is told that
  * there is none: never both.  What else goes wrong the kernel complains of.
  *
@@ -19,10 +19,11 @@
 
 #include "kselftest_harness.h"
 #include "lib/flow.h"
+#include "lib/gate.h"
 #include "lib/task.h"
 
 #define UNLOADS		10
-#define WORKERS		3
+#define WORKERS		4
 
 /* ---- the module --------------------------------------------------------------- */
 
@@ -241,12 +242,50 @@ static void use_relay(struct user *u, struct pair *p, int plain_family)
 		close(plain);
 }
 
+/* A server that is done with what it accepts before the gate's close has returned. */
+static void *accept_and_close(void *arg)
+{
+	int fd = gate_server_accept(*(int *)arg);
+
+	close(fd);
+	return fd < 0 ? arg : NULL;
+}
+
+/* The handle keeps the module; when it is closed only what is on its way does. */
+static void use_delivery(struct user *u)
+{
+	struct gate g;
+	struct gated c = { .fd = -1, .peer.fd = -1 };
+	void *failed = NULL;
+	pthread_t server;
+
+	if (gate_open(&g, AF_INET) && gate_accept(&g, &c) && !gate_install(&g, &c)) {
+		__atomic_add_fetch(&u->made, 1, __ATOMIC_RELAXED);
+		close(g.handle);
+		g.handle = -1;
+		if (u->made % 2)
+			pthread_create(&server, NULL, accept_and_close, &g.server);
+		gate_close(&c);
+		if (u->made % 2)
+			pthread_join(server, &failed);
+		if (failed)
+			snprintf(u->why, sizeof(u->why), "a connection is not delivered");
+	}
+	/* Half of them are in the queue that goes with the server. */
+	gate_free(&g);
+	gated_free(&c);
+}
+
 static void *user_thread(void *arg)
 {
 	struct user *u = arg;
 	struct pair p;
 
 	while (!*u->why && !__atomic_load_n(u->stop, __ATOMIC_RELAXED)) {
+		if (u->kind == 3) {
+			use_delivery(u);
+			continue;
+		}
 		if (pair_connect(&p, 0x0304, 0x1301, AF_INET) && user_keys(u, &p)) {
 			__atomic_add_fetch(&u->made, 1, __ATOMIC_RELAXED);
 			if (u->kind == 0)
@@ -301,7 +340,7 @@ static int go(const struct user *users, long rounds, const char **why)
 	return gone;
 }
 
-TEST_F_TIMEOUT(unload, amid_installs_and_relays, 1500)
+TEST_F_TIMEOUT(unload, amid_installs_relays_and_deliveries, 1500)
 {
 	long rounds = net_amount("UNLOADS", UNLOADS);
 	struct user users[WORKERS] = { };
@@ -320,8 +359,8 @@ TEST_F_TIMEOUT(unload, amid_installs_and_relays, 1500)
 		pthread_join(users[i].thread, NULL);
 		EXPECT_EQ(0, users[i].why[0]) TH_LOG("%s", users[i].why);
 	}
-	TH_LOG("went %d of %ld times, amid %ld, %ld and %ld connections", gone, rounds,
-	       users[0].made, users[1].made, users[2].made);
+	TH_LOG("went %d of %ld times, amid %ld, %ld, %ld and %ld connections", gone, rounds,
+	       users[0].made, users[1].made, users[2].made, users[3].made);
 	/* Where it never comes to rest, it stays. */
 	EXPECT_LE(rounds / 2, gone);
 	EXPECT_EQ(NULL, why) TH_LOG("%s", why);

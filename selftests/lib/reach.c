@@ -91,7 +91,7 @@ const char *reach_parsed(struct tg *tg, bool on)
 	static char why[60];
 	int count = 0;
 
-	for (int cmd = TLSGATE_CMD_SESSION_NEW; cmd <= TLSGATE_CMD_RELAY_NEW; cmd++) {
+	for (int cmd = TLSGATE_CMD_SESSION_NEW; cmd <= TLSGATE_CMD_DELIVER_NEW; cmd++) {
 		if (tg_call(tg, garbage(tg, cmd), NULL, NULL) == -EPERM &&
 		    reach_tells(tg, what_helps(cmd, on)))
 			continue;

@@ -168,6 +168,19 @@ bool task_takes_sol_socket(void)
 	return major < 6 || (major == 6 && minor < 7);
 }
 
+bool task_has_kasan(void)
+{
+	char line[400];
+	bool found = false;
+	FILE *f = fopen("/proc/kallsyms", "r");
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = strstr(line, " kasan_");
+	if (f)
+		fclose(f);
+	return found;
+}
+
 bool task_kill(pid_t child)
 {
 	int status;

@@ -37,6 +37,8 @@ bool task_sleeps_in(pid_t tid, long nr);
 int task_wait(pid_t child, int ms);
 /* Before Linux 6.7 no socket can refuse setsockopt(SOL_SOCKET). */
 bool task_takes_sol_socket(void);
+/* KASAN pads every object and keeps freed ones: what is counted of them says nothing. */
+bool task_has_kasan(void);
 /* Kills a child, 0: none.  False: it does not end. */
 bool task_kill(pid_t child);
 

@@ -23,7 +23,8 @@ static const char *const names[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_RELAY_FD] = "relay", [TLSGATE_A_IDLE_TIMEOUT] = "idle",
 	[TLSGATE_A_RECORD_SIZE] = "record", [TLSGATE_A_PADDING] = "padding",
 	[TLSGATE_A_HOW] = "how", [TLSGATE_A_NETNS] = "netns",
-	[TLSGATE_A_LABEL] = "label",
+	[TLSGATE_A_LABEL] = "label", [TLSGATE_A_DELIVER_FD] = "deliver",
+	[TLSGATE_A_LOCAL] = "local", [TLSGATE_A_SERVER] = "server",
 };
 
 static struct tg *open_socket(void)
@@ -269,7 +270,7 @@ struct tg_install tg_install_on(int fd, const struct ref_keys *tx, const struct 
 	return (struct tg_install){
 		.fd = fd, .version = tx->suite->version, .suite = tx->suite->suite,
 		.role = TLSGATE_ROLE_SERVER, .tx = tx, .rx = rx,
-		.relay_fd = -1, .idle_timeout = -1, .record_size = -1, .padding = -1,
+		.relay_fd = -1, .deliver_fd = -1, .idle_timeout = -1, .record_size = -1, .padding = -1,
 	};
 }
 
@@ -327,6 +328,8 @@ struct nl_msg *tg_install_msg(struct tg *tg, const struct tg_install *in,
 		put(msg, edit, 0, TLSGATE_A_RX_PENDING, in->pending, in->pending_len);
 	if (in->relay_fd >= 0)
 		put(msg, edit, 0, TLSGATE_A_RELAY_FD, &in->relay_fd, 4);
+	if (in->deliver_fd >= 0)
+		put(msg, edit, 0, TLSGATE_A_DELIVER_FD, &in->deliver_fd, 4);
 	if (in->idle_timeout >= 0)
 		put(msg, edit, 0, TLSGATE_A_IDLE_TIMEOUT, &in->idle_timeout, 4);
 	if (in->record_size >= 0)
@@ -450,6 +453,24 @@ int tg_relay_new(struct tg *tg, int fd, int relay_fd, int idle_timeout)
 	    (idle_timeout >= 0 && nla_put_u32(msg, TLSGATE_A_IDLE_TIMEOUT, idle_timeout)))
 		abort();
 	return tg_call(tg, msg, NULL, NULL);
+}
+
+static void take_handle(const struct tg_info *info, void *arg)
+{
+	*(int *)arg = tg_num(info, TLSGATE_A_DELIVER_FD);
+}
+
+int tg_deliver_new(struct tg *tg, const void *local, size_t local_len, const void *server,
+		   size_t server_len)
+{
+	struct nl_msg *msg = tg_msg(tg, TLSGATE_CMD_DELIVER_NEW, 0);
+	int handle = -EPROTO, err;
+
+	if ((local && nla_put(msg, TLSGATE_A_LOCAL, local_len, local)) ||
+	    (server && nla_put(msg, TLSGATE_A_SERVER, server_len, server)))
+		abort();
+	err = tg_call(tg, msg, take_handle, &handle);
+	return err ? err : handle;
 }
 
 /* ---- counters ---------------------------------------------------------- */

@@ -75,6 +75,7 @@ struct tg_install {
 	const void *pending;
 	size_t pending_len;
 	int relay_fd;		/* -1: none */
+	int deliver_fd;		/* -1: none */
 	int idle_timeout;	/* -1: attribute absent, as in the next two */
 	int record_size;
 	int padding;
@@ -122,6 +123,9 @@ int tg_session_set(struct tg *tg, struct tg_who who, int attr, uint32_t value, i
 int tg_session_rekey(struct tg *tg, struct tg_who who);
 int tg_session_del(struct tg *tg, struct tg_who who, int how);	/* how < 0: absent */
 int tg_relay_new(struct tg *tg, int fd, int relay_fd, int idle_timeout);
+/* A handle for what is accepted at one address and goes to another, or negative errno. */
+int tg_deliver_new(struct tg *tg, const void *local, size_t local_len, const void *server,
+		   size_t server_len);
 
 /* How many hold the module; -1: it is not loaded. */
 long tg_module_refs(void);

@@ -20,6 +20,9 @@ SPEC = os.path.join(HERE, '../../kmod/tlsgate.yaml')
 KNOWN = {
     'fd': 'sock_tcp',
     'relay-fd': 'tlsgate_plain_fd',
+    'deliver-fd': 'tlsgate_handle',
+    'local': 'tlsgate_end',
+    'server': 'tlsgate_end',
     'id': 'int32[0:64]',
     'suite': 'flags[tlsgate_suite_values, int16]',
     'key': 'array[int8]',
@@ -37,6 +40,12 @@ HEADER = '''\
 include <uapi/linux/genetlink.h>
 
 resource genl_tlsgate_family_id[int16]
+resource tlsgate_handle[fd]
+
+tlsgate_end [
+	v4	sockaddr_in
+	v6	sockaddr_in6
+] [varlen]
 
 tlsgate_plain_fd [
 	tcp	sock_tcp

@@ -24,6 +24,9 @@ static const char * const attr_names[TLSGATE_A_MAX + 1] = {
 	[TLSGATE_A_HOW] = "how",
 	[TLSGATE_A_NETNS] = "netns",
 	[TLSGATE_A_LABEL] = "label",
+	[TLSGATE_A_LOCAL] = "local",
+	[TLSGATE_A_DELIVER_FD] = "deliver-fd",
+	[TLSGATE_A_SERVER] = "server",
 };
 
 static const char * const key_names[TLSGATE_KEYS_A_MAX + 1] = {

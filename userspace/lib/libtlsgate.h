@@ -135,6 +135,28 @@ int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params 
 			uint32_t *id);
 
 /*
+ * Delivery: the keyed socket goes into the accept queue of the TCP socket that listens at
+ * "server", whose program accepts a connection from the TLS peer's address and reads and writes
+ * plaintext.
+ *
+ * tlsgate_deliver_new() makes a handle for the connections that are accepted at "local", whose
+ * address may be 0.0.0.0 for any IPv4 one and :: for any, and that go to "server".  It needs
+ * CAP_NET_ADMIN, of the caller and of who opened tg's socket.  Returns a descriptor, close-on-exec, or a negative errno.
+ * Whoever has it may deliver; it ends when its last copy is closed.
+ *
+ * tlsgate_session_deliver() is tlsgate_session_new() by such a handle: role server, and neither
+ * relay_fd nor an idle time-out.  After it params->fd can be closed, and nothing else; the close
+ * of its last descriptor delivers.  Refused for what is configured: -EADDRNOTAVAIL: server is no
+ * address of this network namespace; -EOPNOTSUPP: its socket cannot take the connection; for what
+ * may be otherwise soon: -ECONNREFUSED: nobody listens; -EAGAIN: its backlog is full.  -EPERM,
+ * -EXDEV: the handle is not for this socket; -EBADF: it is none.
+ */
+int tlsgate_deliver_new(struct tlsgate *tg, const struct sockaddr *local, socklen_t local_len,
+			const struct sockaddr *server, socklen_t server_len);
+int tlsgate_session_deliver(struct tlsgate *tg, const struct tlsgate_session_params *params,
+			    int handle, uint32_t *id);
+
+/*
  * Which session is meant: by id, which needs CAP_NET_ADMIN, or by a socket of the
  * caller's, which needs that or a handle that may install.
  */
@@ -172,6 +194,8 @@ struct tlsgate_session {
 	uint16_t reason;			/* enum tlsgate_reason */
 	int alert;				/* last sent or received, -1: none */
 	struct tlsgate_address local, peer, relay_local, relay_peer;
+	struct tlsgate_address server;		/* it is delivered to; len 0: it is not */
+	uint8_t delivery;			/* enum tlsgate_delivery, with a server */
 	uint64_t tx_bytes, rx_bytes, tx_records, rx_records;
 	uint32_t tx_epoch, rx_epoch;
 	uint64_t age, idle;			/* ms */
@@ -277,6 +301,7 @@ const struct tlsgate_reason_info *tlsgate_reasons(void);
 const char *tlsgate_reason_name(uint16_t reason);
 const char *tlsgate_reason_text(uint16_t reason);
 const char *tlsgate_state_name(uint8_t state);		/* "established" */
+const char *tlsgate_delivery_name(uint8_t delivery);	/* "queued" */
 const char *tlsgate_role_name(uint8_t role);		/* "client" */
 const char *tlsgate_version_name(uint16_t version);	/* "TLS 1.3" */
 const char *tlsgate_event_name(enum tlsgate_cmd kind);	/* "opened" */

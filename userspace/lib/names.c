@@ -66,6 +66,14 @@ static const struct tlsgate_reason_info reasons[] = {
 	       "another descriptor, or a call of another thread, has the socket: hand over its only descriptor"),
 	REASON(NETNS_END, "netns_end",
 	       "the network namespace ended: nothing but relays was left of it"),
+	REASON(NOT_DELIVERED, "not_delivered",
+	       "no server could take the connection when its descriptor was closed: see that it listens, and its backlog"),
+	REASON(LISTENER_CLOSED, "listener_closed",
+	       "the server closed its listening socket before it had accepted the connection"),
+	REASON(REFUSED_LISTENER, "refused_listener",
+	       "the server's listening socket cannot take the connection: the refusal says what of it"),
+	REASON(REFUSED_SERVER, "refused_server",
+	       "nobody listens at the server's address now, or its backlog is full: try again"),
 	[TLSGATE_REASON_MAX + 1] = { TLSGATE_REASON_NONE, NULL, NULL },
 };
 
@@ -75,6 +83,12 @@ static const char * const states[] = {
 	[TLSGATE_STATE_TX_CLOSED] = "tx-closed",
 	[TLSGATE_STATE_RX_CLOSED] = "rx-closed",
 	[TLSGATE_STATE_CLOSED] = "closed",
+};
+
+static const char * const deliveries[] = {
+	[TLSGATE_DELIVERY_WAITING] = "waiting",
+	[TLSGATE_DELIVERY_QUEUED] = "queued",
+	[TLSGATE_DELIVERY_ACCEPTED] = "delivered",
 };
 
 static const char * const roles[] = {
@@ -114,6 +128,11 @@ const char *tlsgate_reason_text(uint16_t reason)
 const char *tlsgate_state_name(uint8_t state)
 {
 	return name_in(states, ROWS(states), state);
+}
+
+const char *tlsgate_delivery_name(uint8_t delivery)
+{
+	return name_in(deliveries, ROWS(deliveries), delivery);
 }
 
 const char *tlsgate_role_name(uint8_t role)

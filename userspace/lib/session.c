@@ -64,6 +64,7 @@ static const struct field fields[] = {
 	FIELD(TLSGATE_A_COOKIE, cookie),
 	FIELD(TLSGATE_A_NETNS, netns),
 	FIELD(TLSGATE_A_TX_PAST_LIMIT, tx_past_limit),
+	FIELD(TLSGATE_A_DELIVERY, delivery),
 };
 
 #define ADDRESS(attr, member) \
@@ -74,6 +75,7 @@ static const struct field addresses[] = {
 	ADDRESS(TLSGATE_A_PEER, peer),
 	ADDRESS(TLSGATE_A_RELAY_LOCAL, relay_local),
 	ADDRESS(TLSGATE_A_RELAY_PEER, relay_peer),
+	ADDRESS(TLSGATE_A_SERVER, server),
 };
 
 #define ROWS(table)	(sizeof(table) / sizeof(*(table)))
@@ -204,7 +206,8 @@ static uint8_t *put_keys(uint8_t *at, uint16_t type, const struct tlsgate_keys *
 	return p;
 }
 
-static uint8_t *put_session(uint8_t *p, const struct tlsgate_session_params *params)
+/* handle -1: it is not delivered. */
+static uint8_t *put_session(uint8_t *p, const struct tlsgate_session_params *params, int handle)
 {
 	const struct tlsgate_options *options = &params->options;
 	const uint8_t role = (uint8_t)params->role;
@@ -219,6 +222,8 @@ static uint8_t *put_session(uint8_t *p, const struct tlsgate_session_params *par
 		p = put(p, TLSGATE_A_RX_PENDING, params->rx_pending, params->rx_pending_len);
 	if (params->relay_fd >= 0)
 		p = put(p, TLSGATE_A_RELAY_FD, &params->relay_fd, sizeof(uint32_t));
+	if (handle >= 0)
+		p = put(p, TLSGATE_A_DELIVER_FD, &handle, sizeof(uint32_t));
 	if (params->label_len)
 		p = put(p, TLSGATE_A_LABEL, params->label, params->label_len);
 	if (options->set & TLSGATE_SET_RECORD_SIZE)
@@ -261,8 +266,8 @@ int tlsgate_may_install(struct tlsgate *tg)
 	return 0;
 }
 
-int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params *params,
-			uint32_t *id)
+static int install(struct tlsgate *tg, const struct tlsgate_session_params *params, int handle,
+		   uint32_t *id)
 {
 	struct nl_msg *msg;
 	uint8_t *attrs;
@@ -280,8 +285,49 @@ int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params 
 	if (!msg)
 		return -ENOMEM;
 	attrs = nlmsg_tail(nlmsg_hdr(msg));
-	nlmsg_hdr(msg)->nlmsg_len += (uint32_t)(put_session(attrs, params) - attrs);
+	nlmsg_hdr(msg)->nlmsg_len += (uint32_t)(put_session(attrs, params, handle) - attrs);
 	return tgl_call(tg, msg, take_id, id);
+}
+
+int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params *params,
+			uint32_t *id)
+{
+	return install(tg, params, -1, id);
+}
+
+int tlsgate_session_deliver(struct tlsgate *tg, const struct tlsgate_session_params *params,
+			    int handle, uint32_t *id)
+{
+	*id = 0;
+	/* Without one it would be a session that is not delivered. */
+	if (handle < 0)
+		return tgl_fail(tg, -EBADF, "deliver-fd: no delivery handle: make one with tlsgate_deliver_new()");
+	return install(tg, params, handle, id);
+}
+
+static int take_handle(struct tlsgate *tg, struct nlmsghdr *hdr, void *arg)
+{
+	struct nlattr *attr = nlmsg_find_attr(hdr, GENL_HDRLEN, TLSGATE_A_DELIVER_FD);
+
+	if (!attr || nla_len(attr) != sizeof(uint32_t))
+		return tgl_fail(tg, -EPROTO, "the kernel's answer cannot be understood");
+	*(int *)arg = (int)nla_get_u32(attr);
+	return 0;
+}
+
+int tlsgate_deliver_new(struct tlsgate *tg, const struct sockaddr *local, socklen_t local_len,
+			const struct sockaddr *server, socklen_t server_len)
+{
+	struct nl_msg *msg = tgl_request(tg, TLSGATE_CMD_DELIVER_NEW, ASK, FEW_ATTRS);
+	int handle = -1, err;
+
+	if (!msg)
+		return -ENOMEM;
+	err = nla_put(msg, TLSGATE_A_LOCAL, (int)local_len, local);
+	if (!err)
+		err = nla_put(msg, TLSGATE_A_SERVER, (int)server_len, server);
+	err = send_built(tg, msg, err, take_handle, &handle);
+	return err ? err : handle;
 }
 
 static int take_session(struct tlsgate *tg, struct nlmsghdr *hdr, void *arg)

@@ -46,6 +46,8 @@ static void test_whole(void)
 	nla_put_u32(msg, TLSGATE_A_NETNS, 0xf0000001);
 	nla_put(msg, TLSGATE_A_LABEL, 5, "a\0b\xff\n");
 	nla_put(msg, TLSGATE_A_PEER, sizeof(peer), &peer);
+	nla_put(msg, TLSGATE_A_SERVER, sizeof(peer), &peer);
+	nla_put_u8(msg, TLSGATE_A_DELIVERY, TLSGATE_DELIVERY_QUEUED);
 	tap_equal(parse(msg, &s), 0, "a session is understood");
 	tap_ok(s.id == 7 && s.version == TLSGATE_TLS_1_3 && s.suite == 0x1301 &&
 	       s.role == TLSGATE_ROLE_SERVER && s.state == TLSGATE_STATE_CLOSED &&
@@ -54,6 +56,8 @@ static void test_whole(void)
 	tap_ok(s.tx_bytes == 1ULL << 40 && s.rx_epoch == 3 && s.rx_bytes == 0, "its counters");
 	tap_ok(s.peer.len == sizeof(peer) && s.peer.in.sin_port == 0x1234 && s.local.len == 0,
 	       "its addresses");
+	tap_ok(s.server.len == sizeof(peer) && s.delivery == TLSGATE_DELIVERY_QUEUED,
+	       "where it is delivered to, and how far it is");
 	tap_ok(s.label_len == 5 && !memcmp(s.label, "a\0b\xff\n", 6), "its label, and a NUL behind it");
 }
 
@@ -66,6 +70,7 @@ static void test_absent(void)
 	tap_equal(parse(msg, &s), 0, "only the id is required");
 	tap_ok(s.alert == -1, "no alert is -1");
 	tap_ok(!s.label_len && !s.label[0], "no label is an empty one");
+	tap_ok(!s.server.len, "no server: it is not delivered");
 	tap_equal(parse(new_message(), &s), -EPROTO, "without an id it is refused");
 }
 
