@@ -63,6 +63,9 @@ static void add_session(struct json_object *object, const struct tlsgate_session
 	add_address(object, "peer", &session->peer);
 	add_address(object, "relay_local", &session->relay_local);
 	add_address(object, "relay_peer", &session->relay_peer);
+	add_address(object, "server", &session->server);
+	if (session->server.len)
+		add_text(object, "delivery", tlsgate_delivery_name(session->delivery));
 	add_text(object, "role", tlsgate_role_name(session->role));
 	add_text(object, "version", tlsgate_version_name(session->version));
 	add_text(object, "suite", ctl_suite(session->suite, suite));

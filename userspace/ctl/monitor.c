@@ -40,6 +40,8 @@ static void print_session(const struct tlsgate_session *s)
 	printf(" %s %s", tlsgate_role_name(s->role), tlsgate_address_text(&s->peer, address));
 	if (s->relay_peer.len)
 		printf(" relay %s", tlsgate_address_text(&s->relay_peer, address));
+	if (s->server.len)
+		printf(" server %s", tlsgate_address_text(&s->server, address));
 	printf(" %s %s", tlsgate_version_name(s->version), ctl_suite(s->suite, text));
 }
 

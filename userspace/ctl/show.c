@@ -25,6 +25,16 @@ static void add_number(struct ctl_table *table, uint64_t number)
 	ctl_table_add(table, text);
 }
 
+/* How far it is on its way to a server says more than that it is established. */
+static const char *state_text(const struct tlsgate_session *s)
+{
+	if (s->reason)
+		return tlsgate_reason_name(s->reason);
+	if (s->server.len && s->state == TLSGATE_STATE_ESTABLISHED)
+		return tlsgate_delivery_name(s->delivery);
+	return tlsgate_state_name(s->state);
+}
+
 static int add_row(void *arg, const struct tlsgate_session *s)
 {
 	char text[CTL_TEXT_MAX], address[TLSGATE_ADDRESS_TEXT_MAX], label[CTL_LABEL_MAX];
@@ -36,14 +46,14 @@ static int add_row(void *arg, const struct tlsgate_session *s)
 	ctl_table_add(table, tlsgate_role_name(s->role));
 	ctl_table_add(table, tlsgate_version_name(s->version));
 	ctl_table_add(table, ctl_suite(s->suite, text));
-	ctl_table_add(table, s->reason ? tlsgate_reason_name(s->reason) :
-		      tlsgate_state_name(s->state));
+	ctl_table_add(table, state_text(s));
 	ctl_table_add(table, ctl_size(s->rx_bytes, text));
 	ctl_table_add(table, ctl_size(s->tx_bytes, text));
 	add_number(table, s->rx_records + s->tx_records);
 	add_number(table, (uint64_t)s->rx_epoch + s->tx_epoch);
 	ctl_table_add(table, ctl_time(s->age, text));
-	ctl_table_add(table, tlsgate_address_text(&s->relay_peer, address));
+	ctl_table_add(table, tlsgate_address_text(s->server.len ? &s->server : &s->relay_peer,
+						  address));
 	return 0;
 }
 
@@ -109,6 +119,8 @@ static void print_addresses(const struct tlsgate_session *s)
 
 	line("peer", tlsgate_address_text(&s->peer, text));
 	line("local", tlsgate_address_text(&s->local, text));
+	if (s->server.len)
+		line("server", tlsgate_address_text(&s->server, text));
 	if (!s->relay_local.len && !s->relay_peer.len)
 		return;
 	line("relay peer", tlsgate_address_text(&s->relay_peer, text));
@@ -123,6 +135,8 @@ static void print_state(const struct tlsgate_session *s)
 	line("version", tlsgate_version_name(s->version));
 	line("suite", ctl_suite(s->suite, text));
 	line("state", tlsgate_state_name(s->state));
+	if (s->server.len)
+		line("delivery", tlsgate_delivery_name(s->delivery));
 	if (s->reason)
 		printf("%-14s %s: %s\n", "reason", tlsgate_reason_name(s->reason),
 		       tlsgate_reason_text(s->reason));

@@ -100,6 +100,14 @@ static void test_json(void)
 	tap_ok(has_text(object, "tx_bytes", "18446744073709551615"), "64 bits are kept");
 	tap_ok(!json_object_object_get_ex(object, "alert", NULL) &&
 	       !json_object_object_get_ex(object, "relay_peer", NULL), "what is not there is left out");
+	tap_ok(!json_object_object_get_ex(object, "delivery", NULL), "nor how far it would be");
+	json_object_put(object);
+	s.server.len = sizeof(s.server.in);
+	s.server.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = 0x901f };
+	s.delivery = TLSGATE_DELIVERY_ACCEPTED;
+	object = ctl_session_json(&s);
+	tap_ok(has_text(object, "delivery", "delivered") && has_text(object, "server", "0.0.0.0:8080"),
+	       "a delivered session as JSON");
 	json_object_put(object);
 	object = ctl_event_json(&event, 1);
 	tap_ok(has_text(object, "event", "rekeyed") && has_text(object, "tx_epoch", "0") &&
