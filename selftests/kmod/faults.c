@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
-#include "lib/pair.h"
+#include "lib/gate.h"
 
 #define FAULTS_MAX	400	/* allocations of one call */
 #define CHUNK		40000	/* several records */
@@ -602,6 +602,148 @@ TEST_F_TIMEOUT(starved, key_update_finds_its_place, 120)
 		EXPECT_TRUE(peer_expect_end(&p->peer)) TH_LOG("layout %d", i);
 		pair_free(p);
 	}
+}
+
+/* ---- delivery: a connection comes to the server or is reset, whatever fails -------------- */
+
+FIXTURE(deliver_fault)
+{
+	struct gate g;
+	struct gated c;
+	int counters;
+};
+
+FIXTURE_SETUP(deliver_fault)
+{
+	if (!fault_available())
+		SKIP(return, "this kernel has no fault injection");
+	self->c = (struct gated){ .fd = -1, .peer.fd = -1 };
+	self->counters = tg_counters();
+	ASSERT_TRUE(gate_open(&self->g, AF_INET));
+}
+
+FIXTURE_TEARDOWN(deliver_fault)
+{
+	gated_free(&self->c);
+	gate_free(&self->g);
+	EXPECT_TRUE(gate_sessions(self->counters, 0));
+	close(self->counters);
+}
+
+static int open_files(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
+}
+
+TEST_F_TIMEOUT(deliver_fault, handle, 120)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = 1 };
+	int n, handle, files = open_files();
+	bool struck = true;
+
+	for (n = 1; struck && n < FAULTS_MAX; n++) {
+		fault_at(n);
+		handle = tg_deliver_new(self->g.tg, &at, sizeof(at), &at, sizeof(at));
+		struck = fault_struck();
+		expect_sentence(_metadata, self->g.tg, handle < 0 ? handle : 0, n);
+		if (handle >= 0)
+			close(handle);
+		/* The answer that names it is there still, behind the error of an acknowledgement. */
+		if (handle < 0 && !self->g.tg->raw_len)
+			files = open_files();
+		EXPECT_EQ(files, open_files()) TH_LOG("fault %d", n);
+	}
+	EXPECT_GT(n, 2) TH_LOG("no allocation was made to fail");
+	EXPECT_FALSE(struck);
+}
+
+TEST_F_TIMEOUT(deliver_fault, install, 120)
+{
+	bool struck = true;
+	int n, err, app;
+	char got[4];
+
+	for (n = 1; struck && n < FAULTS_MAX; n++) {
+		ASSERT_TRUE(gate_accept(&self->g, &self->c));
+		fault_at(n);
+		err = gate_install(&self->g, &self->c);
+		struck = fault_struck();
+		if (err) {
+			expect_sentence(_metadata, self->g.tg, err, n);
+			/* Its answer may be lost after all was done. */
+			if (send(self->c.fd, "here", 4, MSG_NOSIGNAL) == 4) {
+				EXPECT_EQ(0, net_read(self->c.peer.fd, got, 4));
+				EXPECT_EQ(0, memcmp(got, "here", 4));
+				gated_free(&self->c);
+				continue;
+			}
+		}
+		gate_close(&self->c);
+		app = gate_server_accept(self->g.server);
+		ASSERT_LE(0, app) TH_LOG("fault %d", n);
+		EXPECT_TRUE(gate_talks(&self->c, app)) TH_LOG("fault %d", n);
+		close(app);
+		gated_free(&self->c);
+	}
+	EXPECT_GT(n, 2) TH_LOG("no allocation was made to fail");
+	EXPECT_FALSE(struck);
+}
+
+TEST_F_TIMEOUT(deliver_fault, close, 120)
+{
+	bool struck = true;
+	int n, app, reset = 0;
+
+	for (n = 1; struck && n < FAULTS_MAX; n++) {
+		ASSERT_TRUE(gate_accept(&self->g, &self->c));
+		ASSERT_EQ(0, gate_install(&self->g, &self->c));
+		fault_at(n);
+		gate_close(&self->c);
+		struck = fault_struck();
+		if (gate_delivery(&self->g, &self->c) == TLSGATE_DELIVERY_QUEUED) {
+			app = gate_server_accept(self->g.server);
+			ASSERT_LE(0, app);
+			EXPECT_TRUE(gate_talks(&self->c, app)) TH_LOG("fault %d", n);
+			close(app);
+		} else {
+			EXPECT_EQ(PEER_RESET, peer_drain(&self->c.peer)) TH_LOG("fault %d", n);
+			reset++;
+		}
+		gated_free(&self->c);
+	}
+	EXPECT_FALSE(struck);
+	/* What is allocated to be queued. */
+	EXPECT_GT(reset, 0);
+	EXPECT_EQ(reset, tg_counter(self->counters, "reason_not_delivered"));
+}
+
+TEST_F_TIMEOUT(deliver_fault, accept, 120)
+{
+	bool struck = true;
+	int n, app;
+
+	for (n = 1; struck && n < FAULTS_MAX; n++) {
+		ASSERT_TRUE(gate_deliver(&self->g, &self->c));
+		fault_at(n);
+		app = accept4(self->g.server, NULL, NULL, SOCK_CLOEXEC);
+		struck = fault_struck();
+		/* It is still there. */
+		if (app < 0)
+			app = gate_server_accept(self->g.server);
+		ASSERT_LE(0, app) TH_LOG("fault %d", n);
+		EXPECT_TRUE(gate_talks(&self->c, app)) TH_LOG("fault %d", n);
+		close(app);
+		gated_free(&self->c);
+	}
+	EXPECT_GT(n, 2) TH_LOG("no allocation was made to fail");
+	EXPECT_FALSE(struck);
 }
 
 TEST_HARNESS_MAIN
