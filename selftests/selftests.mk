@@ -45,7 +45,10 @@ $(eval $(call us_archive,$(KST_LIB),\
 
 $(KST_PROGS): $(BUILD)/selftests/%: $(BUILD)/selftests/obj/kmod/%.o $(KST_LIB) $(GATE_LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LIBS_lib) $(LIBS_engine) -lpthread
+	$(Q)$(CC) -o $@ $(filter %.o %.a,$^) $(LIBS_lib) $(KST_LIBS) $(LIBS_engine) -lpthread
+
+# Whose handshake is OpenSSL's.
+$(BUILD)/selftests/deliver_example: KST_LIBS := -lssl
 
 # Its TLS peer's handshake is the engine's, and the daemon is run.
 $(BUILD)/selftests/after_handshake: $(ENGINE_LIB) $(BUILD)/tlsgated
