@@ -63,8 +63,6 @@ static void tg_deliver_forget_work(struct work_struct *work)
 	struct tg_session *s = d->session;
 	struct sock *sk = d->sk;
 
-	if (cancel_delayed_work_sync(&s->page_work))
-		tg_session_put(s);
 	tg_session_unpublish(s, sk);
 	tg_session_put(s);
 	sock_put(sk);
@@ -72,7 +70,8 @@ static void tg_deliver_forget_work(struct work_struct *work)
 
 /*
  * From inet_child_forget(), behind tcp_disconnect(): a closed listening socket, or one of a
- * SO_REUSEPORT group to whose next none could go.  tg_close() leaves no session.
+ * SO_REUSEPORT group to whose next none could go.  tg_close() leaves no session.  None of the
+ * session's own works is on its way: nothing was sealed or opened yet.
  */
 void tg_deliver_forget(struct sock *sk)
 {
@@ -97,48 +96,34 @@ void tg_deliver_forget(struct sock *sk)
 
 /*
  * What accept() finds a new socket by, as inet_reqsk_alloc() makes it, which not every kernel
- * exports.  Not zeroed: whoever looks connections up without a lock may stand on what was here
- * before, and follows its links; with no ports nobody takes it for what it looks for.
+ * exports.  What it has in common with a socket is not zeroed: whoever looks connections up
+ * without a lock may stand on what was here before, and follows its links.  With no ports
+ * nobody takes it for what it looks for.
  */
 static struct request_sock *tg_request_alloc(const struct sock *l)
 {
 	const struct request_sock_ops *ops = l->sk_prot->rsk_prot;
 	struct request_sock *req = kmem_cache_alloc(ops->slab, GFP_KERNEL | __GFP_NOWARN);
-	struct inet_request_sock *ireq;
+	struct inet_request_sock *ireq = inet_rsk(req);
 
 	if (!req)
 		return NULL;
-	req->rsk_listener = NULL;
+	memset_startat(tcp_rsk(req), 0, req.req.dl_next);
 	req->rsk_ops = ops;
+	req->rsk_listener = NULL;
 	req_to_sk(req)->sk_prot = l->sk_prot;
 	sk_node_init(&req_to_sk(req)->sk_node);
 	sk_tx_queue_clear(req_to_sk(req));
-	req->saved_syn = NULL;
-	req->syncookie = 0;
-	req->timeout = 0;
-	req->num_timeout = 0;
-	req->num_retrans = 0;
-	req->sk = NULL;
-	req->dl_next = NULL;
-	ireq = inet_rsk(req);
-	ireq->ireq_opt = NULL;
+	req_to_sk(req)->sk_addrpair = 0;
+	req_to_sk(req)->sk_portpair = 0;
 #if IS_ENABLED(CONFIG_IPV6)
-	ireq->pktopts = NULL;
-	ireq->ipv6_opt = NULL;
 	ireq->ir_v6_rmt_addr = in6addr_any;
 	ireq->ir_v6_loc_addr = in6addr_any;
 #endif
-	req_to_sk(req)->sk_addrpair = 0;
-	req_to_sk(req)->sk_portpair = 0;
 	atomic64_set(&ireq->ir_cookie, 0);
 	ireq->ireq_state = TCP_NEW_SYN_RECV;
 	write_pnet(&ireq->ireq_net, sock_net(l));
 	ireq->ireq_family = l->sk_family;
-	tcp_rsk(req)->tfo_listener = false;
-	tcp_rsk(req)->is_mptcp = false;
-#if IS_ENABLED(CONFIG_MPTCP)
-	tcp_rsk(req)->drop_req = false;
-#endif
 	/* Pairs with refcount_inc_not_zero() of whoever stands there. */
 	smp_wmb();
 	refcount_set(&req->rsk_refcnt, 1);
@@ -151,13 +136,19 @@ static void tg_request_free(struct request_sock *req)
 	kmem_cache_free(req->rsk_ops->slab, req);
 }
 
-/* True: it is in the queue, and may be anybody's by now. */
+/*
+ * True: it is in the queue, and may be anybody's by now.  One read-side section, as TCP's, from
+ * finding that it listens to waking: what MPTCP wakes by is freed behind it.
+ */
 static bool tg_deliver_link(struct sock *l, struct request_sock *req, struct sock *sk)
 {
 	struct request_sock_queue *q = &inet_csk(l)->icsk_accept_queue;
+	void (*data_ready)(struct sock *sk);
 	bool open;
 
-	spin_lock_bh(&q->rskq_lock);
+	local_bh_disable();
+	rcu_read_lock();
+	spin_lock(&q->rskq_lock);
 	/* Past its backlog by what was under way when that became full: tg_deliver_claim(). */
 	open = l->sk_state == TCP_LISTEN && l->sk_ack_backlog / 2 <= l->sk_max_ack_backlog;
 	if (open) {
@@ -169,21 +160,13 @@ static bool tg_deliver_link(struct sock *l, struct request_sock *req, struct soc
 		q->rskq_accept_tail = req;
 		sk_acceptq_added(l);
 	}
-	spin_unlock_bh(&q->rskq_lock);
-	return open;
-}
-
-/* As for a socket that TCP has just made. */
-static void tg_deliver_wake(struct sock *l)
-{
-	void (*data_ready)(struct sock *sk);
-
-	local_bh_disable();
-	rcu_read_lock();
+	spin_unlock(&q->rskq_lock);
 	data_ready = READ_ONCE(l->sk_data_ready);
-	data_ready(l);
+	if (open)
+		data_ready(l);
 	rcu_read_unlock();
 	local_bh_enable();
+	return open;
 }
 
 static void tg_deliver_set_socket(struct sock *sk, struct socket *sock)
@@ -240,7 +223,6 @@ static bool tg_deliver_to(struct socket *sock, struct tg_session *s, struct sock
 	/* What __sock_release() gives back is ours; the family's own is still held. */
 	module_put(f->base_ops->owner);
 	tg_stat_inc(sock_net(l), TG_STAT_DELIVERIES_QUEUED);
-	tg_deliver_wake(l);
 	return true;
 }
 
@@ -267,7 +249,7 @@ int tg_deliver_release(struct socket *sock, struct tg_session *s)
 
 /*
  * Accepted, and there.  A socket that was connected has its port by bind(), or one that no
- * listening socket has.
+ * listening socket had then: one of ip_local_port_range.
  */
 static bool tg_deliver_came_by(const struct sock *sk, const struct tg_end *gate)
 {

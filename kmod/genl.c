@@ -80,37 +80,27 @@ const struct nla_policy tg_session_dump_policy[TLSGATE_A_MAX + 1] = {
  * struct tg_command - a request that is no dump
  * @to: what it wants of the module, asked before @policy
  * @policy: its attributes
- * @call: what it does, where it names no session
- * @body: what it does with the session that it names
+ * @body: what it does with the session that it names; NULL: it names none
+ * @call: what it does then
  */
 struct tg_command {
 	enum tg_access to;
 	const struct nla_policy *policy;
-	int (*call)(struct genl_info *info);
 	int (*body)(struct genl_info *info, struct tg_session *s);
+	int (*call)(struct genl_info *info);
 };
 
 static const struct tg_command tg_commands[] = {
 	[TLSGATE_CMD_SESSION_NEW] = {
-		TG_INSTALL, tg_session_new_policy, .call = tg_netlink_session_new,
+		TG_INSTALL, tg_session_new_policy, NULL, tg_netlink_session_new,
 	},
-	[TLSGATE_CMD_SESSION_GET] = {
-		TG_CALL, tg_target_policy, .body = tg_netlink_session_get,
-	},
-	[TLSGATE_CMD_SESSION_SET] = {
-		TG_CALL, tg_session_set_policy, .body = tg_netlink_session_set,
-	},
-	[TLSGATE_CMD_SESSION_REKEY] = {
-		TG_CALL, tg_target_policy, .body = tg_netlink_session_rekey,
-	},
-	[TLSGATE_CMD_SESSION_DEL] = {
-		TG_CALL, tg_session_del_policy, .body = tg_netlink_session_del,
-	},
-	[TLSGATE_CMD_RELAY_NEW] = {
-		TG_INSTALL, tg_relay_new_policy, .body = tg_netlink_relay_new,
-	},
+	[TLSGATE_CMD_SESSION_GET] = { TG_CALL, tg_target_policy, tg_netlink_session_get },
+	[TLSGATE_CMD_SESSION_SET] = { TG_CALL, tg_session_set_policy, tg_netlink_session_set },
+	[TLSGATE_CMD_SESSION_REKEY] = { TG_CALL, tg_target_policy, tg_netlink_session_rekey },
+	[TLSGATE_CMD_SESSION_DEL] = { TG_CALL, tg_session_del_policy, tg_netlink_session_del },
+	[TLSGATE_CMD_RELAY_NEW] = { TG_INSTALL, tg_relay_new_policy, tg_netlink_relay_new },
 	[TLSGATE_CMD_DELIVER_NEW] = {
-		TG_GRANT, tg_deliver_new_policy, .call = tg_netlink_deliver_new,
+		TG_GRANT, tg_deliver_new_policy, NULL, tg_netlink_deliver_new,
 	},
 };
 

@@ -20,6 +20,9 @@
 
 #define TG_INHERIT_LOCKS	(SOCK_SNDBUF_LOCK | SOCK_RCVBUF_LOCK)
 
+/* The listening socket's holder may set it meanwhile, and others read the new one's. */
+#define TG_INHERIT(to, from, field)	WRITE_ONCE((to)->field, READ_ONCE((from)->field))
+
 /* What SOL_SOCKET sets. */
 static void tg_inherit_socket(struct sock *sk, const struct sock *l)
 {
@@ -31,24 +34,24 @@ static void tg_inherit_socket(struct sock *sk, const struct sock *l)
 
 	for (i = 0; i < ARRAY_SIZE(flags); i++)
 		sock_valbool_flag(sk, flags[i], sock_flag(l, flags[i]));
-	sk->sk_lingertime = READ_ONCE(l->sk_lingertime);
-	sk->sk_rcvtimeo = READ_ONCE(l->sk_rcvtimeo);
-	sk->sk_sndtimeo = READ_ONCE(l->sk_sndtimeo);
-	WRITE_ONCE(sk->sk_rcvlowat, READ_ONCE(l->sk_rcvlowat));
+	TG_INHERIT(sk, l, sk_lingertime);
+	TG_INHERIT(sk, l, sk_rcvtimeo);
+	TG_INHERIT(sk, l, sk_sndtimeo);
+	TG_INHERIT(sk, l, sk_rcvlowat);
 	sk->sk_userlocks = (sk->sk_userlocks & ~TG_INHERIT_LOCKS) | locks;
 	if (locks & SOCK_SNDBUF_LOCK)
-		WRITE_ONCE(sk->sk_sndbuf, READ_ONCE(l->sk_sndbuf));
+		TG_INHERIT(sk, l, sk_sndbuf);
 	if (locks & SOCK_RCVBUF_LOCK)
-		WRITE_ONCE(sk->sk_rcvbuf, READ_ONCE(l->sk_rcvbuf));
+		TG_INHERIT(sk, l, sk_rcvbuf);
 	/* TCP does not copy this one. */
 	sk->sk_priority = 0;
-	WRITE_ONCE(sk->sk_max_pacing_rate, READ_ONCE(l->sk_max_pacing_rate));
+	TG_INHERIT(sk, l, sk_max_pacing_rate);
 	if (sk->sk_max_pacing_rate != ~0UL)
 		cmpxchg(&sk->sk_pacing_status, SK_PACING_NONE, SK_PACING_NEEDED);
 #ifdef CONFIG_NET_RX_BUSY_POLL
-	WRITE_ONCE(sk->sk_ll_usec, READ_ONCE(l->sk_ll_usec));
-	WRITE_ONCE(sk->sk_prefer_busy_poll, READ_ONCE(l->sk_prefer_busy_poll));
-	WRITE_ONCE(sk->sk_busy_poll_budget, READ_ONCE(l->sk_busy_poll_budget));
+	TG_INHERIT(sk, l, sk_ll_usec);
+	TG_INHERIT(sk, l, sk_prefer_busy_poll);
+	TG_INHERIT(sk, l, sk_busy_poll_budget);
 #endif
 }
 
@@ -67,21 +70,22 @@ static void tg_inherit_mark(struct sock *sk, const struct sock *l)
 /* What SOL_IP and SOL_IPV6 set. */
 static void tg_inherit_ip(struct sock *sk, const struct sock *l)
 {
-	if (inet_sk(sk)->tos != READ_ONCE(inet_sk(l)->tos))
+	const struct inet_sock *from = inet_sk(l);
+	struct inet_sock *inet = inet_sk(sk);
+
+	if (inet->tos != READ_ONCE(from->tos))
 		sk_dst_reset(sk);
-	WRITE_ONCE(inet_sk(sk)->tos, READ_ONCE(inet_sk(l)->tos));
-	WRITE_ONCE(inet_sk(sk)->uc_ttl, READ_ONCE(inet_sk(l)->uc_ttl));
-	WRITE_ONCE(inet_sk(sk)->min_ttl, READ_ONCE(inet_sk(l)->min_ttl));
-	WRITE_ONCE(inet_sk(sk)->pmtudisc, READ_ONCE(inet_sk(l)->pmtudisc));
+	TG_INHERIT(inet, from, tos);
+	TG_INHERIT(inet, from, uc_ttl);
+	TG_INHERIT(inet, from, min_ttl);
+	TG_INHERIT(inet, from, pmtudisc);
 	tg_inherit_recverr(sk, l);
 #if IS_ENABLED(CONFIG_IPV6)
 	if (sk->sk_family == AF_INET6) {
-		struct ipv6_pinfo *np = inet6_sk(sk), *from = inet6_sk(l);
-
-		np->tclass = from->tclass;
-		np->hop_limit = from->hop_limit;
-		np->min_hopcount = from->min_hopcount;
-		np->rxopt.all = from->rxopt.all;
+		TG_INHERIT(inet6_sk(sk), inet6_sk(l), tclass);
+		TG_INHERIT(inet6_sk(sk), inet6_sk(l), min_hopcount);
+		TG_INHERIT(inet6_sk(sk), inet6_sk(l), rxopt.all);
+		inet6_sk(sk)->hop_limit = inet6_sk(l)->hop_limit;
 		tg_inherit_recverr6(sk, l);
 	}
 #endif
@@ -96,13 +100,13 @@ static void tg_inherit_tcp(struct sock *sk, const struct sock *l)
 	tp->nonagle = from->nonagle & (TCP_NAGLE_OFF | TCP_NAGLE_CORK);
 	tp->thin_lto = from->thin_lto;
 	tp->recvmsg_inq = from->recvmsg_inq;
-	tp->linger2 = READ_ONCE(from->linger2);
-	tp->tcp_tx_delay = READ_ONCE(from->tcp_tx_delay);
-	WRITE_ONCE(tp->notsent_lowat, READ_ONCE(from->notsent_lowat));
-	WRITE_ONCE(tp->keepalive_time, READ_ONCE(from->keepalive_time));
-	WRITE_ONCE(tp->keepalive_intvl, READ_ONCE(from->keepalive_intvl));
-	WRITE_ONCE(tp->keepalive_probes, READ_ONCE(from->keepalive_probes));
-	WRITE_ONCE(inet_csk(sk)->icsk_user_timeout, READ_ONCE(inet_csk(l)->icsk_user_timeout));
+	TG_INHERIT(tp, from, linger2);
+	TG_INHERIT(tp, from, tcp_tx_delay);
+	TG_INHERIT(tp, from, notsent_lowat);
+	TG_INHERIT(tp, from, keepalive_time);
+	TG_INHERIT(tp, from, keepalive_intvl);
+	TG_INHERIT(tp, from, keepalive_probes);
+	TG_INHERIT(inet_csk(sk), inet_csk(l), icsk_user_timeout);
 }
 
 /* The timer begins anew, as its time may be another. */

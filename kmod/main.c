@@ -38,9 +38,10 @@ err_session:
 
 static void __exit tg_exit(void)
 {
+	/* First: sessions that outlived their socket have yet to tell of their end. */
+	tg_deliver_exit();
 	genl_unregister_family(&tg_genl_family);
 	tcp_unregister_ulp(&tg_ulp_ops);
-	tg_deliver_exit();
 	tg_relay_exit();
 	tg_session_exit();
 	tg_cipher_exit();
