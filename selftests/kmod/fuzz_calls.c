@@ -2,7 +2,7 @@
 /*
  * System calls on every descriptor of sessions and relays, while bytes move.
  * An input is a stage of connections (TLS, plain TCP, UNIX; keyed, relayed or
- * neither) and four threads, in two processes of two users, who all have all
+ * neither), a server to which more are delivered, and four threads, in two processes of two users, who all have all
  * of its descriptors: each makes calls of its own on any of them, netlink
  * commands by descriptor among them, with memory that is there, or is not, or
  * comes late.  Meanwhile a relay of somebody else's moves bytes.  That relay's
@@ -46,19 +46,20 @@
 #define BUF		40000
 #define ENOUGH		2000	/* calls, to say whether the share that is refused is right */
 
-enum tally { MADE, REFUSED, KEYED, LEFT, SLOW };
+enum tally { MADE, REFUSED, KEYED, TAKEN, LEFT, SLOW };
 
 /* ---- the stage ------------------------------------------------------------------ */
 
 enum place { TLS, PEER, PLAIN, FAR, PLACES };
 
-#define SLOTS		(ROWS * PLACES)
+#define SERVER		(ROWS * PLACES)
+#define SLOTS		(SERVER + 1)
 
 struct stage {
 	int fd[SLOTS];
 	struct peer peer[ROWS];		/* of each TLS connection, as thread n of all has it */
 	struct tg *tg[ROWS];		/* of thread n of all, opened by root */
-	int listener, file;
+	int listener, file, handle;	/* of what @listener accepts, to the server */
 	struct trap trap;
 	bool trapped;			/* there is one */
 };
@@ -104,12 +105,29 @@ static const char *stage_keys(struct fuzz *f, int row)
 	return tg_session_new(stage.tg[row], &in, NULL) ? stage.tg[row]->ack.msg : NULL;
 }
 
+static bool stage_server(void)
+{
+	struct sockaddr_in local, server;
+	socklen_t len = sizeof(local);
+
+	stage.fd[SERVER] = net_listener(AF_INET);
+	/* What it accepts has them, too. */
+	net_timeouts(stage.fd[SERVER], PATIENCE);
+	if (getsockname(stage.listener, (void *)&local, &len) ||
+	    getsockname(stage.fd[SERVER], (void *)&server, &len))
+		return false;
+	stage.handle = tg_deliver_new(stage.tg[0], &local, len, &server, len);
+	return stage.handle >= 0;
+}
+
 /* With a listener of its own: nobody takes what the input before has connected to it. */
 static const char *stage_make(struct fuzz *f)
 {
 	const char *why = NULL;
 
 	stage.listener = net_listener(AF_INET);
+	if (!stage_server())
+		return "no handle";
 	for (int row = 0; row < ROWS && !why; row++) {
 		if (!slot_pair(row, TLS, false) || !slot_pair(row, PLAIN, fuzz_once(f, 2)))
 			return strerror(errno);
@@ -121,6 +139,7 @@ static const char *stage_make(struct fuzz *f)
 static void stage_free(void)
 {
 	close(stage.listener);
+	close(stage.handle);
 	for (int i = 0; i < SLOTS; i++)
 		close(stage.fd[i]);
 	for (int row = 0; row < ROWS; row++) {
@@ -443,6 +462,43 @@ static long call_session_new(struct caller *c)
 	return told(c, err);
 }
 
+/* A row's peer is then one of a connection in the server's queue. */
+static long call_deliver(struct caller *c)
+{
+	int fd[2], err;
+	struct tg_install in;
+
+	if (net_tcp_pair_at(stage.listener, fd))
+		return -1;
+	net_timeouts(fd[0], PATIENCE);
+	in = tg_install_on(fd[1], &keys[0], &keys[1]);
+	in.deliver_fd = fuzz_once(&c->f, 10) ? any(c) : stage.handle;
+	err = tg_session_new(stage.tg[c->row], &in, NULL);
+	dup3(fd[0], *slot(fuzz_below(&c->f, ROWS), PEER), O_CLOEXEC);
+	close(fd[0]);
+	close(fd[1]);
+	return told(c, err);
+}
+
+/* In the place of a TLS socket. */
+static long call_take(struct caller *c)
+{
+	int fd = accept4(stage.fd[SERVER], NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return fd;
+	__atomic_add_fetch(&c->f.tally[TAKEN], 1, __ATOMIC_RELAXED);
+	dup3(fd, *slot(fuzz_below(&c->f, ROWS), TLS), O_CLOEXEC);
+	return close(fd);
+}
+
+/* What is in its queue is forgotten. */
+static long call_stop(struct caller *c)
+{
+	shutdown(stage.fd[SERVER], SHUT_RD);
+	return listen(stage.fd[SERVER], fuzz_below(&c->f, 5));
+}
+
 static long call_relay_new(struct caller *c)
 {
 	return told(c, tg_relay_new(stage.tg[c->row], own(c), own(c),
@@ -490,8 +546,8 @@ static const struct {
 	{ call_shutdown, 1 }, { call_setsockopt, 6 }, { call_setsockopt_else, 3 },
 	{ call_getsockopt, 2 }, { call_ioctl, 3 }, { call_poll, 3 }, { call_epoll, 3 },
 	{ call_dup, 1 }, { call_renew, 5 }, { call_session_new, 4 }, { call_relay_new, 3 },
-	{ call_session_set, 4 }, { call_session_get, 1 }, { call_session_rekey, 1 },
-	{ call_session_del, 1 },
+	{ call_deliver, 4 }, { call_take, 5 }, { call_stop, 1 }, { call_session_set, 4 }, { call_session_get, 1 },
+	{ call_session_rekey, 1 }, { call_session_del, 1 },
 };
 
 static void call(struct caller *c)
@@ -669,7 +725,7 @@ int main(void)
 	static const struct fuzz_plan plan = {
 		.name = "system calls", .count = COUNT, .work = work,
 		.tally = { [MADE] = "calls", [REFUSED] = "refused", [KEYED] = "keyed",
-			   [LEFT] = "times ended by id", [SLOW] = "slow" },
+			   [TAKEN] = "delivered and accepted", [LEFT] = "times ended by id", [SLOW] = "slow" },
 	};
 
 	return fuzz_run(&plan);

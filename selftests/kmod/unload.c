@@ -173,7 +173,7 @@ static int in_flight(struct __test_metadata *_metadata, unload_data *self, int p
 	return callers[2].result;
 }
 
-TEST_F_TIMEOUT(unload, under_an_install_on_its_way, 60)
+TEST_F_TIMEOUT(unload, under_an_install_on_its_way, 240)
 {
 	static const struct { int family; bool plain; } rows[] = {
 		{ AF_INET, false }, { AF_INET, true }, { AF_UNIX, false }, { AF_UNIX, true },
