@@ -65,18 +65,20 @@ static bool tg_listener_has_file(struct sock *l)
 
 /*
  * The kernel's servers give the accepted socket its family's calls, which go past the keys.
- * MPTCP has a socket of its own for each listening one, and hands what is accepted there and
- * is not MPTCP to TCP: too late before some version.
+ * MPTCP has a socket of its own for each listening one, under the same file, and hands what is
+ * accepted there and is not MPTCP to TCP: too late before some version.
  */
 static bool tg_listener_is_kernels(struct sock *l, const struct tg_family *f)
 {
 	const struct tcp_ulp_ops *ulp = READ_ONCE(inet_csk(l)->icsk_ulp_ops);
 
+	if (!tg_listener_has_file(l))
+		return true;
 	if (ulp && !strcmp(ulp->name, "mptcp"))
 		return !TG_MPTCP_HANDS_OVER;
 	return ulp || l->sk_kern_sock || READ_ONCE(l->sk_user_data) ||
 	       READ_ONCE(l->sk_prot) != f->base ||
-	       READ_ONCE(l->sk_data_ready) != f->callbacks.data_ready || !tg_listener_has_file(l);
+	       READ_ONCE(l->sk_data_ready) != f->callbacks.data_ready;
 }
 
 /* It trusts segments that are signed, or IPsec's policy for them. */

@@ -10,6 +10,7 @@
 #include <linux/net_tstamp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -164,6 +165,76 @@ TEST_F(refused, options_of_the_servers_socket)
 		gate_free(g);
 	}
 	EXPECT_GE(tried, 4);
+}
+
+/*
+ * What listens in this namespace without being a program's: what accept() gives the kernel would
+ * be read past the keys, or by nobody.
+ */
+static const struct kernels {
+	const char *name, *command;	/* that has it listen */
+	int family, port;
+} kernels[] = {
+	{ "MPTCP's path manager", "ip mptcp endpoint add 127.0.0.1 id 5 signal port 5555",
+	  AF_INET, 5555 },
+	{ "RDS", "modprobe -q rds_tcp", AF_INET6, 16385 },
+};
+
+/* A gate of its family, and a handle to it. */
+static bool kernels_gate(struct gate *g, const struct kernels *k)
+{
+	struct sockaddr_in v4 = v4_end("127.0.0.1", htons(k->port));
+	struct sockaddr_in6 v6 = loopback6, at;
+	socklen_t len = sizeof(at);
+
+	v6.sin6_port = htons(k->port);
+	if (!gate_open(g, k->family) || getsockname(g->listener, (void *)&at, &len))
+		return false;
+	close(g->handle);
+	g->handle = k->family == AF_INET ? tg_deliver_new(g->tg, &at, len, &v4, sizeof(v4))
+					 : tg_deliver_new(g->tg, &at, len, &v6, sizeof(v6));
+	return g->handle >= 0;
+}
+
+static int smc_listener(void)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = system("modprobe -q smc") ? -1 : socket(AF_SMC, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && !bind(fd, (void *)&at, sizeof(at)) && !listen(fd, 16) ? fd : -1;
+}
+
+TEST_F(refused, the_kernels_own)
+{
+	unsigned int i, tried = 0;
+	struct gate *g = &self->g;
+
+	for (i = 0; i < sizeof(kernels) / sizeof(*kernels); i++) {
+		const struct kernels *k = &kernels[i];
+
+		if (system(k->command)) {
+			TH_LOG("SKIP %s: %s", k->name, k->command);
+			continue;
+		}
+		ASSERT_TRUE(kernels_gate(g, k));
+		ASSERT_TRUE(gate_accept(g, &self->c));
+		EXPECT_ROW_REFUSED(k->name, EOPNOTSUPP, TLSGATE_A_DELIVER_FD,
+				   "reason_refused_listener");
+		gated_free(&self->c);
+		gate_free(g);
+		tried++;
+	}
+	if (gate_open_with(g, net_listener(AF_INET), smc_listener())) {
+		ASSERT_TRUE(gate_accept(g, &self->c));
+		EXPECT_ROW_REFUSED("SMC", EOPNOTSUPP, TLSGATE_A_DELIVER_FD,
+				   "reason_refused_listener");
+		tried++;
+	} else {
+		TH_LOG("SKIP SMC: %s", strerror(errno));
+	}
+	if (!tried)
+		SKIP(return, "this kernel listens nowhere by itself");
 }
 
 static int bpf(int cmd, union bpf_attr *attr)
