@@ -119,6 +119,39 @@ TEST_F(deliver, accepted_by_uring)
 	close(ring.fd);
 }
 
+/* It never has a descriptor: what is in the table is all that holds it. */
+TEST_F(deliver, accepted_as_direct_descriptors)
+{
+	struct io_uring_sqe sqe = { .opcode = IORING_OP_ACCEPT, .fd = self->g.server,
+				    .ioprio = IORING_ACCEPT_MULTISHOT,
+				    .file_index = IORING_FILE_INDEX_ALLOC };
+	struct gated *c = &self->c;
+	char got[8] = "";
+	struct ring ring;
+	int i, slot;
+
+	if (!ring_open(&ring) || ring_files(&ring, 4))
+		SKIP(return, "this kernel has no io_uring: %s", strerror(errno));
+	ring_submit(&ring, &sqe);
+	for (i = 0; i < 3; i++) {
+		ASSERT_TRUE(gate_deliver(&self->g, c));
+		slot = ring_wait(&ring);
+		ASSERT_GE(slot, 0);
+		EXPECT_EQ(ring_run_direct(&ring, IORING_OP_SEND, slot, "down", 5), 5);
+		EXPECT_TRUE(peer_recv_data(&c->peer, got, 5));
+		EXPECT_EQ(strcmp(got, "down"), 0);
+		ASSERT_EQ(peer_send_data(&c->peer, "up", 3), 0);
+		EXPECT_EQ(ring_run_direct(&ring, IORING_OP_RECV, slot, got, 3), 3);
+		EXPECT_EQ(strcmp(got, "up"), 0);
+		sqe = (struct io_uring_sqe){ .opcode = IORING_OP_CLOSE, .file_index = slot + 1 };
+		ring_submit(&ring, &sqe);
+		EXPECT_EQ(ring_wait(&ring), 0);
+		EXPECT_TRUE(peer_expect_end(&c->peer));
+		gated_free(c);
+	}
+	close(ring.fd);
+}
+
 /* ---- options: what TCP's own connection to the same socket has ------------------------- */
 
 enum width { NUMBER, PAIR, TEXT };

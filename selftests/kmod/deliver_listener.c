@@ -4,6 +4,7 @@
  * those that nobody does, at any moment at which it can go.  Amounts by ROUNDS in the environment.
  */
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -430,6 +431,32 @@ TEST_F(listener, one_of_a_group)
 		EXPECT_TRUE(gate_sessions(self->counters, 0));
 		ASSERT_TRUE(write_file("/proc/sys/net/ipv4/tcp_migrate_req", "0"));
 	}
+}
+
+/* Which sees packets, of which there is none here: the peer's address chooses. */
+TEST_F(listener, one_of_a_group_with_a_program)
+{
+	struct sock_filter first = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog program = { 1, &first };
+	struct gated *c = self->c;
+	unsigned int i;
+	int group[THREADS], n;
+
+	gate_free(&self->g);
+	ASSERT_EQ(group_open(group), 0);
+	ASSERT_EQ(setsockopt(group[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
+			     sizeof(program)), 0);
+	ASSERT_TRUE(gate_open_with(&self->g, net_listener(AF_INET), dup(group[0])));
+	for (i = 0; i < 16; i++)
+		ASSERT_TRUE(gate_deliver(&self->g, &c[i]));
+	for (n = 0, i = 0; i < THREADS; i++)
+		n += net_poll(group[i], POLLIN, 0) != 0;
+	EXPECT_GT(n, 1);
+	EXPECT_EQ(group_accept(group), 16);
+	for (i = 0; i < 16; i++)
+		gated_free(&c[i]);
+	for (i = 0; i < THREADS; i++)
+		close(group[i]);
 }
 
 /* Go's since 1.24: whoever does not speak MPTCP is handed to TCP.  False: there is none. */

@@ -4,6 +4,9 @@
  * nobody's while it is queued, the server's when it is accepted, and in the end nobody's again,
  * though part of it may be freed by another than who was charged: what the gate had sent and
  * the peer acknowledges later, what came in while it was queued.
+ *
+ * CGROUP=1 in the environment takes cgroups of the first version, which cannot be there beside
+ * those of the second.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,9 +60,22 @@ static long group_number(const char *group, const char *file, const char *name)
 	return n;
 }
 
+static bool v1;
+
 static long of_sockets(const char *group)
 {
-	return group_number(group, "memory.stat", "sock ");
+	return v1 ? group_number(group, "memory.kmem.tcp.usage_in_bytes", "")
+		  : group_number(group, "memory.stat", "sock ");
+}
+
+static bool group_make(const char *group)
+{
+	char path[200];
+
+	snprintf(path, sizeof(path), ROOT "/%s", group);
+	/* In the first version sockets are charged once there is a limit. */
+	return !mkdir(path, 0755) &&
+	       (!v1 || group_write(group, "memory.kmem.tcp.limit_in_bytes", "1000000000"));
 }
 
 /* Its charges are given back in batches, and read in others. */
@@ -80,8 +96,6 @@ static bool is_charged(void *arg)
 	EXPECT_TRUE(net_until(is_charged, &(struct wanted){ group, least, most }))	\
 		TH_LOG("%s: %ld", group, of_sockets(group))
 
-
-
 FIXTURE(memory)
 {
 	struct gate g;
@@ -95,11 +109,13 @@ FIXTURE_SETUP(memory)
 	unsigned int i;
 
 	mkdir(ROOT, 0755);
-	if ((mount("none", ROOT, "cgroup2", 0, NULL) && errno != EBUSY) ||
-	    !group_write("", "cgroup.subtree_control", "+memory"))
-		SKIP(return, "this kernel has no memory cgroup");
-	ASSERT_EQ(mkdir(ROOT "/gate", 0755), 0);
-	ASSERT_EQ(mkdir(ROOT "/server", 0755), 0);
+	v1 = net_amount("CGROUP", 2) == 1;
+	if ((mount("none", ROOT, v1 ? "cgroup" : "cgroup2", 0, v1 ? "memory" : NULL) &&
+	     errno != EBUSY) ||
+	    (!v1 && !group_write("", "cgroup.subtree_control", "+memory")))
+		SKIP(return, "this kernel has no memory cgroup of version %d", v1 ? 1 : 2);
+	ASSERT_TRUE(group_make("gate"));
+	ASSERT_TRUE(group_make("server"));
 	ASSERT_TRUE(net_namespace());
 	self->counters = tg_counters();
 	ASSERT_GE(self->counters, 0);

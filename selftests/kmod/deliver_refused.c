@@ -8,6 +8,7 @@
 #include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/net_tstamp.h>
+#include <linux/xfrm.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -136,10 +137,15 @@ static const struct tcp_md5sig md5 = {
 	.tcpm_addr.ss_family = AF_INET, .tcpm_keylen = 3, .tcpm_key = "key",
 };
 
+static const struct xfrm_userpolicy_info policy = {
+	.sel.family = AF_INET, .dir = XFRM_POLICY_IN, .action = XFRM_POLICY_ALLOW,
+};
+
 static const struct option unfit[] = {
 	{ "SO_ATTACH_FILTER", SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter) },
 	{ "SO_BINDTODEVICE", SOL_SOCKET, SO_BINDTODEVICE, "lo", 3 },
 	{ "TCP_MD5SIG", IPPROTO_TCP, TCP_MD5SIG, &md5, sizeof(md5) },
+	{ "IP_XFRM_POLICY", IPPROTO_IP, IP_XFRM_POLICY, &policy, sizeof(policy) },
 	{ "SO_TIMESTAMP", SOL_SOCKET, SO_TIMESTAMP, &one, sizeof(one) },
 	{ "SO_TIMESTAMPING", SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof(stamps) },
 };
@@ -149,6 +155,8 @@ TEST_F(refused, options_of_the_servers_socket)
 	struct gate *g = &self->g;
 	unsigned int i, tried = 0;
 
+	if (system("modprobe -q xfrm_user"))
+		TH_LOG("SKIP IP_XFRM_POLICY: no xfrm_user");
 	for (i = 0; i < sizeof(unfit) / sizeof(*unfit); i++) {
 		const struct option *o = &unfit[i];
 

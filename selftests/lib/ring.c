@@ -29,6 +29,14 @@ bool ring_open(struct ring *r)
 	return r->sq != MAP_FAILED && r->cq != MAP_FAILED && r->sqes != MAP_FAILED;
 }
 
+int ring_files(struct ring *r, unsigned int n)
+{
+	struct io_uring_rsrc_register files = { .nr = n, .flags = IORING_RSRC_REGISTER_SPARSE };
+
+	return syscall(SYS_io_uring_register, r->fd, IORING_REGISTER_FILES2, &files,
+		       sizeof(files)) ? -errno : 0;
+}
+
 void ring_submit(struct ring *r, const struct io_uring_sqe *sqe)
 {
 	_Atomic uint32_t *tail = (void *)(r->sq + r->params.sq_off.tail);
@@ -59,6 +67,17 @@ int ring_wait(struct ring *r)
 	r->more = cqes[*head & mask].flags & IORING_CQE_F_MORE;
 	atomic_store(head, *head + 1);
 	return res;
+}
+
+int ring_run_direct(struct ring *r, int op, int slot, void *data, size_t len)
+{
+	struct io_uring_sqe sqe = {
+		.opcode = op, .flags = IOSQE_FIXED_FILE, .fd = slot, .addr = (unsigned long)data,
+		.len = len,
+	};
+
+	ring_submit(r, &sqe);
+	return ring_wait(r);
 }
 
 int ring_run(struct ring *r, int op, int fd, void *data, size_t len, int flags)

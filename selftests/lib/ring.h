@@ -18,10 +18,14 @@ struct ring {
 
 /* False and errno: this kernel has none. */
 bool ring_open(struct ring *r);
+/* Room for @n direct descriptors; 0 or negative errno. */
+int ring_files(struct ring *r, unsigned int n);
 void ring_submit(struct ring *r, const struct io_uring_sqe *sqe);
 /* The next completion's result; -ETIME if none comes. */
 int ring_wait(struct ring *r);
 /* One operation on a buffer, and its result. */
 int ring_run(struct ring *r, int op, int fd, void *data, size_t len, int flags);
+/* The same on a direct descriptor. */
+int ring_run_direct(struct ring *r, int op, int slot, void *data, size_t len);
 
 #endif
