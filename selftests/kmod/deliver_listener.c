@@ -40,9 +40,8 @@ FIXTURE_SETUP(listener)
 	ASSERT_TRUE(gate_open(&self->g, AF_INET));
 	self->counters = tg_counters();
 	ASSERT_GE(self->counters, 0);
-	self->events = tg_open();
+	self->events = tg_open_ear();
 	ASSERT_NE(self->events, NULL);
-	ASSERT_EQ(tg_listen(self->events), 0);
 	for (i = 0; i < sizeof(self->c) / sizeof(*self->c); i++)
 		self->c[i] = (struct gated){ .fd = -1, .peer.fd = -1 };
 }
@@ -220,19 +219,6 @@ TEST_F(listener, is_full_when_the_gate_closes)
 
 /* ---- who closes ------------------------------------------------------------------------- */
 
-static bool send_fd(int sock, int fd)
-{
-	char control[CMSG_SPACE(sizeof(fd))] = "";
-	struct iovec iov = { "x", 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			      .msg_controllen = sizeof(control) };
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	*cmsg = (struct cmsghdr){ CMSG_LEN(sizeof(fd)), SOL_SOCKET, SCM_RIGHTS };
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	return sendmsg(sock, &msg, 0) == 1;
-}
-
 TEST_F(listener, last_descriptor_delivers)
 {
 	struct gated *c = self->c;
@@ -242,7 +228,7 @@ TEST_F(listener, last_descriptor_delivers)
 	ASSERT_EQ(gate_install(&self->g, c), 0);
 	copy = dup(c->fd);
 	ASSERT_EQ(net_unix_pair(way), 0);
-	ASSERT_TRUE(send_fd(way[0], c->fd));
+	ASSERT_EQ(net_send_fd(way[0], c->fd), 0);
 	gate_close(c);
 	EXPECT_EQ(gate_delivery(&self->g, c), TLSGATE_DELIVERY_WAITING);
 	close(copy);
@@ -370,15 +356,6 @@ static int group_open(int group[THREADS])
 	return 0;
 }
 
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	close(fd);
-	return done;
-}
-
 /* Accepts what the group has, and says so with each. */
 static unsigned int group_accept(int group[THREADS])
 {
@@ -404,7 +381,7 @@ TEST_F(listener, one_of_a_group)
 	char got[5];
 
 	for (migrate = 0; migrate < 2; migrate++) {
-		ASSERT_TRUE(write_file("/proc/sys/net/ipv4/tcp_migrate_req", migrate ? "1" : "0"));
+		ASSERT_EQ(task_write_file("/proc/sys/net/ipv4/tcp_migrate_req", migrate ? "1" : "0"), 0);
 		gate_free(&self->g);
 		ASSERT_EQ(group_open(group), 0);
 		ASSERT_TRUE(gate_open_with(&self->g, net_listener(AF_INET), dup(group[0])));
@@ -429,7 +406,7 @@ TEST_F(listener, one_of_a_group)
 		EXPECT_EQ(n == 16, migrate);
 		close(group[THREADS - 1]);
 		EXPECT_TRUE(gate_sessions(self->counters, 0));
-		ASSERT_TRUE(write_file("/proc/sys/net/ipv4/tcp_migrate_req", "0"));
+		ASSERT_EQ(task_write_file("/proc/sys/net/ipv4/tcp_migrate_req", "0"), 0);
 	}
 }
 

@@ -34,30 +34,17 @@
 static bool group_write(const char *group, const char *file, const char *text)
 {
 	char path[200];
-	bool done;
-	int fd;
 
 	snprintf(path, sizeof(path), ROOT "/%s/%s", group, file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	close(fd);
-	return done;
+	return !task_write_file(path, text);
 }
 
 static long group_number(const char *group, const char *file, const char *name)
 {
-	char path[200], line[256];
-	long n = -1;
-	FILE *f;
+	char path[200];
 
 	snprintf(path, sizeof(path), ROOT "/%s/%s", group, file);
-	f = fopen(path, "r");
-	while (f && n < 0 && fgets(line, sizeof(line), f))
-		if (!strncmp(line, name, strlen(name)))
-			n = atol(line + strlen(name));
-	if (f)
-		fclose(f);
-	return n;
+	return task_read_number(path, name);
 }
 
 static bool v1;

@@ -5,7 +5,6 @@
  * for the connections that its gate accepted, and for whoever holds it.
  */
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <linux/filter.h>
 #include <linux/net_tstamp.h>
 #include <linux/xfrm.h>
@@ -13,10 +12,10 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "lib/gate.h"
+#include "lib/sockmap.h"
 #include "lib/task.h"
 
 static const struct sockaddr_in6 any6 = { .sin6_family = AF_INET6 };
@@ -245,29 +244,16 @@ TEST_F(refused, the_kernels_own)
 		SKIP(return, "this kernel listens nowhere by itself");
 }
 
-static int bpf(int cmd, union bpf_attr *attr)
-{
-	return syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-}
-
 TEST_F(refused, server_in_a_sockmap)
 {
-	union bpf_attr map = {
-		.map_type = BPF_MAP_TYPE_SOCKMAP, .key_size = 4, .value_size = 4, .max_entries = 1,
-	};
-	uint32_t key = 0, value;
-	union bpf_attr add = {
-		.key = (unsigned long)&key, .value = (unsigned long)&value,
-	};
+	int map = sockmap_new();
 
+	ASSERT_GE(map, 0);
 	ASSERT_TRUE(gate_open(&self->g, AF_INET));
-	value = self->g.server;
-	add.map_fd = bpf(BPF_MAP_CREATE, &map);
-	ASSERT_GE((int)add.map_fd, 0);
-	ASSERT_EQ(bpf(BPF_MAP_UPDATE_ELEM, &add), 0);
+	ASSERT_EQ(sockmap_add(map, self->g.server), 0);
 	ASSERT_TRUE(gate_accept(&self->g, &self->c));
 	EXPECT_REFUSED(EOPNOTSUPP, TLSGATE_A_DELIVER_FD, "reason_refused_listener");
-	close(add.map_fd);
+	close(map);
 }
 
 /* Gate's and server's addresses, and what comes of a client that connects to "to". */
