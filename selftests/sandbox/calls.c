@@ -121,6 +121,9 @@ static const struct row {
 	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
 	/* the close() of such a socket waits, also the monitor's, to whom it may be passed */
 	{ "setsockopt of SO_LINGER", SYS_setsockopt, { -1, SOL_SOCKET, SO_LINGER }, EACH(UNKNOWN) },
+	/* the kernel takes an int, and a filter sees all of the register */
+	{ "setsockopt of SO_LINGER in a long", SYS_setsockopt, { -1, SOL_SOCKET, (long)(1ULL << 32 | SO_LINGER) },
+	  EACH(UNKNOWN) },
 	{ "setsockopt of another", SYS_setsockopt, { -1, IPPROTO_TCP, TCP_ULP }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
 	{ "setsockopt of a filter for all listeners", SYS_setsockopt, { -1, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF },
 	  { ENDS, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
