@@ -14,7 +14,7 @@ import time
 from daemonlib.gate import (TLSGATE, Backend, Gate, Skip, children, echo, free_port, log_text, may_write_shared,
                             name_of, need, path, start, stopped, test, wait_until, write)
 from daemonlib.processes import AS_JOURNAL
-from daemonlib.reload import held, holdable, stopped_child
+from daemonlib.reload import held, holdable, state_of, stopped_child
 
 TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)"
 
@@ -397,6 +397,20 @@ def the_last_lines_are_not_waited_for_for_long():
         need(time.monotonic() - since < 10, "it took %d s" % (time.monotonic() - since))
         need(re.search("[0-9]+ lines were lost at the end", log_text()), log_text())
         log.open()
+
+
+@test
+def a_signal_at_the_end_takes_no_line():
+    with Syslog() as log, Backend().echo() as backend, LogGate(log, backend, "log = syslog") as gate:
+        for _ in range(100):                # its queue has fewer
+            gate.visit()
+        gate.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not os.path.exists(path("logs.socket")) and state_of(gate.process.pid) == "S",
+                   "the monitor waits for the log process")
+        gate.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: any("ending: signal 15" in line for line in log.read()) or
+                   "lines were lost at the end" in log_text(), "the last line comes, or is counted")
+        need(gate.process.wait(30) == 0, log_text())
 
 
 @test

@@ -19,16 +19,27 @@
 /* 256 packets, each of which takes a page: what a user may have without privilege */
 #define PIPE_SIZE	(1 << 20)
 
-static bool becomes_ready(int control)
+/* Has the process said something, or, for no events, is it gone, within ms?  Signals do not end that. */
+static bool wait_for(int control, short events, uint64_t ms)
 {
-	struct pollfd pfd = { .fd = control, .events = POLLIN };
-	struct ipc_message message;
+	struct pollfd pfd = { .fd = control, .events = events };
+	const uint64_t begin = clock_ms();
+	uint64_t passed;
 	int ret;
 
 	do {
-		ret = poll(&pfd, 1, READY_MS);
+		passed = clock_ms() - begin;
+		ret = poll(&pfd, 1, passed < ms ? (int)(ms - passed) : 0);
 	} while (ret < 0 && errno == EINTR);
-	return ret == 1 && ipc_receive(control, &message) == 1 && message.type == IPC_READY;
+	return ret == 1;
+}
+
+static bool becomes_ready(int control)
+{
+	struct ipc_message message;
+
+	return wait_for(control, POLLIN, READY_MS) && ipc_receive(control, &message) == 1 &&
+	       message.type == IPC_READY;
 }
 
 static void restart_in(struct logger *logger, double seconds)
@@ -281,10 +292,8 @@ void logger_started(struct logger *logger)
 
 void logger_stop(struct logger *logger)
 {
-	struct pollfd pfd = { .fd = logger->control };	/* POLLHUP, once it is gone */
-
 	if (logger->control != -1 && !ipc_send(logger->control, IPC_STOP, NULL, 0))
-		(void)poll(&pfd, 1, STOP_MS);
+		(void)wait_for(logger->control, 0, STOP_MS);
 	if (ev_is_active(&logger->exit))
 		(void)kill(logger->exit.pid, SIGKILL);
 	drop_process(logger);
