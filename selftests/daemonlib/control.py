@@ -359,6 +359,11 @@ print(client.recv(1000).decode())
 """
 
 
+def ask_as_nobody(gate, how):
+    return subprocess.run([*NOBODY, "python3", "-c", CONFINED, gate.socket, how], check=True, text=True,
+                          capture_output=True, timeout=DEADLINE).stdout
+
+
 @test
 def a_child_of_the_daemons_user_changes_nothing():
     """A worker of a daemon that was not started as root could connect where a gate has a UNIX backend."""
@@ -368,15 +373,23 @@ def a_child_of_the_daemons_user_changes_nothing():
     os.makedirs(path("own"), exist_ok=True)
     os.chown(path("own"), 65534, 65534)
     with Backend() as backend, ControlGate(backend.address, socket_path=path("own/control"), before=NOBODY) as gate:
-        def ask(how):
-            return subprocess.run([*NOBODY, "python3", "-c", CONFINED, gate.socket, how], check=True, text=True,
-                                  capture_output=True, timeout=DEADLINE).stdout
-        need('"denied"' in ask("confined"), "one under a filter, as all children are")
+        need('"denied"' in ask_as_nobody(gate, "confined"), "one under a filter, as all children are")
         with stopped(gate.process.pid):
-            ask("gone")
+            ask_as_nobody(gate, "gone")
         need(gate.ask(b"gates\n")["status"] == "ok", "the monitor has seen it")
         need("control: pause, for user" not in log_text(), log_text())
-        need('"ok"' in ask("free"), "the daemon's user may")
+        need('"ok"' in ask_as_nobody(gate, "free"), "the daemon's user may")
+
+
+@test
+def a_child_of_control_group_changes_nothing():
+    """Its user's group may be control-group."""
+    if os.geteuid() != 0:
+        raise Skip("needs root to be somebody else")
+    head = 'control = "%s"\nuser = nobody\ncontrol-group = %s' % (path("control"), grp.getgrgid(65534).gr_name)
+    with Backend() as backend, ControlGate(backend.address, head=head) as gate:
+        need('"denied"' in ask_as_nobody(gate, "confined"), "one under a filter, as all children are")
+        need('"ok"' in ask_as_nobody(gate, "free"), "a member may")
 
 
 @test

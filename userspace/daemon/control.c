@@ -80,7 +80,6 @@ static long count_filters(pid_t pid)
 	return count;
 }
 
-/* Where the monitor was not started as root, children have its user, but filters of their own. */
 static bool is_confined(pid_t pid)
 {
 	long count = count_filters(pid);
@@ -88,16 +87,26 @@ static bool is_confined(pid_t pid)
 	return count < 0 || count > count_filters(getpid());
 }
 
-static bool may_change(const struct control_client *client)
+static bool has_right(const struct control_client *client)
 {
 	const struct control_socket *socket = &client->control->now;
-	uid_t user = client->who.uid;
 
-	if (user == 0)
-		return true;
-	if (user == geteuid())
-		return !is_confined(client->who.pid);
-	return socket->has_group && is_member(client, socket->group);
+	return client->who.uid == geteuid() || (socket->has_group && is_member(client, socket->group));
+}
+
+/*
+ * Where the monitor was not started as root, children have its user, and where it was, the
+ * one group of theirs may be control-group; but they have filters of their own.
+ */
+static bool may_be_child(const struct control_client *client)
+{
+	return (client->who.uid == geteuid() || client->who.gid == client->control->now.group) &&
+	       is_confined(client->who.pid);
+}
+
+static bool may_change(const struct control_client *client)
+{
+	return client->who.uid == 0 || (has_right(client) && !may_be_child(client));
 }
 
 static const char * const statuses[] = {
