@@ -246,19 +246,19 @@ def may_write_shared(pid):
 SYS_PIDFD_GETFD = 438
 
 
+def take(pid, name):
+    """A descriptor of another process's, by its number there."""
+    handle = os.pidfd_open(pid)
+    number = ctypes.CDLL(None, use_errno=True).syscall(SYS_PIDFD_GETFD, handle, int(name), 0)
+    os.close(handle)
+    need(number >= 0, "pidfd_getfd: " + os.strerror(ctypes.get_errno()))
+    return number
+
+
 def all_sockets_of(pid):
     """Another process's sockets, for what it might do with them if it was taken over."""
-    getfd = ctypes.CDLL(None, use_errno=True).syscall
-    found = []
-    handle = os.pidfd_open(pid)
-    for name in sorted(os.listdir("/proc/%d/fd" % pid), key=int):
-        if not os.readlink("/proc/%d/fd/%s" % (pid, name)).startswith("socket:"):
-            continue
-        number = getfd(SYS_PIDFD_GETFD, handle, int(name), 0)
-        need(number >= 0, "pidfd_getfd: " + os.strerror(ctypes.get_errno()))
-        found.append(socket.socket(fileno=number))
-    os.close(handle)
-    return found
+    return [socket.socket(fileno=take(pid, name)) for name in sorted(os.listdir("/proc/%d/fd" % pid), key=int)
+            if os.readlink("/proc/%d/fd/%s" % (pid, name)).startswith("socket:")]
 
 
 def sockets_of(pid):

@@ -18,7 +18,7 @@ import time
 
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, echo_at_once,
                             free_port, log_text, logs, need, need_alert,
-                            need_keepalive, only_answerer, path, sockets_of, start, stopped, test, wait_until)
+                            need_keepalive, only_answerer, path, start, stopped, take, test, wait_until)
 
 CCM = "--ciphersuites=TLS_AES_128_CCM_SHA256"    # the engine has it, the module does not
 
@@ -104,6 +104,19 @@ def forged(session, text=b'{"event":"connection","gate":"forged"'):
     return struct.pack("<IB3xQQQB7xQ", session, 1, 0, 0, 0, 1, len(text)) + text + b"\0"
 
 
+def pipes_of(pid):
+    links = {name: os.readlink("/proc/%d/fd/%s" % (pid, name)) for name in os.listdir("/proc/%d/fd" % pid)}
+    return {link: name for name, link in links.items() if link.startswith("pipe:")}
+
+
+def open_ledger(gate):
+    """The worker's end of the only pipe of which the monitor keeps one, too."""
+    worker = gate.workers()[0]
+    names = pipes_of(worker)
+    shared, = names.keys() & pipes_of(gate.process.pid).keys()
+    return take(worker, names[shared])
+
+
 @test
 def forged_accounts_do_not_stay():
     with Backend().echo() as backend, \
@@ -112,12 +125,11 @@ def forged_accounts_do_not_stay():
         echo(connection)
         wait_until(sessions, "it is handed over")
         session = sessions()[0]["id"]
-        ledger, control = sockets_of(gate.workers()[0])     # in the order in which the monitor opens them
-        control.close()
-        with ledger:
-            for number in range(3):
-                ledger.send(forged(session))                # there is one for it
-                ledger.send(forged((1 << 30) + number))     # no such session
+        ledger = open_ledger(gate)
+        for number in range(3):
+            os.write(ledger, forged(session))               # there is one for it
+            os.write(ledger, forged((1 << 30) + number))    # no such session
+        os.close(ledger)
         wait_until(lambda: log_text().count('"gate":"forged"') == 3, "three of no session: " + log_text())
         need(log_text().count("how and after how much is not known") == 3, log_text())
         connection.unwrap()

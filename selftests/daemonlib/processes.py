@@ -146,6 +146,19 @@ def a_worker_that_was_taken_over_leaves_a_whole_listener():
 
 
 @test
+def a_worker_that_was_taken_over_does_not_keep_the_monitor():
+    """It may end each socket for writing, whoever else has it."""
+    with Backend() as backend, \
+            Gate("serve", backend.address, "--workers=1", "--connection-log", path="auto") as gate:
+        for end in all_sockets_of(gate.workers()[0]):
+            with end:
+                if end.family == socket.AF_UNIX:
+                    end.shutdown(socket.SHUT_WR)
+        gate.process.terminate()
+        need(gate.process.wait(DEADLINE) == 0, "an end in order")
+
+
+@test
 def dead_worker_is_replaced():
     with Backend().echo() as backend, Gate("serve", backend.address, "--workers=1") as gate:
         old, answerer = gate.workers(), first_answerer(gate)
