@@ -9,7 +9,7 @@ import socket
 import struct
 
 from daemonlib.gate import (DEADLINE, Backend, Gate, Skip, children, echo, free_port, log_text, may_write_shared, name_of, need,
-                            need_alert, path, sockets_of, start, test, wait_until, write)
+                            need_alert, path, sockets_of, start, stopped, test, wait_until, write)
 
 HOSTS = """mount --bind hosts /etc/hosts && mount --bind resolv.conf /etc/resolv.conf &&
 exec "$@\""""
@@ -216,6 +216,7 @@ def a_process_that_resolves_and_was_taken_over_is_replaced():
         def names():
             return [pid for pid in children(gate.process.pid) if name_of(pid) == "tlsgated-names"]
 
+        wait_until(lambda: "cannot be resolved" in log_text(), "nobody knows the name")
         port = int(backend.address.split(":")[1])
         elsewhere = int(other.address.split(":")[1])
         for said in (b"", b"x", answer(0, ("127.0.0.1", port))[:-1], answer(0, why=b"x" * 128),
@@ -227,6 +228,25 @@ def a_process_that_resolves_and_was_taken_over_is_replaced():
             wait_until(lambda: names() and names()[0] != old, "another, after %r" % said[:20])
         need(log_text().count("what is no answer") == 4, "it is said: " + log_text())
         wait_until(lambda: len(names()) == 1, "a process that resolves")
-        with sockets_of(names()[0])[0] as theirs:
-            theirs.send(answer(0, ("127.0.0.1", port)))
-        need(answers(gate) == b"x", "the right one is taken")
+        with stopped(names()[0]), sockets_of(names()[0])[0] as theirs:
+            wait_until(lambda: theirs.send(answer(0, ("127.0.0.1", port))) and "is resolved" in log_text(),
+                       "it is asked again, and the right one is taken")
+        need(answers(gate) == b"x", "there")
+
+
+@test
+def what_nobody_asked_for_is_no_answer():
+    """Nor does it fill the log."""
+    with Backend().echo() as backend, NamesGate(backend.address, "resolve-interval = 1h\n") as gate:
+        write("hosts", "127.0.0.1 backend.test\n")
+        need(answers(gate) == b"x", "it is resolved")
+        process, = (pid for pid in children(gate.process.pid) if name_of(pid) == "tlsgated-names")
+        port = int(backend.address.split(":")[1])
+        with sockets_of(process)[0] as theirs:
+            for _ in range(20):
+                theirs.send(answer(0, why=b"none"))
+                theirs.send(answer(0, ("127.0.0.2", port)))
+            theirs.send(b"x")
+        wait_until(lambda: "what is no answer" in log_text(), "all is read")
+        need(log_text().count("is resolved") <= 1, log_text())
+        need(answers(gate) == b"x", "where it was")

@@ -24,6 +24,7 @@ struct name {
 	const struct gate *gates;	/* it is one of */
 	size_t gate_count;
 	uint32_t id;			/* of its request */
+	bool asked;			/* and no answer came since */
 	bool failed;			/* the last time, and that was said */
 	ev_timer timer;			/* asks again */
 };
@@ -41,6 +42,7 @@ static void ask(struct name *name)
 {
 	struct lookup_request request = { .id = name->id };
 
+	name->asked = true;
 	snprintf(request.backend, sizeof(request.backend), "%s", name->gate->settings->backend);
 	/* fails where the process is gone, which its exit mends, or busy */
 	set_timer(&name->timer, lookup_ask(name->resolver->control, &request) ? AGAIN_SECONDS :
@@ -116,6 +118,9 @@ static int take(struct resolver *resolver, const struct lookup_answer *answer)
 		return 0;		/* of a gate that is gone */
 	if (!has_port(name, answer))
 		return -1;
+	if (!name->asked)
+		return 0;		/* of one that was thought lost, or it fills the log */
+	name->asked = false;
 	ev_timer_stop(EV_DEFAULT_UC, &name->timer);
 	if (leads_back(name, answer))
 		failed(name, "it leads back to what this gate listens on");
