@@ -10,6 +10,9 @@
 
 #define ALERT(name)	(TLS_ERR_ALERT + TLS_ALERT_##name)
 
+#define TEN		"\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9"
+#define LONG_NAME	"host.test " TEN TEN TEN TEN TEN	/* escaped, 310 bytes */
+
 static struct pki *root, *intermediate, *stranger;
 static struct tls_trust *trust;
 
@@ -40,6 +43,9 @@ static const struct test_case cases[] = {
 	{ .what = "signed by SHA-1", .want = ALERT(BAD_CERTIFICATE), .why = "too weak",
 	  .leaf.digest = "SHA1" },
 	{ .what = "expired", .want = ALERT(CERTIFICATE_EXPIRED), .why = "expired",
+	  .now = PKI_NOW + 31 * PKI_DAY },
+	{ .what = "expired, by a long name", .want = ALERT(CERTIFICATE_EXPIRED),
+	  .why = "subject \"CN=host.test \\C3\\A9\\C3", .leaf.common_name = LONG_NAME,
 	  .now = PKI_NOW + 31 * PKI_DAY },
 	{ .what = "not yet valid", .want = ALERT(CERTIFICATE_EXPIRED), .why = "not yet valid",
 	  .leaf.not_before = PKI_NOW + PKI_DAY },

@@ -103,6 +103,18 @@ static void describe_date(X509 *x509, int error, char text[DATE_TEXT])
 		text[0] = '\0';
 }
 
+/* As much of it as there is room for behind the len bytes that are there. */
+static void add_subject(const char *subject, long subject_len, char why[TLS_VERIFY_TEXT], int len)
+{
+	int room = TLS_VERIFY_TEXT - len - (int)sizeof("...\")");
+
+	if (len < 0 || room <= 0)
+		return;
+	snprintf(why + len, (size_t)(TLS_VERIFY_TEXT - len), "%.*s%s\")",
+		 subject_len < room ? (int)subject_len : room, subject,
+		 subject_len > room ? "..." : "");
+}
+
 /* The subject is the peer's text: printed with everything but plain ASCII escaped. */
 static void describe(const struct tls_verify_request *req, X509_STORE_CTX *ctx, int error,
 		     char why[TLS_VERIFY_TEXT])
@@ -111,17 +123,18 @@ static void describe(const struct tls_verify_request *req, X509_STORE_CTX *ctx, 
 	BIO *bio = x509 ? BIO_new(BIO_s_mem()) : NULL;
 	char *subject = NULL;
 	char date[DATE_TEXT];
-	long len = 0;
+	long subject_len = 0;
+	int len;
 
 	if (bio) {
 		X509_NAME_print_ex(bio, X509_get_subject_name(x509), 0, XN_FLAG_RFC2253);
-		len = BIO_get_mem_data(bio, &subject);
+		subject_len = BIO_get_mem_data(bio, &subject);
 	}
 	describe_date(x509, error, date);
-	snprintf(why, TLS_VERIFY_TEXT, "%s%s%s%s (certificate %d, subject \"%.*s\")",
-		 sentence_of(error), date, is_mismatch(error) ? ", wanted " : "",
-		 is_mismatch(error) ? req->name : "", X509_STORE_CTX_get_error_depth(ctx),
-		 (int)(len > 0 && len < TLS_VERIFY_TEXT ? len : 0), subject ? subject : "");
+	len = snprintf(why, TLS_VERIFY_TEXT, "%s%s%s%s (certificate %d, subject \"",
+		       sentence_of(error), date, is_mismatch(error) ? ", wanted " : "",
+		       is_mismatch(error) ? req->name : "", X509_STORE_CTX_get_error_depth(ctx));
+	add_subject(subject ? subject : "", subject_len, why, len);
 	BIO_free(bio);
 }
 
