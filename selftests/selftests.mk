@@ -52,6 +52,8 @@ $(BUILD)/selftests/deliver_example: KST_LIBS := -lssl
 
 # Its TLS peer's handshake is the engine's, and the daemon is run.
 $(BUILD)/selftests/after_handshake: $(ENGINE_LIB) $(BUILD)/tlsgated
+# The tool is run.
+$(BUILD)/selftests/control: $(BUILD)/tlsgate
 
 $(KST_NATIVE): $(BUILD)/selftests/%: $(BUILD)/selftests/obj/%.o $(KST_LIB)
 	$(call say,LD,$@)
