@@ -42,6 +42,10 @@ DEFINE_REFUSED(getsockopt, struct socket *sock, int level, int optname, char __u
 DEFINE_REFUSED(sendmsg, struct socket *sock, struct msghdr *msg, size_t len)
 DEFINE_REFUSED(recvmsg, struct socket *sock, struct msghdr *msg, size_t len, int flags)
 DEFINE_REFUSED(rcvlowat, struct sock *sk, int val)
+/* Those of a struct proto, to which io_uring comes past the socket's. */
+DEFINE_REFUSED(proto_sendmsg, struct sock *sk, struct msghdr *msg, size_t len)
+DEFINE_REFUSED(proto_recvmsg, TG_RECVMSG_ARGS)
+DEFINE_REFUSED(proto_ioctl, struct sock *sk, int cmd, TG_IOCTL_ARG)
 
 static ssize_t tg_owned_splice_read(struct socket *sock, loff_t *ppos,
 				    struct pipe_inode_info *pipe, size_t len, unsigned int flags)
@@ -97,6 +101,11 @@ static void tg_family_fill(struct tg_family *f)
 	f->owned_ops.getname = f->base_ops->getname;
 	if (f->family == AF_UNIX)
 		return;
+	f->owned = *f->base;
+	f->owned.sendmsg = tg_owned_proto_sendmsg;
+	f->owned.recvmsg = tg_owned_proto_recvmsg;
+	f->owned.ioctl = tg_owned_proto_ioctl;
+	TG_NO_SENDPAGE(&f->owned);
 	f->keyed = *f->base;
 	f->keyed.close = tg_close;
 	f->keyed.splice_eof = NULL;
@@ -137,9 +146,9 @@ int __init tg_own_init(void)
 	return 0;
 }
 
-static const struct tg_family *tg_family_find(int family)
+static struct tg_family *tg_family_find(int family)
 {
-	const struct tg_family *f;
+	struct tg_family *f;
 
 	for (f = tg_families; f < tg_families + ARRAY_SIZE(tg_families); f++)
 		if (f->family == family)
@@ -338,8 +347,10 @@ void tg_own_detach(struct sock *sk, const struct tg_family *f)
 
 void tg_own_take(struct sock *sk, struct socket *own, struct tg_relay *r)
 {
+	struct tg_family *f = tg_family_find(sk->sk_family);
+
 	__module_get(THIS_MODULE);
-	own->ops = &tg_family_find(sk->sk_family)->owned_ops;
+	own->ops = &f->owned_ops;
 	own->sk = sk;
 	write_lock_bh(&sk->sk_callback_lock);
 	__rcu_assign_sk_user_data_with_flags(sk, r, SK_USER_DATA_NOCOPY);
@@ -351,6 +362,7 @@ void tg_own_take(struct sock *sk, struct socket *own, struct tg_relay *r)
 	/* Urgent bytes stay in the stream; TCP skips one when the next comes before it is read. */
 	sock_set_flag(sk, SOCK_URGINLINE);
 	if (tg_is_tcp(sk)) {
+		WRITE_ONCE(sk->sk_prot, &f->owned);
 		tcp_sk(sk)->nonagle &= ~TCP_NAGLE_CORK;
 		tcp_sk(sk)->nonagle |= TCP_NAGLE_OFF | TCP_NAGLE_PUSH;
 		/* Known already, and skipped if SO_OOBINLINE is turned off again (before 6.7). */

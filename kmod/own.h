@@ -34,8 +34,9 @@ struct tg_callbacks {
  * @keyed: @base with ours for a keyed socket; unused for AF_UNIX, as is @keyed_ops
  * @queued: @keyed with ours for one in an accept queue, see deliver.h
  * @keyed_ops: @base_ops likewise
- * @owned_ops: all refused but close and what tells its addresses; its struct proto stays,
- *	which nobody else comes to
+ * @owned: @base with the calls refused that io_uring makes past those of a socket; closing is
+ *	the base's still: see tg_relay_release().  Unused for AF_UNIX, which has none of them
+ * @owned_ops: all refused but close and what tells its addresses
  * @callbacks: the family's own
  *
  * Written at module init only.
@@ -47,6 +48,7 @@ struct tg_family {
 	struct proto keyed;
 	struct proto queued;
 	struct proto_ops keyed_ops;
+	struct proto owned;
 	struct proto_ops owned_ops;
 	struct tg_callbacks callbacks;
 };

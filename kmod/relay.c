@@ -90,11 +90,12 @@ int tg_relay_release(struct socket *sock)
 		return 0;
 	}
 	ending = tg_own_regain(sk);
-	if (!s) {
-		lock_sock(sk);
+	lock_sock(sk);
+	if (s)	/* for tg_close() */
+		WRITE_ONCE(sk->sk_prot, (struct proto *)&s->family->keyed);
+	else
 		tg_own_detach(sk, r->family);
-		release_sock(sk);
-	}
+	release_sock(sk);
 	err = (s ? s->family : r->family)->base_ops->release(own);
 	tg_own_gone(ending);
 	tg_relay_free(r);

@@ -99,15 +99,14 @@ static __poll_t tg_poll(struct file *file, struct socket *sock, struct poll_tabl
 static int tg_ioctl(struct sock *sk, int cmd, TG_IOCTL_ARG)
 {
 	struct tg_session *s = tg_session_from_sk(sk);
-	u32 len = 0;
+	u32 len;
 
 	if (cmd == SIOCOUTQ || cmd == SIOCOUTQNSD)
 		return tg_ioctl_answer(tg_tx_unsent(sk, s, cmd == SIOCOUTQ), arg);
 	if (cmd != SIOCINQ)
 		return s->family->base->ioctl(sk, cmd, arg);
 	lock_sock(sk);
-	if (!s->relay)
-		len = tg_rx_readable(sk, s);
+	len = tg_rx_readable(sk, s);
 	release_sock(sk);
 	return tg_ioctl_answer(len, arg);
 }

@@ -27,8 +27,10 @@
 
 #include "kselftest_harness.h"
 #include "lib/flow.h"
+#include "lib/ring.h"
 #include "lib/sockmap.h"
 #include "lib/task.h"
+#include "lib/zcrx.h"
 
 #define PATIENCE	300	/* ms that a call may wait where it is not refused */
 #define BULK		(1 << 20)
@@ -207,6 +209,19 @@ static int do_ioctl(int fd, const struct call *c)
 	return told(ioctl(fd, c->arg, &value));
 }
 
+/* io_uring's own way to TCP's ioctl, past the socket's calls (Linux 6.7). */
+static int do_command(int fd, const struct call *c)
+{
+	struct ring ring;
+	int err = -EOPNOTSUPP;
+
+	if (ring_open(&ring))
+		err = ring_command(&ring, fd, c->arg);
+	close(ring.fd);
+	/* Before, and where there is no io_uring, nobody can. */
+	return err == -EOPNOTSUPP ? -EBUSY : err;
+}
+
 static int do_splice_from(int fd, const struct call *c)
 {
 	int pipefd[2], err;
@@ -268,6 +283,7 @@ static const struct tls12_crypto_info_aes_gcm_128 ktls = {
 
 #define RECV(flags)	{ "recv " #flags, do_recv, ALL, flags }
 #define SEND(flags)	{ "send " #flags, do_send, ALL, flags }
+#define COMMAND(number)	{ "io_uring command " #number, do_command, TCP, number }
 #define SHUT(how)	{ "shutdown " #how, do_shutdown, ALL, how }
 #define IOCTL(request)	{ "ioctl " #request, do_ioctl, ALL, request }
 #define SET(kinds, level, opt) \
@@ -279,6 +295,9 @@ static const struct tls12_crypto_info_aes_gcm_128 ktls = {
 	{ "getsockopt " #level " " #opt, do_getsockopt, TCP, opt, level, NULL, len }
 
 static const char tls[] = "tls", reno[] = "reno";
+
+/* Newer than the headers that this is built with. */
+enum { SOCKET_URING_OP_SIOCINQ, SOCKET_URING_OP_SIOCOUTQ };
 
 static const struct call calls[] = {
 	{ "read", do_read, ALL },
@@ -328,6 +347,7 @@ static const struct call calls[] = {
 	GET(SOL_TCP, TCP_NODELAY, 4), GET(SOL_TCP, TCP_ZEROCOPY_RECEIVE, 64),
 	GET(SOL_IP, IP_TOS, 4), GET(SOL_IPV6, IPV6_V6ONLY, 4), GET(SOL_TLS, TLS_TX, 40),
 	IOCTL(SIOCINQ), IOCTL(SIOCOUTQ), IOCTL(SIOCATMARK), IOCTL(SIOCOUTQNSD),
+	COMMAND(SOCKET_URING_OP_SIOCINQ), COMMAND(SOCKET_URING_OP_SIOCOUTQ),
 };
 
 #define CALLS		((int)(sizeof(calls) / sizeof(*calls)))
@@ -401,6 +421,16 @@ static bool relay_end(owned_data *self)
 	shutdown(self->p.peer.fd, SHUT_WR);
 	shutdown(self->plain, SHUT_WR);
 	return net_until(pair_gone, &self->p);
+}
+
+/* Of plaintext for a TLS peer that does not read, until there is no room left anywhere. */
+static void fill(owned_data *self)
+{
+	static const uint8_t data[BULK];
+	int size = 8192;
+
+	setsockopt(self->p.peer.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	net_fill(self->plain, data, sizeof(data), SIZE_MAX, NET_QUIET);
 }
 
 static void relay_free(owned_data *self)
@@ -664,6 +694,26 @@ TEST_F(owned, kcm_is_refused)
 	close(kcm);
 }
 
+/*
+ * Of io_uring, which finds TCP by the struct proto: while bytes wait in either socket, since
+ * the TLS peer does not read.
+ */
+TEST_F(owned, zero_copy_receive_is_refused)
+{
+	if (!zcrx_open())
+		SKIP(return, "this kernel has no zero-copy receive without a device: %s",
+		     strerror(errno));
+	ASSERT_TRUE(relay_start(self, variant));
+	fill(self);
+	EXPECT_EQ(-EPROTONOSUPPORT, zcrx_recv(self->held[TLS]));
+	EXPECT_EQ(-EPROTONOSUPPORT, zcrx_recv(self->held[PLAIN]));
+	EXPECT_EQ(0, tg_session_del(self->p.tg, BY_ID(self->p.id), TLSGATE_CLOSE_RESET));
+	EXPECT_EQ(-EPROTONOSUPPORT, zcrx_recv(self->held[TLS]));
+	EXPECT_EQ(-EPROTONOSUPPORT, zcrx_recv(self->held[PLAIN]));
+	relay_free(self);
+	zcrx_close();
+}
+
 /* ---- children ----------------------------------------------------------------------------------- */
 
 /*
@@ -673,17 +723,11 @@ TEST_F(owned, kcm_is_refused)
 TEST_F(owned, plain_socket_becomes_no_listener)
 {
 	struct sockaddr none = { .sa_family = AF_UNSPEC };
-	static const uint8_t data[BULK];
-	int size = 8192;
 
 	if (variant->plain_family == AF_UNIX)
 		SKIP(return, "a UNIX socket cannot be disconnected");
 	ASSERT_TRUE(relay_start(self, variant));
-	setsockopt(self->p.peer.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	/* Until there is no room left anywhere. */
-	while (net_poll(self->plain, POLLOUT, NET_QUIET) &&
-	       send(self->plain, data, sizeof(data), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
-		;
+	fill(self);
 	ASSERT_EQ(0, shutdown(self->plain, SHUT_WR));
 	EXPECT_EQ(-1, shutdown(self->held[PLAIN], SHUT_WR));
 	EXPECT_EQ(EBUSY, errno);

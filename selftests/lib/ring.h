@@ -20,6 +20,8 @@ struct ring {
 bool ring_open(struct ring *r);
 /* Room for @n direct descriptors; 0 or negative errno. */
 int ring_files(struct ring *r, unsigned int n);
+/* The same with IORING_SETUP_ flags. */
+bool ring_setup(struct ring *r, uint32_t flags);
 void ring_submit(struct ring *r, const struct io_uring_sqe *sqe);
 /* The next completion's result; -ETIME if none comes. */
 int ring_wait(struct ring *r);
@@ -27,5 +29,7 @@ int ring_wait(struct ring *r);
 int ring_run(struct ring *r, int op, int fd, void *data, size_t len, int flags);
 /* The same on a direct descriptor. */
 int ring_run_direct(struct ring *r, int op, int slot, void *data, size_t len);
+/* A socket's own command, enum io_uring_socket_op, and its result. */
+int ring_command(struct ring *r, int fd, uint32_t command);
 
 #endif
