@@ -463,10 +463,14 @@ static int tg_relay_check_session(const struct tg_session *s, struct tg_refusal 
 int tg_relay_start(const struct tg_install *in, struct tg_refusal *no)
 {
 	struct sock *tls = in->tls->sk, *plain = in->plain->sk;
-	struct tg_relay *r = tg_relay_prepare(in, no);
 	struct tg_session *s;
+	struct tg_relay *r;
 	int err;
 
+	/* Since the session was found another thread may have put anything in the descriptor's place. */
+	if (!tg_session_of(tls))
+		return tg_relay_check_session(NULL, no);
+	r = tg_relay_prepare(in, no);
 	if (IS_ERR(r))
 		return PTR_ERR(r);
 	err = tg_own_lock(tls, plain, no);
