@@ -100,8 +100,8 @@ static bool tg_listener_authenticates(const struct sock *l)
 
 static int tg_listener_unfit(struct tg_refusal *no, const char *text)
 {
-	return tg_refuse(no, TLSGATE_REASON_REFUSED_LISTENER, TLSGATE_A_DELIVER_FD, -EOPNOTSUPP,
-			 text);
+	return tg_refuse(no, TLSGATE_REASON_REFUSED_LISTENER, TLSGATE_A_DELIVER_FD,
+			 -ESOCKTNOSUPPORT, text);
 }
 
 static int tg_listener_check(struct sock *l, const struct sock *sk, const struct tg_family *f,

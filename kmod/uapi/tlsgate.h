@@ -135,7 +135,8 @@
  *               Refused before any key is in, with what the extended ack says:
  *
  *		REFUSED_LISTENER	what is configured: EADDRNOTAVAIL: SERVER is
- *					no address of this namespace; EOPNOTSUPP:
+ *					no address of this namespace;
+ *					ESOCKTNOSUPPORT, which no other refusal has:
  *					the listening socket is of another address
  *					family, the kernel's own, bound to a device,
  *					has a filter, TCP-MD5 or TCP-AO keys, an

@@ -467,7 +467,7 @@ TEST_F(listener, mptcp_accepts)
 		SKIP(return, "this kernel has no MPTCP");
 	if (!mptcp_hands_over()) {
 		ASSERT_TRUE(gate_accept(&self->g, c));
-		EXPECT_EQ(gate_install(&self->g, c), -EOPNOTSUPP);
+		EXPECT_EQ(gate_install(&self->g, c), -ESOCKTNOSUPPORT);
 		EXPECT_EQ(tg_counter(self->counters, "reason_refused_listener"), 1);
 		return;
 	}

@@ -164,7 +164,7 @@ TEST_F(refused, options_of_the_servers_socket)
 			TH_LOG("SKIP %s: %s", o->name, strerror(errno));
 		} else {
 			ASSERT_TRUE(gate_accept(g, &self->c));
-			EXPECT_ROW_REFUSED(o->name, EOPNOTSUPP, TLSGATE_A_DELIVER_FD,
+			EXPECT_ROW_REFUSED(o->name, ESOCKTNOSUPPORT, TLSGATE_A_DELIVER_FD,
 					   "reason_refused_listener");
 			gated_free(&self->c);
 			tried++;
@@ -226,7 +226,7 @@ TEST_F(refused, the_kernels_own)
 		}
 		ASSERT_TRUE(kernels_gate(g, k));
 		ASSERT_TRUE(gate_accept(g, &self->c));
-		EXPECT_ROW_REFUSED(k->name, EOPNOTSUPP, TLSGATE_A_DELIVER_FD,
+		EXPECT_ROW_REFUSED(k->name, ESOCKTNOSUPPORT, TLSGATE_A_DELIVER_FD,
 				   "reason_refused_listener");
 		gated_free(&self->c);
 		gate_free(g);
@@ -234,7 +234,7 @@ TEST_F(refused, the_kernels_own)
 	}
 	if (gate_open_with(g, net_listener(AF_INET), smc_listener())) {
 		ASSERT_TRUE(gate_accept(g, &self->c));
-		EXPECT_ROW_REFUSED("SMC", EOPNOTSUPP, TLSGATE_A_DELIVER_FD,
+		EXPECT_ROW_REFUSED("SMC", ESOCKTNOSUPPORT, TLSGATE_A_DELIVER_FD,
 				   "reason_refused_listener");
 		tried++;
 	} else {
@@ -252,7 +252,7 @@ TEST_F(refused, server_in_a_sockmap)
 	ASSERT_TRUE(gate_open(&self->g, AF_INET));
 	ASSERT_EQ(sockmap_add(map, self->g.server), 0);
 	ASSERT_TRUE(gate_accept(&self->g, &self->c));
-	EXPECT_REFUSED(EOPNOTSUPP, TLSGATE_A_DELIVER_FD, "reason_refused_listener");
+	EXPECT_REFUSED(ESOCKTNOSUPPORT, TLSGATE_A_DELIVER_FD, "reason_refused_listener");
 	close(map);
 }
 
@@ -264,15 +264,15 @@ static const struct {
 	int err;
 } families[] = {
 	{ "v4 to v4", &any4, &any4, &any4, false, 0 },
-	{ "v4 to dual stack", &any4, &any6, &any4, false, EOPNOTSUPP },
+	{ "v4 to dual stack", &any4, &any6, &any4, false, ESOCKTNOSUPPORT },
 	{ "v6 to dual stack", &any6, &any6, &loopback6, false, 0 },
 	{ "v6 to v6 only", &any6, &any6, &loopback6, true, 0 },
-	{ "v6 to v4", &any6, &any4, &loopback6, false, EOPNOTSUPP },
+	{ "v6 to v4", &any6, &any4, &loopback6, false, ESOCKTNOSUPPORT },
 	{ "v4-mapped to dual stack", &any6, &any6, &mapped6, false, 0 },
-	{ "v4-mapped to v6 only", &any6, &loopback6, &mapped6, true, EOPNOTSUPP },
-	{ "v4-mapped to v4", &any6, &any4, &mapped6, false, EOPNOTSUPP },
+	{ "v4-mapped to v6 only", &any6, &loopback6, &mapped6, true, ESOCKTNOSUPPORT },
+	{ "v4-mapped to v4", &any6, &any4, &mapped6, false, ESOCKTNOSUPPORT },
 	{ "v4-mapped to v4-mapped", &any6, &mapped6, &mapped6, false, 0 },
-	{ "v6 to v4-mapped", &any6, &mapped6, &loopback6, false, EOPNOTSUPP },
+	{ "v6 to v4-mapped", &any6, &mapped6, &loopback6, false, ESOCKTNOSUPPORT },
 };
 
 /* By the address of which the server has to be reached: 127.0.0.1, or ::1 where only that is. */
@@ -358,7 +358,7 @@ TEST_F(refused, v4_mapped_made_v4)
 
 	ASSERT_TRUE(gate_open_with(g, listener_at(&any6, false, 16), net_listener(AF_INET)));
 	ASSERT_TRUE(accept_from(g, &self->c, &mapped6));
-	EXPECT_REFUSED(EOPNOTSUPP, TLSGATE_A_DELIVER_FD, "reason_refused_listener");
+	EXPECT_REFUSED(ESOCKTNOSUPPORT, TLSGATE_A_DELIVER_FD, "reason_refused_listener");
 	ASSERT_EQ(setsockopt(self->c.fd, IPPROTO_IPV6, IPV6_ADDRFORM, &family, sizeof(family)), 0);
 	ASSERT_EQ(gate_install(g, &self->c), 0) TH_LOG("%s", g->tg->ack.msg);
 	gate_close(&self->c);

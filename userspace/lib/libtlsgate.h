@@ -147,9 +147,10 @@ int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params 
  * tlsgate_session_deliver() is tlsgate_session_new() by such a handle: role server, and neither
  * relay_fd nor an idle time-out.  After it params->fd can be closed, and nothing else; the close
  * of its last descriptor delivers.  Refused for what is configured: -EADDRNOTAVAIL: server is no
- * address of this network namespace; -EOPNOTSUPP: its socket cannot take the connection; for what
- * may be otherwise soon: -ECONNREFUSED: nobody listens; -EAGAIN: its backlog is full.  -EPERM,
- * -EXDEV: the handle is not for this socket; -EBADF: it is none.
+ * address of this network namespace; -ESOCKTNOSUPPORT: its socket cannot take the connection; for
+ * what may be otherwise soon: -ECONNREFUSED: nobody listens; -EAGAIN: its backlog is full.  -EPERM,
+ * -EXDEV: the handle is not for this socket; -EBADF: it is none.  No other refusal has one of the
+ * first four.
  */
 int tlsgate_deliver_new(struct tlsgate *tg, const struct sockaddr *local, socklen_t local_len,
 			const struct sockaddr *server, socklen_t server_len);
