@@ -146,15 +146,15 @@ struct sock *tg_listener_get(struct sock *sk, const struct tg_family *f,
 	if (l && !refcount_inc_not_zero(&l->sk_refcnt))
 		l = NULL;
 	rcu_read_unlock();
-	if (!l) {
+	err = l ? tg_listener_check(l, sk, f, no) : 0;
+	if (l && !err)
+		return l;
+	/* One that is being closed has lost its file, say: it is as one that is gone. */
+	if (!l || READ_ONCE(l->sk_state) != TCP_LISTEN)
 		err = tg_refuse(no, TLSGATE_REASON_REFUSED_SERVER, TLSGATE_A_DELIVER_FD,
 				-ECONNREFUSED,
 				"nobody listens at the server's address: start it, and try again");
-		return ERR_PTR(err);
-	}
-	err = tg_listener_check(l, sk, f, no);
-	if (!err)
-		return l;
-	sock_put(l);
+	if (l)
+		sock_put(l);
 	return ERR_PTR(err);
 }

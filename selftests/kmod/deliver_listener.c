@@ -621,6 +621,59 @@ TEST_F_TIMEOUT(listener, orders_and_stops_at_any_moment, 120)
 		  tg_counter(self->counters, "reason_listener_closed"));
 }
 
+/* A server that is restarted again and again, on the same port. */
+static void *close_and_listen(void *arg)
+{
+	struct sockaddr_in at;
+	socklen_t len = sizeof(at);
+	struct storm *s = arg;
+	int one = 1, fd;
+
+	getsockname(s->g->server, (void *)&at, &len);
+	while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
+		close(s->g->server);
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+		if (bind(fd, (void *)&at, len) || listen(fd, 16))
+			perror("the port is lost");
+		s->g->server = fd;
+	}
+	return NULL;
+}
+
+/* Who takes the one for the other relays what a restart should only delay. */
+TEST_F_TIMEOUT(listener, that_closes_is_none_and_not_unfit, 120)
+{
+	long rounds = net_amount("ROUNDS", 100) * 50, i;
+	struct storm s = { .g = &self->g };
+	struct gated *c = self->c;
+	pthread_t t;
+	int err = 0;
+
+	gate_free(&self->g);
+	ASSERT_TRUE(gate_open_with(&self->g, net_listener(AF_INET), server_on_a_port()));
+	ASSERT_TRUE(gate_accept(&self->g, c));
+	pthread_create(&t, NULL, close_and_listen, &s);
+	for (i = 0; i < rounds; i++) {
+		err = gate_install(&self->g, c);
+		if (err && err != -ECONNREFUSED && err != -EAGAIN)
+			break;
+		if (err)
+			continue;
+		gate_close(c);
+		gated_free(c);
+		if (!gate_accept(&self->g, c))
+			break;
+	}
+	__atomic_store_n(&s.stop, true, __ATOMIC_RELAXED);
+	pthread_join(t, NULL);
+	EXPECT_EQ(i, rounds)
+		TH_LOG("round %ld: %d", i, err);
+	gated_free(c);
+	close_server(&self->g);
+	EXPECT_TRUE(gate_sessions(self->counters, 0));
+}
+
 /* ---- and again ---------------------------------------------------------------------------- */
 
 /* Objects of a kind that are in use; those of the allocator's own are counted, too. */
