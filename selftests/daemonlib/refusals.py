@@ -105,6 +105,25 @@ def many(name):
 
 
 @test
+def what_goes_not_with_delivery():
+    gate = "gate a { mode = serve listen = %s backend = %s cert = c key = k\n deliver = auto\n %s\n}\n"
+    refused_file(2, gate % (":443", "127.0.0.1:80", "proxy-protocol = true idle-timeout = 5\n data-path = user"),
+                 "3:39: refused: gate 'a': idle-timeout: with deliver the server",
+                 "3:19: refused: gate 'a': proxy-protocol: a delivered connection cannot begin with a header",
+                 "4:14: refused: gate 'a': data-path: deliver needs the kernel: give auto or kernel")
+    refused_file(2, gate % (":443", "[::1]:80", "keepalive = 5\n keepalive-interval = 5"),
+                 "3:14: refused: gate 'a': keepalive: with deliver the server's socket",
+                 "4:23: refused: gate 'a': keepalive-interval: with deliver the server's socket")
+    refused_file(2, gate % (":443", "unix:/run/x", ""), "1:47: refused: gate 'a': backend 'unix:/run/x': .*UNIX socket")
+    for name in ("example.org:80", "localhost:80"):
+        refused_file(2, gate % (":443", name, ""), "1:47: refused: gate 'a': backend '%s': .*give one address" % name)
+    refused_file(2, gate % ('{ ":443", "127.0.0.1:444" }', "[::1]:80", ""),
+                 "1:42: refused: gate 'a': listen '127.0.0.1:444': .*IPv6 server")
+    refused_file(2, "gate a { mode = connect listen = :80 backend = h:443\n deliver = auto }\n",
+                 "2:12: refused: gate 'a': deliver: it is not for mode connect")
+
+
+@test
 def what_has_many_errors_is_few_lines():
     colour = "%d:1: refused: no setting"
     more = "there are more errors: correct these first"

@@ -8,7 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define IPC_VERSION	5	/* bump with enum ipc_type */
+#define IPC_VERSION	6	/* bump with enum ipc_type */
 
 struct ipc_packet {
 	uint16_t version;
@@ -39,20 +39,35 @@ static void attach_fds(struct msghdr *msg, union fd_space *space, const int *fds
 	memcpy(CMSG_DATA(cmsg), fds, count * sizeof(*fds));
 }
 
+static int send_packet(int end, const struct msghdr *msg)
+{
+	ssize_t n;
+
+	do {
+		n = sendmsg(end, msg, MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
 int ipc_send(int end, enum ipc_type type, const int *fds, size_t count)
 {
 	struct ipc_packet packet = { .version = IPC_VERSION, .type = (uint16_t)type };
 	struct iovec iov = { .iov_base = &packet, .iov_len = sizeof(packet) };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	union fd_space space;
-	ssize_t n;
 
 	if (count)
 		attach_fds(&msg, &space, fds, count);
-	do {
-		n = sendmsg(end, &msg, MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return send_packet(end, &msg);
+}
+
+int ipc_send_note(int end, const struct ipc_note *note)
+{
+	struct ipc_packet packet = { .version = IPC_VERSION, .type = IPC_NOTE };
+	struct ipc_note copy = *note;
+	struct iovec iov[] = { { &packet, sizeof(packet) }, { &copy, sizeof(copy) } };
+
+	return send_packet(end, &(struct msghdr){ .msg_iov = iov, .msg_iovlen = 2 });
 }
 
 /* What was passed along fits into fds: the kernel had room for no more. */
@@ -68,18 +83,23 @@ static size_t passed_fds(struct msghdr *msg, int fds[IPC_MAX_FDS])
 	return len / sizeof(*fds);
 }
 
+static size_t size_of(uint16_t type)
+{
+	return sizeof(struct ipc_packet) + (type == IPC_NOTE ? sizeof(struct ipc_note) : 0);
+}
+
 int ipc_receive(int end, struct ipc_message *message)
 {
 	struct ipc_packet packet;
-	struct iovec iov = { .iov_base = &packet, .iov_len = sizeof(packet) };
+	struct ipc_message got = {0};
+	struct iovec iov[] = { { &packet, sizeof(packet) }, { &got.note, sizeof(got.note) } };
 	union fd_space space;
 	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
+		.msg_iov = iov,
+		.msg_iovlen = 2,
 		.msg_control = space.bytes,
 		.msg_controllen = sizeof(space.bytes),
 	};
-	struct ipc_message got = {0};
 	ssize_t n;
 
 	/* once the other end closed with messages unread; what it sent before comes next */
@@ -96,7 +116,8 @@ int ipc_receive(int end, struct ipc_message *message)
 		return 0;
 	}
 	if ((size_t)n < sizeof(packet) || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-	    packet.version != IPC_VERSION || packet.type == IPC_NONE || packet.type >= IPC_TYPES) {
+	    (size_t)n != size_of(packet.type) || packet.version != IPC_VERSION ||
+	    packet.type == IPC_NONE || packet.type >= IPC_TYPES) {
 		ipc_close(&got);
 		return -EPROTO;
 	}

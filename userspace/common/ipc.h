@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the monitor and its children tell each other, over SOCK_SEQPACKET
- * socket pairs: one word per packet, with at most two file descriptors.
+ * socket pairs: one word per packet, with at most two file descriptors, or a note.
  * Nothing malformed is repaired: the other end is one of our own processes,
  * so it can only be broken or taken over.
  */
@@ -9,6 +9,7 @@
 #define TLSGATE_COMMON_IPC_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define IPC_MAX_FDS	2
 
@@ -18,6 +19,7 @@ enum ipc_type {
 	IPC_READY,		/* all set up, sandboxed */
 	IPC_DRAINING,		/* nothing more is accepted: the answer to IPC_DRAIN */
 	IPC_NEED_KEYS,		/* its answerer is gone: it accepts nothing until there is another */
+	IPC_NOTE,		/* with a note: whether a server's socket takes connections */
 	/* monitor to keyd */
 	IPC_NEW_WORKER,		/* with an answerer's ends of its worker's pipes: in, out */
 	/* monitor to worker */
@@ -28,8 +30,17 @@ enum ipc_type {
 	IPC_TYPES,
 };
 
+/* What a worker says of one of its generation's gates. */
+struct ipc_note {
+	uint16_t gate;		/* its number */
+	uint8_t kind;		/* enum detour_kind */
+	uint8_t refused;	/* 0: it is taken again */
+	char text[256];		/* why; may lack its NUL */
+};
+
 struct ipc_message {
 	enum ipc_type type;
+	struct ipc_note note;	/* with IPC_NOTE */
 	size_t fd_count;
 	int fds[IPC_MAX_FDS];	/* the receiver's to close; close-on-exec */
 };
@@ -42,6 +53,8 @@ int ipc_pair(int ends[2]);
  * own).  0, -EAGAIN (non-blocking end, nothing sent) or another -errno.
  */
 int ipc_send(int end, enum ipc_type type, const int *fds, size_t count);
+/* Sends IPC_NOTE.  As ipc_send(). */
+int ipc_send_note(int end, const struct ipc_note *note);
 
 /*
  * Receives one message.  1; 0: the other end is gone; -EAGAIN: non-blocking

@@ -325,6 +325,9 @@ static void add_gate(struct ctl_table *table, struct json_object *gate)
 	ctl_table_add(table, text_of(gate, "backend"));
 	snprintf(path, sizeof(path), "%s%s", text_of(gate, "data-path"), paused ? ", paused" : "");
 	ctl_table_add(table, path);
+	snprintf(path, sizeof(path), "%s%s", text_of(gate, "deliver"),
+		 *text_of(gate, "relays") ? ", relays" : "");
+	ctl_table_add(table, path);
 	ctl_table_add(table, ends);
 }
 
@@ -341,14 +344,30 @@ static void print_table(const char * const headings[], size_t columns, struct js
 	ctl_table_free(table);
 }
 
+/* A line for each gate that relays though it is to deliver. */
+static void print_detours(struct json_object *gates)
+{
+	struct json_object *gate;
+	size_t i;
+
+	for (i = 0; json_object_is_type(gates, json_type_array) &&
+	     i < json_object_array_length(gates); i++) {
+		gate = json_object_array_get_idx(gates, i);
+		if (*text_of(gate, "relays"))
+			printf("%s: connections are relayed, not delivered: %s\n", text_of(gate, "name"),
+			       text_of(gate, "relays"));
+	}
+}
+
 static void print_gates(struct json_object *answer)
 {
 	static const char * const headings[] = {
-		"GATE", "MODE", "LISTEN", "BACKEND", "DATA PATH", "CERTIFICATE ENDS",
+		"GATE", "MODE", "LISTEN", "BACKEND", "DATA PATH", "DELIVER", "CERTIFICATE ENDS",
 	};
+	struct json_object *gates = json_object_object_get(answer, "gates");
 
-	print_table(headings, sizeof(headings) / sizeof(*headings),
-		    json_object_object_get(answer, "gates"), add_gate);
+	print_table(headings, sizeof(headings) / sizeof(*headings), gates, add_gate);
+	print_detours(gates);
 }
 
 static void add_count(struct ctl_table *table, struct json_object *gate, const char *key)
@@ -370,7 +389,7 @@ static void add_bytes(struct ctl_table *table, struct json_object *gate, const c
 static void add_gate_stats(struct ctl_table *table, struct json_object *gate)
 {
 	static const char * const counts[] = {
-		"accepted", "handshakes", "resumed", "failed", "broken", "open", "user", "kernel", "refused",
+		"accepted", "handshakes", "resumed", "failed", "broken", "open", "user", "kernel", "delivered", "refused",
 	};
 	size_t i;
 
@@ -399,7 +418,7 @@ static void print_stats(struct json_object *answer)
 {
 	static const char * const headings[] = {
 		"GATE", ">ACCEPTED", ">HANDSHAKES", ">RESUMED", ">FAILED", ">BROKEN", ">OPEN", ">USER",
-		">KERNEL", ">REFUSED", ">FROM CLIENT", ">FROM BACKEND",
+		">KERNEL", ">DELIVERED", ">REFUSED", ">FROM CLIENT", ">FROM BACKEND",
 	};
 
 	print_table(headings, sizeof(headings) / sizeof(*headings),

@@ -55,7 +55,8 @@ static void begin(struct record *record, const struct conn *conn, uint32_t sessi
 	record_text(record, "client", conn_client(conn, client));
 	add_handshake(record, conn);
 	record_text(record, "backend", conn->gate->settings->backend);
-	record_text(record, "path", session ? "kernel" : "user");
+	record_text(record, "path", !session ? "user" :
+		    conn->state == CONN_DELIVERING ? "delivered" : "kernel");
 	if (session)
 		record_number(record, "session", session);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "daemon/delivery.h"
 #include "daemon/gates.h"
 #include "daemon/monitor.h"
 
@@ -126,6 +127,11 @@ static bool is_drained(const struct gate *gate)
 	return true;
 }
 
+static const char *delivery_text(enum deliver deliver)
+{
+	return deliver == DELIVER_NO ? "no" : deliver == DELIVER_AUTO ? "auto" : "always";
+}
+
 static struct json_object *describe(const struct gate *gate, bool paused)
 {
 	const struct gate_settings *set = gate->settings;
@@ -136,6 +142,9 @@ static struct json_object *describe(const struct gate *gate, bool paused)
 	add(object, "listen", list_of(&set->listen));
 	add_text(object, "backend", set->backend);
 	add_text(object, "data-path", !gate->kernel ? "user" : gate->adaptive ? "auto" : "kernel");
+	add_text(object, "deliver", delivery_text(set->deliver));
+	if (delivery_why_not(gate))
+		add_text(object, "relays", delivery_why_not(gate));
 	add(object, "paused", json_object_new_boolean(gate->kernel && paused));
 	add(object, "drained", json_object_new_boolean(is_drained(gate)));
 	add(object, "certificates", certificates_of(gate));
@@ -169,6 +178,7 @@ static const char * const stat_keys[STATS] = {
 	[STAT_FAILED] = "failed",
 	[STAT_BROKEN] = "broken",
 	[STAT_KERNEL] = "kernel",
+	[STAT_DELIVERED] = "delivered",
 	[STAT_USER] = "user",
 	[STAT_REFUSED] = "refused",
 	[STAT_FROM_CLIENT] = "from-client",

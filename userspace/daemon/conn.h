@@ -20,6 +20,7 @@
 enum conn_state {
 	CONN_CONNECTING,		/* to the backend */
 	CONN_HANDSHAKE,
+	CONN_DELIVERING,		/* waits for room at the server */
 	CONN_RELAY,			/* user data path */
 	CONN_LINGER,			/* last bytes sent: waits for the peer's FIN */
 };
@@ -33,6 +34,7 @@ struct conn {
 	ev_io tls_io, plain_io;		/* fd -1: not open */
 	ev_timer timer;			/* deadline of the state, or idle */
 	enum conn_state state;
+	int handle;			/* its listener's; -1: it is relayed */
 	uint8_t backend;		/* the address of it that is being tried */
 	uint64_t tried;			/* since: clock_ms() */
 	bool key_waiting;		/* keyclient has key_number for us */

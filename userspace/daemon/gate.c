@@ -12,6 +12,8 @@
 #include "common/mem.h"
 #include "common/pem.h"
 #include "daemon/crl.h"
+#include "daemon/delivery.h"
+#include "daemon/together.h"
 
 #define MAX_CERT_FILE	(1u << 20)
 #define MAX_CA_FILE	(16u << 20)
@@ -303,7 +305,7 @@ static void set_listens(struct gate *gate)
 	gate->listens = xcalloc(list->count, sizeof(*gate->listens));
 	/* cannot fail: settings hold only what was parsed once */
 	for (i = 0; i < list->count; i++)
-		(void)addr_parse_listen(list->items[i], &gate->listens[i], &why);
+		(void)together_listen(gate->settings, list->items[i], &gate->listens[i], &why);
 }
 
 /* Names are the resolver's: one that cannot be resolved now may be known later. */
@@ -464,6 +466,7 @@ void gate_clear(struct gate *gate)
 	free(gate->staple_until);
 	free(gate->listens);
 	places_free(gate->places);
+	delivery_close(gate);
 	free(gate->crl_until);
 	ticket_chain_wipe(&gate->tickets);
 	if (gate->sessions)

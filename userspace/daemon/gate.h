@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/addr.h"
+#include "daemon/detour.h"
 #include "daemon/listener.h"
 #include "daemon/places.h"
 #include "daemon/sessions.h"
@@ -34,6 +35,10 @@ struct gate {
 	struct listener **listeners;	/* settings->listen.count of them; NULL once put */
 	struct ticket_chain tickets;	/* serve */
 	struct sessions *sessions;	/* connect; each process changes its own copy */
+	int *handles;			/* by settings->listen; NULL: nothing is delivered */
+	size_t handle_count;
+	struct detour *detour;		/* deliver = auto, with handles */
+	char why_not[256];		/* the last cause to relay instead; the monitor's */
 	bool kernel;			/* hand over to the kernel, when it is there */
 	bool adaptive;			/* ... what is worth it; what it refuses goes on here */
 };

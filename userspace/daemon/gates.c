@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "daemon/delivery.h"
 #include "lib/libtlsgate.h"
 
 /* One address of a gate. */
@@ -198,6 +199,7 @@ int gates_choose_data_paths(struct gate *gates, size_t count)
 		gate->adaptive = asked == DATA_PATH_AUTO;
 		log_info("%s: data path: %s (%s)", gate->settings->name, path_text(gate, usable),
 			 asked == DATA_PATH_AUTO ? why : "as asked");
+		ret |= delivery_open(gate, usable, why);
 	}
 	return ret;
 }

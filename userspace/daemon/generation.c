@@ -15,6 +15,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "daemon/delivery.h"
 #include "daemon/keyd.h"
 #include "daemon/worker.h"
 #include "lib/libtlsgate.h"
@@ -151,14 +152,24 @@ static void on_ready(struct child *child)
 		child->generation->next_step(child);
 }
 
-/* The generation may be gone afterwards. */
-static void take_message(struct child *child, enum ipc_type type)
+static void take_note(struct generation *generation, const struct ipc_note *note)
 {
+	if (note->gate < generation->built)
+		delivery_take_note(&generation->gates[note->gate], note, &generation->changes);
+}
+
+/* The generation may be gone afterwards. */
+static void take_message(struct child *child, const struct ipc_message *message)
+{
+	const enum ipc_type type = message->type;
+
 	if (type == IPC_NEED_KEYS) {
 		on_need_keys(child);
 	} else if (type == IPC_DRAINING) {
 		child->drained = true;
 		check_drained(child->generation);
+	} else if (type == IPC_NOTE) {
+		take_note(child->generation, &message->note);
 	} else if (type == IPC_READY && !child->ready) {
 		child->ready = true;
 		on_ready(child);
@@ -175,7 +186,7 @@ static void on_message(struct ev_loop *loop, ev_io *io, int events)
 	ret = ipc_receive(io->fd, &message);
 	if (ret == 1) {
 		ipc_close(&message);	/* no child has a descriptor to give */
-		take_message(child, message.type);
+		take_message(child, &message);
 	} else if (ret != -EAGAIN) {
 		ev_io_stop(loop, io);	/* it is gone, as its exit will say */
 	}

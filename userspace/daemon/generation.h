@@ -53,6 +53,7 @@ struct generation {
 	struct child *workers;
 	size_t worker_count;
 	struct stats stats;
+	struct log_limit changes;	/* lines that workers' notes cause */
 	bool started, retired, stopped;
 	bool draining;			/* drained() is due */
 	void (*next_step)(struct child *child);	/* start.c: child is ready, none serves yet */

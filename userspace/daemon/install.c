@@ -40,7 +40,7 @@ static void fill_params(struct tlsgate_session_params *params, const struct conn
 	struct tls_conn_info info;
 
 	params->fd = conn->tls_io.fd;
-	params->relay_fd = conn->plain_io.fd;
+	params->relay_fd = conn->plain_io.fd;	/* -1 where it is to be delivered */
 	params->version = keys->version;
 	params->suite = keys->suite;
 	params->role = (enum tlsgate_role)keys->role;
@@ -71,25 +71,36 @@ static bool has_session(struct tlsgate *tlsgate, int fd)
 	return !tlsgate_session_get(tlsgate, tlsgate_by_fd(fd), &session);
 }
 
+static int install(struct conn *conn, const struct tlsgate_session_params *params, uint32_t *id)
+{
+	struct tlsgate *tlsgate = conn->worker->tlsgate;
+
+	return conn->state == CONN_DELIVERING ?
+	       tlsgate_session_deliver(tlsgate, params, conn->handle, id) :
+	       tlsgate_session_new(tlsgate, params, id);
+}
+
 /*
  * Everything is looked at before the one call that switches, and nothing
  * after it can fail: a half-installed session would be a broken promise.
  * Done: *id is the kernel's session.  Else *why is a sentence, valid until the
- * next call.
+ * next call, and refused, *err is libtlsgate's error.
  */
-static enum install_result install_session(struct conn *conn, uint32_t *id, const char **why)
+static enum install_result install_session(struct conn *conn, uint32_t *id, int *err,
+					   const char **why)
 {
 	struct tlsgate_session_params params = TLSGATE_SESSION_PARAMS_INIT;
 	enum install_result result = INSTALL_REFUSED;
 	struct worker *worker = conn->worker;
 	struct tls_session_keys keys;
 	size_t output;
-	int err;
 
 	*why = "no tlsgate module that takes keys is loaded";
+	*err = worker->barred ? -EPERM : -ENODEV;
 	if (!worker->tlsgate)
 		return result;
 	*why = "the engine does not give the keys";
+	*err = -EBUSY;
 	if (tls_conn_export_keys(conn->tls, &keys)) {
 		(void)tls_conn_output(conn->tls, &output);
 		if (output)
@@ -98,14 +109,14 @@ static enum install_result install_session(struct conn *conn, uint32_t *id, cons
 	}
 	fill_params(&params, conn, &keys);
 	do {
-		err = tlsgate_session_new(worker->tlsgate, &params, id);
+		*err = install(conn, &params, id);
 		snprintf(worker->refusal, sizeof(worker->refusal), "%s",
 			 tlsgate_error(worker->tlsgate));
-	} while (err == -ENODEV && kernel_lost(worker));
+	} while (*err == -ENODEV && kernel_lost(worker));
 	*why = worker->refusal;
-	if (!err)
+	if (!*err)
 		result = INSTALL_DONE;
-	else if (err != -ENODEV && has_session(worker->tlsgate, params.fd))
+	else if (*err != -ENODEV && has_session(worker->tlsgate, params.fd))
 		result = INSTALL_BROKEN;
 out:
 	tls_wipe(&params, sizeof(params));
@@ -127,31 +138,60 @@ static void log_refusal(struct conn *conn, const char *why, bool goes_on)
 						      STAT_REFUSED));
 }
 
+/* The kernel has it. */
+static void let_go(struct conn *conn, uint32_t id, enum counter counter, const char *path)
+{
+	char text[48];
+
+	worker_count(conn->worker, conn->gate, counter, 1);
+	conn->handed_over = true;
+	account_hand_over(conn, id);
+	snprintf(text, sizeof(text), "%s, session %u", path, id);
+	if (log_is_verbose())
+		conn_log_path(conn, text);
+	conn_free(conn);
+}
+
+int conn_deliver(struct conn *conn, const char **why)
+{
+	uint32_t id;
+	int err;
+
+	switch (install_session(conn, &id, &err, why)) {
+	case INSTALL_LATER:
+		return -EINPROGRESS;
+	case INSTALL_REFUSED:
+		return err;
+	case INSTALL_BROKEN:
+		account_reason(conn, "the kernel delivers it, but nobody said so: %s", *why);
+		conn_free(conn);
+		return 0;
+	case INSTALL_DONE:
+		break;
+	}
+	let_go(conn, id, STAT_DELIVERED, "delivered");
+	return 0;
+}
+
 bool conn_hand_over(struct conn *conn)
 {
 	enum install_result result;
 	const char *why;
-	char path[48];
 	bool goes_on;
 	uint32_t id;
+	int err;
 
 	if (pause_is_on(conn->worker->paused) || (!conn->worker->tlsgate && conn->gate->adaptive)) {
 		conn->hands_over = false;	/* that the module is gone was said once */
 		conn_stays(conn);
 		return false;
 	}
-	result = install_session(conn, &id, &why);
+	result = install_session(conn, &id, &err, &why);
 	conn->hands_over = result == INSTALL_LATER;
 	if (result == INSTALL_LATER)
 		return false;
 	if (result == INSTALL_DONE) {
-		worker_count(conn->worker, conn->gate, STAT_KERNEL, 1);
-		conn->handed_over = true;
-		account_hand_over(conn, id);
-		snprintf(path, sizeof(path), "kernel, session %u", id);
-		if (log_is_verbose())
-			conn_log_path(conn, path);
-		conn_free(conn);
+		let_go(conn, id, STAT_KERNEL, "kernel");
 		return true;
 	}
 	goes_on = result == INSTALL_REFUSED && conn->gate->adaptive;

@@ -14,4 +14,12 @@ struct conn;
  */
 bool conn_hand_over(struct conn *conn);
 
+/*
+ * Delivers by conn->handle.  0: conn is gone, to the server's accept queue.  Else nothing has
+ * changed and *why says what is wrong, until the next call: as tlsgate_session_deliver(),
+ * -ENODEV: no module is found, -EPERM: it takes no keys from us; -EINPROGRESS: there is output
+ * to be sent first.
+ */
+int conn_deliver(struct conn *conn, const char **why);
+
 #endif

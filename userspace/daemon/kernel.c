@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/kernel.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "daemon/worker.h"
@@ -12,9 +13,15 @@
 /* False: the module is there, but refuses. */
 static bool look(struct worker *worker)
 {
-	if (tlsgate_open_fd(&worker->tlsgate, worker->kernel_fd, NULL) ||
-	    !tlsgate_may_install(worker->tlsgate))
+	int err = tlsgate_open_fd(&worker->tlsgate, worker->kernel_fd, NULL);
+
+	worker->barred = false;
+	if (err)
 		return true;
+	err = tlsgate_may_install(worker->tlsgate);
+	if (!err)
+		return true;
+	worker->barred = err == -EPERM;
 	tlsgate_close(worker->tlsgate);
 	worker->tlsgate = NULL;
 	return false;

@@ -8,6 +8,7 @@
 #include "daemon/account.h"
 #include "daemon/backend.h"
 #include "daemon/conn.h"
+#include "daemon/deliver.h"
 #include "daemon/handshake.h"
 #include "daemon/install.h"
 #include "daemon/userpath.h"
@@ -54,7 +55,7 @@ static bool next_step(struct conn *conn)
 	if (conn->state == CONN_HANDSHAKE)
 		count_handshake(conn);
 	if (serves && conn->state == CONN_HANDSHAKE)
-		return backend_start(conn);
+		return conn->handle == -1 ? backend_start(conn) : deliver_start(conn);
 	if (!serves && conn->state == CONN_CONNECTING)
 		return handshake_start(conn);
 	start_relay(conn);
@@ -75,6 +76,9 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 	switch (conn->state) {
 	case CONN_CONNECTING:
 		go_on(conn, backend_continue(conn, io));
+		break;
+	case CONN_DELIVERING:
+		conn_watch(conn, io, 0);
 		break;
 	case CONN_HANDSHAKE:
 		go_on(conn, handshake_continue(conn));
@@ -97,6 +101,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	switch (conn->state) {
 	case CONN_CONNECTING:
 		go_on(conn, backend_timer(conn));
+		break;
+	case CONN_DELIVERING:
+		go_on(conn, deliver_timer(conn));
 		break;
 	case CONN_HANDSHAKE:
 		conn_fail(conn, "handshake failed", "not complete at its deadline");
@@ -125,9 +132,11 @@ static void evict_oldest(struct worker *worker)
 	conn_free(oldest);
 }
 
-void life_begin(struct worker *worker, const struct gate *gate, int fd,
-		const struct sockaddr *client, socklen_t len)
+void life_begin(const struct worker_listener *listener, int fd, const struct sockaddr *client,
+		socklen_t len)
 {
+	struct worker *worker = listener->worker;
+	const struct gate *gate = listener->gate;
 	struct conn *conn;
 
 	if (worker->handshakes >= WORKER_MAX_HANDSHAKES)
@@ -139,6 +148,7 @@ void life_begin(struct worker *worker, const struct gate *gate, int fd,
 		close(fd);
 		return;
 	}
+	conn->handle = listener->handle;
 	memcpy(&conn->client, client, len < sizeof(conn->client) ? len : sizeof(conn->client));
 	if (gate->settings->mode == GATE_SERVE) {
 		conn->tls_io.fd = fd;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A connection's life from accept() on: handshake and backend, in the order of
- * the gate's mode, then the kernel or userpath.c.
+ * the gate's mode, then the kernel or userpath.c.  Where the gate delivers, the
+ * server is next after the handshake.
  */
 #ifndef TLSGATE_DAEMON_LIFE_H
 #define TLSGATE_DAEMON_LIFE_H
@@ -11,12 +12,11 @@
 #include <sys/socket.h>
 
 struct conn;
-struct gate;
-struct worker;
+struct worker_listener;
 
 /* A connection was accepted; fd is the connection's from now on, closed on failure. */
-void life_begin(struct worker *worker, const struct gate *gate, int fd,
-		const struct sockaddr *client, socklen_t len);
+void life_begin(const struct worker_listener *listener, int fd, const struct sockaddr *client,
+		socklen_t len);
 /* keyd answered; answer NULL: refused.  May free conn. */
 void life_key_answer(struct conn *conn, const uint8_t *answer, size_t len);
 

@@ -10,6 +10,7 @@
 #include "common/addr.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "daemon/together.h"
 #include "engine/engine.h"
 
 #define DEFAULT_HANDSHAKE_TIMEOUT	10000
@@ -109,6 +110,20 @@ static int set_data_path(void *field, const char *value, char why[SETTINGS_WHY_M
 	if (choose(paths, value, &path))
 		return refuse(why, "it must be auto, kernel or user");
 	*(enum data_path *)field = (enum data_path)path;
+	return 0;
+}
+
+static int set_deliver(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	static const struct choice kinds[] = {
+		{ "no", DELIVER_NO }, { "auto", DELIVER_AUTO }, { "always", DELIVER_ALWAYS },
+		{ NULL, 0 },
+	};
+	int kind;
+
+	if (choose(kinds, value, &kind))
+		return refuse(why, "it must be no, auto or always");
+	*(enum deliver *)field = (enum deliver)kind;
 	return 0;
 }
 
@@ -327,6 +342,9 @@ static const struct setting table[] = {
 	{ "proxy-protocol", NULL, SETTING_SERVE, 0, NULL,
 	  GATE(proxy_protocol), set_switch,
 	  "send the backend a PROXY header, version 2, with the client's certificate" },
+	{ "deliver", "no|auto|always", SETTING_SERVE, 0, NULL,
+	  GATE(deliver), set_deliver,
+	  "put connections into the accept queue of a server on this machine (default: no)" },
 	{ "ca", "FILE", SETTING_CONNECT, 0, NULL,
 	  GATE(ca), set_text,
 	  "trust these CAs instead of the system's" },
@@ -641,7 +659,7 @@ static int check_values(const struct gate_settings *gate)
 	    !strncmp(gate->backend, "unix:", 5))
 		ret = gate_refuse(gate, "backend", gate->backend,
 				  "a unix backend has no host name to verify: give server-name");
-	return ret;
+	return ret + together_check(gate);
 }
 
 int gate_settings_check(const struct gate_settings *gate)

@@ -31,6 +31,12 @@ enum data_path {
 	DATA_PATH_USER,
 };
 
+enum deliver {
+	DELIVER_NO,			/* the default: a relay connects to the backend */
+	DELIVER_AUTO,			/* into the server's accept queue, if it can take connections */
+	DELIVER_ALWAYS,			/* or not at all */
+};
+
 enum crl_expired {
 	CRL_EXPIRED_REFUSE,		/* the default */
 	CRL_EXPIRED_WARN,
@@ -80,6 +86,7 @@ struct gate_settings {
 	struct text_list crls;		/* files */
 	enum crl_expired crl_expired;
 	bool proxy_protocol;		/* serve: tell the backend whom it serves */
+	enum deliver deliver;		/* serve */
 	bool request_ocsp;		/* connect: want to see that the server's is good */
 	bool legacy_server;		/* connect: one without renegotiation_info will do */
 	char *server_name;		/* NULL: the host part of backend */

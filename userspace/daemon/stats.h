@@ -20,7 +20,8 @@ enum counter {
 	STAT_RESUMED,			/* of them */
 	STAT_FAILED,			/* ended before both sides were connected */
 	STAT_BROKEN,			/* ended later, and not in order */
-	STAT_KERNEL,			/* handed over */
+	STAT_KERNEL,			/* handed over, to be relayed */
+	STAT_DELIVERED,			/* handed over, to the server's accept queue */
 	STAT_USER,			/* relayed by a worker up to the end */
 	STAT_REFUSED,			/* hand-overs, by the kernel */
 	STAT_FROM_CLIENT,		/* bytes that workers relayed */

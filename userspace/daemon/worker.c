@@ -102,7 +102,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 		if (fd < 0)
 			continue;
 		worker_count(worker, listener->gate, STAT_ACCEPTED, 1);
-		life_begin(worker, listener->gate, fd, (struct sockaddr *)&client, len);
+		life_begin(listener, fd, (struct sockaddr *)&client, len);
 	}
 }
 
@@ -227,20 +227,22 @@ static void on_rotate(struct ev_loop *loop, ev_timer *timer, int events)
 	log_catch_up();
 }
 
-static void add_listener(struct worker *worker, const struct gate *gate, int fd)
+static void add_listener(struct worker *worker, const struct gate *gate, size_t index, int fd)
 {
 	struct worker_listener *listener;
 
 	listener = &worker->listeners[worker->listener_count++];
 	listener->gate = gate;
 	listener->worker = worker;
+	listener->handle = gate->handles ? gate->handles[index] : -1;
 	ev_io_init(&listener->io, on_accept, fd, EV_READ);
 	listener->io.data = listener;
 }
 
 /* Calls take() for each listening socket of this worker; returns how many. */
 static size_t each_socket(const struct worker_plan *plan, struct worker *worker,
-			  void (*take)(struct worker *worker, const struct gate *gate, int fd))
+			  void (*take)(struct worker *worker, const struct gate *gate, size_t index,
+				       int fd))
 {
 	const struct listener *listener;
 	const struct gate *gate;
@@ -257,7 +259,7 @@ static size_t each_socket(const struct worker_plan *plan, struct worker *worker,
 					continue;
 				count++;
 				if (take)
-					take(worker, gate, listener->fds[j]);
+					take(worker, gate, i, listener->fds[j]);
 			}
 		}
 	}
@@ -267,13 +269,16 @@ static size_t each_socket(const struct worker_plan *plan, struct worker *worker,
 static int keep_fds(const struct worker_plan *plan, const struct worker *worker,
 		    const struct keypipe *keys)
 {
-	int *keep = xcalloc(worker->listener_count + 7, sizeof(*keep));
+	int *keep = xcalloc(2 * worker->listener_count + 7, sizeof(*keep));
 	size_t count = 0;
 	size_t i;
 	int ret;
 
-	for (i = 0; i < worker->listener_count; i++)
+	for (i = 0; i < worker->listener_count; i++) {
 		keep[count++] = worker->listeners[i].io.fd;
+		if (worker->listeners[i].handle != -1)
+			keep[count++] = worker->listeners[i].handle;
+	}
 	keep[count++] = worker->control;
 	keep[count++] = keys->in;
 	keep[count++] = keys->out;
@@ -320,9 +325,9 @@ static unsigned long long counted(const struct worker_plan *plan, enum counter c
 
 static void log_counters(const struct worker_plan *plan)
 {
-	log_verbose("ends: %llu accepted, %llu relayed by the kernel, %llu here, %llu failed, %llu refused by the kernel",
-		    counted(plan, STAT_ACCEPTED), counted(plan, STAT_KERNEL),
-		    counted(plan, STAT_USER), counted(plan, STAT_FAILED),
+	log_verbose("ends: %llu accepted, %llu delivered, %llu relayed by the kernel, %llu here, %llu failed, %llu refused by the kernel",
+		    counted(plan, STAT_ACCEPTED), counted(plan, STAT_DELIVERED),
+		    counted(plan, STAT_KERNEL), counted(plan, STAT_USER), counted(plan, STAT_FAILED),
 		    counted(plan, STAT_REFUSED));
 }
 
@@ -387,6 +392,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	worker->settings = plan->settings;
 	worker->gates = plan->gates;
 	worker->gate_count = plan->gate_count;
+	worker->detoured = xcalloc(plan->gate_count, sizeof(*worker->detoured));
 	worker->control = control;
 	worker->ledger = plan->ledger;
 	worker->paused = plan->pause;
@@ -409,6 +415,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	kernel_close(worker);
 	ev_loop_destroy(worker->loop);
 	free(worker->listeners);
+	free(worker->detoured);
 	free(worker);
 	exit(0);
 }

@@ -6,7 +6,8 @@
  *	worker.c	accepts, obeys the monitor, keeps the limits
  *	life.c		a connection's life: which of these is next
  *	handshake.c	drives the engine until it is established
- *	backend.c	reaches the backend
+ *	deliver.c	gives an established connection to the server itself
+ *	backend.c	or reaches the backend
  *	install.c	hands an established connection to the kernel
  *	userpath.c	or relays it here
  *	kernel.c	whether there is a module to hand over to
@@ -42,6 +43,7 @@ struct worker_listener {
 	ev_io io;
 	const struct gate *gate;
 	struct worker *worker;
+	int handle;			/* to deliver what it accepts; -1: it is relayed */
 };
 
 struct worker {
@@ -61,11 +63,13 @@ struct worker {
 	ev_timer pause;			/* out of descriptors: accept again later */
 	struct keyclient keys;
 	struct tlsgate *tlsgate;	/* NULL: no module that takes keys is there */
+	bool barred;			/* it is there, and we may not */
 	int kernel_fd;			/* -1: no gate wants it */
 	int ledger;			/* to the monitor; -1: none (ledger.h) */
 	ev_timer look;			/* for the module */
 	const struct pause *paused;		/* while it is on, nothing is handed over */
 	char refusal[256];		/* the kernel's last sentence */
+	uint64_t *detoured;		/* by gate: clock_ms() when a delivery was last tried all the same */
 	struct conn *conns;
 	TAILQ_HEAD(, conn) handshaking;	/* of conns, those not yet relayed, oldest first */
 	size_t handshakes;		/* of them */

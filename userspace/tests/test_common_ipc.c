@@ -45,6 +45,18 @@ static void test_descriptors(void)
 	       "and are closed with the message");
 }
 
+static void test_note(void)
+{
+	const struct ipc_note note = { .gate = 258, .kind = 2, .refused = 1, .text = "why" };
+	struct ipc_message message = {0};
+
+	tap_ok(!ipc_send_note(ends[0], &note) && ipc_receive(ends[1], &message) == 1 &&
+	       message.type == IPC_NOTE && !message.fd_count &&
+	       !memcmp(&message.note, &note, sizeof(note)), "a note");
+	tap_ok(!ipc_send(ends[0], IPC_NOTE, NULL, 0) && ipc_receive(ends[1], &message) == -EPROTO,
+	       "refused: one without its content");
+}
+
 struct bad_case {
 	const char *what;
 	size_t len;
@@ -52,11 +64,11 @@ struct bad_case {
 };
 
 static const struct bad_case bad_cases[] = {
-	{ "shorter than a message", 3, { 3, 0, 1 } },
-	{ "longer than a message", 5, { 3, 0, 1, 0, 0 } },
+	{ "shorter than a message", 3, { 6, 0, 1 } },
+	{ "longer than a message", 5, { 6, 0, 1, 0, 0 } },
 	{ "another version", 4, { 1, 0, 1, 0 } },
-	{ "type none", 4, { 3, 0, 0, 0 } },
-	{ "unknown type", 4, { 3, 0, 200, 0 } },
+	{ "type none", 4, { 6, 0, 0, 0 } },
+	{ "unknown type", 4, { 6, 0, 200, 0 } },
 };
 
 static void test_malformed(void)
@@ -72,7 +84,7 @@ static void test_malformed(void)
 /* What ipc_receive() says of a packet of so many bytes with so many descriptors. */
 static int receive_with(size_t len, size_t count)
 {
-	uint8_t packet[] = { 3, 0, IPC_NEW_WORKER, 0 };
+	uint8_t packet[] = { 6, 0, IPC_NEW_WORKER, 0 };
 	union {
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(3 * sizeof(int))];
@@ -136,6 +148,7 @@ int main(void)
 	tap_ok(!ipc_pair(ends), "a pair");
 	test_round_trip();
 	test_descriptors();
+	test_note();
 	test_malformed();
 	test_unwanted_descriptors();
 	test_end();

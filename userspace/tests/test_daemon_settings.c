@@ -7,6 +7,7 @@
 
 #include "daemon/config.h"
 #include "daemon/options.h"
+#include "daemon/together.h"
 #include "engine/engine.h"
 #include "tests/tap.h"
 
@@ -84,6 +85,22 @@ static const struct line lines[] = {
 	{ "connect :80 h:443 --cert c", OPTIONS_BAD },
 	{ "connect :80 h:443 --ocsp r", OPTIONS_BAD },
 	{ "connect :80 h:443 --proxy-protocol", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --deliver auto", OPTIONS_RUN },
+	{ "serve :443 [::1]:80 --cert c --key k --deliver always --data-path kernel", OPTIONS_RUN },
+	{ "serve [::]:443 127.0.0.1:80 --cert c --key k --deliver always", OPTIONS_RUN },
+	{ "serve :443 unix:/run/x --cert c --key k --deliver no --idle-timeout 5", OPTIONS_RUN },
+	{ "serve :443 :80 --cert c --key k --deliver", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --deliver yes", OPTIONS_BAD },
+	{ "connect :443 127.0.0.1:80 --server-name h --deliver auto", OPTIONS_BAD },
+	{ "serve :443 unix:/run/x --cert c --key k --deliver auto", OPTIONS_BAD },
+	{ "serve :443 h:80 --cert c --key k --deliver auto", OPTIONS_BAD },
+	{ "serve :443 localhost:80 --cert c --key k --deliver auto", OPTIONS_BAD },
+	{ "serve 127.0.0.1:443 [::1]:80 --cert c --key k --deliver auto", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --deliver auto --proxy-protocol", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --deliver auto --data-path user", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --deliver auto --idle-timeout 5", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --deliver auto --keepalive 5", OPTIONS_BAD },
+	{ "serve :443 :80 --cert c --key k --deliver auto --keepalive-interval 5", OPTIONS_BAD },
 	{ "connect :80 unix:/run/x", OPTIONS_BAD },
 	{ "-c file serve", OPTIONS_BAD },
 	{ "-c file --workers 3", OPTIONS_BAD },
@@ -135,6 +152,39 @@ static void test_values(void)
 	tap_ok(gate->min_version == TLS_1_3 && gate->max_version == 0, "versions");
 	tap_ok(!strcmp(gate->alpn, "h2,http/1.1") && gate->certs.count == 1, "texts");
 	settings_free(options.settings);
+}
+
+struct listen_case {
+	const char *settings, *expected;
+};
+
+/* A delivered connection has the family of the socket that it came to. */
+static const struct listen_case listen_cases[] = {
+	{ "serve :443 127.0.0.1:80 --cert c --key k", "[::]:443" },
+	{ "serve :443 127.0.0.1:80 --cert c --key k --deliver auto", "0.0.0.0:443" },
+	{ "serve :443 :80 --cert c --key k --deliver always", "0.0.0.0:443" },
+	{ "serve :443 [::1]:80 --cert c --key k --deliver always", "[::]:443" },
+	{ "serve [::]:443 :80 --cert c --key k --deliver always", "[::]:443" },
+};
+
+static void test_listen(void)
+{
+	const struct gate_settings *gate;
+	char text[ADDR_TEXT_MAX];
+	struct options options;
+	const char *why;
+	struct addr addr;
+	size_t i;
+
+	for (i = 0; i < sizeof(listen_cases) / sizeof(listen_cases[0]); i++) {
+		if (parse(listen_cases[i].settings, &options) != OPTIONS_RUN)
+			exit(1);
+		gate = &options.settings->gates[0];
+		tap_ok(!together_listen(gate, gate->listen.items[0], &addr, &why) &&
+		       !strcmp(addr_format(&addr.sa, addr.len, text), listen_cases[i].expected),
+		       "%s: on %s", listen_cases[i].settings, listen_cases[i].expected);
+		settings_free(options.settings);
+	}
 }
 
 struct file {
@@ -240,6 +290,7 @@ int main(void)
 {
 	test_lines();
 	test_values();
+	test_listen();
 	test_files();
 	test_places();
 	return tap_done();

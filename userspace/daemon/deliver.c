@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/deliver.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/ipc.h"
+#include "daemon/account.h"
+#include "daemon/backend.h"
+#include "daemon/conn.h"
+#include "daemon/install.h"
+
+#define RETRY_MS_MIN	10
+#define RETRY_MS_MAX	250	/* many may wait, and the server has to get at the CPU */
+#define DETOUR_MS	1000	/* how often it is tried whether what was refused is taken again */
+
+enum outcome {
+	REFUSE,
+	WAIT,				/* it may pass */
+	RELAY,				/* clients and load have no part in it */
+};
+
+static enum outcome outcome_of(int err)
+{
+	static const struct {
+		int err;
+		enum outcome outcome;
+	} rows[] = {
+		{ -EADDRNOTAVAIL, RELAY },	/* the server's address */
+		{ -ESOCKTNOSUPPORT, RELAY },	/* its socket */
+		{ -EPERM, RELAY },		/* the right to install */
+		{ -EBADF, RELAY },		/* the handle */
+		{ -EXDEV, RELAY },
+		{ -ECONNREFUSED, WAIT },	/* nobody listens */
+		{ -EAGAIN, WAIT },		/* the backlog is full */
+		{ -ENOMEM, WAIT },
+		{ -ENOBUFS, WAIT },
+		{ -ENOSPC, WAIT },		/* as many sessions as may be */
+		{ -ENODEV, WAIT },		/* the handle holds the module: only its family was not found */
+		{ -EINPROGRESS, WAIT },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (err == rows[i].err)
+			return rows[i].outcome;
+	return REFUSE;
+}
+
+static void refuse(struct conn *conn, const char *why)
+{
+	char client[ADDR_TEXT_MAX];
+
+	worker_count(conn->worker, conn->gate, STAT_FAILED, 1);
+	worker_log_peer(conn->worker, warn, "%s: client %s: cannot be delivered to %s: %s; connection closed",
+			conn->gate->settings->name, conn_client(conn, client),
+			conn->gate->settings->backend, why);
+	account_reason(conn, "it cannot be delivered: %s", why);
+	conn_abort(conn);
+}
+
+/* Soon at first, then ever less often. */
+static bool wait_to_retry(struct conn *conn)
+{
+	const uint64_t limit = conn->gate->settings->connect_timeout;
+	const uint64_t waited = clock_ms() - conn->tried;
+	uint64_t next = waited / 2;
+
+	if (limit && waited >= limit)
+		return false;
+	next = next < RETRY_MS_MIN ? RETRY_MS_MIN : next > RETRY_MS_MAX ? RETRY_MS_MAX : next;
+	conn_deadline(conn, (uint32_t)(limit && next > limit - waited ? limit - waited : next));
+	return true;
+}
+
+static enum detour_kind kind_of(const struct conn *conn)
+{
+	return detour_kind_of((const struct sockaddr *)&conn->client);
+}
+
+/* The monitor decides, for all workers.  A note that finds no room is sent by the next refusal. */
+static void tell_monitor(const struct worker *worker, const struct gate *gate,
+			 enum detour_kind kind, const char *why)
+{
+	struct ipc_note note = {
+		.gate = (uint16_t)(gate - worker->gates), .kind = (uint8_t)kind, .refused = why != NULL,
+	};
+
+	if (why)
+		memcpy(note.text, why, strnlen(why, sizeof(note.text)));
+	(void)ipc_send_note(worker->control, &note);
+}
+
+/* Is it relayed without a try?  One of the kind that was refused tries now and then. */
+static bool takes_detour(const struct conn *conn)
+{
+	uint64_t *tried = &conn->worker->detoured[conn->gate - conn->worker->gates];
+
+	if (!conn->gate->detour || !detour_is_taken(conn->gate->detour))
+		return false;
+	if (!detour_is_refused(conn->gate->detour, kind_of(conn)) ||
+	    clock_ms() - *tried < DETOUR_MS)
+		return true;
+	*tried = clock_ms();
+	return false;
+}
+
+/* A gate of deliver = auto is relayed for what the configuration decides. */
+static bool try(struct conn *conn)
+{
+	const struct gate *gate = conn->gate;
+	struct worker *worker = conn->worker;
+	const enum detour_kind kind = kind_of(conn);
+	enum outcome outcome;
+	const char *why;
+	int err;
+
+	if (takes_detour(conn))
+		return backend_start(conn);
+	err = conn_deliver(conn, &why);
+	if (!err && gate->detour && detour_is_refused(gate->detour, kind))
+		tell_monitor(worker, gate, kind, NULL);
+	if (!err)
+		return false;
+	outcome = outcome_of(err);
+	if (gate->detour && outcome == RELAY) {
+		tell_monitor(worker, gate, kind, why);
+		return backend_start(conn);
+	}
+	if (outcome == WAIT && wait_to_retry(conn))
+		return false;
+	worker_count(worker, gate, STAT_REFUSED, 1);
+	refuse(conn, why);
+	return false;
+}
+
+bool deliver_timer(struct conn *conn)
+{
+	const bool paused = pause_is_on(conn->worker->paused);
+
+	if (paused && conn->gate->detour)
+		return backend_start(conn);
+	if (!paused && conn_flush(conn) >= 0)
+		return try(conn);
+	refuse(conn, paused ? "hand-overs are paused: tlsgate resume" : strerror(errno));
+	return false;
+}
+
+bool deliver_start(struct conn *conn)
+{
+	conn->state = CONN_DELIVERING;
+	conn->tried = clock_ms();
+	conn_deadline(conn, 0);
+	return deliver_timer(conn);
+}

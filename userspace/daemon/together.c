@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/together.h"
+
+#include <stdio.h>
+
+/* NULL: the text is the address of a server that can be delivered to, *server. */
+static const char *not_a_server(const char *backend, struct addr *server)
+{
+	struct addr addrs[ADDR_LIST_MAX];
+	const char *why;
+
+	if (!addr_port(backend))
+		return "connections cannot be delivered to a UNIX socket: give ADDR:PORT";
+	if (addr_is_name(backend) || addr_resolve(backend, addrs, &why) != 1)
+		return "connections cannot be delivered to a name: give one address of this machine, ADDR:PORT or [V6]:PORT";
+	*server = addrs[0];
+	return NULL;
+}
+
+int together_listen(const struct gate_settings *gate, const char *text, struct addr *out,
+		    const char **why)
+{
+	char all[sizeof("0.0.0.0:65535")];
+	struct addr server;
+
+	if (gate->deliver == DELIVER_NO || text[0] != ':' || !gate->backend ||
+	    not_a_server(gate->backend, &server) || server.sa.sa_family != AF_INET)
+		return addr_parse_listen(text, out, why);
+	snprintf(all, sizeof(all), "0.0.0.0%s", text);
+	return addr_parse_listen(all, out, why);
+}
+
+/* An accepted socket has the family of the one that it came to, and the server's must have it, too. */
+static int check_families(const struct gate_settings *gate, const struct addr *server)
+{
+	struct addr addr;
+	const char *why;
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; server->sa.sa_family == AF_INET6 && i < gate->listen.count; i++)
+		if (!together_listen(gate, gate->listen.items[i], &addr, &why) &&
+		    addr.sa.sa_family == AF_INET)
+			ret += gate_refuse(gate, "listen", gate->listen.items[i],
+					   "connections to an IPv4 address cannot be delivered to an IPv6 server: give :PORT, or a backend of IPv4");
+	return ret;
+}
+
+/* Settings of a relay: nothing would heed them in connections that are the server's. */
+static int check_relay_settings(const struct gate_settings *gate)
+{
+	static const struct {
+		const char *name, *why;
+	} rows[] = {
+		{ "idle-timeout", "with deliver the server ends idle connections: leave it out" },
+		{ "keepalive", "with deliver the server's socket has its own: leave it out" },
+		{ "keepalive-interval", "with deliver the server's socket has its own: leave it out" },
+	};
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (setting_given(setting_find(rows[i].name), NULL, gate)->yes)
+			ret += gate_refuse(gate, rows[i].name, NULL, rows[i].why);
+	if (gate->proxy_protocol)
+		ret += gate_refuse(gate, "proxy-protocol", NULL,
+				   "a delivered connection cannot begin with a header, and comes from the client's address: leave it out");
+	if (gate->data_path == DATA_PATH_USER)
+		ret += gate_refuse(gate, "data-path", NULL,
+				   "deliver needs the kernel: give auto or kernel");
+	return ret;
+}
+
+int together_check(const struct gate_settings *gate)
+{
+	struct addr server;
+	const char *why;
+
+	if (gate->mode != GATE_SERVE || gate->deliver == DELIVER_NO || !gate->backend)
+		return 0;
+	why = not_a_server(gate->backend, &server);
+	return check_relay_settings(gate) + (why ? gate_refuse(gate, "backend", gate->backend, why) :
+					     check_families(gate, &server));
+}
