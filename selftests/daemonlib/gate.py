@@ -367,13 +367,17 @@ class Hello:
             self.to, self.out, server_hostname="localhost")
         self.step()
 
-    def step(self):
-        """True: the handshake is complete."""
+    def is_complete(self):
+        """As far as it comes without sending."""
         try:
             self.tls.do_handshake()
-            done = True
+            return True
         except ssl.SSLWantReadError:
-            done = False
+            return False
+
+    def step(self):
+        """True: the handshake is complete."""
+        done = self.is_complete()
         self.socket.sendall(self.out.read())
         return done
 
