@@ -3,7 +3,8 @@
 #
 # The demonstration itself, on a kernel that has tlsgate.ko loaded: nginx as a
 # plain HTTP backend, `tlsgated serve` in front of it, other people's clients;
-# then `tlsgated connect` in front of an OpenSSL server.
+# another gate that delivers to the same nginx; then `tlsgated connect` in front
+# of an OpenSSL server.
 #
 # Environment: DEMO_PORT (reachable from outside: wait for Enter at the end),
 # DEMO_SLOW (factor on deadlines), OUT (where to leave the CA's certificate).
@@ -21,7 +22,7 @@ size=$((mib << 20))
 small_mib=8
 small=$((small_mib << 20))
 http_port=8080
-connections=0 polite=0 sealed=0 opened=0
+connections=0 delivered=0 polite=0 sealed=0 opened=0
 declare -A sum_of=()
 
 step() {
@@ -31,7 +32,7 @@ step() {
 give_up() {
 	local log
 	echo "demo: $*" >&2
-	for log in gate nginx connect s_server; do
+	for log in gate nginx deliver connect s_server; do
 		[[ -s $tmp/log/$log ]] && sed "s/^/demo: $log: /" "$tmp/log/$log" | tail -n 5 >&2
 	done
 	exit 1
@@ -75,7 +76,9 @@ start_backend() {
 	echo '<h1>tlsgate</h1><p>This page came through TLS records that the kernel sealed.' \
 		>"$tmp/www/index.html"
 	spawn_nginx nginx <<-CONF
+		log_format who '\$remote_addr \$request';
 		server {
+			access_log $tmp/log/access who;
 			listen 127.0.0.1:$http_port;
 			root $tmp/www;
 			dav_methods PUT;
@@ -187,6 +190,26 @@ explain() {
 		sed 's/^/    /' || give_up "the handshake failed"
 }
 
+# ---- delivering -----------------------------------------------------------------
+
+start_deliver() {
+	spawn deliver "$tlsgated" serve :444 "127.0.0.1:$http_port" --cert "$tmp/gate.pem" \
+		--key "$tmp/gate.key" --deliver=always
+	ready deliver 444 || give_up "$why"
+	sed 's/^/    /' "$tmp/log/deliver"
+}
+
+deliver_download() {
+	curl_gate --interface 127.0.0.2 --resolve gate.test:444:127.0.0.1 -o "$tmp/got" \
+		https://gate.test:444/original || give_up "curl failed"
+	account "$size" 0
+	delivered=$((delivered + 1))
+	same "$tmp/got"
+	wait_until 20 grep -q '^127\.0\.0\.2 GET /original' "$tmp/log/access" ||
+		give_up "nginx did not see the client's address: $(tail -n 1 "$tmp/log/access")"
+	sed 's/^/    nginx: /' "$tmp/log/access" | tail -n 2
+}
+
 # ---- originating ----------------------------------------------------------------
 
 start_connect() {
@@ -228,7 +251,8 @@ accounts() {
 	grep -v ' 0$' "$stat_file" | sed 's/^/    /'
 	echo
 	want "TLS connections carried" "$(counter sessions_opened)" "$connections"
-	want "relays in the kernel" "$(counter relays_opened)" "$connections"
+	want "relays in the kernel" "$(counter relays_opened)" $((connections - delivered))
+	want "connections delivered to nginx" "$(counter deliveries_accepted)" "$delivered"
 	want "bytes sealed by the module" "$(counter tx_bytes)" "$sealed"
 	want "bytes opened by the module" "$(counter rx_bytes)" "$opened"
 	want "records sealed" "$(counter tx_records)" $((sealed / 16384))
@@ -250,7 +274,7 @@ wait_for_enter() {
 }
 
 [[ -r $stat_file ]] || give_up "$stat_file is not there: the module is not loaded"
-for taken in 443 $http_port 8081 8443; do
+for taken in 443 444 $http_port 8081 8443; do
 	! listening "$taken" || give_up "port $taken is in use: stop what listens there"
 done
 step "Linux $(uname -r), tlsgate.ko loaded"
@@ -272,6 +296,9 @@ step "openssl s_client uploads $small_mib MiB, ChaCha20-Poly1305"
 timed openssl_upload
 step "gnutls-cli uploads $mib MiB"
 timed gnutls_upload
+step "tlsgated serve :444 127.0.0.1:$http_port --deliver=always: nginx itself accepts; curl downloads $mib MiB from 127.0.0.2"
+start_deliver
+timed deliver_download
 step "tlsgated connect 127.0.0.1:8081 in front of openssl s_server; curl downloads $mib MiB from it in plain"
 start_connect
 timed connect_download
@@ -279,4 +306,5 @@ step "the module's own counters"
 accounts
 [[ -z ${DEMO_PORT:-} ]] || wait_for_enter
 stop connect || give_up "tlsgated connect: exit status $? on SIGTERM"
+stop deliver || give_up "tlsgated serve --deliver: exit status $? on SIGTERM"
 stop gate || give_up "tlsgated serve: exit status $? on SIGTERM"
