@@ -202,6 +202,7 @@ def said(pattern):
     return len(re.findall(pattern, log_text()))
 
 
+SESSIONS_MAX = "/sys/module/tlsgate/parameters/sessions_max"
 RELAYS = "web: connections are relayed, not delivered: "
 
 
@@ -293,6 +294,10 @@ def no_client_chooses_by_its_family():
                      "%s: %s" % (gate.stats(), other.peers))
 
 
+def delivered(connection):
+    return any(session["peer"] == "%s:%d" % connection.getsockname() for session in sessions())
+
+
 @test
 def a_full_backlog_is_waited_for():
     with Server(backlog=1, accepts=False) as server, Delivery(server.address, deliver="auto") as gate:
@@ -304,6 +309,20 @@ def a_full_backlog_is_waited_for():
             echo(connection, os.urandom(10000))
             connection.unwrap()
         need(server.peers == 6 * [CLIENT] and gate.count("delivered") == 6 and not said(RELAYS), "%s" % server.peers)
+
+
+@test
+def the_limit_of_sessions_is_waited_for():
+    """Clients can reach it: they must not be relayed for that."""
+    with open(SESSIONS_MAX) as file:
+        before = file.read()
+    with Server() as server, Delivery(server.address, deliver="auto") as gate, setting(SESSIONS_MAX, "1", before):
+        first, second = gate.client(), gate.client()
+        wait_until(lambda: len(server.peers) == 1 and gate.count("open") == 1, "one waits: %s" % gate.stats())
+        for connection in (first, second) if delivered(first) else (second, first):
+            echo(connection, os.urandom(10000))
+            connection.unwrap()
+        need(server.peers == 2 * [CLIENT] and not said(RELAYS), "%s: %s" % (server.peers, log_text()))
 
 
 @test
