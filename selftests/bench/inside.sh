@@ -25,15 +25,15 @@ failed=0
 
 # row | job | size | count | client's options | subjects
 rows() {
-	local others="tlsgate tlsgate-user nginx-stream haproxy hitch stunnel"
+	local others="tlsgate tlsgate-deliver tlsgate-user nginx-stream haproxy hitch stunnel"
 	local relays="$others ktls-splice"
 	local small=$times sockets="tlsgate-socket ktls-socket plain-socket"
 	cat <<-ROWS
-		download|get|$bulk|1||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
+		download|get|$bulk|1||$relays nginx-deliver nginx-http nginx-http-ktls tlsgate-unix plain-relay none
 		upload|put|$bulk|1||$relays tlsgate-unix plain-relay none
-		transact-64|get|64|$small||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
-		transact-1k|get|1024|$small||$relays tlsgate-kernel nginx-http nginx-http-ktls tlsgate-unix plain-relay none
-		transact-16k|get|16384|$small||$relays nginx-http nginx-http-ktls tlsgate-unix plain-relay none
+		transact-64|get|64|$small||$relays nginx-deliver nginx-http nginx-http-ktls tlsgate-unix plain-relay none
+		transact-1k|get|1024|$small||$relays tlsgate-kernel nginx-deliver nginx-http nginx-http-ktls tlsgate-unix plain-relay none
+		transact-16k|get|16384|$small||$relays nginx-deliver nginx-http nginx-http-ktls tlsgate-unix plain-relay none
 		download-chacha20|get|$bulk|1|-c TLS_CHACHA20_POLY1305_SHA256|$others
 		upload-chacha20|put|$bulk|1|-c TLS_CHACHA20_POLY1305_SHA256|$others
 		download-aes256|get|$bulk|1|-c TLS_AES_256_GCM_SHA384|$others

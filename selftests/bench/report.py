@@ -37,6 +37,11 @@ BARS = [
     ("growth-daemon", "total", "live-100", 1.02),
     ("growth-handover", "total", "live-2", 1.05), ("growth-handover", "total", 25000, 1.00),
 ]
+# Delivered, the total: against the best relay, and against nginx doing TLS itself (None: no bar).
+DELIVERED = [
+    ("transact-64", 0.53, 0.63), ("transact-1k", 0.55, 0.65), ("transact-16k", 0.67, 0.71),
+    ("download", 0.79, 0.84), ("upload", 0.88, None), ("both-ways", 0.82, None),
+]
 UNIX_ROWS = ("download", "upload", "transact-64", "transact-1k", "transact-16k")
 
 
@@ -130,21 +135,39 @@ def compared(row, what, versus):
     return (ours(row)[what], theirs) if ours(row) and theirs else None
 
 
+def delivered(row, versus):
+    """(delivered, theirs) or None where one was not measured."""
+    mine = row.get("tlsgate-deliver", {}).get("total")
+    theirs = best(row, "total") if versus == "best" else row.get(versus, {}).get("total")
+    return (mine, theirs) if mine and theirs else None
+
+
 def number(value, unit):
     return f"{value:.2f}" if unit.endswith("byte") else f"{value:,.0f}"
 
 
-def bar_lines(rows):
-    all_bars = BARS + [(name, "total", "UNIX socket", 1.0) for name in UNIX_ROWS]
-    for name, what, versus, bound in all_bars:
+def comparisons(rows):
+    """Row, what is compared, the bar, (ours, theirs) or None."""
+    for name, what, versus, bound in BARS:
+        yield name, f"{what} against {versus}", bound, compared(rows.get(name, {}), what, versus)
+    for name in UNIX_ROWS:
         row = rows.get(name, {})
-        label = f"| {name} | {what} against {versus} | {bound:.2f} |"
-        if versus == "UNIX socket":
-            pair = "tlsgate" in row and "tlsgate-unix" in row and (
+        yield name, "total, UNIX socket backend against TCP", 1.0, \
+            "tlsgate" in row and "tlsgate-unix" in row and (
                 row["tlsgate-unix"]["total"], row["tlsgate"]["total"])
-            label = f"| {name} | total, UNIX socket backend against TCP | {bound:.2f} |"
-        else:
-            pair = compared(row, what, versus)
+    for name, *bounds in DELIVERED:
+        for versus, bound in zip(("best", "nginx-http"), bounds):
+            if bound:
+                yield name, f"total, delivered, against {versus}", bound, \
+                    delivered(rows.get(name, {}), versus)
+    for name in ("churn", "resume"):
+        yield name, "total, delivered, against tlsgate", 1.0, \
+            delivered(rows.get(name, {}), "tlsgate")
+
+
+def bar_lines(rows):
+    for name, what, bound, pair in comparisons(rows):
+        label = f"| {name} | {what} | {bound:.2f} |"
         if not pair:
             yield f"{label} - | not measured |"
             continue

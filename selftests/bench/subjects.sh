@@ -9,10 +9,12 @@
 
 backend_port=9000
 backend_socket=$tmp/backend.sock
+nginx_plain_port=9023	# to which nginx-deliver leads
 
 declare -A port_of=(
 	[none]=$backend_port [plain-relay]=9001
 	[tlsgate]=9010 [tlsgate-unix]=9011 [tlsgate-user]=9012 [tlsgate-kernel]=9014
+	[tlsgate-deliver]=9015 [nginx-deliver]=9016
 	[nginx-stream]=9020 [nginx-http]=9021 [nginx-http-ktls]=9022
 	[haproxy]=9030 [hitch]=9040 [stunnel]=9050 [ktls-splice]=9060
 )
@@ -21,8 +23,9 @@ ends_of() {
 	case $1:$2 in
 	none:*|plain-*:*) echo - ;;
 	*-socket:*) echo kk ;;
-	tlsgate:churn|tlsgate:resume) echo uu ;;	# too short to be handed over
-	tlsgate:*|tlsgate-unix:*|tlsgate-kernel:*|nginx-http-ktls:*|ktls-splice:*) echo uk ;;
+	tlsgate-user:*|tlsgate-two:*) echo uu ;;
+	tlsgate:churn|tlsgate:resume|tlsgate-unix:churn) echo uu ;;	# too short to be handed over
+	tlsgate:*|tlsgate-*:*|nginx-http-ktls:*|nginx-deliver:*|ktls-splice:*) echo uk ;;
 	*) echo uu ;;
 	esac
 }
@@ -44,8 +47,13 @@ start_backend() {
 
 start_tlsgate() {
 	spawn "$1" "$tree/build/tlsgated" serve "127.0.0.1:${port_of[$1]}" "$2" "--data-path=$3" \
-		"--workers=${4:-1}" --cert "$tmp/cert.pem" --key "$tmp/cert.key"
+		"--workers=${4:-1}" "--deliver=${5:-no}" --cert "$tmp/cert.pem" --key "$tmp/cert.key"
 	ready "$1" "${port_of[$1]}"
+}
+
+# Where delivery failed, it would fail: nothing is measured that was relayed.
+start_delivering() {
+	start_tlsgate "$1" "$2" kernel 1 always
 }
 
 write_nginx() {
@@ -67,6 +75,7 @@ write_nginx() {
 			access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; root $tmp/www;
 			client_body_temp_path $tmp/nginx; proxy_temp_path $tmp/nginx; fastcgi_temp_path $tmp/nginx;
 			scgi_temp_path $tmp/nginx; uwsgi_temp_path $tmp/nginx; client_max_body_size 0;
+			server { listen 127.0.0.1:$nginx_plain_port; }
 			server { listen 127.0.0.1:${port_of[nginx-http]} ssl; $tls }
 			server { listen 127.0.0.1:${port_of[nginx-http-ktls]} ssl; $tls ssl_conf_command Options KTLS; }
 		}
@@ -135,6 +144,10 @@ start() {
 	tlsgate-unix) start_tlsgate tlsgate-unix "unix:$backend_socket" auto ;;
 	tlsgate-user) start_tlsgate tlsgate-user "127.0.0.1:$backend_port" user ;;
 	tlsgate-two) start_tlsgate tlsgate-two "127.0.0.1:$backend_port" user 2 ;;
+	tlsgate-deliver) start_delivering tlsgate-deliver "127.0.0.1:$backend_port" ;;
+	nginx-deliver)
+		[[ -n ${pid_of[nginx]:-} ]] || start_nginx
+		start_delivering nginx-deliver "127.0.0.1:$nginx_plain_port" ;;
 	plain-relay|nginx-*) [[ -n ${pid_of[nginx]:-} ]] || start_nginx ;;
 	ktls-splice)
 		spawn ktls-splice "$bench/splice" "${port_of[ktls-splice]}" "$backend_port" \
