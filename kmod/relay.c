@@ -467,7 +467,7 @@ int tg_relay_start(const struct tg_install *in, struct tg_refusal *no)
 	struct tg_relay *r;
 	int err;
 
-	/* Since the session was found another thread may have put anything in the descriptor's place. */
+	/* Another thread may have put anything in the descriptor's place meanwhile. */
 	if (!tg_session_of(tls))
 		return tg_relay_check_session(NULL, no);
 	r = tg_relay_prepare(in, no);
