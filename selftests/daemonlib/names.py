@@ -185,6 +185,36 @@ def the_process_that_resolves_is_replaced_and_has_no_power():
         need(answers(gate) == b"x", "it resolves")
 
 
+def users_of(gate):
+    """Of the processes that resolve, once they have become what they are to be."""
+    found = []
+    for pid in children(gate.process.pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open("/proc/%d/status" % pid) as file:
+            status = dict(line.split(":", 1) for line in file)
+            if status["Name"].strip() == "tlsgated-names" and status["State"].split()[0] != "Z":
+                found.append(int(status["Uid"].split()[0]))
+    return found
+
+
+@test
+def a_reload_with_another_user_is_one_for_the_process_that_resolves():
+    with Backend().echo() as backend, NamesGate(backend.address, process="user = 4711\n") as gate:
+        def reload_with(old, new):
+            before = log_text().count("reloaded")
+            write("names.conf", open(path("names.conf")).read().replace(old, new))
+            gate.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: log_text().count("reloaded") > before, "a reload: " + log_text())
+
+        wait_until(lambda: users_of(gate) == [4711], "a process that resolves")
+        reload_with("user = 4711", "user = 4712")
+        wait_until(lambda: users_of(gate) == [4712], "one of the new user's: %s" % users_of(gate))
+        write("hosts", "127.0.0.1 backend.test\n")
+        need(answers(gate) == b"x", "it resolves")
+        need("that resolves names died" not in log_text(), log_text())
+        reload_with("backend.test", "127.0.0.1")
+        wait_until(lambda: not users_of(gate), "without a name there is none: %s" % users_of(gate))
+
+
 @test
 def a_process_that_resolves_and_hangs_ends_with_the_daemon():
     with Backend().echo() as backend:

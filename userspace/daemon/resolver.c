@@ -215,6 +215,25 @@ void resolver_init(struct resolver *resolver, void (*forget)(void *arg), void *a
 	resolver->answers.data = resolver->exit.data = resolver->restart.data = resolver;
 }
 
+void resolver_stop(struct resolver *resolver)
+{
+	ev_timer_stop(EV_DEFAULT_UC, &resolver->restart);
+	if (ev_is_active(&resolver->exit))
+		end_process(resolver);
+	ev_child_stop(EV_DEFAULT_UC, &resolver->exit);
+	close_control(resolver);
+}
+
+static void set_identity(struct resolver *resolver, const struct identity *who)
+{
+	const struct identity *is = &resolver->who;
+
+	/* a process cannot become another user: the next one is */
+	if (is->change != who->change || is->uid != who->uid || is->gid != who->gid)
+		resolver_stop(resolver);
+	resolver->who = *who;
+}
+
 void resolver_add(struct resolver *resolver, const struct gate *gate, const struct gate *gates,
 		  size_t gate_count, const struct identity *who)
 {
@@ -232,7 +251,7 @@ void resolver_add(struct resolver *resolver, const struct gate *gate, const stru
 	name->timer.data = name;
 	name->next = resolver->names;
 	resolver->names = name;
-	resolver->who = *who;
+	set_identity(resolver, who);
 	if (resolver->control != -1)
 		ask(name);
 	else if (!ev_is_active(&resolver->restart))
@@ -252,13 +271,6 @@ void resolver_remove(struct resolver *resolver, const struct gate *gate)
 	*link = name->next;
 	ev_timer_stop(EV_DEFAULT_UC, &name->timer);
 	free(name);
-}
-
-void resolver_stop(struct resolver *resolver)
-{
-	ev_timer_stop(EV_DEFAULT_UC, &resolver->restart);
-	if (ev_is_active(&resolver->exit))
-		end_process(resolver);
-	ev_child_stop(EV_DEFAULT_UC, &resolver->exit);
-	close_control(resolver);
+	if (!resolver->names)
+		resolver_stop(resolver);
 }

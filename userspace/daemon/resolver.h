@@ -27,10 +27,13 @@ struct resolver {
 
 /* Starts nothing yet. */
 void resolver_init(struct resolver *resolver, void (*forget)(void *arg), void *arg);
-/* Where the backend of gate, one of gates, is a name, its places are kept from now on. */
+/*
+ * Where the backend of gate, one of gates, is a name, its places are kept from now on.
+ * A process that is not who is replaced.
+ */
 void resolver_add(struct resolver *resolver, const struct gate *gate, const struct gate *gates,
 		  size_t gate_count, const struct identity *who);
-/* No more of this gate. */
+/* No more of this gate.  Without a name, there is no process. */
 void resolver_remove(struct resolver *resolver, const struct gate *gate);
 /* Ends the process. */
 void resolver_stop(struct resolver *resolver);
