@@ -81,6 +81,29 @@ ODD_ANSWERS = (
 
 
 @test
+def the_tool_takes_a_long_answer_and_no_endless_one():
+    """256 gates may have 64 certificates each, and each has a path."""
+    certificates = [{"file": "/etc/" + 120 * "x", "ends": 1}] * 64
+    gates = [{"name": "g%d" % number, "certificates": certificates} for number in range(256)]
+    whole = json.dumps({"status": "ok", "gates": gates}).encode() + b"\n"
+    need(len(whole) > 1 << 21, "%d bytes" % len(whole))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path("long"))
+        listener.listen()
+        for said, status, pattern in ((whole, 0, "g255 .* 1970-01-01"),
+                                      (bytes(1 << 24), 1, "gates: .*over 16 MiB: what listens on the socket[?]")):
+            tool = subprocess.Popen([TLSGATE, "-S", path("long"), "gates"], stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT, text=True)
+            client = listener.accept()[0]
+            with client, contextlib.suppress(OSError):
+                client.sendall(said)
+                client.recv(100)
+                client.shutdown(socket.SHUT_WR)
+            text, _ = tool.communicate(timeout=DEADLINE)
+            need(tool.returncode == status and re.search(pattern, text), "%d: %s" % (tool.returncode, text[-300:]))
+
+
+@test
 def a_daemon_that_is_about_to_end_answers():
     head = 'stop-time = 1h\ncontrol = "%s"' % path("control")
     with Backend().echo() as backend, ControlGate(backend.address, head) as gate, gate.connect() as connection:

@@ -20,7 +20,9 @@
 
 #define FOREIGN		"the answer is not tlsgated's: what listens on the socket?"
 #define REQUEST_MAX	257	/* what tlsgated takes, and the NUL */
-#define ANSWER_MAX	(1u << 20)
+#define ANSWER_MIB	16	/* 256 gates with 64 certificates each give about 2 */
+#define ANSWER_MAX	((size_t)ANSWER_MIB << 20)
+#define ANSWER_ROOM	65536	/* at first */
 #define ANSWER_SECONDS	10
 #define RELOAD_SECONDS	90	/* it waits for every worker */
 
@@ -89,30 +91,54 @@ static int wait_until(int fd, int64_t deadline)
 	return ret == 1;
 }
 
-/* Up to the end of the stream, NUL-terminated.  NULL: errno says why. */
+/* As read(2), but waits until the deadline. */
+static ssize_t read_by(int fd, char *buf, size_t room, int64_t deadline)
+{
+	ssize_t n;
+
+	do {
+		if (!wait_until(fd, deadline)) {
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		n = read(fd, buf, room);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* Up to the end of the stream, NUL-terminated.  NULL: errno says why, EMSGSIZE that it is too long. */
 static char *read_all(int fd, int seconds)
 {
 	const int64_t deadline = now_ms() + seconds * 1000;
-	char *text = ctl_must(malloc(ANSWER_MAX));
-	size_t len = 0;
-	ssize_t n = -1;
+	size_t len = 0, size = ANSWER_ROOM;
+	char *text = ctl_must(malloc(size));
+	ssize_t n;
 
-	errno = ETIMEDOUT;
-	while (wait_until(fd, deadline) && len < ANSWER_MAX - 1) {
-		n = read(fd, text + len, ANSWER_MAX - 1 - len);
-		if (n > 0)
-			len += (size_t)n;
-		else if (n == 0 || errno != EINTR)
+	while ((n = read_by(fd, text + len, size - len, deadline)) > 0) {
+		len += (size_t)n;
+		if (len == ANSWER_MAX)
 			break;
-		errno = ETIMEDOUT;
+		if (len == size) {
+			size *= 2;
+			text = ctl_must(realloc(text, size));
+		}
 	}
-	text[len] = '\0';
-	if (!n && len)
+	if (!n && len) {
+		text[len] = '\0';
 		return text;
-	if (!n)
-		errno = ECONNRESET;
+	}
+	if (n >= 0)
+		errno = n ? EMSGSIZE : ECONNRESET;
 	free(text);
 	return NULL;
+}
+
+static void complain(const char *command, int error)
+{
+	if (error == EMSGSIZE)
+		ctl_error("%s: the answer has over %d MiB: what listens on the socket?", command, ANSWER_MIB);
+	else
+		ctl_error("%s: no answer from tlsgated: %s", command, strerror(error));
 }
 
 static const char *text_of(struct json_object *object, const char *key)
@@ -176,9 +202,9 @@ static struct json_object *ask(const char *command, const char *operand, bool js
 		text = read_all(fd, strcmp(command, "reload") ? ANSWER_SECONDS : RELOAD_SECONDS);
 	if (text)
 		answer = json_tokener_parse(text);
-	if (!text)
-		ctl_error("%s: no answer from tlsgated: %s", command, strerror(errno));
-	else if (!json_object_is_type(answer, json_type_object))
+	else
+		complain(command, errno);
+	if (text && !json_object_is_type(answer, json_type_object))
 		ctl_error("%s: " FOREIGN, command);
 	free(text);
 	close(fd);
