@@ -595,6 +595,22 @@ def rights_of_the_socket():
 
 
 @test
+def no_rights_are_given_through_a_link():
+    """Who may write in the socket's folder must not choose what root's daemon opens to others."""
+    with Backend() as backend, ControlGate(backend.address, 'control = "%s"' % path("control")) as gate:
+        write("victim", "")
+        os.chmod(path("victim"), 0o600)
+        os.unlink(gate.socket)
+        os.symlink("victim", gate.socket)
+        gate.config('control = "%s"\ncontrol-mode = 0666' % gate.socket)
+        gate.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "reloaded" in log_text() or "reload refused" in log_text(), "a reload: " + log_text())
+        need(stat.S_IMODE(os.stat(path("victim")).st_mode) == 0o600, "the victim's mode: " + log_text())
+        need("there is a file that is no socket" in log_text(), log_text())
+        os.unlink(gate.socket)
+
+
+@test
 def sockets_of_several_daemons():
     with Backend() as backend, ControlGate(backend.address) as gate:
         other = path("other.conf")

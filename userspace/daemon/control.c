@@ -2,6 +2,7 @@
 #include "daemon/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -436,26 +437,68 @@ static int clear_way(int fd, const struct sockaddr_un *addr)
 	return unlink(addr->sun_path) ? -errno : 0;
 }
 
-/* 0 or -errno. */
-static int set_rights(const struct control_socket *socket, const struct settings *settings)
+/* The socket's file itself, whatever comes to stand at path later; no link's.  -errno. */
+static int open_node(const char *path, struct stat *st)
+{
+	int ret = 0, node = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (node < 0)
+		return -errno;
+	if (fstat(node, st))
+		ret = -errno;
+	else if (!S_ISSOCK(st->st_mode))
+		ret = -EEXIST;
+	if (!ret)
+		return node;
+	close(node);
+	return ret;
+}
+
+/* group -1: it stays.  0 or -errno. */
+static int set_rights(int node, gid_t group, mode_t mode)
+{
+	char name[32];
+
+	if (group != (gid_t)-1 && fchownat(node, "", (uid_t)-1, group, AT_EMPTY_PATH))
+		return -errno;
+	/* fchmod() takes no O_PATH, and fchmodat2() came with Linux 6.6 */
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", node);
+	if (!chmod(name, mode))
+		return 0;
+	return errno == ENOENT ? -EOPNOTSUPP : -errno;		/* no /proc */
+}
+
+/* As the settings say.  before: what they were.  0 or -errno. */
+static int give_rights(const struct control_socket *socket, const struct settings *settings,
+		       struct stat *before)
 {
 	const struct given *given = setting_given(setting_find("control-mode"), settings, NULL);
-	mode_t mode = given->yes ? (mode_t)settings->control_mode : DEFAULT_MODE;
+	int node = open_node(socket->path, before), ret;
 
-	if (socket->has_group && chown(socket->path, (uid_t)-1, socket->group))
-		return -errno;
-	return chmod(socket->path, mode) ? -errno : 0;
+	if (node < 0)
+		return node;
+	ret = set_rights(node, socket->has_group ? socket->group : (gid_t)-1,
+			 given->yes ? (mode_t)settings->control_mode : DEFAULT_MODE);
+	if (ret)
+		(void)set_rights(node, before->st_gid, before->st_mode & 07777);
+	close(node);
+	return ret;
 }
 
 /* Undoes that for the socket in use, as far as it can be. */
 static void restore_rights(const struct control *control)
 {
 	const struct stat *before = &control->before;
+	struct stat unused;
+	int node = open_node(control->next.path, &unused), ret = node;
 
-	if (chown(control->next.path, (uid_t)-1, before->st_gid) ||
-	    chmod(control->next.path, before->st_mode & 07777))
+	if (node >= 0) {
+		ret = set_rights(node, before->st_gid, before->st_mode & 07777);
+		close(node);
+	}
+	if (ret < 0)
 		log_error("control socket '%s' keeps other rights: %s", control->next.path,
-			  strerror(errno));
+			  strerror(-ret));
 }
 
 /* The socket at path, listening; -errno. */
@@ -463,6 +506,7 @@ static int open_at(struct control_socket *out, const struct settings *settings)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd, probe, ret;
+	struct stat unused;
 
 	if (strlen(out->path) >= sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
@@ -479,7 +523,7 @@ static int open_at(struct control_socket *out, const struct settings *settings)
 		ret = -errno;
 	} else {
 		/* nobody can connect before it listens */
-		ret = set_rights(out, settings);
+		ret = give_rights(out, settings, &unused);
 		if (!ret && listen(fd, SOMAXCONN))
 			ret = -errno;
 		if (ret)
@@ -527,19 +571,6 @@ static int use_group(struct control_socket *socket, const struct settings *setti
 	return -1;
 }
 
-/* The one in use: only its rights may be others.  0 or -errno; then they are as before. */
-static int change_rights(struct control *control, const struct settings *settings)
-{
-	int ret;
-
-	if (stat(control->next.path, &control->before))
-		return -errno;
-	ret = set_rights(&control->next, settings);
-	if (ret)
-		restore_rights(control);
-	return ret;
-}
-
 int control_prepare(struct control *control, const struct settings *settings)
 {
 	struct control_socket *next = &control->next;
@@ -553,7 +584,8 @@ int control_prepare(struct control *control, const struct settings *settings)
 	if (!ret) {
 		same = control->now.path && !strcmp(control->now.path, next->path) &&
 		       !access(next->path, F_OK);
-		ret = same ? change_rights(control, settings) : open_at(next, settings);
+		/* the one in use: only its rights may be others */
+		ret = same ? give_rights(next, settings, &control->before) : open_at(next, settings);
 		if (!ret)
 			return 0;
 		ret = complain(settings, next->path, -ret);
