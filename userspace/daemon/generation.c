@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -97,6 +98,13 @@ static void check_gone(struct generation *generation)
 		generation->gone(generation, generation->arg);
 }
 
+static void close_answers(struct child *child)
+{
+	if (child->answers != -1)
+		close(child->answers);
+	child->answers = -1;
+}
+
 static void child_over(struct ev_loop *loop, struct child *child)
 {
 	ev_child_stop(loop, &child->exit);
@@ -104,6 +112,7 @@ static void child_over(struct ev_loop *loop, struct child *child)
 	child->pid = 0;
 	child->ready = false;
 	close_control(child);
+	close_answers(child);
 }
 
 static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
@@ -114,6 +123,14 @@ static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	if (generation_start_worker(child->generation, child))
 		set_timer(timer, RESTART_PAUSE);
+}
+
+/* As its pipe says: a worker that was taken over may ask while its answerer lives. */
+static bool answerer_lives(const struct child *child)
+{
+	struct pollfd pfd = { .fd = child->answers };
+
+	return child->answers != -1 && !(poll(&pfd, 1, 0) == 1 && pfd.revents & POLLHUP);
 }
 
 /* Where keyd is gone, too, the reload that follows has workers of its own. */
@@ -127,8 +144,13 @@ static void on_keys(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	if (child->control == -1 || keyd == -1)
 		return;
+	if (answerer_lives(child)) {
+		set_timer(timer, RESTART_PAUSE);
+		return;
+	}
+	close_answers(child);
 	child->keys_given = clock_ms();
-	ret = worker_give_keys(child->control, keyd);
+	ret = worker_give_keys(child->control, keyd, &child->answers);
 	if (ret)
 		log_error("no answerer for worker %zu: %s", child->index, strerror(-ret));
 }
@@ -302,7 +324,7 @@ static void child_init(struct child *child, struct generation *generation, size_
 {
 	child->generation = generation;
 	child->index = index;
-	child->control = -1;
+	child->control = child->answers = -1;
 	ev_init(&child->exit, on_exit);
 	ev_init(&child->restart, on_restart);
 	ev_init(&child->keys, on_keys);
@@ -389,7 +411,8 @@ int generation_start_worker(struct generation *generation, struct child *child)
 		gate_refresh(&generation->gates[i]);
 	if (generation->started)
 		mend_listeners(generation);
-	pid = worker_start(&plan, generation->keyd.control, &child->control);
+	pid = worker_start(&plan, generation->keyd.control, &child->control,
+			   &child->answers);
 	if (plan.kernel_fd != -1)
 		close(plan.kernel_fd);
 	if (pid < 0)

@@ -28,6 +28,7 @@ struct child {
 	struct generation *generation;
 	pid_t pid;			/* 0: none */
 	int control;			/* -1: none */
+	int answers;			/* a worker's: of worker_start(), -1: none */
 	size_t index;			/* of a worker */
 	ev_io messages;
 	ev_child exit;

@@ -307,8 +307,8 @@ static int watch_answerers(void)
 }
 
 /*
- * Whoever gets none sees the end of its pipes, and asks again.  A worker that was
- * taken over may ask for one after another, and keep them all.
+ * Whoever gets none sees the end of its pipes, and asks again.  The monitor asks for
+ * another only where a worker or its answerer has ended; the limit does not rely on that.
  */
 static void start_answerer(const struct keypipe *end, const struct keyring *ring)
 {

@@ -436,7 +436,14 @@ static int open_keys(struct keypipe *keys, int keyd_control)
 	return ret;
 }
 
-int worker_give_keys(int control, int keyd_control)
+/* The monitor keeps what says when the answerer ends. */
+static int keep_answers(const struct keypipe *keys)
+{
+	close(keys->out);
+	return keys->in;
+}
+
+int worker_give_keys(int control, int keyd_control, int *answers)
 {
 	struct keypipe keys;
 	int ret;
@@ -445,11 +452,14 @@ int worker_give_keys(int control, int keyd_control)
 	if (ret)
 		return ret;
 	ret = ipc_send(control, IPC_KEYS, (const int[]){ keys.in, keys.out }, 2);
-	keypipe_close(&keys);
+	if (ret)
+		keypipe_close(&keys);
+	else
+		*answers = keep_answers(&keys);
 	return ret;
 }
 
-pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *control)
+pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *control, int *answers)
 {
 	struct keypipe keys;
 	char name[32];
@@ -467,6 +477,9 @@ pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *contro
 	if (pid == 0)
 		run(plan, *control, &keys);
 	stats_lend(plan->stats, plan->index, false);
-	keypipe_close(&keys);
+	if (pid < 0)
+		keypipe_close(&keys);
+	else
+		*answers = keep_answers(&keys);
 	return pid;
 }

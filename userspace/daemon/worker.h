@@ -97,13 +97,14 @@ struct worker_plan {
 
 /*
  * Forks a worker.  keyd_control is where its key requests are announced;
- * *control becomes the monitor's end: IPC_READY comes from it.  The process
- * id, or -1 and a line was logged.
+ * *control becomes the monitor's end: IPC_READY comes from it.  *answers becomes
+ * the read end of its answerer's pipe: not to be read, but it hangs up when the
+ * answerer has ended.  The process id, or -1 and a line was logged.
  */
-pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *control);
+pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *control, int *answers);
 
-/* Another answerer for the worker at the other end of control.  0 or -errno. */
-int worker_give_keys(int control, int keyd_control);
+/* Another answerer, with its *answers, for the worker at the other end of control.  0 or -errno. */
+int worker_give_keys(int control, int keyd_control, int *answers);
 
 /* Counts for the control socket, by gate. */
 void worker_count(const struct worker *worker, const struct gate *gate, enum counter counter,

@@ -281,7 +281,7 @@ static bool answers(const struct keypipe *end)
 	       wait_answer(end->in, answer) == sizeof(struct keypipe_answer);
 }
 
-/* As a worker that was taken over may: it asks for one after another, and keeps them. */
+/* More than the monitor asks for. */
 static void test_many(void)
 {
 	static struct keypipe ends[KEYD_ANSWERERS_MAX];
