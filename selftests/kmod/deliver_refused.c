@@ -537,13 +537,14 @@ TEST_F(refused, options_of_the_tls_socket)
 
 TEST_F(refused, what_is_a_relays)
 {
-	static const int values[][2] = { { 1, -1 }, { -1, 1000 } };
+	int values[][2] = { { -1, -1 }, { -1, 1000 } };
 	static const int attrs[] = { TLSGATE_A_RELAY_FD, TLSGATE_A_IDLE_TIMEOUT };
 	struct tg_install in;
 	unsigned int i;
 
 	ASSERT_TRUE(gate_open(&self->g, AF_INET));
 	ASSERT_TRUE(gate_accept(&self->g, &self->c));
+	values[0][0] = self->g.server;
 	for (i = 0; i < 2; i++) {
 		in = tg_install_on(self->c.fd, &self->c.tx, &self->c.rx);
 		in.deliver_fd = self->g.handle;
