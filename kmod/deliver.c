@@ -263,9 +263,33 @@ static bool tg_deliver_came_by(const struct sock *sk, const struct tg_end *gate)
 		ipv6_addr_v4mapped(&local.addr));
 }
 
+/* Whoever has the socket when it is acknowledged is told. */
+static bool tg_deliver_tells(struct sk_buff *skb)
+{
+	return skb_zcopy(skb) || TCP_SKB_CB(skb)->txstamp_ack ||
+	       skb_shinfo(skb)->tx_flags & SKBTX_ANY_TSTAMP;
+}
+
+/*
+ * Has sent what it is told of later.  What is sent without a copy is part of sk_wmem_queued,
+ * and charged to nobody; and what comes to the error queue is charged by accept() alone.
+ */
+static bool tg_deliver_is_told(struct sock *sk)
+{
+	struct sk_buff *skb;
+
+	skb_queue_walk(&sk->sk_write_queue, skb)
+		if (tg_deliver_tells(skb))
+			return true;
+	skb_rbtree_walk(skb, &sk->tcp_rtx_queue)
+		if (tg_deliver_tells(skb))
+			return true;
+	return false;
+}
+
 static int tg_deliver_check(const struct tg_install *in, struct tg_refusal *no)
 {
-	const struct sock *sk = in->tls->sk;
+	struct sock *sk = in->tls->sk;
 
 	if (in->grant->netns != sock_net(sk)->net_cookie)
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_NETNS, TLSGATE_A_DELIVER_FD, -EXDEV,
@@ -279,6 +303,9 @@ static int tg_deliver_check(const struct tg_install *in, struct tg_refusal *no)
 	if (tg_own_stamps(sk))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,
 				 "socket has time stamps on: switch them off");
+	if (tg_deliver_is_told(sk))
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,
+				 "socket has sent by MSG_ZEROCOPY, or with time stamps, what is not acknowledged yet: wait for it, or send without");
 	return tg_own_check_filter(sk, no, TLSGATE_A_FD);
 }
 

@@ -85,8 +85,8 @@ void tg_deliver_fill(struct tg_family *f);
  * is looked at again then.
  *
  * Return: 0; %-EXDEV: the grant is of another namespace; %-EPERM: it is not for this socket;
- * %-EBUSY: the socket has a filter or time stamps; %-EAGAIN: the server's backlog is full;
- * %-ENOMEM; or what tg_listener_get() returns.
+ * %-EBUSY: the socket has a filter or time stamps, or has sent what it is to be told of;
+ * %-EAGAIN: the server's backlog is full; %-ENOMEM; or what tg_listener_get() returns.
  */
 int tg_deliver_claim(const struct tg_install *in, struct tg_session *s, struct tg_refusal *no);
 

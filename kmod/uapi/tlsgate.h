@@ -146,7 +146,8 @@
  *		REFUSED_PERM		EPERM: role client, or not accepted at LOCAL
  *		REFUSED_NETNS		EXDEV: a handle of another namespace
  *		REFUSED_ULP		EBUSY: the TLS socket has a filter or time
- *					stamps on
+ *					stamps on, or has sent by MSG_ZEROCOPY, or
+ *					with time stamps, what is not acknowledged
  *
  * CIPHER_GET    dump: one message per (VERSION, SUITE)
  *     TLSGATE_A_VERSION, TLSGATE_A_SUITE, TLSGATE_A_CIPHER_NAME (string, IANA),

@@ -535,6 +535,74 @@ TEST_F(refused, options_of_the_tls_socket)
 	}
 }
 
+/* Whoever has the socket then is told what became of these: that would be the server. */
+static ssize_t send_zero_copy(int fd, void *data, size_t len)
+{
+	setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &one, sizeof(one));
+	return send(fd, data, len, MSG_DONTWAIT | MSG_ZEROCOPY);
+}
+
+static ssize_t send_stamped(int fd, void *data, size_t len)
+{
+	const uint32_t when = SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_TX_ACK;
+	union {
+		char buf[CMSG_SPACE(sizeof(when))];
+		struct cmsghdr align;
+	} control = { };
+	struct iovec iov = { data, len };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+
+	control.align = (struct cmsghdr) {
+		.cmsg_level = SOL_SOCKET, .cmsg_type = SO_TIMESTAMPING,
+		.cmsg_len = CMSG_LEN(sizeof(when)),
+	};
+	memcpy(CMSG_DATA(&control.align), &when, sizeof(when));
+	return sendmsg(fd, &msg, MSG_DONTWAIT);
+}
+
+static const struct {
+	const char *name;
+	ssize_t (*send)(int fd, void *data, size_t len);
+} told[] = {
+	{ "MSG_ZEROCOPY", send_zero_copy },
+	{ "SO_TIMESTAMPING of a call", send_stamped },
+};
+
+static bool is_taken(void *arg)
+{
+	FIXTURE_DATA(refused) *self = arg;
+
+	return !gate_install(&self->g, &self->c);
+}
+
+TEST_F(refused, sends_that_are_told_of)
+{
+	static char data[65536];
+	ssize_t n, sent;
+	unsigned int i;
+
+	ASSERT_TRUE(gate_open(&self->g, AF_INET));
+	for (i = 0; i < sizeof(told) / sizeof(*told); i++) {
+		ASSERT_TRUE(gate_accept(&self->g, &self->c));
+		/* More than the peer takes before it reads. */
+		for (sent = 0; (n = told[i].send(self->c.fd, data, sizeof(data))) > 0; sent += n)
+			;
+		ASSERT_GT(sent, 0) TH_LOG("%s: %s", told[i].name, strerror(errno));
+		EXPECT_EQ(gate_install(&self->g, &self->c), -EBUSY) TH_LOG("%s", told[i].name);
+		EXPECT_TRUE(tg_names(self->g.tg, 0, TLSGATE_A_FD));
+		EXPECT_NE(self->g.tg->ack.msg[0], 0);
+		for (; sent > 0; sent -= n) {
+			n = recv(self->c.peer.fd, data, sizeof(data), 0);
+			ASSERT_GT(n, 0);
+		}
+		EXPECT_TRUE(net_until(is_taken, self)) TH_LOG("%s", self->g.tg->ack.msg);
+		gated_free(&self->c);
+	}
+}
+
 TEST_F(refused, what_is_a_relays)
 {
 	int values[][2] = { { -1, -1 }, { -1, 1000 } };
