@@ -43,8 +43,10 @@ static void tg_inherit_socket(struct sock *sk, const struct sock *l)
 		TG_INHERIT(sk, l, sk_sndbuf);
 	if (locks & SOCK_RCVBUF_LOCK)
 		TG_INHERIT(sk, l, sk_rcvbuf);
-	/* TCP does not copy this one. */
+	/* TCP copies neither.  The gate's cgroup has paid for what the gate reserved. */
 	sk->sk_priority = 0;
+	sk->sk_reserved_mem = 0;
+	sk_mem_reclaim(sk);
 	TG_INHERIT(sk, l, sk_max_pacing_rate);
 	if (sk->sk_max_pacing_rate != ~0UL)
 		cmpxchg(&sk->sk_pacing_status, SK_PACING_NONE, SK_PACING_NEEDED);

@@ -147,6 +147,28 @@ static long stuff(struct gated *c)
 	return sent;
 }
 
+/* What it keeps for itself is the gate's wish, and not for the server's group to bear. */
+TEST_F(memory, reserved_by_the_gate_is_nobodys)
+{
+	int want = 1 << 20, is = 0;
+	socklen_t len = sizeof(is);
+
+	ASSERT_TRUE(group_write("gate", "cgroup.procs", "0"));
+	ASSERT_TRUE(gate_accept(&self->g, &self->c[0]));
+	if (setsockopt(self->c[0].fd, SOL_SOCKET, SO_RESERVE_MEM, &want, sizeof(want)))
+		SKIP(return, "SO_RESERVE_MEM: %s", strerror(errno));
+	EXPECT_CHARGED("gate", want, LONG_MAX);
+	ASSERT_EQ(gate_install(&self->g, &self->c[0]), 0);
+	gate_close(&self->c[0]);
+	ASSERT_TRUE(group_write("server", "cgroup.procs", "0"));
+	self->app[0] = gate_server_accept(self->g.server);
+	ASSERT_GE(self->app[0], 0);
+	EXPECT_CHARGED("gate", 0, want / 2);
+	EXPECT_CHARGED("server", 0, want / 2);
+	ASSERT_EQ(getsockopt(self->app[0], SOL_SOCKET, SO_RESERVE_MEM, &is, &len), 0);
+	EXPECT_EQ(is, 0);
+}
+
 /* All that was stuffed, so that it is acknowledged. */
 static bool drain(struct gated *c, long len)
 {
