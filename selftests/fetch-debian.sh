@@ -6,6 +6,7 @@
 # status 1, with one line that says why: there is none. What is there from an earlier run is kept.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. selftests/chroot.sh
 
 suite=$1
 root=build/$suite
@@ -22,10 +23,6 @@ mirror() {
 	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI) $(COMPONENT)' \
 		'Created-By: Packages' |
 		sed -nE 's|^Debian Debian ([^ ]+) main$|\1|p' | sort -u | head -n 1
-}
-
-as_root() {
-	if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
 mkdir -p build

@@ -6,6 +6,7 @@
 # build/sid-kernel, as root or by sudo: nothing of it is installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. selftests/chroot.sh
 PATH=$PATH:/usr/sbin:/sbin
 
 root=$PWD/build/sid-kernel
@@ -16,25 +17,12 @@ die() {
 	exit 1
 }
 
-as_root() {
-	if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
-}
-
-# in_sid COMMAND: objtool reads /proc, whose mount goes with the command.
-in_sid() {
-	as_root unshare --mount sh -c 'mount -t proc proc "$1/proc" && exec chroot "$1" sh -c "$2"' \
-		sh "$root" "$1"
-}
-
 fetch_compiler() {
 	[ ! -e "$root/.complete" ] || return 0
 	selftests/fetch-debian.sh sid >&2 || die "no Debian sid"
 	echo "sid-kernel: installing headers and compiler into build/sid-kernel" >&2
-	as_root rm -rf "$root"
-	as_root cp -a build/sid "$root"
-	apt-config dump Acquire | as_root tee "$root/etc/apt/apt.conf.d/99machine" > /dev/null
-	as_root cp -L /etc/resolv.conf "$root/etc/"
-	in_sid 'export DEBIAN_FRONTEND=noninteractive
+	copy_root build/sid "$root"
+	in_root "$root" 'export DEBIAN_FRONTEND=noninteractive
 		apt-get -y --no-install-recommends install linux-headers-cloud-amd64 make' > "$log" 2>&1 ||
 		die "installing the headers failed: $(tail -n 1 "$log") (all of it: $log)"
 	as_root touch "$root/.complete"
@@ -50,7 +38,7 @@ fetch_kernel() {
 	echo "sid-kernel: unpacking $release" >&2
 	rm -rf "$folder"
 	mkdir -p "$folder/boot" "$folder/lib"
-	in_sid "cd /tmp && apt-get download linux-binary-$release linux-modules-$release linux-base-$release" \
+	in_root "$root" "cd /tmp && apt-get download linux-binary-$release linux-modules-$release linux-base-$release" \
 		> "$log" 2>&1 || die "no kernel $release: $(tail -n 1 "$log") (all of it: $log)"
 	for part in binary modules base; do
 		dpkg-deb -x "$root/tmp/linux-$part-$release"_*.deb "$folder/unpacked"
@@ -66,7 +54,7 @@ build_module() {
 	as_root rm -rf "$root/src"
 	as_root mkdir "$root/src"
 	as_root cp -r Makefile Kbuild kmod userspace selftests "$root/src/"
-	in_sid "cd /src && make module KDIR=/usr/src/linux-headers-$release KARGS=W=1" > "$log" 2>&1 ||
+	in_root "$root" "cd /src && make module KDIR=/usr/src/linux-headers-$release KARGS=W=1" > "$log" 2>&1 ||
 		die "the module does not build for $release: $log"
 	! grep -i 'warning:' "$log" >&2 || die "the module builds for $release with warnings"
 	mkdir -p "build/kmod/$release"

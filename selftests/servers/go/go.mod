@@ -1,0 +1,3 @@
+module servers/go-http
+
+go 1.24
