@@ -121,7 +121,11 @@ void tg_rx_drop_held(struct tg_rx *rx);
  * may send a window update; before the lock is released, in any case.
  */
 void tg_rx_settle(struct sock *sk, struct tg_session *s);
-/* Bytes that a reader gets without waiting: for SIOCINQ a record is opened if need be. */
+/*
+ * For SIOCINQ: what a reader gets without waiting, not less, since users of EPOLLET that
+ * have read so much wait to be woken.  More by records that turn out to carry no data, or
+ * less of it, which only opening them shows; one is opened if need be, so that 0 is sure.
+ */
 u32 tg_rx_readable(struct sock *sk, struct tg_session *s);
 /* Sets tg_rx.ready anew and returns it.  Also under the spinlock. */
 bool tg_rx_update_ready(struct sock *sk, struct tg_session *s);

@@ -557,13 +557,46 @@ bool tg_rx_update_ready(struct sock *sk, struct tg_session *s)
 	return ready;
 }
 
+/*
+ * Data in the whole records behind what was opened, as their headers tell: padding and
+ * control records count, too, and behind a batch of records whatever is queued.
+ */
+static u32 tg_rx_behind(struct sock *sk, struct tg_session *s)
+{
+	u32 stashed = tg_rx_stashed(&s->rx), left = stashed + tg_rx_queued(sk, &s->rx);
+	u32 at = s->rx.taken - stashed, len = 0, full;
+	u8 header[TG_HEADER_LEN];
+	struct tg_header h;
+	int n = 0;
+
+	if (!tg_rx_header(sk, s, header))
+		return 0;
+	while (!tg_record_parse(s->cipher, header, &h)) {
+		full = TG_HEADER_LEN + h.len;
+		if (left < full)
+			break;
+		len += h.len - tg_record_overhead(s->cipher);
+		left -= full;
+		at += full;
+		if (++n == TG_RX_TAKEN_MAX)
+			return len + left;
+		if (left < TG_HEADER_LEN)
+			break;
+		tg_queue_copy(sk, at, header, sizeof(header));
+	}
+	return len;
+}
+
 u32 tg_rx_readable(struct sock *sk, struct tg_session *s)
 {
+	u32 len;
+
 	if (!tg_rx_data_len(&s->rx))
 		tg_rx_next(sk, s, GFP_KERNEL);
 	tg_rx_settle(sk, s);
 	tg_rx_update_ready(sk, s);
-	return tg_rx_data_len(&s->rx);
+	len = tg_rx_data_len(&s->rx);
+	return len && !s->rx.closed && !s->error ? len + tg_rx_behind(sk, s) : len;
 }
 
 /* Copies opened data out, from byte @skip on.  Bytes copied, or -EFAULT if not one was. */

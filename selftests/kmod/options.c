@@ -270,6 +270,35 @@ TEST_F(options, inq)
 	EXPECT_EQ(0, inq(self->p.fd));
 }
 
+/* All of it is counted, for a reader that reads so much and then waits for an edge. */
+TEST_F(options, inq_of_several_records)
+{
+	PEER_SENDS(0, 300);
+	PEER_SENDS(300, 16384);
+	PEER_SENDS(16684, 1);
+	ASSERT_TRUE(net_until(all_acked, &self->p.peer.fd));
+	EXPECT_EQ(16685, inq(self->p.fd));
+	ASSERT_EQ(310, recv(self->p.fd, self->got, 310, 0));
+	EXPECT_EQ(16375, inq(self->p.fd));
+	ASSERT_EQ(16375, recv(self->p.fd, self->got + 310, BUF_SIZE - 310, 0));
+	EXPECT_EQ(0, inq(self->p.fd));
+	GOT(0, 16685);
+}
+
+/* Each has a header and a tag; only of the first ones are they subtracted. */
+TEST_F(options, inq_of_many_records)
+{
+	for (int i = 0; i < 200; i++)
+		PEER_SENDS(i, 1);
+	ASSERT_TRUE(net_until(all_acked, &self->p.peer.fd));
+	for (int i = 0; i < 200; i++) {
+		EXPECT_LE(200 - i, inq(self->p.fd));
+		ASSERT_EQ(1, recv(self->p.fd, self->got + i, 1, 0));
+	}
+	EXPECT_EQ(0, inq(self->p.fd));
+	GOT(0, 200);
+}
+
 /* struct tcp_zerocopy_receive of linux/tcp.h, which netinet/tcp.h has in part only. */
 struct zerocopy {
 	uint64_t address;
