@@ -233,6 +233,11 @@ SMP=1 start_suite interop-kernel suite_in_guest 6.12 interop-kernel 1800 \
 start_kselftests 6.1 kselftests-6.1 "${two_programs[@]}"
 SMP=1 start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 1500 selftests/daemon.py --kernel
 SMP=1 start_suite systemd suite_in_guest 6.12 systemd 900 selftests/systemd.sh
+SMP=1 start_suite servers suite_in_guest 6.12 servers 1200 selftests/servers.sh
+# Those whose listening sockets differ most.
+few_servers=(nginx redis postgres go)
+[ $all = no ] || few_servers=()
+SMP=1 start_suite servers-6.1 suite_in_guest 6.1 servers-6.1 1200 selftests/servers.sh "${few_servers[@]}"
 for source in userspace/tests/test_*.c; do
 	name=$(basename "$source" .c)
 	start_suite "unit-${name#test_}" suite_program "build/tests/$name"
@@ -280,6 +285,10 @@ else
 		sh -c 'COUNT=50000 build/selftests/fuzz_netlink && COUNT=1100 build/selftests/fuzz_records &&
 			COUNT=1000000 DURATION=60 build/selftests/fuzz_calls'
 	[ -z "$sid_kernel" ] || start_kselftests "$sid_kernel" kselftests-sid "${two_programs[@]}"
+	SMP=1 start_suite servers-debug suite_in_guest "$debug_kernel" servers-debug 3600 \
+		env slow=40 selftests/servers.sh
+	[ -z "$sid_kernel" ] ||
+		SMP=1 start_suite servers-sid suite_in_guest "$sid_kernel" servers-sid 1200 selftests/servers.sh
 fi
 wait
 for name in "${guests[@]}"; do

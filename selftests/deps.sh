@@ -182,6 +182,7 @@ case " $* " in
 *" peers "*)
 	selftests/fetch-debian.sh sid &
 	selftests/fetch-debian.sh trixie &
+	selftests/servers/root.sh &
 	;;
 esac
 case " $* " in
