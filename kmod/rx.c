@@ -695,7 +695,11 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 	if (tcp_sk(sk)->recvmsg_inq)
 		inq = tg_rx_readable(sk, s) ?: s->rx.ready;
 	tg_rx_settle(sk, s);
-	tg_rx_update_ready(sk, s);
+	/* Who uses EPOLLET takes fewer bytes for the last there are, and waits for an edge. */
+	if (copied && ret <= 0 && ret != -EAGAIN)
+		sk->sk_data_ready(sk);
+	else
+		tg_rx_update_ready(sk, s);
 	release_sock(sk);
 	if (inq >= 0 && (copied || !ret))
 		put_cmsg(msg, SOL_TCP, TCP_CM_INQ, sizeof(inq), &inq);

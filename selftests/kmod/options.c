@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -297,6 +298,24 @@ TEST_F(options, inq_of_many_records)
 	}
 	EXPECT_EQ(0, inq(self->p.fd));
 	GOT(0, 200);
+}
+
+/* An end that the read of the last data came to is an edge: a FIN of TCP's would be one, too. */
+TEST_F(options, end_behind_data_is_an_edge)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	int epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	PEER_SENDS(0, 100);
+	ASSERT_EQ(0, peer_alert(&self->p.peer, 1, TLS_CLOSE_NOTIFY));
+	ASSERT_TRUE(net_until(all_acked, &self->p.peer.fd));
+	ASSERT_EQ(0, epoll_ctl(epoll, EPOLL_CTL_ADD, self->p.fd, &event));
+	ASSERT_EQ(1, epoll_wait(epoll, &event, 1, NET_DEADLINE));
+	ASSERT_EQ(100, recv(self->p.fd, self->got, 1000, MSG_DONTWAIT));
+	EXPECT_EQ(1, epoll_wait(epoll, &event, 1, 0));
+	EXPECT_EQ(0, recv(self->p.fd, self->got, 1000, MSG_DONTWAIT));
+	EXPECT_EQ(0, epoll_wait(epoll, &event, 1, 0));
+	close(epoll);
 }
 
 /* struct tcp_zerocopy_receive of linux/tcp.h, which netinet/tcp.h has in part only. */
