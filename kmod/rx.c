@@ -559,7 +559,8 @@ bool tg_rx_update_ready(struct sock *sk, struct tg_session *s)
 
 /*
  * Data in the whole records behind what was opened, as their headers tell: padding and
- * control records count, too, and behind a batch of records whatever is queued.
+ * control records count, too, and behind a batch of records whatever is queued.  So do
+ * the first bytes of a record for which there is no room before they are read.
  */
 static u32 tg_rx_behind(struct sock *sk, struct tg_session *s)
 {
@@ -569,9 +570,11 @@ static u32 tg_rx_behind(struct sock *sk, struct tg_session *s)
 	struct tg_header h;
 	int n = 0;
 
-	if (!tg_rx_header(sk, s, header))
-		return 0;
-	while (!tg_record_parse(s->cipher, header, &h)) {
+	if (left >= TG_HEADER_LEN && !tg_rx_header(sk, s, header))
+		return len;
+	while (left >= TG_HEADER_LEN) {
+		if (tg_record_parse(s->cipher, header, &h))
+			return len;
 		full = TG_HEADER_LEN + h.len;
 		if (left < full)
 			break;
@@ -580,11 +583,9 @@ static u32 tg_rx_behind(struct sock *sk, struct tg_session *s)
 		at += full;
 		if (++n == TG_RX_TAKEN_MAX)
 			return len + left;
-		if (left < TG_HEADER_LEN)
-			break;
 		tg_queue_copy(sk, at, header, sizeof(header));
 	}
-	return len;
+	return left && tg_rx_pressed(sk) ? len + left : len;
 }
 
 u32 tg_rx_readable(struct sock *sk, struct tg_session *s)

@@ -286,6 +286,63 @@ TEST_F(options, inq_of_several_records)
 	GOT(0, 16685);
 }
 
+#define BODY	(BUF_SIZE / 4)
+#define CHUNK	4096
+
+static void *send_body(void *arg)
+{
+	struct reader *r = arg;
+
+	r->all = !peer_send_data(r->peer, r->got, r->len);
+	return NULL;
+}
+
+/*
+ * As nginx does: after a read that fills the buffer it asks how much there is, reads so much
+ * and no more, and waits for an edge.  Bytes read until all are there or no edge comes.
+ */
+static size_t read_counted(int fd, uint8_t *to, size_t len)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	int epoll = epoll_create1(EPOLL_CLOEXEC), left;
+	size_t done = 0;
+	ssize_t n;
+
+	epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+	while (done < len && epoll_wait(epoll, &event, 1, NET_DEADLINE) == 1) {
+		left = -1;
+		do {
+			n = recv(fd, to + done, CHUNK, MSG_DONTWAIT);
+			if (n <= 0)
+				break;
+			done += n;
+			left = n < CHUNK ? 0 : left < 0 ? inq(fd) : left - n;
+		} while (left > 0);
+	}
+	close(epoll);
+	return done;
+}
+
+TEST_F(options, who_counts_by_inq_gets_all)
+{
+	static const int room[] = { 5000, 20000, 40000, 100000 };
+
+	for (size_t i = 0; i < sizeof(room) / sizeof(room[0]); i++) {
+		struct reader r = { .peer = &self->p.peer, .got = self->data, .len = BODY };
+		pthread_t thread;
+
+		memset(self->got, 0, BODY);
+		ASSERT_EQ(0, setsockopt(self->p.fd, SOL_SOCKET, SO_RCVBUF, &room[i], sizeof(room[i])));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, send_body, &r));
+		EXPECT_EQ(BODY, read_counted(self->p.fd, self->got, BODY));
+		if (pat_check(self->got, 0, BODY, 1) != BODY)
+			shutdown(self->p.peer.fd, SHUT_RDWR);
+		pthread_join(thread, NULL);
+		ASSERT_TRUE(r.all);
+		GOT(0, BODY);
+	}
+}
+
 /* Each has a header and a tag; only of the first ones are they subtracted. */
 TEST_F(options, inq_of_many_records)
 {
