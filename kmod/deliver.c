@@ -199,7 +199,7 @@ static void tg_deliver_dequeue(struct sock *sk, struct tg_session *s, struct soc
 {
 	lock_sock(sk);
 	sk->sk_backlog_rcv = s->deliver->backlog_rcv;
-	WRITE_ONCE(sk->sk_prot, (struct proto *)&s->family->keyed);
+	WRITE_ONCE(sk->sk_prot, (struct proto *)&s->family->owned);
 	tg_deliver_set_socket(sk, sock);
 	release_sock(sk);
 }
@@ -240,6 +240,8 @@ int tg_deliver_release(struct socket *sock, struct tg_session *s)
 	}
 	/* Nobody has seen what the peer has sent: that must not look like an end in order. */
 	lock_sock(sock->sk);
+	/* For tg_close(). */
+	WRITE_ONCE(sock->sk->sk_prot, (struct proto *)&s->family->keyed);
 	tg_session_reset(sock->sk, s, TLSGATE_REASON_NOT_DELIVERED);
 	release_sock(sock->sk);
 	return s->family->base_ops->release(sock);

@@ -35,7 +35,8 @@ struct tg_callbacks {
  * @queued: @keyed with ours for one in an accept queue, see deliver.h
  * @keyed_ops: @base_ops likewise
  * @owned: @base with the calls refused that io_uring makes past those of a socket; closing is
- *	the base's still: see tg_relay_release().  Unused for AF_UNIX, which has none of them
+ *	the base's still: see tg_relay_release() and tg_deliver_release().  Unused for AF_UNIX,
+ *	which has none of them
  * @owned_ops: all refused but close and what tells its addresses
  * @callbacks: the family's own
  *

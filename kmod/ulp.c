@@ -269,12 +269,13 @@ static void tg_attach(const struct tg_install *in, struct tg_session *s, struct 
 	/* Before the callbacks, which look for it. */
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, s);
 	tg_own_attach(sk, &tg_keyed_callbacks);
-	WRITE_ONCE(sk->sk_prot, (struct proto *)&s->family->keyed);
+	/* One that is to be delivered stays excluded. */
+	WRITE_ONCE(sk->sk_prot,
+		   (struct proto *)(in->grant ? &s->family->owned : &s->family->keyed));
 	refcount_inc(&s->ref);
 	tg_session_publish(s, sk);
 	/* Data that came before us announces itself to nobody else. */
 	tg_rx_update_ready(sk, s);
-	/* One that is to be delivered stays excluded. */
 	if (r)
 		tg_relay_join(r, in, s);
 	else if (!in->grant)

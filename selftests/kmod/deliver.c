@@ -431,6 +431,19 @@ TEST_F(deliver, what_the_gate_has_read)
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
+/* Of io_uring, which comes to TCP past the socket's calls (Linux 6.7). */
+static int command(int fd, uint32_t number)
+{
+	struct ring ring;
+	int err = -EOPNOTSUPP;
+
+	if (ring_open(&ring))
+		err = ring_command(&ring, fd, number);
+	close(ring.fd);
+	/* Before, and where there is no io_uring, nobody can. */
+	return err == -EOPNOTSUPP ? -EBUSY : err;
+}
+
 /* The gate can do nothing with it but close it. */
 TEST_F(deliver, waiting_socket_refuses)
 {
@@ -457,6 +470,8 @@ TEST_F(deliver, waiting_socket_refuses)
 	EXPECT_EQ(errno, EBUSY);
 	EXPECT_EQ(ioctl(fd, FIONREAD, &n), -1);
 	EXPECT_EQ(errno, EBUSY);
+	for (n = 0; n < 2; n++)		/* SIOCINQ, which would open a record, and SIOCOUTQ */
+		EXPECT_EQ(command(fd, n), -EBUSY);
 	gate_close(&self->c);
 	app = gate_server_accept(self->g.server);
 	ASSERT_GE(app, 0);
