@@ -768,9 +768,27 @@ def switched_off_before_it_is_asked_ever_less_often():
             need(time.monotonic() - began > 5, "three questions in %.1f s" % (time.monotonic() - began))
             with open(ALLOW, "w") as file:
                 file.write("1")
-            wait_until(lambda: "the kernel takes keys" in log_text(), "it is taken", 40)
+            wait_until(lambda: "the kernel takes keys: connections" in log_text(), "it is taken", 40)
             with gate.connect() as connection:
                 echo(connection)
+
+
+@test
+def a_module_that_replaces_one_that_refused_is_asked_at_once():
+    """The next question to the old one would come 16 seconds after the last."""
+    if not MODULE:
+        raise Skip("TLSGATE_MODULE does not name the module's file")
+    with Backend().echo() as backend:
+        with setting(ALLOW, "0", "1"), \
+                Gate("serve", backend.address, "--workers=1", "--verbose", path="auto") as gate:
+            before = counter("reason_refused_perm")
+            wait_until(lambda: counter("reason_refused_perm") >= before + 4, "four questions", 40)
+            began = time.monotonic()
+            subprocess.run(["rmmod", "tlsgate"], check=True)
+            subprocess.run(["insmod", MODULE], check=True)
+            wait_until(lambda: "the kernel takes keys: connections" in log_text(), "the new one is asked", 40)
+            need(time.monotonic() - began < 8, "asked after %.1f s" % (time.monotonic() - began))
+            carries(gate, 1)
 
 
 @test

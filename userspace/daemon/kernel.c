@@ -8,46 +8,47 @@
 #include "lib/libtlsgate.h"
 
 #define LOOK_SECONDS		1.
-#define LOOK_SECONDS_MAX	32.	/* by doubling, while the module refuses: it counts each time */
+#define REFUSED_LOOKS_MAX	32	/* by doubling, while the module refuses: it counts each time */
 
-/* False: the module is there, but refuses. */
-static bool look(struct worker *worker)
+/* One that has replaced it may take keys. */
+static bool is_due(struct kernel_refusal *refused, unsigned int family)
+{
+	if (refused->family != family)
+		*refused = (struct kernel_refusal){ .family = family, .looks = 1 };
+	else if (--refused->left)
+		return false;
+	else if (refused->looks < REFUSED_LOOKS_MAX)
+		refused->looks *= 2;
+	refused->left = refused->looks;
+	return true;
+}
+
+static void look(struct worker *worker)
 {
 	int err = tlsgate_open_fd(&worker->tlsgate, worker->kernel_fd, NULL);
 
-	worker->barred = false;
-	if (err)
-		return true;
-	err = tlsgate_may_install(worker->tlsgate);
-	if (!err)
-		return true;
-	worker->barred = err == -EPERM;
+	if (err) {
+		worker->barred = false;
+		return;
+	}
+	if (is_due(&worker->refused, tlsgate_family_id(worker->tlsgate))) {
+		err = tlsgate_may_install(worker->tlsgate);
+		worker->barred = err == -EPERM;
+		if (!err)
+			return;
+	}
 	tlsgate_close(worker->tlsgate);
 	worker->tlsgate = NULL;
-	return false;
-}
-
-static void look_again(struct worker *worker, bool refused)
-{
-	ev_timer *timer = &worker->look;
-
-	if (!refused)
-		timer->repeat = LOOK_SECONDS;
-	else if (timer->repeat < LOOK_SECONDS_MAX)
-		timer->repeat *= 2;
-	ev_timer_again(worker->loop, timer);
 }
 
 static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct worker *worker = timer->data;
-	bool refused = !look(worker);
 
 	(void)events;
-	if (!worker->tlsgate) {
-		look_again(worker, refused);
+	look(worker);
+	if (!worker->tlsgate)
 		return;
-	}
 	ev_timer_stop(loop, timer);
 	log_info("the kernel takes keys: connections are handed over from now on");
 }
@@ -65,7 +66,7 @@ void kernel_init(struct worker *worker, int fd)
 	worker->kernel_fd = fd;
 	if (fd == -1)
 		return;
-	(void)look(worker);
+	look(worker);
 	if (!worker->tlsgate)
 		keep_looking(worker);
 }
@@ -74,7 +75,7 @@ bool kernel_lost(struct worker *worker)
 {
 	tlsgate_close(worker->tlsgate);
 	worker->tlsgate = NULL;
-	(void)look(worker);
+	look(worker);
 	if (worker->tlsgate)
 		return true;
 	log_warn("the tlsgate module was unloaded: connections stay here until it is back");

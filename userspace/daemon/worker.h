@@ -28,6 +28,7 @@
 
 #include "common/log.h"
 #include "daemon/gate.h"
+#include "daemon/kernel.h"
 #include "daemon/keyclient.h"
 #include "daemon/pause.h"
 #include "daemon/sandbox.h"
@@ -67,6 +68,7 @@ struct worker {
 	int kernel_fd;			/* -1: no gate wants it */
 	int ledger;			/* to the monitor; -1: none (ledger.h) */
 	ev_timer look;			/* for the module */
+	struct kernel_refusal refused;	/* by the module, the last time */
 	const struct pause *paused;		/* while it is on, nothing is handed over */
 	char refusal[256];		/* the kernel's last sentence */
 	uint64_t *detoured;		/* by gate: clock_ms() when a delivery was last tried all the same */

@@ -154,6 +154,11 @@ unsigned int tlsgate_family_version(const struct tlsgate *tg)
 	return tg->version;
 }
 
+unsigned int tlsgate_family_id(const struct tlsgate *tg)
+{
+	return tg->family;
+}
+
 const char *tlsgate_error(const struct tlsgate *tg)
 {
 	return tg->error;

@@ -79,6 +79,8 @@ int tlsgate_may_install(struct tlsgate *tg);
 
 /* Version of the family as the loaded module announces it. */
 unsigned int tlsgate_family_version(const struct tlsgate *tg);
+/* The number that the kernel gave the family: a module that is loaded anew has another. */
+unsigned int tlsgate_family_id(const struct tlsgate *tg);
 
 /*
  * Why the last call on this handle failed, in one line: the kernel's own
