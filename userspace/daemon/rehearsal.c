@@ -35,7 +35,10 @@ struct act {
 
 /* ---- sockets ----------------------------------------------------------------------------- */
 
-/* Of the abstract namespace, by a name that the kernel chooses: no file, and no network. */
+/*
+ * Of the abstract namespace, by a name that the kernel chooses: no file, and no network.
+ * /proc/net/unix has the name, so that others may come first: they are let go, and leave room.
+ */
 static int open_pair(int *listener, int *client)
 {
 	struct sockaddr_storage name = { .ss_family = AF_UNIX };
@@ -46,7 +49,7 @@ static int open_pair(int *listener, int *client)
 	*client = socket(AF_UNIX, type, 0);
 	return *listener < 0 || *client < 0 ||
 	       bind(*listener, (struct sockaddr *)&name, sizeof(name.ss_family)) ||
-	       listen(*listener, 1) || getsockname(*listener, (struct sockaddr *)&name, &len) ||
+	       listen(*listener, SOMAXCONN) || getsockname(*listener, (struct sockaddr *)&name, &len) ||
 	       connect(*client, (struct sockaddr *)&name, len) ? -1 : 0;
 }
 
@@ -58,12 +61,25 @@ int rehearsal_open(struct rehearsal *rehearsal)
 	return -1;
 }
 
+static bool is_ours(int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) && who.pid == getpid();
+}
+
 static void on_client(struct ev_loop *loop, ev_io *io, int events)
 {
+	int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	int *accepted = io->data;
 
 	(void)events;
-	*accepted = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0 && !is_ours(fd)) {
+		close(fd);
+		return;
+	}
+	*accepted = fd;
 	ev_break(loop, EVBREAK_ALL);
 }
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,7 +22,7 @@
 #define SERVE		"serve 127.0.0.1:2 127.0.0.1:1 --cert one.pem --key one.key "
 #define CONNECT		"connect 127.0.0.1:2 127.0.0.1:1 --server-name host.test --ca one.pem "
 
-enum manner { SIGNS, LIES, REFUSES };
+enum manner { SIGNS, LIES, REFUSES, IS_SECOND };	/* it signs, but somebody connected first */
 
 /* What is at the other end of the worker's pipes. */
 struct answerer {
@@ -62,6 +64,36 @@ static void *run_answerer(void *arg)
 	return NULL;
 }
 
+/* Another process, which knows the name, says what is no TLS, and goes. */
+static void intrude(const struct sockaddr_storage *name, socklen_t len)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), status = -1;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(connect(fd, (const struct sockaddr *)name, len) || write(fd, "x", 1) != 1);
+	close(fd);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		tap_bail("no other process connects");
+}
+
+/* As rehearsal_open(), but somebody else connects first. */
+static int open_second(struct rehearsal *rehearsal)
+{
+	struct sockaddr_storage name = { .ss_family = AF_UNIX };
+	socklen_t len = sizeof(name);
+	const int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+
+	rehearsal->listener = socket(AF_UNIX, type, 0);
+	rehearsal->client = socket(AF_UNIX, type, 0);
+	if (bind(rehearsal->listener, (struct sockaddr *)&name, sizeof(name.ss_family)) ||
+	    listen(rehearsal->listener, 2) ||
+	    getsockname(rehearsal->listener, (struct sockaddr *)&name, &len))
+		return -1;
+	intrude(&name, len);
+	return connect(rehearsal->client, (struct sockaddr *)&name, len);
+}
+
 static int rehearse(const struct gate *gate, struct tls_private_key *key, enum manner manner)
 {
 	struct rehearsal rehearsal = { .gates = gate, .count = 1 };
@@ -70,7 +102,8 @@ static int rehearse(const struct gate *gate, struct tls_private_key *key, enum m
 	pthread_t thread;
 	int ret;
 
-	if (keypipe_open(&worker, &answerer.end) || rehearsal_open(&rehearsal) ||
+	if (keypipe_open(&worker, &answerer.end) ||
+	    (manner == IS_SECOND ? open_second : rehearsal_open)(&rehearsal) ||
 	    pthread_create(&thread, NULL, run_answerer, &answerer))
 		tap_bail("set-up");
 	ret = rehearsal_run(&rehearsal, &worker);
@@ -122,6 +155,11 @@ static void sound_ends(struct tls_private_key *key)
 	      SIGNS, 0, "a client that wants another server");
 }
 
+static void other_clients(struct tls_private_key *key)
+{
+	check(SERVE, key, IS_SECOND, 0, "a server that another process connects to first");
+}
+
 static void broken_ends(struct tls_private_key *key)
 {
 	check(SERVE, key, REFUSES, -1, "a signature that is refused");
@@ -149,6 +187,7 @@ int main(void)
 	put("one.pem", pki_certificate(pki));
 	put("one.key", pki_key(pki));
 	sound_ends(key);
+	other_clients(key);
 	broken_ends(key);
 	if (unlink("one.pem") || unlink("one.key") || rmdir(dir))
 		tap_bail("clean-up");
