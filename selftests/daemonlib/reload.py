@@ -157,6 +157,20 @@ def a_process_that_never_gets_ready_is_given_up():
 
 
 @test
+def a_late_worker_that_never_gets_ready_is_replaced():
+    with Backend().echo() as backend, SlowGate(backend.address) as gate:
+        with held("tlsgated-w0"):
+            os.kill(gate.workers()[0], signal.SIGKILL)
+            pid = stopped_child(gate.process, "tlsgated-w0")
+            wait_until(lambda: not is_running(pid), "it is ended", 30)
+            second = stopped_child(gate.process, "tlsgated-w0")
+        need("worker 0 did not get ready: it takes too long" in log_text(), log_text())
+        os.kill(second, signal.SIGCONT)
+        with gate.connect() as connection:
+            echo(connection)
+
+
+@test
 def a_keyd_of_before_that_does_not_end_is_killed():
     with Backend().echo() as backend, ControlGate(backend.address) as gate:
         with gate.connect() as connection:

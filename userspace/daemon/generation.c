@@ -23,6 +23,8 @@
 
 #define DRAINING_SECONDS 1.0
 #define RESTART_PAUSE	1.0	/* seconds, after a worker that died young */
+#define READY_SECONDS	10.0	/* for a process to get ready */
+#define TRIAL_SECONDS	0.02	/* for each certificate and gate, besides */
 #define STOP_SECONDS	3.0	/* for what was told to end; then it is killed */
 
 static void set_timer(ev_timer *timer, double seconds)
@@ -109,6 +111,7 @@ static void child_over(struct ev_loop *loop, struct child *child)
 {
 	ev_child_stop(loop, &child->exit);
 	ev_timer_stop(loop, &child->keys);
+	ev_timer_stop(loop, &child->limit);
 	child->pid = 0;
 	child->ready = false;
 	close_control(child);
@@ -166,8 +169,20 @@ static void on_need_keys(struct child *child)
 	set_timer(&child->keys, pause_after(child->keys_given));
 }
 
+static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	const struct child *child = timer->data;
+
+	(void)loop;
+	(void)events;
+	log_error("worker %zu did not get ready: it takes too long: see whether the machine is overloaded; it is killed",
+		  child->index);
+	(void)kill(child->pid, SIGKILL);
+}
+
 static void on_ready(struct child *child)
 {
+	ev_timer_stop(EV_DEFAULT_UC, &child->limit);
 	if (child->generation->started)
 		(void)ipc_send(child->control, IPC_SERVE, NULL, 0);
 	else
@@ -328,8 +343,10 @@ static void child_init(struct child *child, struct generation *generation, size_
 	ev_init(&child->exit, on_exit);
 	ev_init(&child->restart, on_restart);
 	ev_init(&child->keys, on_keys);
+	ev_init(&child->limit, on_limit);
 	ev_init(&child->messages, on_message);
-	child->exit.data = child->restart.data = child->keys.data = child->messages.data = child;
+	child->exit.data = child->restart.data = child->keys.data = child->limit.data = child;
+	child->messages.data = child;
 }
 
 static void child_started(struct child *child, pid_t pid)
@@ -387,6 +404,15 @@ static void mend_listeners(const struct generation *generation)
 			listener_mend(gate->listeners[i], gate->settings);
 }
 
+double generation_ready_seconds(const struct generation *generation)
+{
+	size_t i, count = generation->built;
+
+	for (i = 0; i < generation->built; i++)
+		count += generation->gates[i].settings->certs.count;
+	return READY_SECONDS + TRIAL_SECONDS * (double)count;
+}
+
 int generation_start_worker(struct generation *generation, struct child *child)
 {
 	const struct worker_plan plan = {
@@ -418,6 +444,8 @@ int generation_start_worker(struct generation *generation, struct child *child)
 	if (pid < 0)
 		return -1;
 	child_started(child, pid);
+	if (generation->started)
+		set_timer(&child->limit, generation_ready_seconds(generation));
 	return 0;
 }
 

@@ -33,6 +33,7 @@ struct child {
 	ev_io messages;
 	ev_child exit;
 	ev_timer restart, keys;		/* a worker; another answerer for it */
+	ev_timer limit;			/* for a worker that starts late to get ready */
 	uint64_t started, keys_given;	/* of clock_ms() */
 	bool ready;			/* it said so */
 	bool drained;			/* a worker said that it accepts no more */
@@ -84,6 +85,8 @@ struct generation *generation_new(struct settings *settings);
 int generation_start_keyd(struct generation *generation);
 /* Forks a worker, for the first time or for one that died.  0, or -1 and a line was logged. */
 int generation_start_worker(struct generation *generation, struct child *child);
+/* How long one process may take to get ready. */
+double generation_ready_seconds(const struct generation *generation);
 /* Tells each worker that there is. */
 void generation_tell(const struct generation *generation, enum ipc_type type);
 /* Gives the listeners back; allowed twice. */

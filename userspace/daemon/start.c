@@ -11,9 +11,6 @@
 #include "common/mem.h"
 #include "daemon/gates.h"
 
-#define READY_SECONDS	10.0	/* for a process to get ready */
-#define TRIAL_SECONDS	0.02	/* for each certificate and gate, besides */
-
 static int find_users(struct generation *generation)
 {
 	const struct settings *set = generation->settings;
@@ -173,21 +170,12 @@ static int serve(struct generation *generation)
 	return 0;
 }
 
-static double ready_seconds(const struct generation *generation)
-{
-	size_t i, count = generation->built;
-
-	for (i = 0; i < generation->built; i++)
-		count += generation->gates[i].settings->certs.count;
-	return READY_SECONDS + TRIAL_SECONDS * (double)count;
-}
-
 static void set_limit(struct generation *generation)
 {
 	struct ev_loop *loop = EV_DEFAULT_UC;
 
 	ev_timer_stop(loop, &generation->limit);
-	ev_timer_set(&generation->limit, ready_seconds(generation), 0.);
+	ev_timer_set(&generation->limit, generation_ready_seconds(generation), 0.);
 	ev_timer_start(loop, &generation->limit);
 }
 
@@ -230,7 +218,7 @@ static int await_keyd(const struct generation *generation)
 	int ret;
 
 	do {
-		ret = poll(&pfd, 1, (int)(1000 * ready_seconds(generation)));
+		ret = poll(&pfd, 1, (int)(1000 * generation_ready_seconds(generation)));
 	} while (ret < 0 && errno == EINTR);
 	if (!ret)
 		log_error("the keys cannot be tried: it takes too long: see whether the machine is overloaded, and try again");
