@@ -757,4 +757,60 @@ TEST_F_TIMEOUT(listener, many_leave_nothing, 3600)
 	EXPECT_EQ(tg_counter(self->counters, "reason_not_delivered"), n / 8);
 }
 
+#define IDLE		300
+#define IDLE_MAX	5632	/* bytes that one may cost beyond its two sockets */
+
+/* Bytes of all objects in use. */
+static long slab_bytes(void)
+{
+	unsigned long active, size, sum = 0;
+	char line[256];
+	FILE *f = fopen("/proc/slabinfo", "r");
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%*s %lu %*u %lu", &active, &size) == 2)
+			sum += active * size;
+	if (f)
+		fclose(f);
+	return sum;
+}
+
+static bool costs_little(void *arg)
+{
+	long *before = arg;
+
+	return slab_bytes() - *before <= (long)IDLE * IDLE_MAX;
+}
+
+TEST_F_TIMEOUT(listener, idle_ones_cost_little, 600)
+{
+	struct gated *c = calloc(IDLE, sizeof(*c));
+	int i, app[IDLE];
+	long before;
+
+	ASSERT_TRUE(task_files(4 * IDLE, 4 * IDLE));
+	gate_free(&self->g);
+	ASSERT_TRUE(gate_open_with(&self->g, net_listener(AF_INET), server_on_a_port()));
+	for (i = 0; i < IDLE; i++)
+		ASSERT_TRUE(gate_accept(&self->g, &c[i]));
+	before = slab_bytes();
+	if (!before || task_has_kasan())
+		SKIP(return, "no /proc/slabinfo here, or KASAN, which pads every object");
+	for (i = 0; i < IDLE; i++) {
+		ASSERT_EQ(0, gate_install(&self->g, &c[i]));
+		gate_close(&c[i]);
+		app[i] = gate_server_accept(self->g.server);
+		ASSERT_LE(0, app[i]);
+	}
+	/* What was closed goes after a grace period. */
+	EXPECT_TRUE(net_until(costs_little, &before));
+	TH_LOG("a delivered connection costs %ld bytes beyond its sockets",
+	       (slab_bytes() - before) / IDLE);
+	for (i = 0; i < IDLE; i++) {
+		close(app[i]);
+		gated_free(&c[i]);
+	}
+	free(c);
+}
+
 TEST_HARNESS_MAIN
