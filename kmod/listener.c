@@ -70,11 +70,17 @@ static bool tg_listener_has_file(struct sock *l)
  */
 static bool tg_listener_is_kernels(struct sock *l, const struct tg_family *f)
 {
-	const struct tcp_ulp_ops *ulp = READ_ONCE(inet_csk(l)->icsk_ulp_ops);
+	const struct tcp_ulp_ops *ulp;
+	bool mptcp;
 
+	/* Its module may be on its way out, with a listening socket that is closed meanwhile. */
+	rcu_read_lock();
+	ulp = READ_ONCE(inet_csk(l)->icsk_ulp_ops);
+	mptcp = ulp && !strcmp(ulp->name, "mptcp");
+	rcu_read_unlock();
 	if (!tg_listener_has_file(l))
 		return true;
-	if (ulp && !strcmp(ulp->name, "mptcp"))
+	if (mptcp)
 		return !TG_MPTCP_HANDS_OVER;
 	return ulp || l->sk_kern_sock || READ_ONCE(l->sk_user_data) ||
 	       READ_ONCE(l->sk_prot) != f->base ||

@@ -38,6 +38,7 @@ static enum outcome outcome_of(int err)
 		{ -ENOBUFS, WAIT },
 		{ -ENOSPC, WAIT },		/* as many sessions as may be */
 		{ -ENODEV, WAIT },		/* the handle holds the module: only its family was not found */
+		{ -EBUSY, WAIT },		/* somebody looks at the socket, as lsof does */
 		{ -EINPROGRESS, WAIT },
 	};
 	size_t i;
