@@ -13,13 +13,13 @@ import subprocess
 import threading
 import time
 
-from daemonlib.gate import (DEADLINE, TLSGATE, TLSGATED, Gate, Hello, echo, echo_at_once, free_port, log_text, need,
-                            need_alert, path, sockets_of, start, test, tmp, wait_until, write)
+from daemonlib.gate import (DEADLINE, IPC_NOTE, IPC_VERSION, TLSGATE, TLSGATED, Gate, Hello, echo, echo_at_once,
+                            free_port, log_text, need, need_alert, path, sockets_of, start, test, tmp, wait_until,
+                            write)
 from daemonlib.kernel import (ALLOW, descriptors, need_no_capability, records, sessions, setting,
                               without_privilege)
 
 CLIENT = "127.0.0.2"            # a relay would come from 127.0.0.1
-IPC_VERSION, IPC_NOTE = 6, 4    # common/ipc.h
 
 
 class Server:

@@ -19,10 +19,10 @@ import sys
 import threading
 import time
 
-from daemonlib.gate import (DEADLINE, TOP, Backend, Gate, Hello, Skip, all_sockets_of, children, echo, first_answerer,
-                            free_port, listens, log_text, make_certificate, make_rsa_certificate, name_of, need,
-                            need_alert, need_keepalive, only_answerer, path, peer_name, run, sockets_of, start, stopped,
-                            test, tmp, wait_until, write)
+from daemonlib.gate import (DEADLINE, IPC_NEED_KEYS, IPC_VERSION, TOP, Backend, Gate, Hello, Skip, all_sockets_of,
+                            children, echo, first_answerer, free_port, listens, log_text, make_certificate,
+                            make_rsa_certificate, name_of, need, need_alert, need_keepalive, only_answerer, path,
+                            peer_name, run, sockets_of, start, stopped, test, tmp, wait_until, write)
 
 
 @test
@@ -192,9 +192,6 @@ def dead_answerer_is_replaced():
         need("no more answers from keyd: it is gone" in log_text(), log_text())
 
 
-IPC_NEED_KEYS = struct.pack("HH", 5, 3)          # common/ipc.h
-
-
 @test
 def a_worker_that_was_taken_over_has_one_answerer():
     """It may ask for one after another, and keep the pipes to all of them."""
@@ -203,7 +200,7 @@ def a_worker_that_was_taken_over_has_one_answerer():
         with sockets_of(worker)[0] as control:
             began = time.monotonic()
             while time.monotonic() < began + 3:         # it gets one a second at most
-                control.send(IPC_NEED_KEYS)
+                control.send(struct.pack("HH", IPC_VERSION, IPC_NEED_KEYS))
                 need(children(gate.keyd()[0]) == [answerer], "answerers: %s" % children(gate.keyd()[0]))
                 time.sleep(0.1)                 # the pace of a worker
         os.kill(answerer, signal.SIGKILL)
