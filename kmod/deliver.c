@@ -299,10 +299,10 @@ static int tg_deliver_check(const struct tg_install *in, struct tg_refusal *no)
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_NETNS, TLSGATE_A_DELIVER_FD, -EXDEV,
 				 "the delivery handle is of another network namespace: make one in this");
 	if (in->role != TLSGATE_ROLE_SERVER)
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_PERM, TLSGATE_A_ROLE, -EPERM,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_PERM, TLSGATE_A_ROLE, -EACCES,
 				 "a delivery handle is for the server's side of TLS");
 	if (!tg_deliver_came_by(sk, &in->grant->gate))
-		return tg_refuse(no, TLSGATE_REASON_REFUSED_PERM, TLSGATE_A_FD, -EPERM,
+		return tg_refuse(no, TLSGATE_REASON_REFUSED_PERM, TLSGATE_A_FD, -EACCES,
 				 "the socket was not accepted at the address and port of the delivery handle");
 	if (tg_own_stamps(sk))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,

@@ -84,7 +84,7 @@ void tg_deliver_fill(struct tg_family *f);
  * The listening socket that will be there when the descriptor is closed may be another: it
  * is looked at again then.
  *
- * Return: 0; %-EXDEV: the grant is of another namespace; %-EPERM: it is not for this socket;
+ * Return: 0; %-EXDEV: the grant is of another namespace; %-EACCES: it is not for this socket;
  * %-EBUSY: the socket has a filter or time stamps, or has sent what it is to be told of;
  * %-EAGAIN: the server's backlog is full; %-ENOMEM; or what tg_listener_get() returns.
  */

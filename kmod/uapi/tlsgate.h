@@ -143,7 +143,7 @@
  *					IPsec policy, or time stamps on
  *		REFUSED_SERVER		what may be otherwise soon: ECONNREFUSED:
  *					nobody listens; EAGAIN: the backlog is full
- *		REFUSED_PERM		EPERM: role client, or not accepted at LOCAL
+ *		REFUSED_PERM		EACCES: role client, or not accepted at LOCAL
  *		REFUSED_NETNS		EXDEV: a handle of another namespace
  *		REFUSED_ULP		EBUSY: the TLS socket has a filter or time
  *					stamps on, or has sent by MSG_ZEROCOPY, or

@@ -426,7 +426,7 @@ TEST_F(refused, role_client)
 	in = tg_install_on(self->c.fd, &self->c.tx, &self->c.rx);
 	in.deliver_fd = self->g.handle;
 	in.role = TLSGATE_ROLE_CLIENT;
-	EXPECT_EQ(tg_session_new(self->g.tg, &in, NULL), -EPERM);
+	EXPECT_EQ(tg_session_new(self->g.tg, &in, NULL), -EACCES);
 	EXPECT_TRUE(tg_names(self->g.tg, 0, TLSGATE_A_ROLE));
 	EXPECT_EQ(tg_counter(self->counters, "reason_refused_perm"), 1);
 	EXPECT_TRUE(still_plain(&self->c));
@@ -446,7 +446,7 @@ TEST_F(refused, socket_that_was_connected)
 	ASSERT_TRUE(gate_open(&self->g, AF_INET));
 	ASSERT_TRUE(gate_accept(&self->g, &self->c));
 	turn(&self->c);
-	EXPECT_REFUSED(EPERM, TLSGATE_A_FD, "reason_refused_perm");
+	EXPECT_REFUSED(EACCES, TLSGATE_A_FD, "reason_refused_perm");
 }
 
 /* The gate is gone, and somebody has its port: a connection of his own choice to elsewhere. */
@@ -472,7 +472,7 @@ TEST_F(refused, socket_that_was_connected_from_the_gates_port)
 	self->c.fd = fd;
 	self->c.peer.fd = gate_server_accept(other);
 	ASSERT_GE(self->c.peer.fd, 0);
-	EXPECT_REFUSED(EPERM, TLSGATE_A_FD, "reason_refused_perm");
+	EXPECT_REFUSED(EACCES, TLSGATE_A_FD, "reason_refused_perm");
 }
 
 TEST_F(refused, socket_of_another_gate)
@@ -484,7 +484,7 @@ TEST_F(refused, socket_of_another_gate)
 	self->g.listener = other;
 	ASSERT_TRUE(gate_accept(&self->g, &self->c));
 	self->g.listener = mine;
-	EXPECT_REFUSED(EPERM, TLSGATE_A_FD, "reason_refused_perm");
+	EXPECT_REFUSED(EACCES, TLSGATE_A_FD, "reason_refused_perm");
 	close(other);
 }
 
@@ -493,7 +493,7 @@ TEST_F(refused, socket_accepted_at_another_address)
 	static const struct {
 		const char *at;
 		int err;
-	} gates[] = { { "127.0.0.1", 0 }, { "127.0.0.2", EPERM }, { "0.0.0.0", 0 } };
+	} gates[] = { { "127.0.0.1", 0 }, { "127.0.0.2", EACCES }, { "0.0.0.0", 0 } };
 	struct gate *g = &self->g;
 	struct sockaddr_in at, to;
 	unsigned int i;

@@ -150,7 +150,7 @@ int tlsgate_session_new(struct tlsgate *tg, const struct tlsgate_session_params 
  * relay_fd nor an idle time-out.  After it params->fd can be closed, and nothing else; the close
  * of its last descriptor delivers.  Refused for what is configured: -EADDRNOTAVAIL: server is no
  * address of this network namespace; -ESOCKTNOSUPPORT: its socket cannot take the connection; for
- * what may be otherwise soon: -ECONNREFUSED: nobody listens; -EAGAIN: its backlog is full.  -EPERM,
+ * what may be otherwise soon: -ECONNREFUSED: nobody listens; -EAGAIN: its backlog is full.  -EACCES,
  * -EXDEV: the handle is not for this socket; -EBADF: it is none.  No other refusal has one of the
  * first four.
  */
