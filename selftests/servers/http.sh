@@ -48,7 +48,7 @@ nginx_start() {
 			}
 		}
 	CONF
-	mkdir "$tmp/nginx"
+	mkdir -p "$tmp/nginx"
 	server nginx nginx -c "$tmp/nginx.conf" -p "$tmp" -e stderr
 }
 
@@ -95,6 +95,35 @@ nginx_reloads() {
 	! grep -vx 200 "$tmp/log/load1" "$tmp/log/load2" >"$tmp/failed" || { fail "$(head -n 3 "$tmp/failed")"; return; }
 	was_delivered || return
 	(($(tail -n 30 "$tmp/log/nginx.access" | cut -d' ' -f3 | sort -u | wc -l) > 1)) || fail "one worker had all connections"
+}
+
+# kill_with_children NAME: the children may be gone before their turn comes.
+kill_with_children() {
+	local pid=${pid_of[$1]}
+	kill -KILL "$pid" $(pgrep -P "$pid") 2>/dev/null
+	wait "$pid" 2>/dev/null
+}
+
+# Three hundred clients, twelve at once, and each tries again until it has the file.
+nginx_and_gate_are_killed() {
+	local asked code file same=0
+	asked=$(wc -l <"$tmp/log/nginx.access")
+	mkdir "$tmp/many"
+	spawn load1 "${from_client[@]}" curl -s -Z --parallel-max 12 --cacert ca.pem -H 'Connection: close' \
+		--retry 30 --retry-delay 1 --retry-all-errors -o 'many/#1' -w '%{exitcode} %{filename_effective}\n' \
+		"$(url nginx)/part?[1-300]"
+	wait_until 20 has_answered $((asked + 60)) || { fail "no requests"; return; }
+	kill_with_children nginx
+	nginx_start
+	ready nginx "${listens[nginx]##*:}" || return
+	wait_until 20 has_answered $((asked + 120)) || { fail "no requests after nginx was killed"; return; }
+	kill_with_children gate
+	start_gate || return
+	wait_until 60 gone "${pid_of[load1]}"
+	while read -r code file; do
+		[[ $code = 0 ]] && cmp -s "$tmp/$file" "$tmp/www/part" && same=$((same + 1))
+	done <"$tmp/log/load1"
+	((same == 300)) || fail "$same of 300 clients have the file; curl says: $(cut -d' ' -f1 "$tmp/log/load1" | sort | uniq -c | tr '\n' ' ')"
 }
 
 # has_answered COUNT: so many requests in all.
