@@ -97,11 +97,16 @@ nginx_reloads() {
 	(($(tail -n 30 "$tmp/log/nginx.access" | cut -d' ' -f3 | sort -u | wc -l) > 1)) || fail "one worker had all connections"
 }
 
-# kill_with_children NAME: the children may be gone before their turn comes.
+# kill_with_children NAME: until none of them has its listening socket any more.
 kill_with_children() {
-	local pid=${pid_of[$1]}
-	kill -KILL "$pid" $(pgrep -P "$pid") 2>/dev/null
+	local pid=${pid_of[$1]} children child
+	children=$(pgrep -P "$pid")
+	# shellcheck disable=SC2086
+	kill -KILL "$pid" $children 2>/dev/null
 	wait "$pid" 2>/dev/null
+	for child in $children; do
+		wait_until 5 gone "$child"
+	done
 }
 
 # Three hundred clients, twelve at once, and each tries again until it has the file.
