@@ -119,6 +119,8 @@ def what_goes_not_with_delivery():
         refused_file(2, gate % (":443", name, ""), "1:47: refused: gate 'a': backend '%s': .*give one address" % name)
     refused_file(2, gate % ('{ ":443", "127.0.0.1:444" }', "[::1]:80", ""),
                  "1:42: refused: gate 'a': listen '127.0.0.1:444': .*IPv6 server")
+    refused_file(2, gate % ('{ "[::]:443", "[2001:db8::1]:444", "[::ffff:127.0.0.1]:445" }', "127.0.0.1:80", ""),
+                 r"1:46: refused: gate 'a': listen '\[2001:db8::1\]:444': .*IPv4 server")
     refused_file(2, "gate a { mode = connect listen = :80 backend = h:443\n deliver = auto }\n",
                  "2:12: refused: gate 'a': deliver: it is not for mode connect")
 

@@ -48,15 +48,25 @@ static int open_handles(struct gate *gate, char why[DELIVERY_WHY_MAX])
 	return ret;
 }
 
+/* Of :PORT, together_listen() has made 0.0.0.0:PORT. */
+static bool lost_ipv6(const struct gate *gate)
+{
+	const struct text_list *list = &gate->settings->listen;
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		if (list->items[i][0] == ':' && gate->listens[i].sa.sa_family == AF_INET)
+			return true;
+	return false;
+}
+
 /* The gate delivers. */
 static int set_up(struct gate *gate)
 {
 	const struct gate_settings *set = gate->settings;
-	struct addr server = {0};
 
-	(void)places_get(gate->places, 0, &server);
 	log_info("%s: connections are delivered to the server at %s%s", set->name, set->backend,
-		 server.sa.sa_family == AF_INET ? "; it is of IPv4, so that :PORT listens on IPv4 alone" : "");
+		 lost_ipv6(gate) ? "; it is of IPv4, so that :PORT listens on IPv4 alone" : "");
 	if (set->deliver == DELIVER_ALWAYS)
 		return 0;
 	gate->detour = detour_new();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/together.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 
 /* NULL: the text is the address of a server that can be delivered to, *server. */
@@ -30,6 +31,25 @@ int together_listen(const struct gate_settings *gate, const char *text, struct a
 	return addr_parse_listen(all, out, why);
 }
 
+/* Nobody comes to it by IPv4. */
+static bool is_ipv6_alone(const struct addr *addr)
+{
+	const struct in6_addr *in6 = &((const struct sockaddr_in6 *)(const void *)&addr->sa)->sin6_addr;
+
+	return addr->sa.sa_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(in6) &&
+	       !IN6_IS_ADDR_V4MAPPED(in6);
+}
+
+/* NULL: what comes there may be delivered to the server.  A socket of [::] can suit one of IPv4 bound to ::ffff:V4. */
+static const char *not_its_family(const struct addr *listen, const struct addr *server)
+{
+	if (server->sa.sa_family == AF_INET6 && listen->sa.sa_family == AF_INET)
+		return "connections to an IPv4 address cannot be delivered to an IPv6 server: give :PORT, or a backend of IPv4";
+	if (server->sa.sa_family == AF_INET && is_ipv6_alone(listen))
+		return "connections to an IPv6 address cannot be delivered to an IPv4 server: give an IPv4 address, or a backend of IPv6";
+	return NULL;
+}
+
 /* An accepted socket has the family of the one that it came to, and the server's must have it, too. */
 static int check_families(const struct gate_settings *gate, const struct addr *server)
 {
@@ -38,11 +58,13 @@ static int check_families(const struct gate_settings *gate, const struct addr *s
 	int ret = 0;
 	size_t i;
 
-	for (i = 0; server->sa.sa_family == AF_INET6 && i < gate->listen.count; i++)
-		if (!together_listen(gate, gate->listen.items[i], &addr, &why) &&
-		    addr.sa.sa_family == AF_INET)
-			ret += gate_refuse(gate, "listen", gate->listen.items[i],
-					   "connections to an IPv4 address cannot be delivered to an IPv6 server: give :PORT, or a backend of IPv4");
+	for (i = 0; i < gate->listen.count; i++) {
+		if (together_listen(gate, gate->listen.items[i], &addr, &why))
+			continue;
+		why = not_its_family(&addr, server);
+		if (why)
+			ret += gate_refuse(gate, "listen", gate->listen.items[i], why);
+	}
 	return ret;
 }
 
