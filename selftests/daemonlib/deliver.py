@@ -515,6 +515,31 @@ def a_pause_relays_or_refuses():
                 need(server.peers[-1] == CLIENT, "%s" % server.peers)
 
 
+def handles(pid):
+    fds = "/proc/%d/fd/" % pid
+    return [fd for fd in os.listdir(fds) if os.readlink(fds + fd) == "anon_inode:[tlsgate]"]
+
+
+@test
+def handles_end_with_the_last_handshake():
+    """A worker of before a reload may live for drain-time: it must not hold the module meanwhile."""
+    with Server() as server, Delivery(server.address, deliver="auto", workers=1) as gate:
+        [worker] = gate.workers()
+        tlsgate("pause")
+        relayed = gate.client()
+        echo(relayed)
+        with gate.dial() as silent:
+            silent.send(b"\x16")        # no more of a handshake
+            wait_until(lambda: gate.count("accepted") == 2, "the handshake begins")
+            gate.config("no", workers=1)
+            tlsgate("reload")
+            need(len(handles(worker)) == 1, "a connection that is not delivered yet needs the handle")
+        wait_until(lambda: not handles(worker), "the worker has closed its handle")
+        echo(relayed)
+        relayed.unwrap()
+        tlsgate("resume")
+
+
 @test
 def a_suite_that_the_module_lacks_is_refused():
     """The client chooses it: it must not choose to be relayed."""

@@ -143,6 +143,7 @@ void conn_leave_handshake(struct conn *conn)
 	conn->in_handshake = false;
 	TAILQ_REMOVE(&conn->worker->handshaking, conn, handshaking);
 	conn->worker->handshakes--;
+	worker_handshake_over(conn->worker);
 }
 
 void conn_log_path(const struct conn *conn, const char *path)

@@ -112,6 +112,29 @@ void worker_count(const struct worker *worker, const struct gate *gate, enum cou
 	stats_add(worker->stats, (size_t)(gate - worker->gates), counter, number);
 }
 
+/* They hold the module, and this worker may live for long.  Several sockets may have one. */
+static void close_handles(struct worker *worker)
+{
+	size_t i, j;
+	int handle;
+
+	for (i = 0; i < worker->listener_count; i++) {
+		handle = worker->listeners[i].handle;
+		if (handle == -1)
+			continue;
+		close(handle);
+		for (j = i; j < worker->listener_count; j++)
+			if (worker->listeners[j].handle == handle)
+				worker->listeners[j].handle = -1;
+	}
+}
+
+void worker_handshake_over(struct worker *worker)
+{
+	if (worker->draining && !worker->handshakes)
+		close_handles(worker);
+}
+
 void worker_conn_gone(struct worker *worker)
 {
 	if (worker->draining && !worker->conns)
@@ -140,6 +163,7 @@ static void drain(struct worker *worker)
 			close(worker->listeners[i].io.fd);
 		hand_over_all(worker);
 		worker->draining = true;
+		worker_handshake_over(worker);
 	}
 	worker_conn_gone(worker);
 }

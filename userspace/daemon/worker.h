@@ -112,6 +112,8 @@ int worker_give_keys(int control, int keyd_control, int *answers);
 void worker_count(const struct worker *worker, const struct gate *gate, enum counter counter,
 		  uint64_t number);
 
+/* There is one handshake less: a draining worker may need its delivery handles no more. */
+void worker_handshake_over(struct worker *worker);
 /* A connection was freed: a draining worker may be done. */
 void worker_conn_gone(struct worker *worker);
 
