@@ -10,6 +10,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import threading
 import time
 
@@ -382,6 +383,11 @@ class Visitors(threading.Thread):
                 self.failed += 1
 
 
+def wait_served(crowd):
+    before = sum(one.served for one in crowd)
+    wait_until(lambda: sum(one.served for one in crowd) > before + len(crowd) / 4, "the crowd is served")
+
+
 @contextlib.contextmanager
 def visitors(gate, count):
     all_of_them = [Visitors(gate) for _ in range(count)]
@@ -411,22 +417,74 @@ def a_server_may_restart_under_load():
     print("# %d served, %d failed" % (sum(v.served for v in crowd), sum(v.failed for v in crowd)))
 
 
+def kill_daemon(gate):
+    for pid in [gate.process.pid, *gate.workers(), *gate.keyd()]:
+        with contextlib.suppress(ProcessLookupError):           # it has seen the monitor go
+            os.kill(pid, signal.SIGKILL)
+    gate.process.wait()
+
+
 @test
 def delivered_connections_outlive_the_daemon():
     with Server() as server:
         gate = Delivery(server.address)
         connection = gate.client()
         echo(connection)
-        for pid in [gate.process.pid, *gate.workers(), *gate.keyd()]:
-            with contextlib.suppress(ProcessLookupError):       # it has seen the monitor go
-                os.kill(pid, signal.SIGKILL)
-        gate.process.wait()
+        kill_daemon(gate)
         echo_at_once(connection, os.urandom(1000000))
         need(len(sessions()) == 1 and server.peers == [CLIENT], "%s" % sessions())
         connection.unwrap()
         wait_until(lambda: not sessions(), "the session ends")
         with Delivery(server.address) as gate:
             come_and_go(gate)
+
+
+KILLABLE = """
+import socketserver, sys
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self):
+        print(self.client_address[0], flush=True)
+        while data := self.request.recv(65536):
+            self.request.sendall(data)
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+    request_queue_size = 64
+Server(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()
+"""
+
+
+def start_killable(port):
+    with open(path("peers"), "a") as peers:
+        return subprocess.Popen([sys.executable, "-c", KILLABLE, str(port)], stdin=subprocess.DEVNULL, stdout=peers,
+                                stderr=subprocess.DEVNULL)
+
+
+@test
+def a_crowd_outlives_kills():
+    """Server and daemon are killed under 300 clients: nobody gets other bytes or is relayed, and nothing is left."""
+    write("peers", "")
+    port = free_port()
+    server = start_killable(port)
+    with Delivery("127.0.0.1:%d" % port, deliver="auto") as gate, visitors(gate, 300) as crowd:
+        wait_served(crowd)
+        server.kill()
+        server.wait()
+        server = start_killable(port)
+        wait_served(crowd)
+        kill_daemon(gate)
+        gate.process = start("-c", "deliver.conf")
+        gate.ready(1)
+        wait_served(crowd)
+        for one in crowd:
+            one.stop.set()
+        for one in crowd:
+            one.join(DEADLINE)
+        wait_until(lambda: not sessions(), "sessions end: %s" % sessions())
+        need(not gate.relayed() and not said(RELAYS), "%s" % gate.stats())
+    server.kill()
+    server.wait()
+    need(set(read("peers").split()) == {CLIENT}, "who came: %s" % set(read("peers").split()))
+    print("# %d served, %d failed" % (sum(v.served for v in crowd), sum(v.failed for v in crowd)))
 
 
 @test
