@@ -34,13 +34,16 @@ int together_listen(const struct gate_settings *gate, const char *text, struct a
 /* Nobody comes to it by IPv4. */
 static bool is_ipv6_alone(const struct addr *addr)
 {
-	const struct in6_addr *in6 = &((const struct sockaddr_in6 *)(const void *)&addr->sa)->sin6_addr;
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)(const void *)&addr->sa;
 
-	return addr->sa.sa_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(in6) &&
-	       !IN6_IS_ADDR_V4MAPPED(in6);
+	return addr->sa.sa_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&sin6->sin6_addr) &&
+	       !IN6_IS_ADDR_V4MAPPED(&sin6->sin6_addr);
 }
 
-/* NULL: what comes there may be delivered to the server.  A socket of [::] can suit one of IPv4 bound to ::ffff:V4. */
+/*
+ * NULL: what comes there may be delivered to the server.  To [::] comes what suits an IPv6 socket
+ * that is bound to an IPv4 address, ::ffff:V4.
+ */
 static const char *not_its_family(const struct addr *listen, const struct addr *server)
 {
 	if (server->sa.sa_family == AF_INET6 && listen->sa.sa_family == AF_INET)
