@@ -104,16 +104,23 @@ def forged(session, text=b'{"event":"connection","gate":"forged"'):
     return struct.pack("<IB3xQQQB7xQ", session, 1, 0, 0, 0, 1, len(text)) + text + b"\0"
 
 
-def pipes_of(pid):
-    links = {name: os.readlink("/proc/%d/fd/%s" % (pid, name)) for name in os.listdir("/proc/%d/fd" % pid)}
-    return {link: name for name, link in links.items() if link.startswith("pipe:")}
+def pipes_of(pid, mode):
+    """Those that it has opened so: the descriptor's number by what it is."""
+    found = {}
+    for name in os.listdir("/proc/%d/fd" % pid):
+        link = os.readlink("/proc/%d/fd/%s" % (pid, name))
+        with open("/proc/%d/fdinfo/%s" % (pid, name), encoding="ascii") as info:
+            flags = int(re.search(r"^flags:\s*([0-7]+)", info.read(), re.M)[1], 8)
+        if link.startswith("pipe:") and flags & os.O_ACCMODE == mode:
+            found[link] = name
+    return found
 
 
 def open_ledger(gate):
-    """The worker's end of the only pipe of which the monitor keeps one, too."""
+    """The worker's end of the only pipe into which it writes and out of which the monitor reads."""
     worker = gate.workers()[0]
-    names = pipes_of(worker)
-    shared, = names.keys() & pipes_of(gate.process.pid).keys()
+    names = pipes_of(worker, os.O_WRONLY)
+    shared, = names.keys() & pipes_of(gate.process.pid, os.O_RDONLY).keys()
     return take(worker, names[shared])
 
 
