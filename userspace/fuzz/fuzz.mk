@@ -18,7 +18,7 @@ FUZZ_SRC := $(sort $(wildcard userspace/fuzz/fuzz_*.c))
 FUZZ_TARGETS := $(FUZZ_SRC:userspace/fuzz/fuzz_%.c=%)
 FUZZ_HELPERS := userspace/fuzz/pair.c userspace/fuzz/message.c userspace/fuzz/transparent.c
 # What a target needs beside the engine.
-FUZZ_MORE_settings := userspace/daemon/config.c userspace/daemon/settings.c
+FUZZ_MORE_settings := $(addprefix userspace/daemon/,config.c settings.c together.c)
 FUZZ_MORE_explain := userspace/ctl/handshake_decode.c
 
 fuzz_obj = $(patsubst userspace/%.c,$(BUILD)/$(1)/%.o,$(2))
