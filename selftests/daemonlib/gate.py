@@ -256,10 +256,19 @@ def take(pid, name):
     return number
 
 
+def open_files_of(pid):
+    """What each of another process's descriptors is, by its number; it may open and close some meanwhile."""
+    links = {}
+    for name in sorted(os.listdir("/proc/%d/fd" % pid), key=int):
+        with contextlib.suppress(FileNotFoundError):
+            links[name] = os.readlink("/proc/%d/fd/%s" % (pid, name))
+    return links
+
+
 def all_sockets_of(pid):
     """Another process's sockets, for what it might do with them if it was taken over."""
-    return [socket.socket(fileno=take(pid, name)) for name in sorted(os.listdir("/proc/%d/fd" % pid), key=int)
-            if os.readlink("/proc/%d/fd/%s" % (pid, name)).startswith("socket:")]
+    return [socket.socket(fileno=take(pid, name)) for name, link in open_files_of(pid).items()
+            if link.startswith("socket:")]
 
 
 def sockets_of(pid):

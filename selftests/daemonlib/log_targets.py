@@ -12,7 +12,7 @@ import subprocess
 import time
 
 from daemonlib.gate import (TLSGATE, Backend, Gate, Skip, children, echo, free_port, log_text, may_write_shared,
-                            name_of, need, path, start, stopped, test, wait_until, write)
+                            name_of, need, open_files_of, path, start, stopped, test, wait_until, write)
 from daemonlib.processes import AS_JOURNAL
 from daemonlib.reload import held, holdable, state_of, stopped_child
 
@@ -420,7 +420,7 @@ def the_log_process_has_no_powers():
             status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
         need("0" not in status["Uid"].split() and int(status["CapEff"], 16) == 0, "%s" % status)
         need(status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", "%s" % status)
-        fds = [os.readlink("/proc/%d/fd/%s" % (gate.logd(), fd)) for fd in os.listdir("/proc/%d/fd" % gate.logd())]
+        fds = list(open_files_of(gate.logd()).values())
         need(len(fds) <= 6, "descriptors: %s" % fds)
         need(not may_write_shared(gate.logd()), "%s" % may_write_shared(gate.logd()))
         for pid in gate.workers() + gate.keyd():

@@ -9,8 +9,8 @@ import socket
 import subprocess
 
 from daemonlib.gate import (DEADLINE, TLSGATE, TLSGATED, Backend, Gate, Skip, children, echo, first_answerer, free_port,
-                            keepalive_timers, log_text, may_write_shared, need, path, run, start, test, tmp, wait_until,
-                            write)
+                            keepalive_timers, log_text, may_write_shared, need, open_files_of, path, run, start, test, tmp,
+                            wait_until, write)
 
 CLOSED = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
 
@@ -224,8 +224,7 @@ def serves(pid, port):
     with open("/proc/net/tcp") as file:
         rows = [line.split() for line in list(file)[1:]]
     inodes = {row[9] for row in rows if row[1].endswith(":%04X" % port) and row[3] == "01"}
-    links = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
-    return any(link == "socket:[%s]" % inode for link in links for inode in inodes)
+    return any(link == "socket:[%s]" % inode for link in open_files_of(pid).values() for inode in inodes)
 
 
 FORBIDDEN = "worker 0: the sandbox forbids the system call ptrace: this process ends"
