@@ -149,8 +149,10 @@ static bool tg_deliver_link(struct sock *l, struct request_sock *req, struct soc
 	local_bh_disable();
 	rcu_read_lock();
 	spin_lock(&q->rskq_lock);
-	/* Past its backlog by what was under way when that became full: tg_deliver_claim(). */
-	/* Unhashed, it is in listen(), which may fail still and then empties no queue. */
+	/*
+	 * Past its backlog by what was under way when that became full: tg_deliver_claim().
+	 * Unhashed, it is in listen(), which may fail still and then empties no queue.
+	 */
 	open = l->sk_state == TCP_LISTEN && sk_hashed(l) &&
 	       l->sk_ack_backlog / 2 <= l->sk_max_ack_backlog;
 	if (open) {

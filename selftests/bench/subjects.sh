@@ -24,7 +24,7 @@ ends_of() {
 	none:*|plain-*:*) echo - ;;
 	*-socket:*) echo kk ;;
 	tlsgate-user:*|tlsgate-two:*) echo uu ;;
-	tlsgate:churn|tlsgate:resume|tlsgate-unix:churn) echo uu ;;	# too short to be handed over
+	tlsgate:churn|tlsgate:resume) echo uu ;;	# too short to be handed over
 	tlsgate:*|tlsgate-*:*|nginx-http-ktls:*|nginx-deliver:*|ktls-splice:*) echo uk ;;
 	*) echo uu ;;
 	esac
