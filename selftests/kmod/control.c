@@ -458,7 +458,7 @@ TEST_F(control, library_delivers)
 	params = lib_params(&self->p, fd[1]);
 	EXPECT_EQ(-EBADF, tlsgate_session_deliver(tg, &params, -1, &id));
 	params.fd = fd[0];
-	EXPECT_EQ(-EPERM, tlsgate_session_deliver(tg, &params, handle, &id));
+	EXPECT_EQ(-EACCES, tlsgate_session_deliver(tg, &params, handle, &id));
 	params.fd = fd[1];
 	ASSERT_EQ(0, tlsgate_session_deliver(tg, &params, handle, &id))
 		TH_LOG("%s", tlsgate_error(tg));
