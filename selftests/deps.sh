@@ -13,7 +13,7 @@ declare -A PACKAGES=(
 	[guest]="qemu-system-x86 qemu-system-common cpio kmod iproute2 procps xz-utils
 		gcc-12 pahole libelf1"
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 python3-yaml
-		python3-jsonschema nodejs valgrind binutils systemd redis-server"
+		python3-jsonschema nodejs valgrind binutils systemd redis-server mandoc"
 	[peers]="golang-go openjdk-17-jdk-headless libnss3-tools chromium debootstrap"
 	[demo]="openssl curl gnutls-bin nginx"
 	[bench]="openssl nginx libnginx-mod-stream haproxy hitch stunnel4 gnuplot-nox python3"

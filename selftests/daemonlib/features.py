@@ -445,7 +445,7 @@ def redis_server():
 
 @test
 def connects_to_the_server_of_the_examples():
-    """As README.md, tlsgated(8) and tlsgated.conf.example have it."""
+    """As README.md, tlsgated.conf(5) and tlsgated.conf.example have it."""
     if not shutil.which("redis-server"):
         raise Skip("redis-server is not installed")
     with redis_server() as address, Gate("connect", address, "--ca=ca.pem") as gate, \

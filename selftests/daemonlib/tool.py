@@ -271,7 +271,7 @@ def handshake_bad_usage():
     says(handshake(2), "exactly one HOST:PORT")
     says(handshake(2, "localhost"), "PORT")
     says(handshake(2, "localhost:1", "--min-version=1.1"), "1.2 or 1.3")
-    says(handshake(2, "localhost:1", "--groups=nowhere"), "nowhere", "--groups in tlsgated(8)")
+    says(handshake(2, "localhost:1", "--groups=nowhere"), "nowhere", "groups in tlsgated.conf(5)")
     says(handshake(2, "localhost:1", "--frobnicate"), "--frobnicate")
     says(handshake(1, "localhost:1", "--ca=absent"), "absent", "No such file")
 

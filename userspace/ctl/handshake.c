@@ -398,7 +398,7 @@ static int configure(struct tls_config *config, const struct request *request)
 		       "tlsgate ciphers");
 	if (!ret)
 		ret = set_list(config, "groups", request->groups, tls_config_set_groups,
-			       "--groups in tlsgated(8)");
+			       "groups in tlsgated.conf(5)");
 	if (!ret)
 		ret = check_offer(config, request);
 	if (ret)

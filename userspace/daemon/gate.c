@@ -287,7 +287,7 @@ int gate_set_protocol(const struct gate_settings *set, struct tls_config *config
 	ret |= set_list(set, config, "ciphersuites", set->suites, tls_config_set_suites,
 			"is not known; see tlsgate ciphers");
 	ret |= set_list(set, config, "groups", set->groups, tls_config_set_groups,
-			"is not known; see --groups in tlsgated(8)");
+			"is not known; see groups in tlsgated.conf(5)");
 	if (!ret)
 		ret = check_offer(set, config);
 	if (set->alpn && tls_config_set_alpn(config, set->alpn))
