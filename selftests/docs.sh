@@ -162,4 +162,5 @@ check "docs/design.md has every file of the module" every_file kmod docs/design.
 check "docs/design.md has every file of the engine" every_file userspace/engine docs/design.md
 check "docs/daemon.md has every file of the daemon" every_file userspace/daemon docs/daemon.md
 check "one version everywhere" one_version
+. selftests/docs/migrating.sh
 tap_end
