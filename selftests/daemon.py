@@ -22,7 +22,7 @@ if sys.argv[1:2] == ["--kernel"]:	# importing is what adds the tests
     from daemonlib import deliver, kernel	# noqa: F401
 else:
     from daemonlib import refusals, connections, features, names, nsswitch, processes, sandbox	# noqa: F401
-    from daemonlib import control, hostile, kills, log_targets, reload, slow, tool	# noqa: F401
+    from daemonlib import control, hostile, kills, log_targets, metrics, reload, slow, tool	# noqa: F401
 
 
 def main():

@@ -9,5 +9,7 @@
  * is measured or waited for.  libev's ev_now() is the time of day.
  */
 uint64_t clock_ms(void);
+/* The same in microseconds. */
+uint64_t clock_us(void);
 
 #endif

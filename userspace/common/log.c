@@ -26,6 +26,13 @@ static unsigned long lost;		/* lines, since the log last took one */
 static struct log_lost own_count;
 static struct log_lost *count = &own_count;	/* of all of them */
 
+const char *log_target_name(enum log_target which)
+{
+	static const char * const names[LOG_TARGETS] = { "stderr", "syslog", "journal" };
+
+	return names[which];
+}
+
 /* n by its last digits, so many; returns what follows them. */
 static char *put_digits(char *out, int digits, long long n)
 {

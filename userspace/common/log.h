@@ -18,6 +18,9 @@ enum log_target {
 	LOG_TARGETS,
 };
 
+/* "stderr", "syslog", "journal". */
+const char *log_target_name(enum log_target target);
+
 /* What each line starts with ("tlsgated", "tlsgated worker 2"); copied. */
 void log_init(const char *program, bool verbose);
 /*

@@ -490,7 +490,43 @@ int cmd_gates(int argc, char **argv)
 	return show(argc, argv, pick_gates, print_gates);
 }
 
+/* Lines of printable ASCII: -S may name anybody's socket. */
+static bool is_text(const char *text)
+{
+	for (; *text == '\n' || (*text >= ' ' && *text <= '~'); text++)
+		;
+	return !*text;
+}
+
+static int print_metrics(const char *command, const char *text)
+{
+	if (*text && is_text(text))
+		return fputs(text, stdout) < 0 ? CTL_FAILED : CTL_DONE;
+	ctl_error("%s: " FOREIGN, command);
+	return CTL_FAILED;
+}
+
+/* The text that a scraper gets. */
+static int show_metrics(int argc, char **argv)
+{
+	struct json_object *answer;
+	int status;
+
+	if (ctl_arguments(argc, argv, NULL, NULL))
+		return CTL_USAGE;
+	answer = ask("metrics", NULL, true);
+	if (!answer)
+		return CTL_FAILED;
+	status = check_status(argv[0], answer);
+	if (status == CTL_DONE)
+		status = print_metrics(argv[0], text_of(answer, "text"));
+	json_object_put(answer);
+	return status;
+}
+
 int cmd_stats(int argc, char **argv)
 {
+	if (ctl_flag(&argc, argv, "--openmetrics"))
+		return show_metrics(argc, argv);
 	return show(argc, argv, pick_stats, print_stats);
 }

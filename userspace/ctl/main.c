@@ -30,7 +30,7 @@ static const struct command {
 	{ "drain", cmd_drain, "[--gate NAME]", "have tlsgated accept no more; what is open goes on", true },
 	{ "undrain", cmd_undrain, "[--gate NAME]", "have tlsgated accept again", true },
 	{ "gates", cmd_gates, "[--json]", "what tlsgated serves", true },
-	{ "stats", cmd_stats, "[--json]", "what tlsgated's gates have done so far", true },
+	{ "stats", cmd_stats, "[--json|--openmetrics]", "what tlsgated's gates have done so far", true },
 	{ "version", cmd_version, "", "versions of program, interface, module and kernel", false },
 	{ "help", cmd_help, "", "this", false },
 };

@@ -52,6 +52,7 @@ static int send_proxy_header(struct conn *conn)
 static bool is_reached(struct conn *conn)
 {
 	conn_deadline(conn, 0);
+	worker_count_time(conn->worker, conn->gate, STAT_CONNECT_TIME, conn->begun);
 	return !conn->gate->settings->proxy_protocol || !send_proxy_header(conn);
 }
 
@@ -65,6 +66,7 @@ static void unreachable(struct conn *conn, const char *why)
 	if (conn->backend && places_get(gate->places, conn->backend - 1u, &last))
 		(void)addr_format(&last.sa, last.len, text);
 	worker_count(worker, gate, STAT_FAILED, 1);
+	worker_count(worker, gate, STAT_NO_BACKEND, 1);
 	worker_log_peer(worker, warn, "%s: client %s: backend %s (%s) cannot be reached: %s; connection closed",
 			gate->settings->name, conn_client(conn, client), gate->settings->backend, text,
 			why);
@@ -156,6 +158,7 @@ static bool connect_failed(struct conn *conn, const char *why)
 bool backend_start(struct conn *conn)
 {
 	conn->state = CONN_CONNECTING;
+	conn->begun = clock_us();
 	conn->tried = clock_ms();
 	return connect_next(conn, UNKNOWN);
 }

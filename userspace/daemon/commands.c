@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -10,7 +11,9 @@
 #include "common/log.h"
 #include "daemon/delivery.h"
 #include "daemon/gates.h"
+#include "daemon/metrics.h"
 #include "daemon/monitor.h"
+#include "daemon/totals.h"
 
 #define LINES_MAX	65536		/* bytes of them that are passed on */
 
@@ -171,7 +174,7 @@ static enum control_outcome do_gates(void *arg, const char *operand, struct json
 /* ---- stats ---- */
 
 /* By enum counter: the keys of docs/daemon.md. */
-static const char * const stat_keys[STATS] = {
+static const char * const stat_keys[STATS_SHOWN] = {
 	[STAT_ACCEPTED] = "accepted",
 	[STAT_HANDSHAKES] = "handshakes",
 	[STAT_RESUMED] = "resumed",
@@ -197,27 +200,14 @@ static void append(struct json_object *array, struct json_object *item)
 		json_object_put(item);
 }
 
-/* The gate of that name in this generation and in those before, whose connections go on. */
-static uint64_t sum_of_gate(const struct generation *generation, const char *name, enum counter counter)
-{
-	uint64_t sum = 0;
-	size_t i;
-
-	for (; generation; generation = generation->next)
-		for (i = 0; i < generation->stats.gates; i++)
-			if (!strcmp(generation->gates[i].settings->name, name))
-				sum += stats_of_gate(&generation->stats, i, counter);
-	return sum;
-}
-
 static struct json_object *gate_stats(const struct generation *live, const char *name)
 {
 	struct json_object *object = json_object_new_object();
 	enum counter counter;
 
 	add_text(object, "name", name);
-	for (counter = 0; counter < STATS; counter++)
-		add_number(object, stat_keys[counter], sum_of_gate(live, name, counter));
+	for (counter = 0; counter < STATS_SHOWN; counter++)
+		add_number(object, stat_keys[counter], totals_of_gate(live, name, counter));
 	return object;
 }
 
@@ -229,7 +219,7 @@ static struct json_object *worker_stats(const struct generation *generation, siz
 	add_number(object, "index", index);
 	add_number(object, "process", (uint64_t)generation->workers[index].pid);
 	add(object, "retired", json_object_new_boolean(generation->retired));
-	for (counter = 0; counter < STATS; counter++)
+	for (counter = 0; counter < STATS_SHOWN; counter++)
 		add_number(object, stat_keys[counter], stats_of_worker(&generation->stats, index, counter));
 	return object;
 }
@@ -246,31 +236,23 @@ static struct json_object *all_workers(const struct generation *generation)
 	return array;
 }
 
-/* By enum log_target: the values of the setting log. */
-static const char * const target_names[LOG_TARGETS] = { "stderr", "syslog", "journal" };
-
 /* By the monitor and by workers. */
 static struct json_object *log_stats(const struct monitor *monitor)
 {
 	struct json_object *object = json_object_new_object(), *lost = json_object_new_object();
-	const struct generation *generation;
 	enum log_target target;
-	uint64_t sum;
 
-	for (target = 0; target < LOG_TARGETS; target++) {
-		sum = log_lost(target);
-		for (generation = monitor->generations; generation; generation = generation->next)
-			sum += stats_lost(&generation->stats, target);
-		add_number(lost, target_names[target], sum);
-	}
-	add_text(object, "target", target_names[monitor->logger.target]);
+	for (target = 0; target < LOG_TARGETS; target++)
+		add_number(lost, log_target_name(target),
+			   log_lost(target) + totals_lost(monitor->generations, target));
+	add_text(object, "target", log_target_name(monitor->logger.target));
 	add(object, "lost", lost);
 	return object;
 }
 
 static enum control_outcome do_stats(void *arg, const char *operand, struct json_object *answer)
 {
-	const struct monitor *monitor = arg;
+	struct monitor *monitor = arg;
 	const struct generation *live = monitor->generations;
 	struct json_object *gates = json_object_new_array();
 	size_t i;
@@ -282,7 +264,22 @@ static enum control_outcome do_stats(void *arg, const char *operand, struct json
 	add(answer, "gates", gates);
 	add(answer, "workers", all_workers(live));
 	add(answer, "log", log_stats(monitor));
+	add(answer, "metrics", metrics_families(monitor));
 	return CONTROL_OK;
+}
+
+static enum control_outcome do_metrics(void *arg, const char *operand, struct json_object *answer)
+{
+	size_t len;
+	char *text = metrics_write(arg, METRICS_OPENMETRICS, &len);
+
+	(void)operand;
+	if (text)
+		add(answer, "text", json_object_new_string_len(text, (int)len));
+	else
+		add_text(answer, "reason", "no memory");
+	free(text);
+	return text ? CONTROL_OK : CONTROL_REFUSED;
 }
 
 /* ---- pause and resume ---- */
@@ -358,6 +355,7 @@ const struct control_command commands[] = {
 	{ "resume", true, false, do_resume },
 	{ "gates", false, false, do_gates },
 	{ "stats", false, false, do_stats },
+	{ "metrics", false, false, do_metrics },
 	{ "drain", true, true, do_drain },
 	{ "undrain", true, true, do_undrain },
 	{ NULL, false, false, NULL },

@@ -51,6 +51,7 @@ struct conn {
 	uint32_t held_len, held_done;
 	uint64_t tls_bytes, plain_bytes;	/* of plaintext, received from that side */
 	uint32_t pieces;		/* in which they came */
+	uint64_t begun;			/* clock_us(): the handshake, or to reach the backend */
 	uint64_t accepted, active;	/* clock_ms() then; when a byte last moved */
 	char *reason;			/* why it ends, for the connection-log */
 	struct sockaddr_in6 client;	/* or sockaddr_in: who connected to us */

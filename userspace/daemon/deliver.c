@@ -132,6 +132,7 @@ static bool try(struct conn *conn)
 	if (outcome == WAIT && wait_to_retry(conn))
 		return false;
 	worker_count(worker, gate, STAT_REFUSED, 1);
+	worker_count(worker, gate, STAT_REFUSAL + tally_refusal(err), 1);
 	refuse(conn, why);
 	return false;
 }

@@ -126,6 +126,8 @@ static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	if (generation_start_worker(child->generation, child))
 		set_timer(timer, RESTART_PAUSE);
+	else
+		child->generation->restarts++;
 }
 
 /* As its pipe says: a worker that was taken over may ask while its answerer lives. */
@@ -544,6 +546,7 @@ void generation_inherit(struct generation *generation, const struct generation *
 			stats_inherit(&generation->stats, (size_t)(to - generation->gates), &from->stats, i);
 	}
 	stats_inherit_lost(&generation->stats, &from->stats);
+	generation->restarts += from->restarts;
 }
 
 void generation_forget(struct generation *generation)

@@ -55,6 +55,7 @@ struct generation {
 	struct child *workers;
 	size_t worker_count;
 	struct stats stats;
+	uint64_t restarts;		/* of workers that died */
 	struct log_limit changes;	/* lines that workers' notes cause */
 	bool started, retired, stopped;
 	bool draining;			/* drained() is due */

@@ -6,10 +6,23 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "daemon/conn.h"
 #include "daemon/keyclient.h"
 
 #define WHAT	"handshake failed"
+
+static void fail(struct conn *conn, enum failure failure, const char *why)
+{
+	worker_count(conn->worker, conn->gate, STAT_FAILURE + failure, 1);
+	conn_fail(conn, WHAT, why);
+}
+
+static void fail_engine(struct conn *conn, int err)
+{
+	worker_count(conn->worker, conn->gate, STAT_FAILURE + tally_failure(err), 1);
+	conn_fail_engine(conn, WHAT, err);
+}
 
 /*
  * One receive call's bytes into the engine.  True: look again at what it
@@ -31,7 +44,7 @@ static bool feed(struct conn *conn, bool *readable)
 		return false;
 	}
 	if (n < 0) {
-		conn_fail(conn, WHAT, conn_receive_error());
+		fail(conn, FAILURE_NETWORK, conn_receive_error());
 		return false;
 	}
 	err = n ? tls_conn_input(conn->tls, worker->wire, (size_t)n) :
@@ -39,9 +52,9 @@ static bool feed(struct conn *conn, bool *readable)
 	if (!err && n)
 		return true;
 	if (err)
-		conn_fail_engine(conn, WHAT, err);
+		fail_engine(conn, err);
 	else
-		conn_fail(conn, WHAT, "the peer closed the connection");
+		fail(conn, FAILURE_PEER_CLOSED, "the peer closed the connection");
 	return false;
 }
 
@@ -52,12 +65,12 @@ static void ask_keyd(struct conn *conn)
 	if (conn->key_waiting)
 		return;
 	if (keyclient_ask(&conn->worker->keys, conn)) {
-		conn_fail(conn, WHAT, "too many wait for keyd");
+		fail(conn, FAILURE_KEY, "too many wait for keyd");
 		return;
 	}
 	err = tls_conn_work_ahead(conn->tls);
 	if (err)
-		conn_fail_engine(conn, WHAT, err);
+		fail_engine(conn, err);
 }
 
 /*
@@ -89,7 +102,7 @@ static bool go_on(struct conn *conn, bool readable)
 		answers = tls_conn_wants(conn->tls) & TLS_WANTS_OUTPUT;
 		ret = conn_flush(conn);
 		if (ret < 0) {
-			conn_fail(conn, WHAT, strerror(errno));
+			fail(conn, FAILURE_NETWORK, strerror(errno));
 			return false;
 		}
 		if (ret) {
@@ -123,10 +136,11 @@ bool handshake_start(struct conn *conn)
 	int err;
 
 	conn->state = CONN_HANDSHAKE;
+	conn->begun = clock_us();
 	conn_deadline(conn, conn->gate->settings->handshake_timeout);
 	conn->tls = tls_conn_new(conn->gate->config);
 	if (!conn->tls) {
-		conn_fail(conn, WHAT, "out of memory");
+		fail(conn, FAILURE_INTERNAL, "out of memory");
 		return false;
 	}
 	err = conn->gate->server_name[0] ?
@@ -137,7 +151,7 @@ bool handshake_start(struct conn *conn)
 		err = tls_conn_start(conn->tls);
 	if (!err)	/* a client speaks first, and listeners wait for that: see listener_start() */
 		return go_on(conn, conn->gate->settings->mode == GATE_SERVE);
-	conn_fail_engine(conn, WHAT, err);
+	fail_engine(conn, err);
 	return false;
 }
 
@@ -147,6 +161,11 @@ bool handshake_key_reply(struct conn *conn, const uint8_t *reply, size_t len)
 
 	if (!err)
 		return go_on(conn, false);
-	conn_fail_engine(conn, WHAT, err);
+	fail_engine(conn, err);
 	return false;
+}
+
+void handshake_timer(struct conn *conn)
+{
+	fail(conn, FAILURE_TIMEOUT, "not complete at its deadline");
 }

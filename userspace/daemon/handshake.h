@@ -19,5 +19,7 @@ bool handshake_start(struct conn *conn);
 bool handshake_continue(struct conn *conn);
 /* keyd answered; reply NULL: refused. */
 bool handshake_key_reply(struct conn *conn, const uint8_t *reply, size_t len);
+/* It had its time: fails. */
+void handshake_timer(struct conn *conn);
 
 #endif

@@ -125,12 +125,13 @@ out:
 }
 
 /* Never silent: what the kernel refused is said and counted. */
-static void log_refusal(struct conn *conn, const char *why, bool goes_on)
+static void log_refusal(struct conn *conn, int err, const char *why, bool goes_on)
 {
 	struct worker *worker = conn->worker;
 	char client[ADDR_TEXT_MAX];
 
 	worker_count(worker, conn->gate, STAT_REFUSED, 1);
+	worker_count(worker, conn->gate, STAT_REFUSAL + tally_refusal(err), 1);
 	worker_log_peer(worker, warn, "%s: client %s: the kernel refused the session: %s; %s (%llu so far)",
 			conn->gate->settings->name, conn_client(conn, client), why,
 			goes_on ? "data path: user for this connection" : "connection closed",
@@ -195,7 +196,7 @@ bool conn_hand_over(struct conn *conn)
 		return true;
 	}
 	goes_on = result == INSTALL_REFUSED && conn->gate->adaptive;
-	log_refusal(conn, why, goes_on);
+	log_refusal(conn, err, why, goes_on);
 	if (goes_on) {
 		conn_stays(conn);
 		return false;

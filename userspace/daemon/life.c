@@ -45,6 +45,10 @@ static void count_handshake(const struct conn *conn)
 	tls_conn_info(conn->tls, &info);
 	worker_count(conn->worker, conn->gate, STAT_HANDSHAKES, 1);
 	worker_count(conn->worker, conn->gate, STAT_RESUMED, info.resumed);
+	worker_count(conn->worker, conn->gate,
+		     STAT_KIND + tally_kind(&info, conn->gate->settings->mode == GATE_SERVE &&
+						   info.peer_certificate), 1);
+	worker_count_time(conn->worker, conn->gate, STAT_HANDSHAKE_TIME, conn->begun);
 }
 
 /* True: that one is over, too. */
@@ -106,7 +110,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		go_on(conn, deliver_timer(conn));
 		break;
 	case CONN_HANDSHAKE:
-		conn_fail(conn, "handshake failed", "not complete at its deadline");
+		handshake_timer(conn);
 		break;
 	case CONN_RELAY:
 		userpath_timer(conn);
@@ -126,6 +130,9 @@ static void evict_oldest(struct worker *worker)
 	struct conn *oldest = TAILQ_FIRST(&worker->handshaking);
 
 	worker_count(worker, oldest->gate, STAT_FAILED, 1);
+	worker_count(worker, oldest->gate, STAT_NO_HANDSHAKE_ROOM, 1);
+	if (oldest->state == CONN_HANDSHAKE)
+		worker_count(worker, oldest->gate, STAT_FAILURE + FAILURE_TOO_MANY, 1);
 	conn_log_failure(oldest, "handshake given up", "too many others came since");
 	account_reason(oldest, "handshake given up: too many others came since");
 	conn_reset_plain(oldest);	/* a stream that never began is no empty one */

@@ -324,6 +324,7 @@ static void set_up(struct monitor *monitor)
 	control_init(&monitor->control, monitor->loop, commands, monitor);
 	resolver_init(&monitor->resolver, forget_secrets, monitor);
 	ledger_init(&monitor->ledger, monitor->loop);
+	carried_init(&monitor->carried, monitor->loop);
 	logger_init(&monitor->logger, forget_secrets, monitor);
 	ev_init(&monitor->retry, on_retry);
 	monitor->retry.data = monitor;
@@ -370,6 +371,7 @@ int monitor_run(struct options *options)
 	control_close(&monitor.control);
 	resolver_stop(&monitor.resolver);
 	ledger_close(&monitor.ledger);
+	carried_close(&monitor.carried);
 	logger_stop(&monitor.logger);
 	pause_free(monitor.pause);
 	ev_loop_destroy(monitor.loop);

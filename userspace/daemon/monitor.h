@@ -9,6 +9,7 @@
 
 #include <ev.h>
 
+#include "daemon/carried.h"
 #include "daemon/control.h"
 #include "daemon/generation.h"
 #include "daemon/logger.h"
@@ -22,6 +23,7 @@ struct monitor {
 	struct listeners listeners;
 	struct resolver resolver;
 	struct ledger ledger;
+	struct carried carried;
 	struct logger logger;
 	struct pause *pause;
 	struct generation *generations;	/* newest first; the first is the live one */

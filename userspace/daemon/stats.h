@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/log.h"
+#include "daemon/tally.h"
 
 enum counter {
 	STAT_ACCEPTED,			/* connections */
@@ -27,7 +28,17 @@ enum counter {
 	STAT_FROM_CLIENT,		/* bytes that workers relayed */
 	STAT_FROM_BACKEND,
 	STAT_OPEN,			/* connections that a worker has now */
-	STATS,
+	STATS_SHOWN,			/* those above are what tlsgate stats shows */
+	STAT_NO_BACKEND = STATS_SHOWN,	/* the backend could not be reached */
+	STAT_NO_HANDSHAKE_ROOM,		/* WORKER_MAX_HANDSHAKES gave one up */
+	STAT_NO_DESCRIPTOR,		/* or no memory: nothing could be accepted for a while */
+	/* the first of so many, by the kinds of tally.h */
+	STAT_FAILURE,
+	STAT_REFUSAL = STAT_FAILURE + FAILURES,
+	STAT_HANDSHAKE_TIME = STAT_REFUSAL + REFUSALS,
+	STAT_CONNECT_TIME = STAT_HANDSHAKE_TIME + TALLY_TIMES,
+	STAT_KIND = STAT_CONNECT_TIME + TALLY_TIMES,
+	STATS = STAT_KIND + TALLY_KINDS,
 };
 
 /* One gate's numbers of one worker.  A row is one of each gate, and lines of the log that were lost. */

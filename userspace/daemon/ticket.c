@@ -13,13 +13,18 @@
  * somebody set it back, and all would go when somebody set it forward.  It
  * counts while the machine sleeps, too.
  */
-static int64_t period_now(void)
+static int64_t uptime(void)
 {
 	struct timespec now;
 
 	if (clock_gettime(CLOCK_BOOTTIME, &now))
 		abort();	/* every kernel has it */
-	return (int64_t)now.tv_sec / TICKET_PERIOD;
+	return (int64_t)now.tv_sec;
+}
+
+static int64_t period_now(void)
+{
+	return uptime() / TICKET_PERIOD;
 }
 
 /* out = SHA-256(purpose | secret) */
@@ -52,7 +57,8 @@ int ticket_chain_init(struct ticket_chain *chain)
 	memset(chain, 0, sizeof(*chain));
 	if (getrandom(chain->secret, sizeof(chain->secret), 0) != sizeof(chain->secret))
 		return -1;
-	chain->period = period_now();
+	chain->since = uptime();
+	chain->period = chain->since / TICKET_PERIOD;
 	push_key(chain);
 	return 0;
 }
@@ -71,6 +77,13 @@ bool ticket_chain_advance(struct ticket_chain *chain)
 	}
 	tls_wipe(next, sizeof(next));
 	return changed;
+}
+
+int64_t ticket_chain_age(const struct ticket_chain *chain)
+{
+	const int64_t now = uptime(), begin = now - now % TICKET_PERIOD;
+
+	return now - (begin > chain->since ? begin : chain->since);
 }
 
 void ticket_chain_wipe(struct ticket_chain *chain)

@@ -25,12 +25,15 @@ struct ticket_chain {
 	int64_t period;			/* its number since the machine was started */
 	struct tls_ticket_key keys[TICKET_KEYS];	/* newest first */
 	size_t count;
+	int64_t since;			/* it began then, in seconds of the machine's uptime */
 };
 
 /* A random chain that begins now.  0, or -1: no randomness. */
 int ticket_chain_init(struct ticket_chain *chain);
 /* Goes on to the current period; true if the keys have changed. */
 bool ticket_chain_advance(struct ticket_chain *chain);
+/* For how many seconds the key that seals tickets now has been in use. */
+int64_t ticket_chain_age(const struct ticket_chain *chain);
 void ticket_chain_wipe(struct ticket_chain *chain);
 
 #endif

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/ipc.h"
 #include "common/mem.h"
 #include "daemon/account.h"
@@ -92,8 +93,10 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int events)
 		len = sizeof(client);
 		fd = accept4(io->fd, (struct sockaddr *)&client, &len,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0 && is_lasting(errno))
+		if (fd < 0 && is_lasting(errno)) {
+			worker_count(worker, listener->gate, STAT_NO_DESCRIPTOR, 1);
 			pause_accepting(worker, errno);
+		}
 		/* drained: it does not listen, and would report that again and again */
 		if (fd < 0 && errno == EINVAL)
 			ev_io_stop(loop, io);
@@ -110,6 +113,15 @@ void worker_count(const struct worker *worker, const struct gate *gate, enum cou
 		  uint64_t number)
 {
 	stats_add(worker->stats, (size_t)(gate - worker->gates), counter, number);
+}
+
+void worker_count_time(const struct worker *worker, const struct gate *gate, enum counter first,
+		       uint64_t begun)
+{
+	const uint64_t us = clock_us() - begun;
+
+	worker_count(worker, gate, first + tally_bucket(us), 1);
+	worker_count(worker, gate, first + TALLY_SUM, us);
 }
 
 /* They hold the module, and this worker may live for long.  Several sockets may have one. */

@@ -111,6 +111,9 @@ int worker_give_keys(int control, int keyd_control, int *answers);
 /* Counts for the control socket, by gate. */
 void worker_count(const struct worker *worker, const struct gate *gate, enum counter counter,
 		  uint64_t number);
+/* Counts what began at begun, of clock_us(), among the times that begin with the counter first. */
+void worker_count_time(const struct worker *worker, const struct gate *gate, enum counter first,
+		       uint64_t begun);
 
 /* There is one handshake less: a draining worker may need its delivery handles no more. */
 void worker_handshake_over(struct worker *worker);

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/totals.h"
+
+#include <string.h>
+
+uint64_t totals_of_gate(const struct generation *newest, const char *name, enum counter counter)
+{
+	const struct generation *generation = newest;
+	uint64_t sum = 0;
+	size_t i;
+
+	for (; generation; generation = generation->next)
+		for (i = 0; i < generation->stats.gates; i++)
+			if (!strcmp(generation->gates[i].settings->name, name))
+				sum += stats_of_gate(&generation->stats, i, counter);
+	return sum;
+}
+
+uint64_t totals_lost(const struct generation *newest, enum log_target target)
+{
+	const struct generation *generation = newest;
+	uint64_t sum = 0;
+
+	for (; generation; generation = generation->next)
+		sum += stats_lost(&generation->stats, target);
+	return sum;
+}
+
+uint64_t totals_restarts(const struct generation *newest)
+{
+	const struct generation *generation = newest;
+	uint64_t sum = 0;
+
+	for (; generation; generation = generation->next)
+		sum += generation->restarts;
+	return sum;
+}
