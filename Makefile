@@ -21,6 +21,7 @@ endif
 all: userspace module
 
 include userspace/userspace.mk
+include packaging/packaging.mk
 include userspace/fuzz/fuzz.mk
 include selftests/selftests.mk
 include selftests/bench/bench.mk
@@ -77,5 +78,8 @@ help:
 	@echo 'make bench-profile  the guest'"'"'s instructions by kernel function'
 	@echo 'make fuzz SECONDS=N  every fuzz target for so long; TARGETS="a b" for some'
 	@echo 'make style        checkpatch --strict, coccinelle, sparse and W=1 over kmod/'
+	@echo 'make install      programs, unit, manuals, library and module source below PREFIX=/usr/local;'
+	@echo '                  DESTDIR=DIR for packagers; make uninstall removes them'
+	@echo 'make dist         build/dist/tlsgate-VERSION.tar.gz, the same bytes from the same commit'
 	@echo 'make clean        removes build/'
 	@echo 'V=1 shows the commands. check and demo install the Debian packages they need.'

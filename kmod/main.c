@@ -6,6 +6,7 @@
 #include "deliver.h"
 #include "netlink.h"
 #include "relay.h"
+#include "tlsgate_version.h"
 
 static int __init tg_init(void)
 {
@@ -58,5 +59,5 @@ module_exit(tg_exit);
 MODULE_AUTHOR("The tlsgate founders");
 MODULE_DESCRIPTION("TLS record layer and relay, keyed over generic netlink");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(TLSGATE_VERSION);
 /* No alias: what a user asks for by name would load it.  The administrator does. */

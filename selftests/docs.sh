@@ -126,13 +126,16 @@ every_file() {
 	[[ -z $bad ]] || fail "$2 has no row for:$bad"
 }
 
+# No second place may say another: all others take it from there.
 one_version() {
-	local file
-	sed -n 's/.*MODULE_VERSION("\(.*\)").*/\1/p' kmod/main.c >"$tmp/versions"
-	sed -n 's/.*TLSGATE_VERSION[[:space:]]*"\(.*\)".*/\1/p' userspace/common/version.h >>"$tmp/versions"
-	sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' packaging/dkms.conf >>"$tmp/versions"
-	[[ $(wc -l <"$tmp/versions") = 3 && $(sort -u "$tmp/versions" | wc -l) = 1 ]] ||
-		fail "module, programs and dkms.conf: $(tr '\n' ' ' <"$tmp/versions")"
+	local version
+	version=$(sed -n 's/.*TLSGATE_VERSION[[:space:]]*"\(.*\)".*/\1/p' kmod/uapi/tlsgate_version.h)
+	[[ $(build/tlsgated --version) = "tlsgated $version" ]] || fail "tlsgated: $(build/tlsgated --version)" || return
+	grep -qx 'MODULE_VERSION(TLSGATE_VERSION);' kmod/main.c || fail "kmod/main.c has a version of its own" || return
+	grep -qx 'PACKAGE_VERSION="#MODULE_VERSION#"' packaging/dkms.conf ||
+		fail "packaging/dkms.conf has a version of its own" || return
+	[[ $(sed -n 's/^## \([0-9.]*\).*/\1/p' CHANGELOG.md | head -n 1) = "$version" ]] ||
+		fail "CHANGELOG.md does not begin with $version"
 }
 
 # A section for every command of `tlsgate`.

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#include "common/version.h"
+#include "tlsgate_version.h"
 
 #include "ctl.h"
 

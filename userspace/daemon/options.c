@@ -8,7 +8,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/version.h"
+#include "tlsgate_version.h"
 
 #define MAX_OPTIONS	(SETTINGS_MAX_ROWS + 8)	/* and those that are no setting */
 #define HINT		"; see tlsgated --help"

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+# make install, uninstall and dist. The folders are those of the GNU coding standards: PREFIX, DESTDIR
+# and each of them can be given. Packages set PREFIX=/usr.
+
+VERSION := $(shell sed -n 's/.*TLSGATE_VERSION[[:space:]]*"\(.*\)".*/\1/p' kmod/uapi/tlsgate_version.h)
+RELEASE := tlsgate-$(VERSION)
+
+PREFIX ?= /usr/local
+sysconfdir ?= /etc
+sbindir ?= $(PREFIX)/sbin
+libdir ?= $(PREFIX)/lib
+includedir ?= $(PREFIX)/include
+datadir ?= $(PREFIX)/share
+mandir ?= $(datadir)/man
+docdir ?= $(datadir)/doc/tlsgate
+unitdir ?= $(PREFIX)/lib/systemd/system
+sysusersdir ?= $(PREFIX)/lib/sysusers.d
+tmpfilesdir ?= $(PREFIX)/lib/tmpfiles.d
+dkmsdir ?= $(PREFIX)/src/$(RELEASE)
+
+# ---- what is installed: SOURCE:FOLDER:MODE ----------------------------------------------------------
+
+PKG_GEN := $(BUILD)/packaging
+PKG_MANUALS := $(wildcard packaging/*.[1-8])
+PKG_MODULE := $(shell find kmod -type f)
+
+PKG_FILES = \
+	$(BUILD)/tlsgated:$(sbindir):755 \
+	$(BUILD)/tlsgate:$(sbindir):755 \
+	$(PKG_GEN)/tlsgated.service:$(unitdir):644 \
+	packaging/sysusers.d/tlsgate.conf:$(sysusersdir):644 \
+	packaging/tmpfiles.d/tlsgate.conf:$(tmpfilesdir):644 \
+	packaging/tlsgated.conf.example:$(docdir):644 \
+	$(foreach page,$(PKG_MANUALS),$(page):$(mandir)/man$(lastword $(subst ., ,$(page))):644) \
+	Kbuild:$(dkmsdir):644 \
+	COPYING:$(dkmsdir):644 \
+	$(PKG_GEN)/dkms.conf:$(dkmsdir):644 \
+	$(foreach file,$(PKG_MODULE),$(file):$(dkmsdir)/$(patsubst %/,%,$(dir $(file))):644)
+
+pkg_part = $(word $(2),$(subst :, ,$(1)))
+pkg_target = $(DESTDIR)$(call pkg_part,$(1),2)/$(notdir $(call pkg_part,$(1),1))
+PKG_CONF = $(DESTDIR)$(sysconfdir)/tlsgate/tlsgated.conf
+
+# The sources name the folders of a package.
+pkg_folders = sed -e 's,/usr/sbin/,$(sbindir)/,g' -e 's,/etc/tlsgate/,$(sysconfdir)/tlsgate/,g' \
+	-e 's,\#MODULE_VERSION\#,$(VERSION),g'
+
+.PHONY: install uninstall dist pkg-generated
+
+# By every install anew: the folders may be other ones.
+pkg-generated:
+	@mkdir -p $(PKG_GEN)
+	$(Q)$(pkg_folders) packaging/tlsgated.service > $(PKG_GEN)/tlsgated.service
+	$(Q)$(pkg_folders) packaging/dkms.conf > $(PKG_GEN)/dkms.conf
+
+define pkg_newline
+
+
+endef
+
+install: userspace pkg-generated
+	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
+	$(foreach file,$(PKG_FILES),$(Q)install -D -m $(call pkg_part,$(file),3) \
+		'$(call pkg_part,$(file),1)' '$(call pkg_target,$(file))'$(pkg_newline))
+	$(Q)test -e '$(PKG_CONF)' || install -D -m 644 packaging/tlsgated.conf.example '$(PKG_CONF)'
+
+# Not the configuration, nor a folder in which somebody else has a file.
+uninstall:
+	$(call say,REMOVE,from $(DESTDIR)$(PREFIX); $(DESTDIR)$(sysconfdir)/tlsgate stays)
+	$(foreach file,$(PKG_FILES),$(Q)rm -f '$(call pkg_target,$(file))'$(pkg_newline))
+	$(Q)for dir in '$(DESTDIR)$(dkmsdir)' '$(DESTDIR)$(docdir)'; do \
+		test ! -d "$$dir" || find "$$dir" -depth -type d -empty -delete; done
+
+# ---- the tarball ------------------------------------------------------------------------------------
+# What git tracks, as it is in this folder; of an unpacked tarball, all but what was built. Equal
+# trees give equal bytes: names are sorted, and nothing of the machine or the moment is in it.
+
+DIST := $(BUILD)/dist/$(RELEASE).tar.gz
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
+pkg_tracked = if [ -e .git ]; then git ls-files -z; else find . -path ./$(BUILD) -prune -o -type f -print0; fi
+
+dist:
+	@mkdir -p $(dir $(DIST))
+	$(Q)$(pkg_tracked) > $(DIST).list
+	$(Q)tar --create --file=$(DIST:.gz=) --format=ustar --sort=name --mtime='@$(SOURCE_DATE_EPOCH)' \
+		--owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --no-recursion \
+		--transform='s,^\(\./\)\{0\,1\},$(RELEASE)/,S' --null --files-from=$(DIST).list
+	$(Q)gzip -9nf $(DIST:.gz=) && rm $(DIST).list
+	$(call say,DIST,$(DIST))
