@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/version.h"
 #include "daemon/modstats.h"
 #include "daemon/monitor.h"
 #include "daemon/totals.h"
 #include "lib/libtlsgate.h"
+#include "tlsgate_version.h"
 
 /* What the collectors of one answer share. */
 struct source {
