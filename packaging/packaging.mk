@@ -22,6 +22,7 @@ dkmsdir ?= $(PREFIX)/src/$(RELEASE)
 
 PKG_GEN := $(BUILD)/packaging
 PKG_MANUALS := $(wildcard packaging/*.[1-8])
+PKG_HEADERS := userspace/lib/libtlsgate.h $(wildcard kmod/uapi/*.h)
 PKG_MODULE := $(shell find kmod -type f)
 
 PKG_FILES = \
@@ -32,6 +33,10 @@ PKG_FILES = \
 	packaging/tmpfiles.d/tlsgate.conf:$(tmpfilesdir):644 \
 	packaging/tlsgated.conf.example:$(docdir):644 \
 	$(foreach page,$(PKG_MANUALS),$(page):$(mandir)/man$(lastword $(subst ., ,$(page))):644) \
+	$(GATE_SO):$(libdir):644 \
+	$(GATE_LIB):$(libdir):644 \
+	$(PKG_GEN)/libtlsgate.pc:$(libdir)/pkgconfig:644 \
+	$(foreach header,$(PKG_HEADERS),$(header):$(includedir)/tlsgate:644) \
 	Kbuild:$(dkmsdir):644 \
 	COPYING:$(dkmsdir):644 \
 	$(PKG_GEN)/dkms.conf:$(dkmsdir):644 \
@@ -52,6 +57,8 @@ pkg-generated:
 	@mkdir -p $(PKG_GEN)
 	$(Q)$(pkg_folders) packaging/tlsgated.service > $(PKG_GEN)/tlsgated.service
 	$(Q)$(pkg_folders) packaging/dkms.conf > $(PKG_GEN)/dkms.conf
+	$(Q)sed -e 's,@prefix@,$(PREFIX),' -e 's,@libdir@,$(libdir),' -e 's,@includedir@,$(includedir),' \
+		-e 's,@version@,$(VERSION),' packaging/libtlsgate.pc.in > $(PKG_GEN)/libtlsgate.pc
 
 define pkg_newline
 
@@ -62,13 +69,16 @@ install: userspace pkg-generated
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
 	$(foreach file,$(PKG_FILES),$(Q)install -D -m $(call pkg_part,$(file),3) \
 		'$(call pkg_part,$(file),1)' '$(call pkg_target,$(file))'$(pkg_newline))
+	$(Q)ln -sf $(LIB_REAL) '$(DESTDIR)$(libdir)/$(LIB_SONAME)'
+	$(Q)ln -sf $(LIB_SONAME) '$(DESTDIR)$(libdir)/libtlsgate.so'
 	$(Q)test -e '$(PKG_CONF)' || install -D -m 644 packaging/tlsgated.conf.example '$(PKG_CONF)'
 
 # Not the configuration, nor a folder in which somebody else has a file.
 uninstall:
 	$(call say,REMOVE,from $(DESTDIR)$(PREFIX); $(DESTDIR)$(sysconfdir)/tlsgate stays)
 	$(foreach file,$(PKG_FILES),$(Q)rm -f '$(call pkg_target,$(file))'$(pkg_newline))
-	$(Q)for dir in '$(DESTDIR)$(dkmsdir)' '$(DESTDIR)$(docdir)'; do \
+	$(Q)rm -f '$(DESTDIR)$(libdir)/$(LIB_SONAME)' '$(DESTDIR)$(libdir)/libtlsgate.so'
+	$(Q)for dir in '$(DESTDIR)$(dkmsdir)' '$(DESTDIR)$(includedir)/tlsgate' '$(DESTDIR)$(docdir)'; do \
 		test ! -d "$$dir" || find "$$dir" -depth -type d -empty -delete; done
 
 # ---- the tarball ------------------------------------------------------------------------------------
@@ -77,13 +87,40 @@ uninstall:
 
 DIST := $(BUILD)/dist/$(RELEASE).tar.gz
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
-pkg_tracked = if [ -e .git ]; then git ls-files -z; else find . -path ./$(BUILD) -prune -o -type f -print0; fi
+pkg_tracked = if [ -e .git ]; then git ls-files -z; else \
+	find . -path ./$(BUILD) -prune -o -type f -printf '%P\0'; fi | LC_ALL=C sort -z
 
 dist:
 	@mkdir -p $(dir $(DIST))
 	$(Q)$(pkg_tracked) > $(DIST).list
-	$(Q)tar --create --file=$(DIST:.gz=) --format=ustar --sort=name --mtime='@$(SOURCE_DATE_EPOCH)' \
+	$(Q)tar --create --file=$(DIST:.gz=) --format=ustar --mtime='@$(SOURCE_DATE_EPOCH)' \
 		--owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --no-recursion \
-		--transform='s,^\(\./\)\{0\,1\},$(RELEASE)/,S' --null --files-from=$(DIST).list
+		--transform='s,^,$(RELEASE)/,S' --null --files-from=$(DIST).list
 	$(Q)gzip -9nf $(DIST:.gz=) && rm $(DIST).list
 	$(call say,DIST,$(DIST))
+
+# ---- libtlsgate as a shared object --------------------------------------------------------------
+# The archive is for the daemon and tests. Only what libtlsgate.map names is visible; a change of what
+# it promises gives LIB_ABI a new number.
+
+LIB_ABI := 0
+LIB_SONAME := libtlsgate.so.$(LIB_ABI)
+LIB_REAL := libtlsgate.so.$(VERSION)
+LIB_MAP := userspace/lib/libtlsgate.map
+LIB_OBJ := $(call us_obj,pic,lib)
+GATE_SO := $(BUILD)/$(LIB_REAL)
+
+$(BUILD)/pic/%.o: userspace/%.c
+	$(call say,CC,$< (shared))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(US_CPPFLAGS) $(PKG_CFLAGS) $(US_CFLAGS) -fPIC -fno-semantic-interposition $(CFLAGS) -c -o $@ $<
+
+$(GATE_SO): $(LIB_OBJ) $(LIB_MAP)
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,$(LIB_SONAME) -Wl,--version-script=$(LIB_MAP) -Wl,-z,relro,-z,now,-z,defs \
+		$(LDFLAGS) -o $@ $(LIB_OBJ) $(LIBS_lib) $(call pkg_libs,libcrypto)
+	$(Q)ln -sf $(LIB_REAL) $(BUILD)/$(LIB_SONAME) && ln -sf $(LIB_SONAME) $(BUILD)/libtlsgate.so
+
+userspace: $(GATE_SO)
+
+-include $(shell find $(BUILD)/pic -name '*.d' 2>/dev/null)

@@ -21,7 +21,7 @@ esac
 logs=build/check
 started=$SECONDS
 debug_kernel= sid_kernel=
-selftests/deps.sh build guest check peers debug || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+selftests/deps.sh build guest check packages peers debug || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 rm -rf $logs
 mkdir -p $logs
 
@@ -255,6 +255,7 @@ start_suite spec selftests/spec.py
 start_suite bogo timeout --foreground -k 5 1200 selftests/bogo.sh
 start_suite bogo-sid timeout --foreground -k 5 1200 selftests/bogo.sh --sid
 start_suite docs selftests/docs.sh
+start_suite install timeout --foreground -k 5 600 selftests/install.sh
 start_suite daemon timeout --foreground -k 5 1200 selftests/daemon.py
 start_suite interop-user timeout --foreground -k 5 1200 selftests/interop.sh user
 start_suite fuzz-corpus timeout --foreground -k 5 600 selftests/fuzz.sh corpus

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Installs what a purpose needs and is missing: deps.sh [build|guest|check|peers|demo|bench|style|bogo|fuzz|debug]...
+# Installs what a purpose needs and is missing: deps.sh [build|guest|check|packages|peers|demo|bench|style|bogo|fuzz|debug]...
 # This is the one list of the packages tlsgate uses. Mirrors and suites come from the machine's
 # own apt configuration. Kernel images are unpacked under build/kernels/, never installed: they
 # must not touch /boot. A second run finds everything and does nothing.
@@ -14,6 +14,7 @@ declare -A PACKAGES=(
 		gcc-12 pahole libelf1"
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 python3-yaml
 		python3-jsonschema nodejs valgrind binutils systemd redis-server mandoc"
+	[packages]="libgnutls28-dev g++ debhelper dh-dkms dkms dpkg-dev fakeroot lintian libelf-dev"
 	[peers]="golang-go openjdk-17-jdk-headless libnss3-tools chromium debootstrap"
 	[demo]="openssl curl gnutls-bin nginx"
 	[bench]="openssl nginx libnginx-mod-stream haproxy hitch stunnel4 gnuplot-nox python3"

@@ -50,6 +50,9 @@ $(KST_PROGS): $(BUILD)/selftests/%: $(BUILD)/selftests/obj/kmod/%.o $(KST_LIB) $
 # Whose handshake is OpenSSL's.
 $(BUILD)/selftests/deliver_example: KST_LIBS := -lssl
 
+# Whose handshake is GnuTLS's.
+$(BUILD)/selftests/gnutls_example: KST_LIBS := -lgnutls
+
 # Its TLS peer's handshake is the engine's, and the daemon is run.
 $(BUILD)/selftests/after_handshake: $(ENGINE_LIB) $(BUILD)/tlsgated
 # The tool is run.

@@ -4,7 +4,6 @@
  * tells the secrets, libtlsgate gives both to the kernel, and a server on another port, which
  * knows nothing of TLS, accepts the connection.  The peer is OpenSSL, too, to the end.
  */
-#include <openssl/kdf.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -15,7 +14,7 @@
 
 #define SECRET	32	/* of TLS_AES_128_GCM_SHA256 */
 
-/* ---- from the key log to keys -------------------------------------------------------- */
+/* ---- from the key log to secrets -------------------------------------------------------- */
 
 struct secrets {
 	uint8_t client[SECRET], server[SECRET];
@@ -39,33 +38,6 @@ static void on_keylog(const SSL *ssl, const char *line)
 		return;
 	take_secret(line, "CLIENT_TRAFFIC_SECRET_0 ", s->client);
 	take_secret(line, "SERVER_TRAFFIC_SECRET_0 ", s->server);
-}
-
-/* RFC 9846 section 7.1: HKDF-Expand-Label with no context. */
-static bool expand(const uint8_t secret[SECRET], const char *label, uint8_t *out, size_t len)
-{
-	uint8_t info[64] = { 0, len, 6 + strlen(label) };
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, NULL);
-	bool done;
-
-	memcpy(info + 3, "tls13 ", 6);
-	memcpy(info + 9, label, strlen(label));
-	done = ctx && EVP_PKEY_derive_init(ctx) > 0 &&
-	       EVP_PKEY_CTX_hkdf_mode(ctx, EVP_PKEY_HKDEF_MODE_EXPAND_ONLY) > 0 &&
-	       EVP_PKEY_CTX_set_hkdf_md(ctx, EVP_sha256()) > 0 &&
-	       EVP_PKEY_CTX_set1_hkdf_key(ctx, secret, SECRET) > 0 &&
-	       EVP_PKEY_CTX_add1_hkdf_info(ctx, info, 10 + strlen(label)) > 0 &&
-	       EVP_PKEY_derive(ctx, out, &len) > 0;
-	EVP_PKEY_CTX_free(ctx);
-	return done;
-}
-
-/* Nothing was sent or read by these keys yet: the sequence number is 0. */
-static bool make_keys(struct tlsgate_keys *keys, const uint8_t secret[SECRET])
-{
-	*keys = (struct tlsgate_keys){ .key_len = 16, .iv_len = 12, .secret_len = SECRET };
-	memcpy(keys->secret, secret, SECRET);
-	return expand(secret, "key", keys->key, 16) && expand(secret, "iv", keys->iv, 12);
 }
 
 /* ---- the gate ------------------------------------------------------------------------- */
@@ -112,7 +84,9 @@ static const char *gate(struct tlsgate *tg, int fd, int handle)
 	params.role = TLSGATE_ROLE_SERVER;
 	if (SSL_accept(ssl) != 1)
 		why = "no handshake";
-	else if (!make_keys(&params.tx, secrets.server) || !make_keys(&params.rx, secrets.client))
+	/* Nothing was sent or read by these keys yet: the sequence number is 0. */
+	else if (tlsgate_keys_from_secret(&params.tx, params.suite, secrets.server, SECRET) ||
+		 tlsgate_keys_from_secret(&params.rx, params.suite, secrets.client, SECRET))
 		why = "no keys";
 	else if (tlsgate_session_deliver(tg, &params, handle, &id))
 		why = tlsgate_error(tg);

@@ -43,7 +43,12 @@
 #include <sys/un.h>
 #include <netinet/in.h>
 
-#include "tlsgate.h"		/* kmod/uapi: the netlink ABI */
+#include "tlsgate.h"		/* the netlink ABI */
+#include "tlsgate_version.h"	/* TLSGATE_VERSION, this library's release */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct tlsgate;
 
@@ -97,6 +102,27 @@ struct tlsgate_keys {
 	uint8_t key_len, iv_len, secret_len;	/* secret_len 0 in TLS 1.2 */
 	uint64_t seq;				/* of the next record */
 };
+
+/*
+ * The keys of one direction of TLS 1.3 from its traffic secret (RFC 9846 section 7.3), as the key
+ * log's CLIENT_TRAFFIC_SECRET_0 and SERVER_TRAFFIC_SECRET_0 have it: the client seals with the first.
+ * keys->seq is 0: set it to the number of records already sealed with them, such as session tickets.
+ *
+ * The keys of both directions of TLS 1.2 from its master secret and the randoms of ClientHello and
+ * ServerHello (RFC 5246 section 6.3).  seq is 1: the Finished of each side was the first record.
+ *
+ * 0, -EOPNOTSUPP: the module has no such suite in this version of TLS; -EINVAL: the secret is not as
+ * long as the suite's hash; -ENOMEM.  On failure no key is left in them.  Both use libcrypto, and no
+ * other call does.  The caller wipes the keys (tlsgate_wipe()).
+ */
+#define TLSGATE_MASTER_LEN	48		/* bytes */
+#define TLSGATE_RANDOM_LEN	32
+int tlsgate_keys_from_secret(struct tlsgate_keys *keys, uint16_t suite, const void *secret,
+			     size_t secret_len);
+int tlsgate_keys_from_master(struct tlsgate_keys *client, struct tlsgate_keys *server,
+			     uint16_t suite, const uint8_t master[TLSGATE_MASTER_LEN],
+			     const uint8_t client_random[TLSGATE_RANDOM_LEN],
+			     const uint8_t server_random[TLSGATE_RANDOM_LEN]);
 
 /* Only what "set" names is sent; the rest keeps its value, or its default. */
 #define TLSGATE_SET_RECORD_SIZE		1u
@@ -170,12 +196,16 @@ struct tlsgate_target {
 
 static inline struct tlsgate_target tlsgate_by_id(uint32_t id)
 {
-	return (struct tlsgate_target){ .id = id, .fd = -1 };
+	struct tlsgate_target target = { id, -1 };
+
+	return target;
 }
 
 static inline struct tlsgate_target tlsgate_by_fd(int fd)
 {
-	return (struct tlsgate_target){ .id = 0, .fd = fd };
+	struct tlsgate_target target = { 0, fd };
+
+	return target;
 }
 
 /* An address as the kernel gave it; len 0: not reported (e.g. no relay). */
@@ -319,5 +349,9 @@ const char *tlsgate_address_text(const struct tlsgate_address *address,
 
 /* Clears memory in a way the compiler keeps. */
 void tlsgate_wipe(void *p, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif /* LIBTLSGATE_H */
