@@ -124,3 +124,21 @@ $(GATE_SO): $(LIB_OBJ) $(LIB_MAP)
 userspace: $(GATE_SO)
 
 -include $(shell find $(BUILD)/pic -name '*.d' 2>/dev/null)
+
+# ---- Debian packages ----------------------------------------------------------------------------
+# dpkg-buildpackage wants its folder at the top, so it runs in a copy of the tree, which the tarball is.
+
+DEB := $(BUILD)/deb
+DEB_TREE := $(DEB)/$(RELEASE)
+DEB_MAINTAINER = $(shell sed -n 's/^Maintainer: //p' packaging/debian/control)
+
+.PHONY: deb
+deb: dist
+	$(call say,DEB,$(DEB))
+	$(Q)rm -rf $(DEB) && mkdir -p $(DEB) && tar -C $(DEB) -xzf $(DIST)
+	$(Q)mv $(DEB_TREE)/packaging/debian $(DEB_TREE)/debian
+	$(Q)sed -i 's/#VERSION#/$(VERSION)/' $(DEB_TREE)/debian/*.postinst
+	$(Q)printf 'tlsgate (%s-1) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' '$(VERSION)' \
+		'$(DEB_MAINTAINER)' "$$(date -uRd '@$(SOURCE_DATE_EPOCH)')" > $(DEB_TREE)/debian/changelog
+	$(Q)cd $(DEB_TREE) && dpkg-buildpackage -b -us -uc > ../build.log 2>&1 || { tail -n 20 ../build.log >&2; exit 1; }
+	$(Q)ls $(DEB)/*.deb
