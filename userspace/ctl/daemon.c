@@ -337,6 +337,17 @@ static void first_end(struct json_object *certs, char out[CTL_TEXT_MAX])
 		strftime(out, CTL_TEXT_MAX, "%Y-%m-%d", &tm);
 }
 
+static size_t length_of(struct json_object *array)
+{
+	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
+/* What it cannot deliver. */
+static bool relays(struct json_object *gate)
+{
+	return !strcmp(text_of(gate, "deliver"), "auto");
+}
+
 static void add_gate(struct ctl_table *table, struct json_object *gate)
 {
 	const bool paused = json_object_get_boolean(json_object_object_get(gate, "paused"));
@@ -352,7 +363,8 @@ static void add_gate(struct ctl_table *table, struct json_object *gate)
 	snprintf(path, sizeof(path), "%s%s", text_of(gate, "data-path"), paused ? ", paused" : "");
 	ctl_table_add(table, path);
 	snprintf(path, sizeof(path), "%s%s", text_of(gate, "deliver"),
-		 *text_of(gate, "relays") ? ", relays" : "");
+		 !length_of(json_object_object_get(gate, "undelivered")) ? "" :
+		 relays(gate) ? ", relays" : ", refuses");
 	ctl_table_add(table, path);
 	ctl_table_add(table, ends);
 }
@@ -370,30 +382,29 @@ static void print_table(const char * const headings[], size_t columns, struct js
 	ctl_table_free(table);
 }
 
-/* A line for each gate that relays though it is to deliver. */
-static void print_detours(struct json_object *gates)
+/* A line for each gate and those of its clients who are not delivered, though it is to deliver. */
+static void print_undelivered(struct json_object *gate)
 {
-	struct json_object *gate;
+	struct json_object *list = json_object_object_get(gate, "undelivered"), *item;
 	size_t i;
 
-	for (i = 0; json_object_is_type(gates, json_type_array) &&
-	     i < json_object_array_length(gates); i++) {
-		gate = json_object_array_get_idx(gates, i);
-		if (*text_of(gate, "relays"))
-			printf("%s: connections are relayed, not delivered: %s\n", text_of(gate, "name"),
-			       text_of(gate, "relays"));
+	for (i = 0; i < length_of(list); i++) {
+		item = json_object_array_get_idx(list, i);
+		printf("%s: %s are %s, not delivered: %s\n", text_of(gate, "name"), text_of(item, "who"),
+		       relays(gate) ? "relayed" : "refused", text_of(item, "why"));
 	}
 }
-
 static void print_gates(struct json_object *answer)
 {
 	static const char * const headings[] = {
 		"GATE", "MODE", "LISTEN", "BACKEND", "DATA PATH", "DELIVER", "CERTIFICATE ENDS",
 	};
 	struct json_object *gates = json_object_object_get(answer, "gates");
+	size_t i;
 
 	print_table(headings, sizeof(headings) / sizeof(*headings), gates, add_gate);
-	print_detours(gates);
+	for (i = 0; i < length_of(gates); i++)
+		print_undelivered(json_object_array_get_idx(gates, i));
 }
 
 static void add_count(struct ctl_table *table, struct json_object *gate, const char *key)

@@ -135,6 +135,22 @@ static const char *delivery_text(enum deliver deliver)
 	return deliver == DELIVER_NO ? "no" : deliver == DELIVER_AUTO ? "auto" : "always";
 }
 
+static struct json_object *undelivered(const struct gate *gate)
+{
+	struct delivery_exception list[DETOURS];
+	struct json_object *array = json_object_new_array(), *item;
+	size_t i, count = delivery_exceptions(gate, list);
+
+	for (i = 0; array && i < count; i++) {
+		item = json_object_new_object();
+		add_text(item, "who", list[i].who);
+		add_text(item, "why", list[i].why);
+		if (json_object_array_add(array, item))
+			json_object_put(item);
+	}
+	return array;
+}
+
 static struct json_object *describe(const struct gate *gate, bool paused)
 {
 	const struct gate_settings *set = gate->settings;
@@ -146,8 +162,8 @@ static struct json_object *describe(const struct gate *gate, bool paused)
 	add_text(object, "backend", set->backend);
 	add_text(object, "data-path", !gate->kernel ? "user" : gate->adaptive ? "auto" : "kernel");
 	add_text(object, "deliver", delivery_text(set->deliver));
-	if (delivery_why_not(gate))
-		add_text(object, "relays", delivery_why_not(gate));
+	if (set->deliver != DELIVER_NO)
+		add(object, "undelivered", undelivered(gate));
 	add(object, "paused", json_object_new_boolean(gate->kernel && paused));
 	add(object, "drained", json_object_new_boolean(is_drained(gate)));
 	add(object, "certificates", certificates_of(gate));

@@ -13,7 +13,7 @@
 
 #define RETRY_MS_MIN	10
 #define RETRY_MS_MAX	250	/* many may wait, and the server has to get at the CPU */
-#define DETOUR_MS	1000	/* how often it is tried whether what was refused is taken again */
+#define DETOUR_MS	1000	/* how often it is tried whether a refused kind is taken again */
 
 enum outcome {
 	REFUSE,
@@ -93,42 +93,46 @@ static void tell_monitor(const struct worker *worker, const struct gate *gate,
 	(void)ipc_send_note(worker->control, &note);
 }
 
-/* Is it relayed without a try?  One of the kind that was refused tries now and then. */
-static bool takes_detour(const struct conn *conn)
+static bool may_relay(const struct gate *gate)
 {
-	uint64_t *tried = &conn->worker->detoured[conn->gate - conn->worker->gates];
-
-	if (!conn->gate->detour || !detour_is_taken(conn->gate->detour))
-		return false;
-	if (!detour_is_refused(conn->gate->detour, kind_of(conn)) ||
-	    clock_ms() - *tried < DETOUR_MS)
-		return true;
-	*tried = clock_ms();
-	return false;
+	return gate->settings->deliver == DELIVER_AUTO;
 }
 
-/* A gate of deliver = auto is relayed for what the configuration decides. */
+/* Of a kind that is refused, a connection now and then finds out whether it still is. */
+static bool is_due(const struct conn *conn)
+{
+	const size_t gate = (size_t)(conn->gate - conn->worker->gates);
+	uint64_t *tried = &conn->worker->tried[gate * DETOURS + kind_of(conn)];
+
+	if (detour_is_refused(conn->gate->detour, kind_of(conn)) && clock_ms() - *tried < DETOUR_MS)
+		return false;
+	*tried = clock_ms();
+	return true;
+}
+
+/* A gate of deliver = auto relays what the configuration keeps from being delivered. */
 static bool try(struct conn *conn)
 {
 	const struct gate *gate = conn->gate;
 	struct worker *worker = conn->worker;
 	const enum detour_kind kind = kind_of(conn);
+	const bool due = is_due(conn);
 	enum outcome outcome;
 	const char *why;
 	int err;
 
-	if (takes_detour(conn))
+	if (may_relay(gate) && !due)
 		return backend_start(conn);
 	err = conn_deliver(conn, &why);
-	if (!err && gate->detour && detour_is_refused(gate->detour, kind))
+	if (!err && detour_is_refused(gate->detour, kind))
 		tell_monitor(worker, gate, kind, NULL);
 	if (!err)
 		return false;
 	outcome = outcome_of(err);
-	if (gate->detour && outcome == RELAY) {
+	if (outcome == RELAY && due)
 		tell_monitor(worker, gate, kind, why);
+	if (outcome == RELAY && may_relay(gate))
 		return backend_start(conn);
-	}
 	if (outcome == WAIT && wait_to_retry(conn))
 		return false;
 	worker_count(worker, gate, STAT_REFUSED, 1);
@@ -141,7 +145,7 @@ bool deliver_timer(struct conn *conn)
 {
 	const bool paused = pause_is_on(conn->worker->paused);
 
-	if (paused && conn->gate->detour)
+	if (paused && may_relay(conn->gate))
 		return backend_start(conn);
 	if (!paused && conn_flush(conn) >= 0)
 		return try(conn);

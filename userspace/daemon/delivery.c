@@ -12,6 +12,14 @@
 #include "daemon/gate.h"
 #include "lib/libtlsgate.h"
 
+static const char everybody[] = "all clients";
+
+static const char * const kinds[] = {
+	[DETOUR_V4] = "IPv4 clients",
+	[DETOUR_MAPPED] = "IPv4 clients of [::]",
+	[DETOUR_V6] = "IPv6 clients",
+};
+
 /* 0, or -1 and why. */
 static int open_handle(struct gate *gate, struct tlsgate *tlsgate, size_t index,
 		       char why[DELIVERY_WHY_MAX])
@@ -67,10 +75,8 @@ static int set_up(struct gate *gate)
 
 	log_info("%s: connections are delivered to the server at %s%s", set->name, set->backend,
 		 lost_ipv6(gate) ? "; it is of IPv4, so that :PORT listens on IPv4 alone" : "");
-	if (set->deliver == DELIVER_ALWAYS)
-		return 0;
 	gate->detour = detour_new();
-	return gate->detour ? 0 : gate_refuse(set, "deliver", "auto", "out of memory");
+	return gate->detour ? 0 : gate_refuse(set, "deliver", NULL, "out of memory");
 }
 
 int delivery_open(struct gate *gate, bool usable, const char *why)
@@ -80,16 +86,16 @@ int delivery_open(struct gate *gate, bool usable, const char *why)
 
 	if (set->deliver == DELIVER_NO)
 		return 0;
-	if (usable && !open_handles(gate, gate->why_not))
+	if (usable && !open_handles(gate, gate->why_not[0]))
 		return set_up(gate);
 	if (!usable)
-		snprintf(gate->why_not, sizeof(gate->why_not), "%s", why);
+		snprintf(gate->why_not[0], sizeof(gate->why_not[0]), "%s", why);
 	if (set->deliver == DELIVER_ALWAYS) {
-		snprintf(text, sizeof(text), "%s, or take deliver = auto", gate->why_not);
+		snprintf(text, sizeof(text), "%s, or take deliver = auto", gate->why_not[0]);
 		return gate_refuse(set, "deliver", "always", text);
 	}
-	log_warn("%s: connections are relayed, not delivered, until a reload: %s", set->name,
-		 gate->why_not);
+	log_warn("%s: %s are relayed, not delivered, until a reload: %s", set->name, everybody,
+		 gate->why_not[0]);
 	return 0;
 }
 
@@ -103,38 +109,49 @@ void delivery_close(struct gate *gate)
 	gate->detour = NULL;
 }
 
-static void log_change(const struct gate *gate)
+static void log_change(const struct gate *gate, enum detour_kind kind)
 {
-	if (delivery_why_not(gate))
-		log_warn("%s: connections are relayed, not delivered: %s", gate->settings->name,
-			 gate->why_not);
+	if (detour_is_refused(gate->detour, kind))
+		log_warn("%s: %s are %s, not delivered: %s", gate->settings->name, kinds[kind],
+			 gate->settings->deliver == DELIVER_AUTO ? "relayed" : "refused",
+			 gate->why_not[kind]);
 	else
-		log_info("%s: connections are delivered again", gate->settings->name);
+		log_info("%s: %s are delivered again", gate->settings->name, kinds[kind]);
 }
 
 void delivery_take_note(struct gate *gate, const struct ipc_note *note, struct log_limit *changes)
 {
+	const enum detour_kind kind = (enum detour_kind)note->kind;
 	char why[DELIVERY_WHY_MAX];
-	bool was_taken;
+	bool was_refused;
 
 	if (!gate->detour || note->kind >= DETOURS)
 		return;
-	was_taken = detour_is_taken(gate->detour);
-	detour_set(gate->detour, note->kind, note->refused);
+	was_refused = detour_is_refused(gate->detour, kind);
+	detour_set(gate->detour, kind, note->refused);
 	if (note->refused) {
 		escape(ESCAPE_PLAIN, why, sizeof(why), note->text,
 		       strnlen(note->text, sizeof(note->text)));
-		was_taken &= !strcmp(why, gate->why_not);	/* another cause is said, too */
-		memcpy(gate->why_not, why, sizeof(gate->why_not));
+		was_refused &= !strcmp(why, gate->why_not[kind]);	/* another cause is said, too */
+		memcpy(gate->why_not[kind], why, sizeof(why));
 	}
-	if (detour_is_taken(gate->detour) != was_taken && log_allowed(changes, log_now_ms()))
-		log_change(gate);
+	if (note->refused != was_refused && log_allowed(changes, log_now_ms()))
+		log_change(gate, kind);
 }
 
-const char *delivery_why_not(const struct gate *gate)
+size_t delivery_exceptions(const struct gate *gate, struct delivery_exception list[DETOURS])
 {
-	if (gate->settings->deliver == DELIVER_NO || (gate->handles && !gate->detour) ||
-	    (gate->detour && !detour_is_taken(gate->detour)))
-		return NULL;
-	return gate->why_not;
+	enum detour_kind kind;
+	size_t count = 0;
+
+	if (gate->settings->deliver == DELIVER_NO)
+		return 0;
+	if (!gate->detour) {
+		list[0] = (struct delivery_exception){ everybody, gate->why_not[0] };
+		return 1;
+	}
+	for (kind = 0; kind < DETOURS; kind++)
+		if (detour_is_refused(gate->detour, kind))
+			list[count++] = (struct delivery_exception){ kinds[kind], gate->why_not[kind] };
+	return count;
 }

@@ -8,6 +8,7 @@
 
 #include "common/ipc.h"
 #include "common/log.h"
+#include "daemon/detour.h"
 
 struct gate;
 
@@ -21,10 +22,16 @@ struct gate;
 int delivery_open(struct gate *gate, bool usable, const char *why);
 void delivery_close(struct gate *gate);
 
-/* A worker says that connections of a kind are refused, or are not any more: logged within the limit. */
+/* A worker says that a kind of connections is refused, or is not any more: logged within the limit. */
 void delivery_take_note(struct gate *gate, const struct ipc_note *note, struct log_limit *changes);
 
-/* Why a gate that is to deliver relays; NULL: it does not. */
-const char *delivery_why_not(const struct gate *gate);
+/* Clients who are not delivered, though the gate is to deliver: relayed with auto, else refused. */
+struct delivery_exception {
+	const char *who;		/* "IPv4 clients" */
+	const char *why;		/* the gate's */
+};
+
+/* Returns how many. */
+size_t delivery_exceptions(const struct gate *gate, struct delivery_exception list[DETOURS]);
 
 #endif

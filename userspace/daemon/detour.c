@@ -40,16 +40,6 @@ bool detour_is_refused(const struct detour *detour, enum detour_kind kind)
 	return atomic_load_explicit(&refused[kind], memory_order_relaxed);
 }
 
-bool detour_is_taken(const struct detour *detour)
-{
-	enum detour_kind kind;
-
-	for (kind = 0; kind < DETOURS; kind++)
-		if (detour_is_refused(detour, kind))
-			return true;
-	return false;
-}
-
 enum detour_kind detour_kind_of(const struct sockaddr *client)
 {
 	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)(const void *)client;

@@ -37,8 +37,8 @@ struct gate {
 	struct sessions *sessions;	/* connect; each process changes its own copy */
 	int *handles;			/* by settings->listen; NULL: nothing is delivered */
 	size_t handle_count;
-	struct detour *detour;		/* deliver = auto, with handles */
-	char why_not[256];		/* the last cause to relay instead; the monitor's */
+	struct detour *detour;		/* with handles */
+	char why_not[DETOURS][256];	/* the last cause, by kind; without handles [0]; the monitor's */
 	bool kernel;			/* hand over to the kernel, when it is there */
 	bool adaptive;			/* ... what is worth it; what it refuses goes on here */
 };

@@ -428,7 +428,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	worker->settings = plan->settings;
 	worker->gates = plan->gates;
 	worker->gate_count = plan->gate_count;
-	worker->detoured = xcalloc(plan->gate_count, sizeof(*worker->detoured));
+	worker->tried = xcalloc(plan->gate_count, DETOURS * sizeof(*worker->tried));
 	worker->control = control;
 	worker->ledger = plan->ledger;
 	worker->paused = plan->pause;
@@ -451,7 +451,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	kernel_close(worker);
 	ev_loop_destroy(worker->loop);
 	free(worker->listeners);
-	free(worker->detoured);
+	free(worker->tried);
 	free(worker);
 	exit(0);
 }

@@ -71,7 +71,7 @@ struct worker {
 	struct kernel_refusal refused;	/* by the module, the last time */
 	const struct pause *paused;		/* while it is on, nothing is handed over */
 	char refusal[256];		/* the kernel's last sentence */
-	uint64_t *detoured;		/* by gate: clock_ms() when a delivery was last tried all the same */
+	uint64_t *tried;		/* by gate and enum detour_kind: clock_ms() of the last delivery tried */
 	struct conn *conns;
 	TAILQ_HEAD(, conn) handshaking;	/* of conns, those not yet relayed, oldest first */
 	size_t handshakes;		/* of them */
