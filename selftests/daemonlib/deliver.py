@@ -239,7 +239,7 @@ def always_refuses_what_it_cannot_deliver():
     with Server() as server, Delivery(server.address) as gate:
         bind_to_device(server, DEVICE)
         need_alert(gate.client())
-        need(said("client %s:.*cannot be delivered to %s:.*bound to a device.*; connection closed" %
+        need(said("client %s:.*cannot be delivered to %s: the server's socket is bound to a device.*; connection closed" %
                   (CLIENT, server.address)) == 1, log_text())
         wait_until(records, "its line: " + log_text())
         need("bound to a device" in records()[0]["reason"] and records()[0]["path"] == "user", "%s" % records())
@@ -309,6 +309,56 @@ def always_refuses_one_family_and_delivers_the_other():
         come_and_go(gate, "::1", "::1")
         need(gate.count("delivered") == 1 and not gate.relayed(), "%s" % gate.stats())
         need([*gate.undelivered()] == [V4_MAPPED], "%s" % gate.state())
+
+
+@test
+def what_a_server_cannot_take_is_said_at_the_start():
+    """And at a reload: before anybody comes, and without a connection that the server sees."""
+    with Server(("::1", 0)) as server:
+        for deliver, does in (("auto", "relayed"), ("always", "refused")):
+            with Delivery(server.address, deliver=deliver, listen=":%d") as gate:
+                need([*gate.undelivered()] == [V4_MAPPED] and "another address family" in gate.undelivered()[V4_MAPPED],
+                     "%s" % gate.state())
+                need(said(r"web: IPv4 clients of \[::\] are %s, not delivered: the server's socket" % does) == 1, log_text())
+                bind_to_device(server, DEVICE)
+                tlsgate("reload")
+                need([*gate.undelivered()] == [V4_MAPPED, V6] and "device" in gate.undelivered()[V6], "%s" % gate.state())
+                bind_to_device(server, b"")
+                tlsgate("reload")
+                need([*gate.undelivered()] == [V4_MAPPED], "%s" % gate.state())
+        need(not server.peers and not sessions(), "who came: %s" % server.peers)
+
+
+def try_out(*before):
+    """Status and lines of tlsgated -t."""
+    result = subprocess.run([*before, TLSGATED, "-t", "-c", path("deliver.conf")], cwd=tmp, capture_output=True,
+                            text=True, timeout=DEADLINE)
+    return result.returncode, result.stderr
+
+
+@test
+def a_configuration_is_tried_with_its_server():
+    with Server() as server, Delivery(server.address, deliver="auto") as gate:
+        status, lines = try_out()
+        need(not status and server.address in lines, "%s %s" % (status, lines))
+        bind_to_device(server, DEVICE)
+        status, lines = try_out()
+        need(status == 2 and "IPv4 clients are relayed, not delivered: the server's socket is bound to a device" in lines,
+             "%s %s" % (status, lines))
+        server.stop()
+        for deliver in ("auto", "always"):
+            gate.config(deliver)
+            status, lines = try_out()
+            need(status == 2 and re.search("backend '%s': nobody listens there yet" % server.address, lines),
+                 "%s %s" % (status, lines))
+        gate.backend = "192.0.2.1:80"
+        gate.config("auto")
+        status, lines = try_out()
+        need(status == 2 and "IPv4 clients are relayed, not delivered: the server's address is not of this machine" in lines,
+             "%s %s" % (status, lines))
+        status, lines = try_out(*without_privilege())
+        need(status == 2 and "backend '192.0.2.1:80': it is not on this machine" in lines, "%s %s" % (status, lines))
+        need(not server.peers, "who came: %s" % server.peers)
 
 
 def delivered(connection):

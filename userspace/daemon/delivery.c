@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/delivery.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "daemon/gate.h"
+#include "daemon/kernel.h"
+#include "daemon/probe.h"
 #include "lib/libtlsgate.h"
 
 static const char everybody[] = "all clients";
@@ -20,15 +23,23 @@ static const char * const kinds[] = {
 	[DETOUR_V6] = "IPv6 clients",
 };
 
+/* It is no name, so it is known. */
+static struct addr server_of(const struct gate *gate)
+{
+	struct addr server = {0};
+
+	(void)places_get(gate->places, 0, &server);
+	return server;
+}
+
 /* 0, or -1 and why. */
 static int open_handle(struct gate *gate, struct tlsgate *tlsgate, size_t index,
 		       char why[DELIVERY_WHY_MAX])
 {
 	const struct addr *local = &gate->listens[index];
-	struct addr server = {0};
+	const struct addr server = server_of(gate);
 	int fd;
 
-	(void)places_get(gate->places, 0, &server);	/* it is no name, so it is known */
 	fd = tlsgate_deliver_new(tlsgate, &local->sa, local->len, &server.sa, server.len);
 	if (fd < 0) {
 		snprintf(why, DELIVERY_WHY_MAX, "%s", tlsgate_error(tlsgate));
@@ -68,15 +79,98 @@ static bool lost_ipv6(const struct gate *gate)
 	return false;
 }
 
-/* The gate delivers. */
+static void log_change(const struct gate *gate, enum detour_kind kind)
+{
+	if (detour_is_refused(gate->detour, kind))
+		log_warn("%s: %s are %s, not delivered: %s", gate->settings->name, kinds[kind],
+			 gate->settings->deliver == DELIVER_AUTO ? "relayed" : "refused",
+			 gate->why_not[kind]);
+	else
+		log_info("%s: %s are delivered again", gate->settings->name, kinds[kind]);
+}
+
+static bool listen_has(const struct addr *listen, enum detour_kind kind)
+{
+	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)(const void *)&listen->sa;
+
+	if (listen->sa.sa_family != AF_INET6)
+		return kind == DETOUR_V4;
+	return kind == DETOUR_V6 || (kind == DETOUR_MAPPED && IN6_IS_ADDR_UNSPECIFIED(&sin6->sin6_addr));
+}
+
+/* May a connection of that kind come to it? */
+static bool gate_has(const struct gate *gate, enum detour_kind kind)
+{
+	size_t i = 0;
+
+	while (i < gate->settings->listen.count && !listen_has(&gate->listens[i], kind))
+		i++;
+	return i < gate->settings->listen.count;
+}
+
+static void look_at_kind(struct gate *gate, struct tlsgate *tlsgate, enum detour_kind kind,
+			 bool *nobody)
+{
+	const struct addr server = server_of(gate);
+	const enum probe_answer answer = probe_server(tlsgate, kind, &server);
+
+	*nobody |= answer == PROBE_NOBODY;
+	if (answer != PROBE_CANNOT)
+		return;
+	snprintf(gate->why_not[kind], DELIVERY_WHY_MAX, "%s", kernel_error(tlsgate));
+	detour_set(gate->detour, kind, true);
+	log_change(gate, kind);
+}
+
+/* What is known of the server already; the rest, workers find out. */
+static void look_at_server(struct gate *gate)
+{
+	struct tlsgate *tlsgate;
+	enum detour_kind kind;
+	bool nobody = false;
+
+	if (!tlsgate_open(&tlsgate, NULL))
+		for (kind = 0; kind < DETOURS; kind++)
+			if (gate_has(gate, kind))
+				look_at_kind(gate, tlsgate, kind, &nobody);
+	tlsgate_close(tlsgate);
+	if (nobody)
+		gate_warn(gate->settings, "backend", gate->settings->backend,
+			  "nobody listens there yet: clients wait for it within connect-timeout");
+}
+
+static bool delivers_some(const struct gate *gate)
+{
+	enum detour_kind kind = 0;
+
+	while (kind < DETOURS && (!gate_has(gate, kind) || detour_is_refused(gate->detour, kind)))
+		kind++;
+	return kind < DETOURS;
+}
+
+/* The gate has its handles. */
 static int set_up(struct gate *gate)
 {
 	const struct gate_settings *set = gate->settings;
 
-	log_info("%s: connections are delivered to the server at %s%s", set->name, set->backend,
-		 lost_ipv6(gate) ? "; it is of IPv4, so that :PORT listens on IPv4 alone" : "");
 	gate->detour = detour_new();
-	return gate->detour ? 0 : gate_refuse(set, "deliver", NULL, "out of memory");
+	if (!gate->detour)
+		return gate_refuse(set, "deliver", NULL, "out of memory");
+	look_at_server(gate);
+	if (delivers_some(gate))
+		log_info("%s: connections are delivered to the server at %s%s", set->name, set->backend,
+			 lost_ipv6(gate) ? "; it is of IPv4, so that :PORT listens on IPv4 alone" : "");
+	return 0;
+}
+
+/* What can be said without the module. */
+static void look_at_address(const struct gate *gate)
+{
+	const struct addr server = server_of(gate);
+
+	if (!addr_is_own(&server))
+		gate_warn(gate->settings, "backend", gate->settings->backend,
+			  "it is not on this machine: connections cannot be delivered there");
 }
 
 int delivery_open(struct gate *gate, bool usable, const char *why)
@@ -90,6 +184,7 @@ int delivery_open(struct gate *gate, bool usable, const char *why)
 		return set_up(gate);
 	if (!usable)
 		snprintf(gate->why_not[0], sizeof(gate->why_not[0]), "%s", why);
+	look_at_address(gate);
 	if (set->deliver == DELIVER_ALWAYS) {
 		snprintf(text, sizeof(text), "%s, or take deliver = auto", gate->why_not[0]);
 		return gate_refuse(set, "deliver", "always", text);
@@ -107,16 +202,6 @@ void delivery_close(struct gate *gate)
 	gate->handles = NULL;
 	detour_free(gate->detour);
 	gate->detour = NULL;
-}
-
-static void log_change(const struct gate *gate, enum detour_kind kind)
-{
-	if (detour_is_refused(gate->detour, kind))
-		log_warn("%s: %s are %s, not delivered: %s", gate->settings->name, kinds[kind],
-			 gate->settings->deliver == DELIVER_AUTO ? "relayed" : "refused",
-			 gate->why_not[kind]);
-	else
-		log_info("%s: %s are delivered again", gate->settings->name, kinds[kind]);
 }
 
 void delivery_take_note(struct gate *gate, const struct ipc_note *note, struct log_limit *changes)

@@ -110,8 +110,7 @@ static enum install_result install_session(struct conn *conn, uint32_t *id, int 
 	fill_params(&params, conn, &keys);
 	do {
 		*err = install(conn, &params, id);
-		snprintf(worker->refusal, sizeof(worker->refusal), "%s",
-			 tlsgate_error(worker->tlsgate));
+		snprintf(worker->refusal, sizeof(worker->refusal), "%s", kernel_error(worker->tlsgate));
 	} while (*err == -ENODEV && kernel_lost(worker));
 	*why = worker->refusal;
 	if (!*err)

@@ -2,6 +2,7 @@
 #include "daemon/kernel.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "daemon/worker.h"
@@ -89,4 +90,12 @@ void kernel_close(struct worker *worker)
 	tlsgate_close(worker->tlsgate);
 	if (worker->kernel_fd != -1)
 		close(worker->kernel_fd);
+}
+
+const char *kernel_error(const struct tlsgate *tlsgate)
+{
+	static const char handle[] = "deliver-fd: ";
+	const char *text = tlsgate_error(tlsgate);
+
+	return strncmp(text, handle, strlen(handle)) ? text : text + strlen(handle);
 }

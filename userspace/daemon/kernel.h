@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+struct tlsgate;
 struct worker;
 
 struct kernel_refusal {
@@ -24,5 +25,8 @@ void kernel_init(struct worker *worker, int fd);
 /* The module is gone, as a call said.  True: another that takes keys is there already. */
 bool kernel_lost(struct worker *worker);
 void kernel_close(struct worker *worker);
+
+/* As tlsgate_error(), for an operator: what is wrong with a server is no fault of the handle that stands for it. */
+const char *kernel_error(const struct tlsgate *tlsgate);
 
 #endif
