@@ -275,6 +275,21 @@ static int check_offer(const struct gate_settings *set, const struct tls_config 
 	return 0;
 }
 
+/* The choices that settings.c has for it. */
+static const char *pq_text(int pq)
+{
+	return pq == TLS_PQ_ACCEPT ? "accept" : pq == TLS_PQ_PREFER ? "prefer" : "require";
+}
+
+static int set_pq(const struct gate_settings *set, struct tls_config *config)
+{
+	const char *why;
+
+	if (!tls_config_set_pq(config, (enum tls_pq)set->pq, &why))
+		return 0;
+	return gate_refuse(set, "pq", pq_text(set->pq), why);
+}
+
 int gate_set_protocol(const struct gate_settings *set, struct tls_config *config)
 {
 	int ret = 0;
@@ -290,6 +305,8 @@ int gate_set_protocol(const struct gate_settings *set, struct tls_config *config
 			"is not known; see groups in tlsgated.conf(5)");
 	if (!ret)
 		ret = check_offer(set, config);
+	if (!ret)
+		ret = set_pq(set, config);
 	if (set->alpn && tls_config_set_alpn(config, set->alpn))
 		ret = gate_refuse(set, "alpn", set->alpn,
 				  "it is not a list of names with ',' between");

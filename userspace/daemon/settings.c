@@ -209,6 +209,18 @@ static int set_version(void *field, const char *value, char why[SETTINGS_WHY_MAX
 	return 0;
 }
 
+static int set_pq(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	static const struct choice kinds[] = {
+		{ "accept", TLS_PQ_ACCEPT }, { "prefer", TLS_PQ_PREFER },
+		{ "require", TLS_PQ_REQUIRE }, { NULL, 0 },
+	};
+
+	if (choose(kinds, value, field))
+		return refuse(why, "it must be accept, prefer or require");
+	return 0;
+}
+
 static int set_workers(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	char *end;
@@ -378,6 +390,9 @@ static const struct setting table[] = {
 	{ "groups", "A:B", SETTING_GATE, 0, NULL,
 	  GATE(groups), set_text,
 	  "key exchange groups, most wanted first" },
+	{ "pq", "accept|prefer|require", SETTING_GATE, 0, NULL,
+	  GATE(pq), set_pq,
+	  "groups with ML-KEM: as the peer does (default), if it can, or no connection" },
 	{ "alpn", "a,b", SETTING_GATE, 0, NULL,
 	  GATE(alpn), set_text,
 	  "application protocols, most wanted first" },
@@ -655,6 +670,9 @@ static int check_values(const struct gate_settings *gate)
 	if (gate->min_version && gate->max_version && gate->min_version > gate->max_version)
 		ret = gate_refuse(gate, "min-version", NULL,
 				  "it is newer than max-version: lower it, or raise max-version");
+	if (gate->pq == TLS_PQ_REQUIRE && gate->min_version == TLS_1_2)
+		ret = gate_refuse(gate, "min-version", NULL,
+				  "with pq = require it is 1.3: leave it out, or give that");
 	if (gate->mode == GATE_CONNECT && !gate->server_name && gate->backend &&
 	    !strncmp(gate->backend, "unix:", 5))
 		ret = gate_refuse(gate, "backend", gate->backend,

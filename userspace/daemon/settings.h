@@ -92,6 +92,7 @@ struct gate_settings {
 	char *server_name;		/* NULL: the host part of backend */
 	uint16_t min_version, max_version;	/* TLS_1_2...; 0: the engine's default */
 	char *suites, *groups, *alpn;	/* lists as given; NULL: the engine's default */
+	int pq;				/* enum tls_pq */
 	enum data_path data_path;
 	uint32_t max_message;		/* bytes of a handshake message; 0: the engine's default */
 	uint32_t handshake_timeout, connect_timeout, idle_timeout;	/* ms; 0: none */

@@ -312,7 +312,8 @@ static int no_suite(struct tls_conn *conn)
 static int no_group(struct tls_conn *conn)
 {
 	tls_refuse_offer(conn, conn->hs->offer.groups, tls_group_name);
-	return tls_refuse(conn, TLS_REASON_GROUP, TLS_ALERT(HANDSHAKE_FAILURE));
+	return tls_refuse(conn, conn->config->pq == TLS_PQ_REQUIRE ? TLS_REASON_PQ : TLS_REASON_GROUP,
+			  TLS_ALERT(HANDSHAKE_FAILURE));
 }
 
 /* TLS 1.2: a suite in common that one of our keys can do? */
@@ -359,6 +360,13 @@ struct tls_slice tls_offer_share(const struct tls_offer *offer, uint16_t group)
 	return (struct tls_slice){ NULL, 0 };
 }
 
+/* Is a round trip worth it for this group, rather than to take the other, of which there is a share? */
+static bool worth_retry(const struct tls_config *config, const struct tls_group *group,
+			const struct tls_group *other)
+{
+	return config->pq == TLS_PQ_PREFER && group && group->pq && !other->pq;
+}
+
 /* One with a share, since a HelloRetryRequest costs a round trip; else any that both have. */
 static const struct tls_group *choose_group13(const struct tls_conn *conn)
 {
@@ -372,7 +380,7 @@ static const struct tls_group *choose_group13(const struct tls_conn *conn)
 		if (!list_has(offer->groups, group->id))
 			continue;
 		if (tls_offer_share(offer, group->id).p)
-			return group;
+			return worth_retry(config, fallback, group) ? fallback : group;
 		if (!fallback)
 			fallback = group;
 	}

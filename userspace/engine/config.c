@@ -379,6 +379,64 @@ bool tls_config_leaves_group(const struct tls_config *config)
 	return false;
 }
 
+/* ---- ML-KEM ---- */
+
+static size_t count_pq(const struct tls_group *const *groups, size_t count)
+{
+	size_t pq = 0;
+
+	for (size_t i = 0; i < count; i++)
+		pq += groups[i]->pq;
+	return pq;
+}
+
+/* NULL: there is a group with ML-KEM, and the version that has them. */
+static const char *why_no_pq(const struct tls_config *config)
+{
+	size_t count;
+	const struct tls_group *const *groups = tls_groups(&count);
+
+	if (!count_pq(groups, count))
+		return "libcrypto has no ML-KEM: use OpenSSL 3.5 or newer, or give accept";
+	if (!count_pq(config->groups, config->group_count))
+		return "groups has none with ML-KEM: add X25519MLKEM768";
+	if (!tls_config_has_version(config, TLS_1_3))
+		return "only TLS 1.3 has ML-KEM, and max-version or ciphersuites leave it out";
+	return NULL;
+}
+
+/* Those with ML-KEM come first, each kind in the order that it had. */
+static void put_pq_first(struct tls_config *config)
+{
+	const struct tls_group *others[TLS_MAX_GROUPS];
+	size_t count = 0, other_count = 0;
+
+	for (size_t i = 0; i < config->group_count; i++) {
+		if (config->groups[i]->pq)
+			config->groups[count++] = config->groups[i];
+		else
+			others[other_count++] = config->groups[i];
+	}
+	for (size_t i = 0; i < other_count; i++)
+		config->groups[count + i] = others[i];
+}
+
+int tls_config_set_pq(struct tls_config *config, enum tls_pq pq, const char **why)
+{
+	if (pq == TLS_PQ_ACCEPT)
+		return 0;
+	*why = why_no_pq(config);
+	if (*why)
+		return TLS_ERR_ARGUMENT;
+	put_pq_first(config);
+	config->pq = pq;
+	if (pq == TLS_PQ_REQUIRE) {
+		config->group_count = count_pq(config->groups, config->group_count);
+		config->min_version = TLS_1_3;
+	}
+	return 0;
+}
+
 /* ---- what connections ask ---- */
 
 bool tls_config_has_version(const struct tls_config *config, uint16_t version)

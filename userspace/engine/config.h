@@ -29,6 +29,7 @@ struct tls_config {
 	size_t suite_count;
 	const struct tls_group *groups[TLS_MAX_GROUPS];
 	size_t group_count;
+	enum tls_pq pq;
 	struct tls_scheme_list schemes[TLS_TO_VERIFY + 1];	/* by enum tls_scheme_use */
 	struct tls_buf alpn;		/* ProtocolName list as on the wire, without its length */
 	struct tls_certificate **certs;

@@ -295,6 +295,18 @@ int tls_config_set_versions(struct tls_config *config, uint16_t min, uint16_t ma
 int tls_config_set_suites(struct tls_config *config, const char *list, const char **bad);
 int tls_config_set_groups(struct tls_config *config, const char *list, const char **bad);
 
+/* Key exchange with ML-KEM, which TLS 1.3 alone has. */
+enum tls_pq {
+	TLS_PQ_ACCEPT,			/* by the order of the groups, as any other (at first) */
+	TLS_PQ_PREFER,			/* where the peer has it, though that costs a HelloRetryRequest */
+	TLS_PQ_REQUIRE,			/* or no handshake: TLS 1.2 and all other groups are given up */
+};
+/*
+ * For after versions, suites and groups.  TLS_ERR_ARGUMENT: they leave no such group, or libcrypto
+ * has none; *why is a static sentence.
+ */
+int tls_config_set_pq(struct tls_config *config, enum tls_pq pq, const char **why);
+
 /*
  * What versions, suites and groups leave together: a suite of an allowed version; and for
  * one of those a group, where it needs one.  False: no handshake can succeed.

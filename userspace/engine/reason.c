@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config.h"
 #include "conn.h"
 #include "handshake.h"
 
@@ -43,6 +44,7 @@ static const struct {
 				  "sides have TLS 1.3", NULL },
 	[TLS_REASON_SUITE] = { "the client has no cipher suite in common with us", NULL },
 	[TLS_REASON_GROUP] = { "the client has no key exchange group in common with us", NULL },
+	[TLS_REASON_PQ] = { "the client has no ML-KEM group in common with us, and pq = require", NULL },
 	[TLS_REASON_CERTIFICATE] = { "the client takes the key of none of our certificates", NULL },
 	[TLS_REASON_CERTIFICATE_OF_NAME] = { "the client takes the key of no certificate that we "
 					     "have for the name it asks for", NULL },
@@ -239,6 +241,10 @@ static const char *cause_of(const struct tls_conn *conn, int err)
 	if (err == TLS_ERR_TRUNCATED && conn->state == TLS_SERVER_WAIT_CLIENT_HELLO)
 		return conn->in.len ? "the client closed within its ClientHello" :
 				      "the client closed without a word";
+	if (err == TLS_ERR_PEER + TLS_ALERT_HANDSHAKE_FAILURE && conn->role == TLS_CLIENT &&
+	    conn->config->pq == TLS_PQ_REQUIRE)
+		return "the server may have no ML-KEM group, which pq = require wants, or it wants a "
+		       "client certificate";
 	for (size_t i = 0; i < sizeof(causes) / sizeof(*causes); i++) {
 		if (causes[i].us == conn->role && causes[i].err == err)
 			return causes[i].text;

@@ -143,7 +143,7 @@ struct tls_kex {
 
 /* Not on every machine's libcrypto, but its long shares are worth reading. */
 static const struct tls_group hybrid = {
-	TLS_GROUP_X25519MLKEM768, false, 1184 + 32, 1088 + 32, 64,
+	TLS_GROUP_X25519MLKEM768, false, true, 1184 + 32, 1088 + 32, 64,
 };
 static const struct tls_group *groups[8] = { &hybrid };
 static size_t group_count;

@@ -126,7 +126,8 @@ static void configure(struct pair_end *end, enum tls_role role, const struct pai
 	const struct pki *const *certs = role == TLS_CLIENT ? o->client : o->server;
 	const char *groups = role == TLS_CLIENT ? o->client_groups : o->server_groups;
 	const char *alpn = role == TLS_CLIENT ? o->client_alpn : o->server_alpn;
-	const char *trusted = pki_certificate(pair_ca());
+	enum tls_pq pq = role == TLS_CLIENT ? o->client_pq : o->server_pq;
+	const char *why, *trusted = pki_certificate(pair_ca());
 	uint16_t max = o->max ? o->max : TLS_1_3;
 	int err = 0;
 
@@ -142,6 +143,7 @@ static void configure(struct pair_end *end, enum tls_role role, const struct pai
 		err |= tls_config_set_suites(end->config, o->suites, NULL);
 	if (o->groups || groups)
 		err |= tls_config_set_groups(end->config, groups ? groups : o->groups, NULL);
+	err |= tls_config_set_pq(end->config, pq, &why);
 	if (role == TLS_CLIENT && o->client_takes)
 		err |= tls_config_set_schemes(end->config, TLS_TO_VERIFY, o->client_takes, NULL);
 	if (role == TLS_SERVER && o->server_signs)

@@ -16,6 +16,7 @@ struct pair_options {
 	uint16_t client_max;			/* 0: as max */
 	const char *suites, *groups;		/* of both; NULL: default */
 	const char *client_groups, *server_groups;
+	enum tls_pq client_pq, server_pq;
 	const char *client_alpn, *server_alpn;
 	const char *client_takes, *server_signs;	/* signature schemes; NULL: default */
 	const char *server_name;		/* NULL: "host.test"; "": none is set */

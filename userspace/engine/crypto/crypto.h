@@ -127,6 +127,7 @@ TLS_MUST_CHECK int tls_aead_open(struct tls_aead_ctx *ctx, const uint8_t nonce[T
 struct tls_group {
 	uint16_t id;
 	bool tls12;			/* usable in TLS 1.2 too */
+	bool pq;			/* ML-KEM is a part of it */
 	uint16_t initiator_len;		/* exact bytes of the initiator's share */
 	uint16_t responder_len;
 	uint16_t secret_len;

@@ -25,15 +25,15 @@ struct group_row {
 };
 
 static const struct group_row rows[TLS_GROUPS] = {
-	{ { TLS_GROUP_X25519MLKEM768, false, 1184 + 32, 1088 + 32, 64 },
+	{ { TLS_GROUP_X25519MLKEM768, false, true, 1184 + 32, 1088 + 32, 64 },
 	  "X25519MLKEM768", NULL, GROUP_KEM, false },
-	{ { TLS_GROUP_SECP256R1MLKEM768, false, 65 + 1184, 65 + 1088, 64 },
+	{ { TLS_GROUP_SECP256R1MLKEM768, false, true, 65 + 1184, 65 + 1088, 64 },
 	  "SecP256r1MLKEM768", NULL, GROUP_KEM, true },
-	{ { TLS_GROUP_X25519, true, 32, 32, 32 }, NULL, NULL, GROUP_X25519, false },
-	{ { TLS_GROUP_SECP256R1, true, 65, 65, 32 }, "EC", "P-256", GROUP_NIST, true },
-	{ { TLS_GROUP_SECP384R1, true, 97, 97, 48 }, "EC", "P-384", GROUP_NIST, true },
-	{ { TLS_GROUP_SECP521R1, true, 133, 133, 66 }, "EC", "P-521", GROUP_NIST, true },
-	{ { TLS_GROUP_X448, true, 56, 56, 56 }, "X448", NULL, GROUP_X448, false },
+	{ { TLS_GROUP_X25519, true, false, 32, 32, 32 }, NULL, NULL, GROUP_X25519, false },
+	{ { TLS_GROUP_SECP256R1, true, false, 65, 65, 32 }, "EC", "P-256", GROUP_NIST, true },
+	{ { TLS_GROUP_SECP384R1, true, false, 97, 97, 48 }, "EC", "P-384", GROUP_NIST, true },
+	{ { TLS_GROUP_SECP521R1, true, false, 133, 133, 66 }, "EC", "P-521", GROUP_NIST, true },
+	{ { TLS_GROUP_X448, true, false, 56, 56, 56 }, "X448", NULL, GROUP_X448, false },
 };
 
 #define POINT_UNCOMPRESSED	4	/* SEC 1; the only form TLS allows (RFC 9846 section 4.3.8.2) */
