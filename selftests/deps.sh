@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 declare -A PACKAGES=(
 	[build]="gcc libc6-dev make pkg-config libssl-dev libsodium-dev libnl-3-dev libnl-genl-3-dev libev-dev
-		libseccomp-dev libcap-ng-dev libsystemd-dev libjson-c-dev"
+		libseccomp-dev libcap-ng-dev libsystemd-dev libjson-c-dev libmicrohttpd-dev"
 	[guest]="qemu-system-x86 qemu-system-common cpio kmod iproute2 procps xz-utils
 		gcc-12 pahole libelf1"
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 python3-yaml

@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: MIT
 """What tlsgated counts, as metrics."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import ssl
+import subprocess
 import time
+import urllib.error
+import urllib.request
 
 from daemonlib.control import ControlGate, outcome
-from daemonlib.gate import Backend, echo, free_port, need, path, read_end, test, wait_until, write
+from daemonlib.gate import (DEADLINE, TLSGATED, Backend, all_sockets_of, children, echo, free_port, log_text, name_of,
+                            need, path, read_end, stopped, test, tmp, wait_until, write)
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\]|\\.)*",?)*)\})? (\S+)\n')
 
@@ -110,7 +118,7 @@ def metrics_never_go_back():
         before = metrics(gate)
         old = gate.workers()[0]
         os.kill(old, signal.SIGKILL)
-        wait_until(lambda: gate.workers() and gate.workers()[0] != old, "another worker")
+        wait_until(lambda: gate.workers() not in ([], [old]), "another worker")
         outcome(gate.tlsgate("reload"), 0)
         wait_until(lambda: len(gate.workers()) == 1, "the first generation is gone")
         after = metrics(gate)
@@ -160,3 +168,183 @@ def metrics_are_documented():
     documented = re.findall(r"`(\w+)`", "".join(rows))
     need(len(documented) == len(set(documented)), "twice: %s" % documented)
     need(families == set(documented), "docs/metrics.md or the daemon lacks %s" % (families ^ set(documented)))
+
+
+# ---- over HTTP -----------------------------------------------------------------------------------
+
+class Exporter(ControlGate):
+    """Answers scrapers on a port of its own."""
+
+    def __init__(self, backend, where=None):
+        self.scraped = free_port()
+        super().__init__(backend, self.head(where or "127.0.0.1:%d" % self.scraped))
+
+    def head(self, where):
+        return 'control = "%s"\nmetrics = "%s"' % (path("control"), where)
+
+    def scrape(self, accept=OPENMETRICS, target="/metrics", **options):
+        request = urllib.request.Request("http://127.0.0.1:%d%s" % (self.scraped, target),
+                                         headers={"Accept": accept} if accept else {}, **options)
+        return urllib.request.urlopen(request, timeout=DEADLINE)
+
+    def answers(self):
+        try:
+            with self.scrape() as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def dial(self):
+        return socket.create_connection(("127.0.0.1", self.scraped), timeout=DEADLINE)
+
+
+def process_of(gate):
+    return [pid for pid in children(gate.process.pid) if name_of(pid) == "tlsgated-metric"]
+
+
+def refused(gate, status, **options):
+    try:
+        gate.scrape(**options).close()
+    except urllib.error.HTTPError as error:
+        need(error.code == status, "%s, not %d" % (error.code, status))
+        return
+    need(False, "it is answered")
+
+
+@test
+def metrics_are_served_in_the_format_that_is_asked_for():
+    with Backend().echo() as backend, Exporter(backend.address) as gate:
+        with gate.connect() as connection:
+            echo(connection)
+        with gate.scrape() as answer:
+            need(answer.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                 "type: %s" % answer.headers)
+            text = answer.read().decode()
+            need(text.endswith("# EOF\n") and "# TYPE tlsgated_handshakes counter\n" in text and
+                 "# TYPE tlsgated_build info\n" in text, "OpenMetrics: " + text[:1000])
+            need(total(parse(text), "tlsgated_handshakes_total") == 1, "numbers: " + text)
+        with gate.scrape(None) as answer:
+            need(answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8", "type: %s" % answer.headers)
+            text = answer.read().decode()
+            need("# EOF" not in text and "# TYPE tlsgated_handshakes_total counter\n" in text and
+                 "# TYPE tlsgated_build_info gauge\n" in text, "Prometheus: " + text[:1000])
+        with gate.scrape(method="HEAD") as answer:
+            need(int(answer.headers["Content-Length"]) > 1000 and not answer.read(), "HEAD: %s" % answer.headers)
+        refused(gate, 404, target="/")
+        refused(gate, 405, method="POST", data=b"x")
+
+
+@test
+def metrics_process_has_nothing_but_its_listener():
+    with Backend().echo() as backend, Exporter(backend.address) as gate:
+        need(gate.answers(), "it answers")
+        pid = process_of(gate)[0]
+        with open("/proc/%d/status" % pid) as file:
+            status = dict(line.rstrip("\n").split(":\t") for line in file if ":\t" in line)
+        need(status["CapEff"] == status["CapPrm"] == "0" * 16 and status["Seccomp"] == "2" and
+             status["NoNewPrivs"] == "1", "it can: %s" % status)
+        need(os.geteuid() or status["Uid"].split()[0] == "65534", "user: %s" % status["Uid"])
+        with open("/proc/%d/maps" % gate.workers()[0]) as file:
+            need("microhttpd" not in file.read(), "a worker has the library, too")
+        kinds = sorted({(s.family, s.type) for s in all_sockets_of(pid)})
+        need(kinds == [(socket.AF_UNIX, socket.SOCK_SEQPACKET), (socket.AF_INET, socket.SOCK_STREAM)],
+             "sockets: %s" % kinds)
+
+
+@test
+def metrics_process_that_dies_is_replaced():
+    with Backend().echo() as backend, Exporter(backend.address) as gate:
+        need(gate.answers(), "it answers")
+        old = process_of(gate)[0]
+        for listener in all_sockets_of(old):            # as one that was taken over may
+            if listener.family == socket.AF_INET:
+                listener.shutdown(socket.SHUT_RDWR)
+        need(not gate.answers(), "it has no listener")
+        os.kill(old, signal.SIGKILL)
+        wait_until(lambda: process_of(gate) not in ([], [old]), "another one")
+        wait_until(gate.answers, "it answers again")
+
+
+@test
+def slow_scrapers_hold_up_nobody():
+    with Backend().echo() as backend, Exporter(backend.address) as gate, contextlib.ExitStack() as stack:
+        for _ in range(10):
+            silent = stack.enter_context(gate.dial())
+            silent.sendall(b"GET /met")
+        for _ in range(5):
+            stack.enter_context(gate.dial()).sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        need(gate.answers(), "another one is answered")
+        outcome(gate.tlsgate("reload"), 0)
+        with gate.connect() as connection:
+            echo(connection)
+        with stopped(process_of(gate)[0]):
+            outcome(gate.tlsgate("stats"), 0)
+            outcome(gate.tlsgate("reload"), 0)
+
+
+@test
+def metrics_address_follows_a_reload():
+    with Backend().echo() as backend, Exporter(backend.address) as gate:
+        wait_until(gate.answers, "it answers")
+        pid = process_of(gate)
+        outcome(gate.tlsgate("reload"), 0)
+        need(process_of(gate) == pid and gate.answers(), "the same process after a reload that changes nothing")
+        old, gate.scraped = gate.scraped, free_port()
+        gate.config(gate.head("127.0.0.1:%d" % gate.scraped))
+        outcome(gate.tlsgate("reload"), 0)
+        wait_until(gate.answers, "it answers at the new address")
+        with socket.socket() as probe:
+            need(probe.connect_ex(("127.0.0.1", old)) != 0, "the old one is still there")
+        gate.config('control = "%s"' % path("control"))
+        outcome(gate.tlsgate("reload"), 0)
+        wait_until(lambda: not process_of(gate), "no process without the setting")
+        need(not gate.answers(), "nobody answers")
+
+
+@test
+def metrics_address_in_use_is_refused():
+    with Backend().echo() as backend, Exporter(backend.address) as gate, \
+            socket.create_server(("127.0.0.1", 0)) as taken:
+        wait_until(gate.answers, "it answers")
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        gate.config(gate.head(address))
+        line = "metrics '%s' refused: Address already in use: another program listens there: give another address"
+        outcome(gate.tlsgate("reload"), 1, re.escape(line % address))
+        need(gate.answers(), "what ran goes on")
+        gate.config('control = none\nmetrics = "%s"' % address)
+        start = subprocess.run([TLSGATED, "-c", "control.conf"], cwd=tmp, capture_output=True, text=True,
+                               timeout=DEADLINE, stdin=subprocess.DEVNULL)
+        need(start.returncode == 1 and line % address in start.stderr and len(start.stderr.splitlines()) == 1,
+             "a start: %s" % start)
+        gate.config(gate.head("127.0.0.1:%d" % gate.port))
+        outcome(gate.tlsgate("reload"), 1, "metrics .* refused: Address already in use")
+        need(gate.answers(), "not at a gate's address")
+
+
+@test
+def metrics_on_a_unix_socket():
+    where = path("metrics.socket")
+    with Backend().echo() as backend, Exporter(backend.address, "unix:" + where) as gate:
+        wait_until(lambda: process_of(gate), "a process")
+        need(os.stat(where).st_mode & 0o777 == 0o666, "mode %o" % os.stat(where).st_mode)
+        for _ in range(2):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(DEADLINE)
+                client.connect(where)
+                client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+                answer = b"".join(iter(lambda: client.recv(65536), b""))
+            need(b"200 OK" in answer and b"tlsgated_workers 1\n" in answer, "says %r" % answer[:300])
+            outcome(gate.tlsgate("reload"), 0)
+        os.kill(gate.process.pid, signal.SIGKILL)       # it leaves the socket behind
+        gate.process.wait()
+        wait_until(lambda: listens_no_more(where), "its process ends")
+        with Exporter(backend.address, "unix:" + where) as again:
+            wait_until(lambda: not listens_no_more(where), "a socket that was left behind is replaced")
+            need(again.process.poll() is None, log_text())
+        need(not os.path.exists(where), "the socket is removed at the end")
+        gate.process = again.process
+
+
+def listens_no_more(where):
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(where) != 0

@@ -33,7 +33,7 @@
 enum outcome { MADE, UNKNOWN, ENDS };
 
 static const char *const outcomes[] = { "is made", "is told ENOSYS", "ends the process" };
-static const char *const roles[] = { "worker", "keyd", "answerer", "names", "log" };
+static const char *const roles[] = { "worker", "keyd", "answerer", "names", "log", "metrics" };
 static uint8_t buffer[PAGE];		/* for whatever a call may write */
 
 static const struct row {
@@ -42,9 +42,9 @@ static const struct row {
 	enum outcome outcomes[COUNT(roles)];
 } rows[] = {
 #define CALL(call)	#call, SYS_##call
-#define EACH(outcome)	{ outcome, outcome, outcome, outcome, outcome }
-/* Of worker, keyd, answerer, log; and of names. */
-#define BUT_NAMES(outcome, of_names)	{ outcome, outcome, outcome, of_names, outcome }
+#define EACH(outcome)	{ outcome, outcome, outcome, outcome, outcome, outcome }
+/* Of worker, keyd, answerer, log, metrics; and of names. */
+#define BUT_NAMES(outcome, of_names)	{ outcome, outcome, outcome, of_names, outcome, outcome }
 	/* what libc asks the machine now and then, as qsort() does for its memory */
 	{ CALL(sysinfo), { (long)buffer }, EACH(MADE) },
 	{ CALL(getrandom), { (long)buffer, 1 }, EACH(MADE) },
@@ -80,24 +80,24 @@ static const struct row {
 	{ CALL(ptrace), { 0 }, EACH(ENDS) },
 	{ CALL(process_vm_readv), { 1 }, EACH(ENDS) },
 	{ CALL(clone3), { 0 }, EACH(UNKNOWN) },
-	{ "clone into a user namespace", SYS_clone, { CLONE_NEWUSER }, { UNKNOWN, ENDS, ENDS, ENDS, UNKNOWN } },
-	{ CALL(wait4), { -1, 0, WNOHANG }, { UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
+	{ "clone into a user namespace", SYS_clone, { CLONE_NEWUSER }, { UNKNOWN, ENDS, ENDS, ENDS, UNKNOWN, UNKNOWN } },
+	{ CALL(wait4), { -1, 0, WNOHANG }, { UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN } },
 	{ CALL(unshare), { CLONE_NEWUSER }, EACH(ENDS) },
 	{ CALL(setresuid), { 0, 0, 0 }, EACH(ENDS) },
-	{ "sched_setaffinity of itself", SYS_sched_setaffinity, { 0 }, { UNKNOWN, MADE, MADE, UNKNOWN, UNKNOWN } },
+	{ "sched_setaffinity of itself", SYS_sched_setaffinity, { 0 }, { UNKNOWN, MADE, MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
 	{ "sched_setaffinity of another", SYS_sched_setaffinity, { 1 }, EACH(UNKNOWN) },
 	/* sockets */
-	{ "an IPv4 socket", SYS_socket, { AF_INET, SOCK_STREAM }, { MADE, ENDS, ENDS, MADE, ENDS } },
-	{ "an IPv6 socket", SYS_socket, { AF_INET6, SOCK_STREAM }, { MADE, ENDS, ENDS, MADE, ENDS } },
+	{ "an IPv4 socket", SYS_socket, { AF_INET, SOCK_STREAM }, { MADE, ENDS, ENDS, MADE, ENDS, ENDS } },
+	{ "an IPv6 socket", SYS_socket, { AF_INET6, SOCK_STREAM }, { MADE, ENDS, ENDS, MADE, ENDS, ENDS } },
 	{ "an IPv4 socket with flags", SYS_socket, { AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC },
-	  { MADE, ENDS, ENDS, MADE, ENDS } },
-	{ "a UDP socket", SYS_socket, { AF_INET, SOCK_DGRAM }, { UNKNOWN, ENDS, ENDS, MADE, ENDS } },
-	{ "an MPTCP socket", SYS_socket, { AF_INET, SOCK_STREAM, IPPROTO_MPTCP }, { UNKNOWN, ENDS, ENDS, UNKNOWN, ENDS } },
-	{ "an SCTP socket", SYS_socket, { AF_INET6, SOCK_STREAM, IPPROTO_SCTP }, { UNKNOWN, ENDS, ENDS, UNKNOWN, ENDS } },
-	{ "a raw socket", SYS_socket, { AF_INET6, SOCK_RAW }, { UNKNOWN, ENDS, ENDS, UNKNOWN, ENDS } },
-	{ "a UNIX socket", SYS_socket, { AF_UNIX, SOCK_STREAM }, { ENDS, ENDS, ENDS, MADE, UNKNOWN } },
+	  { MADE, ENDS, ENDS, MADE, ENDS, ENDS } },
+	{ "a UDP socket", SYS_socket, { AF_INET, SOCK_DGRAM }, { UNKNOWN, ENDS, ENDS, MADE, ENDS, ENDS } },
+	{ "an MPTCP socket", SYS_socket, { AF_INET, SOCK_STREAM, IPPROTO_MPTCP }, { UNKNOWN, ENDS, ENDS, UNKNOWN, ENDS, ENDS } },
+	{ "an SCTP socket", SYS_socket, { AF_INET6, SOCK_STREAM, IPPROTO_SCTP }, { UNKNOWN, ENDS, ENDS, UNKNOWN, ENDS, ENDS } },
+	{ "a raw socket", SYS_socket, { AF_INET6, SOCK_RAW }, { UNKNOWN, ENDS, ENDS, UNKNOWN, ENDS, ENDS } },
+	{ "a UNIX socket", SYS_socket, { AF_UNIX, SOCK_STREAM }, { ENDS, ENDS, ENDS, MADE, UNKNOWN, ENDS } },
 	{ "a UNIX datagram socket", SYS_socket, { AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC },
-	  { ENDS, ENDS, ENDS, MADE, MADE } },
+	  { ENDS, ENDS, ENDS, MADE, MADE, ENDS } },
 	{ "a netlink socket", SYS_socket, { AF_NETLINK, SOCK_RAW }, BUT_NAMES(ENDS, MADE) },
 	{ "another netlink socket", SYS_socket, { AF_NETLINK, SOCK_RAW, NETLINK_GENERIC },
 	  BUT_NAMES(ENDS, UNKNOWN) },
@@ -105,38 +105,38 @@ static const struct row {
 	{ "an AF_ALG socket", SYS_socket, { AF_ALG, SOCK_SEQPACKET }, EACH(ENDS) },
 	{ CALL(bind), { -1 }, BUT_NAMES(ENDS, MADE) },
 	{ CALL(listen), { -1 }, EACH(ENDS) },
-	{ CALL(accept4), { -1 }, { MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN } },
-	{ CALL(connect), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE } },
-	{ CALL(sendto), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE } },
-	{ CALL(sendmsg), { -1 }, { MADE, MADE, UNKNOWN, MADE, MADE } },
+	{ CALL(accept4), { -1 }, { MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, MADE } },
+	{ CALL(connect), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE, UNKNOWN } },
+	{ CALL(sendto), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE, MADE } },
+	{ CALL(sendmsg), { -1 }, { MADE, MADE, UNKNOWN, MADE, MADE, MADE } },
 	/* these would connect */
-	{ "sendto with MSG_FASTOPEN", SYS_sendto, { -1, 0, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN, MADE, ENDS } },
-	{ "sendmsg with MSG_FASTOPEN", SYS_sendmsg, { -1, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN, MADE, ENDS } },
-	{ CALL(recvmsg), { -1 }, { MADE, MADE, UNKNOWN, MADE, MADE } },
+	{ "sendto with MSG_FASTOPEN", SYS_sendto, { -1, 0, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN, MADE, ENDS, ENDS } },
+	{ "sendmsg with MSG_FASTOPEN", SYS_sendmsg, { -1, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN, MADE, ENDS, ENDS } },
+	{ CALL(recvmsg), { -1 }, { MADE, MADE, UNKNOWN, MADE, MADE, MADE } },
 	/* listeners are shared with the monitor, and with workers to come */
-	{ "shutdown of one direction", SYS_shutdown, { -1, SHUT_WR }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
-	{ "shutdown of the other", SYS_shutdown, { -1, SHUT_RD }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
-	{ "shutdown of both", SYS_shutdown, { -1, SHUT_RDWR }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ "shutdown of one direction", SYS_shutdown, { -1, SHUT_WR }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, MADE } },
+	{ "shutdown of the other", SYS_shutdown, { -1, SHUT_RD }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
+	{ "shutdown of both", SYS_shutdown, { -1, SHUT_RDWR }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, MADE } },
 	{ "setsockopt of what is needed", SYS_setsockopt, { -1, SOL_SOCKET, SO_KEEPALIVE },
-	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
 	/* the close() of such a socket waits, also the monitor's, to whom it may be passed */
 	{ "setsockopt of SO_LINGER", SYS_setsockopt, { -1, SOL_SOCKET, SO_LINGER }, EACH(UNKNOWN) },
 	/* the kernel takes an int, and a filter sees all of the register */
 	{ "setsockopt of SO_LINGER in a long", SYS_setsockopt, { -1, SOL_SOCKET, (long)(1ULL << 32 | SO_LINGER) },
 	  EACH(UNKNOWN) },
-	{ "setsockopt of another", SYS_setsockopt, { -1, IPPROTO_TCP, TCP_ULP }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ "setsockopt of another", SYS_setsockopt, { -1, IPPROTO_TCP, TCP_ULP }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
 	{ "setsockopt of a filter for all listeners", SYS_setsockopt, { -1, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF },
-	  { ENDS, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	  { ENDS, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
 	{ "setsockopt of a filter", SYS_setsockopt, { -1, SOL_SOCKET, SO_ATTACH_FILTER },
-	  { ENDS, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	  { ENDS, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
 	{ "getsockopt of a socket", SYS_getsockopt, { -1, SOL_SOCKET, SO_ERROR },
-	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
 	{ "getsockopt of TCP", SYS_getsockopt, { -1, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE },
-	  { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
-	{ CALL(setitimer), { ITIMER_REAL }, { MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN } },
+	  { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
+	{ CALL(setitimer), { ITIMER_REAL }, { MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN } },
 	/* the event loop's, on this and on other architectures */
-	{ CALL(epoll_pwait), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
-	{ CALL(ppoll), { 0, -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE } },
+	{ CALL(epoll_pwait), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, MADE } },
+	{ CALL(ppoll), { 0, -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE, MADE } },
 	/* the kernel's doors */
 	{ CALL(bpf), { -1 }, EACH(ENDS) },
 	{ CALL(io_uring_setup), { 1 }, EACH(ENDS) },
@@ -227,7 +227,7 @@ int main(void)
 	size_t i;
 
 	for (i = 0; i < COUNT(rows); i++)
-		for (role = FILTER_WORKER; role <= FILTER_LOG; role++)
+		for (role = FILTER_WORKER; role <= FILTER_METRICS; role++)
 			check(&rows[i], role);
 	test_unix_backends();
 	return tap_done();

@@ -8,7 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define IPC_VERSION	6	/* bump with enum ipc_type */
+#define IPC_VERSION	7	/* bump with enum ipc_type */
 
 struct ipc_packet {
 	uint16_t version;

@@ -20,6 +20,10 @@ enum ipc_type {
 	IPC_DRAINING,		/* nothing more is accepted: the answer to IPC_DRAIN */
 	IPC_NEED_KEYS,		/* its answerer is gone: it accepts nothing until there is another */
 	IPC_NOTE,		/* with a note: whether a server's socket takes connections */
+	/* the metrics process and the monitor */
+	IPC_ASK_OPENMETRICS,	/* wants all metrics, in that format */
+	IPC_ASK_PROMETHEUS,
+	IPC_METRICS,		/* the answer, with a file that has the text; without: no memory */
 	/* monitor to keyd */
 	IPC_NEW_WORKER,		/* with an answerer's ends of its worker's pipes: in, out */
 	/* monitor to worker */

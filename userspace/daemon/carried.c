@@ -99,7 +99,7 @@ static void advance_both(struct carried *carried, struct carried_sum *sum)
 	advance(&sum->from_backend, &sum->ended_backend, sum->live_backend, carried->lost);
 }
 
-void carried_unfollow(struct carried *carried)
+static void stop(struct carried *carried)
 {
 	if (!carried->tlsgate)
 		return;
@@ -123,7 +123,7 @@ static bool receive(struct carried *carried)
 	if (err != -ENODEV)
 		log_warn("metrics: the kernel's sessions are not followed any more: %s",
 			 tlsgate_error(carried->tlsgate));
-	carried_unfollow(carried);
+	stop(carried);
 	return false;
 }
 
@@ -134,7 +134,7 @@ static void on_events(struct ev_loop *loop, ev_io *io, int events)
 	(void)receive(io->data);
 }
 
-void carried_follow(struct carried *carried)
+static void start(struct carried *carried)
 {
 	const char *why;
 
@@ -153,10 +153,21 @@ void carried_follow(struct carried *carried)
 	ev_io_start(carried->loop, &carried->events);
 }
 
+void carried_follow(struct carried *carried, bool wanted)
+{
+	carried->wanted = wanted;
+	if (wanted)
+		start(carried);
+	else
+		stop(carried);
+}
+
 bool carried_update(struct carried *carried)
 {
 	const uint64_t now = clock_ms();
 
+	if (carried->wanted)
+		start(carried);
 	if (!carried->tlsgate || !receive(carried))
 		return false;
 	if (carried->looked && now - carried->looked < LIST_MS)
@@ -198,7 +209,7 @@ void carried_close(struct carried *carried)
 {
 	struct carried_gate *gate;
 
-	carried_unfollow(carried);
+	stop(carried);
 	while ((gate = carried->gates)) {
 		carried->gates = gate->next;
 		free(gate->name);

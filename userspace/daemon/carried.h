@@ -35,6 +35,7 @@ struct carried_gate {
 
 struct carried {
 	struct ev_loop *loop;
+	bool wanted;
 	struct tlsgate *tlsgate;	/* NULL: nothing is followed */
 	ev_io events;
 	struct carried_gate *gates;
@@ -47,9 +48,8 @@ void carried_init(struct carried *carried, struct ev_loop *loop);
 void carried_close(struct carried *carried);
 /* Counts from now on for this gate. */
 void carried_add_gate(struct carried *carried, const char *name);
-/* Follows the kernel's events, if that can be. */
-void carried_follow(struct carried *carried);
-void carried_unfollow(struct carried *carried);
+/* Follows the kernel's events from now on, or as soon as carried_update() finds a module; or no more. */
+void carried_follow(struct carried *carried, bool wanted);
 /*
  * Brings the sums up to date, at most once a second.  False: nothing is followed.  Sessions that
  * end between the events and the list are counted by the next call.

@@ -15,6 +15,7 @@
 #include "common/control_path.h"
 #include "common/hurry.h"
 #include "common/mem.h"
+#include "common/unix_path.h"
 
 #define DEFAULT_MODE	0660
 #define GROUPS_MAX	1024		/* of a client */
@@ -423,20 +424,6 @@ static int find_group(const char *name, gid_t *out)
 	return *name < '0' || *name > '9' || *end || number >= (gid_t)-1 ? -1 : 0;
 }
 
-/* A socket that a daemon left behind, by kill -9 say, goes; one that answers stays.  0 or -errno. */
-static int clear_way(int fd, const struct sockaddr_un *addr)
-{
-	struct stat st;
-
-	if (lstat(addr->sun_path, &st))
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	if (!connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) || errno == EAGAIN)
-		return -EADDRINUSE;
-	return unlink(addr->sun_path) ? -errno : 0;
-}
-
 /* The socket's file itself, whatever comes to stand at path later; no link's.  -errno. */
 static int open_node(const char *path, struct stat *st)
 {
@@ -505,17 +492,13 @@ static void restore_rights(const struct control *control)
 static int open_at(struct control_socket *out, const struct settings *settings)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd, probe, ret;
+	int fd, ret;
 	struct stat unused;
 
 	if (strlen(out->path) >= sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(addr.sun_path, out->path);
-	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (probe < 0)
-		return -errno;
-	ret = clear_way(probe, &addr);
-	close(probe);
+	ret = unix_path_clear(&addr);
 	if (ret)
 		return ret;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

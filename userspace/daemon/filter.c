@@ -31,7 +31,8 @@
 /* An answerer stands under keyd's filter as well: keyd must have what it has. */
 #define KEYS		(KEYD | ANSWERER)
 #define LOG		(1u << FILTER_LOG)
-#define SEALED		(WORKER | KEYS | LOG)	/* those that open nothing and load no code */
+#define METRICS		(1u << FILTER_METRICS)
+#define SEALED		(WORKER | KEYS | LOG | METRICS)	/* those that open nothing and load no code */
 #define ALL		(SEALED | NAMES)
 
 #define ALLOW		SCMP_ACT_ALLOW
@@ -102,8 +103,8 @@ static const struct rule rules[] = {
 	{ CALL(fstat), ALL, ALLOW, ALWAYS },
 	{ CALL(close), ALL, ALLOW, ALWAYS },
 	{ CALL(close_range), KEYD, ALLOW, ALWAYS },
-	{ CALL(recvmsg), WORKER | KEYD | LOG, ALLOW, ALWAYS },
-	{ CALL(sendmsg), WORKER | KEYD | LOG, ALLOW, MASKED(2, MSG_FASTOPEN, 0) },
+	{ CALL(recvmsg), WORKER | KEYD | LOG | METRICS, ALLOW, ALWAYS },
+	{ CALL(sendmsg), WORKER | KEYD | LOG | METRICS, ALLOW, MASKED(2, MSG_FASTOPEN, 0) },
 
 	/* clocks, randomness, what the machine and the process are */
 	{ CALL(getrandom), ALL, ALLOW, ALWAYS },
@@ -138,17 +139,19 @@ static const struct rule rules[] = {
 	{ CALL(exit_group), ALL, ALLOW, ALWAYS },
 
 	/* sockets */
-	{ CALL(accept4), WORKER, ALLOW, ALWAYS },
+	{ CALL(accept4), WORKER | METRICS, ALLOW, ALWAYS },
 	{ CALL(connect), WORKER | LOG, ALLOW, ALWAYS },
-	{ CALL(recvfrom), WORKER, ALLOW, ALWAYS },
+	{ CALL(recvfrom), WORKER | METRICS, ALLOW, ALWAYS },
 	/* with MSG_FASTOPEN these connect as well, which Landlock does not see */
-	{ CALL(sendto), WORKER | LOG, ALLOW, MASKED(3, MSG_FASTOPEN, 0) },
-	{ CALL(sendto), WORKER | LOG, FORBID, MASKED(3, MSG_FASTOPEN, MSG_FASTOPEN) },
-	{ CALL(sendmsg), WORKER | LOG, FORBID, MASKED(2, MSG_FASTOPEN, MSG_FASTOPEN) },
+	{ CALL(sendto), WORKER | LOG | METRICS, ALLOW, MASKED(3, MSG_FASTOPEN, 0) },
+	{ CALL(sendto), WORKER | LOG | METRICS, FORBID, MASKED(3, MSG_FASTOPEN, MSG_FASTOPEN) },
+	{ CALL(sendmsg), WORKER | LOG | METRICS, FORBID, MASKED(2, MSG_FASTOPEN, MSG_FASTOPEN) },
 	/* the others end a listener, which the next worker gets as it is */
-	{ CALL(shutdown), WORKER, ALLOW, EQUALS(1, SHUT_WR) },
+	{ CALL(shutdown), WORKER | METRICS, ALLOW, EQUALS(1, SHUT_WR) },
+	{ CALL(shutdown), METRICS, ALLOW, EQUALS(1, SHUT_RDWR) },	/* its listener listens again after its death */
 	{ CALL(setsockopt), WORKER, ALLOW, OPTION(SOL_SOCKET, SO_KEEPALIVE) },
-	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_NODELAY) },
+	{ CALL(setsockopt), WORKER | METRICS, ALLOW, OPTION(IPPROTO_TCP, TCP_NODELAY) },
+	{ CALL(setsockopt), METRICS, ALLOW, OPTION(IPPROTO_TCP, TCP_CORK) },
 	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_QUICKACK) },
 	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_KEEPIDLE) },
 	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_KEEPINTVL) },
@@ -168,20 +171,20 @@ static const struct rule rules[] = {
 	{ CALL(socket), WORKER, FORBID, ABOVE(0, AF_INET6) },
 	{ CALL(socket), LOG, ALLOW, { ARG_IS(0, AF_UNIX), ARG_HAS(1, SOCK_TYPES, SOCK_DGRAM) } },
 	{ CALL(socket), LOG, FORBID, ABOVE(0, AF_UNIX) },
-	{ CALL(socket), KEYS, FORBID, ALWAYS },
+	{ CALL(socket), KEYS | METRICS, FORBID, ALWAYS },
 	{ CALL(bind), SEALED, FORBID, ALWAYS },
 	{ CALL(listen), ALL, FORBID, ALWAYS },
 
 	/* libev; other architectures have the p-calls only.  It makes its descriptor
 	 * afresh when a listener that it closed lives on elsewhere and still reports. */
 	{ CALL(epoll_create1), WORKER, ALLOW, ALWAYS },
-	{ CALL(epoll_ctl), WORKER, ALLOW, ALWAYS },
-	{ CALL(epoll_wait), WORKER, ALLOW, ALWAYS },
-	{ CALL(epoll_pwait), WORKER, ALLOW, ALWAYS },
-	{ CALL(epoll_pwait2), WORKER, ALLOW, ALWAYS },
-	{ CALL(poll), WORKER | LOG, ALLOW, ALWAYS },
-	{ CALL(ppoll), WORKER | LOG, ALLOW, ALWAYS },
-	{ CALL(ppoll_time64), WORKER | LOG, ALLOW, ALWAYS },
+	{ CALL(epoll_ctl), WORKER | METRICS, ALLOW, ALWAYS },
+	{ CALL(epoll_wait), WORKER | METRICS, ALLOW, ALWAYS },
+	{ CALL(epoll_pwait), WORKER | METRICS, ALLOW, ALWAYS },
+	{ CALL(epoll_pwait2), WORKER | METRICS, ALLOW, ALWAYS },
+	{ CALL(poll), WORKER | LOG | METRICS, ALLOW, ALWAYS },
+	{ CALL(ppoll), WORKER | LOG | METRICS, ALLOW, ALWAYS },
+	{ CALL(ppoll_time64), WORKER | LOG | METRICS, ALLOW, ALWAYS },
 
 	/* keyd forks an answerer, which goes under its own filter; names a process for each */
 	{ CALL(clone), KEYD | NAMES, ALLOW, MASKED(0, CLONE_NEWUSER, 0) },

@@ -17,6 +17,7 @@ enum filter_role {
 	FILTER_ANSWERER,		/* two ends of pipes, nothing else */
 	FILTER_NAMES,			/* reads files, sends datagrams, forks */
 	FILTER_LOG,			/* a pipe, and UNIX datagram sockets */
+	FILTER_METRICS,			/* a listener, what it accepts, a channel to the monitor */
 };
 
 /*

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "daemon/commands.h"
 #include "daemon/config.h"
+#include "daemon/metrics.h"
 #include "daemon/start.h"
 
 #define RETRY_SECONDS	1.0
@@ -128,6 +129,7 @@ static void undo_start(struct monitor *monitor)
 		generation_abandon(monitor->starting);
 	monitor->starting = NULL;
 	control_abandon(&monitor->control);
+	exporter_abandon(&monitor->exporter);
 	log_as_before(monitor);
 }
 
@@ -146,12 +148,27 @@ static void begin_stop(struct monitor *monitor)
 
 /* ---- what generations say ---- */
 
+/* Only for who reads metrics: each session that ends wakes the monitor. */
+static void count_carried(struct monitor *monitor, const struct generation *generation)
+{
+	bool kernel = false;
+	size_t i;
+
+	for (i = 0; i < generation->built; i++) {
+		kernel |= generation->gates[i].kernel;
+		carried_add_gate(&monitor->carried, generation->gates[i].settings->name);
+	}
+	carried_follow(&monitor->carried, kernel && generation->settings->metrics);
+}
+
 static void begun(struct generation *generation, void *arg)
 {
 	struct monitor *monitor = arg;
 	struct generation *old = monitor->generations;
 
 	control_commit(&monitor->control);
+	count_carried(monitor, generation);
+	exporter_commit(&monitor->exporter);
 	logger_commit(&monitor->logger);
 	monitor->starting = NULL;
 	generation->next = old;
@@ -230,7 +247,8 @@ static enum config_result start_generation(struct monitor *monitor)
 	log_init("tlsgated", monitor->verbose || settings->verbose);
 	log_with_time();
 	if (logger_prepare(&monitor->logger, settings) ||
-	    control_prepare(&monitor->control, settings)) {
+	    control_prepare(&monitor->control, settings) ||
+	    exporter_prepare(&monitor->exporter, settings)) {
 		if (monitor->config_file)
 			settings_free(settings);
 	} else {
@@ -310,6 +328,11 @@ static void forget_secrets(void *arg)
 		generation_forget(monitor->starting);
 }
 
+static char *write_metrics(void *arg, enum metrics_format format, size_t *len)
+{
+	return metrics_write(arg, format, len);
+}
+
 static void watch_signal(struct monitor *monitor, ev_signal *watcher, int signum,
 			 void (*callback)(struct ev_loop *loop, ev_signal *watcher, int events))
 {
@@ -325,6 +348,7 @@ static void set_up(struct monitor *monitor)
 	resolver_init(&monitor->resolver, forget_secrets, monitor);
 	ledger_init(&monitor->ledger, monitor->loop);
 	carried_init(&monitor->carried, monitor->loop);
+	exporter_init(&monitor->exporter, &(struct exporter_owner){ write_metrics, forget_secrets, monitor });
 	logger_init(&monitor->logger, forget_secrets, monitor);
 	ev_init(&monitor->retry, on_retry);
 	monitor->retry.data = monitor;
@@ -369,6 +393,7 @@ int monitor_run(struct options *options)
 	if (result == CONFIG_OK)
 		ev_run(monitor.loop, 0);
 	control_close(&monitor.control);
+	exporter_close(&monitor.exporter);
 	resolver_stop(&monitor.resolver);
 	ledger_close(&monitor.ledger);
 	carried_close(&monitor.carried);

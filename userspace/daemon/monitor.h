@@ -11,6 +11,7 @@
 
 #include "daemon/carried.h"
 #include "daemon/control.h"
+#include "daemon/exporter.h"
 #include "daemon/generation.h"
 #include "daemon/logger.h"
 #include "daemon/options.h"
@@ -24,6 +25,7 @@ struct monitor {
 	struct resolver resolver;
 	struct ledger ledger;
 	struct carried carried;
+	struct exporter exporter;
 	struct logger logger;
 	struct pause *pause;
 	struct generation *generations;	/* newest first; the first is the live one */

@@ -312,6 +312,18 @@ static int set_control(void *field, const char *value, char why[SETTINGS_WHY_MAX
 	return set_text(field, value, why);
 }
 
+static int set_metrics(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	const char *path = strncmp(value, "unix:", 5) ? NULL : value + 5, *reason;
+	struct addr addr;
+
+	if (path && (path[0] != '/' || strlen(path) >= sizeof(addr.un.sun_path)))
+		return refuse(why, "it must be unix: and an absolute path of at most 107 bytes");
+	if (!path && addr_parse_listen(value, &addr, &reason))
+		return refuse(why, reason);
+	return set_text(field, value, why);
+}
+
 static int set_mode_bits(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	char *end;
@@ -444,6 +456,9 @@ static const struct setting table[] = {
 	{ "control-group", "NAME", SETTING_GLOBAL | SETTING_CONTROL, 0, NULL,
 	  GLOBAL(control_group), set_text,
 	  "its group, whose members may give every command" },
+	{ "metrics", "LISTEN|unix:PATH", SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(metrics), set_metrics,
+	  "answer GET /metrics there, by HTTP without TLS, to anybody (default: nowhere)" },
 	{ "log", "stderr|syslog|journal", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(log), set_log,
 	  "where lines of the log go (default: stderr)" },
@@ -531,6 +546,7 @@ void settings_free(struct settings *settings)
 	free(settings->keylog);
 	free(settings->control);
 	free(settings->control_group);
+	free(settings->metrics);
 	free(settings);
 }
 

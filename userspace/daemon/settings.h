@@ -113,6 +113,7 @@ struct settings {
 	char *control;			/* path of a UNIX socket, "none", or NULL: control.h's default */
 	uint32_t control_mode;		/* permission bits, if given */
 	char *control_group;		/* name or number, or NULL */
+	char *metrics;			/* an address, unix:/path, or NULL */
 	enum log_target log;
 	int log_facility;		/* LOG_DAEMON... of syslog(3) */
 	bool verbose;
