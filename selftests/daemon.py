@@ -23,7 +23,7 @@ if sys.argv[1:2] == ["--kernel"]:	# importing is what adds the tests
 else:
     from daemonlib import refusals, connections, features, names, nsswitch, processes, sandbox	# noqa: F401
     from daemonlib import control, hostile, kills, log_targets, metrics, reload, slow, tool	# noqa: F401
-    from daemonlib import pq	# noqa: F401
+    from daemonlib import pq, shown	# noqa: F401
 
 
 def main():

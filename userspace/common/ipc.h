@@ -24,6 +24,7 @@ enum ipc_type {
 	IPC_ASK_OPENMETRICS,	/* wants all metrics, in that format */
 	IPC_ASK_PROMETHEUS,
 	IPC_METRICS,		/* the answer, with a file that has the text; without: no memory */
+	IPC_LISTED,		/* its connections are written: the answer to IPC_LIST */
 	/* monitor to keyd */
 	IPC_NEW_WORKER,		/* with an answerer's ends of its worker's pipes: in, out */
 	/* monitor to worker */
@@ -31,6 +32,7 @@ enum ipc_type {
 	IPC_SERVE,		/* accept connections: the answer to IPC_READY, and after a drain */
 	IPC_DRAIN,		/* accept no more; exit when the last connection is over */
 	IPC_STOP,		/* end every connection in order and exit */
+	IPC_LIST,		/* with a file in memory, to write all connections into */
 	IPC_TYPES,
 };
 

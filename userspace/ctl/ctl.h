@@ -59,6 +59,14 @@ int ctl_arguments(int argc, char **argv, bool *json, const char **operand);
 bool ctl_flag(int *argc, char **argv, const char *flag);
 /* The same of an option with a value, "--gate NAME"; NULL: it was not there, or has none. */
 const char *ctl_option(int *argc, char **argv, const char *option);
+/*
+ * What tlsgated says of its connections (docs/daemon.md), for json_object_put(): by -S, or by
+ * the default socket if that is there.  NULL: none answers, which is an error line only where one
+ * should.  json: its texts are as they are; else they can be printed.
+ */
+struct json_object *ctl_connections(bool json);
+/* A text of what a daemon answered; "" where there is none. */
+const char *ctl_member(struct json_object *object, const char *key);
 /* A session id; 0 after an error line. */
 uint32_t ctl_id(const char *text);
 

@@ -21,7 +21,7 @@
 #define FOREIGN		"the answer is not tlsgated's: what listens on the socket?"
 #define REQUEST_MAX	257	/* what tlsgated takes, and the NUL */
 #define ANSWER_MIB	16	/* 256 gates with 64 certificates each give about 2 */
-#define ANSWER_MAX	((size_t)ANSWER_MIB << 20)
+#define LONG_MIB	256	/* of "connections", which takes some 400 bytes for each */
 #define ANSWER_ROOM	65536	/* at first */
 #define ANSWER_SECONDS	10
 #define RELOAD_SECONDS	90	/* it waits for every worker */
@@ -106,8 +106,13 @@ static ssize_t read_by(int fd, char *buf, size_t room, int64_t deadline)
 	return n;
 }
 
+static unsigned int mib_of(const char *command)
+{
+	return strcmp(command, "connections") ? ANSWER_MIB : LONG_MIB;
+}
+
 /* Up to the end of the stream, NUL-terminated.  NULL: errno says why, EMSGSIZE that it is too long. */
-static char *read_all(int fd, int seconds)
+static char *read_all(int fd, int seconds, size_t max)
 {
 	const int64_t deadline = now_ms() + seconds * 1000;
 	size_t len = 0, size = ANSWER_ROOM;
@@ -116,7 +121,7 @@ static char *read_all(int fd, int seconds)
 
 	while ((n = read_by(fd, text + len, size - len, deadline)) > 0) {
 		len += (size_t)n;
-		if (len == ANSWER_MAX)
+		if (len == max)
 			break;
 		if (len == size) {
 			size *= 2;
@@ -136,12 +141,13 @@ static char *read_all(int fd, int seconds)
 static void complain(const char *command, int error)
 {
 	if (error == EMSGSIZE)
-		ctl_error("%s: the answer has over %d MiB: what listens on the socket?", command, ANSWER_MIB);
+		ctl_error("%s: the answer has over %u MiB: what listens on the socket?", command,
+			  mib_of(command));
 	else
 		ctl_error("%s: no answer from tlsgated: %s", command, strerror(error));
 }
 
-static const char *text_of(struct json_object *object, const char *key)
+const char *ctl_member(struct json_object *object, const char *key)
 {
 	const char *text = json_object_get_string(json_object_object_get(object, key));
 
@@ -183,6 +189,16 @@ static void make_safe(struct json_object *value)
 	}
 }
 
+/* Nobody asked for a daemon, and there is no socket that could be its. */
+static bool is_absent(void)
+{
+	char *path = ctl_control ? NULL : control_default_path();
+	bool absent = !ctl_control && (!path || access(path, R_OK | W_OK));
+
+	free(path);
+	return absent;
+}
+
 /*
  * The answer to a command, with an operand unless that is NULL; or NULL after an error line.
  * Its texts can be printed, unless it is to be shown as JSON, which has its own escapes.
@@ -199,7 +215,8 @@ static struct json_object *ask(const char *command, const char *operand, bool js
 	len = snprintf(line, sizeof(line), "%s%s%s\n", command, operand ? " " : "",
 		       operand ? operand : "");
 	if (len < (int)sizeof(line) && send(fd, line, (size_t)len, MSG_NOSIGNAL) == len)
-		text = read_all(fd, strcmp(command, "reload") ? ANSWER_SECONDS : RELOAD_SECONDS);
+		text = read_all(fd, strcmp(command, "reload") ? ANSWER_SECONDS : RELOAD_SECONDS,
+				(size_t)mib_of(command) << 20);
 	if (text)
 		answer = json_tokener_parse(text);
 	else
@@ -212,9 +229,20 @@ static struct json_object *ask(const char *command, const char *operand, bool js
 		json_object_put(answer);
 		return NULL;
 	}
-	if (!json || strcmp(text_of(answer, "status"), "ok"))
+	if (!json || strcmp(ctl_member(answer, "status"), "ok"))
 		make_safe(answer);
 	return answer;
+}
+
+struct json_object *ctl_connections(bool json)
+{
+	struct json_object *answer = is_absent() ? NULL : ask("connections", NULL, json);
+
+	/* an older one does not know the command */
+	if (!strcmp(ctl_member(answer, "status"), "ok"))
+		return answer;
+	json_object_put(answer);
+	return NULL;
 }
 
 static void print_lines(struct json_object *answer)
@@ -231,7 +259,7 @@ static void print_lines(struct json_object *answer)
 /* What is there to say but ok. */
 static int check_status(const char *command, struct json_object *answer)
 {
-	const char *status = text_of(answer, "status");
+	const char *status = ctl_member(answer, "status");
 
 	if (!strcmp(status, "ok"))
 		return CTL_DONE;
@@ -241,8 +269,8 @@ static int check_status(const char *command, struct json_object *answer)
 	else if (!strcmp(status, "unknown"))
 		ctl_error("%s: this tlsgated does not know the command: is it older than tlsgate?",
 			  command);
-	else if (*text_of(answer, "reason"))
-		ctl_error("%s: %s", command, text_of(answer, "reason"));
+	else if (*ctl_member(answer, "reason"))
+		ctl_error("%s: %s", command, ctl_member(answer, "reason"));
 	else if (strcmp(status, "refused"))
 		ctl_error("%s: " FOREIGN, command);
 	return CTL_FAILED;
@@ -345,7 +373,7 @@ static size_t length_of(struct json_object *array)
 /* What it cannot deliver. */
 static bool relays(struct json_object *gate)
 {
-	return !strcmp(text_of(gate, "deliver"), "auto");
+	return !strcmp(ctl_member(gate, "deliver"), "auto");
 }
 
 static void add_gate(struct ctl_table *table, struct json_object *gate)
@@ -356,13 +384,13 @@ static void add_gate(struct ctl_table *table, struct json_object *gate)
 
 	join(json_object_object_get(gate, "listen"), listen, sizeof(listen));
 	first_end(json_object_object_get(gate, "certificates"), ends);
-	ctl_table_add(table, text_of(gate, "name"));
-	ctl_table_add(table, text_of(gate, "mode"));
+	ctl_table_add(table, ctl_member(gate, "name"));
+	ctl_table_add(table, ctl_member(gate, "mode"));
 	ctl_table_add(table, drained ? "drained" : listen);
-	ctl_table_add(table, text_of(gate, "backend"));
-	snprintf(path, sizeof(path), "%s%s", text_of(gate, "data-path"), paused ? ", paused" : "");
+	ctl_table_add(table, ctl_member(gate, "backend"));
+	snprintf(path, sizeof(path), "%s%s", ctl_member(gate, "data-path"), paused ? ", paused" : "");
 	ctl_table_add(table, path);
-	snprintf(path, sizeof(path), "%s%s", text_of(gate, "deliver"),
+	snprintf(path, sizeof(path), "%s%s", ctl_member(gate, "deliver"),
 		 !length_of(json_object_object_get(gate, "undelivered")) ? "" :
 		 relays(gate) ? ", relays" : ", refuses");
 	ctl_table_add(table, path);
@@ -390,8 +418,8 @@ static void print_undelivered(struct json_object *gate)
 
 	for (i = 0; i < length_of(list); i++) {
 		item = json_object_array_get_idx(list, i);
-		printf("%s: %s are %s, not delivered: %s\n", text_of(gate, "name"), text_of(item, "who"),
-		       relays(gate) ? "relayed" : "refused", text_of(item, "why"));
+		printf("%s: %s are %s, not delivered: %s\n", ctl_member(gate, "name"), ctl_member(item, "who"),
+		       relays(gate) ? "relayed" : "refused", ctl_member(item, "why"));
 	}
 }
 static void print_gates(struct json_object *answer)
@@ -430,7 +458,7 @@ static void add_gate_stats(struct ctl_table *table, struct json_object *gate)
 	};
 	size_t i;
 
-	ctl_table_add(table, text_of(gate, "name"));
+	ctl_table_add(table, ctl_member(gate, "name"));
 	for (i = 0; i < sizeof(counts) / sizeof(*counts); i++)
 		add_count(table, gate, counts[i]);
 	add_bytes(table, gate, "from-client");
@@ -530,7 +558,7 @@ static int show_metrics(int argc, char **argv)
 		return CTL_FAILED;
 	status = check_status(argv[0], answer);
 	if (status == CTL_DONE)
-		status = print_metrics(argv[0], text_of(answer, "text"));
+		status = print_metrics(argv[0], ctl_member(answer, "text"));
 	json_object_put(answer);
 	return status;
 }

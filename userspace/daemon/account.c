@@ -46,11 +46,11 @@ static void add_handshake(struct record *record, const struct conn *conn)
 	record_flag(record, "resumed", info.resumed);
 }
 
-static void begin(struct record *record, const struct conn *conn, uint32_t session)
+static void begin(struct record *record, const struct conn *conn, uint32_t session, bool json)
 {
 	char client[ADDR_TEXT_MAX];
 
-	record_begin(record, conn->worker->settings->log_format == LOG_FORMAT_JSON);
+	record_begin(record, json);
 	record_text(record, "gate", conn->gate->settings->name);
 	record_text(record, "client", conn_client(conn, client));
 	add_handshake(record, conn);
@@ -89,13 +89,21 @@ static void log_now(struct record *record, const struct conn *conn, const char *
 	record_end(record, from_client(conn), from_backend(conn), clock_ms() - conn->accepted, reason);
 }
 
+/* Lines that are not logged are JSON, too. */
+static bool is_json(const struct conn *conn)
+{
+	const struct settings *settings = conn->worker->settings;
+
+	return !settings->connection_log || settings->log_format == LOG_FORMAT_JSON;
+}
+
 void account_end(const struct conn *conn)
 {
 	struct record record;
 
 	if (!conn->worker->settings->connection_log)
 		return;
-	begin(&record, conn, 0);
+	begin(&record, conn, 0, is_json(conn));
 	log_now(&record, conn, conn->reason ? conn->reason : "closed");
 }
 
@@ -107,11 +115,31 @@ void account_hand_over(const struct conn *conn, uint32_t session)
 		.from_client = from_client(conn),
 		.from_backend = from_backend(conn),
 		.accepted = conn->accepted,
+		.logged = conn->worker->settings->connection_log,
 	};
 
-	if (!conn->worker->settings->connection_log)
+	if (conn->worker->ledger == -1 && !entry.logged)
 		return;
-	begin(&entry.record, conn, session);
-	if (ledger_send(conn->worker->ledger, &entry))
+	begin(&entry.record, conn, session, is_json(conn));
+	if (ledger_send(conn->worker->ledger, &entry) && entry.logged)
 		log_now(&entry.record, conn, "handed over");
+}
+
+static const char * const states[] = {
+	[CONN_CONNECTING] = "connecting",
+	[CONN_HANDSHAKE] = "handshake",
+	[CONN_DELIVERING] = "delivering",
+	[CONN_RELAY] = "relayed",
+	[CONN_LINGER] = "closing",
+};
+
+void account_list(const struct conn *conn, struct record *record)
+{
+	begin(record, conn, 0, true);
+	record_text(record, "mode", conn->gate->settings->mode == GATE_SERVE ? "serve" : "connect");
+	record_text(record, "state", states[conn->state]);
+	record_number(record, "from-client", from_client(conn));
+	record_number(record, "from-backend", from_backend(conn));
+	record_number(record, "ms", clock_ms() - conn->accepted);
+	record_close(record);
 }

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "daemon/delivery.h"
 #include "daemon/gates.h"
+#include "daemon/gather.h"
 #include "daemon/metrics.h"
 #include "daemon/monitor.h"
 #include "daemon/totals.h"
@@ -68,7 +69,7 @@ static void tell_outcome(struct monitor *monitor, bool done)
 	struct json_object *answer = json_object_new_object();
 
 	add_lines(answer);
-	control_answer(&monitor->control, done ? CONTROL_OK : CONTROL_REFUSED, answer);
+	control_answer(&monitor->control, "reload", done ? CONTROL_OK : CONTROL_REFUSED, answer);
 }
 
 /* The errors and warnings, keyd's as well, are the answer. */
@@ -298,6 +299,16 @@ static enum control_outcome do_metrics(void *arg, const char *operand, struct js
 	return text ? CONTROL_OK : CONTROL_REFUSED;
 }
 
+/* ---- connections ---- */
+
+static enum control_outcome do_connections(void *arg, const char *operand, struct json_object *answer)
+{
+	(void)operand;
+	(void)answer;
+	gather_begin(arg);
+	return CONTROL_LATER;
+}
+
 /* ---- pause and resume ---- */
 
 static enum control_outcome do_pause(void *arg, const char *operand, struct json_object *answer)
@@ -372,6 +383,7 @@ const struct control_command commands[] = {
 	{ "gates", false, false, do_gates },
 	{ "stats", false, false, do_stats },
 	{ "metrics", false, false, do_metrics },
+	{ "connections", false, false, do_connections },
 	{ "drain", true, true, do_drain },
 	{ "undrain", true, true, do_undrain },
 	{ NULL, false, false, NULL },

@@ -196,6 +196,7 @@ void conn_free(struct conn *conn)
 	if (conn->held)
 		tls_wipe(conn->held, conn->held_len);
 	free(conn->held);
+	listing_forget(&worker->listing, conn);
 	*conn->link = conn->next;
 	if (conn->next)
 		conn->next->link = conn->link;

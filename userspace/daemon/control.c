@@ -27,6 +27,7 @@ struct control_client {
 	TAILQ_ENTRY(control_client) list;
 	struct control *control;
 	struct ucred who;
+	const struct control_command *waits;	/* for control_answer(): it is kept.  NULL: it does not */
 	ev_io io;
 	ev_timer timer;
 	char request[CONTROL_REQUEST_MAX];
@@ -139,7 +140,8 @@ static const char *run_command(struct control_client *client, struct json_object
 		log_info("control: %s, for user %u (process %d)", command->name, client->who.uid,
 			 client->who.pid);
 	outcome = command->run(client->control->arg, operand, answer);
-	return outcome == CONTROL_LATER ? NULL : statuses[outcome];
+	client->waits = outcome == CONTROL_LATER ? command : NULL;
+	return client->waits ? NULL : statuses[outcome];
 }
 
 /* What a command does may take seconds, in which nobody was served. */
@@ -149,7 +151,7 @@ static void give_time(struct control *control)
 
 	ev_now_update(control->loop);
 	TAILQ_FOREACH(client, &control->clients, list)
-		if (client != control->waiting)
+		if (!client->waits)
 			ev_timer_again(control->loop, &client->timer);
 }
 
@@ -165,7 +167,6 @@ static void set_answer(struct control_client *client, const char *status, struct
 /* It neither has to hurry nor may be dropped: control_answer() comes. */
 static void let_wait(struct control_client *client)
 {
-	client->control->waiting = client;
 	ev_io_stop(client->control->loop, &client->io);
 	ev_timer_stop(client->control->loop, &client->timer);
 }
@@ -248,14 +249,21 @@ static void start_sending(struct control_client *client)
 		client_free(client);
 }
 
-void control_answer(struct control *control, enum control_outcome outcome, struct json_object *object)
+void control_answer(struct control *control, const char *command, enum control_outcome outcome,
+		    struct json_object *object)
 {
-	struct control_client *client = control->waiting;
+	struct control_client *client, *next;
 
-	control->waiting = NULL;
-	set_answer(client, statuses[outcome], object);
-	ev_timer_again(control->loop, &client->timer);
-	start_sending(client);
+	for (client = TAILQ_FIRST(&control->clients); client; client = next) {
+		next = TAILQ_NEXT(client, list);
+		if (!client->waits || strcmp(client->waits->name, command))
+			continue;
+		client->waits = NULL;
+		set_answer(client, statuses[outcome], json_object_get(object));
+		ev_timer_again(control->loop, &client->timer);
+		start_sending(client);
+	}
+	json_object_put(object);
 }
 
 static void on_client(struct ev_loop *loop, ev_io *io, int events)
@@ -317,7 +325,7 @@ static size_t crowd(const struct control_client *client, const struct control_cl
 	const struct control_client *other;
 	size_t count = 0;
 
-	if (client == client->control->waiting || (!client->who.uid && newest->who.uid))
+	if (client->waits || (!client->who.uid && newest->who.uid))
 		return 0;
 	TAILQ_FOREACH(other, &client->control->clients, list)
 		count += other->who.uid == client->who.uid;

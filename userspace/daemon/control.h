@@ -26,7 +26,7 @@
 enum control_outcome {
 	CONTROL_OK,
 	CONTROL_REFUSED,		/* the answer, or its lines, say why */
-	CONTROL_LATER,			/* control_answer() says; for one client at a time */
+	CONTROL_LATER,			/* control_answer() says, to all who wait for this command */
 };
 
 /* One row of the table of commands; it ends with name NULL. */
@@ -58,7 +58,6 @@ struct control {
 	ev_timer pause;				/* accept is stopped until then */
 	TAILQ_HEAD(control_clients, control_client) clients;
 	size_t client_count;
-	struct control_client *waiting;		/* of CONTROL_LATER; it is kept.  NULL: nobody */
 	struct log_limit denials;
 };
 
@@ -73,8 +72,9 @@ int control_prepare(struct control *control, const struct settings *settings);
 void control_commit(struct control *control);
 void control_abandon(struct control *control);
 
-/* Answers the client of CONTROL_LATER.  Takes over object. */
-void control_answer(struct control *control, enum control_outcome outcome, struct json_object *object);
+/* Answers each client to whom CONTROL_LATER was said for this command.  Takes over object. */
+void control_answer(struct control *control, const char *command, enum control_outcome outcome,
+		    struct json_object *object);
 
 /* Drops every client and removes the socket. */
 void control_close(struct control *control);

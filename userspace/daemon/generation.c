@@ -107,6 +107,13 @@ static void close_answers(struct child *child)
 	child->answers = -1;
 }
 
+static void close_list(struct child *child)
+{
+	if (child->list != -1)
+		close(child->list);
+	child->list = -1;
+}
+
 static void child_over(struct ev_loop *loop, struct child *child)
 {
 	ev_child_stop(loop, &child->exit);
@@ -114,8 +121,10 @@ static void child_over(struct ev_loop *loop, struct child *child)
 	ev_timer_stop(loop, &child->limit);
 	child->pid = 0;
 	child->ready = false;
+	child->asked = 0;
 	close_control(child);
 	close_answers(child);
+	close_list(child);
 }
 
 static void on_restart(struct ev_loop *loop, ev_timer *timer, int events)
@@ -209,6 +218,9 @@ static void take_message(struct child *child, const struct ipc_message *message)
 		check_drained(child->generation);
 	} else if (type == IPC_NOTE) {
 		take_note(child->generation, &message->note);
+	} else if (type == IPC_LISTED && child->asked) {
+		child->asked--;
+		child->generation->listed(child->generation, child->generation->arg);
 	} else if (type == IPC_READY && !child->ready) {
 		child->ready = true;
 		on_ready(child);
@@ -341,7 +353,7 @@ static void child_init(struct child *child, struct generation *generation, size_
 {
 	child->generation = generation;
 	child->index = index;
-	child->control = child->answers = -1;
+	child->control = child->answers = child->list = -1;
 	ev_init(&child->exit, on_exit);
 	ev_init(&child->restart, on_restart);
 	ev_init(&child->keys, on_keys);
@@ -386,14 +398,17 @@ static int open_kernel(const struct generation *generation)
 	return fd < 0 ? -1 : fd;
 }
 
+/* For lines of the connection-log, and for whoever asks on the control socket. */
 static int open_ledger(const struct generation *generation)
 {
+	const struct settings *settings = generation->settings;
 	const struct gate *gate, *end = generation->gates + generation->built;
 
 	for (gate = generation->gates; gate < end && !gate->kernel; gate++)
 		;
-	return generation->settings->connection_log && gate < end ?
-	       ledger_writer(generation->ledger) : -1;
+	if (gate == end || !(settings->connection_log || settings_has_control(settings)))
+		return -1;
+	return ledger_writer(generation->ledger, settings->connection_log);
 }
 
 static void mend_listeners(const struct generation *generation)

@@ -37,6 +37,8 @@ struct child {
 	uint64_t started, keys_given;	/* of clock_ms() */
 	bool ready;			/* it said so */
 	bool drained;			/* a worker said that it accepts no more */
+	int list;			/* gather.c: what it writes its connections into; -1: none */
+	unsigned int asked;		/* ... times, and did not answer yet */
 };
 
 struct generation {
@@ -69,6 +71,8 @@ struct generation {
 	void (*failed)(struct generation *generation, void *arg);
 	/* generation_retire(): it accepts no more, or some worker is slow to say so */
 	void (*drained)(struct generation *generation, void *arg);
+	/* a worker answered IPC_LIST */
+	void (*listed)(struct generation *generation, void *arg);
 	/* called when the last process of a retired one is gone / keyd of a live one died */
 	void (*gone)(struct generation *generation, void *arg);
 	void (*keyd_died)(struct generation *generation, void *arg);

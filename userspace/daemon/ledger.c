@@ -52,6 +52,8 @@ static void log_end(const struct ledger_entry *entry, uint64_t tx_bytes, uint64_
 {
 	struct record record = { .json = entry->record.json, .len = entry->record.len };
 
+	if (!entry->logged)
+		return;
 	memcpy(record.text, entry->record.text, record.len + 1);
 	record_end(&record, entry->from_client + (entry->serves ? rx_bytes : tx_bytes),
 		   entry->from_backend + (entry->serves ? tx_bytes : rx_bytes),
@@ -194,8 +196,9 @@ static void count_lost(struct ledger *ledger)
 
 	if (!getsockopt(tlsgate_event_fd(ledger->tlsgate), SOL_SOCKET, SO_MEMINFO, mem, &len))
 		ledger->lost = mem[SK_MEMINFO_DROPS];
-	log_warn("connection-log: %u of the kernel's events were lost: its sessions are listed anew",
-		 ledger->lost - lost);
+	if (ledger->logs)
+		log_warn("connection-log: %u of the kernel's events were lost: its sessions are listed anew",
+			 ledger->lost - lost);
 }
 
 /* Of what ended, some events are lost and others still to be read. */
@@ -242,7 +245,8 @@ static void read_events(struct ledger *ledger)
 		module_is_gone(ledger);
 		return;
 	}
-	log_warn("connection-log: %s", tlsgate_error(ledger->tlsgate));
+	if (ledger->logs)
+		log_warn("connection-log: %s", tlsgate_error(ledger->tlsgate));
 	end_pages(ledger, always, UNKNOWN);
 	unfollow(ledger);
 }
@@ -257,8 +261,9 @@ static int follow(struct ledger *ledger)
 	if (ledger->barred || tlsgate_open(&ledger->tlsgate, &why))
 		return -1;
 	if (tlsgate_subscribe(ledger->tlsgate)) {
-		log_warn("connection-log: lines of what the kernel carries are written at the hand-over: %s",
-			 tlsgate_error(ledger->tlsgate));
+		if (ledger->logs)
+			log_warn("connection-log: lines of what the kernel carries are written at the hand-over: %s",
+				 tlsgate_error(ledger->tlsgate));
 		tlsgate_close(ledger->tlsgate);
 		ledger->tlsgate = NULL;
 		ledger->barred = true;
@@ -378,10 +383,11 @@ void ledger_init(struct ledger *ledger, struct ev_loop *loop)
 	ledger->entries.data = ledger->events.data = ledger->late.data = ledger;
 }
 
-int ledger_writer(struct ledger *ledger)
+int ledger_writer(struct ledger *ledger, bool logs)
 {
 	int ends[2];
 
+	ledger->logs = logs;
 	if (ledger->writer != -1)
 		return ledger->writer;
 	/* no socket: whoever has one could end it for all */
@@ -394,6 +400,17 @@ int ledger_writer(struct ledger *ledger)
 	ev_io_start(ledger->loop, &ledger->entries);
 	(void)follow(ledger);
 	return ledger->writer;
+}
+
+void ledger_each(const struct ledger *ledger,
+		 void (*each)(void *arg, const struct ledger_entry *entry), void *arg)
+{
+	const struct ledger_page *page;
+	unsigned int i;
+
+	for (i = 0; i < LEDGER_BUCKETS; i++)
+		for (page = ledger->pages[i]; page; page = page->next)
+			each(arg, page->entry);
 }
 
 void ledger_close(struct ledger *ledger)

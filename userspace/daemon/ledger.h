@@ -21,6 +21,7 @@ struct tlsgate;
 struct ledger_entry {
 	uint32_t session;
 	bool serves;
+	bool logged;			/* there is a connection-log */
 	uint64_t from_client, from_backend;	/* until the hand-over */
 	uint64_t accepted;		/* clock_ms() then */
 	struct record record;		/* up to what record_end() adds */
@@ -41,6 +42,7 @@ struct ledger {
 	ev_io entries, events;
 	struct tlsgate *tlsgate;	/* NULL: events are not followed */
 	bool barred;			/* nor may they be */
+	bool logs;			/* there is a connection-log: failures are worth a line */
 	uint32_t lost;			/* events that found no room in the socket */
 	struct ledger_page *pages[LEDGER_BUCKETS];	/* by session */
 	unsigned int round;		/* of reading the list of sessions */
@@ -51,8 +53,14 @@ struct ledger {
 };
 
 void ledger_init(struct ledger *ledger, struct ev_loop *loop);
-/* Where workers send entries; opens what is needed for that first.  -1: there is no such way. */
-int ledger_writer(struct ledger *ledger);
+/*
+ * Where workers send entries; opens what is needed for that first.  logs: there is a
+ * connection-log; else entries are for ledger_each() alone.  -1: there is no such way.
+ */
+int ledger_writer(struct ledger *ledger, bool logs);
+/* Calls each() for every connection that the kernel has and whose entry came. */
+void ledger_each(const struct ledger *ledger,
+		 void (*each)(void *arg, const struct ledger_entry *entry), void *arg);
 /* A line for each connection that the kernel goes on with. */
 void ledger_close(struct ledger *ledger);
 

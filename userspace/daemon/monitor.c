@@ -207,6 +207,12 @@ static void drained(struct generation *generation, void *arg)
 		end_reload(monitor, true);
 }
 
+static void listed(struct generation *generation, void *arg)
+{
+	(void)generation;
+	gather_check(arg);
+}
+
 static void keyd_died(struct generation *generation, void *arg)
 {
 	(void)generation;
@@ -235,7 +241,7 @@ static enum config_result start_generation(struct monitor *monitor)
 {
 	const struct generation callbacks = {
 		.begun = begun, .failed = failed, .drained = drained, .gone = forget,
-		.keyd_died = keyd_died, .unfit = unfit, .arg = monitor,
+		.listed = listed, .keyd_died = keyd_died, .unfit = unfit, .arg = monitor,
 	};
 	struct settings *settings = monitor->settings;
 	enum config_result result = CONFIG_OK;
@@ -345,6 +351,7 @@ static void set_up(struct monitor *monitor)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
 	control_init(&monitor->control, monitor->loop, commands, monitor);
+	gather_init(monitor);
 	resolver_init(&monitor->resolver, forget_secrets, monitor);
 	ledger_init(&monitor->ledger, monitor->loop);
 	carried_init(&monitor->carried, monitor->loop);
@@ -392,6 +399,7 @@ int monitor_run(struct options *options)
 	result = start_generation(&monitor);
 	if (result == CONFIG_OK)
 		ev_run(monitor.loop, 0);
+	gather_close(&monitor);
 	control_close(&monitor.control);
 	exporter_close(&monitor.exporter);
 	resolver_stop(&monitor.resolver);

@@ -12,6 +12,7 @@
 #include "daemon/carried.h"
 #include "daemon/control.h"
 #include "daemon/exporter.h"
+#include "daemon/gather.h"
 #include "daemon/generation.h"
 #include "daemon/logger.h"
 #include "daemon/options.h"
@@ -31,6 +32,7 @@ struct monitor {
 	struct generation *generations;	/* newest first; the first is the live one */
 	struct generation *starting;	/* to be the first of them; NULL: none */
 	struct control control;
+	struct gather gather;
 	int64_t since;			/* it counts */
 	ev_signal hangup, terminate, interrupt;
 	ev_timer retry;

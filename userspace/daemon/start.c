@@ -269,6 +269,7 @@ struct generation *generation_start(struct settings *settings, bool owns_setting
 	generation->failed = callbacks->failed;
 	generation->drained = callbacks->drained;
 	generation->gone = callbacks->gone;
+	generation->listed = callbacks->listed;
 	generation->keyd_died = callbacks->keyd_died;
 	generation->unfit = callbacks->unfit;
 	generation->arg = callbacks->arg;

@@ -234,6 +234,10 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 		(void)ipc_send(io->fd, IPC_DRAINING, NULL, 0);
 		return;
 	}
+	if (ret == 1 && message.type == IPC_LIST && message.fd_count == 1) {
+		listing_begin(&worker->listing, worker->conns, message.fds[0]);
+		return;
+	}
 	if (ret == 1 && message.type == IPC_STOP) {
 		stop(worker);
 		return;
@@ -350,6 +354,7 @@ static void set_up_loop(struct worker *worker, const struct keypipe *keys)
 	ev_io_init(&worker->control_io, on_control, worker->control, EV_READ);
 	worker->control_io.data = worker;
 	ev_io_start(worker->loop, &worker->control_io);
+	listing_init(&worker->listing, worker->loop, worker->control);
 	keyclient_init(&worker->keys, worker->loop, &owner);
 	use_keys(worker, keys);
 }

@@ -13,7 +13,8 @@
  *	kernel.c	whether there is a module to hand over to
  *	pause.c		whether the operator wants nothing handed over
  *	keyclient.c	asks keyd to sign and decrypt
- *	account.c	the connection-log
+ *	account.c	what is known of a connection, for the connection-log
+ *	listing.c	and for whoever asks the monitor
  *	conn.c		what they all do with a connection: watch, send, fail, free
  */
 #ifndef TLSGATE_DAEMON_WORKER_H
@@ -30,6 +31,7 @@
 #include "daemon/gate.h"
 #include "daemon/kernel.h"
 #include "daemon/keyclient.h"
+#include "daemon/listing.h"
 #include "daemon/pause.h"
 #include "daemon/sandbox.h"
 #include "daemon/stats.h"
@@ -72,6 +74,7 @@ struct worker {
 	const struct pause *paused;		/* while it is on, nothing is handed over */
 	char refusal[256];		/* the kernel's last sentence */
 	uint64_t *tried;		/* by gate and enum detour_kind: clock_ms() of the last delivery tried */
+	struct listing listing;		/* of conns, for the monitor */
 	struct conn *conns;
 	TAILQ_HEAD(, conn) handshaking;	/* of conns, those not yet relayed, oldest first */
 	size_t handshakes;		/* of them */
