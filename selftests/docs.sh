@@ -166,4 +166,5 @@ check "docs/design.md has every file of the engine" every_file userspace/engine 
 check "docs/daemon.md has every file of the daemon" every_file userspace/daemon docs/daemon.md
 check "one version everywhere" one_version
 . selftests/docs/migrating.sh
+. selftests/docs/operations.sh
 tap_end
