@@ -14,10 +14,26 @@ in_root() {
 		sh "$1" "$2"
 }
 
+# in_tree ROOT COMMAND: in this tree as ROOT sees it, whose build/ is one of ROOT's own, and as far as
+# tests need one on a machine of its own. Its processes end with the command.
+in_tree() {
+	as_root mkdir -p "$1$PWD" "$1/build"
+	as_root unshare --mount --pid --fork --kill-child sh -c 'set -e
+		mount --bind "$1" "$1"		# a mount that unshare(1) in there finds at /
+		mount -t proc proc "$1/proc"
+		mount -t sysfs sys "$1/sys"
+		mount --rbind /dev "$1/dev"
+		mount -t tmpfs run "$1/run"
+		mount -t tmpfs tmp "$1/tmp"
+		mount --bind "$PWD" "$1$PWD"
+		mount --bind "$1/build" "$1$PWD/build"
+		exec chroot "$1" env -C "$PWD" sh -c "$2"' sh "$1" "$2"
+}
+
 # copy_root FROM TO: with this machine's way to the mirror, for apt in there.
 copy_root() {
 	as_root rm -rf "$2"
-	as_root cp -a "$1" "$2"
+	as_root cp -aH "$1" "$2"
 	as_root rm -f "$2/.complete"
 	apt-config dump Acquire | as_root tee "$2/etc/apt/apt.conf.d/99machine" > /dev/null
 	as_root cp -L /etc/resolv.conf "$2/etc/"

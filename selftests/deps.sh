@@ -1,33 +1,43 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Installs what a purpose needs and is missing: deps.sh [build|guest|check|packages|peers|demo|bench|style|bogo|fuzz|debug]...
-# This is the one list of the packages tlsgate uses. Mirrors and suites come from the machine's
-# own apt configuration. Kernel images are unpacked under build/kernels/, never installed: they
-# must not touch /boot. A second run finds everything and does nothing.
+# Installs what a purpose needs and is missing: deps.sh [PURPOSE]..., one of those in the table below.
+# This is the one list of the packages tlsgate uses. Mirrors come from the machine's own apt
+# configuration. Kernel images are unpacked under build/kernels/, never installed: they must not
+# touch /boot. A second run finds everything and does nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. selftests/apt.sh
 
+# By the names of Debian 13.
 declare -A PACKAGES=(
 	[build]="gcc libc6-dev make pkg-config libssl-dev libsodium-dev libnl-3-dev libnl-genl-3-dev libev-dev
 		libseccomp-dev libcap-ng-dev libsystemd-dev libjson-c-dev libmicrohttpd-dev"
-	[guest]="qemu-system-x86 qemu-system-common cpio kmod iproute2 procps xz-utils
-		gcc-12 pahole libelf1"
+	[guest]="qemu-system-x86 qemu-system-common virtiofsd cpio kmod iproute2 procps xz-utils
+		gcc-12 pahole libelf1t64"
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 python3-yaml
 		python3-jsonschema nodejs valgrind binutils systemd redis-server mandoc"
+	[kernels]="gcc-12 kmod pahole libelf1t64"
+	[daemon]="openssl curl python3 iproute2 procps systemd redis-server"
 	[packages]="libgnutls28-dev g++ debhelper dh-dkms dkms dpkg-dev fakeroot lintian libelf-dev"
-	[peers]="golang-go openjdk-17-jdk-headless libnss3-tools chromium debootstrap"
+	[peers]="golang-go default-jdk-headless libnss3-tools chromium debootstrap"
 	[demo]="openssl curl gnutls-bin nginx"
 	[bench]="openssl nginx libnginx-mod-stream haproxy hitch stunnel4 gnuplot-nox python3"
 	[style]="linux-source-6.12 perl sparse coccinelle"
 	[bogo]="golang-go golang-golang-x-crypto-dev dpkg-dev python3"
-	[fuzz]="clang libclang-rt-14-dev"
+	[fuzz]="clang libclang-rt-dev"
 	[debug]="linux-source-6.12 flex bison bc libelf-dev libssl-dev"
 )
 
-# Kernels by the version they are asked for with, and the package that follows the newest one.
+# What Debian 12 calls otherwise.
+declare -A IN_BOOKWORM=(
+	[virtiofsd]=qemu-system-common
+	[libelf1t64]=libelf1
+)
+
+# Kernels by the name that run.sh knows them by: architecture, version, flavour.
 declare -A KERNELS=(
-	[6.1]=linux-image-cloud-amd64
-	[6.12]=linux-image-6.12-cloud-amd64
+	[6.1]="amd64 6.1 cloud-amd64"
+	[6.12]="amd64 6.12 cloud-amd64"
 )
 
 die() {
@@ -58,6 +68,7 @@ apt_update() {
 missing_of() {
 	local name
 	for name in "$@"; do
+		[ "$own_suite" != bookworm ] || name=${IN_BOOKWORM[$name]:-$name}
 		dpkg-query -W -f='${db:Status-Status}' "$name" 2>/dev/null | grep -qx installed ||
 			echo "$name"
 	done
@@ -100,31 +111,37 @@ kernel_cached() {
 	release=$(readlink "build/kernels/$1") && [ -e "build/kernels/$release/.complete" ]
 }
 
-newest_release() {
-	apt-cache depends "$1" 2>/dev/null |
-		sed -n 's/^ *Depends: linux-image-\([0-9].*\)$/\1/p' | head -1
+# depends_of PACKAGE: on which others.
+depends_of() {
+	apt-cache "${apt_options[@]}" depends "$1" 2>/dev/null | sed -nE 's/^ *\|?Depends: ([^<].*)$/\1/p'
 }
 
-# The image, the headers, and what those need that is the kernel's own.
+# newest_release VERSION FLAVOUR: by the package of that version, or by that of the suite's own kernel.
+newest_release() {
+	{ depends_of "linux-image-$1-$2"; depends_of "linux-image-$2"; } |
+		sed -n "s/^linux-image-\(${1//./\\.}\.[0-9].*\)$/\1/p" | head -n 1
+}
+
+# The image, the headers, and what those need that is the kernel's own. Its tools run here.
 kernel_packages() {
-	echo "linux-image-$1"
-	echo "linux-headers-$1"
-	apt-cache depends "linux-headers-$1" |
-		sed -nE 's/^ *Depends: (linux-(headers|kbuild)-.*)$/\1/p'
+	printf '%s\n' "linux-image-$1" "linux-headers-$1"
+	depends_of "linux-headers-$1" |
+		sed -nE "s/^(linux-headers-[^:]*)$/\1/p; s/^(linux-kbuild-[^:]*)$/\1:$own_arch/p"
 }
 
 # Called in a condition, where `set -e` is off: hence one chain. The headers' Makefile names its
-# other half by the absolute path of an installed package.
+# other half by the absolute path of an installed package. Debian 13 has everything in usr/.
 unpack_kernel() {
 	local release=$1 dir=build/kernels/$1 deb
 	[ ! -e "$dir/.complete" ] || return 0
 	echo "deps: unpacking linux-image-$release and its headers into $dir"
 	# shellcheck disable=SC2046
 	rm -rf "$dir" && mkdir -p "$dir/debs" &&
-		(cd "$dir/debs" && apt-get -qq -o APT::Sandbox::User=root download \
+		(cd "$dir/debs" && apt-get -qq "${apt_options[@]}" -o APT::Sandbox::User=root download \
 			$(kernel_packages "$release")) &&
 		for deb in "$dir"/debs/*.deb; do dpkg-deb -x "$deb" "$dir" || return 1; done &&
 		rm -rf "$dir/debs" "$dir/usr/share" &&
+		{ [ -e "$dir/lib" ] || ln -s usr/lib "$dir/lib"; } &&
 		sed -i 's|^include /usr/src/|include $(dir $(lastword $(MAKEFILE_LIST)))../|' \
 			"$dir/usr/src/linux-headers-$release/Makefile" &&
 		ln -s "usr/src/linux-headers-$release" "$dir/headers" &&
@@ -132,27 +149,38 @@ unpack_kernel() {
 		touch "$dir/.complete"
 }
 
+# fetch_kernel NAME ARCH VERSION FLAVOUR SUITE
 fetch_kernel() {
-	local version=$1 release
-	release=$(newest_release "${KERNELS[$version]}")
-	if [ -z "$release" ]; then
-		apt_update
-		release=$(newest_release "${KERNELS[$version]}")
-	fi
-	[ -n "$release" ] ||
-		die "no package ${KERNELS[$version]}: are bookworm and bookworm-security among the apt sources?"
-	unpack_kernel "$release" && ln -sfn "$release" "build/kernels/$version"
+	local release
+	use_apt "$5" "$2" || return 1
+	release=$(newest_release "$3" "$4")
+	[ -n "$release" ] || return 1
+	unpack_kernel "$release" && ln -sfn "$release" "build/kernels/$1"
 }
 
 # A mirror drops a release when the next one comes: a stale index is worth one more try.
+fetch_kernel_anew() {
+	use_apt "$5" "$2" || return 1
+	if [ ${#apt_options[@]} -eq 0 ]; then apt_update; else update_apt; fi
+	fetch_kernel "$@"
+}
+
+# fetch_kernels ARCH: from this machine's own release of Debian, or from Debian 12, which has the oldest
+# kernel that we know. What neither has, its tests say loudly.
 fetch_kernels() {
-	local version
-	for version in "${!KERNELS[@]}"; do
-		kernel_cached "$version" && continue
-		fetch_kernel "$version" && continue
-		apt_update
-		fetch_kernel "$version" || die "cannot fetch the image of ${KERNELS[$version]}"
+	local name arch version flavour suite
+	for name in "${!KERNELS[@]}"; do
+		read -r arch version flavour <<< "${KERNELS[$name]}"
+		[ "$arch" = "$1" ] && ! kernel_cached "$name" || continue
+		for suite in $(printf '%s\n' "$own_suite" bookworm | uniq); do
+			fetch_kernel "$name" "$arch" "$version" "$flavour" "$suite" ||
+				fetch_kernel_anew "$name" "$arch" "$version" "$flavour" "$suite" || continue
+			continue 2
+		done
+		echo "deps: no kernel $name: neither $own_suite nor bookworm has a linux-image $version of" \
+			"$flavour that this machine's mirrors could give" >&2
 	done
+	use_apt "$own_suite" "$own_arch"
 }
 
 # Modules that resolve names for a test under build/nss/: installed, they would change nsswitch.conf.
@@ -187,9 +215,14 @@ case " $* " in
 	;;
 esac
 case " $* " in
-*" check "*) fetch_nss || { apt_update && fetch_nss; } || echo "deps: no modules in build/nss" >&2 ;;
+*" check "*|*" daemon "*) fetch_nss || { apt_update && fetch_nss; } || echo "deps: no modules in build/nss" >&2 ;;
 esac
 case " $* " in
-*" guest "*) fetch_kernels ;;
+*" guest "*|*" kernels "*) fetch_kernels amd64 ;;
 esac
+for purpose in arm64 s390x; do
+	case " $* " in
+	*" $purpose "*) fetch_kernels $purpose ;;
+	esac
+done
 wait

@@ -6,6 +6,7 @@
 # status 1, with one line that says why: there is none. What is there from an earlier run is kept.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. selftests/apt.sh
 . selftests/chroot.sh
 
 suite=$1
@@ -17,12 +18,6 @@ packages+=,libsystemd0,libjson-c5,libnss-myhostname
 die() {
 	echo "fetch-debian.sh: $*" >&2
 	exit 1
-}
-
-mirror() {
-	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI) $(COMPONENT)' \
-		'Created-By: Packages' |
-		sed -nE 's|^Debian Debian ([^ ]+) main$|\1|p' | sort -u | head -n 1
 }
 
 mkdir -p build

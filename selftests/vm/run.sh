@@ -181,14 +181,26 @@ fi
 
 # ---- file systems ------------------------------------------------------------------------------
 
+# QEMU's own until 7.2, a program in Rust since. A mount below the root that the latter announces
+# would be mounted in the guest, too, where overlayfs refuses it as a place to mount on.
+virtiofsd=/usr/lib/qemu/virtiofsd
+[ -x $virtiofsd ] || virtiofsd=/usr/libexec/virtiofsd
+if $virtiofsd --help 2>&1 | grep -q -e --no-announce-submounts; then
+	virtiofsd_is=rust
+else
+	virtiofsd_is=qemu
+fi
+
+# share NAME FOLDER always|never: how long the guest may believe what it read.
 share() {
-	local name=$1 source=$2 cache=$3 deadline=$((SECONDS + 30))
-	local -a as_root=()
+	local name=$1 deadline=$((SECONDS + 30))
+	local -a as_root=() how=(-o source="$2" -o cache="${3/never/none}" -o sandbox=chroot)
 	rm -f "$run/$name.sock"
 	[ "$(id -u)" = 0 ] || as_root=(sudo -n)
-	"${as_root[@]}" /usr/lib/qemu/virtiofsd --socket-path="$run/$name.sock" \
-		--socket-group="$(id -gn)" -o source="$source" -o cache="$cache" -o sandbox=chroot \
-		> "$run/virtiofsd-$name.log" 2>&1 &
+	[ $virtiofsd_is = qemu ] ||
+		how=(--shared-dir="$2" --cache="$3" --sandbox=chroot --no-announce-submounts)
+	"${as_root[@]}" $virtiofsd --socket-path="$run/$name.sock" \
+		--socket-group="$(id -gn)" "${how[@]}" > "$run/virtiofsd-$name.log" 2>&1 &
 	daemons+=($!)
 	until [ -S "$run/$name.sock" ]; do
 		kill -0 $! 2>/dev/null && [ $SECONDS -lt $deadline ] ||
@@ -248,7 +260,7 @@ boot() {
 start_guest() {
 	devices=() daemons=()
 	share hostroot / always
-	share hostout "$out" none
+	share hostout "$out" never
 	add_network
 	[ -z "$plugin" ] || devices+=(-plugin "$plugin")
 	boot
