@@ -91,7 +91,7 @@ start_gate() {
 	new_ca ca && new_cert gate ecdsa ca DNS:gate.test,DNS:localhost,IP:127.0.0.1 ||
 		give_up "openssl made no certificates: $(tail -n 1 "$tmp/log/openssl")"
 	spawn gate "$tlsgated" serve :443 "127.0.0.1:$http_port" --cert "$tmp/gate.pem" \
-		--key "$tmp/gate.key" --data-path=kernel
+		--key "$tmp/gate.key" --data-path=kernel --control="$tmp/control"
 	ready gate 443 || give_up "$why"
 	sed 's/^/    /' "$tmp/log/gate"
 }
@@ -111,7 +111,7 @@ curl_download() {
 	pid_of[curl]=$!
 	wait_until 30 moving || give_up "no session is shown while curl downloads"
 	kill -STOP "$!"
-	"$tlsgate" show | sed 's/^/    /'
+	COLUMNS=110 "$tlsgate" -S "$tmp/control" show | sed 's/^/    /'
 	kill -CONT "$!"
 	wait "$!" || give_up "curl failed"
 	unset "pid_of[curl]"

@@ -202,7 +202,7 @@ def the_option_for_a_socket_stands_where_it_means_something():
         outcome(plain("gates", "-S", gate.socket), 0, "web +serve")
         outcome(plain("gates", "--json", "-S", gate.socket), 0, '"web"')
         outcome(plain("-S", gate.socket, "gates", "-S", gate.socket), 2, "'-S' is not understood")
-    for command in ("show", "monitor", "rekey", "close", "ciphers", "handshake", "version", "help"):
+    for command in ("monitor", "rekey", "close", "ciphers", "handshake", "version", "help"):
         for arguments in (("-S", "x", command), (command, "-S", "x")):
             outcome(plain(*arguments), 2, "tlsgate: %s: -S refused: it names tlsgated's control socket" % command)
     for command in ("reload", "pause", "resume", "gates", "stats"):

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 
 from daemonlib.control import ControlGate
-from daemonlib.gate import DEADLINE, TLSGATE, Backend, Gate, Hello, log_text, need, path, test, wait_until
+from daemonlib.gate import DEADLINE, TLSGATE, Backend, Gate, Hello, echo, log_text, need, path, test, wait_until
 from daemonlib.slow import fake_daemon
 
 HOSTILE = "a\033[2J\r\b\x9b\u202eb\nforged: ok"
@@ -19,7 +19,7 @@ def harmless(output):
     return not re.search(rb"[^\n\x20-\x7e]", output)
 
 
-def with_hostile_texts(value, keep=("status",)):
+def with_hostile_texts(value, keep=("status", "path")):
     if isinstance(value, dict):
         return {key: item if key in keep else with_hostile_texts(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -48,8 +48,9 @@ def told(answers, *argv):
 @test
 def no_answer_on_the_control_socket_reaches_the_terminal_as_it_is():
     true = {}
-    with Backend() as backend, ControlGate(backend.address) as gate:
-        for name in ("gates", "stats"):
+    with Backend().echo() as backend, ControlGate(backend.address) as gate, gate.connect() as connection:
+        echo(connection)
+        for name in ("gates", "stats", "connections"):
             true[name] = gate.ask(name.encode() + b"\n")
     printed = 0
     for status in ("ok", "refused", HOSTILE):
@@ -61,7 +62,9 @@ def no_answer_on_the_control_socket_reaches_the_terminal_as_it_is():
             output = told(answers, name)
             need(harmless(output), "%s, told %r: %r" % (name, status, output))
             printed += b"\\x1b[2J" in output
-        for name in ("gates", "stats"):
+        if status == "ok":
+            need(b"\\x1b[2J" in told(answers, "show"), "show prints %r" % told(answers, "show"))
+        for name in ("gates", "stats", "show"):
             output = told(answers, name, "--json")
             need(not re.search(rb"[^\n\x20-\xff]", output), "%s --json, told %r: %r" % (name, status, output))
     need(printed > 5, "%d answers were printed" % printed)

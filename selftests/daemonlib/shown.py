@@ -1,10 +1,18 @@
 # SPDX-License-Identifier: MIT
 """What the daemon tells of its connections, and tlsgate show makes of it."""
 
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
 import time
 
 from daemonlib.control import ControlGate
-from daemonlib.gate import Backend, echo, need, stopped, test, wait_until
+from daemonlib.gate import DEADLINE, TLSGATE, Backend, echo, need, stopped, test, wait_until
 
 
 def connections(gate):
@@ -68,3 +76,96 @@ def many_connections_are_told_in_turns():
             wait_until(lambda: len(connections(gate)) == 75, "half of them")
         for connection in opened:
             connection.close()
+
+
+def row_of(text, columns):
+    """The first row as a dictionary; text: all columns."""
+    lines = text.splitlines()
+    need(lines[0].split() == list(columns), lines[0])
+    return dict(zip(columns, re.split(r" {2,}", lines[1].strip())))
+
+
+COLUMNS = ("ID", "GATE", "PEER", "NAME", "ALPN", "CLIENT-CERT", "USER", "PATH", "ROLE", "VERSION", "SUITE", "GROUP",
+           "STATE", "IN", "OUT", "RECORDS", "REKEYS", "AGE", "RELAY")
+
+
+@test
+def show_lists_what_workers_carry():
+    with Backend().echo() as backend, ControlGate(backend.address) as gate:
+        need("no session" in gate.tlsgate("show").stdout, "none at first")
+        with gate.connect() as connection, gate.connect() as other:
+            echo(connection, b"x" * 2000)
+            echo(other)
+            port = connection.getsockname()[1]
+            row = row_of(gate.tlsgate("show", "--sort", "in").stdout, COLUMNS)
+            need(row.pop("AGE").endswith("s"), "an age")
+            need(row == {"ID": "-", "GATE": "web", "PEER": "127.0.0.1:%d" % port, "NAME": "localhost", "ALPN": "-",
+                         "CLIENT-CERT": "-", "USER": "-", "PATH": "user", "ROLE": "server", "VERSION": "TLS 1.3",
+                         "SUITE": "TLS_AES_128_GCM_SHA256", "GROUP": "x25519", "STATE": "relayed", "IN": "2.0 KiB",
+                         "OUT": "2.0 KiB", "RECORDS": "-", "REKEYS": "-", "RELAY": backend.address}, "%s" % row)
+            peers = re.findall("127.0.0.1:[0-9]+(?= +localhost)", gate.tlsgate("show", "--sort", "PEER").stdout)
+            need(peers == sorted(peers) and len(peers) == 2, "%s" % peers)
+            shown = json.loads(gate.tlsgate("show", "--json", "--sort", "in").stdout)
+            need(shown[0]["connection"]["from-client"] == 2000 and len(shown) == 2, "%s" % shown)
+            need("no session" in gate.tlsgate("show", "--gate", "other").stdout, "another gate has none")
+            need(len(gate.tlsgate("show", "--gate", "web").stdout.splitlines()) == 3, "the gate's")
+        for wrong in (("--sort", "nonsense"), ("--gate", ""), ("--watch", "--json"), ("5", "--gate", "web"), ("--sort",)):
+            need(gate.tlsgate("show", *wrong).returncode == 2, "%s is refused" % (wrong,))
+
+
+def on_terminal(width, height, *argv, until):
+    """What the tool prints there, up to what until() finds in it, or its end."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", height, width, 0, 0))
+    tool = subprocess.Popen([TLSGATE, *argv], stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"})
+    os.close(theirs)
+    text = ""
+    deadline = time.monotonic() + DEADLINE
+    try:
+        while not until(text) and time.monotonic() < deadline:
+            try:
+                piece = os.read(ours, 4096).decode()
+            except OSError:		# the end
+                break
+            text += piece
+    finally:
+        tool.terminate()
+        tool.wait()
+        os.close(ours)
+    return text.replace("\r", "")
+
+
+def lines_of(text):
+    return [line for line in re.sub("\033\\[[0-9]*[mHJ]", "", text).splitlines() if line]
+
+
+@test
+def show_fits_its_terminal():
+    with Backend().echo() as backend, ControlGate(backend.address) as gate, gate.connect() as connection:
+        echo(connection)
+        widths = (300, 160, 120, 80, 60)
+        headings = []
+        for width in widths:
+            text = on_terminal(width, 24, "-S", gate.socket, "show", until=lambda text: False)
+            need("\033[1m" in text, "colours: %r" % text)
+            lines = lines_of(text)
+            need(len(lines) == 2 and max(map(len, lines)) <= width, "%d columns: %s" % (width, lines))
+            headings.append(lines[0].split())
+        need(headings[0] == list(COLUMNS) and all(set(a) >= set(b) for a, b in zip(headings, headings[1:])),
+             "%s" % headings)
+        need({"GATE", "PEER", "STATE", "IN", "OUT", "NAME", "AGE"} <= set(headings[3]), "80 columns: %s" % headings[3])
+        need({"GATE", "PEER", "STATE", "IN", "OUT"} <= set(headings[4]), "60 columns: %s" % headings[4])
+        need("\033" not in gate.tlsgate("show").stdout, "no colours elsewhere")
+
+
+@test
+def show_watches():
+    with Backend().echo() as backend, ControlGate(backend.address) as gate, gate.connect() as connection:
+        echo(connection)
+        text = on_terminal(80, 24, "-S", gate.socket, "show", "--watch", until=lambda text: text.count("\033[H\033[2J") == 3)
+        need(text.count("127.0.0.1:%d" % connection.getsockname()[1]) >= 2, "twice: %r" % text)
+        many = [gate.connect() for _ in range(20)]
+        text = on_terminal(80, 10, "-S", gate.socket, "show", "--watch", until=lambda text: text.count("\033[H\033[2J") == 2)
+        need(len(lines_of(text.split("\033[H\033[2J")[1])) == 9, "as many as fit: %r" % text)
+        for one in many:
+            one.close()

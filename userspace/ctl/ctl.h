@@ -93,8 +93,24 @@ struct ctl_table *ctl_table_new(const char * const headings[], size_t columns);
 /* The next cell, row by row. */
 void ctl_table_add(struct ctl_table *table, const char *cell);
 size_t ctl_table_rows(const struct ctl_table *table);
-void ctl_table_print(const struct ctl_table *table);	/* on stdout */
+/*
+ * What may be left out where a terminal is narrow, first to last: headings, NULL at the end, that
+ * outlive the table.  Then texts are cut.  Without a terminal everything is printed.
+ */
+void ctl_table_spare(struct ctl_table *table, const char * const headings[]);
+void ctl_table_print(struct ctl_table *table);		/* on stdout */
+/* The same of the first rows only. */
+void ctl_table_print_rows(struct ctl_table *table, size_t rows);
 void ctl_table_free(struct ctl_table *table);
+
+/* ---- terminal.c: standard output ---- */
+
+bool ctl_is_terminal(void);
+/* Columns and lines; 0: it is no terminal, or does not say.  $COLUMNS counts where it is none. */
+int ctl_terminal_width(void);
+int ctl_terminal_height(void);
+/* Of a terminal, unless $NO_COLOR says that it is to be without. */
+bool ctl_has_colours(void);
 
 /* ---- json.c ---- */
 

@@ -16,8 +16,8 @@ static const struct command {
 	const char *what;
 	bool asks_daemon;		/* on its control socket, which -S names */
 } commands[] = {
-	{ "show", cmd_show, "[--json] [--all-namespaces | ID]",
-	  "sessions and relays; with ID, all about one", false },
+	{ "show", cmd_show, "[--json|--watch] [--all-namespaces] [--gate NAME] [--sort COLUMN] | ID [--json]",
+	  "connections, in the kernel and in tlsgated; with ID, all about one", true },
 	{ "monitor", cmd_monitor, "[--json]", "events as they happen", false },
 	{ "rekey", cmd_rekey, "ID", "send KeyUpdate and use the next key (TLS 1.3)", false },
 	{ "close", cmd_close, "ID|--all|--gate NAME [--reset]", "end sessions by a fatal alert, or by RST", false },

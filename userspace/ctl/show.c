@@ -1,109 +1,255 @@
 // SPDX-License-Identifier: MIT
-/* tlsgate show: sessions and relays. */
+/* tlsgate show: the kernel's sessions and relays, and the connections of tlsgated's workers. */
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "engine/engine.h"
 
+#include "columns.h"
 #include "ctl.h"
 
-#define PRETTY	(JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)
+#define PRETTY		(JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)
+#define WATCH_MS	2000
+#define AROUND_TABLE	2	/* lines: its headings, and where the cursor stays */
 
-/* The first is left out where all sessions are of the caller's network namespace. */
-static const char * const headings[] = {
-	">NETNS", ">ID", "LABEL", "PEER", "ROLE", "VERSION", "SUITE", "STATE", ">IN", ">OUT", ">RECORDS",
-	">REKEYS", ">AGE", "RELAY",
+struct request {
+	bool json, anywhere, watch;
+	const char *gate;		/* NULL: all */
+	int sort;			/* column; -1: as they come */
+	uint32_t id;			/* 0: all */
 };
 
-#define HEADINGS	(sizeof(headings) / sizeof(*headings))
+struct list {
+	struct tlsgate_session *sessions;
+	size_t session_count;
+	struct json_object *answer;	/* tlsgated's; NULL: none */
+	bool hidden;			/* the kernel tells us nothing */
+	struct ctl_row *rows;
+	size_t count;
+};
 
-static void add_number(struct ctl_table *table, uint64_t number)
+static int keep_session(void *arg, const struct tlsgate_session *session)
 {
-	char text[CTL_TEXT_MAX];
+	struct list *list = arg;
 
-	snprintf(text, sizeof(text), "%" PRIu64, number);
-	ctl_table_add(table, text);
-}
-
-/* How far it is on its way to a server says more than that it is established. */
-static const char *state_text(const struct tlsgate_session *s)
-{
-	if (s->reason)
-		return tlsgate_reason_name(s->reason);
-	if (s->server.len && s->state == TLSGATE_STATE_ESTABLISHED)
-		return tlsgate_delivery_name(s->delivery);
-	return tlsgate_state_name(s->state);
-}
-
-static int add_row(void *arg, const struct tlsgate_session *s)
-{
-	char text[CTL_TEXT_MAX], address[TLSGATE_ADDRESS_TEXT_MAX], label[CTL_LABEL_MAX];
-	struct ctl_table *table = arg;
-
-	add_number(table, s->id);
-	ctl_table_add(table, ctl_label(s, label));
-	ctl_table_add(table, tlsgate_address_text(&s->peer, address));
-	ctl_table_add(table, tlsgate_role_name(s->role));
-	ctl_table_add(table, tlsgate_version_name(s->version));
-	ctl_table_add(table, ctl_suite(s->suite, text));
-	ctl_table_add(table, state_text(s));
-	ctl_table_add(table, ctl_size(s->rx_bytes, text));
-	ctl_table_add(table, ctl_size(s->tx_bytes, text));
-	add_number(table, s->rx_records + s->tx_records);
-	add_number(table, (uint64_t)s->rx_epoch + s->tx_epoch);
-	ctl_table_add(table, ctl_time(s->age, text));
-	ctl_table_add(table, tlsgate_address_text(s->server.len ? &s->server : &s->relay_peer,
-						  address));
+	list->sessions = ctl_must(reallocarray(list->sessions, list->session_count + 1,
+					       sizeof(*list->sessions)));
+	list->sessions[list->session_count++] = *session;
 	return 0;
 }
 
-static int add_row_of_any(void *arg, const struct tlsgate_session *s)
+static int dump(struct tlsgate *tg, const struct request *request, struct list *list)
 {
-	add_number(arg, s->netns);
-	return add_row(arg, s);
+	struct tlsgate_session session;
+	int err;
+
+	if (request->anywhere)
+		return tlsgate_session_dump_netns(tg, TLSGATE_ALL_NETNS, keep_session, list);
+	if (!request->id)
+		return tlsgate_session_dump(tg, keep_session, list);
+	err = tlsgate_session_get(tg, tlsgate_by_id(request->id), &session);
+	return err ? err : keep_session(list, &session);
 }
 
-static int add_object(void *arg, const struct tlsgate_session *s)
+/* Where tlsgated answers, and all are asked for, its own connections can be shown without the kernel. */
+static int read_kernel(const struct request *request, struct list *list)
 {
-	if (json_object_array_add(arg, ctl_session_json(s)))
-		ctl_must(NULL);
-	return 0;
-}
+	bool needed = !list->answer || request->id || request->anywhere;
+	struct tlsgate *tg;
+	const char *why;
+	int err = 0;
 
-static int dump(struct tlsgate *tg, bool anywhere,
-		int (*each)(void *arg, const struct tlsgate_session *session), void *arg)
-{
-	if (anywhere)
-		return tlsgate_session_dump_netns(tg, TLSGATE_ALL_NETNS, each, arg);
-	return tlsgate_session_dump(tg, each, arg);
-}
-
-static int show_all(struct tlsgate *tg, bool anywhere)
-{
-	struct ctl_table *table = ctl_table_new(headings + !anywhere, HEADINGS - !anywhere);
-	int err = dump(tg, anywhere, anywhere ? add_row_of_any : add_row, table);
-
-	if (err)
+	if (tlsgate_open(&tg, &why)) {
+		if (needed)
+			ctl_error("%s", why);
+		return needed ? CTL_FAILED : CTL_DONE;
+	}
+	err = dump(tg, request, list);
+	list->hidden = err == -EPERM && !needed;
+	if (list->hidden)
+		ctl_error("show: what the kernel carries is told to root alone: run tlsgate as root, for example by sudo");
+	else if (err && request->id)
+		ctl_failed(tg, err, "show: session %u", request->id);
+	else if (err)
 		ctl_failed(tg, err, "show");
-	else if (!ctl_table_rows(table))
-		puts(anywhere ? "no session" : "no session in this network namespace");
-	else
-		ctl_table_print(table);
-	ctl_table_free(table);
-	return err ? CTL_FAILED : CTL_DONE;
+	tlsgate_close(tg);
+	return err && !list->hidden ? CTL_FAILED : CTL_DONE;
 }
 
-static int show_all_json(struct tlsgate *tg, bool anywhere)
+/* ---- rows ------------------------------------------------------------------------- */
+
+static int by_id(const void *a, const void *b)
+{
+	const struct tlsgate_session *left = a, *right = b;
+
+	return (left->id > right->id) - (left->id < right->id);
+}
+
+static struct json_object *connections(const struct list *list)
+{
+	struct json_object *array = json_object_object_get(list->answer, "connections");
+
+	return json_object_is_type(array, json_type_array) ? array : NULL;
+}
+
+/* The kernel's session of a connection; NULL: a worker carries it, or it ended meanwhile. */
+static struct tlsgate_session *session_of(const struct list *list, struct json_object *known)
+{
+	const struct tlsgate_session key = {
+		.id = (uint32_t)json_object_get_int64(json_object_object_get(known, "session")),
+	};
+
+	if (!list->session_count)
+		return NULL;
+	return bsearch(&key, list->sessions, list->session_count, sizeof(key), by_id);
+}
+
+/* In the order of ids, and then the workers'. */
+static void join_rows(const struct request *request, struct list *list)
+{
+	struct json_object *array = connections(list), *known;
+	size_t i, length = array ? json_object_array_length(array) : 0;
+	struct tlsgate_session *session;
+
+	if (list->session_count)
+		qsort(list->sessions, list->session_count, sizeof(*list->sessions), by_id);
+	list->rows = ctl_must(calloc(list->session_count + length + 1, sizeof(*list->rows)));
+	for (i = 0; i < list->session_count; i++)
+		list->rows[list->count++].session = &list->sessions[i];
+	for (i = 0; i < length; i++) {
+		known = json_object_array_get_idx(array, i);
+		session = session_of(list, known);
+		if (session)
+			list->rows[session - list->sessions].known = known;
+		else if (!request->id && json_object_is_type(known, json_type_object) &&
+			 (list->hidden || !strcmp(ctl_member(known, "path"), "user")))
+			list->rows[list->count++].known = known;
+	}
+}
+
+static void keep_gate(struct list *list, const char *gate)
+{
+	char text[CTL_LABEL_MAX];
+	size_t i, kept = 0;
+
+	for (i = 0; i < list->count; i++)
+		if (!strcmp(ctl_row_gate(&list->rows[i], text), gate))
+			list->rows[kept++] = list->rows[i];
+	list->count = kept;
+}
+
+static int compare_rows(const void *a, const void *b, void *column)
+{
+	return ctl_compare(a, b, *(int *)column);
+}
+
+static void free_list(struct list *list)
+{
+	free(list->rows);
+	free(list->sessions);
+	json_object_put(list->answer);
+}
+
+static int read_list(const struct request *request, struct list *list)
+{
+	int status, column = request->sort;
+
+	*list = (struct list){ .answer = ctl_connections(request->json) };
+	status = read_kernel(request, list);
+	if (status != CTL_DONE)
+		return status;
+	join_rows(request, list);
+	if (request->gate)
+		keep_gate(list, request->gate);
+	if (column >= 0 && list->count)
+		qsort_r(list->rows, list->count, sizeof(*list->rows), compare_rows, &column);
+	return CTL_DONE;
+}
+
+/* ---- all of them ------------------------------------------------------------------ */
+
+/* What only the kernel or only tlsgated knows is not there. */
+static struct json_object *row_json(const struct ctl_row *row)
+{
+	struct json_object *object = row->session ? ctl_session_json(row->session) :
+						    ctl_must(json_object_new_object());
+
+	if (row->known &&
+	    json_object_object_add(object, "connection", json_object_get(row->known)))
+		ctl_must(NULL);
+	return object;
+}
+
+static int print_json(const struct list *list)
 {
 	struct json_object *array = ctl_must(json_object_new_array());
-	int err = dump(tg, anywhere, add_object, array);
+	size_t i;
 
-	if (err) {
-		ctl_failed(tg, err, "show");
-		json_object_put(array);
-		return CTL_FAILED;
-	}
+	for (i = 0; i < list->count; i++)
+		if (json_object_array_add(array, row_json(&list->rows[i])))
+			ctl_must(NULL);
 	return ctl_json_print(array, PRETTY);
+}
+
+static void print_silent(const struct list *list)
+{
+	const int silent = json_object_get_int(json_object_object_get(list->answer, "silent"));
+
+	if (silent > 0)
+		ctl_error("show: %d of tlsgated's workers did not answer in time: their connections are not here",
+			  silent);
+}
+
+static void print_table(const struct request *request, const struct list *list, size_t rows)
+{
+	struct ctl_table *table = ctl_row_table(list->rows, list->count, request->anywhere);
+
+	if (!list->count)
+		puts(request->anywhere ? "no session" : "no session in this network namespace");
+	else
+		ctl_table_print_rows(table, rows);
+	ctl_table_free(table);
+}
+
+static int show_all(const struct request *request)
+{
+	struct list list;
+	int status = read_list(request, &list);
+
+	if (status == CTL_DONE && request->json)
+		status = print_json(&list);
+	else if (status == CTL_DONE)
+		print_table(request, &list, SIZE_MAX);
+	if (status == CTL_DONE)
+		print_silent(&list);
+	free_list(&list);
+	return status;
+}
+
+/* A terminal is cleared each time, and shows as many rows as it has lines. */
+static int watch(const struct request *request)
+{
+	const bool terminal = ctl_is_terminal();
+	const char *clear = "";
+	struct list list;
+	int height, status;
+
+	while ((status = read_list(request, &list)) == CTL_DONE) {
+		height = terminal ? ctl_terminal_height() : 0;
+		fputs(terminal ? "\033[H\033[2J" : clear, stdout);
+		print_table(request, &list, height > AROUND_TABLE ? (size_t)(height - AROUND_TABLE) : SIZE_MAX);
+		free_list(&list);
+		if (fflush(stdout))
+			return CTL_FAILED;
+		clear = "\n";
+		(void)poll(NULL, 0, WATCH_MS);
+	}
+	free_list(&list);
+	return status;
 }
 
 /* ---- one session ------------------------------------------------------------------ */
@@ -152,6 +298,23 @@ static void print_direction(const char *name, uint64_t bytes, uint64_t records, 
 	       ctl_size(bytes, text), bytes, records, epoch);
 }
 
+/* What tlsgated knows of it. */
+static void print_known(struct json_object *known)
+{
+	static const struct {
+		const char *name, *key;
+	} lines[] = {
+		{ "gate", "gate" }, { "client", "client" }, { "backend", "backend" }, { "server name", "name" },
+		{ "alpn", "alpn" }, { "client cert", "client-cert" }, { "group", "group" },
+		{ "resumed", "resumed" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(lines) / sizeof(*lines); i++)
+		if (*ctl_member(known, lines[i].key))
+			line(lines[i].name, ctl_member(known, lines[i].key));
+}
+
 static void print_session(const struct tlsgate_session *s)
 {
 	char text[CTL_TEXT_MAX], label[CTL_LABEL_MAX];
@@ -175,47 +338,56 @@ static void print_session(const struct tlsgate_session *s)
 	printf("%-14s %" PRIu32 "\n", "namespace", s->netns);
 }
 
-static int show_one(struct tlsgate *tg, uint32_t id, bool json)
+static int show_one(const struct request *request)
 {
-	struct tlsgate_session session;
-	int err = tlsgate_session_get(tg, tlsgate_by_id(id), &session);
+	struct list list;
+	int status = read_list(request, &list);
 
-	if (err) {
-		ctl_failed(tg, err, "show: session %u", id);
-		return CTL_FAILED;
+	if (status == CTL_DONE && request->json) {
+		status = ctl_json_print(row_json(&list.rows[0]), PRETTY);
+	} else if (status == CTL_DONE) {
+		print_session(list.rows[0].session);
+		print_known(list.rows[0].known);
 	}
-	if (json)
-		return ctl_json_print(ctl_session_json(&session), PRETTY);
-	print_session(&session);
-	return CTL_DONE;
+	free_list(&list);
+	return status;
+}
+
+/* ---- the command ------------------------------------------------------------------ */
+
+/* What an ID and a table do not go with.  0, or CTL_USAGE after an error line. */
+static int check(const struct request *request, const char *sort)
+{
+	if (request->id && (request->anywhere || request->gate || sort || request->watch))
+		ctl_error("show: an ID is one of all namespaces and gates: leave --all-namespaces, --gate, --sort and --watch out");
+	else if (request->watch && request->json)
+		ctl_error("show: --watch shows a table: leave --json out");
+	else if (sort && request->sort < 0)
+		ctl_error("show: --sort '%s' refused: it is no heading of the table, such as in, age or gate", sort);
+	else if (request->gate && !*request->gate)
+		ctl_error("show: --gate '' refused: no gate has an empty name: tlsgate gates lists them");
+	else
+		return CTL_DONE;
+	return CTL_USAGE;
 }
 
 int cmd_show(int argc, char **argv)
 {
-	bool anywhere = ctl_flag(&argc, argv, "--all-namespaces");
-	const char *operand;
-	struct tlsgate *tg;
-	uint32_t id = 0;
-	bool json;
-	int status;
+	struct request request = {
+		.anywhere = ctl_flag(&argc, argv, "--all-namespaces"),
+		.watch = ctl_flag(&argc, argv, "--watch"),
+		.gate = ctl_option(&argc, argv, "--gate"),
+	};
+	const char *sort = ctl_option(&argc, argv, "--sort"), *operand;
 
-	if (ctl_arguments(argc, argv, &json, &operand))
+	request.sort = sort ? ctl_column(sort) : -1;
+	if (ctl_arguments(argc, argv, &request.json, &operand))
 		return CTL_USAGE;
 	if (operand)
-		id = ctl_id(operand);
-	if (operand && !id)
+		request.id = ctl_id(operand);
+	if ((operand && !request.id) || check(&request, sort))
 		return CTL_USAGE;
-	if (id && anywhere) {
-		ctl_error("show: an ID is one of all namespaces: leave --all-namespaces out");
-		return CTL_USAGE;
-	}
-	tg = ctl_open();
-	if (!tg)
-		return CTL_FAILED;
-	if (id)
-		status = show_one(tg, id, json);
-	else
-		status = json ? show_all_json(tg, anywhere) : show_all(tg, anywhere);
-	tlsgate_close(tg);
-	return status;
+	if (request.id)
+		return show_one(&request);
+	return request.watch ? watch(&request) : show_all(&request);
 }

@@ -69,7 +69,12 @@ const char *ctl_suite(uint16_t suite, char text[CTL_TEXT_MAX])
 struct ctl_table {
 	size_t columns, cells, room;
 	char **cell;		/* headings first, then row by row */
+	const char * const *spare;	/* headings that may be left out, NULL at the end; or NULL */
+	int *widths;		/* of the columns, while it is printed; 0: left out */
 };
+
+#define GAP		2	/* blanks between columns */
+#define NARROW		8	/* no column is cut to less */
 
 void *ctl_must(void *p)
 {
@@ -122,34 +127,125 @@ static int column_width(const struct ctl_table *table, size_t column)
 	return width;
 }
 
-/* The last column is not filled up: no line ends in blanks. */
-static void print_cell(const struct ctl_table *table, size_t i, int width)
+static size_t last_column(const struct ctl_table *table)
 {
-	size_t column = i % table->columns;
-	bool right = *table->cell[column] == '>';
-	const char *text = table->cell[i];
+	size_t i = table->columns - 1;
 
-	if (i == column && right)
-		text++;
-	if (right)
-		printf("%*s", width, text);
-	else if (column + 1 < table->columns)
-		printf("%-*s", width, text);
-	else
-		printf("%s", text);
-	fputs(column + 1 < table->columns ? "  " : "\n", stdout);
+	while (i && !table->widths[i])
+		i--;
+	return i;
 }
 
-void ctl_table_print(const struct ctl_table *table)
+/* Of a line, without what follows the last column. */
+static int line_width(const struct ctl_table *table)
 {
-	int *widths = ctl_must(calloc(table->columns, sizeof(*widths)));
+	int width = -GAP;
 	size_t i;
 
 	for (i = 0; i < table->columns; i++)
-		widths[i] = column_width(table, i);
-	for (i = 0; i < table->cells; i++)
-		print_cell(table, i, widths[i % table->columns]);
-	free(widths);
+		width += table->widths[i] ? table->widths[i] + GAP : 0;
+	return width;
+}
+
+/* The widest that is no number, or columns. */
+static size_t widest(const struct ctl_table *table)
+{
+	size_t i, found = table->columns;
+
+	for (i = 0; i < table->columns; i++)
+		if (*table->cell[i] != '>' &&
+		    (found == table->columns || table->widths[i] > table->widths[found]))
+			found = i;
+	return found;
+}
+
+static void leave_out(struct ctl_table *table, const char *heading)
+{
+	size_t i;
+
+	for (i = 0; i < table->columns; i++)
+		if (strcmp(table->cell[i], heading) == 0)
+			table->widths[i] = 0;
+}
+
+/* Leaves columns out, and then cuts the widest, until a line fits. */
+static void fit(struct ctl_table *table, int width)
+{
+	const char * const *spare;
+	size_t column;
+
+	for (spare = table->spare; spare && *spare && line_width(table) > width; spare++)
+		leave_out(table, *spare);
+	while (line_width(table) > width) {
+		column = widest(table);
+		if (column == table->columns || table->widths[column] <= NARROW)
+			return;
+		table->widths[column]--;
+	}
+}
+
+static void print_text(const char *text, int width, bool right, bool last)
+{
+	const int len = (int)strlen(text);
+
+	if (len > width)
+		printf("%.*s...", width - 3, text);
+	else if (right)
+		printf("%*s", width, text);
+	else
+		printf("%-*s", last ? 0 : width, text);
+}
+
+/* The last column is not filled up: no line ends in blanks. */
+static void print_cell(const struct ctl_table *table, size_t i)
+{
+	size_t column = i % table->columns;
+	bool right = *table->cell[column] == '>', last = column == last_column(table);
+	const char *text = table->cell[i];
+
+	if (!table->widths[column])
+		return;
+	if (i == column && right)
+		text++;
+	print_text(text, table->widths[column], right, last);
+	fputs(last ? "" : "  ", stdout);
+}
+
+static void print_row(const struct ctl_table *table, size_t row)
+{
+	bool bold = !row && ctl_has_colours();
+	size_t i;
+
+	fputs(bold ? "\033[1m" : "", stdout);
+	for (i = 0; i < table->columns; i++)
+		print_cell(table, row * table->columns + i);
+	fputs(bold ? "\033[0m\n" : "\n", stdout);
+}
+
+void ctl_table_print_rows(struct ctl_table *table, size_t rows)
+{
+	const int width = ctl_terminal_width();
+	size_t i;
+
+	table->widths = ctl_must(calloc(table->columns, sizeof(*table->widths)));
+	for (i = 0; i < table->columns; i++)
+		table->widths[i] = column_width(table, i);
+	if (width)
+		fit(table, width);
+	for (i = 0; i <= rows && i <= ctl_table_rows(table); i++)
+		print_row(table, i);
+	free(table->widths);
+	table->widths = NULL;
+}
+
+void ctl_table_print(struct ctl_table *table)
+{
+	ctl_table_print_rows(table, SIZE_MAX);
+}
+
+void ctl_table_spare(struct ctl_table *table, const char * const headings[])
+{
+	table->spare = headings;
 }
 
 void ctl_table_free(struct ctl_table *table)
