@@ -21,9 +21,26 @@ if sys.argv[1:2] == ["--kernel"]:	# importing is what adds the tests
     del sys.argv[1]
     from daemonlib import deliver, kernel, shown_kernel	# noqa: F401
 else:
-    from daemonlib import refusals, connections, features, names, nsswitch, processes, sandbox	# noqa: F401
-    from daemonlib import control, hostile, kills, log_targets, metrics, reload, slow, tool	# noqa: F401
-    from daemonlib import pq, shown	# noqa: F401
+    from daemonlib import (	# noqa: F401
+        refusals,
+        connections,
+        features,
+        names,
+        nsswitch,
+        processes,
+        sandbox,
+        control,
+        hostile,
+        kills,
+        log_targets,
+        metrics,
+        reload,
+        slow,
+        tool,
+        pq,
+        shown,
+        ends,
+    )
 
 
 def main():

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "daemon/commands.h"
 #include "daemon/config.h"
+#include "daemon/farewell.h"
 #include "daemon/metrics.h"
 #include "daemon/start.h"
 
@@ -57,6 +58,18 @@ static void stop_in_time(struct monitor *monitor)
 	for (generation = monitor->generations; generation; generation = next) {
 		next = generation->next;
 		generation_retire(generation, stop_time);
+	}
+}
+
+/* Those of before a reload have their limit already. */
+static void drain_all(struct monitor *monitor)
+{
+	struct generation *generation, *next;
+
+	for (generation = monitor->generations; generation; generation = next) {
+		next = generation->next;
+		if (!generation->retired)
+			generation_retire(generation, generation->settings->drain_time);
 	}
 }
 
@@ -205,6 +218,8 @@ static void drained(struct generation *generation, void *arg)
 	(void)generation;
 	if (monitor->reloading)
 		end_reload(monitor, true);
+	if (monitor->leaving)
+		ev_break(monitor->loop, EVBREAK_ALL);
 }
 
 static void listed(struct generation *generation, void *arg)
@@ -315,10 +330,13 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
 	log_info("ending: signal %d", watcher->signum);
 	if (!again)
 		begin_stop(monitor);
+	monitor->leaving = !again && watcher->signum == SIGUSR1;
 	if (again || watcher->signum == SIGINT)
 		stop_all(monitor);
-	else
+	else if (watcher->signum == SIGTERM)
 		stop_in_time(monitor);
+	else
+		drain_all(monitor);
 	if (!monitor->generations)
 		ev_break(loop, EVBREAK_ALL);
 }
@@ -362,6 +380,8 @@ static void set_up(struct monitor *monitor)
 	watch_signal(monitor, &monitor->hangup, SIGHUP, on_hangup);
 	watch_signal(monitor, &monitor->terminate, SIGTERM, on_terminate);
 	watch_signal(monitor, &monitor->interrupt, SIGINT, on_terminate);
+	watch_signal(monitor, &monitor->quit, SIGQUIT, on_terminate);
+	watch_signal(monitor, &monitor->leave, SIGUSR1, on_terminate);
 }
 
 /* A connection takes two descriptors: the usual soft limit of 1024 is for select(). */
@@ -405,7 +425,11 @@ int monitor_run(struct options *options)
 	resolver_stop(&monitor.resolver);
 	ledger_close(&monitor.ledger);
 	carried_close(&monitor.carried);
-	logger_stop(&monitor.logger);
+	if (monitor.stopping)
+		farewell_log(monitor.leaving ? monitor.generations : NULL);
+	/* workers that go on have lines to come */
+	if (!monitor.leaving)
+		logger_stop(&monitor.logger);
 	pause_free(monitor.pause);
 	ev_loop_destroy(monitor.loop);
 	settings_free(monitor.settings);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The monitor process: binds, builds, starts keyd and the workers, replaces
- * those that die, reloads on SIGHUP, ends on SIGTERM.  It serves no peer, and
+ * those that die, reloads on SIGHUP, ends on SIGTERM and the like.  It serves no peer, and
  * waits for no process but in its loop.
  */
 #ifndef TLSGATE_DAEMON_MONITOR_H
@@ -34,12 +34,13 @@ struct monitor {
 	struct control control;
 	struct gather gather;
 	int64_t since;			/* it counts */
-	ev_signal hangup, terminate, interrupt;
+	ev_signal hangup, terminate, interrupt, quit, leave;
 	ev_timer retry;
 	bool reloading;			/* from monitor_reload() until its outcome is known: */
 	void (*told)(struct monitor *monitor, bool done);	/* who waits for it; or NULL */
 	bool again;			/* SIGHUP came meanwhile */
 	bool stopping;
+	bool leaving;			/* it stops, and its workers go on without it */
 	bool failed;			/* it stops, and nobody told it to */
 };
 

@@ -88,7 +88,8 @@ static void print_help(void)
 	printf("  %-34s %s\n", "", OPTIONS_CONFIG_FILE ", and start nothing");
 	printf("  %-34s %s\n", "--version, --help", "print the version; this text");
 	printf("\nSIGHUP reads certificates and configuration anew without dropping a connection;\n"
-	       "SIGTERM ends in order.  Exit status: 0 done, 1 failed at run time, 2 bad usage;\n"
+	       "SIGTERM gives open connections stop-time, SIGQUIT gives them drain-time, and ends then.\n"
+	       "Exit status: 0 done, 1 failed at run time, 2 bad usage;\n"
 	       "of -t: 0 nothing is wrong, 1 it is refused, 2 there are warnings alone, or bad usage.\n");
 }
 

@@ -69,7 +69,7 @@ int sandbox_identity(const char *setting, const char *user, struct identity *out
 
 void sandbox_child(const char *name)
 {
-	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1 };
+	static const int ignored[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2 };
 	sigset_t none;
 	size_t i;
 

@@ -440,7 +440,7 @@ static const struct setting table[] = {
 	  "who the processes with the keys run as (default: as --user)" },
 	{ "drain-time", "TIME", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(drain_time), set_duration,
-	  "end what the daemon still relays so long after a reload (default: 1h; 0: never)" },
+	  "end what the daemon still relays so long after a reload or SIGQUIT (default: 1h; 0: never)" },
 	{ "stop-time", "TIME", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(stop_time), set_duration,
 	  "end what the daemon still relays so long after SIGTERM (default: 5s; 0: at once)" },

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,6 +195,58 @@ static void stop(struct worker *worker)
 	}
 }
 
+static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	log_info("connections that went on without the monitor had their time: they are ended");
+	stop(timer->data);
+}
+
+/* The monitor died, or left its workers behind: what is open goes on, nothing new comes in. */
+static void go_on_alone(struct worker *worker)
+{
+	worker->alone = true;
+	if (!worker->draining)
+		log_warn("the monitor is gone: no more connections are accepted");
+	drain(worker);
+	if (!worker->settings->drain_time)
+		return;
+	ev_timer_set(&worker->limit, worker->settings->drain_time / 1000., 0.);
+	ev_timer_start(worker->loop, &worker->limit);
+}
+
+/* While there is a monitor, it decides.  Without one, the machine may be about to stop. */
+static void on_terminate(struct ev_loop *loop, ev_async *async, int events)
+{
+	struct worker *worker = async->data;
+
+	(void)loop;
+	(void)events;
+	if (worker->alone)
+		stop(worker);
+}
+
+static struct worker *signalled;	/* a handler has no argument */
+
+static void on_sigterm(int signum)
+{
+	(void)signum;
+	ev_async_send(signalled->loop, &signalled->terminate);
+}
+
+/* libev's own watcher of that signal is the monitor's. */
+static int watch_sigterm(struct worker *worker)
+{
+	const struct sigaction action = { .sa_handler = on_sigterm, .sa_flags = SA_RESTART };
+
+	ev_async_init(&worker->terminate, on_terminate);
+	worker->terminate.data = worker;
+	ev_async_start(worker->loop, &worker->terminate);
+	signalled = worker;
+	return sigaction(SIGTERM, &action, NULL);
+}
+
 static void use_keys(struct worker *worker, const struct keypipe *end)
 {
 	keyclient_use(&worker->keys, end);
@@ -246,10 +299,8 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 		use_keys(worker, &(struct keypipe){ message.fds[0], message.fds[1] });
 		return;
 	}
-	/* the monitor died: what is open goes on, nothing new comes in */
-	log_warn("the monitor is gone: no more connections are accepted");
 	ev_io_stop(loop, io);
-	drain(worker);
+	go_on_alone(worker);
 }
 
 static void on_rotate(struct ev_loop *loop, ev_timer *timer, int events)
@@ -350,6 +401,8 @@ static void set_up_loop(struct worker *worker, const struct keypipe *keys)
 	ev_timer_init(&worker->rotate, on_rotate, ROTATE_SECONDS, ROTATE_SECONDS);
 	worker->rotate.data = worker;
 	ev_timer_start(worker->loop, &worker->rotate);
+	ev_init(&worker->limit, on_limit);
+	worker->limit.data = worker;
 	(void)fcntl(worker->control, F_SETFL, O_NONBLOCK);
 	ev_io_init(&worker->control_io, on_control, worker->control, EV_READ);
 	worker->control_io.data = worker;
@@ -446,7 +499,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 		exit(1);
 	set_up_loop(worker, keys);
 	kernel_init(worker, plan->kernel_fd);
-	if (enter_sandbox(plan, keys))
+	if (watch_sigterm(worker) || enter_sandbox(plan, keys))
 		exit(1);
 	log_copy_close();
 	if (ipc_send(control, IPC_READY, NULL, 0))

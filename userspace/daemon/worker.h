@@ -54,6 +54,9 @@ struct worker {
 	size_t index;
 	int control;			/* to the monitor; -1: it is gone */
 	ev_io control_io;
+	bool alone;			/* the monitor is gone */
+	ev_timer limit;			/* alone: for its connections */
+	ev_async terminate;		/* SIGTERM came */
 	struct worker_listener *listeners;
 	size_t listener_count;
 	bool serves;			/* the monitor told it to */
