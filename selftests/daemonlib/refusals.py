@@ -283,19 +283,6 @@ def a_configuration_has_bounds():
 
 
 @test
-def socket_of_systemd_that_no_gate_names():
-    with socket.create_server(("127.0.0.1", 0)) as passed:
-        port = passed.getsockname()[1]
-        command = ('exec 3<&%d; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$0" "$@"' % passed.fileno())
-        result = subprocess.run(["sh", "-c", command, TLSGATED, "serve", ":%d" % free_port(), ":2", *PAIR,
-                                 USER], cwd=tmp, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                                timeout=DEADLINE, pass_fds=[passed.fileno()])
-        need(result.returncode == 1, "status %d: %s" % (result.returncode, result.stderr))
-        need(re.search("127.0.0.1:%d, which systemd passed, refused: no gate" % port, result.stderr),
-             "says: " + result.stderr)
-
-
-@test
 def bad_names():
     refused(1, "TLS_NOTHING.*not known", "serve", ":1", ":2", *PAIR, "--ciphersuites=TLS_NOTHING")
     refused(1, r"nowhere.*not known; see --groups in tlsgated\(8\)", "serve", ":1", ":2", *PAIR,

@@ -14,6 +14,7 @@
 #include "daemon/gather.h"
 #include "daemon/metrics.h"
 #include "daemon/monitor.h"
+#include "daemon/passed.h"
 #include "daemon/totals.h"
 
 #define LINES_MAX	65536		/* bytes of them that are passed on */
@@ -360,8 +361,10 @@ static enum control_outcome set_drained(struct monitor *monitor, const char *nam
 		why = "the daemon is about to end";
 	else if (monitor->reloading)
 		why = "a reload is under way: try again when it is over";
-	else if (!generation_drain(monitor->generations, name, drain, &why))
+	else if (!generation_drain(monitor->generations, name, drain, &why)) {
+		passed_keep(&monitor->listeners);	/* systemd drops what is shut down */
 		return CONTROL_OK;
+	}
 	add_text(answer, "reason", why);
 	return CONTROL_REFUSED;
 }

@@ -117,36 +117,6 @@ static struct listener *add_listener(struct listeners *all, const struct addr *a
 	return listener;
 }
 
-/* Socket activation: each socket that systemd passed becomes a listener. */
-static void read_activation(struct listeners *all)
-{
-	struct listener *listener;
-	struct addr addr;
-	int count, i;
-
-	if (all->activation_read)
-		return;
-	all->activation_read = true;
-	count = sd_listen_fds(1);
-	for (i = 0; i < count; i++) {
-		int fd = SD_LISTEN_FDS_START + i;
-
-		memset(&addr, 0, sizeof(addr));
-		addr.len = sizeof(addr.storage);
-		if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 ||
-		    getsockname(fd, &addr.sa, &addr.len)) {
-			log_warn("socket %d passed by systemd is no listening stream socket", fd);
-			continue;
-		}
-		(void)fcntl(fd, F_SETFL, O_NONBLOCK);
-		listener = add_listener(all, &addr);
-		listener->activated = true;
-		listener->fds = xcalloc(1, sizeof(*listener->fds));
-		listener->fds[0] = fd;
-		listener->count = listener->listening = listener->served = 1;
-	}
-}
-
 static struct listener *find(const struct listeners *all, const struct addr *addr)
 {
 	struct listener *listener = all->first;
@@ -154,6 +124,31 @@ static struct listener *find(const struct listeners *all, const struct addr *add
 	while (listener && !addr_equal(&listener->addr, addr))
 		listener = listener->next;
 	return listener;
+}
+
+void listeners_take(struct listeners *all, int fd, bool activated)
+{
+	struct addr addr = { .len = sizeof(addr.storage) };
+	struct listener *listener = NULL;
+
+	/* one of ours may be drained */
+	if (sd_is_socket_inet(fd, AF_UNSPEC, SOCK_STREAM, activated ? 1 : -1, 0) <= 0 ||
+	    getsockname(fd, &addr.sa, &addr.len)) {
+		log_warn("descriptor %d, which systemd passed, is closed: it is no listening TCP socket: see the socket unit",
+			 fd);
+		close(fd);
+		return;
+	}
+	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+	if (!activated)
+		listener = find(all, &addr);
+	if (!listener)
+		listener = add_listener(all, &addr);
+	listener->activated = activated;
+	listener->passed = true;
+	listener->fds = xrealloc(listener->fds, listener->count + 1, sizeof(*listener->fds));
+	listener->fds[listener->count++] = fd;
+	listener->listening = listener->served = listener->count;
 }
 
 /* Where the kernel has no IPv6, :PORT means IPv4 only. */
@@ -186,7 +181,6 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, si
 	struct listener *listener;
 	struct addr actual = *addr;
 
-	read_activation(all);
 	listener = find(all, addr);
 	if (!listener) {
 		if (probe_or_fall_back(all, &actual))
@@ -279,18 +273,47 @@ static void close_from(struct listener *listener, size_t first)
 		close(listener->fds[--listener->count]);
 }
 
-void listener_put(struct listeners *all, struct listener *listener)
+static void remove_listener(struct listeners *all, struct listener *listener)
 {
 	struct listener **link = &all->first;
 
-	if (--listener->users || listener->activated)
-		return;
 	while (*link != listener)
 		link = &(*link)->next;
 	*link = listener->next;
 	close_from(listener, 0);
 	free(listener->fds);
 	free(listener);
+}
+
+void listener_put(struct listeners *all, struct listener *listener)
+{
+	if (!--listener->users && !listener->passed)
+		remove_listener(all, listener);
+}
+
+static void log_unused(const struct listener *listener)
+{
+	char text[ADDR_TEXT_MAX];
+
+	(void)addr_format(&listener->addr.sa, listener->addr.len, text);
+	if (listener->activated)
+		log_warn("the socket at %s, which systemd passed, is closed: no gate listens there: take it out of the socket unit, or add it to a gate and restart",
+			 text);
+	else
+		log_info("the socket at %s, of before, is closed: no gate listens there", text);
+}
+
+void listeners_drop_unused(struct listeners *all)
+{
+	struct listener *listener, *next;
+
+	for (listener = all->first; listener; listener = next) {
+		next = listener->next;
+		if (listener->users)
+			continue;
+		log_unused(listener);
+		remove_listener(all, listener);
+	}
 }
 
 void listeners_trim(struct listeners *all)

@@ -19,7 +19,8 @@ struct listener {
 	struct listener *next;
 	struct addr addr;
 	unsigned int users;		/* gates of live generations */
-	bool activated;			/* passed by systemd: never closed, shared */
+	bool activated;			/* of a socket unit: one socket, which all workers share */
+	bool passed;			/* there before us: stays until listeners_drop_unused() */
 	bool drained;			/* listener_drain() */
 	int *fds;
 	size_t count;			/* sockets open, bound */
@@ -29,9 +30,13 @@ struct listener {
 
 struct listeners {
 	struct listener *first;
-	bool activation_read;
 };
 
+/*
+ * Takes over a socket that the process was started with; activated: it is a socket unit's.
+ * One that is no TCP listener is closed, and a line is logged.
+ */
+void listeners_take(struct listeners *all, int fd, bool activated);
 /*
  * The listener of an address with at least want sockets, bound but not yet
  * listening where they are new, so that giving up leaves no trace.  NULL: a
@@ -58,10 +63,12 @@ void listener_serve(struct listener *listener, const struct gate_settings *set);
 void listener_drain(struct listener *listener);
 /* Undoes that, with the options that set wants.  0, or -1 and a line was logged. */
 int listener_undrain(struct listener *listener, const struct gate_settings *set);
-/* Closes the sockets with their last user. */
+/* Closes the sockets with their last user, but none that was passed. */
 void listener_put(struct listeners *all, struct listener *listener);
 /* Closes what listener_serve() was never called for: after a reload that was given up. */
 void listeners_trim(struct listeners *all);
+/* A generation serves: closes what was passed and no gate has, with a line for each. */
+void listeners_drop_unused(struct listeners *all);
 
 /* Does worker (0..workers-1) serve socket index? */
 bool listener_is_for(const struct listener *listener, size_t index, size_t worker, size_t workers);

@@ -15,6 +15,7 @@
 #include "daemon/config.h"
 #include "daemon/farewell.h"
 #include "daemon/metrics.h"
+#include "daemon/passed.h"
 #include "daemon/start.h"
 
 #define RETRY_SECONDS	1.0
@@ -186,10 +187,12 @@ static void begun(struct generation *generation, void *arg)
 	monitor->starting = NULL;
 	generation->next = old;
 	monitor->generations = generation;
-	if (old) {
+	if (old)
 		generation_retire(old, generation->settings->drain_time);
+	listeners_drop_unused(&monitor->listeners);
+	passed_keep(&monitor->listeners);
+	if (old)
 		return;
-	}
 	logger_started(&monitor->logger);
 	log_ready(monitor);
 	(void)sd_notify(0, "READY=1");
@@ -365,9 +368,17 @@ static void watch_signal(struct monitor *monitor, ev_signal *watcher, int signum
 	ev_signal_start(monitor->loop, watcher);
 }
 
+static void take_passed(void *arg, int fd, const char *name)
+{
+	struct monitor *monitor = arg;
+
+	listeners_take(&monitor->listeners, fd, strcmp(name, PASSED_LISTENER));
+}
+
 static void set_up(struct monitor *monitor)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
+	passed_read(take_passed, monitor);
 	control_init(&monitor->control, monitor->loop, commands, monitor);
 	gather_init(monitor);
 	resolver_init(&monitor->resolver, forget_secrets, monitor);

@@ -51,35 +51,6 @@ static int build_gates(struct generation *generation)
 	return gates_choose_data_paths(generation->gates, count);
 }
 
-static bool serves(const struct generation *generation, const struct listener *listener)
-{
-	const struct gate *gate, *end = generation->gates + generation->built;
-	size_t i;
-
-	for (gate = generation->gates; gate < end; gate++)
-		for (i = 0; i < gate->settings->listen.count; i++)
-			if (gate->listeners[i] == listener)
-				return true;
-	return false;
-}
-
-/* Who connects to a socket that systemd passed and nobody accepts from would wait for ever. */
-static int check_activated(const struct generation *generation)
-{
-	const struct listener *listener = generation->listeners->first;
-	char text[ADDR_TEXT_MAX];
-	int ret = 0;
-
-	for (; listener; listener = listener->next) {
-		if (!listener->activated || serves(generation, listener))
-			continue;
-		log_error("%s, which systemd passed, refused: no gate listens there: take it out of the socket unit or add it to a gate",
-			  addr_format(&listener->addr.sa, listener->addr.len, text));
-		ret = -1;
-	}
-	return ret;
-}
-
 static int bind_gates(struct generation *generation)
 {
 	size_t i;
@@ -88,7 +59,7 @@ static int bind_gates(struct generation *generation)
 		if (gate_bind(&generation->gates[i], generation->listeners,
 			      generation->worker_count))
 			return -1;
-	return check_activated(generation);
+	return 0;
 }
 
 static int start_listening(struct generation *generation)

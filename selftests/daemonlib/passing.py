@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""Sockets that the daemon is started with: of a socket unit, or of the daemon before."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+
+from daemonlib.gate import (DEADLINE, Backend, Gate, echo, free_port, listens, log_text, need, path, start, test,
+                            wait_until)
+
+SERVE = ("--data-path=user", "--cert=one.pem", "--key=one.key")
+
+
+# Moves descriptors to where sd_listen_fds(3) looks, and becomes the program.
+PASS = """
+import os, sys
+count = int(sys.argv[1])
+high = [os.dup2(int(fd), 100 + i) for i, fd in enumerate(sys.argv[3:3 + count])]
+for i, fd in enumerate(high):
+    os.dup2(fd, 3 + i)
+os.closerange(3 + count, 200)
+os.environ.update(LISTEN_FDS=str(count), LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES=sys.argv[2])
+os.execv(sys.argv[3 + count], sys.argv[3 + count:])
+"""
+
+
+def started_with(fds, names, *argv, more=()):
+    return start(*argv, before=[*more, sys.executable, "-c", PASS, str(len(fds)), ":".join(names), *map(str, fds)],
+                 pass_fds=fds)
+
+
+class Passed(Gate):
+    """Of sockets and their names, as systemd passes them."""
+
+    def __init__(self, port, backend, fds, names, *options, more=()):
+        self.port = port
+        self.process = started_with(fds, names, "serve", "127.0.0.1:%d" % port, backend, *SERVE, *options, more=more)
+        self.ready(1)
+
+
+class Store:
+    """What systemd does with the messages of a unit: fds is its descriptor store."""
+
+    def __init__(self, name):
+        self.fds, self.states = [], []
+        self.path = path(name)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.env = ["env", "NOTIFY_SOCKET=" + self.path]
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            text, fds, _, _ = socket.recv_fds(self.socket, 4096, 256)
+            self.take(text.decode().split("\n"), fds)
+
+    def take(self, lines, fds):
+        if "FDSTOREREMOVE=1" in lines:
+            for fd in self.fds:
+                os.close(fd)
+            self.fds = []
+        if "FDSTORE=1" in lines:
+            need("FDNAME=tlsgate-listener" in lines, str(lines))
+            self.fds += fds
+        self.states += lines
+
+    def holds(self, count):
+        wait_until(lambda: "READY=1" in self.states and len(self.fds) == count, "%d sockets are stored" % count)
+
+
+@test
+def a_restart_keeps_the_sockets():
+    store = Store("store")
+    with Backend().echo() as backend, Gate("serve", backend.address, before=store.env) as gate:
+        store.holds(2)
+        fds = [os.dup(fd) for fd in store.fds]
+        with gate.connect() as connection:
+            gate.process.send_signal(signal.SIGUSR1)
+            need(gate.process.wait(DEADLINE) == 0, "exit status")
+            plain = [gate.connect_plain() for _ in range(8)]    # nobody accepts at the moment
+            with Passed(gate.port, backend.address, fds, ["tlsgate-listener"] * 2, "--workers=3", more=store.env) as new:
+                wait_until(lambda: len(store.fds) == 3, "what is served is stored")
+                gate.connect_plain = plain.pop
+                while plain:
+                    with gate.connect() as waited:
+                        echo(waited)
+                with new.connect() as after:
+                    echo(after)
+            echo(connection)
+    for fd in fds:
+        os.close(fd)
+
+
+@test
+def a_socket_of_before_that_no_gate_has_is_closed():
+    port = free_port()
+    old = socket.create_server(("127.0.0.1", 0))
+    before = old.getsockname()[1]
+    with Backend() as backend, Passed(port, backend.address, [old.fileno()], ["tlsgate-listener"]):
+        old.close()
+        need("the socket at 127.0.0.1:%d, of before, is closed: no gate listens there" % before in log_text(), log_text())
+        need(not listens(before) and listens(port), "who listens")
+
+
+@test
+def a_socket_unit_with_too_much():
+    """What no gate names is closed, with a line for each; the rest serves."""
+    with socket.create_server(("127.0.0.1", 0)) as used, socket.create_server(("127.0.0.1", 0)) as unused, \
+            socket.socket(socket.AF_UNIX) as local, Backend().echo() as backend:
+        local.bind(path("passed.socket"))
+        local.listen()
+        fds = [s.fileno() for s in (unused, used, local)]
+        with Passed(used.getsockname()[1], backend.address, fds, ["tlsgated.socket"] * 3) as gate:
+            need("127.0.0.1:%d, which systemd passed, is closed: no gate listens there" % unused.getsockname()[1]
+                 in log_text(), log_text())
+            need("descriptor 5, which systemd passed, is closed: it is no listening TCP socket" in log_text(), log_text())
+            need(log_text().count("systemd passed") == 2, log_text())
+            with gate.connect() as connection:
+                echo(connection)
