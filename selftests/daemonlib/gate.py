@@ -189,10 +189,10 @@ class TlsServer:
 logs = []               # of this test, one for each tlsgated
 
 
-def start(*argv, before=(), stderr=None, pass_fds=()):
+def start(*argv, before=(), stderr=None, pass_fds=(), program=TLSGATED):
     logs.append(path("log.%d" % len(logs)))
     with open(logs[-1], "wb") as log:
-        return subprocess.Popen([*before, TLSGATED, *argv], cwd=tmp, stdin=subprocess.DEVNULL, stdout=log,
+        return subprocess.Popen([*before, program, *argv], cwd=tmp, stdin=subprocess.DEVNULL, stdout=log,
                                 stderr=log if stderr is None else stderr, pass_fds=pass_fds)
 
 

@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: MIT
 """Sockets that the daemon is started with: of a socket unit, or of the daemon before."""
 
+import contextlib
 import os
+import re
+import shutil
 import signal
 import socket
 import sys
 import threading
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, echo, free_port, listens, log_text, need, path, start, test,
-                            wait_until)
+from daemonlib.control import ControlGate, outcome
+from daemonlib.gate import (DEADLINE, TLSGATED, Backend, Gate, echo, free_port, listens, log_text, need, path, peer_name,
+                            start, test, wait_until, write)
+from daemonlib.kills import session
+from daemonlib.reload import state_of
 
 SERVE = ("--data-path=user", "--cert=one.pem", "--key=one.key")
 
@@ -119,3 +125,121 @@ def a_socket_unit_with_too_much():
             need(log_text().count("systemd passed") == 2, log_text())
             with gate.connect() as connection:
                 echo(connection)
+
+
+# ---- SIGUSR2 ------------------------------------------------------------------------------
+
+class UpgradeGate(ControlGate):
+    """Its program is a file that a test exchanges."""
+
+    def __init__(self, backend, before=()):
+        self.port, self.backend, self.socket = free_port(), backend, path("upgrade.socket")
+        self.config()
+        self.put(open(TLSGATED, "rb").read())
+        self.process = start("-c", "control.conf", before=["setsid", *before], program=path("program"))
+        self.ready(1)
+
+    @staticmethod
+    def put(content):
+        """As a package does: under another name first, since the old one is busy."""
+        with open(path("program.new"), "wb") as file:
+            file.write(content)
+        os.chmod(path("program.new"), 0o755)
+        os.rename(path("program.new"), path("program"))
+
+    def upgrade(self):
+        """The next monitor's number."""
+        count = log_text().count("upgraded: process")
+        os.kill(self.monitor(), signal.SIGUSR2)
+        wait_until(lambda: log_text().count("upgraded: process") > count or "upgrade refused" in log_text(), "the upgrade")
+        need("upgrade refused" not in log_text(), log_text())
+        return self.monitor()
+
+    def monitor(self):
+        found = re.findall("upgraded: process ([0-9]+) serves", log_text())
+        return int(found[-1]) if found else self.process.pid
+
+    def refuses(self, pattern):
+        count = log_text().count("upgrade refused")
+        self.process.send_signal(signal.SIGUSR2)
+        wait_until(lambda: log_text().count("upgrade refused") > count, "the refusal")
+        need(re.search("upgrade refused: %s: what ran before goes on" % pattern, log_text()), log_text())
+
+    def __exit__(self, kind, *rest):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.monitor(), signal.SIGTERM)
+        super().__exit__(kind, *rest)
+        wait_until(lambda: not session(self.process.pid), "every process ends")
+        need(kind or not os.path.exists(self.socket), "the control socket is still there")
+
+
+@test
+def an_upgrade_takes_over():
+    store = Store("store.upgrade")
+    with Backend().echo() as backend, UpgradeGate(backend.address, before=store.env) as gate:
+        before = gate.connect()
+        echo(before)
+        write("control.conf", open(path("control.conf")).read().replace("one.", "two."))
+        next_one = gate.upgrade()
+        wait_until(lambda: "MAINPID=%d" % next_one in store.states, "systemd is told")
+        need("STOPPING=1" not in store.states, "the service does not stop")
+        with gate.connect() as after:
+            need(peer_name(after) == "two", "the next daemon serves: " + peer_name(after))
+            echo(after)
+        need([g["name"] for g in gate.ask(b"gates\n")["gates"]] == ["web"], "it answers on the control socket")
+        echo(before)
+        before.unwrap()
+        need(gate.process.wait(DEADLINE) == 0, "exit status")
+        outcome(gate.tlsgate("reload"), 0)
+        another = gate.upgrade()
+        wait_until(lambda: not os.path.exists("/proc/%d" % next_one), "nothing keeps the one before")
+        need(another != next_one, "a further upgrade")
+        with gate.connect() as after:
+            echo(after)
+
+
+@test
+def a_refused_upgrade_changes_nothing():
+    with Backend().echo() as backend, UpgradeGate(backend.address) as gate:
+        workers = gate.workers()
+        gate.put(b"#!/bin/sh\nexit 3\n")
+        gate.refuses("exit status 3")
+        gate.put(b"no program")
+        gate.refuses("exit status 127")
+        os.unlink(path("program"))
+        gate.refuses("exit status 127")
+        shutil.copy(TLSGATED, path("program"))
+        write("control.conf", open(path("control.conf")).read() + "nonsense = 1\n")
+        gate.refuses("exit status 2")
+        gate.config(key="absent")
+        gate.refuses("exit status 1")
+        gate.config()
+        need(gate.workers() == workers, "the same workers")
+        need(gate.ask(b"gates\n")["status"] == "ok", "the control socket")
+        with gate.connect() as connection:
+            echo(connection)
+
+
+@test
+def a_stop_does_not_wait_for_an_upgrade():
+    with Backend() as backend, UpgradeGate(backend.address) as gate:
+        gate.put(b"#!/bin/sh\nexec sleep 1000\n")
+        gate.process.send_signal(signal.SIGUSR2)
+        wait_until(lambda: "is started, with the sockets" in log_text(), "the upgrade")
+        outcome(gate.tlsgate("reload"), 1, "an upgrade is under way")
+
+
+@test
+def a_daemon_whose_predecessor_dies_gives_up():
+    with Backend() as backend, UpgradeGate(backend.address) as gate:
+        gate.put(b"#!/bin/sh\nkill -STOP $$\nexec %s \"$@\"\n" % TLSGATED.encode())
+        gate.process.send_signal(signal.SIGUSR2)
+        wait_until(lambda: [pid for pid in session(gate.process.pid) if state_of(pid) == "T"], "it stops")
+        held = [pid for pid in session(gate.process.pid) if state_of(pid) == "T"][0]
+        gate.process.kill()
+        gate.process.wait(DEADLINE)
+        os.kill(held, signal.SIGCONT)
+        wait_until(lambda: not session(held) and not session(gate.process.pid), "every process ends")
+        need("upgrade given up: the daemon of before has ended" in log_text(), log_text())
+        gate.process = start("-c", "control.conf", before=["setsid"])
+        gate.ready(1)

@@ -79,9 +79,8 @@ static enum control_outcome do_reload(void *arg, const char *operand, struct jso
 	struct monitor *monitor = arg;
 
 	(void)operand;
-	if (monitor->stopping || monitor->reloading) {
-		add_text(answer, "reason", monitor->stopping ? "the daemon is about to end" :
-			 "a reload is under way: try again when it is over");
+	if (monitor_is_busy(monitor)) {
+		add_text(answer, "reason", monitor_is_busy(monitor));
 		return CONTROL_REFUSED;
 	}
 	/* by O_APPEND's rule for one description: children add to the same offset */
@@ -355,13 +354,9 @@ static enum control_outcome do_resume(void *arg, const char *operand, struct jso
 static enum control_outcome set_drained(struct monitor *monitor, const char *name, bool drain,
 					struct json_object *answer)
 {
-	const char *why = NULL;
+	const char *why = monitor_is_busy(monitor);
 
-	if (monitor->stopping)
-		why = "the daemon is about to end";
-	else if (monitor->reloading)
-		why = "a reload is under way: try again when it is over";
-	else if (!generation_drain(monitor->generations, name, drain, &why)) {
+	if (!why && !generation_drain(monitor->generations, name, drain, &why)) {
 		passed_keep(&monitor->listeners);	/* systemd drops what is shut down */
 		return CONTROL_OK;
 	}

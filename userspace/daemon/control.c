@@ -401,11 +401,11 @@ static void socket_clear(struct control_socket *socket, const struct control_soc
 {
 	if (!socket->path)
 		return;
-	if (!heir || !heir->path || strcmp(heir->path, socket->path))
+	if (!socket->adopted && (!heir || !heir->path || strcmp(heir->path, socket->path)))
 		(void)unlink(socket->path);
 	hurry_close(socket->fd);
 	free(socket->path);
-	*socket = (struct control_socket){ NULL, -1, false, 0 };
+	*socket = (struct control_socket){ .fd = -1 };
 }
 
 /* NULL: no socket. */
@@ -593,10 +593,12 @@ static bool keeps_socket(const struct control *control)
 
 void control_commit(struct control *control)
 {
+	control->now.adopted = false;
 	if (keeps_socket(control)) {
 		control->now.has_group = control->next.has_group;
 		control->now.group = control->next.group;
 		free(control->next.path);
+		ev_io_start(control->loop, &control->accept);	/* where it was adopted */
 	} else {
 		stop_accepting(control);
 		socket_clear(&control->now, &control->next);
@@ -605,7 +607,7 @@ void control_commit(struct control *control)
 		if (control->now.path)
 			ev_io_start(control->loop, &control->accept);
 	}
-	control->next = (struct control_socket){ NULL, -1, false, 0 };
+	control->next = (struct control_socket){ .fd = -1 };
 }
 
 void control_abandon(struct control *control)
@@ -616,7 +618,7 @@ void control_abandon(struct control *control)
 	} else {
 		socket_clear(&control->next, NULL);
 	}
-	control->next = (struct control_socket){ NULL, -1, false, 0 };
+	control->next = (struct control_socket){ .fd = -1 };
 }
 
 void control_init(struct control *control, struct ev_loop *loop,
@@ -642,4 +644,23 @@ void control_close(struct control *control)
 	socket_clear(&control->now, NULL);
 	while ((client = TAILQ_FIRST(&control->clients)))
 		client_free(client);
+}
+
+void control_adopt(struct control *control, int fd)
+{
+	struct sockaddr_un addr = {0};
+	socklen_t len = sizeof(addr) - 1;	/* so that the path has its NUL */
+
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) || addr.sun_family != AF_UNIX || !addr.sun_path[0]) {
+		close(fd);
+		return;
+	}
+	control->now = (struct control_socket){ .path = xstrdup(addr.sun_path), .fd = fd, .adopted = true };
+	ev_io_set(&control->accept, fd, EV_READ);
+}
+
+void control_bequeath(struct control *control)
+{
+	control->now.adopted = true;
+	control_close(control);
 }

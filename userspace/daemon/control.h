@@ -42,6 +42,7 @@ struct control_command {
 struct control_socket {
 	char *path;
 	int fd;
+	bool adopted;			/* and not ours yet */
 	bool has_group;			/* control-group was given: */
 	gid_t group;
 };
@@ -76,7 +77,15 @@ void control_abandon(struct control *control);
 void control_answer(struct control *control, const char *command, enum control_outcome outcome,
 		    struct json_object *object);
 
-/* Drops every client and removes the socket. */
+/* Drops every client and removes the socket, unless that is still another daemon's. */
 void control_close(struct control *control);
+
+/*
+ * The socket at fd, of the daemon that we are to replace: it is not removed, nor is anybody
+ * accepted, before control_commit().
+ */
+void control_adopt(struct control *control, int fd);
+/* Drops every client; the socket is the next daemon's. */
+void control_bequeath(struct control *control);
 
 #endif

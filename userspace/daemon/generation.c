@@ -18,6 +18,7 @@
 #include "common/mem.h"
 #include "daemon/delivery.h"
 #include "daemon/keyd.h"
+#include "daemon/process.h"
 #include "daemon/worker.h"
 #include "lib/libtlsgate.h"
 
@@ -51,17 +52,6 @@ static void close_control(struct child *child)
 	if (child->control != -1)
 		close(child->control);
 	child->control = -1;
-}
-
-static const char *describe(int status, char text[64])
-{
-	if (WIFSIGNALED(status))
-		snprintf(text, 64, "signal %d (%s)", WTERMSIG(status),
-			 WTERMSIG(status) == SIGSYS ? "a system call the sandbox forbids" :
-			 strsignal(WTERMSIG(status)));
-	else
-		snprintf(text, 64, "exit status %d", WEXITSTATUS(status));
-	return text;
 }
 
 /* What the loop must still wait for before the generation can be freed. */
@@ -267,10 +257,10 @@ static bool is_unfit(int status)
 /* Before it served: true where no other is to take its place. */
 static bool ends_all(struct generation *generation, struct child *child, int status)
 {
-	char text[64];
+	char text[PROCESS_END_MAX];
 
 	if (!generation->started) {
-		log_error("worker %zu did not get ready: %s", child->index, describe(status, text));
+		log_error("worker %zu did not get ready: %s", child->index, process_end(status, text));
 		child_over(EV_DEFAULT_UC, child);
 		generation->failed(generation, generation->arg);
 		return true;
@@ -278,7 +268,7 @@ static bool ends_all(struct generation *generation, struct child *child, int sta
 	if (generation->retired || !is_unfit(status))
 		return false;
 	log_error("worker %zu (process %d) died before it served: %s: tlsgated ends; report this, and the line before",
-		  child->index, child->pid, describe(status, text));
+		  child->index, child->pid, process_end(status, text));
 	child_over(EV_DEFAULT_UC, child);
 	generation->unfit(generation, generation->arg);
 	return true;
@@ -289,14 +279,14 @@ static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
 	struct child *child = watcher->data;
 	struct generation *generation = child->generation;
 	double pause = pause_after(child->started);
-	char text[64];
+	char text[PROCESS_END_MAX];
 
 	(void)events;
 	if (!was_ready(child) && ends_all(generation, child, watcher->rstatus))
 		return;
 	if (!generation->retired || watcher->rstatus)
 		log_error("worker %zu (process %d) died: %s%s", child->index, watcher->rpid,
-			  describe(watcher->rstatus, text),
+			  process_end(watcher->rstatus, text),
 			  generation->retired ? "" : "; another is started");
 	child_over(loop, child);
 	stats_worker_gone(&generation->stats, child->index);
@@ -315,13 +305,13 @@ static bool keyd_is_unfit(int status)
 
 static void log_keyd_exit(const struct generation *generation, int status, pid_t pid)
 {
-	char text[64];
+	char text[PROCESS_END_MAX];
 
 	if (keyd_is_unfit(status))
 		log_error("the sandbox ends one answerer after another: %s; report this, and the lines before",
 			  generation->started ? "tlsgated ends" : "keys cannot be used");
 	else
-		log_error("keyd (process %d) died: %s%s", pid, describe(status, text),
+		log_error("keyd (process %d) died: %s%s", pid, process_end(status, text),
 			  generation->started ? "; keys are read anew" : "");
 }
 

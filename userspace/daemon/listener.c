@@ -303,17 +303,25 @@ static void log_unused(const struct listener *listener)
 		log_info("the socket at %s, of before, is closed: no gate listens there", text);
 }
 
-void listeners_drop_unused(struct listeners *all)
+void listeners_close(struct listeners *all)
 {
 	struct listener *listener, *next;
 
 	for (listener = all->first; listener; listener = next) {
 		next = listener->next;
-		if (listener->users)
-			continue;
-		log_unused(listener);
-		remove_listener(all, listener);
+		if (!listener->users)
+			remove_listener(all, listener);
 	}
+}
+
+void listeners_drop_unused(struct listeners *all)
+{
+	const struct listener *listener;
+
+	for (listener = all->first; listener; listener = listener->next)
+		if (!listener->users)
+			log_unused(listener);
+	listeners_close(all);
 }
 
 void listeners_trim(struct listeners *all)

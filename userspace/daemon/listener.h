@@ -67,6 +67,8 @@ int listener_undrain(struct listener *listener, const struct gate_settings *set)
 void listener_put(struct listeners *all, struct listener *listener);
 /* Closes what listener_serve() was never called for: after a reload that was given up. */
 void listeners_trim(struct listeners *all);
+/* The daemon ends: closes what no gate has any more. */
+void listeners_close(struct listeners *all);
 /* A generation serves: closes what was passed and no gate has, with a line for each. */
 void listeners_drop_unused(struct listeners *all);
 

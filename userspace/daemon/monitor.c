@@ -19,6 +19,7 @@
 #include "daemon/start.h"
 
 #define RETRY_SECONDS	1.0
+#define UPGRADE_SECONDS	120.0	/* for the next daemon to serve; it limits its own steps */
 
 static void forget(struct generation *generation, void *arg)
 {
@@ -154,10 +155,23 @@ static void begin_stop(struct monitor *monitor)
 
 	(void)sd_notify(0, "STOPPING=1");
 	monitor->stopping = true;
+	upgrade_close(&monitor->upgrade);
 	if (refused)
 		undo_start(monitor);
 	if (monitor->reloading)
 		end_reload(monitor, !refused);
+}
+
+static void announce(struct monitor *monitor)
+{
+	logger_started(&monitor->logger);
+	log_ready(monitor);
+	if (monitor->takeover.peer != -1) {
+		takeover_serve(&monitor->takeover);
+		return;
+	}
+	(void)sd_notify(0, "READY=1");
+	catch_up(monitor);
 }
 
 /* ---- what generations say ---- */
@@ -190,13 +204,11 @@ static void begun(struct generation *generation, void *arg)
 	if (old)
 		generation_retire(old, generation->settings->drain_time);
 	listeners_drop_unused(&monitor->listeners);
-	passed_keep(&monitor->listeners);
-	if (old)
-		return;
-	logger_started(&monitor->logger);
-	log_ready(monitor);
-	(void)sd_notify(0, "READY=1");
-	catch_up(monitor);
+	/* systemd listens to the monitor of before until that lets go */
+	if (monitor->takeover.peer == -1)
+		passed_keep(&monitor->listeners);
+	if (!old)
+		announce(monitor);
 }
 
 static void failed(struct generation *generation, void *arg)
@@ -247,6 +259,7 @@ static void unfit(struct generation *generation, void *arg)
 	monitor->failed = true;
 	begin_stop(monitor);
 	stop_in_time(monitor);
+	listeners_close(&monitor->listeners);
 }
 
 /* ---- starting one ---- */
@@ -286,6 +299,16 @@ static enum config_result start_generation(struct monitor *monitor)
 	return CONFIG_UNREADABLE;
 }
 
+const char *monitor_is_busy(const struct monitor *monitor)
+{
+	if (monitor->stopping)
+		return "the daemon is about to end";
+	if (monitor->upgrade.pid)
+		return "an upgrade is under way: try again when it is over";
+	return monitor->starting || monitor->reloading ?
+	       "a reload is under way: try again when it is over" : NULL;
+}
+
 bool monitor_reload(struct monitor *monitor, void (*told)(struct monitor *monitor, bool done))
 {
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
@@ -307,7 +330,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 
 	(void)loop;
 	(void)events;
-	if (monitor->starting || monitor->reloading)
+	if (monitor->starting || monitor->reloading || monitor->upgrade.pid)
 		monitor->again = true;
 	else if (!monitor->stopping)
 		(void)monitor_reload(monitor, NULL);
@@ -319,8 +342,69 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 
 	(void)loop;
 	(void)events;
-	if (!monitor->stopping && !monitor->reloading && !monitor->generations->keyd.pid)
+	if (!monitor_is_busy(monitor) && !monitor->generations->keyd.pid)
 		(void)monitor_reload(monitor, NULL);
+}
+
+static void on_upgrade(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	struct monitor *monitor = watcher->data;
+	const struct upgrade_plan plan = {
+		.argv = monitor->argv,
+		.listeners = &monitor->listeners,
+		.control = monitor->control.now.fd,
+		.own_log = monitor->logger.plan.own_log,
+		.seconds = UPGRADE_SECONDS,
+	};
+
+	(void)loop;
+	(void)events;
+	if (monitor_is_busy(monitor)) {
+		log_error("upgrade refused: %s", monitor_is_busy(monitor));
+		return;
+	}
+	log_info("upgrade: '%s' is started, with the sockets", monitor->argv[0]);
+	(void)upgrade_start(&monitor->upgrade, &plan);
+}
+
+/* A reload that waited is the next daemon's, which has read everything anew. */
+static void on_upgraded(void *arg, bool serves)
+{
+	struct monitor *monitor = arg;
+
+	if (!serves) {
+		if (!monitor->generations->keyd.pid)
+			retry_soon(monitor);
+		catch_up(monitor);
+		return;
+	}
+	log_info("upgraded: process %d serves; connections of before go on here, until drain-time",
+		 monitor->upgrade.pid);
+	(void)sd_notifyf(0, "MAINPID=%d", monitor->upgrade.pid);
+	monitor->stopping = true;
+	control_bequeath(&monitor->control);
+	drain_all(monitor);
+	listeners_close(&monitor->listeners);
+	upgrade_close(&monitor->upgrade);
+	if (!monitor->generations)
+		ev_break(monitor->loop, EVBREAK_ALL);
+}
+
+/* The service is ours now. */
+static void on_taken_over(void *arg, bool served)
+{
+	struct monitor *monitor = arg;
+
+	if (!served) {
+		log_error("upgrade given up: the daemon of before has ended");
+		monitor->failed = true;
+		begin_stop(monitor);
+		ev_break(monitor->loop, EVBREAK_ALL);
+		return;
+	}
+	passed_keep(&monitor->listeners);
+	(void)sd_notify(0, "READY=1");
+	catch_up(monitor);
 }
 
 /* Asked again, or from a terminal: at once. */
@@ -340,6 +424,7 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
 		stop_in_time(monitor);
 	else
 		drain_all(monitor);
+	listeners_close(&monitor->listeners);
 	if (!monitor->generations)
 		ev_break(loop, EVBREAK_ALL);
 }
@@ -372,15 +457,22 @@ static void take_passed(void *arg, int fd, const char *name)
 {
 	struct monitor *monitor = arg;
 
-	listeners_take(&monitor->listeners, fd, strcmp(name, PASSED_LISTENER));
+	if (!strcmp(name, PASSED_PEER))
+		takeover_init(&monitor->takeover, fd, on_taken_over, monitor);
+	else if (!strcmp(name, PASSED_CONTROL))
+		control_adopt(&monitor->control, fd);
+	else
+		listeners_take(&monitor->listeners, fd, strcmp(name, PASSED_LISTENER));
 }
 
 static void set_up(struct monitor *monitor)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
-	passed_read(take_passed, monitor);
 	control_init(&monitor->control, monitor->loop, commands, monitor);
 	gather_init(monitor);
+	upgrade_init(&monitor->upgrade, on_upgraded, monitor);
+	monitor->takeover.peer = -1;
+	passed_read(take_passed, monitor);
 	resolver_init(&monitor->resolver, forget_secrets, monitor);
 	ledger_init(&monitor->ledger, monitor->loop);
 	carried_init(&monitor->carried, monitor->loop);
@@ -393,6 +485,7 @@ static void set_up(struct monitor *monitor)
 	watch_signal(monitor, &monitor->interrupt, SIGINT, on_terminate);
 	watch_signal(monitor, &monitor->quit, SIGQUIT, on_terminate);
 	watch_signal(monitor, &monitor->leave, SIGUSR1, on_terminate);
+	watch_signal(monitor, &monitor->usr2, SIGUSR2, on_upgrade);
 }
 
 /* A connection takes two descriptors: the usual soft limit of 1024 is for select(). */
@@ -413,6 +506,7 @@ int monitor_run(struct options *options)
 		.config_file = options->config_file,
 		.settings = options->settings,
 		.verbose = options->verbose,
+		.argv = options->argv,
 	};
 	enum config_result result;
 

@@ -16,12 +16,14 @@
 #include "daemon/generation.h"
 #include "daemon/logger.h"
 #include "daemon/options.h"
+#include "daemon/upgrade.h"
 
 struct monitor {
 	struct ev_loop *loop;
 	const char *config_file;	/* NULL: settings are those of the command line */
 	struct settings *settings;	/* of the command line */
 	bool verbose;			/* --verbose, whatever the file says */
+	char **argv;
 	struct listeners listeners;
 	struct resolver resolver;
 	struct ledger ledger;
@@ -34,7 +36,9 @@ struct monitor {
 	struct control control;
 	struct gather gather;
 	int64_t since;			/* it counts */
-	ev_signal hangup, terminate, interrupt, quit, leave;
+	ev_signal hangup, terminate, interrupt, quit, leave, usr2;
+	struct upgrade upgrade;		/* SIGUSR2 */
+	struct takeover takeover;	/* ... of the monitor of before */
 	ev_timer retry;
 	bool reloading;			/* from monitor_reload() until its outcome is known: */
 	void (*told)(struct monitor *monitor, bool done);	/* who waits for it; or NULL */
@@ -50,6 +54,9 @@ struct monitor {
  * it is NULL.
  */
 bool monitor_reload(struct monitor *monitor, void (*told)(struct monitor *monitor, bool done));
+
+/* Why nothing may change now: a reload, an upgrade or a stop is under way.  NULL: all may. */
+const char *monitor_is_busy(const struct monitor *monitor);
 
 /*
  * Runs until told to end.  Takes over options->settings.  The exit status of

@@ -204,7 +204,7 @@ enum options_result options_parse(int argc, char **argv, struct options *options
 	struct option list[MAX_OPTIONS];
 	int code;
 
-	*options = (struct options){0};
+	*options = (struct options){ .argv = argv };
 	(void)settings_add_gate(parse.settings, "command line", (struct position){0});
 	build_options(list);
 	opterr = 0;

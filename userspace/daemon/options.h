@@ -11,6 +11,7 @@ struct options {
 	const char *config_file;	/* NULL: settings come from the command line */
 	struct settings *settings;	/* NULL with config_file; the caller's to free */
 	bool verbose;			/* --verbose beside -c */
+	char **argv;			/* all of the command line */
 	bool test;			/* only look at config_file */
 };
 

@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/passed.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "common/mem.h"
 
 #define BATCH	128	/* of SCM_MAX_FD, what one message may carry */
 
@@ -42,4 +48,60 @@ void passed_keep(const struct listeners *listeners)
 		}
 	}
 	keep(batch, count);
+}
+
+void passing_add(struct passing *passing, int fd, const char *name)
+{
+	passing->fds = xrealloc(passing->fds, passing->count + 1, sizeof(*passing->fds));
+	passing->names = xrealloc(passing->names, passing->count + 1, sizeof(*passing->names));
+	passing->fds[passing->count] = fd;
+	passing->names[passing->count++] = name;
+}
+
+static char *join(const struct passing *passing)
+{
+	size_t len = 0, i;
+	char *text, *end;
+
+	for (i = 0; i < passing->count; i++)
+		len += strlen(passing->names[i]) + 1;
+	text = end = xcalloc(len + 1, 1);
+	for (i = 0; i < passing->count; i++)
+		end = stpcpy(stpcpy(end, i ? ":" : ""), passing->names[i]);
+	return text;
+}
+
+static int set_number(const char *name, unsigned long number)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lu", number);
+	return setenv(name, text, 1);
+}
+
+/* Descriptors from SD_LISTEN_FDS_START on, without a hole.  0 or -1. */
+static int arrange(const struct passing *passing)
+{
+	const int start = SD_LISTEN_FDS_START, end = start + (int)passing->count;
+	size_t i;
+
+	/* none may lie where another is to come */
+	for (i = 0; i < passing->count; i++) {
+		passing->fds[i] = fcntl(passing->fds[i], F_DUPFD_CLOEXEC, end);
+		if (passing->fds[i] < 0)
+			return -1;
+	}
+	for (i = 0; i < passing->count; i++)
+		if (dup2(passing->fds[i], start + (int)i) < 0)
+			return -1;
+	return close_range((unsigned int)end, ~0u, 0);
+}
+
+void passing_exec(const struct passing *passing, char **argv)
+{
+	if (arrange(passing) || setenv("LISTEN_FDNAMES", join(passing), 1) ||
+	    set_number("LISTEN_FDS", passing->count) ||
+	    set_number("LISTEN_PID", (unsigned long)getpid()))
+		return;
+	(void)execvp(argv[0], argv);
 }

@@ -10,7 +10,11 @@
 #include "daemon/listener.h"
 
 /* What a descriptor is, by its name.  By any other: a socket of a socket unit. */
-#define PASSED_LISTENER	"tlsgate-listener"	/* one of ours, of before a restart */
+#define PASSED_LISTENER	"tlsgate-listener"	/* one of ours, of before */
+/* in an upgrade alone */
+#define PASSED_UNIT	"tlsgate-unit"		/* of a socket unit, as before */
+#define PASSED_CONTROL	"tlsgate-control"	/* the control socket */
+#define PASSED_PEER	"tlsgate-peer"		/* to the monitor of before (upgrade.h) */
 
 /* Calls take() once for each, which owns fd then.  Once in the life of a process. */
 void passed_read(void (*take)(void *arg, int fd, const char *name), void *arg);
@@ -20,5 +24,17 @@ void passed_read(void (*take)(void *arg, int fd, const char *name), void *arg);
  * systemd did not start the process, or keeps nothing for it (FileDescriptorStoreMax=).
  */
 void passed_keep(const struct listeners *listeners);
+
+/* For a program that is started with them: */
+struct passing {
+	int *fds;
+	const char **names;
+	size_t count;
+};
+
+/* name: PASSED_... */
+void passing_add(struct passing *passing, int fd, const char *name);
+/* In a process of its own: becomes argv.  Returns where that fails, with errno; descriptors are lost. */
+void passing_exec(const struct passing *passing, char **argv);
 
 #endif

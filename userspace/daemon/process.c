@@ -2,7 +2,10 @@
 #include "daemon/process.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/ipc.h"
@@ -34,4 +37,15 @@ pid_t process_fork(const char *what, int *control)
 	*control = ends[pid == 0];
 	close(ends[pid != 0]);
 	return pid;
+}
+
+const char *process_end(int status, char text[PROCESS_END_MAX])
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, PROCESS_END_MAX, "signal %d (%s)", WTERMSIG(status),
+			 WTERMSIG(status) == SIGSYS ? "a system call the sandbox forbids" :
+			 strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, PROCESS_END_MAX, "exit status %d", WEXITSTATUS(status));
+	return text;
 }

@@ -12,4 +12,9 @@
  */
 pid_t process_fork(const char *what, int *control);
 
+#define PROCESS_END_MAX	64
+
+/* How it ended, for a line: status is of waitpid(). */
+const char *process_end(int status, char text[PROCESS_END_MAX]);
+
 #endif

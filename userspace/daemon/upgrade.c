@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/upgrade.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "daemon/passed.h"
+#include "daemon/process.h"
+
+#define SERVES	"serves"	/* one packet; what it says does not matter */
+
+/* ---- the monitor that is replaced ---- */
+
+static void refuse(const char *why)
+{
+	log_error("upgrade refused: %s: what ran before goes on", why);
+}
+
+static void let_go(struct upgrade *upgrade)
+{
+	ev_io_stop(EV_DEFAULT_UC, &upgrade->messages);
+	ev_timer_stop(EV_DEFAULT_UC, &upgrade->limit);
+	if (upgrade->peer != -1)
+		close(upgrade->peer);
+	upgrade->peer = -1;
+	upgrade->pid = 0;
+}
+
+static void on_message(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct upgrade *upgrade = io->data;
+	char text[sizeof(SERVES)];
+
+	(void)events;
+	if (recv(io->fd, text, sizeof(text), MSG_DONTWAIT) <= 0) {
+		ev_io_stop(loop, io);	/* it is about to end, as its exit or the limit will say */
+		return;
+	}
+	ev_io_stop(loop, io);
+	ev_timer_stop(loop, &upgrade->limit);
+	upgrade->over(upgrade->arg, true);
+}
+
+static void on_exit_of_it(struct ev_loop *loop, ev_child *watcher, int events)
+{
+	struct upgrade *upgrade = watcher->data;
+	char text[PROCESS_END_MAX];
+
+	(void)events;
+	ev_child_stop(loop, watcher);
+	if (!upgrade->pid)
+		return;
+	let_go(upgrade);
+	refuse(process_end(watcher->rstatus, text));
+	upgrade->over(upgrade->arg, false);
+}
+
+static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	const struct upgrade *upgrade = timer->data;
+
+	(void)loop;
+	(void)events;
+	log_error("the next daemon (process %d) does not get ready: it is killed", upgrade->pid);
+	(void)kill(upgrade->pid, SIGKILL);
+}
+
+void upgrade_init(struct upgrade *upgrade, void (*over)(void *arg, bool serves), void *arg)
+{
+	*upgrade = (struct upgrade){ .peer = -1, .over = over, .arg = arg };
+	ev_init(&upgrade->messages, on_message);
+	ev_init(&upgrade->exit, on_exit_of_it);
+	ev_init(&upgrade->limit, on_limit);
+	upgrade->messages.data = upgrade->exit.data = upgrade->limit.data = upgrade;
+}
+
+static void pass_listeners(struct passing *passing, const struct listeners *listeners)
+{
+	const struct listener *listener;
+	size_t i;
+
+	for (listener = listeners->first; listener; listener = listener->next)
+		for (i = 0; i < listener->served; i++)
+			passing_add(passing, listener->fds[i],
+				    listener->activated ? PASSED_UNIT : PASSED_LISTENER);
+}
+
+static _Noreturn void become_next(const struct upgrade_plan *plan, int peer)
+{
+	struct passing passing = {0};
+
+	passing_add(&passing, peer, PASSED_PEER);
+	if (plan->control != -1)
+		passing_add(&passing, plan->control, PASSED_CONTROL);
+	pass_listeners(&passing, plan->listeners);
+	if (plan->own_log != -1) {
+		(void)dup2(plan->own_log, STDERR_FILENO);
+		log_goes_to(LOG_TO_STDERR);
+	}
+	passing_exec(&passing, plan->argv);
+	log_error("%s cannot be started: %s", plan->argv[0], strerror(errno));
+	_exit(127);
+}
+
+int upgrade_start(struct upgrade *upgrade, const struct upgrade_plan *plan)
+{
+	pid_t pid = process_fork("the next daemon", &upgrade->peer);
+
+	if (pid == 0)
+		become_next(plan, upgrade->peer);
+	if (pid < 0) {
+		refuse("no process");
+		return -1;
+	}
+	upgrade->pid = pid;
+	ev_child_set(&upgrade->exit, pid, 0);
+	ev_child_start(EV_DEFAULT_UC, &upgrade->exit);
+	ev_io_set(&upgrade->messages, upgrade->peer, EV_READ);
+	ev_io_start(EV_DEFAULT_UC, &upgrade->messages);
+	ev_timer_set(&upgrade->limit, plan->seconds, 0.);
+	ev_timer_start(EV_DEFAULT_UC, &upgrade->limit);
+	return 0;
+}
+
+void upgrade_close(struct upgrade *upgrade)
+{
+	if (ev_is_active(&upgrade->limit))
+		(void)kill(upgrade->pid, SIGKILL);
+	let_go(upgrade);
+}
+
+/* ---- the monitor that takes over ---- */
+
+static void on_end(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct takeover *takeover = io->data;
+
+	(void)events;
+	ev_io_stop(loop, io);
+	close(takeover->peer);
+	takeover->peer = -1;
+	takeover->over(takeover->arg, takeover->served);
+}
+
+void takeover_init(struct takeover *takeover, int peer, void (*over)(void *arg, bool served), void *arg)
+{
+	*takeover = (struct takeover){ .peer = peer, .over = over, .arg = arg };
+	ev_io_init(&takeover->end, on_end, peer, EV_READ);
+	takeover->end.data = takeover;
+	ev_io_start(EV_DEFAULT_UC, &takeover->end);
+}
+
+void takeover_serve(struct takeover *takeover)
+{
+	takeover->served = true;
+	(void)send(takeover->peer, SERVES, sizeof(SERVES), MSG_NOSIGNAL | MSG_DONTWAIT);
+}

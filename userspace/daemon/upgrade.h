@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Another program file takes over: the monitor starts it beside itself, with its listening sockets
+ * and its control socket.  Nothing changes before the next daemon serves.  Between two releases, there
+ * is a socket pair: a packet from the next one says that it serves, and the end of the monitor's end
+ * that the monitor has let go.
+ */
+#ifndef TLSGATE_DAEMON_UPGRADE_H
+#define TLSGATE_DAEMON_UPGRADE_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "daemon/listener.h"
+
+/* ---- the monitor that is replaced ---- */
+
+struct upgrade {
+	pid_t pid;			/* of the next one while it gets ready; 0: none */
+	int peer;			/* to it, -1: none */
+	ev_io messages;
+	ev_child exit;
+	ev_timer limit;
+	/* It serves, or it will not and a line was logged. */
+	void (*over)(void *arg, bool serves);
+	void *arg;
+};
+
+struct upgrade_plan {
+	char **argv;			/* its command line; argv[0] is looked for as a shell does */
+	const struct listeners *listeners;
+	int control;			/* the control socket, -1: none */
+	int own_log;			/* what it gets as standard error, -1: ours */
+	double seconds;			/* to get ready in */
+};
+
+void upgrade_init(struct upgrade *upgrade, void (*over)(void *arg, bool serves), void *arg);
+/* 0: over() follows.  -1: a line was logged. */
+int upgrade_start(struct upgrade *upgrade, const struct upgrade_plan *plan);
+/* While it gets ready: it is ended, and over() does not come.  Else: lets go of the next one. */
+void upgrade_close(struct upgrade *upgrade);
+
+/* ---- the monitor that takes over ---- */
+
+struct takeover {
+	int peer;			/* to the monitor of before; -1: there is none, or no more */
+	ev_io end;
+	bool served;			/* takeover_serve() */
+	/* The monitor of before has let go, or, before takeover_serve(), died: served is false. */
+	void (*over)(void *arg, bool served);
+	void *arg;
+};
+
+/* peer: as passed, PASSED_PEER. */
+void takeover_init(struct takeover *takeover, int peer, void (*over)(void *arg, bool served), void *arg);
+/* Tells the monitor of before. */
+void takeover_serve(struct takeover *takeover);
+
+#endif
