@@ -149,10 +149,11 @@ class UpgradeGate(ControlGate):
 
     def upgrade(self):
         """The next monitor's number."""
-        count = log_text().count("upgraded: process")
+        outcomes = [log_text().count(text) for text in ("upgraded: process", "upgrade refused")]
         os.kill(self.monitor(), signal.SIGUSR2)
-        wait_until(lambda: log_text().count("upgraded: process") > count or "upgrade refused" in log_text(), "the upgrade")
-        need("upgrade refused" not in log_text(), log_text())
+        wait_until(lambda: log_text().count("upgraded: process") > outcomes[0] or
+                   log_text().count("upgrade refused") > outcomes[1], "the upgrade")
+        need(log_text().count("upgrade refused") == outcomes[1], log_text())
         return self.monitor()
 
     def monitor(self):
@@ -196,6 +197,36 @@ def an_upgrade_takes_over():
         need(another != next_one, "a further upgrade")
         with gate.connect() as after:
             echo(after)
+
+
+def scrape(address):
+    """The first line that a scraper gets."""
+    if address.startswith("unix:"):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(address[5:])
+    else:
+        client = socket.create_connection(("127.0.0.1", int(address.split(":")[-1])), timeout=DEADLINE)
+    with client:
+        client.settimeout(DEADLINE)
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        return client.recv(65536).split(b"\r\n")[0]
+
+
+@test
+def an_upgrade_keeps_the_address_of_metrics():
+    for address in (":%d" % free_port(), "unix:" + path("scraped")):
+        with Backend() as backend, UpgradeGate(backend.address) as gate:
+            head = 'control = "%s"\nmetrics = "%s"\n' % (gate.socket, address)
+            gate.config(head)
+            outcome(gate.tlsgate("reload"), 0)
+            gate.config(head + "nonsense = 1")
+            gate.refuses("exit status 2")
+            gate.config(head, key="absent")
+            gate.refuses("exit status 1")
+            need(scrape(address) == b"HTTP/1.1 200 OK", "after a refusal")
+            gate.config(head)
+            gate.upgrade()
+            need(scrape(address) == b"HTTP/1.1 200 OK", "after the upgrade")
 
 
 @test

@@ -88,11 +88,35 @@ static void socket_clear(struct exporter_socket *socket, const struct exporter_s
 {
 	if (!socket->address)
 		return;
-	if (unix_path(socket->address) && !(heir && heir->address && !strcmp(heir->address, socket->address)))
+	if (!socket->adopted && unix_path(socket->address) && !(heir && heir->address && !strcmp(heir->address, socket->address)))
 		(void)unlink(unix_path(socket->address));
+	/* the process may have it for a moment more, and the next daemon wants the address */
+	if (!socket->adopted)
+		(void)shutdown(socket->fd, SHUT_RDWR);
 	hurry_close(socket->fd);
 	free(socket->address);
 	*socket = (struct exporter_socket){ .fd = -1 };
+}
+
+/* Its address; the path has its NUL.  -1: it has none. */
+static int address_of(int fd, struct addr *addr)
+{
+	memset(addr, 0, sizeof(*addr));
+	addr->len = sizeof(addr->storage) - 1;
+	return getsockname(fd, &addr->sa, &addr->len);
+}
+
+static bool is_at(int fd, const char *address)
+{
+	struct addr addr, wanted;
+	const char *why;
+
+	if (fd == -1 || address_of(fd, &addr))
+		return false;
+	if (unix_path(address))
+		return addr.sa.sa_family == AF_UNIX &&
+		       !strcmp(((const struct sockaddr_un *)&addr.storage)->sun_path, unix_path(address));
+	return !addr_parse_listen(address, &wanted, &why) && addr_equal(&addr, &wanted);
 }
 
 static const char *advice(int error)
@@ -126,7 +150,9 @@ int exporter_prepare(struct exporter *exporter, const struct settings *settings)
 	if (sandbox_identity("user", geteuid() ? NULL : settings->user, &next->who))
 		return -1;
 	if (!is_same(exporter, settings->metrics)) {
-		next->fd = open_at(settings->metrics);
+		next->adopted = is_at(exporter->adopted, settings->metrics);
+		next->fd = next->adopted ? fcntl(exporter->adopted, F_DUPFD_CLOEXEC, 0) :
+					   open_at(settings->metrics);
 		if (next->fd < 0) {
 			log_error("metrics '%s' refused: %s: %s", settings->metrics, strerror(-next->fd),
 				  advice(-next->fd));
@@ -277,10 +303,23 @@ static bool keeps_process(const struct exporter *exporter)
 	       a->uid == b->uid && a->gid == b->gid;
 }
 
+static void drop_adopted(struct exporter *exporter)
+{
+	struct addr addr;
+
+	if (!exporter->next.adopted && !address_of(exporter->adopted, &addr) && addr.sa.sa_family == AF_UNIX)
+		(void)unlink(((const struct sockaddr_un *)&addr.storage)->sun_path);
+	close(exporter->adopted);
+	exporter->adopted = -1;
+	exporter->next.adopted = false;
+}
+
 void exporter_commit(struct exporter *exporter)
 {
 	const bool same_process = keeps_process(exporter);
 
+	if (exporter->adopted != -1)
+		drop_adopted(exporter);
 	if (keeps_socket(exporter)) {
 		exporter->next.fd = exporter->now.fd;
 		free(exporter->now.address);
@@ -308,7 +347,7 @@ void exporter_abandon(struct exporter *exporter)
 void exporter_init(struct exporter *exporter, const struct exporter_owner *owner)
 {
 	*exporter = (struct exporter){
-		.owner = *owner, .now.fd = -1, .next.fd = -1, .control = -1,
+		.owner = *owner, .now.fd = -1, .next.fd = -1, .control = -1, .adopted = -1,
 	};
 	ev_init(&exporter->exit, on_exit_of_it);
 	ev_init(&exporter->questions, on_question);
@@ -321,4 +360,15 @@ void exporter_close(struct exporter *exporter)
 {
 	drop_process(exporter);
 	socket_clear(&exporter->now, NULL);
+}
+
+void exporter_adopt(struct exporter *exporter, int fd)
+{
+	exporter->adopted = fd;
+}
+
+void exporter_bequeath(struct exporter *exporter)
+{
+	exporter->now.adopted = true;
+	exporter_close(exporter);
 }

@@ -18,6 +18,7 @@
 struct exporter_socket {
 	char *address;			/* as it was given */
 	int fd;
+	bool adopted;			/* and not ours yet */
 	struct identity who;		/* the process is */
 };
 
@@ -32,6 +33,7 @@ struct exporter_owner {
 struct exporter {
 	struct exporter_owner owner;
 	struct exporter_socket now, next;	/* next: prepared, not in use yet */
+	int adopted;			/* exporter_adopt(); -1: none, or no more */
 	int control;			/* of the process; -1: there is none */
 	uint64_t since;			/* of clock_ms(): it runs */
 	ev_child exit;
@@ -49,5 +51,13 @@ void exporter_commit(struct exporter *exporter);
 void exporter_abandon(struct exporter *exporter);
 /* Ends the process, and listens no more. */
 void exporter_close(struct exporter *exporter);
+
+/*
+ * The socket at fd, of the daemon that we are to replace, for exporter_prepare() with its
+ * address.  exporter_commit() removes it where it is not that.
+ */
+void exporter_adopt(struct exporter *exporter, int fd);
+/* Ends the process; the socket is the next daemon's. */
+void exporter_bequeath(struct exporter *exporter);
 
 #endif

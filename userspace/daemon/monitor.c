@@ -353,6 +353,7 @@ static void on_upgrade(struct ev_loop *loop, ev_signal *watcher, int events)
 		.argv = monitor->argv,
 		.listeners = &monitor->listeners,
 		.control = monitor->control.now.fd,
+		.metrics = monitor->exporter.now.fd,
 		.own_log = monitor->logger.plan.own_log,
 		.seconds = UPGRADE_SECONDS,
 	};
@@ -383,6 +384,7 @@ static void on_upgraded(void *arg, bool serves)
 	(void)sd_notifyf(0, "MAINPID=%d", monitor->upgrade.pid);
 	monitor->stopping = true;
 	control_bequeath(&monitor->control);
+	exporter_bequeath(&monitor->exporter);
 	drain_all(monitor);
 	listeners_close(&monitor->listeners);
 	upgrade_close(&monitor->upgrade);
@@ -461,6 +463,8 @@ static void take_passed(void *arg, int fd, const char *name)
 		takeover_init(&monitor->takeover, fd, on_taken_over, monitor);
 	else if (!strcmp(name, PASSED_CONTROL))
 		control_adopt(&monitor->control, fd);
+	else if (!strcmp(name, PASSED_METRICS))
+		exporter_adopt(&monitor->exporter, fd);
 	else
 		listeners_take(&monitor->listeners, fd, strcmp(name, PASSED_LISTENER));
 }
@@ -472,11 +476,11 @@ static void set_up(struct monitor *monitor)
 	gather_init(monitor);
 	upgrade_init(&monitor->upgrade, on_upgraded, monitor);
 	monitor->takeover.peer = -1;
+	exporter_init(&monitor->exporter, &(struct exporter_owner){ write_metrics, forget_secrets, monitor });
 	passed_read(take_passed, monitor);
 	resolver_init(&monitor->resolver, forget_secrets, monitor);
 	ledger_init(&monitor->ledger, monitor->loop);
 	carried_init(&monitor->carried, monitor->loop);
-	exporter_init(&monitor->exporter, &(struct exporter_owner){ write_metrics, forget_secrets, monitor });
 	logger_init(&monitor->logger, forget_secrets, monitor);
 	ev_init(&monitor->retry, on_retry);
 	monitor->retry.data = monitor;

@@ -14,6 +14,7 @@
 /* in an upgrade alone */
 #define PASSED_UNIT	"tlsgate-unit"		/* of a socket unit, as before */
 #define PASSED_CONTROL	"tlsgate-control"	/* the control socket */
+#define PASSED_METRICS	"tlsgate-metrics"	/* where scrapers connect */
 #define PASSED_PEER	"tlsgate-peer"		/* to the monitor of before (upgrade.h) */
 
 /* Calls take() once for each, which owns fd then.  Once in the life of a process. */

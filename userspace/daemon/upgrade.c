@@ -97,6 +97,8 @@ static _Noreturn void become_next(const struct upgrade_plan *plan, int peer)
 	passing_add(&passing, peer, PASSED_PEER);
 	if (plan->control != -1)
 		passing_add(&passing, plan->control, PASSED_CONTROL);
+	if (plan->metrics != -1)
+		passing_add(&passing, plan->metrics, PASSED_METRICS);
 	pass_listeners(&passing, plan->listeners);
 	if (plan->own_log != -1) {
 		(void)dup2(plan->own_log, STDERR_FILENO);

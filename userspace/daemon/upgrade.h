@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Another program file takes over: the monitor starts it beside itself, with its listening sockets
- * and its control socket.  Nothing changes before the next daemon serves.  Between two releases, there
- * is a socket pair: a packet from the next one says that it serves, and the end of the monitor's end
- * that the monitor has let go.
+ * Another program file takes over: the monitor starts it beside itself, with its listening sockets,
+ * its control socket and that of metrics.  Nothing changes before the next daemon serves.  The two
+ * speak by a socket pair, which must stay the same between releases: one packet from the next daemon
+ * says that it serves; then the monitor of before lets go and closes its end.
  */
 #ifndef TLSGATE_DAEMON_UPGRADE_H
 #define TLSGATE_DAEMON_UPGRADE_H
@@ -30,7 +30,7 @@ struct upgrade {
 struct upgrade_plan {
 	char **argv;			/* its command line; argv[0] is looked for as a shell does */
 	const struct listeners *listeners;
-	int control;			/* the control socket, -1: none */
+	int control, metrics;		/* the sockets of these settings, -1: none */
 	int own_log;			/* what it gets as standard error, -1: ours */
 	double seconds;			/* to get ready in */
 };
