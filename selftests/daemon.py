@@ -41,6 +41,7 @@ else:
         shown,
         ends,
         passing,
+        quantum,
     )
 
 

@@ -383,7 +383,8 @@ def der_of(name):
 @test
 def hands_on_who_the_client_is():
     with Backend() as backend, Gate("serve", backend.address, "--proxy-protocol", "--client-ca=ca.pem",
-                                    "--verify-client=request", "--alpn=x") as gate:
+                                    "--verify-client=request", "--alpn=x",
+                                    "--groups=x25519") as gate:
         context = ssl.create_default_context(cafile=path("ca.pem"))
         context.set_alpn_protocols(["x"])
         context.load_cert_chain(path("two.pem"), path("two.key"))

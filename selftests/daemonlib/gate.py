@@ -20,6 +20,7 @@ TLSGATED = os.environ.get("TLSGATED", os.path.join(TOP, "build", "tlsgated"))
 TLSGATE = os.environ.get("TLSGATE", os.path.join(TOP, "build", "tlsgate"))
 DEADLINE = 30.0                 # for what comes at once where nothing is wrong
 TURN = 0.02
+QUANTUM = ssl.OPENSSL_VERSION_INFO >= (3, 5)    # with ML-KEM and ML-DSA; and TLSGATED's is the same
 BUSY = 4                        # so many times slower may a machine be that others use, too
 
 # nobody must get through to the unix socket and the files in it
@@ -73,7 +74,7 @@ def write(name, text):
 def make_certificates():
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     run("openssl", "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem",
-        "-subj", "/CN=test CA", "-days", "30")
+        "-subj", "/CN=test CA", "-days", "30", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
     write("ext", "subjectAltName=DNS:localhost,IP:127.0.0.1\n")
     for name in ("one", "two"):
         run("openssl", "req", "-new", *key, "-keyout", name + ".key", "-out", name + ".csr",
@@ -331,9 +332,9 @@ class Gate:
                    self.process.poll() is not None, "tlsgated listens")
         need(self.process.poll() is None, "tlsgated ended: " + log_text())
 
-    def connect(self, pair=None, **options):
+    def connect(self, pair=None, ca="ca.pem", **options):
         """A TLS connection that verifies; options are attributes of the SSLContext."""
-        context = ssl.create_default_context(cafile=path("ca.pem"))
+        context = ssl.create_default_context(cafile=path(ca))
         if pair:
             context.load_cert_chain(*(path(name) for name in pair))
         for key, value in options.items():
