@@ -245,6 +245,11 @@ struct json_object *ctl_connections(bool json)
 	return NULL;
 }
 
+static size_t length_of(struct json_object *array)
+{
+	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
 static void print_lines(struct json_object *answer)
 {
 	struct json_object *lines = json_object_object_get(answer, "lines");
@@ -276,6 +281,16 @@ static int check_status(const char *command, struct json_object *answer)
 	return CTL_FAILED;
 }
 
+/* Gates that have nowhere to keep connections which the kernel does not get. */
+static void print_refusing(struct json_object *names)
+{
+	size_t i;
+
+	for (i = 0; i < length_of(names); i++)
+		printf("%s: new connections are refused: its deliver is always\n",
+		       json_object_get_string(json_object_array_get_idx(names, i)));
+}
+
 /* A command that changes something, for its operand or NULL, and what is said once it has. */
 static int change(int argc, char **argv, const char *operand, const char *done)
 {
@@ -289,8 +304,10 @@ static int change(int argc, char **argv, const char *operand, const char *done)
 		return CTL_FAILED;
 	print_lines(answer);
 	status = check_status(argv[0], answer);
-	if (status == CTL_DONE)
+	if (status == CTL_DONE) {
 		puts(done);
+		print_refusing(json_object_object_get(answer, "refuses"));
+	}
 	json_object_put(answer);
 	return status;
 }
@@ -302,7 +319,7 @@ int cmd_reload(int argc, char **argv)
 
 int cmd_pause(int argc, char **argv)
 {
-	return change(argc, argv, NULL, "paused: new connections stay in tlsgated");
+	return change(argc, argv, NULL, "paused: new connections are not handed to the kernel");
 }
 
 int cmd_resume(int argc, char **argv)
@@ -363,11 +380,6 @@ static void first_end(struct json_object *certs, char out[CTL_TEXT_MAX])
 	snprintf(out, CTL_TEXT_MAX, "-");
 	if (first != INT64_MAX && gmtime_r(&(time_t){ (time_t)first }, &tm))
 		strftime(out, CTL_TEXT_MAX, "%Y-%m-%d", &tm);
-}
-
-static size_t length_of(struct json_object *array)
-{
-	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
 
 /* What it cannot deliver. */

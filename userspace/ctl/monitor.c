@@ -41,7 +41,8 @@ static void print_session(const struct tlsgate_session *s)
 	if (s->relay_peer.len)
 		printf(" relay %s", tlsgate_address_text(&s->relay_peer, address));
 	if (s->server.len)
-		printf(" server %s", tlsgate_address_text(&s->server, address));
+		printf(" server %s %s", tlsgate_address_text(&s->server, address),
+		       tlsgate_delivery_name(s->delivery));
 	printf(" %s %s", tlsgate_version_name(s->version), ctl_suite(s->suite, text));
 }
 

@@ -311,13 +311,21 @@ static enum control_outcome do_connections(void *arg, const char *operand, struc
 
 /* ---- pause and resume ---- */
 
+/* Tells which gates cannot go on without the kernel. */
 static enum control_outcome do_pause(void *arg, const char *operand, struct json_object *answer)
 {
 	const struct monitor *monitor = arg;
+	const struct generation *live = monitor->generations;
+	struct json_object *refuses = json_object_new_array();
+	size_t i;
 
 	(void)operand;
-	(void)answer;
 	pause_set(monitor->pause, true);
+	for (i = 0; refuses && live && i < live->built; i++)
+		if (live->gates[i].settings->deliver == DELIVER_ALWAYS)
+			append_text(refuses, live->gates[i].settings->name,
+				    strlen(live->gates[i].settings->name));
+	add(answer, "refuses", refuses);
 	return CONTROL_OK;
 }
 

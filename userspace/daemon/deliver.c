@@ -2,6 +2,7 @@
 #include "daemon/deliver.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -49,16 +50,29 @@ static enum outcome outcome_of(int err)
 	return REFUSE;
 }
 
-static void refuse(struct conn *conn, const char *why)
+/* waited: 0 where that would be no use. */
+static void refuse(struct conn *conn, uint64_t waited, const char *why)
 {
-	char client[ADDR_TEXT_MAX];
+	char client[ADDR_TEXT_MAX], time[32] = "";
 
+	if (waited)
+		snprintf(time, sizeof(time), " within %.1f s", (double)waited / 1000);
 	worker_count(conn->worker, conn->gate, STAT_FAILED, 1);
-	worker_log_peer(conn->worker, warn, "%s: client %s: cannot be delivered to %s: %s; connection closed",
+	worker_log_peer(conn->worker, warn, "%s: client %s: cannot be delivered to %s%s: %s; connection closed",
 			conn->gate->settings->name, conn_client(conn, client),
-			conn->gate->settings->backend, why);
-	account_reason(conn, "it cannot be delivered: %s", why);
+			conn->gate->settings->backend, time, why);
+	account_reason(conn, "it cannot be delivered%s: %s", time, why);
 	conn_abort(conn);
+}
+
+/* What the operator can do, where the kernel's sentence is for who tries again. */
+static const char *advice(int err, const char *why)
+{
+	if (err == -EAGAIN)
+		return "the server's backlog is full: raise that (listen backlog, net.core.somaxconn), or let the server accept faster";
+	if (err == -ECONNREFUSED)
+		return "nobody listens at the server's address: start the server";
+	return why;
 }
 
 /* Soon at first, then ever less often. */
@@ -137,7 +151,7 @@ static bool try(struct conn *conn)
 		return false;
 	worker_count(worker, gate, STAT_REFUSED, 1);
 	worker_count(worker, gate, STAT_REFUSAL + tally_refusal(err), 1);
-	refuse(conn, why);
+	refuse(conn, outcome == WAIT ? clock_ms() - conn->tried : 0, advice(err, why));
 	return false;
 }
 
@@ -149,7 +163,7 @@ bool deliver_timer(struct conn *conn)
 		return backend_start(conn);
 	if (!paused && conn_flush(conn) >= 0)
 		return try(conn);
-	refuse(conn, paused ? "hand-overs are paused: tlsgate resume" : strerror(errno));
+	refuse(conn, 0, paused ? "hand-overs are paused: tlsgate resume" : strerror(errno));
 	return false;
 }
 

@@ -177,6 +177,8 @@ static const char *path_text(const struct gate *gate, bool usable)
 		return "user";
 	if (!usable)
 		return "user, until the kernel takes keys";
+	if (gate->settings->deliver == DELIVER_ALWAYS)
+		return "kernel, right after the handshake";
 	return gate->adaptive ? "kernel, for connections of a second or 64 KiB" : "kernel";
 }
 
@@ -197,7 +199,9 @@ int gates_choose_data_paths(struct gate *gates, size_t count)
 		}
 		gate->kernel = asked != DATA_PATH_USER;
 		gate->adaptive = asked == DATA_PATH_AUTO;
-		log_info("%s: data path: %s (%s)", gate->settings->name, path_text(gate, usable),
+		log_info("%s: data path%s: %s (%s)", gate->settings->name,
+			 gate->settings->deliver == DELIVER_AUTO ? " of what is relayed" : "",
+			 path_text(gate, usable),
 			 asked == DATA_PATH_AUTO ? why : "as asked");
 		ret |= delivery_open(gate, usable, why);
 	}
