@@ -42,6 +42,7 @@ else:
         ends,
         passing,
         quantum,
+        prometheus,
     )
 
 

@@ -183,16 +183,21 @@ fetch_kernels() {
 	use_apt "$own_suite" "$own_arch"
 }
 
-# Modules that resolve names for a test under build/nss/: installed, they would change nsswitch.conf.
-fetch_nss() {
-	local dir=build/nss deb
-	[ ! -e $dir/.complete ] || return 0
-	echo "deps: unpacking libnss-resolve and libnss-myhostname into $dir"
-	rm -rf $dir && mkdir -p $dir &&
-		(cd $dir && apt-get -qq -o APT::Sandbox::User=root download \
-			libnss-resolve libnss-myhostname) &&
-		for deb in $dir/*.deb; do dpkg-deb -x "$deb" $dir || return 1; done &&
-		rm $dir/*.deb && touch $dir/.complete
+# unpack_packages DIR PACKAGE...: for a test, where installed they would change the machine.
+unpack_packages() {
+	local dir=$1 deb
+	[ ! -e "$dir/.complete" ] || return 0
+	echo "deps: unpacking ${*:2} into $dir"
+	rm -rf "$dir" && mkdir -p "$dir" &&
+		(cd "$dir" && apt-get -qq -o APT::Sandbox::User=root download "${@:2}") &&
+		for deb in "$dir"/*.deb; do dpkg-deb -x "$deb" "$dir" || return 1; done &&
+		rm "$dir"/*.deb && touch "$dir/.complete"
+}
+
+# Modules that resolve names would change nsswitch.conf, Prometheus would run as a service.
+fetch_unpacked() {
+	unpack_packages build/nss libnss-resolve libnss-myhostname &&
+		unpack_packages build/prometheus prometheus
 }
 
 mkdir -p build
@@ -215,7 +220,7 @@ case " $* " in
 	;;
 esac
 case " $* " in
-*" check "*|*" daemon "*) fetch_nss || { apt_update && fetch_nss; } || echo "deps: no modules in build/nss" >&2 ;;
+*" check "*|*" daemon "*) fetch_unpacked || { apt_update && fetch_unpacked; } || echo "deps: not all in build/nss and build/prometheus" >&2 ;;
 esac
 case " $* " in
 *" guest "*|*" kernels "*) fetch_kernels amd64 ;;
