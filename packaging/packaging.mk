@@ -32,6 +32,8 @@ PKG_FILES = \
 	packaging/sysusers.d/tlsgate.conf:$(sysusersdir):644 \
 	packaging/tmpfiles.d/tlsgate.conf:$(tmpfilesdir):644 \
 	packaging/tlsgated.conf.example:$(docdir):644 \
+	packaging/prometheus-rules.yml:$(datadir)/tlsgate:644 \
+	packaging/grafana-dashboard.json:$(datadir)/tlsgate:644 \
 	$(foreach page,$(PKG_MANUALS),$(page):$(mandir)/man$(lastword $(subst ., ,$(page))):644) \
 	$(GATE_SO):$(libdir):644 \
 	$(GATE_LIB):$(libdir):644 \
@@ -78,7 +80,8 @@ uninstall:
 	$(call say,REMOVE,from $(DESTDIR)$(PREFIX); $(DESTDIR)$(sysconfdir)/tlsgate stays)
 	$(foreach file,$(PKG_FILES),$(Q)rm -f '$(call pkg_target,$(file))'$(pkg_newline))
 	$(Q)rm -f '$(DESTDIR)$(libdir)/$(LIB_SONAME)' '$(DESTDIR)$(libdir)/libtlsgate.so'
-	$(Q)for dir in '$(DESTDIR)$(dkmsdir)' '$(DESTDIR)$(includedir)/tlsgate' '$(DESTDIR)$(docdir)'; do \
+	$(Q)for dir in '$(DESTDIR)$(dkmsdir)' '$(DESTDIR)$(includedir)/tlsgate' '$(DESTDIR)$(docdir)' \
+		'$(DESTDIR)$(datadir)/tlsgate'; do \
 		test ! -d "$$dir" || find "$$dir" -depth -type d -empty -delete; done
 
 # ---- the tarball ------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ US_CFLAGS := -std=c11 -Wall -Wextra -Werror -fstack-protector-strong -fPIE -MMD 
 US_LDFLAGS := -pie -Wl,-z,relro,-z,now
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-US_PKGS := libcrypto libsodium libnl-3.0 libnl-genl-3.0 libseccomp libcap-ng libsystemd json-c
+US_PKGS := libcrypto libsodium libnl-3.0 libnl-genl-3.0 libseccomp libcap-ng libsystemd json-c libmicrohttpd
 
 # Asked once, and only when something is compiled: `make help` needs no library.
 us_pkg = $(eval us_pkg_$(1) := $(shell pkg-config --$(1) $(2)))$(if $(filter 0,$(.SHELLSTATUS)),,\
