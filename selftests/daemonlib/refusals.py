@@ -292,7 +292,7 @@ def a_configuration_has_bounds():
 @test
 def bad_names():
     refused(1, "TLS_NOTHING.*not known", "serve", ":1", ":2", *PAIR, "--ciphersuites=TLS_NOTHING")
-    refused(1, r"nowhere.*not known; see --groups in tlsgated\(8\)", "serve", ":1", ":2", *PAIR,
+    refused(1, r"nowhere.*not known; see groups in tlsgated.conf\(5\)", "serve", ":1", ":2", *PAIR,
             "--groups=x25519:nowhere")
     refused(1, "X25519' is in it twice", "serve", ":1", ":2", *PAIR, "--groups=X25519:P-256:X25519")
     refused(1, "secp256r1' is in it twice", "serve", ":1", ":2", *PAIR, "--groups=P-256:secp256r1")
