@@ -14,6 +14,7 @@ from daemonlib.control import ControlGate, outcome
 from daemonlib.gate import (DEADLINE, TLSGATED, Backend, Gate, echo, free_port, listens, log_text, need, path, peer_name,
                             start, test, wait_until, write)
 from daemonlib.kills import session
+from daemonlib.load import Load
 from daemonlib.reload import state_of
 
 SERVE = ("--data-path=user", "--cert=one.pem", "--key=one.key")
@@ -274,3 +275,54 @@ def a_daemon_whose_predecessor_dies_gives_up():
         need("upgrade given up: the daemon of before has ended" in log_text(), log_text())
         gate.process = start("-c", "control.conf", before=["setsid"])
         gate.ready(1)
+
+
+# ---- under load ---------------------------------------------------------------------------
+
+ROUNDS, CONNECTIONS = 5, 1000
+
+
+@contextlib.contextmanager
+def load_on(gate):
+    """At half the rate that client and daemon reach together; none of it is refused or broken."""
+    load, over = Load(path("ca.pem"), gate.port), threading.Event()
+    load.measure()
+    thread = threading.Thread(target=load.run, args=(over.is_set, CONNECTIONS))
+    thread.start()
+    try:
+        yield load
+    finally:
+        over.set()
+        thread.join()
+    need(not load.broken, "%d of %d: %s" % (len(load.broken), load.done, sorted(set(load.broken))))
+    need(load.done >= CONNECTIONS, "%d connections" % load.done)
+    print("# %d connections, %.0f a second of %.0f" % (load.done, load.rate / 2, load.rate))
+
+
+def await_connections(load, count):
+    done = load.done
+    wait_until(lambda: load.done >= done + count, "%d more connections" % count, 4 * DEADLINE)
+
+
+@test
+def upgrades_under_load_break_nothing():
+    with Backend().echo() as backend, UpgradeGate(backend.address) as gate, load_on(gate) as load:
+        for _ in range(ROUNDS):
+            await_connections(load, CONNECTIONS // ROUNDS // 2)
+            gate.upgrade()
+
+
+@test
+def restarts_under_load_break_nothing():
+    store = Store("store.load")
+    with Backend().echo() as backend, Gate("serve", backend.address, before=store.env) as gate, load_on(gate) as load:
+        for _ in range(ROUNDS):
+            await_connections(load, CONNECTIONS // ROUNDS // 2)
+            store.holds(2)
+            fds = [os.dup(fd) for fd in store.fds]
+            gate.process.send_signal(signal.SIGUSR1)
+            need(gate.process.wait(DEADLINE) == 0, "exit status")
+            gate.process = Passed(gate.port, backend.address, fds, ["tlsgate-listener"] * 2, "--workers=2",
+                                  more=store.env).process
+            for fd in fds:
+                os.close(fd)
