@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # packaging/tlsgated.service as it is, under systemd as PID 1 of a PID namespace: start, reload, a reload
-# that is refused, the journal, a crash, stop, under the limits that the unit sets. TAP on standard output.
+# that is refused, the journal, delivery, a crash, stop, under the limits that the unit sets. TAP on standard output.
 # Writes into /usr/sbin and /etc: only for a guest, whose root is thrown away:
 #	selftests/vm/run.sh --kernel 6.12 --smp 1 -- selftests/systemd.sh
 slow=${slow-5}
@@ -148,6 +148,42 @@ logs_to_the_journal() {
 	has_line TLSGATE_VERSION='TLS 1.3' TLSGATE_PATH=user || fail "the connection's fields"
 }
 
+# A server without TLS: each line back, behind the address of who sent it.
+start_server() {
+	spawn server python3 -c '
+import socketserver, sys
+class Who(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            self.wfile.write(self.client_address[0].encode() + b" " + line)
+socketserver.ThreadingTCPServer(("127.0.0.1", int(sys.argv[1])), Who).serve_forever()' "$plain"
+	ready server "$plain"
+}
+
+# says TEXT: the client sends it, and has it back from the server.
+says() {
+	echo "$1" >&"$say"
+	wait_until 20 grep -qx "127.0.0.2 $1" "$tmp/log/client" || fail "the server's answer: $(tail -n 2 "$tmp/log/client")"
+}
+
+delivers() {
+	start_server || return
+	config two "gate local { mode = serve  listen = \"127.0.0.1:$far\"  backend = \"127.0.0.1:$plain\"  deliver = always
+		cert = $etc/two.pem  key = $etc/two.key }"
+	unit reload tlsgated || fail "systemctl reload: $(<"$tmp/log/systemctl")" || return
+	mkfifo "$tmp/say"
+	exec {say}<>"$tmp/say"
+	# shellcheck disable=SC2016
+	spawn client sh -c 'exec openssl s_client -quiet -connect "127.0.0.1:$1" -bind 127.0.0.2:0 -CAfile "$2/ca.pem" \
+		-verify_return_error <"$2/say"' sh "$far" "$tmp"
+	says one
+}
+
+goes_on() {
+	says two || return
+	kill "${pid_of[client]}" "${pid_of[server]}"
+}
+
 comes_back() {
 	local before
 	before=$(outer_pid)
@@ -185,8 +221,10 @@ install_files || bail_out "files cannot be installed: $(tail -n 3 "$tmp/log/open
 free_port
 far=$port
 free_port
+plain=$port
+free_port
 config
-diagnose_logs=(systemd systemctl)
+diagnose_logs=(systemd systemctl client)
 boot || bail_out "$why"
 check 'the unit starts, and a client is served' starts
 check 'without more than it needs' under_its_limits
@@ -195,7 +233,9 @@ check 'a reload takes the new certificate' reloads
 check 'a reload that is refused fails, and what ran goes on' refuses_a_reload
 check 'the control socket gets its group' gives_the_socket_a_group
 check 'its lines are in the journal, with their fields' logs_to_the_journal
+check 'a gate delivers to a server' delivers
 check 'it comes back when it was killed' comes_back
 check 'it stops, and leaves no socket' stops
+check 'what was delivered outlives both' goes_on
 check 'it starts where no name is resolved' starts_without_names
 tap_end
