@@ -214,6 +214,8 @@ suite_sid_kernel() {
 echo "check: logs are in $logs/"
 suites+=(build)
 run_suite build suite_build
+suites+=(other-build)
+run_suite other-build selftests/other-debian.sh build
 
 mapfile -t programs < <(for source in selftests/kmod/*.c; do
 	[ ! -e "$source" ] || echo "build/selftests/$(basename "$source" .c)"; done)
@@ -261,6 +263,9 @@ for source in selftests/native/*.c; do
 done
 start_suite sandbox timeout --foreground -k 5 900 selftests/sandbox.sh
 start_suite sandbox-trixie timeout --foreground -k 5 900 selftests/sandbox.sh trixie
+start_suite other-unit selftests/other-debian.sh unit
+start_suite other-daemon timeout --foreground -k 5 1200 selftests/other-debian.sh daemon
+start_suite other-bogo timeout --foreground -k 5 1200 selftests/other-debian.sh bogo
 start_suite spec selftests/spec.py
 start_suite bogo timeout --foreground -k 5 1200 selftests/bogo.sh
 start_suite bogo-sid timeout --foreground -k 5 1200 selftests/bogo.sh --sid

@@ -25,6 +25,8 @@ declare -A PACKAGES=(
 	[style]="linux-source-6.12 perl sparse coccinelle"
 	[bogo]="golang-go golang-golang-x-crypto-dev dpkg-dev python3"
 	[fuzz]="clang libclang-rt-dev"
+	[arm64]="gcc-aarch64-linux-gnu gcc-12-aarch64-linux-gnu qemu-system-arm"
+	[s390x]="gcc-s390x-linux-gnu qemu-user"
 	[debug]="linux-source-6.12 flex bison bc libelf-dev libssl-dev"
 )
 
@@ -34,10 +36,18 @@ declare -A IN_BOOKWORM=(
 	[libelf1t64]=libelf1
 )
 
+# The root of a guest of another architecture, beside the libraries of [build], which make it a
+# sysroot for cross builds, too.
+FOREIGN="base-files base-passwd bash coreutils curl dash debianutils findutils grep hostname iproute2 kmod
+	libc-bin mawk ncurses-base openssl procps sed util-linux"
+
 # Kernels by the name that run.sh knows them by: architecture, version, flavour.
 declare -A KERNELS=(
 	[6.1]="amd64 6.1 cloud-amd64"
 	[6.12]="amd64 6.12 cloud-amd64"
+	[arm64-6.1]="arm64 6.1 cloud-arm64"
+	[arm64-6.12]="arm64 6.12 cloud-arm64"
+	[arm64-16k]="arm64 6.12 arm64-16k"
 )
 
 die() {
@@ -183,6 +193,27 @@ fetch_kernels() {
 	use_apt "$own_suite" "$own_arch"
 }
 
+# Packages for ARCH and what they depend on, unpacked under build/root-ARCH: none of their scripts runs.
+unpack_root() {
+	local arch=$1 dir=build/root-$1 deb name
+	local -a names
+	[ ! -e "$dir/.complete" ] || return 0
+	use_apt "$own_suite" "$arch" || return 1
+	echo "deps: unpacking libraries and tools for $arch into $dir"
+	# shellcheck disable=SC2086	# a list
+	mapfile -t names < <(printf '%s\n' ${PACKAGES[build]} $FOREIGN | grep -vxE 'gcc|make|pkg-config')
+	rm -rf "$dir" && mkdir -p "$dir"/{debs,tmp} "$dir"/usr/{bin,sbin,lib} &&
+		for name in bin sbin lib; do ln -s usr/$name "$dir/$name" || return 1; done &&
+		(cd "$dir/debs" && apt-get "${apt_options[@]}" -s --no-install-recommends install "${names[@]}" |
+			sed -n 's/^Inst \([^ ]*\) .*/\1/p' | xargs apt-get -qq "${apt_options[@]}" download) &&
+		for deb in "$dir"/debs/*.deb; do
+			dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$dir" --keep-directory-symlink || return 1
+		done &&
+		cp "$dir/usr/share/base-passwd/passwd.master" "$dir/etc/passwd" &&
+		cp "$dir/usr/share/base-passwd/group.master" "$dir/etc/group" &&
+		rm -rf "$dir/debs" "$dir"/usr/share/{doc,man,locale} && touch "$dir/.complete"
+}
+
 # unpack_packages DIR PACKAGE...: for a test, where installed they would change the machine.
 unpack_packages() {
 	local dir=$1 deb
@@ -217,6 +248,7 @@ case " $* " in
 	selftests/fetch-debian.sh sid &
 	selftests/fetch-debian.sh trixie &
 	selftests/servers/root.sh &
+	selftests/other-debian.sh fetch &
 	;;
 esac
 case " $* " in
@@ -227,7 +259,10 @@ case " $* " in
 esac
 for purpose in arm64 s390x; do
 	case " $* " in
-	*" $purpose "*) fetch_kernels $purpose ;;
+	*" $purpose "*)
+		fetch_kernels $purpose
+		unpack_root $purpose || echo "deps: no root for $purpose in build/root-$purpose" >&2
+		;;
 	esac
 done
 wait
