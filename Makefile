@@ -81,5 +81,7 @@ help:
 	@echo 'make install      programs, unit, manuals, library and module source below PREFIX=/usr/local;'
 	@echo '                  DESTDIR=DIR for packagers; make uninstall removes them'
 	@echo 'make dist         build/dist/tlsgate-VERSION.tar.gz, the same bytes from the same commit'
+	@echo 'make deb          Debian packages, in build/deb'
+	@echo 'make sbom         build/dist/tlsgate-VERSION.spdx.json: what the build has, as SPDX'
 	@echo 'make clean        removes build/'
 	@echo 'V=1 shows the commands. check and demo install the Debian packages they need.'

@@ -128,6 +128,16 @@ userspace: $(GATE_SO)
 
 -include $(shell find $(BUILD)/pic -name '*.d' 2>/dev/null)
 
+# ---- the bill of materials ------------------------------------------------------------------------
+
+SBOM := $(BUILD)/dist/$(RELEASE).spdx.json
+
+.PHONY: sbom
+sbom: userspace
+	@mkdir -p $(dir $(SBOM))
+	$(Q)packaging/sbom.py $(VERSION) $(SOURCE_DATE_EPOCH) $(BUILD)/tlsgated $(BUILD)/tlsgate $(GATE_SO) > $(SBOM)
+	$(call say,SBOM,$(SBOM))
+
 # ---- Debian packages ----------------------------------------------------------------------------
 # dpkg-buildpackage wants its folder at the top, so it runs in a copy of the tree, which the tarball is.
 

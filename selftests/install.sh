@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# make install, uninstall and dist, and the library as its users get it. TAP on standard output. Installs into
+# make install, uninstall, dist and sbom, and the library as its users get it. TAP on standard output. Installs into
 # a folder that is thrown away.
 
 # shellcheck source-path=SCRIPTDIR
@@ -106,6 +106,25 @@ makes_one_tarball() {
 	cmp "$first" "$again/$first" >"$tmp/log/cmp" 2>&1 || fail "$(<"$tmp/log/cmp")"
 }
 
+# Every source with its sums and licence, and every library that a program wants with its version.
+names_all_that_it_has() {
+	quiet make sbom && cp build/dist/tlsgate-*.spdx.json "$tmp/first" && quiet make sbom || return
+	cmp -s "$tmp/first" build/dist/tlsgate-*.spdx.json || fail "a second one is another" || return
+	python3 - "$tmp/first" >"$tmp/log/sbom" 2>&1 <<-'PYTHON' || fail "$(tail -n 1 "$tmp/log/sbom")"
+		import json, subprocess, sys
+		bill = json.load(open(sys.argv[1]))
+		files = {entry["fileName"][2:]: entry for entry in bill["files"]}
+		assert files["kmod/main.c"]["licenseInfoInFiles"] == ["GPL-2.0-only"], "licence of kmod/main.c"
+		assert files["userspace/lib/derive.c"]["licenseInfoInFiles"] == ["MIT"], "licence of derive.c"
+		for name in "build/tlsgated", "kmod/main.c":
+		    real = subprocess.check_output(["sha256sum", name], text=True).split()[0]
+		    assert real in [sum["checksumValue"] for sum in files[name]["checksums"]], "sum of " + name
+		libraries = {package["name"]: package.get("versionInfo") for package in bill["packages"][1:]}
+		assert {"libcrypto.so.3", "libsodium.so.23", "libc.so.6"} <= set(libraries), libraries
+		assert all(libraries.values()), libraries
+	PYTHON
+}
+
 check "make install: all that a package needs" installs
 check "the unit names the folders that were asked for" names_its_folders
 check "a second install keeps the configuration" keeps_the_configuration
@@ -114,4 +133,5 @@ check "a C program by pkg-config" serves_a_user gcc c c11
 check "a C++ program" serves_a_user g++ c++ c++20
 check "make uninstall leaves the configuration alone" uninstalls
 check "make dist: what it has builds, and makes the same bytes" makes_one_tarball
+check "make sbom names every source and library, and is the same twice" names_all_that_it_has
 tap_end
