@@ -434,6 +434,7 @@ static void print_undelivered(struct json_object *gate)
 		       relays(gate) ? "relayed" : "refused", ctl_member(item, "why"));
 	}
 }
+
 static void print_gates(struct json_object *answer)
 {
 	static const char * const headings[] = {
