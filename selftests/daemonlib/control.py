@@ -220,11 +220,13 @@ def close_needs_the_name_of_a_gate():
 @test
 def gates_shows_what_is_served():
     with Backend() as backend, ControlGate(backend.address) as gate:
-        outcome(gate.tlsgate("gates"), 0, r"web +serve +127\.0\.0\.1:%d +%s +user +no +20\d\d-" %
+        outcome(gate.tlsgate("gates"), 0, r"web +serve +serving +127\.0\.0\.1:%d +%s +user +no +20\d\d-" %
                 (gate.port, re.escape(backend.address)))
         shown = json.loads(gate.tlsgate("gates", "--json").stdout)
         need(shown[0]["name"] == "web" and shown[0]["certificates"][0]["file"] == "one.pem" and
              shown[0]["certificates"][0]["ends"] > time.time(), "says: %s" % shown)
+        outcome(gate.tlsgate("gates"), 0, r"\n\nCERTIFICATE +GATE +ENDS +LEFT\none\.pem +web +20\d\d-\d\d-\d\d +in \d+ days\n")
+        need(shown[0]["addresses"] == [backend.address], "%s" % shown)
         need(gate.ask(b"gates\n") == {"gates": shown, "status": "ok"}, "the answer on the socket")
         need(gate.ask(b"dance\n") == {"status": "unknown"}, "an unknown command")
 
@@ -494,7 +496,7 @@ gate other { mode = serve  data-path = user  cert = one.pem  key = one.key
             echo(before)
             outcome(gate.tlsgate("drain", "--gate", "web"), 0, "^drained: ")
             need(not listens(gate.port) and listens(other), "this address refuses connections, the other does not")
-            outcome(gate.tlsgate("gates"), 0, r"web +serve +drained +", r"other +serve +127\.0\.0\.1:%d" % other)
+            outcome(gate.tlsgate("gates"), 0, r"web +serve +drained +", r"other +serve +serving +127\.0\.0\.1:%d" % other)
             need([g["drained"] for g in gate.ask(b"gates\n")["gates"]] == [False, True], "as JSON")
             need_rest(gate.workers())
             echo(before)

@@ -362,24 +362,43 @@ static void join(struct json_object *array, char *out, size_t size)
 					json_object_get_string(json_object_array_get_idx(array, i)));
 }
 
+/* "2027-01-31", or "-". */
+static void date_text(int64_t when, char out[CTL_TEXT_MAX])
+{
+	struct tm tm;
+
+	snprintf(out, CTL_TEXT_MAX, "-");
+	if (when != INT64_MAX && gmtime_r(&(time_t){ (time_t)when }, &tm))
+		strftime(out, CTL_TEXT_MAX, "%Y-%m-%d", &tm);
+}
+
+/* INT64_MAX: it does not say. */
+static int64_t end_of(struct json_object *certificate)
+{
+	struct json_object *value = json_object_object_get(certificate, "ends");
+
+	return value ? json_object_get_int64(value) : INT64_MAX;
+}
+
 /* When the first of its certificates ends. */
 static void first_end(struct json_object *certs, char out[CTL_TEXT_MAX])
 {
 	int64_t ends, first = INT64_MAX;
-	struct json_object *value;
-	struct tm tm;
 	size_t i;
 
-	if (!json_object_is_type(certs, json_type_array))
-		certs = NULL;
-	for (i = 0; certs && i < json_object_array_length(certs); i++) {
-		value = json_object_object_get(json_object_array_get_idx(certs, i), "ends");
-		ends = value ? json_object_get_int64(value) : INT64_MAX;
+	for (i = 0; i < length_of(certs); i++) {
+		ends = end_of(json_object_array_get_idx(certs, i));
 		first = ends < first ? ends : first;
 	}
-	snprintf(out, CTL_TEXT_MAX, "-");
-	if (first != INT64_MAX && gmtime_r(&(time_t){ (time_t)first }, &tm))
-		strftime(out, CTL_TEXT_MAX, "%Y-%m-%d", &tm);
+	date_text(first, out);
+}
+
+/* Its backend is a name that never was resolved. */
+static bool is_lost(struct json_object *gate)
+{
+	struct json_object *addresses = json_object_object_get(gate, "addresses");
+
+	return addresses && !length_of(addresses) && strncmp(ctl_member(gate, "backend"), "unix:", 5);
 }
 
 /* What it cannot deliver. */
@@ -392,14 +411,17 @@ static void add_gate(struct ctl_table *table, struct json_object *gate)
 {
 	const bool paused = json_object_get_boolean(json_object_object_get(gate, "paused"));
 	const bool drained = json_object_get_boolean(json_object_object_get(gate, "drained"));
-	char listen[1024], ends[CTL_TEXT_MAX], path[CTL_TEXT_MAX];
+	char listen[1024], backend[512], ends[CTL_TEXT_MAX], path[CTL_TEXT_MAX];
 
 	join(json_object_object_get(gate, "listen"), listen, sizeof(listen));
 	first_end(json_object_object_get(gate, "certificates"), ends);
 	ctl_table_add(table, ctl_member(gate, "name"));
 	ctl_table_add(table, ctl_member(gate, "mode"));
-	ctl_table_add(table, drained ? "drained" : listen);
-	ctl_table_add(table, ctl_member(gate, "backend"));
+	ctl_table_add(table, drained ? "drained" : "serving");
+	ctl_table_add(table, *listen ? listen : "-");
+	snprintf(backend, sizeof(backend), "%s%s", ctl_member(gate, "backend"),
+		 is_lost(gate) ? ", not resolved" : "");
+	ctl_table_add(table, backend);
 	snprintf(path, sizeof(path), "%s%s", ctl_member(gate, "data-path"), paused ? ", paused" : "");
 	ctl_table_add(table, path);
 	snprintf(path, sizeof(path), "%s%s", ctl_member(gate, "deliver"),
@@ -409,8 +431,9 @@ static void add_gate(struct ctl_table *table, struct json_object *gate)
 	ctl_table_add(table, ends);
 }
 
-static void print_table(const char * const headings[], size_t columns, struct json_object *rows,
-			void (*add_row)(struct ctl_table *table, struct json_object *row))
+/* spare: of ctl_table_spare(). */
+static void print_table(const char * const headings[], size_t columns, const char * const spare[],
+			struct json_object *rows, void (*add_row)(struct ctl_table *table, struct json_object *row))
 {
 	struct ctl_table *table = ctl_table_new(headings, columns);
 	size_t i;
@@ -418,7 +441,53 @@ static void print_table(const char * const headings[], size_t columns, struct js
 	for (i = 0; json_object_is_type(rows, json_type_array) &&
 	     i < json_object_array_length(rows); i++)
 		add_row(table, json_object_array_get_idx(rows, i));
+	ctl_table_spare(table, spare);
 	ctl_table_print(table);
+	ctl_table_free(table);
+}
+
+/* "in 62 days", "ended". */
+static void left_text(int64_t ends, char out[CTL_TEXT_MAX])
+{
+	const int64_t left = ends - (int64_t)time(NULL);
+
+	if (ends == INT64_MAX)
+		snprintf(out, CTL_TEXT_MAX, "-");
+	else if (left <= 0)
+		snprintf(out, CTL_TEXT_MAX, "ended");
+	else
+		snprintf(out, CTL_TEXT_MAX, "in %lld days", (long long)(left / (24 * 3600)));
+}
+
+static void add_certificates(struct ctl_table *table, struct json_object *gate)
+{
+	struct json_object *certs = json_object_object_get(gate, "certificates"), *item;
+	char text[CTL_TEXT_MAX];
+	size_t i;
+
+	for (i = 0; i < length_of(certs); i++) {
+		item = json_object_array_get_idx(certs, i);
+		ctl_table_add(table, ctl_member(item, "file"));
+		ctl_table_add(table, ctl_member(gate, "name"));
+		date_text(end_of(item), text);
+		ctl_table_add(table, text);
+		left_text(end_of(item), text);
+		ctl_table_add(table, text);
+	}
+}
+
+static void print_certificates(struct json_object *gates)
+{
+	static const char * const headings[] = { "CERTIFICATE", "GATE", "ENDS", "LEFT" };
+	struct ctl_table *table = ctl_table_new(headings, sizeof(headings) / sizeof(*headings));
+	size_t i;
+
+	for (i = 0; i < length_of(gates); i++)
+		add_certificates(table, json_object_array_get_idx(gates, i));
+	if (ctl_table_rows(table)) {
+		putchar('\n');
+		ctl_table_print(table);
+	}
 	ctl_table_free(table);
 }
 
@@ -438,14 +507,16 @@ static void print_undelivered(struct json_object *gate)
 static void print_gates(struct json_object *answer)
 {
 	static const char * const headings[] = {
-		"GATE", "MODE", "LISTEN", "BACKEND", "DATA PATH", "DELIVER", "CERTIFICATE ENDS",
+		"GATE", "MODE", "STATE", "LISTEN", "BACKEND", "DATA PATH", "DELIVER", "CERTIFICATE ENDS",
 	};
+	static const char * const spare[] = { "MODE", "DELIVER", "DATA PATH", "BACKEND", NULL };
 	struct json_object *gates = json_object_object_get(answer, "gates");
 	size_t i;
 
-	print_table(headings, sizeof(headings) / sizeof(*headings), gates, add_gate);
+	print_table(headings, sizeof(headings) / sizeof(*headings), spare, gates, add_gate);
 	for (i = 0; i < length_of(gates); i++)
 		print_undelivered(json_object_array_get_idx(gates, i));
+	print_certificates(gates);
 }
 
 static void add_count(struct ctl_table *table, struct json_object *gate, const char *key)
@@ -498,8 +569,11 @@ static void print_stats(struct json_object *answer)
 		"GATE", ">ACCEPTED", ">HANDSHAKES", ">RESUMED", ">FAILED", ">BROKEN", ">OPEN", ">USER",
 		">KERNEL", ">DELIVERED", ">REFUSED", ">FROM CLIENT", ">FROM BACKEND",
 	};
+	static const char * const spare[] = {
+		">RESUMED", ">REFUSED", ">BROKEN", ">DELIVERED", ">USER", ">KERNEL", ">HANDSHAKES", ">FAILED", NULL,
+	};
 
-	print_table(headings, sizeof(headings) / sizeof(*headings),
+	print_table(headings, sizeof(headings) / sizeof(*headings), spare,
 		    json_object_object_get(answer, "gates"), add_gate_stats);
 	print_lost(json_object_object_get(json_object_object_get(answer, "log"), "lost"));
 }

@@ -152,6 +152,21 @@ static struct json_object *undelivered(const struct gate *gate)
 	return array;
 }
 
+/* Where connections go now: none, where its name is not resolved.  A UNIX backend has none. */
+static struct json_object *addresses_of(const struct gate *gate)
+{
+	struct json_object *array = json_object_new_array();
+	char text[ADDR_TEXT_MAX];
+	struct addr addr;
+	size_t i;
+
+	for (i = 0; array && !gate->unix_backend && places_get(gate->places, i, &addr); i++) {
+		(void)addr_format(&addr.sa, sizeof(addr), text);
+		append_text(array, text, strlen(text));
+	}
+	return array;
+}
+
 static struct json_object *describe(const struct gate *gate, bool paused)
 {
 	const struct gate_settings *set = gate->settings;
@@ -161,6 +176,7 @@ static struct json_object *describe(const struct gate *gate, bool paused)
 	add_text(object, "mode", set->mode == GATE_SERVE ? "serve" : "connect");
 	add(object, "listen", list_of(&set->listen));
 	add_text(object, "backend", set->backend);
+	add(object, "addresses", addresses_of(gate));
 	add_text(object, "data-path", !gate->kernel ? "user" : gate->adaptive ? "auto" : "kernel");
 	add_text(object, "deliver", delivery_text(set->deliver));
 	if (set->deliver != DELIVER_NO)
