@@ -50,7 +50,7 @@ def no_answer_on_the_control_socket_reaches_the_terminal_as_it_is():
     true = {}
     with Backend().echo() as backend, ControlGate(backend.address) as gate, gate.connect() as connection:
         echo(connection)
-        for name in ("gates", "stats", "connections"):
+        for name in ("gates", "stats", "connections", "metrics"):
             true[name] = gate.ask(name.encode() + b"\n")
     printed = 0
     for status in ("ok", "refused", HOSTILE):
@@ -62,6 +62,8 @@ def no_answer_on_the_control_socket_reaches_the_terminal_as_it_is():
             output = told(answers, name)
             need(harmless(output), "%s, told %r: %r" % (name, status, output))
             printed += b"\\x1b[2J" in output
+        output = told(answers, "stats", "--openmetrics")
+        need(harmless(output) and b"tlsgate: stats: " in output, "metrics, told %r: %r" % (status, output))
         if status == "ok":
             need(b"\\x1b[2J" in told(answers, "show"), "show prints %r" % told(answers, "show"))
         for name in ("gates", "stats", "show"):

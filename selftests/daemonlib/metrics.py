@@ -16,38 +16,9 @@ import urllib.request
 from daemonlib.control import ControlGate, outcome
 from daemonlib.gate import (DEADLINE, TLSGATED, Backend, all_sockets_of, children, echo, free_port, log_text, name_of,
                             need, path, read_end, stopped, test, tmp, wait_until, write)
+from daemonlib.samples import metrics, parse, total
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
-
-SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\]|\\.)*",?)*)\})? (\S+)\n')
-
-
-def parse(text):
-    """{(name, frozenset of (label, value)): number}."""
-    samples = {}
-    for line in text.splitlines(True):
-        if line.startswith("#"):
-            continue
-        match = SAMPLE.fullmatch(line)
-        need(match, "a line is no sample: %r" % line)
-        labels = re.findall(r'([a-z_]+)="((?:[^"\\]|\\.)*)"', match[2] or "")
-        key = (match[1], frozenset(labels))
-        need(key not in samples, "twice: %r" % line)
-        samples[key] = float(match[3])
-    return samples
-
-
-def metrics(gate):
-    shown = gate.tlsgate("stats", "--openmetrics")
-    outcome(shown, 0)
-    need(shown.stdout.endswith("# EOF\n"), "no end: %r" % shown.stdout[-40:])
-    return parse(shown.stdout)
-
-
-def total(samples, name, **labels):
-    """The sum of those that have these labels."""
-    return sum(value for (sample, having), value in samples.items()
-               if sample == name and set(labels.items()) <= having)
 
 
 def fail(gate, context=None):
@@ -257,8 +228,9 @@ def metrics_process_that_dies_is_replaced():
         need(gate.answers(), "it answers")
         old = process_of(gate)[0]
         for listener in all_sockets_of(old):            # as one that was taken over may
-            if listener.family == socket.AF_INET:
-                listener.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):          # not a connection that has ended
+                if listener.family == socket.AF_INET:
+                    listener.shutdown(socket.SHUT_RDWR)
         need(not gate.answers(), "it has no listener")
         os.kill(old, signal.SIGKILL)
         wait_until(lambda: process_of(gate) not in ([], [old]), "another one")

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -27,7 +26,7 @@ static struct carried_sum *sum_of(const struct carried *carried, const struct tl
 {
 	struct carried_gate *gate = NULL;
 
-	if (session->uid == geteuid())
+	if (session->uid == carried->uid)
 		gate = find(carried, session->label, session->label_len);
 	return gate ? &gate->sums[session->server.len ? CARRIED_DELIVERED : CARRIED_KERNEL] : NULL;
 }
@@ -153,9 +152,10 @@ static void start(struct carried *carried)
 	ev_io_start(carried->loop, &carried->events);
 }
 
-void carried_follow(struct carried *carried, bool wanted)
+void carried_follow(struct carried *carried, bool wanted, uid_t uid)
 {
 	carried->wanted = wanted;
+	carried->uid = uid;
 	if (wanted)
 		start(carried);
 	else

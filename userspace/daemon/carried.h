@@ -2,7 +2,7 @@
 /*
  * What the kernel has carried for each gate: its events say how many bytes an ended session had,
  * its list of sessions what those that live have so far.  Part of the monitor, since both need
- * CAP_NET_ADMIN.  A session belongs to the gate that its label names, where the daemon's user
+ * CAP_NET_ADMIN.  A session belongs to the gate that its label names, where the workers' user
  * installed it.
  */
 #ifndef TLSGATE_DAEMON_CARRIED_H
@@ -11,6 +11,7 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct tlsgate;
 
@@ -36,6 +37,7 @@ struct carried_gate {
 struct carried {
 	struct ev_loop *loop;
 	bool wanted;
+	uid_t uid;			/* the workers' */
 	struct tlsgate *tlsgate;	/* NULL: nothing is followed */
 	ev_io events;
 	struct carried_gate *gates;
@@ -48,8 +50,11 @@ void carried_init(struct carried *carried, struct ev_loop *loop);
 void carried_close(struct carried *carried);
 /* Counts from now on for this gate. */
 void carried_add_gate(struct carried *carried, const char *name);
-/* Follows the kernel's events from now on, or as soon as carried_update() finds a module; or no more. */
-void carried_follow(struct carried *carried, bool wanted);
+/*
+ * Follows the kernel's events from now on, or as soon as carried_update() finds a module; or no more.
+ * uid: who the workers are.
+ */
+void carried_follow(struct carried *carried, bool wanted, uid_t uid);
 /*
  * Brings the sums up to date, at most once a second.  False: nothing is followed.  Sessions that
  * end between the events and the list are counted by the next call.

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "daemon/commands.h"
@@ -186,7 +187,8 @@ static void count_carried(struct monitor *monitor, const struct generation *gene
 		kernel |= generation->gates[i].kernel;
 		carried_add_gate(&monitor->carried, generation->gates[i].settings->name);
 	}
-	carried_follow(&monitor->carried, kernel && generation->settings->metrics);
+	carried_follow(&monitor->carried, kernel && generation->settings->metrics,
+		       generation->who.change ? generation->who.uid : geteuid());
 }
 
 static void begun(struct generation *generation, void *arg)
