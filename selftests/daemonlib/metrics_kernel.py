@@ -6,8 +6,9 @@ import socket
 import subprocess
 
 from daemonlib.deliver import Server
-from daemonlib.gate import DEADLINE, TLSGATE, Gate, Skip, TlsServer, free_port, need, path, start, test, wait_until, write
-from daemonlib.kernel import MODULE, sessions
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, free_port, need, path, start, test,
+                            wait_until, write)
+from daemonlib.kernel import CCM, MODULE, sessions
 from daemonlib.samples import metrics, total
 
 SIZE = 50000
@@ -34,7 +35,12 @@ class TwiceTls(TlsServer):
             answer_twice(tls)
 
 
-class Three(Gate):
+class Told(Gate):
+    def tlsgate(self, *argv):
+        return subprocess.run([TLSGATE, "-S", path("control"), *argv], capture_output=True, text=True, timeout=DEADLINE)
+
+
+class Three(Told):
     """A gate of each kind, with its server."""
 
     def __init__(self, servers):
@@ -47,9 +53,6 @@ class Three(Gate):
               (path("control"), path("metrics.socket"), "\n".join(gates)))
         self.process = start("-c", "three.conf")
         self.ready(3)
-
-    def tlsgate(self, *argv):
-        return subprocess.run([TLSGATE, "-S", path("control"), *argv], capture_output=True, text=True, timeout=DEADLINE)
 
     def use(self, name):
         """A connection through that gate, which has moved SIZE bytes there, and twice as many back."""
@@ -130,3 +133,15 @@ def metrics_outlive_the_module():
         need(total(metrics(gate), "tlsgate_module_loaded") == 1, "it is there again")
         end([gate.use(name) for name in PATHS])
         gate.need_bytes(2)
+
+
+@test
+def metrics_count_refusals_by_reason():
+    with Backend().echo() as backend, Gate("serve", backend.address, CCM, path="user") as inner, \
+            Told("connect", "localhost:%d" % inner.port, "--ca=ca.pem", CCM, "--control=" + path("control"), path="auto") as gate:
+        with gate.connect_plain() as plain:
+            echo(plain, bytes(300000))
+            wait_until(lambda: total(metrics(gate), "tlsgated_handovers_refused_total") == 1, "a refusal: %s" % metrics(gate))
+        now = metrics(gate)
+        need(total(now, "tlsgated_handovers_refused_total", reason="suite") == 1, "its reason: %s" % now)
+        need(total(now, "tlsgated_bytes_total", path="user", **{"from": "client"}) == 300000, "who carried it: %s" % now)
