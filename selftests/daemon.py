@@ -40,6 +40,7 @@ else:
         pq,
         shown,
         ends,
+        files,
         passing,
         quantum,
         prometheus,

@@ -163,7 +163,7 @@ static int set_unix(struct addr *out, const char *path, const char **why)
 		return -1;
 	}
 	if (strlen(path) >= sizeof(out->un.sun_path)) {
-		*why = "the path of a unix socket has at most 107 bytes";
+		*why = "the path of a unix socket has at most 107 bytes: give a shorter one";
 		return -1;
 	}
 	memset(out, 0, sizeof(*out));

@@ -115,6 +115,17 @@ const char *file_strerror(int error)
 		return "it is no regular file: write its content to one";
 	case EFBIG:
 		return "it is too long for a file of its kind: see that it is the right one";
+	case ENOTDIR:
+		return "Not a directory: correct the path, of which a part is a file";
+	case ELOOP:
+		return "Too many levels of symbolic links: correct the links";
+	case ENAMETOOLONG:
+		return "File name too long: give a shorter path";
+	case EIO:
+		return "Input/output error: see that the file is whole, and that its disk is sound";
+	case EMFILE:
+	case ENFILE:
+		return "Too many open files: raise the limit of open files";
 	default:
 		return strerror(error);
 	}

@@ -26,17 +26,24 @@ static int64_t now(void *arg)
 	return (int64_t)time(NULL);
 }
 
+/* Once, until it is written again; a full disk must not end connections. */
+static void note_keylog(bool written)
+{
+	static bool lost;
+
+	if (!written && !lost)
+		log_error("keylog: lines are lost: %s: make room, or drop keylog", strerror(errno));
+	lost = !written;
+}
+
 /* O_APPEND and a single write(): lines of several workers never mix. */
 static void append_keylog(void *arg, const char *line)
 {
 	char text[KEYLOG_LINE_MAX];
 	int len = snprintf(text, sizeof(text), "%s\n", line);
-	ssize_t ret;
 
-	if (len > 0 && (size_t)len < sizeof(text)) {
-		ret = write((int)(intptr_t)arg, text, (size_t)len);
-		(void)ret;	/* a full disk must not end connections */
-	}
+	if (len > 0 && (size_t)len < sizeof(text))
+		note_keylog(write((int)(intptr_t)arg, text, (size_t)len) == len);
 	explicit_bzero(text, sizeof(text));
 }
 

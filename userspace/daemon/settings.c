@@ -308,7 +308,7 @@ static int set_control(void *field, const char *value, char why[SETTINGS_WHY_MAX
 	if (strcmp(value, "none") && value[0] != '/')
 		return refuse(why, "it must be an absolute path, or none");
 	if (strlen(value) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-		return refuse(why, "the path of a unix socket has at most 107 bytes");
+		return refuse(why, "the path of a unix socket has at most 107 bytes: give a shorter one");
 	return set_text(field, value, why);
 }
 
