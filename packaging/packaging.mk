@@ -34,6 +34,9 @@ PKG_FILES = \
 	packaging/tlsgated.conf.example:$(docdir):644 \
 	packaging/prometheus-rules.yml:$(datadir)/tlsgate:644 \
 	packaging/grafana-dashboard.json:$(datadir)/tlsgate:644 \
+	$(foreach prog,tlsgate tlsgated,$(BUILD)/completion/bash/$(prog):$(datadir)/bash-completion/completions:644 \
+		$(BUILD)/completion/fish/$(prog).fish:$(datadir)/fish/vendor_completions.d:644) \
+	$(BUILD)/completion/zsh/_tlsgate:$(datadir)/zsh/vendor-completions:644 \
 	$(foreach page,$(PKG_MANUALS),$(page):$(mandir)/man$(lastword $(subst ., ,$(page))):644) \
 	$(GATE_SO):$(libdir):644 \
 	$(GATE_LIB):$(libdir):644 \

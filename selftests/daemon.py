@@ -44,6 +44,7 @@ else:
         passing,
         quantum,
         prometheus,
+        completion,
     )
 
 

@@ -54,9 +54,16 @@ options_are_explained() {
 	nothing "$tmp/missing" "explained nowhere"
 }
 
+commands_of_tool() {
+	build/tlsgate help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p'
+}
+
 options_of_tool() {
-	options_of_help build/tlsgate --help >"$tmp/help"
-	[[ -s $tmp/help ]] || { fail "tlsgate --help names no option"; return; }
+	local command
+	for command in $(commands_of_tool); do
+		options_of_help build/tlsgate help "$command"
+	done | sort -u >"$tmp/help"
+	[[ -s $tmp/help ]] || { fail "tlsgate help COMMAND names no option"; return; }
 	comm -23 "$tmp/help" <(options_of_man packaging/tlsgate.8) >"$tmp/missing"
 	nothing "$tmp/missing" "not in tlsgate.8"
 }
@@ -143,13 +150,13 @@ every_command() {
 	local command bad=
 	while read -r command; do
 		grep -q "^\.It Cm $command\$" packaging/tlsgate.8 || bad+=" $command"
-	done < <(build/tlsgate --help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' | grep -vx help)
+	done < <(commands_of_tool | grep -vx help)
 	[[ -z $bad ]] || fail "not in tlsgate.8:$bad"
 }
 
 check "tlsgated.conf.5 has the settings of the table, and no others" same_settings
 check "every option of tlsgated --help is explained" options_are_explained
-check "tlsgate.8 has the options of tlsgate --help" options_of_tool
+check "tlsgate.8 has the options of tlsgate help COMMAND" options_of_tool
 check "tlsgate.7 has what the module shows" kernel_interface
 check "tlsgate.8 has every command" every_command
 for page in packaging/*.[578]; do

@@ -75,6 +75,27 @@ US_PROGS := $(if $(call us_src,daemon),$(BUILD)/tlsgated) $(if $(call us_src,ctl
 
 userspace: $(ENGINE_LIB) $(GATE_LIB) $(US_PROGS)
 
+# ---- completion: a script for each shell and program, which asks the program -------------------
+
+COMPLETION := $(foreach prog,tlsgate tlsgated,$(BUILD)/completion/bash/$(prog) \
+	$(BUILD)/completion/fish/$(prog).fish) $(BUILD)/completion/zsh/_tlsgate
+
+.PHONY: completion
+completion: $(COMPLETION)
+userspace: completion
+
+$(BUILD)/completion/bash/%: packaging/completion/bash
+	@mkdir -p $(@D)
+	$(Q)sed 's/PROGRAM/$*/g' $< >$@
+
+$(BUILD)/completion/fish/%.fish: packaging/completion/fish
+	@mkdir -p $(@D)
+	$(Q)sed 's/PROGRAM/$*/g' $< >$@
+
+$(BUILD)/completion/zsh/_tlsgate: packaging/completion/zsh
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
 # ---- unit tests: userspace/tests/test_X.c is a program, every other .c there is linked to all --
 # test_common_* also see common/, test_lib_* also see lib/, test_daemon_* and test_ctl_* their
 # folder without its main.c.

@@ -312,7 +312,7 @@ def handshake_has_a_deadline_for_all():
 
 @test
 def handshake_says_how_it_is_called():
-    says(handshake(0, "--help"), "usage: tlsgate handshake HOST:PORT", "--cert=FILE")
+    says(handshake(0, "--help"), "usage: tlsgate handshake HOST:PORT", "--cert FILE")
 
 
 @test

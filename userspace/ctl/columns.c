@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "columns.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -257,6 +258,19 @@ static const char * const spare[] = {
 static const char *name_of(int column)
 {
 	return columns[column].heading + (*columns[column].heading == '>');
+}
+
+const char *ctl_column_name(int column)
+{
+	static char name[16];
+	size_t i;
+
+	if (column >= COLUMNS)
+		return NULL;
+	snprintf(name, sizeof(name), "%s", name_of(column));
+	for (i = 0; name[i]; i++)
+		name[i] = (char)tolower((unsigned char)name[i]);
+	return name;
 }
 
 int ctl_column(const char *name)

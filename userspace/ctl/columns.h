@@ -14,6 +14,8 @@ struct ctl_row {
 /* The gate, or the label that another program gave. */
 const char *ctl_row_gate(const struct ctl_row *row, char text[CTL_LABEL_MAX]);
 
+/* "in"; NULL: there are fewer columns.  Valid until the next call. */
+const char *ctl_column_name(int column);
 /* The column of that name in any case ("in"), or -1. */
 int ctl_column(const char *name);
 /* As for qsort(): text from a to z, numbers from the greatest, ids from the least. */

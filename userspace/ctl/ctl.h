@@ -3,8 +3,10 @@
 #ifndef TLSGATE_CTL_H
 #define TLSGATE_CTL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <json-c/json.h>
 
@@ -16,6 +18,35 @@ enum ctl_status {
 	CTL_FAILED,		/* at run time */
 	CTL_USAGE,		/* bad usage; main.c then shows the command's own */
 };
+
+/* An option of a command; a list of them ends with name NULL. */
+struct ctl_option {
+	const char *name;		/* "--json" */
+	const char *argument;		/* as help writes it: "NAME", "FILE", "1.2|1.3"; NULL: none */
+	const char *what;
+	int code;			/* handshake.c's */
+};
+
+struct ctl_command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *operand;		/* as help writes it; "": none */
+	const char *what;
+	bool asks_daemon;		/* on its control socket, which -S names */
+	const struct ctl_option *options;
+	const char *more;		/* for help, or NULL */
+};
+
+/* Ends with name NULL. */
+extern const struct ctl_command ctl_commands[];
+extern const struct ctl_option ctl_handshake_options[];
+/* NULL: there is none. */
+const struct ctl_command *ctl_find_command(const char *name);
+const struct ctl_option *ctl_find_option(const struct ctl_command *command, const char *name);
+/* CTL_DONE, or CTL_FAILED. */
+int ctl_print_help(FILE *out);
+int ctl_print_command(const struct ctl_command *command);
+void ctl_print_usage(FILE *out, const struct ctl_command *command);
 
 /* The commands; argv[0] is the command's name.  Each returns enum ctl_status. */
 int cmd_show(int argc, char **argv);
@@ -32,6 +63,8 @@ int cmd_drain(int argc, char **argv);
 int cmd_undrain(int argc, char **argv);
 int cmd_gates(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
+int cmd_help(int argc, char **argv);
+int cmd_complete(int argc, char **argv);
 
 /* The control socket of the tlsgated that reload, drain, gates and the like talk to (-S); NULL: the default. */
 extern const char *ctl_control;
@@ -65,6 +98,8 @@ const char *ctl_option(int *argc, char **argv, const char *option);
  * should.  json: its texts are as they are; else they can be printed.
  */
 struct json_object *ctl_connections(bool json);
+/* The same for gates, to be printed. */
+struct json_object *ctl_gates(void);
 /* A text of what a daemon answered; "" where there is none. */
 const char *ctl_member(struct json_object *object, const char *key);
 /* A session id; 0 after an error line. */

@@ -234,11 +234,11 @@ static struct json_object *ask(const char *command, const char *operand, bool js
 	return answer;
 }
 
-struct json_object *ctl_connections(bool json)
+static struct json_object *ask_if_there(const char *command, bool json)
 {
-	struct json_object *answer = is_absent() ? NULL : ask("connections", NULL, json);
+	struct json_object *answer = is_absent() ? NULL : ask(command, NULL, json);
 
-	/* an older one does not know the command */
+	/* an older one may not know the command */
 	if (!strcmp(ctl_member(answer, "status"), "ok"))
 		return answer;
 	json_object_put(answer);
@@ -248,6 +248,16 @@ struct json_object *ctl_connections(bool json)
 static size_t length_of(struct json_object *array)
 {
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
+}
+
+struct json_object *ctl_connections(bool json)
+{
+	return ask_if_there("connections", json);
+}
+
+struct json_object *ctl_gates(void)
+{
+	return ask_if_there("gates", false);
 }
 
 static void print_lines(struct json_object *answer)

@@ -27,7 +27,7 @@ struct request {
 	size_t crl_count;
 	uint16_t min_version, max_version;
 	bool crl_expired_given, take_expired_crls;
-	bool explain, json, secrets, insecure, help;
+	bool explain, json, secrets, insecure;
 };
 
 /* ---- command line ------------------------------------------------------------ */
@@ -38,7 +38,6 @@ enum {
 	OPT_CRL_EXPIRED,
 	OPT_CERT,
 	OPT_KEY,
-	OPT_HELP,
 	OPT_SERVER_NAME,
 	OPT_SUITES,
 	OPT_GROUPS,
@@ -51,25 +50,42 @@ enum {
 	OPT_INSECURE,
 };
 
-static const struct option options[] = {
-	{ "ca", required_argument, NULL, OPT_CA },
-	{ "crl", required_argument, NULL, OPT_CRL },
-	{ "crl-expired", required_argument, NULL, OPT_CRL_EXPIRED },
-	{ "cert", required_argument, NULL, OPT_CERT },
-	{ "key", required_argument, NULL, OPT_KEY },
-	{ "help", no_argument, NULL, OPT_HELP },
-	{ "server-name", required_argument, NULL, OPT_SERVER_NAME },
-	{ "ciphersuites", required_argument, NULL, OPT_SUITES },
-	{ "groups", required_argument, NULL, OPT_GROUPS },
-	{ "alpn", required_argument, NULL, OPT_ALPN },
-	{ "min-version", required_argument, NULL, OPT_MIN },
-	{ "max-version", required_argument, NULL, OPT_MAX },
-	{ "explain", no_argument, NULL, OPT_EXPLAIN },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "secrets", no_argument, NULL, OPT_SECRETS },
-	{ "insecure", no_argument, NULL, OPT_INSECURE },
-	{ NULL, 0, NULL, 0 },
+const struct ctl_option ctl_handshake_options[] = {
+	{ "--explain", NULL, "each step, with what was offered and chosen", OPT_EXPLAIN },
+	{ "--json", NULL, "the same as one JSON object", OPT_JSON },
+	{ "--ca", "FILE", "trust these CAs instead of the system's", OPT_CA },
+	{ "--crl", "FILE", "the server's chain must be in no revocation list; several files", OPT_CRL },
+	{ "--crl-expired", "refuse|warn", "what to do with lists that have expired (default: refuse)",
+	  OPT_CRL_EXPIRED },
+	{ "--cert", "FILE", "show this certificate chain, PEM, to a server that asks", OPT_CERT },
+	{ "--key", "FILE", "its private key", OPT_KEY },
+	{ "--server-name", "NAME", "name to ask for and to verify (default: HOST)", OPT_SERVER_NAME },
+	{ "--min-version", "1.2|1.3", "what to offer (default: 1.2)", OPT_MIN },
+	{ "--max-version", "1.2|1.3", "the same (default: 1.3)", OPT_MAX },
+	{ "--ciphersuites", "A:B", "the same, most wanted first", OPT_SUITES },
+	{ "--groups", "A:B", "the same", OPT_GROUPS },
+	{ "--alpn", "a,b", "the same", OPT_ALPN },
+	{ "--secrets", NULL, "show the secrets' values, too", OPT_SECRETS },
+	{ "--insecure", NULL, "go on with a certificate that is not trusted", OPT_INSECURE },
+	{ NULL, NULL, NULL, 0 },
 };
+
+#define OPTIONS	(sizeof(ctl_handshake_options) / sizeof(*ctl_handshake_options))
+
+/* For getopt_long(). */
+static void build_options(struct option out[OPTIONS])
+{
+	const struct ctl_option *row;
+	size_t i;
+
+	memset(out, 0, OPTIONS * sizeof(*out));
+	for (i = 0; i + 1 < OPTIONS; i++) {
+		row = &ctl_handshake_options[i];
+		out[i].name = row->name + strlen("--");
+		out[i].has_arg = row->argument ? required_argument : no_argument;
+		out[i].val = row->code;
+	}
+}
 
 static int parse_version(const char *option, const char *text, uint16_t *out)
 {
@@ -105,25 +121,6 @@ static int parse_crl_expired(struct request *request, const char *text)
 	return CTL_USAGE;
 }
 
-static const char help[] =
-	"usage: tlsgate handshake HOST:PORT [OPTION...]\n"
-	"\n"
-	"  --explain                each step, with what was offered and chosen\n"
-	"  --json                   the same as one JSON object\n"
-	"  --ca=FILE                trust these CAs instead of the system's\n"
-	"  --crl=FILE               the server's chain must be in no revocation list; several files\n"
-	"  --crl-expired=refuse|warn\n"
-	"                           what to do with lists that have expired (default: refuse)\n"
-	"  --cert=FILE, --key=FILE  show this certificate chain to a server that asks; PEM\n"
-	"  --server-name=NAME       name to ask for and to verify (default: HOST)\n"
-	"  --min-version=1.2|1.3, --max-version=1.2|1.3\n"
-	"  --ciphersuites=A:B, --groups=A:B, --alpn=a,b\n"
-	"                           what to offer\n"
-	"  --secrets                show the secrets' values, too\n"
-	"  --insecure               go on with a certificate that is not trusted\n"
-	"\n"
-	"Exit status: 0 the handshake succeeded, 1 it failed, 2 bad usage.\n";
-
 static int parse_option(struct request *request, int code, char **argv)
 {
 	switch (code) {
@@ -139,9 +136,6 @@ static int parse_option(struct request *request, int code, char **argv)
 		return CTL_DONE;
 	case OPT_KEY:
 		request->key = optarg;
-		return CTL_DONE;
-	case OPT_HELP:
-		request->help = true;
 		return CTL_DONE;
 	case OPT_SERVER_NAME:
 		request->server_name = optarg;
@@ -179,9 +173,11 @@ static int parse_option(struct request *request, int code, char **argv)
 
 static int parse(int argc, char **argv, struct request *request)
 {
+	struct option options[OPTIONS];
 	const char *why;
 	int code, ret;
 
+	build_options(options);
 	*request = (struct request){ .min_version = TLS_1_2, .max_version = TLS_1_3 };
 	opterr = 0;
 	while ((code = getopt_long(argc, argv, ":", options, NULL)) != -1) {
@@ -189,8 +185,6 @@ static int parse(int argc, char **argv, struct request *request)
 		if (ret)
 			return ret;
 	}
-	if (request->help)
-		return CTL_DONE;
 	if (!request->cert != !request->key) {
 		ctl_error("handshake: --cert and --key go together");
 		return CTL_USAGE;
@@ -654,11 +648,8 @@ int cmd_handshake(int argc, char **argv)
 	int ret;
 
 	ret = parse(argc, argv, &request);
-	if (ret || request.help) {
-		if (!ret)
-			fputs(help, stdout);
+	if (ret)
 		return ret;
-	}
 	config = ctl_must(tls_config_new(TLS_CLIENT, &hooks));
 	ret = configure(config, &request);
 	if (!ret)

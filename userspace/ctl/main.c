@@ -7,80 +7,8 @@
 #include "common/fds.h"
 #include "ctl.h"
 
-static int cmd_help(int argc, char **argv);
-
-static const struct command {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *arguments;
-	const char *what;
-	bool asks_daemon;		/* on its control socket, which -S names */
-} commands[] = {
-	{ "show", cmd_show, "[--json|--watch] [--all-namespaces] [--gate NAME] [--sort COLUMN] | ID [--json]",
-	  "connections, in the kernel and in tlsgated; with ID, all about one", true },
-	{ "monitor", cmd_monitor, "[--json]", "events as they happen", false },
-	{ "rekey", cmd_rekey, "ID", "send KeyUpdate and use the next key (TLS 1.3)", false },
-	{ "close", cmd_close, "ID|--all|--gate NAME [--reset]", "end sessions by a fatal alert, or by RST", false },
-	{ "ciphers", cmd_ciphers, "[--json]", "suites, and the kernel's driver for each", false },
-	{ "handshake", cmd_handshake, "HOST:PORT [--explain] [--json] [--ca F] [--server-name N]",
-	  "one client handshake, each step shown", false },
-	{ "reload", cmd_reload, "", "have tlsgated read its configuration anew, and say what came of it", true },
-	{ "pause", cmd_pause, "", "have tlsgated keep new connections, so that the module can be replaced", true },
-	{ "resume", cmd_resume, "", "have tlsgated hand new connections to the kernel again", true },
-	{ "drain", cmd_drain, "[--gate NAME]", "have tlsgated accept no more; what is open goes on", true },
-	{ "undrain", cmd_undrain, "[--gate NAME]", "have tlsgated accept again", true },
-	{ "gates", cmd_gates, "[--json]", "what tlsgated serves", true },
-	{ "stats", cmd_stats, "[--json|--openmetrics]", "what tlsgated's gates have done so far", true },
-	{ "version", cmd_version, "", "versions of program, interface, module and kernel", false },
-	{ "help", cmd_help, "", "this", false },
-};
-
-#define HELP_ARGUMENTS	16	/* columns; longer ones have a line of their own */
-#define COMMANDS	(sizeof(commands) / sizeof(*commands))
-
-static int print_help(FILE *out)
-{
-	size_t i;
-
-	fprintf(out, "usage: tlsgate [-S PATH] COMMAND [ARGUMENT...]\n\n");
-	for (i = 0; i < COMMANDS; i++) {
-		const char *arguments = commands[i].arguments;
-		bool fits = strlen(arguments) <= HELP_ARGUMENTS;
-
-		fprintf(out, "  %-9s %-*s%s%*s %s\n", commands[i].name, HELP_ARGUMENTS, arguments,
-			fits ? "" : "\n", fits ? 0 : 12 + HELP_ARGUMENTS, "", commands[i].what);
-	}
-	fprintf(out, "\nreload, pause, resume, drain, undrain, gates and stats talk to tlsgated on its control\n"
-		     "socket; -S names another than /run/tlsgate/control. The other commands take no -S.\n");
-	fprintf(out, "show, monitor, rekey and close need CAP_NET_ADMIN in the network namespace, and in the\n"
-		     "initial user namespace for other network namespaces.\n"
-		     "Exit status: 0 done, 1 failed, 2 bad usage.\n");
-	return ferror(out) ? CTL_FAILED : CTL_DONE;
-}
-
-static int cmd_help(int argc, char **argv)
-{
-	(void)argc;
-	(void)argv;
-	return print_help(stdout);
-}
-
-static const struct command *find_command(const char *name)
-{
-	size_t i;
-
-	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
-		name = "help";
-	if (strcmp(name, "--version") == 0)
-		name = "version";
-	for (i = 0; i < COMMANDS; i++)
-		if (strcmp(commands[i].name, name) == 0)
-			return &commands[i];
-	return NULL;
-}
-
 /* -S, before the command or behind it.  0, or CTL_USAGE after an error line. */
-static int take_control(const struct command *command, int *argc, char **argv)
+static int take_control(const struct ctl_command *command, int *argc, char **argv)
 {
 	if (!ctl_control)
 		ctl_control = ctl_option(argc, argv, "-S");
@@ -92,21 +20,47 @@ static int take_control(const struct command *command, int *argc, char **argv)
 	return CTL_DONE;
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static bool takes_value(const struct ctl_command *command, const char *name)
 {
-	int status = take_control(command, &argc, argv);
+	const struct ctl_option *option = ctl_find_option(command, name);
 
+	return option && option->argument;
+}
+
+/* What the table does not have is refused, whatever the command would say to it; getopt sees to handshake's. */
+static int check_options(const struct ctl_command *command, int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc && command->options != ctl_handshake_options; i++) {
+		if (strncmp(argv[i], "--", 2) || ctl_find_option(command, argv[i]) ||
+		    (i > 1 && takes_value(command, argv[i - 1])))
+			continue;
+		ctl_error("%s: '%s' is not understood, or lacks its value", command->name, argv[i]);
+		return CTL_USAGE;
+	}
+	return CTL_DONE;
+}
+
+static int run(const struct ctl_command *command, int argc, char **argv)
+{
+	int status;
+
+	if (ctl_flag(&argc, argv, "--help"))
+		return ctl_print_command(command);
+	status = take_control(command, &argc, argv);
+	if (status == CTL_DONE)
+		status = check_options(command, argc, argv);
 	if (status == CTL_DONE)
 		status = command->run(argc, argv);
 	if (status == CTL_USAGE)
-		fprintf(stderr, "usage: tlsgate %s%s%s%s\n", command->asks_daemon ? "[-S PATH] " : "",
-			command->name, *command->arguments ? " " : "", command->arguments);
+		ctl_print_usage(stderr, command);
 	return status;
 }
 
 int main(int argc, char **argv)
 {
-	const struct command *command;
+	const struct ctl_command *command;
 	int status;
 
 	fds_open_standard();
@@ -114,16 +68,18 @@ int main(int argc, char **argv)
 		ctl_error("-S: no path is given: tlsgate -S PATH COMMAND");
 		return CTL_USAGE;
 	}
+	if (argc > 1 && strcmp(argv[1], "complete") == 0)
+		return cmd_complete(argc - 1, argv + 1);
 	if (argc > 2 && strcmp(argv[1], "-S") == 0) {
 		ctl_control = argv[2];
 		argc -= 2;
 		argv += 2;
 	}
 	if (argc < 2) {
-		print_help(stderr);
+		ctl_print_help(stderr);
 		return CTL_USAGE;
 	}
-	command = find_command(argv[1]);
+	command = ctl_find_command(argv[1]);
 	if (!command) {
 		ctl_error("no command '%s': tlsgate help lists them", argv[1]);
 		return CTL_USAGE;

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "daemon/complete.h"
 #include "tlsgate_version.h"
 
 #define MAX_OPTIONS	(SETTINGS_MAX_ROWS + 8)	/* and those that are no setting */
@@ -21,6 +22,20 @@ enum {
 	OPT_FOREGROUND,
 	OPT_SETTING,			/* + row of the settings table */
 };
+
+static const struct other_option others[] = {
+	{ "config", OPT_CONFIG, "FILE", OPT_CONFIG, "every gate in a configuration file" },
+	{ "test", OPT_TEST, NULL, OPT_TEST, "say what is wrong with the configuration file, and start nothing" },
+	{ "foreground", 0, NULL, OPT_FOREGROUND, "stay in the foreground (the default)" },
+	{ "help", OPT_HELP, NULL, OPT_HELP, "every setting" },
+	{ "version", 0, NULL, OPT_VERSION, "print the version" },
+	{ NULL, 0, NULL, 0, NULL },
+};
+
+const struct other_option *options_others(void)
+{
+	return others;
+}
 
 static size_t add_option(struct option *out, size_t count, const char *name, bool argument,
 			 int code)
@@ -36,14 +51,12 @@ static size_t add_option(struct option *out, size_t count, const char *name, boo
 static void build_options(struct option out[MAX_OPTIONS])
 {
 	const struct setting *table = settings_table();
+	const struct other_option *other;
 	const struct setting *row;
 	size_t count = 0;
 
-	count = add_option(out, count, "config", true, OPT_CONFIG);
-	count = add_option(out, count, "help", false, OPT_HELP);
-	count = add_option(out, count, "test", false, OPT_TEST);
-	count = add_option(out, count, "version", false, OPT_VERSION);
-	count = add_option(out, count, "foreground", false, OPT_FOREGROUND);
+	for (other = others; other->name; other++)
+		count = add_option(out, count, other->name, other->argument, other->code);
 	for (row = table; row->name; row++)
 		if (!(row->scope & SETTING_FILE))
 			count = add_option(out, count, row->name, row->argument,
@@ -74,6 +87,7 @@ static void print_help(void)
 	       "       tlsgated connect LISTEN BACKEND [--ca FILE] [--server-name NAME] [options]\n"
 	       "       tlsgated -c FILE [--verbose]\n"
 	       "       tlsgated -t [-c FILE]\n"
+	       "       tlsgated help [SETTING]\n"
 	       "\n"
 	       "serve terminates TLS in front of a plain BACKEND; connect originates TLS to BACKEND.\n"
 	       "LISTEN is ADDR:PORT, [V6]:PORT or :PORT (IPv6 and IPv4); BACKEND also NAME:PORT or\n"
@@ -91,6 +105,30 @@ static void print_help(void)
 	       "SIGTERM gives open connections stop-time, SIGQUIT gives them drain-time, and ends then.\n"
 	       "Exit status: 0 done, 1 failed at run time, 2 bad usage;\n"
 	       "of -t: 0 nothing is wrong, 1 it is refused, 2 there are warnings alone, or bad usage.\n");
+}
+
+static const char *place_of(const struct setting *row)
+{
+	if (row->scope & SETTING_GLOBAL)
+		return "the process";
+	return (row->scope & SETTING_GATE) == SETTING_SERVE ? "a gate of mode serve" :
+	       (row->scope & SETTING_GATE) == SETTING_CONNECT ? "a gate of mode connect" : "a gate";
+}
+
+static enum options_result explain(const char *name)
+{
+	const struct setting *row = setting_find(name + (strncmp(name, "--", 2) ? 0 : 2));
+
+	if (!row) {
+		log_error("help '%s' refused: no setting is called so" HINT, name);
+		return OPTIONS_BAD;
+	}
+	printf("%s = %s\n\n%s\n\n", row->name, row->argument ? row->argument : "true|false", row->help);
+	printf("A setting of %s%s%s%s%s. tlsgated.conf(5) has more.\n", place_of(row),
+	       row->scope & SETTING_LIST ? ", which may be given several times" : "",
+	       row->needs ? ", together with " : "", row->needs ? row->needs : "",
+	       row->scope & SETTING_FILE ? "; on the command line it has no name" : "");
+	return OPTIONS_DONE;
 }
 
 /* Where the options go while it is not known yet whether -c was given. */
@@ -199,12 +237,23 @@ static enum options_result finish_config(struct parse *parse, int argc, char **a
 
 enum options_result options_parse(int argc, char **argv, struct options *options)
 {
-	struct parse parse = { .options = options, .settings = settings_new(NULL) };
+	struct parse parse = { .options = options };
 	enum options_result result = OPTIONS_RUN;
 	struct option list[MAX_OPTIONS];
 	int code;
 
 	*options = (struct options){ .argv = argv };
+	if (argc > 1 && !strcmp(argv[1], "complete")) {
+		complete_run(argc - 2, argv + 2);
+		return OPTIONS_DONE;
+	}
+	if (argc == 3 && !strcmp(argv[1], "help"))
+		return explain(argv[2]);
+	if (argc == 2 && !strcmp(argv[1], "help")) {
+		print_help();
+		return OPTIONS_DONE;
+	}
+	parse.settings = settings_new(NULL);
 	(void)settings_add_gate(parse.settings, "command line", (struct position){0});
 	build_options(list);
 	opterr = 0;

@@ -15,9 +15,19 @@ struct options {
 	bool test;			/* only look at config_file */
 };
 
+/* An option that is no setting; a list of them ends with name NULL. */
+struct other_option {
+	const char *name;
+	char letter;			/* "-c" is "--config"; 0: it has none */
+	const char *argument;		/* as help writes it; NULL: none */
+	int code;			/* for options.c */
+	const char *help;
+};
+const struct other_option *options_others(void);
+
 enum options_result {
 	OPTIONS_RUN,
-	OPTIONS_DONE,			/* --help or --version was printed */
+	OPTIONS_DONE,			/* help, a version or a completion was printed */
 	OPTIONS_BAD,			/* what was wrong was written to stderr */
 };
 

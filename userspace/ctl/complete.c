@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+/*
+ * tlsgate complete WORD...: what a shell is to offer for the last of these words, which is
+ * being typed.  For the scripts in packaging/completion/, by common/complete.h.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/complete.h"
+
+#include "columns.h"
+#include "ctl.h"
+
+static void offer_gates(const char *typed)
+{
+	struct json_object *answer = ctl_gates(), *gates = json_object_object_get(answer, "gates"), *gate;
+	size_t i;
+
+	for (i = 0; json_object_is_type(gates, json_type_array) && i < json_object_array_length(gates); i++) {
+		gate = json_object_array_get_idx(gates, i);
+		complete_word(typed, "", ctl_member(gate, "name"), ctl_member(gate, "backend"));
+	}
+	json_object_put(answer);
+}
+
+static void offer_columns(const char *typed)
+{
+	const char *name;
+	int i;
+
+	for (i = 0; (name = ctl_column_name(i)); i++)
+		complete_word(typed, "", name, "");
+}
+
+static void offer_commands(const char *typed)
+{
+	const struct ctl_command *command;
+
+	for (command = ctl_commands; command->name; command++)
+		complete_word(typed, "", command->name, command->what);
+}
+
+static int offer_id(void *arg, const struct tlsgate_session *session)
+{
+	char id[CTL_TEXT_MAX], peer[TLSGATE_ADDRESS_TEXT_MAX];
+
+	snprintf(id, sizeof(id), "%u", session->id);
+	complete_word(arg, "", id, tlsgate_address_text(&session->peer, peer));
+	return 0;
+}
+
+/* Of who may see them. */
+static void offer_ids(const char *typed)
+{
+	struct tlsgate *tg;
+	const char *why;
+
+	if (tlsgate_open(&tg, &why))
+		return;
+	(void)tlsgate_session_dump(tg, offer_id, (void *)typed);
+	tlsgate_close(tg);
+}
+
+/* By what help writes for it. */
+static void offer_argument(const char *typed, const char *before, const char *argument)
+{
+	if (strstr(argument, "COMMAND"))
+		offer_commands(typed);
+	else if (strstr(argument, "COLUMN"))
+		offer_columns(typed);
+	else if (strstr(argument, "ID"))
+		offer_ids(typed);
+	else
+		complete_values(typed, before, argument);
+}
+
+static void offer_option_value(const char *typed, const struct ctl_option *option)
+{
+	if (!strcmp(option->name, "--gate"))
+		offer_gates(typed);
+	else
+		offer_argument(typed, "", option->argument);
+}
+
+static void offer_options(const char *typed, const struct ctl_command *command)
+{
+	const struct ctl_option *option;
+	char before[CTL_TEXT_MAX];
+	int len;
+
+	for (option = command->options; option->name; option++) {
+		len = complete_is_value(typed, option->name);
+		if (len && option->argument) {
+			snprintf(before, sizeof(before), "%.*s", len, typed);
+			complete_values(typed, before, option->argument);
+		}
+		complete_word(typed, "", option->name, option->what);
+	}
+	if (command->asks_daemon)
+		complete_word(typed, "", "-S", "the control socket of tlsgated");
+}
+
+/* words: those behind the command, the last of which is being typed. */
+static void complete_command(const struct ctl_command *command, int count, char **words)
+{
+	const char *typed = words[count - 1], *last = count > 1 ? words[count - 2] : "";
+	const struct ctl_option *option = ctl_find_option(command, last);
+
+	if (option && option->argument)
+		offer_option_value(typed, option);
+	else if (command->asks_daemon && !strcmp(last, "-S"))
+		puts(":files");
+	else if (*typed == '-')
+		offer_options(typed, command);
+	else if (*command->operand)
+		offer_argument(typed, "", command->operand);
+	else
+		offer_options(typed, command);
+}
+
+/* -S PATH behind the command, all of it. */
+static void find_control(int count, char **words)
+{
+	int i;
+
+	for (i = 0; i + 1 < count; i++)
+		if (!strcmp(words[i], "-S"))
+			ctl_control = words[i + 1];
+}
+
+int cmd_complete(int argc, char **argv)
+{
+	const struct ctl_command *command;
+	int first = 1;
+
+	/* a shell has no use for complaints */
+	if (!freopen("/dev/null", "w", stderr))
+		return CTL_FAILED;
+	if (argc > first + 2 && !strcmp(argv[first], "-S")) {
+		ctl_control = argv[first + 1];
+		first += 2;
+	}
+	command = argc > first + 1 ? ctl_find_command(argv[first]) : NULL;
+	if (command) {
+		find_control(argc - first - 1, argv + first);
+		complete_command(command, argc - first - 1, argv + first + 1);
+	} else if (argc == first + 1) {
+		offer_commands(argv[first]);
+		complete_word(argv[first], "", "-S", "the control socket of tlsgated");
+	} else if (argc == first + 2 && !strcmp(argv[first], "-S")) {
+		puts(":files");
+	}
+	return CTL_DONE;
+}
