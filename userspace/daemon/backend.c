@@ -83,8 +83,8 @@ static void set_options(int fd, const struct gate_settings *set)
 }
 
 /*
- * Starts to connect.  0, EINPROGRESS or what went wrong.  On this host, TCP is
- * through before the first call is back: the second one says so.
+ * Starts to connect: 0, EINPROGRESS, or an error.  On this host TCP is connected when
+ * connect() is back, although it says EINPROGRESS: a second connect() tells.
  */
 static int connect_one(struct conn *conn, const struct addr *addr, ev_io *io)
 {
@@ -120,8 +120,8 @@ static void next_address(struct conn *conn)
 }
 
 /*
- * Goes through the addresses from conn->backend on.  A UNIX socket with a full
- * backlog gives EAGAIN.  As backend_start().
+ * Tries the addresses from conn->backend on.  Returns as backend_start() does.  A UNIX socket
+ * with a full backlog gives EAGAIN.
  */
 static bool connect_next(struct conn *conn, const char *why)
 {

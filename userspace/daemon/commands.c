@@ -356,8 +356,8 @@ static bool wants_kernel(const struct generation *live)
 }
 
 /*
- * Without the module a gate of data-path kernel would end what comes.  One of auto would keep
- * it, but the operator, who wants it handed over, would not hear that it is not.
+ * Without the module, a gate of data-path kernel would end its connections.  A gate of auto
+ * would keep them, and nobody would tell the operator, who wants them handed over.
  */
 static enum control_outcome do_resume(void *arg, const char *operand, struct json_object *answer)
 {

@@ -205,9 +205,8 @@ void conn_free(struct conn *conn)
 }
 
 /*
- * Closing while received bytes lie unread would make TCP send a reset, which
- * may overtake the alert: so only our direction is closed, and the rest read
- * until the peer's FIN or a short deadline.
+ * close() with received bytes unread makes TCP send a reset, which may overtake the alert.  So
+ * only our direction is closed, and the rest is read until the peer's FIN or a short deadline.
  */
 static void linger(struct conn *conn)
 {

@@ -98,8 +98,9 @@ static bool has_right(const struct control_client *client)
 }
 
 /*
- * Where the monitor was not started as root, children have its user, and where it was, the
- * one group of theirs may be control-group; but they have filters of their own.
+ * A child can connect.  It has the monitor's user where that was not started as root, and its
+ * only group may be control-group.  But a child has a filter of its own, and by that is told
+ * apart.
  */
 static bool may_be_child(const struct control_client *client)
 {

@@ -246,8 +246,8 @@ static bool was_ready(struct child *child)
 }
 
 /*
- * It died of its own in its rehearsal, by the filter or since a library cannot do
- * without a call: so would the next.
+ * It died in its rehearsal, by the filter or because a library cannot do without a call: the
+ * next one would, too.
  */
 static bool is_unfit(int status)
 {

@@ -35,8 +35,8 @@ static void fail(struct keyclient *keys, struct keyclient_entry *lost)
 }
 
 /*
- * What was sent is sent again, to the next one, but only once: it may be what
- * the answerer died of.
+ * A request whose answerer died is sent to the next one, but only once: the request may be
+ * what killed it.
  */
 static void lose(struct keyclient *keys, const char *why)
 {

@@ -122,8 +122,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 /*
- * Who opens connections and says nothing fills the table first: the oldest
- * has had the most time, so that an honest client still gets through.
+ * Clients that connect and say nothing fill the table.  The oldest connection has had the most
+ * time, so it goes, and an honest client still gets through.
  */
 static void evict_oldest(struct worker *worker)
 {

@@ -50,9 +50,9 @@ static bool is_ours(const struct listeners *all, const struct addr *addr)
 }
 
 /*
- * Two daemons with SO_REUSEPORT would share the port in silence: a first
- * socket without it finds out whether somebody is there already.  Sockets of
- * ours, of before a reload, kept others away.
+ * Two daemons with SO_REUSEPORT would share the port without noticing.  So a first socket
+ * without that option tries whether the port is free; our own sockets, from before a reload,
+ * have kept others away.
  */
 static int probe(const struct listeners *all, const struct addr *addr)
 {

@@ -9,9 +9,9 @@
 #include <openssl/evp.h>
 
 /*
- * Of a clock that nobody sets: by the time of day a key would last as long as
- * somebody set it back, and all would go when somebody set it forward.  It
- * counts while the machine sleeps, too.
+ * The clock is one that nobody sets.  By the time of day a key would live longer when somebody
+ * sets it back, and all keys would go when somebody sets it forward.  This clock counts while
+ * the machine sleeps, too.
  */
 static int64_t uptime(void)
 {

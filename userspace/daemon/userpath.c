@@ -16,15 +16,14 @@
 /* A peer that asks for KeyUpdates and reads none of the answers is not read from. */
 #define OUTPUT_HIGH	(2 * WORKER_BUFFER)
 /*
- * A connection that is to be handed over is waited for so long: for a ticket,
- * where nothing else comes from the server, and for its being worth it, so that
- * what is long and idle outlives the daemon.
+ * How long a connection waits before it is handed over: for a ticket that does not come, and
+ * until its traffic pays for the hand-over.  At the latest then a long and idle one is handed
+ * over, so that it outlives the daemon.
  */
 #define HAND_OVER_MS	1000
 /*
- * When what it would have saved in the kernel has paid for handing it over.  In
- * bytes; each piece is worth some more, for its system calls.  The arithmetic
- * is in docs/performance.md.
+ * When the traffic of a connection has paid for its hand-over.  In bytes; each piece of data
+ * counts for some more, since it costs system calls.  docs/performance.md has the arithmetic.
  */
 #define WORTH_BYTES	65536u
 #define PIECE_BYTES	16384u
@@ -96,8 +95,8 @@ static int send_held(struct conn *conn)
 }
 
 /*
- * 1: fed; 0: nothing there; -1: failed, conn may be gone.  *readable: there
- * may be more: who gives less than was asked for has no more.
+ * 1: fed; 0: nothing was there; -1: failed, and conn may be gone.  *readable: more may be
+ * there, since recv() filled the buffer.
  */
 static int feed(struct conn *conn, bool *readable)
 {
