@@ -245,6 +245,7 @@ SMP=1 start_suite interop-kernel suite_in_guest 6.12 interop-kernel 1800 \
 start_kselftests 6.1 kselftests-6.1 "${two_programs[@]}"
 SMP=1 start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 1500 selftests/daemon.py --kernel
 SMP=1 start_suite systemd suite_in_guest 6.12 systemd 900 selftests/systemd.sh
+SMP=1 start_suite quickstart suite_in_guest 6.12 quickstart 900 selftests/quickstart.sh
 SMP=1 start_suite servers suite_in_guest 6.12 servers 1200 selftests/servers.sh
 # Those whose listening sockets differ most.
 few_servers=(nginx redis postgres go)

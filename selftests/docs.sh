@@ -134,6 +134,10 @@ every_file() {
 }
 
 # No second place may say another: all others take it from there.
+sessions_are_marked() {
+	selftests/docs/sessions.py --marks README.md docs/*.md 2>"$tmp/said" || fail "$(<"$tmp/said")"
+}
+
 one_version() {
 	local version
 	version=$(sed -n 's/.*TLSGATE_VERSION[[:space:]]*"\(.*\)".*/\1/p' kmod/uapi/tlsgate_version.h)
@@ -172,6 +176,7 @@ check "docs/design.md has every file of the module" every_file kmod docs/design.
 check "docs/design.md has every file of the engine" every_file userspace/engine docs/design.md
 check "docs/daemon.md has every file of the daemon" every_file userspace/daemon docs/daemon.md
 check "one version everywhere" one_version
+check "sessions of the documents are marked, and programs say what stands there" sessions_are_marked
 . selftests/docs/migrating.sh
 . selftests/docs/operations.sh
 tap_end

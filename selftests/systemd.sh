@@ -7,24 +7,16 @@
 slow=${slow-5}
 cd "$(dirname "$0")/.." || exit 1
 . selftests/lib.sh
+. selftests/lib-systemd.sh
 
 [[ -e /mnt/out ]] || bail_out "this is no guest of selftests/vm/run.sh"
 [[ -x /lib/systemd/systemd ]] || { echo "1..0 # SKIP systemd is not installed"; exit 4; }
-etc=/etc/tlsgate units=/etc/systemd/system
+etc=/etc/tlsgate
 
-# What a machine's units want of hardware, and what would wait for it, is not there.
 install_files() {
-	local name
 	mkdir -p $etc &&
 		install build/tlsgated build/tlsgate /usr/sbin/ &&
-		cp packaging/tlsgated.service $units/ || return 1
-	for name in modprobe@.service systemd-{udevd,tmpfiles-setup,tmpfiles-setup-dev,sysctl,binfmt}.service \
-			systemd-{random-seed,update-utmp,udev-trigger,sysusers,resolved,logind}.service \
-			dev-hugepages.mount dev-mqueue.mount sys-kernel-{debug,tracing}.mount sys-fs-fuse-connections.mount; do
-		ln -sf /dev/null "$units/$name"
-	done
-	printf '[Unit]\nDescription=Nothing but what the test starts\nDefaultDependencies=no\n' \
-		>$units/tlsgate-test.target
+		cp packaging/tlsgated.service /etc/systemd/system/ && mask_units || return 1
 	new_ca ca && new_cert one ecdsa ca DNS:localhost && cp "$tmp"/one.{pem,key} $etc/ &&
 		new_cert two ecdsa ca DNS:localhost && cp "$tmp"/two.{pem,key} $etc/
 }
@@ -42,26 +34,6 @@ config() {
 			key = $etc/${1-one}.key
 		}
 	CONF
-}
-
-boot() {
-	mkdir -p /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null
-	spawn systemd env -i container=tlsgate-test PATH="$PATH" unshare --pid --fork --kill-child --mount --mount-proc \
-		--cgroup /lib/systemd/systemd --system --unit=tlsgate-test.target --log-target=console
-	wait_until 60 has_booted || { why="systemd does not answer: $(inside systemctl list-jobs 2>&1 | tail -n 5)"; return 1; }
-}
-
-init_pid() {
-	pgrep -P "${pid_of[systemd]}" | head -n 1
-}
-
-inside() {
-	local pid
-	pid=$(init_pid) && limit 60 nsenter -t "$pid" --mount --pid "$@"
-}
-
-has_booted() {
-	inside systemctl is-active tlsgate-test.target >/dev/null 2>&1
 }
 
 unit() {
