@@ -84,13 +84,17 @@ int tg_tx_control(struct sock *sk, struct tg_session *s, u8 type, const u8 *data
 /* Gives pending records to TCP.  0, -EAGAIN: some are left and will follow, or -errno. */
 int tg_tx_push(struct sock *sk, struct tg_session *s, int flags);
 
+/* Seals what waits for more, and pushes it.  As tg_tx_push(); -ENOMEM: it waits still. */
+int tg_tx_flush(struct sock *sk, struct tg_session *s);
+
 /* An alert; the sending half is closed behind a fatal one and close_notify. */
 int tg_tx_alert(struct sock *sk, struct tg_session *s, u8 level, u8 alert);
 /* close_notify, once, and FIN behind it if @fin. */
 int tg_tx_close_notify(struct sock *sk, struct tg_session *s, bool fin);
 
 /*
- * Bytes of records that TCP has not sent, or, if @acked, that are not acknowledged.
+ * Bytes of records, and to be in some, that TCP has not sent, or, if @acked, that are not
+ * acknowledged.
  * The socket may be locked or not.
  */
 u32 tg_tx_unsent(const struct sock *sk, const struct tg_session *s, bool acked);

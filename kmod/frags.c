@@ -7,6 +7,7 @@
  * has a piece of it any more.  Nothing is passed on that was not written first.
  */
 #include <linux/mm.h>
+#include <linux/slab.h>
 
 #include "session.h"
 
@@ -137,6 +138,10 @@ void tg_frags_page_work(struct work_struct *work)
 			put_page(page);
 		if (done)
 			sk->sk_frag.page = NULL;
+		if (done && !s->tx.held_len) {
+			kfree(s->tx.held);
+			s->tx.held = NULL;
+		}
 		if (done && tg_session_from_sk(sk) == s)
 			tg_session_charge(sk, s);
 		spin_unlock_bh(&sk->sk_lock.slock);

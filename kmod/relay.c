@@ -449,7 +449,7 @@ void tg_relay_join(struct tg_relay *r, const struct tg_install *in, struct tg_se
 }
 
 /* Both locked. */
-static int tg_relay_check_session(const struct tg_session *s, struct tg_refusal *no)
+static int tg_relay_check_session(struct sock *tls, struct tg_session *s, struct tg_refusal *no)
 {
 	if (!s || s->error || s->tx.closed)
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_STATE, TLSGATE_A_FD, -ENOTCONN,
@@ -457,6 +457,10 @@ static int tg_relay_check_session(const struct tg_session *s, struct tg_refusal 
 	if (s->relay || tg_deliver_pending(s))
 		return tg_refuse(no, TLSGATE_REASON_REFUSED_ULP, TLSGATE_A_FD, -EBUSY,
 				 "session has a relay already, or is to be delivered: use a session for one");
+	/* What was written before comes before what the plain socket sends. */
+	if (tg_tx_flush(tls, s) && s->tx.held_len)
+		return tg_refuse(no, TLSGATE_REASON_NO_MEMORY, 0, -ENOMEM,
+				 "no memory for what the session has still to send: try again");
 	return 0;
 }
 
@@ -469,14 +473,14 @@ int tg_relay_start(const struct tg_install *in, struct tg_refusal *no)
 
 	/* Another thread may have put anything in the descriptor's place meanwhile. */
 	if (!tg_session_of(tls))
-		return tg_relay_check_session(NULL, no);
+		return tg_relay_check_session(tls, NULL, no);
 	r = tg_relay_prepare(in, no);
 	if (IS_ERR(r))
 		return PTR_ERR(r);
 	err = tg_own_lock(tls, plain, no);
 	if (!err) {
 		s = tg_session_of(tls);
-		err = tg_relay_check_session(s, no) ?: tg_relay_claim(r, in, no);
+		err = tg_relay_check_session(tls, s, no) ?: tg_relay_claim(r, in, no);
 		if (!err)
 			tg_relay_join(r, in, s);
 		tg_own_unlock(tls, plain);

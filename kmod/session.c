@@ -181,6 +181,8 @@ static u32 tg_session_held(const struct sock *sk, const struct tg_session *s)
 	/* The page that the next records will be in. */
 	if (sk->sk_frag.page)
 		held += sk->sk_frag.size;
+	if (s->tx.held)
+		held += TLSGATE_RECORD_SIZE_MAX;
 	if (s->rx.message)
 		held += TLSGATE_MESSAGE_MAX;
 	return s->relay ? held + READ_ONCE(s->relay->opened.bytes) : held;
@@ -204,6 +206,9 @@ void tg_session_empty(struct sock *sk, struct tg_session *s)
 {
 	tg_frags_trim(&s->tx.pending, 0, NULL);
 	tg_frags_trim(&s->rx.plain, 0, NULL);
+	kfree(s->tx.held);
+	s->tx.held = NULL;
+	s->tx.held_len = 0;
 	kvfree(s->rx.stash);
 	s->rx.stash = NULL;
 	s->rx.stash_size = 0;
@@ -321,6 +326,7 @@ int tg_session_fail(struct sock *sk, struct tg_session *s, enum tlsgate_reason r
 
 	if (f->alert != TG_NO_ALERT && !s->tx.closed)
 		tg_tx_alert(sk, s, TG_ALERT_FATAL, f->alert);
+	s->tx.held_len = 0;
 	s->tx.closed = true;
 	s->tx.shutdown = true;
 	tg_tx_push(sk, s, 0);

@@ -139,6 +139,9 @@ struct tg_frags {
  * struct tg_tx - sending half of a session; all under lock_sock()
  * @dir: keys and counters
  * @pending: sealed records that TCP did not take yet
+ * @held: memory for plaintext that waits for more to fill its record; NULL: none
+ * @held_len: bytes that wait; then push_work is on its way
+ * @held_at: jiffies when the first of them came
  * @record_size: most plaintext bytes in a record
  * @padding: pad TLS 1.3 records to a multiple of this
  * @closed: close_notify or a fatal alert was sealed: nothing may follow it
@@ -151,6 +154,9 @@ struct tg_frags {
 struct tg_tx {
 	struct tg_dir dir;
 	struct tg_frags pending;
+	u8 *held;
+	u32 held_len;
+	unsigned long held_at;
 	u16 record_size;
 	u16 padding;
 	bool closed;
@@ -250,8 +256,9 @@ struct tg_rx {
  * @nonce: nonce of the record at hand
  * @relay: joined with a plain socket; NULL if not.  Callbacks read it as well
  * @deliver: for a server's accept queue, see deliver.h; NULL if not
- * @push_work: gives @tx.pending to TCP when it has room again
- * @page_work: gives back the page that records were in; armed while the socket has one
+ * @push_work: gives @tx.pending to TCP when it has room again, and seals @tx.held in the end
+ * @page_work: gives back the page that records were in, and @tx.held; armed while the socket
+ *	has a page
  * @family: the socket's own calls and callbacks
  */
 struct tg_session {

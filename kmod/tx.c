@@ -3,8 +3,11 @@
  * Sending: application data and control records are sealed into fresh pages
  * at the end of tg_tx.pending, which is then given to TCP.  A sealed record is
  * never sealed again: what TCP does not take stays and is offered later.
+ * What is written with more to follow waits as plaintext in tg_tx.held, until its record is
+ * full or nothing more is to be waited for.  No record passes it.
  */
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <net/tcp.h>
 
 #include "datapath.h"
@@ -20,6 +23,9 @@ MODULE_PARM_DESC(aead_limit_end, "end a TLS 1.2 session whose key reaches its li
 
 /* Without a segment in flight no ACK will tell of room: ask again by the clock. */
 #define TG_TX_RETRY		(HZ / 20)
+
+/* How long data waits for more: as long as TCP holds a segment back. */
+#define TG_TX_HOLD		TCP_RTO_MIN
 
 static u32 tg_tx_tail(const struct tg_session *s, u8 type, u32 len)
 {
@@ -179,7 +185,46 @@ u32 tg_tx_unsent(const struct sock *sk, const struct tg_session *s, bool acked)
 	const struct tcp_sock *tp = tcp_sk(sk);
 
 	return READ_ONCE(tp->write_seq) - READ_ONCE(*(acked ? &tp->snd_una : &tp->snd_nxt)) +
-	       READ_ONCE(s->tx.pending.bytes);
+	       READ_ONCE(s->tx.pending.bytes) + READ_ONCE(s->tx.held_len);
+}
+
+/* Seals what is held.  0, -ENOMEM: it is held still, or the session has failed. */
+static int tg_tx_seal_held(struct sock *sk, struct tg_session *s)
+{
+	struct tg_tx_record r;
+	int err;
+
+	if (!s->tx.held_len)
+		return 0;
+	sg_set_buf(&s->sg_src[1], s->tx.held, s->tx.held_len);
+	err = tg_tx_begin(sk, s, TG_APPLICATION_DATA, s->tx.held_len, 1, &r, GFP_KERNEL) ?:
+	      tg_tx_seal(sk, s, &r, 1, GFP_KERNEL);
+	if (!err)
+		s->tx.held_len = 0;
+	return err;
+}
+
+int tg_tx_flush(struct sock *sk, struct tg_session *s)
+{
+	return tg_tx_seal_held(sk, s) ?: tg_tx_push(sk, s, 0);
+}
+
+/* Socket locked. */
+static void tg_tx_push_late(struct sock *sk, struct tg_session *s)
+{
+	long left = s->tx.held_at + TG_TX_HOLD - jiffies;
+
+	/* What waits goes first: before that an answer may find no room. */
+	if ((s->tx.key_update_owed || !tg_frags_empty(&s->tx.pending)) &&
+	    !tg_tx_push(sk, s, 0) && !tg_key_update_answer(sk, s, GFP_KERNEL) &&
+	    !tg_tx_push(sk, s, 0))
+		sk->sk_write_space(sk);
+	if (s->tx.held_len && left <= 0) {
+		tg_tx_flush(sk, s);
+		left = TG_TX_RETRY;
+	}
+	if (s->tx.held_len)
+		tg_session_later(s, &s->push_work, left);
 }
 
 void tg_tx_push_work(struct work_struct *work)
@@ -191,12 +236,8 @@ void tg_tx_push_work(struct work_struct *work)
 		/* In a call of its holder's, which may push itself, or stay for long. */
 		tg_session_later(s, &s->push_work, TG_TX_RETRY);
 	} else if (sk) {
-		/* What waits goes first: before that an answer may find no room. */
-		if (tg_session_from_sk(sk) == s &&
-		    (s->tx.key_update_owed || !tg_frags_empty(&s->tx.pending)) &&
-		    !tg_tx_push(sk, s, 0) && !tg_key_update_answer(sk, s, GFP_KERNEL) &&
-		    !tg_tx_push(sk, s, 0))
-			sk->sk_write_space(sk);
+		if (tg_session_from_sk(sk) == s)
+			tg_tx_push_late(sk, s);
 		release_sock(sk);
 	}
 	if (sk)
@@ -218,7 +259,7 @@ void tg_tx_kick(const struct sock *sk, struct tg_session *s)
 int tg_tx_control(struct sock *sk, struct tg_session *s, u8 type, const u8 *data, u32 len)
 {
 	struct tg_tx_record r;
-	int err = tg_tx_begin(sk, s, type, len, 0, &r, GFP_KERNEL);
+	int err = tg_tx_seal_held(sk, s) ?: tg_tx_begin(sk, s, type, len, 0, &r, GFP_KERNEL);
 
 	if (err)
 		return err;
@@ -344,9 +385,52 @@ static int tg_tx_seal_iter(struct sock *sk, struct tg_session *s, struct iov_ite
 	return err;
 }
 
+/* Memory for what waits, kept as the page is.  False: there is none, so that nothing waits. */
+static bool tg_tx_can_hold(struct sock *sk, struct tg_session *s)
+{
+	if (s->tx.held)
+		return true;
+	s->tx.held = kmalloc(TLSGATE_RECORD_SIZE_MAX, GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
+	if (!s->tx.held || tg_session_charge(sk, s))
+		return s->tx.held;
+	kfree(s->tx.held);
+	s->tx.held = NULL;
+	return false;
+}
+
+/* Takes what fits in a record, and seals it unless @more is to fill that.  0 or -errno. */
+static int tg_tx_take(struct sock *sk, struct tg_session *s, struct iov_iter *from, bool more)
+{
+	u32 held = s->tx.held_len;
+	/* An order may have made records shorter than what is held. */
+	u32 room = s->tx.record_size - min_t(u32, held, s->tx.record_size);
+	u32 len = min_t(size_t, iov_iter_count(from), room);
+
+	more = more && len < room;
+	if (!held && !(more && tg_tx_can_hold(sk, s)))
+		return tg_tx_seal_iter(sk, s, from);
+	if (!copy_from_iter_full(s->tx.held + held, len, from))
+		return -EFAULT;
+	s->tx.held_len += len;
+	if (!held) {
+		s->tx.held_at = jiffies;
+		tg_session_later(s, &s->push_work, TG_TX_HOLD);
+	}
+	return more ? 0 : tg_tx_seal_held(sk, s);
+}
+
+/* Its sender says that more follows what it sends, and not that this ends a record. */
+static bool tg_tx_more(const struct sock *sk, const struct msghdr *msg)
+{
+	if (tcp_sk(sk)->nonagle & TCP_NAGLE_CORK)
+		return true;
+	return msg->msg_flags & (MSG_MORE | MSG_SENDPAGE_NOTLAST) && !(msg->msg_flags & MSG_EOR);
+}
+
 /* Seals a few records and gives them to TCP.  Bytes taken from the message, or -errno. */
 static int tg_tx_batch(struct sock *sk, struct tg_session *s, struct msghdr *msg)
 {
+	bool more = tg_tx_more(sk, msg);
 	size_t before = msg_data_left(msg);
 	unsigned int n;
 	int err = 0, push = 0;
@@ -357,11 +441,11 @@ static int tg_tx_batch(struct sock *sk, struct tg_session *s, struct msghdr *msg
 	if (push && push != -EAGAIN)
 		return push;
 	for (n = 0; n < TG_TX_BATCH && msg_data_left(msg); n++) {
-		err = tg_tx_ready(sk, s, GFP_KERNEL) ?: tg_tx_seal_iter(sk, s, &msg->msg_iter);
+		err = tg_tx_ready(sk, s, GFP_KERNEL) ?: tg_tx_take(sk, s, &msg->msg_iter, more);
 		if (err)
 			break;
 	}
-	push = tg_tx_push(sk, s, msg->msg_flags & MSG_MORE || msg_data_left(msg) ? MSG_MORE : 0);
+	push = tg_tx_push(sk, s, more || msg_data_left(msg) ? MSG_MORE : 0);
 	if (push && push != -EAGAIN)
 		return push;
 	return before - msg_data_left(msg) ?: err;
@@ -439,7 +523,7 @@ void tg_tx_splice_eof(struct socket *sock)
 	struct tg_session *s = tg_session_from_sk(sk);
 
 	lock_sock(sk);
-	tg_tx_push(sk, s, 0);
+	tg_tx_flush(sk, s);
 	release_sock(sk);
 	/* What TCP has already is held back by TCP. */
 	if (s->family->base->splice_eof)

@@ -121,9 +121,18 @@ static int tg_disconnect(struct sock *sk, int flags)
 static int tg_setsockopt(struct sock *sk, int level, int optname, sockptr_t optval,
 			 unsigned int optlen)
 {
+	struct tg_session *s = tg_session_from_sk(sk);
+
 	if (level == SOL_TCP && optname == TCP_REPAIR)
 		return -EOPNOTSUPP;
-	return tg_session_from_sk(sk)->family->base->setsockopt(sk, level, optname, optval, optlen);
+	/* By which TCP sends what it holds back.  Before that, so that all goes in one segment. */
+	if (level == SOL_TCP && (optname == TCP_CORK || optname == TCP_NODELAY) &&
+	    READ_ONCE(s->tx.held_len)) {
+		lock_sock(sk);
+		tg_tx_flush(sk, s);
+		release_sock(sk);
+	}
+	return s->family->base->setsockopt(sk, level, optname, optval, optlen);
 }
 
 /* So does zero-copy receive, which would take the wire out of them. */
@@ -183,8 +192,8 @@ void tg_close(struct sock *sk, long timeout)
 	s = tg_session_from_sk(sk);
 	base = s->family->base;
 	reset = tg_close_unread(sk, s) || tg_close_aborts(sk);
-	if (!s->error && !tg_close_aborts(sk) && !tg_close_killed() &&
-	    tg_tx_close_notify(sk, s, false))
+	if (!s->error && !tg_close_aborts(sk) &&
+	    (tg_close_killed() ? tg_tx_flush(sk, s) : tg_tx_close_notify(sk, s, false)))
 		reset = true;
 	/* What could not be handed over is lost: that must not look like an end. */
 	reset |= !tg_frags_empty(&s->tx.pending);

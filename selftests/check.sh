@@ -220,7 +220,7 @@ run_suite other-build selftests/other-debian.sh build
 mapfile -t programs < <(for source in selftests/kmod/*.c; do
 	[ ! -e "$source" ] || echo "build/selftests/$(basename "$source" .c)"; done)
 # These race nothing, or what they race does so in `races`, `sockcalls` and `relay_move` too.
-one_cpu='charge|close|close_table|control|datapath|events|fairness|faults|held|hostile|install_busy'
+one_cpu='charge|close|close_table|control|datapath|events|fairness|faults|gather|held|hostile|install_busy'
 one_cpu+='|limits|netlink|netns_end|nonces|options|padding|pending|readback|rekey|relay_end'
 one_cpu="/($one_cpu|relay_net|relay_options|sockets|uring)\$"
 mapfile -t one_programs < <(printf '%s\n' "${programs[@]}" | grep -E "$one_cpu")
