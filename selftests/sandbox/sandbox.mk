@@ -5,7 +5,7 @@
 
 SANDBOX_UNITS := alerts_flight alerts_hello client_auth crypto handshake key_share mutations ocsp \
 	record resumption states
-SANDBOX_TARGETS := $(filter-out settings explain,$(FUZZ_TARGETS))
+SANDBOX_TARGETS := $(filter-out settings accept explain,$(FUZZ_TARGETS))
 SANDBOX_OWN := $(BUILD)/sandbox/calls $(BUILD)/sandbox/zoo
 SANDBOX_TESTS := $(SANDBOX_UNITS:%=$(BUILD)/sandbox/test_%)
 SANDBOX_CORPORA := $(SANDBOX_TARGETS:%=$(BUILD)/sandbox/corpus_%)
