@@ -13,9 +13,9 @@ import time
 import urllib.error
 import urllib.request
 
-from daemonlib.control import ControlGate, outcome
-from daemonlib.gate import (DEADLINE, TLSGATED, Backend, all_sockets_of, children, echo, free_port, log_text, name_of,
-                            need, path, read_end, stopped, test, tmp, wait_until, write)
+from daemonlib.control import ControlGate, config, outcome
+from daemonlib.gate import (DEADLINE, TLSGATED, Backend, Skip, all_sockets_of, children, echo, free_port, listens,
+                            log_text, name_of, need, path, read_end, start, stopped, test, tmp, wait_until, write)
 from daemonlib.samples import metrics, parse, total
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
@@ -273,6 +273,34 @@ def metrics_address_follows_a_reload():
         need(not gate.answers(), "nobody answers")
 
 
+def without_the_library():
+    """What a program is started by so that it does not find libmicrohttpd."""
+    listed = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=True,
+                            env={"PATH": os.environ["PATH"] + ":/sbin:/usr/sbin"}).stdout
+    found = re.search(r"libmicrohttpd\.so\.12 .*=> (\S+)", listed)
+    hidden = ("unshare", "--mount", "sh", "-c", 'mount --bind /dev/null "$0" && exec "$@"', os.path.realpath(found[1]))
+    if subprocess.run([*hidden, "true"], capture_output=True).returncode:
+        raise Skip("a library cannot be hidden: this root may not mount")
+    return hidden
+
+
+@test
+def without_the_library_the_daemon_serves_all_the_same():
+    port, where = free_port(), free_port()
+    with Backend().echo() as backend:
+        config(port, backend.address, "control = none\nmetrics = '127.0.0.1:%d'" % where)
+        daemon = start("-c", "control.conf", before=without_the_library())
+        try:
+            wait_until(lambda: "no metrics until a reload" in log_text(), "it is said: " + log_text())
+            need(re.search(r"no metrics: .*libmicrohttpd\.so\.12: .*: install libmicrohttpd12\n", log_text()),
+                 "what to do: " + log_text())
+            wait_until(lambda: listens(port), "it serves")
+            need(log_text().count("no metrics: ") == 1, "once: " + log_text())
+        finally:
+            daemon.terminate()
+            need(daemon.wait(DEADLINE) == 0, "it ends: " + log_text())
+
+
 @test
 def metrics_address_in_use_is_refused():
     with Backend().echo() as backend, Exporter(backend.address) as gate, \
@@ -284,10 +312,10 @@ def metrics_address_in_use_is_refused():
         outcome(gate.tlsgate("reload"), 1, re.escape(line % address))
         need(gate.answers(), "what ran goes on")
         gate.config('control = none\nmetrics = "%s"' % address)
-        start = subprocess.run([TLSGATED, "-c", "control.conf"], cwd=tmp, capture_output=True, text=True,
+        begun = subprocess.run([TLSGATED, "-c", "control.conf"], cwd=tmp, capture_output=True, text=True,
                                timeout=DEADLINE, stdin=subprocess.DEVNULL)
-        need(start.returncode == 1 and line % address in start.stderr and len(start.stderr.splitlines()) == 1,
-             "a start: %s" % start)
+        need(begun.returncode == 1 and line % address in begun.stderr and len(begun.stderr.splitlines()) == 1,
+             "a start: %s" % begun)
         gate.config(gate.head("127.0.0.1:%d" % gate.port))
         outcome(gate.tlsgate("reload"), 1, "metrics .* refused: Address already in use")
         need(gate.answers(), "not at a gate's address")
