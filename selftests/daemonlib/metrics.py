@@ -130,15 +130,29 @@ def metrics_survive_any_gate_name():
         need(labels == {r'a\"b{c}=,\\xc3\\xa4\\x5c\\x5c'}, "labels: %s" % labels)
 
 
+def section(text, title):
+    """What the first column of the table under that title names."""
+    rows = re.search(r"^### %s\n(.*?)(?=^#|\Z)" % title, text, re.M | re.S)[1]
+    return re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in re.findall(r"^\| `.*", rows, re.M)[1:]))
+
+
+def need_same(documented, there, what):
+    need(len(documented) == len(set(documented)), "%s twice: %s" % (what, documented))
+    need(set(documented) == there, "docs/metrics.md or the daemon lacks %s: %s" % (what, set(documented) ^ there))
+
+
 @test
 def metrics_are_documented():
     with Backend().echo() as backend, ControlGate(backend.address) as gate:
-        families = {family["name"] for family in json.loads(gate.tlsgate("stats", "--json").stdout)["metrics"]}
+        families = {family["name"]: family["samples"]
+                    for family in json.loads(gate.tlsgate("stats", "--json").stdout)["metrics"]}
     with open(os.path.join(os.path.dirname(__file__), "../../docs/metrics.md")) as file:
-        rows = [line.split("|")[1] for line in file if line.startswith("| `tlsgate")]
-    documented = re.findall(r"`(\w+)`", "".join(rows))
-    need(len(documented) == len(set(documented)), "twice: %s" % documented)
-    need(families == set(documented), "docs/metrics.md or the daemon lacks %s" % (families ^ set(documented)))
+        text = file.read()
+    rows = re.findall(r"^\| `tlsgate.*", text, re.M)
+    need_same(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in rows)), set(families), "metrics")
+    for name, title in (("tlsgated_handshake_failures_total", "Why handshakes fail"),
+                        ("tlsgated_handovers_refused_total", "Why the kernel refuses hand-overs")):
+        need_same(section(text, title), {sample["labels"]["reason"] for sample in families[name]}, "reasons")
 
 
 # ---- over HTTP -----------------------------------------------------------------------------------
