@@ -4,6 +4,7 @@
 # that is refused, the journal, delivery, a crash, stop, under the limits that the unit sets. TAP on standard output.
 # Writes into /usr/sbin and /etc: only for a guest, whose root is thrown away:
 #	selftests/vm/run.sh --kernel 6.12 --smp 1 -- selftests/systemd.sh
+#	... -- env ROUNDS=5 LOAD=1000 selftests/systemd.sh load	only restarts and upgrades under load, and more of them
 slow=${slow-5}
 cd "$(dirname "$0")/.." || exit 1
 . selftests/lib.sh
@@ -21,7 +22,7 @@ install_files() {
 		new_cert two ecdsa ca DNS:localhost && cp "$tmp"/two.{pem,key} $etc/
 }
 
-# config [CERTIFICATE [FURTHER-LINE]]
+# config [CERTIFICATE [FURTHER-LINE [LINE-OF-GATE]]]
 config() {
 	cat >$etc/tlsgated.conf <<-CONF
 		workers = 1
@@ -29,9 +30,10 @@ config() {
 		gate web {
 			mode = serve
 			listen = ":$port"
-			backend = "127.0.0.1:9"
+			backend = "127.0.0.1:$backend"
 			cert = $etc/${1-one}.pem
 			key = $etc/${1-one}.key
+			${3-}
 		}
 	CONF
 }
@@ -189,15 +191,70 @@ starts_without_names() {
 		fail "state: $(property ActiveState), restarts: $(property NRestarts)"
 }
 
+main_pid() {
+	property MainPID
+}
+
+is_another_main() {
+	[[ $(main_pid) != "$1" && $(property ActiveState) = active ]]
+}
+
+restart() {
+	unit restart tlsgated || fail "systemctl restart: $(<"$tmp/log/systemctl")"
+}
+
+# As a package does it.
+upgrade() {
+	local before
+	before=$(main_pid)
+	unit kill --kill-whom=main --signal=USR2 tlsgated || fail "systemctl kill: $(<"$tmp/log/systemctl")" || return
+	wait_until 20 is_another_main "$before" || fail "no upgrade: $(inside journalctl -q -o cat -u tlsgated | tail -n 3)"
+}
+
+# Each ROUNDS times, while the kernel carries connections at half the rate that this guest carries.
+changes_nothing_for_clients() {
+	local i
+	config one 'drain-time = 1m' 'data-path = kernel'
+	restart || return
+	spawn load selftests/daemonlib/load.py "$tmp/ca.pem" "$port" "$backend" "${LOAD-20}" "$tmp/enough"
+	wait_until 60 logged load '^measured' || fail "load: $(tail -n 3 "$tmp/log/load")" || return
+	for ((i = 0; i < ${ROUNDS-1}; i++)); do
+		restart && upgrade || return
+	done
+	touch "$tmp/enough"
+	wait_until $((60 + ${LOAD-20})) gone "${pid_of[load]}" || fail "the load does not end" || return
+	sed 's/^/# /' "$tmp/log/load"
+	stop load || fail "$(tail -n 4 "$tmp/log/load")" || return
+	is_told 'the kernel, uncounted\|go on in the kernel' || fail "the daemon of before does not say what goes on"
+}
+
+# What is wrong in a new configuration is no harm for what runs.
+refuses_an_upgrade() {
+	local before
+	before=$(main_pid)
+	config absent
+	unit kill --kill-whom=main --signal=USR2 tlsgated || fail "systemctl kill: $(<"$tmp/log/systemctl")" || return
+	wait_until 20 is_told '^upgrade refused: ' || fail "journalctl: $(tail -n 3 "$tmp/log/journalctl")" || return
+	[[ $(main_pid) = "$before" ]] || fail "another process is the service" || return
+	serves one
+}
+
 install_files || bail_out "files cannot be installed: $(tail -n 3 "$tmp/log/openssl")"
 free_port
 far=$port
 free_port
 plain=$port
 free_port
+backend=$port
+free_port
 config
 diagnose_logs=(systemd systemctl client)
 boot || bail_out "$why"
+if [[ ${1-} = load ]]; then
+	check 'restarts and upgrades break no connection' changes_nothing_for_clients
+	tap_end
+	exit
+fi
 check 'the unit starts, and a client is served' starts
 check 'without more than it needs' under_its_limits
 check 'tlsgate reaches it on its control socket' control_socket
@@ -210,4 +267,6 @@ check 'it comes back when it was killed' comes_back
 check 'it stops, and leaves no socket' stops
 check 'what was delivered outlives both' goes_on
 check 'it starts where no name is resolved' starts_without_names
+check 'restarts and upgrades break no connection' changes_nothing_for_clients
+check 'an upgrade that is refused changes nothing' refuses_an_upgrade
 tap_end
