@@ -53,6 +53,9 @@ const struct ctl_command ctl_commands[] = {
 	  "Its exit status is 0 where the handshake succeeded. It needs neither module nor privilege." },
 	{ "reload", cmd_reload, "", "have tlsgated read its configuration anew, and say what came of it", true, none,
 	  "For root, the user of tlsgated and its control-group." },
+	{ "upgrade", cmd_upgrade, "", "have tlsgated's program file, exchanged before, take over", true, none,
+	  "It waits; where the file does not work, or refuses its configuration, what ran goes on.\n"
+	  "For root, the user of tlsgated and its control-group." },
 	{ "pause", cmd_pause, "", "have tlsgated keep new connections, so that the module can be replaced", true,
 	  none, "For root, the user of tlsgated and its control-group." },
 	{ "resume", cmd_resume, "", "have tlsgated hand new connections to the kernel again", true, none,

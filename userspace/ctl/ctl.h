@@ -57,6 +57,7 @@ int cmd_ciphers(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_handshake(int argc, char **argv);
 int cmd_reload(int argc, char **argv);
+int cmd_upgrade(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_drain(int argc, char **argv);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* tlsgate reload, pause, resume, drain, undrain, gates and stats: what tlsgated answers on its control socket. */
+/* tlsgate reload, upgrade, pause, resume, drain, undrain, gates and stats: what tlsgated answers on its control socket. */
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -25,6 +25,7 @@
 #define ANSWER_ROOM	65536	/* at first */
 #define ANSWER_SECONDS	10
 #define RELOAD_SECONDS	90	/* it waits for every worker */
+#define UPGRADE_SECONDS	130	/* the next daemon has 120 */
 
 const char *ctl_control;
 
@@ -199,6 +200,13 @@ static bool is_absent(void)
 	return absent;
 }
 
+static int seconds_of(const char *command)
+{
+	if (!strcmp(command, "reload"))
+		return RELOAD_SECONDS;
+	return strcmp(command, "upgrade") ? ANSWER_SECONDS : UPGRADE_SECONDS;
+}
+
 /*
  * The answer to a command, with an operand unless that is NULL; or NULL after an error line.
  * Its texts can be printed, unless it is to be shown as JSON, which has its own escapes.
@@ -215,8 +223,7 @@ static struct json_object *ask(const char *command, const char *operand, bool js
 	len = snprintf(line, sizeof(line), "%s%s%s\n", command, operand ? " " : "",
 		       operand ? operand : "");
 	if (len < (int)sizeof(line) && send(fd, line, (size_t)len, MSG_NOSIGNAL) == len)
-		text = read_all(fd, strcmp(command, "reload") ? ANSWER_SECONDS : RELOAD_SECONDS,
-				(size_t)mib_of(command) << 20);
+		text = read_all(fd, seconds_of(command), (size_t)mib_of(command) << 20);
 	if (text)
 		answer = json_tokener_parse(text);
 	else
@@ -325,6 +332,11 @@ static int change(int argc, char **argv, const char *operand, const char *done)
 int cmd_reload(int argc, char **argv)
 {
 	return change(argc, argv, NULL, "reloaded");
+}
+
+int cmd_upgrade(int argc, char **argv)
+{
+	return change(argc, argv, NULL, "upgraded");
 }
 
 int cmd_pause(int argc, char **argv)

@@ -91,6 +91,32 @@ static enum control_outcome do_reload(void *arg, const char *operand, struct jso
 	return CONTROL_REFUSED;
 }
 
+/* ---- upgrade ---- */
+
+static void tell_upgrade(struct monitor *monitor, bool done)
+{
+	struct json_object *answer = json_object_new_object();
+
+	if (!done)
+		add_text(answer, "reason", "refused, as the log says: what ran before goes on");
+	control_answer(&monitor->control, "upgrade", done ? CONTROL_OK : CONTROL_REFUSED, answer);
+}
+
+static enum control_outcome do_upgrade(void *arg, const char *operand, struct json_object *answer)
+{
+	struct monitor *monitor = arg;
+
+	(void)operand;
+	if (monitor_is_busy(monitor)) {
+		add_text(answer, "reason", monitor_is_busy(monitor));
+		return CONTROL_REFUSED;
+	}
+	if (monitor_upgrade(monitor, tell_upgrade))
+		return CONTROL_LATER;
+	add_text(answer, "reason", "no process can be started, as the log says");
+	return CONTROL_REFUSED;
+}
+
 /* ---- gates ---- */
 
 static struct json_object *list_of(const struct text_list *list)
@@ -400,6 +426,7 @@ static enum control_outcome do_undrain(void *arg, const char *operand, struct js
 
 const struct control_command commands[] = {
 	{ "reload", true, false, do_reload },
+	{ "upgrade", true, false, do_upgrade },
 	{ "pause", true, false, do_pause },
 	{ "resume", true, false, do_resume },
 	{ "gates", false, false, do_gates },

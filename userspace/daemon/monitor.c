@@ -149,13 +149,24 @@ static void undo_start(struct monitor *monitor)
 	log_as_before(monitor);
 }
 
-/* Ends a start or reload that is under way, too. */
+static void tell_upgrade(struct monitor *monitor, bool done)
+{
+	void (*told)(struct monitor *monitor, bool done) = monitor->upgrade_told;
+
+	monitor->upgrade_told = NULL;
+	if (told)
+		told(monitor, done);
+}
+
+/* Ends a start, reload or upgrade that is under way, too. */
 static void begin_stop(struct monitor *monitor)
 {
 	bool refused = monitor->starting;
 
 	(void)sd_notify(0, "STOPPING=1");
 	monitor->stopping = true;
+	if (monitor->upgrade.under_way)
+		tell_upgrade(monitor, false);
 	upgrade_close(&monitor->upgrade);
 	if (refused)
 		undo_start(monitor);
@@ -305,7 +316,7 @@ const char *monitor_is_busy(const struct monitor *monitor)
 {
 	if (monitor->stopping)
 		return "the daemon is about to end";
-	if (monitor->upgrade.pid)
+	if (monitor->upgrade.under_way)
 		return "an upgrade is under way: try again when it is over";
 	return monitor->starting || monitor->reloading ?
 	       "a reload is under way: try again when it is over" : NULL;
@@ -332,7 +343,7 @@ static void on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 
 	(void)loop;
 	(void)events;
-	if (monitor->starting || monitor->reloading || monitor->upgrade.pid)
+	if (monitor->starting || monitor->reloading || monitor->upgrade.under_way)
 		monitor->again = true;
 	else if (!monitor->stopping)
 		(void)monitor_reload(monitor, NULL);
@@ -348,9 +359,8 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 		(void)monitor_reload(monitor, NULL);
 }
 
-static void on_upgrade(struct ev_loop *loop, ev_signal *watcher, int events)
+bool monitor_upgrade(struct monitor *monitor, void (*told)(struct monitor *monitor, bool done))
 {
-	struct monitor *monitor = watcher->data;
 	const struct upgrade_plan plan = {
 		.argv = monitor->argv,
 		.listeners = &monitor->listeners,
@@ -360,14 +370,23 @@ static void on_upgrade(struct ev_loop *loop, ev_signal *watcher, int events)
 		.seconds = UPGRADE_SECONDS,
 	};
 
+	log_info("upgrade: '%s' is started, with the sockets", monitor->argv[0]);
+	if (upgrade_start(&monitor->upgrade, &plan))
+		return false;
+	monitor->upgrade_told = told;
+	return true;
+}
+
+static void on_upgrade(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	struct monitor *monitor = watcher->data;
+
 	(void)loop;
 	(void)events;
-	if (monitor_is_busy(monitor)) {
+	if (monitor_is_busy(monitor))
 		log_error("upgrade refused: %s", monitor_is_busy(monitor));
-		return;
-	}
-	log_info("upgrade: '%s' is started, with the sockets", monitor->argv[0]);
-	(void)upgrade_start(&monitor->upgrade, &plan);
+	else
+		(void)monitor_upgrade(monitor, NULL);
 }
 
 /* A reload that waited is the next daemon's, which has read everything anew. */
@@ -375,6 +394,7 @@ static void on_upgraded(void *arg, bool serves)
 {
 	struct monitor *monitor = arg;
 
+	tell_upgrade(monitor, serves);
 	if (!serves) {
 		if (!monitor->generations->keyd.pid)
 			retry_soon(monitor);

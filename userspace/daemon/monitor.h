@@ -38,6 +38,7 @@ struct monitor {
 	int64_t since;			/* it counts */
 	ev_signal hangup, terminate, interrupt, quit, leave, usr2;
 	struct upgrade upgrade;		/* SIGUSR2 */
+	void (*upgrade_told)(struct monitor *monitor, bool done);	/* who waits for it; or NULL */
 	struct takeover takeover;	/* ... of the monitor of before */
 	ev_timer retry;
 	bool reloading;			/* from monitor_reload() until its outcome is known: */
@@ -54,6 +55,12 @@ struct monitor {
  * it is NULL.
  */
 bool monitor_reload(struct monitor *monitor, void (*told)(struct monitor *monitor, bool done));
+
+/*
+ * Has the program file take over, unless monitor_is_busy().  false: it is refused, a line was logged.
+ * true: told() comes, unless it is NULL; after it, with done, this monitor has no control socket.
+ */
+bool monitor_upgrade(struct monitor *monitor, void (*told)(struct monitor *monitor, bool done));
 
 /* Why nothing may change now: a reload, an upgrade or a stop is under way.  NULL: all may. */
 const char *monitor_is_busy(const struct monitor *monitor);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -13,6 +14,12 @@
 #include "daemon/process.h"
 
 #define SERVES	"serves"	/* one packet; what it says does not matter */
+
+struct hello {
+	pid_t pid;		/* the packet before it, from our own fork; of another size */
+};
+
+_Static_assert(sizeof(struct hello) != sizeof(SERVES), "the two packets differ");
 
 /* ---- the monitor that is replaced ---- */
 
@@ -29,34 +36,39 @@ static void let_go(struct upgrade *upgrade)
 		close(upgrade->peer);
 	upgrade->peer = -1;
 	upgrade->pid = 0;
+	upgrade->under_way = false;
+}
+
+static void end_next(const struct upgrade *upgrade)
+{
+	if (upgrade->pid)
+		(void)kill(upgrade->pid, SIGKILL);
 }
 
 static void on_message(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct upgrade *upgrade = io->data;
-	char text[sizeof(SERVES)];
+	union {
+		struct hello hello;
+		char serves[sizeof(SERVES)];
+	} packet;
+	ssize_t n = recv(io->fd, &packet, sizeof(packet), MSG_DONTWAIT);
 
 	(void)events;
-	if (recv(io->fd, text, sizeof(text), MSG_DONTWAIT) <= 0) {
-		ev_io_stop(loop, io);	/* it is about to end, as its exit or the limit will say */
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == sizeof(packet.hello)) {
+		upgrade->pid = packet.hello.pid;
 		return;
 	}
 	ev_io_stop(loop, io);
 	ev_timer_stop(loop, &upgrade->limit);
-	upgrade->over(upgrade->arg, true);
-}
-
-static void on_exit_of_it(struct ev_loop *loop, ev_child *watcher, int events)
-{
-	struct upgrade *upgrade = watcher->data;
-	char text[PROCESS_END_MAX];
-
-	(void)events;
-	ev_child_stop(loop, watcher);
-	if (!upgrade->pid)
+	if (n == sizeof(packet.serves)) {
+		upgrade->over(upgrade->arg, true);
 		return;
+	}
 	let_go(upgrade);
-	refuse(process_end(watcher->rstatus, text));
+	refuse("the next daemon ended before it served, as the lines before say");
 	upgrade->over(upgrade->arg, false);
 }
 
@@ -67,16 +79,15 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	log_error("the next daemon (process %d) does not get ready: it is killed", upgrade->pid);
-	(void)kill(upgrade->pid, SIGKILL);
+	end_next(upgrade);
 }
 
 void upgrade_init(struct upgrade *upgrade, void (*over)(void *arg, bool serves), void *arg)
 {
 	*upgrade = (struct upgrade){ .peer = -1, .over = over, .arg = arg };
 	ev_init(&upgrade->messages, on_message);
-	ev_init(&upgrade->exit, on_exit_of_it);
 	ev_init(&upgrade->limit, on_limit);
-	upgrade->messages.data = upgrade->exit.data = upgrade->limit.data = upgrade;
+	upgrade->messages.data = upgrade->limit.data = upgrade;
 }
 
 static void pass_listeners(struct passing *passing, const struct listeners *listeners)
@@ -109,21 +120,44 @@ static _Noreturn void become_next(const struct upgrade_plan *plan, int peer)
 	_exit(127);
 }
 
+/* In a fork that nothing else waits for: the next daemon is a fork of it. */
+static _Noreturn void start_next(const struct upgrade_plan *plan, int peer)
+{
+	struct hello hello;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		log_error("the next daemon cannot be started: %s", strerror(errno));
+	if (pid)
+		_exit(pid < 0);
+	hello.pid = getpid();
+	if (send(peer, &hello, sizeof(hello), MSG_NOSIGNAL) == sizeof(hello))
+		become_next(plan, peer);
+	_exit(127);
+}
+
 int upgrade_start(struct upgrade *upgrade, const struct upgrade_plan *plan)
 {
-	pid_t pid = process_fork("the next daemon", &upgrade->peer);
+	pid_t pid;
 
+	if (getpid() == 1) {
+		refuse("this is process 1 of a container, which ends with it: restart the container");
+		return -1;
+	}
+	pid = process_fork("the next daemon", &upgrade->peer);
 	if (pid == 0)
-		become_next(plan, upgrade->peer);
+		start_next(plan, upgrade->peer);
 	if (pid < 0) {
 		refuse("no process");
 		return -1;
 	}
-	upgrade->pid = pid;
-	ev_child_set(&upgrade->exit, pid, 0);
-	ev_child_start(EV_DEFAULT_UC, &upgrade->exit);
+	/* it ends at once */
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	upgrade->under_way = true;
 	ev_io_set(&upgrade->messages, upgrade->peer, EV_READ);
 	ev_io_start(EV_DEFAULT_UC, &upgrade->messages);
+	ev_now_update(EV_DEFAULT_UC);
 	ev_timer_set(&upgrade->limit, plan->seconds, 0.);
 	ev_timer_start(EV_DEFAULT_UC, &upgrade->limit);
 	return 0;
@@ -132,7 +166,7 @@ int upgrade_start(struct upgrade *upgrade, const struct upgrade_plan *plan)
 void upgrade_close(struct upgrade *upgrade)
 {
 	if (ev_is_active(&upgrade->limit))
-		(void)kill(upgrade->pid, SIGKILL);
+		end_next(upgrade);
 	let_go(upgrade);
 }
 

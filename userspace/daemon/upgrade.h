@@ -3,7 +3,8 @@
  * Another program file takes over: the monitor starts it beside itself, with its listening sockets,
  * its control socket and that of metrics.  Nothing changes before the next daemon serves.  The two
  * speak by a socket pair, which must stay the same between releases: one packet from the next daemon
- * says that it serves; then the monitor of before lets go and closes its end.
+ * says that it serves; then the monitor of before lets go and closes its end.  The next daemon is init's
+ * child, not ours: systemd watches the main process of a service only if that is its own child.
  */
 #ifndef TLSGATE_DAEMON_UPGRADE_H
 #define TLSGATE_DAEMON_UPGRADE_H
@@ -17,10 +18,10 @@
 /* ---- the monitor that is replaced ---- */
 
 struct upgrade {
-	pid_t pid;			/* of the next one while it gets ready; 0: none */
+	bool under_way;			/* until over(), and the end of that call */
+	pid_t pid;			/* of the next one; 0: not known yet */
 	int peer;			/* to it, -1: none */
 	ev_io messages;
-	ev_child exit;
 	ev_timer limit;
 	/* It serves, or it will not and a line was logged. */
 	void (*over)(void *arg, bool serves);
