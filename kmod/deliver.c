@@ -95,10 +95,10 @@ void tg_deliver_forget(struct sock *sk)
 /* --- into the queue ---------------------------------------------------------------------- */
 
 /*
- * What accept() finds a new socket by, as inet_reqsk_alloc() makes it, which not every kernel
- * exports.  What it has in common with a socket is not zeroed: whoever looks connections up
- * without a lock may stand on what was here before, and follows its links.  With no ports
- * nobody takes it for what it looks for.
+ * A request socket, by which accept() finds the new socket: made as by inet_reqsk_alloc(), which
+ * not every kernel exports.  The part that it has in common with a socket is not zeroed: a
+ * lookup without a lock may still stand on what was here before, and follows its links.  Without
+ * ports no lookup takes it for a match.
  */
 static struct request_sock *tg_request_alloc(const struct sock *l)
 {
@@ -150,8 +150,9 @@ static bool tg_deliver_link(struct sock *l, struct request_sock *req, struct soc
 	rcu_read_lock();
 	spin_lock(&q->rskq_lock);
 	/*
-	 * Past its backlog by what was under way when that became full: tg_deliver_claim().
-	 * Unhashed, it is in listen(), which may fail still and then empties no queue.
+	 * The queue may pass its backlog by connections that were under way when it became full:
+	 * see tg_deliver_claim().  An unhashed listening socket is in listen(), which may still
+	 * fail and then empties no queue.
 	 */
 	open = l->sk_state == TCP_LISTEN && sk_hashed(l) &&
 	       l->sk_ack_backlog / 2 <= l->sk_max_ack_backlog;
@@ -277,8 +278,8 @@ static bool tg_deliver_tells(struct sk_buff *skb)
 }
 
 /*
- * Has sent what it is told of later.  What is sent without a copy is part of sk_wmem_queued,
- * and charged to nobody; and what comes to the error queue is charged by accept() alone.
+ * Has it sent what it is told of later?  Pages sent without a copy are part of sk_wmem_queued
+ * and charged to nobody.  What comes to the error queue is charged by accept() alone.
  */
 static bool tg_deliver_is_told(struct sock *sk)
 {

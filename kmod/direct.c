@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The relay's data path for requests and answers: a message on its own is moved
- * in the softirq that brought it, from the receiving socket's data_ready,
- * without waking a work, which costs as much as all of TCP does for a small one.
+ * The relay's data path for requests and answers: a single message is moved in the softirq that
+ * brought it, from the receiving socket's data_ready.  No work is woken, which for a small
+ * message costs as much as all of TCP.
  *
- * Locks: the receiving socket's spinlock is held by TCP.  The other one's is only
- * tried, since its softirq may be trying ours; neither may be owned, and both are
- * then as good as lock_sock().  Nothing sleeps: what needs memory that may not be
- * there, what fails, and all but data is left to the works, which find it again.
+ * Locks: TCP holds the receiving socket's spinlock.  The other socket's is only tried, since its
+ * softirq may be trying ours.  Neither socket may be owned; then both spinlocks are as good as
+ * lock_sock().  Nothing sleeps.  What needs memory that may not be there, what fails, and
+ * everything but data is left to the works, which find it again.
  */
 #include <net/tcp.h>
 
@@ -24,9 +24,9 @@
 #define TG_DIRECT_GFP		(GFP_ATOMIC | __GFP_NOWARN)
 
 /*
- * The other direction moved last, as requests and answers do, or nothing did for
- * a while, and all that went to either peer has arrived.  What streams is
- * cheaper in the works' batches.
+ * True: the other direction moved last, as with requests and answers, or nothing moved for a
+ * while; and all that was sent to either peer has arrived.  Streams are cheaper in the works'
+ * batches.
  */
 static bool tg_direct_alone(const struct tg_relay *r, const struct sock *from, bool seal)
 {

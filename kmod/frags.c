@@ -120,8 +120,8 @@ unsigned int tg_frags_sg(const struct tg_frags *f, u32 off, u32 len, struct scat
 #define TG_FRAGS_IDLE	(4 * HZ)
 
 /*
- * Gives back the page of a session of which nothing is on its way.  While pieces of it
- * are, it stays: else each record could hold a page of its own.
+ * Gives back the page of a session that has nothing on its way.  While pieces of the page are on
+ * their way it stays: otherwise each record could hold a page of its own.
  */
 void tg_frags_page_work(struct work_struct *work)
 {
@@ -186,10 +186,10 @@ static struct page_frag *tg_frags_memory(struct sock *sk, struct tg_session *s, 
 }
 
 /*
- * Where in a page a text should begin.  Best is where its page boundaries are
- * its source's, since the AEADs work from one boundary of either to the next;
- * where the source is in pieces smaller than pages, at a multiple of the AEADs'
- * block: then no block straddles two pages, which they would copy.
+ * Where in a page a text should begin.  The AEADs work from one page boundary of source or
+ * destination to the next, so it is best where both have theirs at the same bytes.  Where the
+ * source is in pieces smaller than pages, it is a multiple of the AEADs' block: a block that
+ * straddles two pages would be copied.
  */
 static u32 tg_frags_place(const struct tg_session *s, const struct scatterlist *from,
 			  unsigned int nents, u32 *step)

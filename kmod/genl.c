@@ -119,9 +119,9 @@ int tg_genl_parse(const struct nlmsghdr *nlh, const struct nla_policy *policy,
 }
 
 /*
- * Every request but dumps.  The operations have no policy of their own, by which
- * genetlink would parse before anybody is asked; and keys are wiped out of a
- * message that is refused or does not parse, too.
+ * Every request but dumps.  The operations have no policy of their own, since genetlink would
+ * parse by it before the sender is checked.  Keys are wiped out of a message that is refused or
+ * does not parse, too.
  */
 static int tg_genl_doit(struct sk_buff *skb, struct genl_info *info)
 {

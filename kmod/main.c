@@ -47,8 +47,8 @@ static void __exit tg_exit(void)
 	tg_session_exit();
 	tg_cipher_exit();
 	/*
-	 * Who was preempted between loading our function and running it: a sender of AF_UNIX, or
-	 * who began a call on a socket whose hand-over was then refused.
+	 * Waits for tasks that were preempted between loading one of our functions and running
+	 * it: a sender of AF_UNIX, or a caller on a socket whose hand-over was then refused.
 	 */
 	synchronize_rcu_tasks();
 }

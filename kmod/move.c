@@ -184,8 +184,8 @@ void tg_relay_open_work(struct work_struct *work)
 /* --- plain to TLS ---------------------------------------------------------------- */
 
 /*
- * Ends a record where a block ends in the source's page, so that in the next
- * one no block straddles two pages, which the AEADs would copy.  Bytes cut off.
+ * Ends a record where a block ends in the source's page.  In the next record no block then
+ * straddles two pages, which the AEADs would copy.  Returns the bytes cut off.
  */
 static u32 tg_relay_cut(struct scatterlist *last, u32 block_len)
 {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Relay: a TLS socket and a plain stream socket joined in the kernel.  Here is
- * its life; the data path is in move.c, the plain socket's side in plain.c.
+ * Relay: a TLS socket and a plain stream socket joined in the kernel.  Here is its life; the
+ * data path is in move.c, the plain socket's side in plain.c.
  *
- * One reference is the relay's own and dropped by tg_relay_finish(); one is
- * held by each queued work and by the armed timer.  The last one, in whatever context,
- * queues close_work.
+ * One reference is the relay's own and dropped by tg_relay_finish().  Each queued work holds
+ * one, and so does the armed timer.  Whoever drops the last one, in whatever context, queues
+ * close_work.
  *
- * A relay holds no file, so that nobody's close waits for it, nor its own for somebody's
- * epoll.  Each of its socks belongs to two: the user's struct socket, until the last descriptor is
- * closed, and one of the relay's own, to which it is grafted then.  Whoever leaves later,
- * the user or the relay, closes it.  The relay's memory stays until both are closed, whose
+ * A relay holds no file, so that no close of a program waits for the relay, nor the relay for
+ * somebody's epoll.  Each of its socks has two owners: the user's struct socket, until the last
+ * descriptor is closed, and one of the relay's own, to which the sock is then grafted.  The
+ * later of the two closes it.  The relay's memory stays until both socks are closed, since their
  * calls and callbacks look at it.
  */
 #include <linux/cred.h>
@@ -213,9 +213,10 @@ void tg_relay_finish(struct tg_relay *r, enum tlsgate_reason reason)
 /* --- the clock: idle time-out, and who else holds a UNIX socket -------------------- */
 
 /*
- * To AF_UNIX's garbage collector a socket is unreachable when all references to its file
- * wait in sockets, and it empties its queue under whoever reads it without one.  So the
- * relay has a reference until nobody else has, nor watches it: then none can come any more.
+ * AF_UNIX's garbage collector takes a socket for unreachable when all references to its file
+ * wait in sockets, and then empties its queue under a reader that has no reference.  So the
+ * relay has a reference until nobody else has one or watches the file: after that none can come
+ * any more.
  */
 static void tg_relay_drop_file(struct tg_relay *r)
 {
@@ -226,8 +227,8 @@ static void tg_relay_drop_file(struct tg_relay *r)
 }
 
 /*
- * Descriptors that wait in a UNIX socket which does not move may be its own far
- * end, and the TLS peer's: nobody else would end such a relay.
+ * A UNIX socket that does not move may hold descriptors of the relay's own far end and of the
+ * TLS peer's: nobody else would end such a relay.
  */
 static bool tg_relay_holds_itself(const struct tg_relay *r, unsigned long idle)
 {
@@ -271,10 +272,10 @@ static void tg_relay_clock_work(struct work_struct *work)
 	} else if (READ_ONCE(r->seal_done) && !READ_ONCE(r->delivering) &&
 		   !tg_plain_unread(r->plain->sk) && !READ_ONCE(r->plain_error)) {
 		/*
-		 * The far end of a UNIX socket is closed, and not by a reset, which seal_work
-		 * passes on.  TLS has all that came from it: what is left of it only holds the
-		 * namespace.  TCP ends the TLS connection as where a program closes it: the
-		 * tail arrives, and who goes on sending gets a reset.
+		 * The far end of a UNIX socket is closed, in order (seal_work passes a reset
+		 * on), and TLS has all that came from it: the relay now only holds the
+		 * namespace.  TCP ends the TLS connection as for a program that closes it: the
+		 * tail arrives, and a peer that goes on sending gets a reset.
 		 */
 		tg_relay_finish(r, TLSGATE_REASON_LOCAL_CLOSE);
 	} else {

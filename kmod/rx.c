@@ -558,9 +558,9 @@ bool tg_rx_update_ready(struct sock *sk, struct tg_session *s)
 }
 
 /*
- * Data in the whole records behind what was opened, as their headers tell: padding and
- * control records count, too, and behind a batch of records whatever is queued.  So do
- * the first bytes of a record for which there is no room before they are read.
+ * Bytes of data in the whole records behind what was opened, as their headers tell.  Padding and
+ * control records count, too, and behind a batch of records so does whatever is queued, and the
+ * beginning of a record that does not fit into the queue.
  */
 static u32 tg_rx_behind(struct sock *sk, struct tg_session *s)
 {
@@ -708,10 +708,9 @@ int tg_rx_recvmsg(TG_RECVMSG_ARGS)
 }
 
 /*
- * By way of recvmsg, which knows of the file's O_NONBLOCK only, and with as many bytes
- * as there are, since pages are allocated for all that are asked for: so first it waits
- * for them and counts them.  Where another reader is quicker, this one may yet sleep, as
- * splice(2) allows.
+ * Goes by way of recvmsg(), which heeds the file's O_NONBLOCK only, and allocates pages for all
+ * bytes that it is asked for.  So first this waits for bytes, and counts them.  If another
+ * reader is quicker, this one may still sleep, as splice(2) allows.
  */
 ssize_t tg_rx_splice_read(struct socket *sock, loff_t *ppos, struct pipe_inode_info *pipe,
 			  size_t len, unsigned int flags)

@@ -115,9 +115,9 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 }
 
 /*
- * TCP takes what it has room for.  Past its limit it takes the end alone, as it
- * does its own FIN: at most a record and an alert, behind which nothing comes, and
- * close() has to leave it all with TCP.
+ * TCP takes what it has room for.  Past its limit it takes the end alone, as it does its own
+ * FIN: at most a record and an alert, behind which nothing comes.  close() has to leave all of
+ * this to TCP.
  */
 static ssize_t tg_tx_give(struct sock *sk, struct tg_session *s, int flags)
 {
@@ -165,9 +165,8 @@ static int tg_tx_push_all(struct sock *sk, struct tg_session *s, int flags)
 }
 
 /*
- * An error of a connection that lives is for the socket's holder: one of ICMP
- * (IP_RECVERR), or what the session failed for.  TCP would hand it to us, and
- * take nothing.
+ * sk_err of a connection that lives is for the socket's holder: an ICMP error (IP_RECVERR), or
+ * why the session failed.  With sk_err set, TCP would return it to us and send nothing.
  */
 int tg_tx_push(struct sock *sk, struct tg_session *s, int flags)
 {
@@ -457,9 +456,9 @@ static int tg_tx_batch(struct sock *sk, struct tg_session *s, struct msghdr *msg
 		       MSG_WAITALL | MSG_BATCH)
 
 /*
- * A record's type is nobody's to choose: a program that asks for one has taken the
- * socket for one of kTLS, and its bytes are no data.  The rest is as on TCP, but for
- * time stamps asked for by the call, which would be those of some record's segment.
+ * A program cannot choose a record's type: one that does takes the socket for kTLS's, and its
+ * bytes are no data.  All else is as on TCP, but for time stamps that the call asks for, which
+ * would be those of some record's segment.
  */
 static int tg_tx_check_control(struct sock *sk, struct msghdr *msg)
 {

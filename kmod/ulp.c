@@ -58,9 +58,9 @@ static void tg_state_change(struct sock *sk)
 }
 
 /*
- * An epoll that watched a relay's socket before the hand-over may still: who waits there
- * must not be woken for what it cannot read.
- * Unlike the others this one may be called without any lock.
+ * An epoll that watched a relay's socket before the hand-over may still watch it.  Its waiter
+ * must not be woken for what it cannot read.  Unlike the others this callback may come without
+ * any lock.
  */
 static void tg_error_report(struct sock *sk)
 {
