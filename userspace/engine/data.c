@@ -48,8 +48,8 @@ int tls_conn_read(struct tls_conn *conn, uint8_t *buf, size_t *len)
 }
 
 /*
- * May we seal?  Rekeys where the AEAD's limit wants it (RFC 9846 section 5.5).
- * TLS 1.2 cannot, and goes on, as everybody's does: to end in mid-stream is worse.
+ * May we seal?  TLS 1.3 rekeys where the AEAD's limit wants it (RFC 9846 section 5.5).  TLS 1.2
+ * cannot, and goes on as other implementations do: to end in mid-stream is worse.
  */
 static int ready_to_send(struct tls_conn *conn)
 {

@@ -250,10 +250,10 @@ static int receive_plaintext(struct tls_conn *conn, const struct tls_record *rec
 }
 
 /*
- * RFC 9846 section 6 has alerts protected as soon as there are keys.  But peers
- * reject our flight before they install theirs (OpenSSL's do), and what they
- * say is worth more than that they said it in the clear.  So until the first
- * record of theirs that is protected.
+ * RFC 9846 section 6 wants alerts protected as soon as there are keys.  But peers such as
+ * OpenSSL may refuse our flight before they install theirs, and then send an alert in the clear,
+ * which we want to know.  So alerts in the clear are taken until the peer's first protected
+ * record.
  */
 static bool is_plain_alert(const struct tls_conn *conn, const struct tls_record_header *header)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Tickets: key name, nonce, and the session's bytes by AES-256-GCM, the name
- * being authenticated with them.  Nonces are random: good for 2^32 tickets a
- * key, which no rotation lets a key live to see.
+ * Tickets: key name, nonce, and the session's bytes sealed by AES-256-GCM; the name is
+ * authenticated with them.  Nonces are random, which is good for 2^32 tickets a key.  No key
+ * lives long enough to seal so many.
  */
 #include <string.h>
 

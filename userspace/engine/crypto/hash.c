@@ -171,8 +171,8 @@ static bool run_padded(EVP_MD_CTX *run, const EVP_MD *md, union block *pad, size
 }
 
 /*
- * On digests, for libcrypto's HMAC allocates and copies several contexts for
- * each key, and keys are seldom used more than once here.
+ * Built on digests: libcrypto's HMAC allocates and copies several contexts for each key, and few
+ * keys are used more than once here.
  */
 int tls_hmac_run(struct tls_hmac *hmac, struct tls_slice key, const struct tls_slice *parts,
 		 size_t count, uint8_t *out)

@@ -27,8 +27,9 @@ static int no_passphrase(char *buf, int size, int rwflag, void *arg)
 }
 
 /*
- * What bad paddings are answered from: unguessable, and the same in every
- * process that holds the key, so that repeating a ciphertext teaches nothing.
+ * The secret from which bad paddings are answered.  It is unguessable, and the same in every
+ * process that holds the key, so that a repeated ciphertext gets the same answer and teaches
+ * nothing.
  */
 static bool make_reject_secret(struct tls_private_key *key)
 {

@@ -245,8 +245,8 @@ int tls_path_find(STACK_OF(X509) **path, const struct tls_verify_request *req, X
 	int err = ctx ? verify(req, ctx, leaf, untrusted, false, why) : TLS_ERR_NO_MEMORY;
 
 	/*
-	 * libcrypto looks at CRLs before signatures, and each time hashes them whole: not
-	 * for whom nobody has vouched.
+	 * libcrypto looks at CRLs before it checks signatures, and hashes them whole each time.
+	 * So the first pass, without CRLs, checks who vouches for the chain.
 	 */
 	if (!err && req->trust->has_crls) {
 		X509_STORE_CTX_cleanup(ctx);

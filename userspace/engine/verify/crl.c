@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Revocation lists (RFC 5280 section 5).  Where there are any, each certificate
- * of a path has to be covered by one that its issuer in this path signed; but the
- * anchor, which nobody has to vouch for.  libcrypto checks that.
+ * Revocation lists (RFC 5280 section 5).  With lists, each certificate of a path but the anchor
+ * must be covered by a list that its issuer in this path signed.  libcrypto checks that.
  *
- * It also verifies a CRL's signature each time that it looks a certificate up, which is
- * to hash all of it.  So what it is given is a front: a copy without entries, whose
- * X509_CRL_METHOD asks the whole CRL, and for its signature only once.
+ * libcrypto would also verify a list's signature, and so hash all of it, each time that it looks
+ * a certificate up.  So it gets a front: a copy without entries, whose X509_CRL_METHOD asks the
+ * whole list, and verifies its signature only once.
  */
 #include <limits.h>
 #include <stdatomic.h>
