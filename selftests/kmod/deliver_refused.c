@@ -15,6 +15,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/gate.h"
+#include "lib/ring.h"
 #include "lib/sockmap.h"
 #include "lib/task.h"
 
@@ -136,6 +137,24 @@ static const struct tcp_md5sig md5 = {
 	.tcpm_addr.ss_family = AF_INET, .tcpm_keylen = 3, .tcpm_key = "key",
 };
 
+/* As newer headers have it. */
+#ifndef TCP_AO_ADD_KEY
+#define TCP_AO_ADD_KEY	38
+struct tcp_ao_add {
+	struct sockaddr_storage addr;
+	char alg_name[64];
+	int32_t ifindex;
+	uint32_t flags;
+	uint16_t reserved2;
+	uint8_t prefix, sndid, rcvid, maclen, keyflags, keylen;
+	uint8_t key[80];
+} __attribute__((aligned(8)));
+#endif
+
+static const struct tcp_ao_add ao = {
+	.addr.ss_family = AF_INET, .alg_name = "hmac(sha1)", .keylen = 3, .key = "key",
+};
+
 static const struct xfrm_userpolicy_info policy = {
 	.sel.family = AF_INET, .dir = XFRM_POLICY_IN, .action = XFRM_POLICY_ALLOW,
 };
@@ -144,6 +163,7 @@ static const struct option unfit[] = {
 	{ "SO_ATTACH_FILTER", SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter) },
 	{ "SO_BINDTODEVICE", SOL_SOCKET, SO_BINDTODEVICE, "lo", 3 },
 	{ "TCP_MD5SIG", IPPROTO_TCP, TCP_MD5SIG, &md5, sizeof(md5) },
+	{ "TCP_AO_ADD_KEY", IPPROTO_TCP, TCP_AO_ADD_KEY, &ao, sizeof(ao) },
 	{ "IP_XFRM_POLICY", IPPROTO_IP, IP_XFRM_POLICY, &policy, sizeof(policy) },
 	{ "SO_TIMESTAMP", SOL_SOCKET, SO_TIMESTAMP, &one, sizeof(one) },
 	{ "SO_TIMESTAMPING", SOL_SOCKET, SO_TIMESTAMPING, &stamps, sizeof(stamps) },
@@ -242,6 +262,37 @@ TEST_F(refused, the_kernels_own)
 	}
 	if (!tried)
 		SKIP(return, "this kernel listens nowhere by itself");
+}
+
+/* A request of io_uring has the file, and reads when data comes, whoever has the socket by then. */
+static bool installs(void *arg)
+{
+	FIXTURE_DATA(refused) *self = arg;
+
+	return !gate_install(&self->g, &self->c);
+}
+
+TEST_F(refused, uring_that_reads)
+{
+	struct gated *c = &self->c;
+	char got[8];
+	struct io_uring_sqe sqe = { .opcode = IORING_OP_RECV, .addr = (uintptr_t)got,
+				    .len = sizeof(got) };
+	struct ring ring;
+
+	if (!ring_open(&ring))
+		SKIP(return, "this kernel has no io_uring: %s", strerror(errno));
+	ASSERT_TRUE(gate_open(&self->g, AF_INET));
+	ASSERT_TRUE(gate_accept(&self->g, c));
+	sqe.fd = c->fd;
+	ring_submit(&ring, &sqe);
+	EXPECT_EQ(-EBUSY, gate_install(&self->g, c));
+	EXPECT_TRUE(tg_names(self->g.tg, 0, TLSGATE_A_FD)) TH_LOG("%s", self->g.tg->ack.msg);
+	/* It is over: nobody else has the socket. */
+	ASSERT_EQ(0, net_write(c->peer.fd, "up", 2));
+	EXPECT_EQ(2, ring_wait(&ring));
+	EXPECT_TRUE(net_until(installs, self));
+	close(ring.fd);
 }
 
 TEST_F(refused, server_in_a_sockmap)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A relay over a bad network: a veth pair between two namespaces on which
- * segments are lost, come late, out of order and twice, or are tiny.
+ * A relay, and connections that are delivered, over a bad network: a veth pair between two
+ * namespaces on which segments are lost, come late, out of order and twice, or are tiny.
  */
 #include <fcntl.h>
 #include <net/if.h>
@@ -13,9 +13,13 @@
 #include <sys/socket.h>
 
 #include "kselftest_harness.h"
+#include "lib/flow.h"
+#include "lib/gate.h"
 #include "lib/pair.h"
 
 #define SIZE		(1 << 19)
+#define DELIVERED_SIZE	(1 << 16)	/* of each */
+#define DELIVERED	4
 #define PATIENCE	60000	/* ms that a call may wait for lost segments */
 
 FIXTURE(net)
@@ -84,6 +88,16 @@ static bool enter(const char *name)
 	return done;
 }
 
+/* In the gate's namespace, port 0: any; -1: failed. */
+static int listener_at(int port)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	addr.sin_addr.s_addr = inet_addr("10.9.9.2");
+	return bind(fd, (void *)&addr, sizeof(addr)) || listen(fd, DELIVERED) ? -1 : fd;
+}
+
 /* The peer in one namespace, the session and the rest of this process in the other. */
 static bool connect_across(struct pair *p)
 {
@@ -96,11 +110,10 @@ static bool connect_across(struct pair *p)
 	p->peer.fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (p->peer.fd < 0 || !enter("/run/netns/tggate"))
 		return false;
-	listener = socket(AF_INET, SOCK_STREAM, 0);
+	listener = listener_at(4433);
 	net_timeouts(p->peer.fd, PATIENCE);
 	net_timeouts(listener, PATIENCE);
-	if (bind(listener, (void *)&addr, sizeof(addr)) || listen(listener, 1) ||
-	    connect(p->peer.fd, (void *)&addr, sizeof(addr)))
+	if (connect(p->peer.fd, (void *)&addr, sizeof(addr)))
 		return false;
 	p->fd = accept(listener, NULL, NULL);
 	close(listener);
@@ -184,6 +197,48 @@ TEST_F_TIMEOUT(net, both_ways_to_the_end, 180)
 	}
 	EXPECT_EQ(SIZE, pat_check(self->up, 0, SIZE, 1));
 	EXPECT_EQ(SIZE, pat_check(self->down, 0, SIZE, 1));
+}
+
+/* ---- delivered ------------------------------------------------------------------------- */
+
+/* Peers speak first, while their connections are queued. */
+static bool deliver_across(struct gate *g, struct gated *c, int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (!enter("/run/netns/tgpeer") || !gate_accept(g, &c[i]))
+			return false;
+		net_timeouts(c[i].peer.fd, PATIENCE);
+		if (peer_send_data(&c[i].peer, "hello", 5) || !enter("/run/netns/tggate") ||
+		    gate_install(g, &c[i]))
+			return false;
+		gate_close(&c[i]);
+	}
+	return true;
+}
+
+TEST_F_TIMEOUT(net, delivered_to_the_end, 180)
+{
+	struct gated c[DELIVERED];
+	struct gate g;
+	char got[5];
+
+	ASSERT_TRUE(gate_open_with(&g, listener_at(0), listener_at(0)));
+	ASSERT_TRUE(deliver_across(&g, c, DELIVERED));
+	for (int i = 0; i < DELIVERED; i++) {
+		int app = gate_server_accept(g.server);
+		const char *wrong;
+
+		ASSERT_GE(app, 0);
+		net_timeouts(app, PATIENCE);
+		ASSERT_EQ(0, net_read(app, got, 5));
+		EXPECT_EQ(0, memcmp(got, "hello", 5));
+		wrong = flow(&c[i].peer, app, DELIVERED_SIZE, DELIVERED_SIZE);
+		EXPECT_EQ(NULL, wrong) TH_LOG("%d: %s", i, wrong);
+		close(app);
+		EXPECT_TRUE(peer_expect_end(&c[i].peer));
+		gated_free(&c[i]);
+	}
+	gate_free(&g);
 }
 
 TEST_HARNESS_MAIN
