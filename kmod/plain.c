@@ -3,23 +3,15 @@
 #include <net/tcp.h>
 
 #include "datapath.h"
+#include "deliver.h"
 #include "relay.h"
-
-static bool tg_plain_is_v6(const struct sock *sk)
-{
-	return sk->sk_family == AF_INET6 && !ipv6_addr_v4mapped(&sk->sk_v6_daddr);
-}
 
 /* Whether TCP socket @from is connected to the address of TCP socket @to. */
 static bool tg_plain_leads_to(const struct sock *from, const struct sock *to)
 {
-	bool v6 = tg_plain_is_v6(from);
+	struct tg_end peer = tg_end_peer(from), local = tg_end_local(to);
 
-	if (inet_sk(from)->inet_dport != inet_sk(to)->inet_sport || v6 != tg_plain_is_v6(to))
-		return false;
-	if (v6)
-		return ipv6_addr_equal(&from->sk_v6_daddr, &to->sk_v6_rcv_saddr);
-	return from->sk_daddr == to->sk_rcv_saddr;
+	return peer.port == local.port && ipv6_addr_equal(&peer.addr, &local.addr);
 }
 
 static bool tg_plain_is_stream(const struct sock *sk)

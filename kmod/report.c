@@ -12,29 +12,20 @@
 
 /* ---- addresses -------------------------------------------------------------------- */
 
-static int put_inet(struct sk_buff *skb, int attr, const struct sock *sk, bool peer)
+/* @dev: a link-local address is of this device. */
+static int put_end(struct sk_buff *skb, int attr, int family, const struct tg_end *end, int dev)
 {
-	const struct inet_sock *inet = inet_sk(sk);
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_port = peer ? inet->inet_dport : inet->inet_sport,
-		.sin_addr.s_addr = peer ? inet->inet_daddr : inet->inet_saddr,
+	struct sockaddr_in6 v6 = {
+		.sin6_family = AF_INET6, .sin6_port = end->port, .sin6_addr = end->addr,
+		.sin6_scope_id = ipv6_iface_scope_id(&end->addr, dev),
+	};
+	struct sockaddr_in v4 = {
+		.sin_family = AF_INET, .sin_port = end->port,
+		.sin_addr.s_addr = end->addr.s6_addr32[3],
 	};
 
-	return nla_put(skb, attr, sizeof(addr), &addr);
-}
-
-static int put_inet6(struct sk_buff *skb, int attr, const struct sock *sk, bool peer)
-{
-	const struct inet_sock *inet = inet_sk(sk);
-	struct sockaddr_in6 addr = {
-		.sin6_family = AF_INET6,
-		.sin6_port = peer ? inet->inet_dport : inet->inet_sport,
-		.sin6_addr = peer ? sk->sk_v6_daddr : sk->sk_v6_rcv_saddr,
-	};
-
-	addr.sin6_scope_id = ipv6_iface_scope_id(&addr.sin6_addr, sk->sk_bound_dev_if);
-	return nla_put(skb, attr, sizeof(addr), &addr);
+	return family == AF_INET ? nla_put(skb, attr, sizeof(v4), &v4)
+				 : nla_put(skb, attr, sizeof(v6), &v6);
 }
 
 static int put_unix(struct sk_buff *skb, int attr, struct sock *sk)
@@ -63,39 +54,24 @@ static int put_unix_peer(struct sk_buff *skb, int attr, struct sock *sk)
 /* Both ends of a socket, which need not be locked: what is torn is only told. */
 static int put_addresses(struct sk_buff *skb, int local, int peer, struct sock *sk)
 {
-	switch (sk->sk_family) {
-	case AF_INET:
-		return put_inet(skb, local, sk, false) ?: put_inet(skb, peer, sk, true);
-	case AF_INET6:
-		return put_inet6(skb, local, sk, false) ?: put_inet6(skb, peer, sk, true);
-	case AF_UNIX:
+	struct tg_end ends[2];
+
+	if (sk->sk_family == AF_UNIX)
 		return put_unix(skb, local, sk) ?: put_unix_peer(skb, peer, sk);
-	}
-	return 0;
+	ends[0] = tg_end_local(sk);
+	ends[1] = tg_end_peer(sk);
+	return put_end(skb, local, sk->sk_family, &ends[0], sk->sk_bound_dev_if) ?:
+	       put_end(skb, peer, sk->sk_family, &ends[1], sk->sk_bound_dev_if);
 }
 
-/* TCP forgets those of a socket that nobody accepts. */
-static int put_end(struct sk_buff *skb, int attr, int family, const struct tg_end *end)
-{
-	struct sockaddr_in6 v6 = {
-		.sin6_family = AF_INET6, .sin6_port = end->port, .sin6_addr = end->addr,
-	};
-	struct sockaddr_in v4 = {
-		.sin_family = AF_INET, .sin_port = end->port,
-		.sin_addr.s_addr = end->addr.s6_addr32[3],
-	};
-
-	return family == AF_INET ? nla_put(skb, attr, sizeof(v4), &v4)
-				 : nla_put(skb, attr, sizeof(v6), &v6);
-}
-
+/* TCP forgets the ends of a socket that nobody accepts. */
 static int put_delivery(struct sk_buff *skb, const struct tg_delivery *d, int family)
 {
 	int server = ipv6_addr_v4mapped(&d->server.addr) ? AF_INET : AF_INET6;
 
-	return put_end(skb, TLSGATE_A_LOCAL, family, &d->local) ?:
-	       put_end(skb, TLSGATE_A_PEER, family, &d->peer) ?:
-	       put_end(skb, TLSGATE_A_SERVER, server, &d->server) ?:
+	return put_end(skb, TLSGATE_A_LOCAL, family, &d->local, 0) ?:
+	       put_end(skb, TLSGATE_A_PEER, family, &d->peer, 0) ?:
+	       put_end(skb, TLSGATE_A_SERVER, server, &d->server, 0) ?:
 	       nla_put_u8(skb, TLSGATE_A_DELIVERY, READ_ONCE(d->state));
 }
 
