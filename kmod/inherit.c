@@ -28,7 +28,7 @@ static void tg_inherit_socket(struct sock *sk, const struct sock *l)
 {
 	static const enum sock_flags flags[] = {
 		SOCK_LINGER, SOCK_URGINLINE, SOCK_LOCALROUTE, SOCK_RXQ_OVFL,
-		SOCK_SELECT_ERR_QUEUE, SOCK_ZEROCOPY,
+		SOCK_SELECT_ERR_QUEUE, SOCK_ZEROCOPY, SOCK_FILTER_LOCKED,
 	};
 	unsigned int locks = l->sk_userlocks & TG_INHERIT_LOCKS, i;
 

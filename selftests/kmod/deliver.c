@@ -178,6 +178,7 @@ static const struct option options[] = {
 	OF_SOCKET(SO_RXQ_OVFL, 1),
 	OF_SOCKET(SO_SELECT_ERR_QUEUE, 1),
 	OF_SOCKET(SO_ZEROCOPY, 1),
+	OF_SOCKET(SO_LOCK_FILTER, 1),
 	OF_SOCKET(SO_RCVLOWAT, 9),
 	{ "SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, { 30000 }, .grows = true },
 	{ "SO_RCVBUF", SOL_SOCKET, SO_RCVBUF, { 30000 }, .grows = true },
