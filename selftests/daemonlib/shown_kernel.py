@@ -60,3 +60,12 @@ def show_knows_no_more_of_others_than_the_kernel():
         echo(connection)
         text = subprocess.run([TLSGATE, "show"], check=True, capture_output=True, text=True, timeout=DEADLINE).stdout
         need(len(text.splitlines()) == 2 and " kernel " in text and text.split("\n")[1].split().count("-") == 4, text)
+
+
+@test
+def ss_tells_which_sockets_are_keyed():
+    with Backend().echo() as backend, Gate("serve", backend.address, path="kernel") as gate, gate.connect() as connection:
+        echo(connection)
+        text = subprocess.run(["ss", "-tin", "sport", "=", ":%d" % gate.port], check=True, capture_output=True, text=True,
+                              timeout=DEADLINE).stdout
+        need(text.count(" tcp-ulp-tlsgate") == 1, text)
