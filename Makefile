@@ -16,7 +16,7 @@ Q :=
 say = @:
 endif
 
-.PHONY: all module userspace demo check check-all style clean help
+.PHONY: all module userspace demo check check-all style reproducible clean help
 
 all: userspace module
 
@@ -36,6 +36,8 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 KRELEASE = $(shell cut -s -d'"' -f2 '$(KDIR)/include/generated/utsrelease.h' 2>/dev/null)
 KOUT = $(CURDIR)/$(BUILD)/kmod/$(KRELEASE)
 KARGS ?=
+# Debug information names no folder of this machine.
+K_MAP = -ffile-prefix-map=$(KOUT)/=
 
 module:
 	$(Q)test -n '$(KRELEASE)' || { \
@@ -44,7 +46,7 @@ module:
 	$(Q)mkdir -p '$(KOUT)'
 	$(Q)cp -rsf '$(CURDIR)/Kbuild' '$(CURDIR)/kmod' '$(KOUT)/'
 	$(Q)find '$(KOUT)' -xtype l -delete
-	$(Q)$(MAKE) -C '$(KDIR)' M='$(KOUT)' $(KARGS) modules || { rm -f '$(KOUT)/tlsgate.ko'; exit 1; }
+	$(Q)$(MAKE) -C '$(KDIR)' M='$(KOUT)' KCFLAGS='$(KCFLAGS) $(K_MAP)' $(KARGS) modules || { rm -f '$(KOUT)/tlsgate.ko'; exit 1; }
 	$(call say,MODULE,$(KOUT:$(CURDIR)/%=%)/tlsgate.ko)
 
 # ---- what a user runs ----------------------------------------------------------------------
@@ -60,6 +62,9 @@ check-all:
 
 style:
 	$(Q)selftests/style.sh
+
+reproducible:
+	$(Q)selftests/reproducible.sh
 
 clean:
 	$(Q)rm -rf '$(BUILD)'
@@ -83,5 +88,6 @@ help:
 	@echo 'make dist         build/dist/tlsgate-VERSION.tar.gz, the same bytes from the same commit'
 	@echo 'make deb          Debian packages, in build/deb'
 	@echo 'make sbom         build/dist/tlsgate-VERSION.spdx.json: what the build has, as SPDX'
+	@echo 'make reproducible builds twice, in two folders, and compares the bytes'
 	@echo 'make clean        removes build/'
 	@echo 'V=1 shows the commands. check and demo install the Debian packages they need.'

@@ -12,6 +12,10 @@
 #include <linux/uio.h>
 #include <net/tcp.h>
 
+#ifndef CONFIG_64BIT
+#error "tlsgate is for 64-bit kernels: counters and nonces are read and written whole"
+#endif
+
 /* 7.2: proto.recvmsg has no addr_len any more. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 2, 0)
 #define TG_RECVMSG_ARGS struct sock *sk, struct msghdr *msg, size_t len, int flags

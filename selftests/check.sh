@@ -12,6 +12,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 kernels=(6.1 6.12)
+export WERROR=1
 case ${1-} in
 '') all=no ;;
 --all) all=yes ;;
@@ -267,6 +268,7 @@ start_suite sandbox-trixie timeout --foreground -k 5 900 selftests/sandbox.sh tr
 start_suite other-unit selftests/other-debian.sh unit
 start_suite other-daemon timeout --foreground -k 5 1200 selftests/other-debian.sh daemon
 start_suite other-bogo timeout --foreground -k 5 1200 selftests/other-debian.sh bogo
+start_suite reproducible selftests/reproducible.sh
 start_suite spec selftests/spec.py
 start_suite bogo timeout --foreground -k 5 1200 selftests/bogo.sh
 start_suite bogo-sid timeout --foreground -k 5 1200 selftests/bogo.sh --sid

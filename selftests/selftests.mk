@@ -30,7 +30,7 @@ $(KST_LINUX): selftests/selftests.mk
 		$(addprefix linux-source-6.12/,$(KST_MEMBERS))
 	@touch $@
 
-KST_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers \
+KST_CFLAGS := -std=gnu11 $(US_WARN) -Wno-unused-parameter -Wno-missing-field-initializers \
 	-Wno-sign-compare -Wno-clobbered -MMD -MP
 KST_CPPFLAGS := $(US_CPPFLAGS) -Iselftests -I$(BUILD)/linux/tools/testing/selftests
 KST_LIB := $(BUILD)/selftests/lib.a
@@ -66,7 +66,7 @@ $(KST_NATIVE): $(BUILD)/selftests/%: $(BUILD)/selftests/obj/%.o $(KST_LIB)
 $(BUILD)/vm/init: selftests/vm/init.c
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -D_GNU_SOURCE -std=c11 -Wall -Wextra -Werror $(CFLAGS) -static -o $@ $<
+	$(Q)$(CC) -D_GNU_SOURCE -std=c11 $(US_WARN) $(CFLAGS) -static -o $@ $<
 
 # ---- peers for interop.sh, in their own languages; without the compiler they are left out ------
 

@@ -2,24 +2,35 @@
 # Userspace: libtlsengine.a, libtlsgate.a, tlsgated, tlsgate, and the unit tests under ASan+UBSan.
 # Sources are picked up by wildcard, one folder per component, with its folders.
 
-CC = gcc
+# Packagers' variables, from the environment or the command line. What make sets by itself is nobody's wish.
+ifeq ($(origin CC),default)
+CC = $(CROSS_COMPILE)gcc
+endif
+ifeq ($(origin AR),default)
+AR = $(CROSS_COMPILE)ar
+endif
+PKG_CONFIG ?= $(CROSS_COMPILE)pkg-config
 CFLAGS ?= -O2 -g
-AR ?= ar
+# WERROR=1 where we test: a warning that only a newer compiler knows stops nobody's build.
+WERROR ?= 0
 
 US_DIRS := engine lib common daemon ctl
 US_CPPFLAGS := -D_GNU_SOURCE -Iuserspace -Iuserspace/engine -Iuserspace/lib -Iuserspace/common -Ikmod/uapi
-US_CFLAGS := -std=c11 -Wall -Wextra -Werror -fstack-protector-strong -fPIE -MMD -MP
+US_WARN := -Wall -Wextra $(if $(filter-out 0,$(WERROR)),-Werror)
+# Debug information names no folder of this machine.
+US_MAP := -ffile-prefix-map=$(CURDIR)=.
+US_CFLAGS := -std=c11 $(US_WARN) $(US_MAP) -fstack-protector-strong -fPIE -MMD -MP
 US_LDFLAGS := -pie -Wl,-z,relro,-z,now
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
 US_PKGS := libcrypto libsodium libnl-3.0 libnl-genl-3.0 libseccomp libcap-ng libsystemd json-c libmicrohttpd
 
 # Asked once, and only when something is compiled: `make help` needs no library.
-us_pkg = $(eval us_pkg_$(1) := $(shell pkg-config --$(1) $(2)))$(if $(filter 0,$(.SHELLSTATUS)),,\
+us_pkg = $(eval us_pkg_$(1) := $(shell $(PKG_CONFIG) --$(1) $(2)))$(if $(filter 0,$(.SHELLSTATUS)),,\
 	$(error libraries are missing: run selftests/deps.sh build))$(us_pkg_$(1))
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(call us_pkg,cflags,$(US_PKGS)))$(PKG_CFLAGS)
 
-pkg_libs = $(shell pkg-config --libs $(1))
+pkg_libs = $(shell $(PKG_CONFIG) --libs $(1))
 LIBS_engine = $(call pkg_libs,libcrypto libsodium)
 LIBS_lib = $(call pkg_libs,libnl-genl-3.0 libnl-3.0)
 LIBS_common = $(call pkg_libs,json-c)
@@ -37,7 +48,7 @@ GATE_LIB := $(BUILD)/libtlsgate.a
 $(BUILD)/obj/%.o: userspace/%.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(US_CPPFLAGS) $(PKG_CFLAGS) $(US_CFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(US_CPPFLAGS) $(PKG_CFLAGS) $(US_CFLAGS) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(BUILD)/asan/%.o: userspace/%.c
 	$(call say,CC,$< (sanitized))

@@ -3,7 +3,7 @@
 # QEMU itself.
 
 BENCH_PROGS := $(addprefix $(BUILD)/bench/,client backend splice sockets growth aead handshake)
-BENCH_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -Wno-missing-field-initializers
+BENCH_CFLAGS := -std=gnu11 $(US_WARN) -Wno-missing-field-initializers
 
 .PHONY: bench bench-native bench-profile bench-programs
 bench-programs: $(BENCH_PROGS) $(BUILD)/bench/count.so

@@ -24,7 +24,7 @@ sysctl -qw kernel.printk_devkmsg=on
 # Each is built in, or there is nothing like it in this kernel: only the generic ones must work.
 if [ -n "$modules" ]; then
 	for name in aesni_intel ghash_clmulni_intel chacha_x86_64 poly1305_x86_64 sha256_ssse3 \
-		    sha512_ssse3; do
+		    sha512_ssse3 aes-ce-blk aes-ce-ccm ghash-ce chacha-neon poly1305-neon sha2-ce sha512-ce; do
 		modprobe -q $name
 	done
 	for name in gcm ccm ctr cmac chacha20poly1305 hmac tls; do

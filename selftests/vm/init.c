@@ -2,7 +2,8 @@
 /*
  * PID 1 of a test guest. Loads the modules its initramfs brings, puts a writable overlay over the
  * build machine's root (virtiofs), makes that the root, runs one script with the second serial
- * port as its terminal, and powers off. The kernel's own console is the first serial port.
+ * port as its terminal, or what COMMAND_TTY of the kernel's command line names, and powers off. The
+ * kernel's own console is the first serial port.
  *
  * What went wrong is for the host to notice: it believes only the token that the script writes.
  */
@@ -136,17 +137,20 @@ static void read_line(const char *path, char *line, size_t size)
 /* The terminal passes bytes as they are: no echo, no carriage returns in the host's log. */
 static void take_terminal(void)
 {
+	const char *tty = getenv("COMMAND_TTY");
 	struct termios mode;
 	int fd;
 
+	if (!tty)
+		tty = COMMAND_TTY;
 	setsid();
-	fd = open(COMMAND_TTY, O_RDWR);
+	fd = open(tty, O_RDWR);
 	if (fd < 0 || tcgetattr(fd, &mode))
-		fail("open", COMMAND_TTY);
+		fail("open", tty);
 	mode.c_oflag &= ~OPOST;
 	mode.c_lflag &= ~ECHO;
 	if (tcsetattr(fd, TCSANOW, &mode) || ioctl(fd, TIOCSCTTY, 0))
-		fail("set up", COMMAND_TTY);
+		fail("set up", tty);
 	dup2(fd, STDIN_FILENO);
 	dup2(fd, STDOUT_FILENO);
 	dup2(fd, STDERR_FILENO);

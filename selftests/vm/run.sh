@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Boots one kernel in a guest whose root is this machine's own, under a writable overlay that is
-# thrown away; loads tlsgate.ko; runs a command; powers off.
+# Boots one kernel in a guest whose root is this machine's own (of another architecture, build/root-ARCH),
+# under a writable overlay that is thrown away; loads tlsgate.ko; runs a command; powers off.
 #
 # Passes (exit 0) only when the guest wrote the token with status 0, the module unloaded, nothing
 # leaked, and no warning of the kernel is in its log. A command's own failure is handed on as the
@@ -12,7 +12,7 @@ PATH=$PATH:/usr/sbin:/sbin
 usage() {
 	cat >&2 <<-'USAGE'
 	usage: run.sh [OPTION...] -- COMMAND [ARGUMENT...]
-	  --kernel 6.1|6.12|RELEASE|PATH  default 6.12; PATH: a bzImage, or a folder with boot/ and lib/
+	  --kernel NAME|RELEASE|PATH      default 6.12; NAME: in build/kernels, such as 6.1, arm64-16k; PATH: a bzImage, or a folder with boot/ and lib/
 	  --smp N  --mem SIZE             default 2 and 2G
 	  --timeout SECONDS               default 300
 	  --icount                        one CPU whose clock counts instructions
@@ -80,7 +80,10 @@ find_kernel() {
 		image=$(echo "$folder"/boot/vmlinuz-*)
 		[ -f "$image" ] || die "no image, or more than one, in $folder/boot"
 	fi
-	release=$(image_release "$image")
+	case $image in
+	*-arm64*) arch=arm64 release=${image##*/vmlinuz-} ;;
+	*) arch=amd64 release=$(image_release "$image") ;;
+	esac
 	modules=$folder/lib/modules/$release
 	if [ -d "$modules" ]; then
 		modules_root=$folder
@@ -95,6 +98,17 @@ ko=''
 if [ $module = yes ]; then
 	ko=$tree/build/kmod/$release/tlsgate.ko
 	[ -f "$ko" ] || die "no module for $release: run make module KDIR=$folder/headers"
+fi
+
+# The guest's root, its first program, and the modules which both and its command's terminal need.
+# What is not this machine's is made by selftests/deps.sh and selftests/cross.sh.
+root=/ init=$tree/build/vm/init early='virtio_pci virtiofs overlay virtio_net'
+if [ "$arch" = amd64 ]; then
+	[ -x "$init" ] || make -s -C "$tree" build/vm/init
+else
+	root=$tree/build/root-$arch init=$tree/build/$arch/vm/init early+=' virtio_console'
+	[ -x "$init" ] || "$tree/selftests/cross.sh" "$arch" "build/$arch/vm/init" > /dev/null
+	mkdir -p "$root$tree"
 fi
 
 # ---- the run's folder --------------------------------------------------------------------------
@@ -131,7 +145,8 @@ pack() {
 add_modules() {
 	local kind path number=10
 	[ -n "$modules" ] || return 0
-	modprobe -d "$modules_root" -S "$release" -a --show-depends virtio_pci virtiofs overlay virtio_net |
+	# shellcheck disable=SC2086	# a list
+	modprobe -d "$modules_root" -S "$release" -a --show-depends $early |
 	while read -r kind path _; do
 		[ "$kind" = insmod ] || continue
 		case $path in
@@ -143,9 +158,8 @@ add_modules() {
 	done
 }
 
-[ -x "$tree/build/vm/init" ] || make -s -C "$tree" build/vm/init
 mkdir -p "$run"/root/{dev,host,rw,new,modules}
-cp "$tree/build/vm/init" "$run/root/init"
+cp "$init" "$run/root/init"
 add_modules
 echo "$tree/selftests/vm/guest.sh" > "$run/root/script"
 pack "$run/root" "$run/initramfs"
@@ -168,7 +182,10 @@ probe_kvm() {
 }
 
 unmitigated=''
-if [ $icount = yes ]; then
+if [ "$arch" = arm64 ]; then
+	[ $icount = no ] || die "--icount is for this machine's architecture"
+	accel=(-accel 'tcg,thread=multi' -cpu 'max,pauth-impdef=on')
+elif [ $icount = yes ]; then
 	smp=1
 	accel=(-accel 'tcg,thread=single' -icount 'shift=0,sleep=off' -cpu 'max,-erms,-fsrm')
 elif [ "$(probe_kvm)" = kvm ]; then
@@ -199,6 +216,9 @@ share() {
 	[ "$(id -u)" = 0 ] || as_root=(sudo -n)
 	[ $virtiofsd_is = qemu ] ||
 		how=(--shared-dir="$2" --cache="$3" --sandbox=chroot --no-announce-submounts)
+	# Another architecture's root has this tree, too, where it is here.
+	[ "$2" != "$root" ] || [ "$root" = / ] || as_root+=(unshare --mount sh -c
+		'mount --bind "$1" "$2$1" && shift 2 && exec "$@"' sh "$tree" "$root")
 	"${as_root[@]}" $virtiofsd --socket-path="$run/$name.sock" \
 		--socket-group="$(id -gn)" "${how[@]}" > "$run/virtiofsd-$name.log" 2>&1 &
 	daemons+=($!)
@@ -234,8 +254,20 @@ input=/dev/null foreground=()
 started=$SECONDS
 status=0
 
+case $arch in
+amd64)
+	qemu=(qemu-system-x86_64 -machine q35,memory-backend=mem) console='console=ttyS0'
+	terminal=(-serial chardev:command)
+	;;
+arm64)
+	qemu=(qemu-system-aarch64 -machine virt,gic-version=3,memory-backend=mem)
+	console='console=ttyAMA0 COMMAND_TTY=/dev/hvc0'
+	terminal=(-device virtio-serial-pci -device virtconsole,chardev=command)
+	;;
+esac
+
 # The last line keeps a guest on an overloaded machine from taking starvation for broken timers.
-cmdline="console=ttyS0 loglevel=6 panic=-1 oops=panic log_buf_len=8M net.ifnames=0
+cmdline="$console loglevel=6 panic=-1 oops=panic log_buf_len=8M net.ifnames=0
 no_timer_check tsc=nowatchdog rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60${plugin:+ nokaslr}$unmitigated"
 
 # Both in the background and waited for, so that a signal to this script ends the guest too.
@@ -244,11 +276,10 @@ boot() {
 	status=0
 	tee "$log" < "$run/output" | sed -u "s,^,[$label] ," &
 	printer=$!
-	timeout "${foreground[@]}" -k 5 "$limit" qemu-system-x86_64 \
-		-machine q35,memory-backend=mem "${accel[@]}" -smp "$smp" -m "$mem" \
+	timeout "${foreground[@]}" -k 5 "$limit" "${qemu[@]}" "${accel[@]}" -smp "$smp" -m "$mem" \
 		-object memory-backend-memfd,id=mem,size="$mem",share=on \
 		-nodefaults -display none -no-reboot "${devices[@]}" \
-		-serial file:"$kernel_log" -chardev stdio,id=command -serial chardev:command \
+		-serial file:"$kernel_log" -chardev stdio,id=command "${terminal[@]}" \
 		-kernel "$image" -initrd "$run/initramfs" -append "${cmdline//$'\n'/ }" \
 		< $input > "$run/output" 2> "$run/qemu.log" &
 	guest=$!
@@ -259,7 +290,7 @@ boot() {
 
 start_guest() {
 	devices=() daemons=()
-	share hostroot / always
+	share hostroot "$root" always
 	share hostout "$out" never
 	add_network
 	[ -z "$plugin" ] || devices+=(-plugin "$plugin")

@@ -21,6 +21,8 @@
 
 #include "common/log.h"
 
+_Static_assert(sizeof(void *) == 8, "64-bit only: the calls of 32-bit libcs are not in these lists");
+
 #define SOCK_TYPES	0xf		/* the others of socket(2)'s second argument are flags */
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
 

@@ -26,7 +26,7 @@ enum {
 	SUBTYPE_SSL_CLIENT_CERT = 0x28,
 };
 
-static const uint8_t signature[12] = "\r\n\r\n\0\r\nQUIT\n";
+static const uint8_t signature[] = { '\r', '\n', '\r', '\n', 0, '\r', '\n', 'Q', 'U', 'I', 'T', '\n' };
 
 struct header {
 	uint8_t *out;

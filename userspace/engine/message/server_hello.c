@@ -18,8 +18,8 @@ static const uint8_t retry_random[TLS_RANDOM_LEN] = {
 
 /* The end of the random of a server that could have done better. */
 #define SENTINEL_LEN	8
-static const uint8_t sentinel12[SENTINEL_LEN] = "DOWNGRD\x01";
-static const uint8_t sentinel11[SENTINEL_LEN] = "DOWNGRD";	/* and a zero */
+static const uint8_t sentinel12[SENTINEL_LEN] = { 'D', 'O', 'W', 'N', 'G', 'R', 'D', 1 };
+static const uint8_t sentinel11[SENTINEL_LEN] = { 'D', 'O', 'W', 'N', 'G', 'R', 'D', 0 };
 
 /* ---- server ---- */
 
