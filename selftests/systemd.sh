@@ -108,6 +108,18 @@ gives_the_socket_a_group() {
 	[[ $(inside stat -c %G /run/tlsgate/control) = adm ]] || fail "its group: $(inside stat -c %G /run/tlsgate/control)"
 }
 
+has_metrics() {
+	inside curl -sS --max-time 10 --unix-socket /run/tlsgate/metrics http://localhost/metrics >"$tmp/log/metrics" 2>&1 &&
+		grep -q '^tlsgated_workers 1$' "$tmp/log/metrics"
+}
+
+answers_scrapers() {
+	config two 'metrics = "unix:/run/tlsgate/metrics"'
+	unit reload tlsgated || fail "systemctl reload: $(<"$tmp/log/systemctl")" || return
+	wait_until 20 has_metrics || fail "curl: $(tail -n 3 "$tmp/log/metrics")" || return
+	grep -q '^tlsgate_module_sessions_opened_total ' "$tmp/log/metrics" || fail "the module's counters are not there"
+}
+
 # FIELD...: of a connection's line in the journal.
 has_line() {
 	inside journalctl -q -o cat "$@" >"$tmp/log/journalctl" 2>&1 && grep -q '^connection gate=web ' "$tmp/log/journalctl"
@@ -261,6 +273,7 @@ check 'tlsgate reaches it on its control socket' control_socket
 check 'a reload takes the new certificate' reloads
 check 'a reload that is refused fails, and what ran goes on' refuses_a_reload
 check 'the control socket gets its group' gives_the_socket_a_group
+check 'it answers scrapers' answers_scrapers
 check 'its lines are in the journal, with their fields' logs_to_the_journal
 check 'a gate delivers to a server' delivers
 check 'it comes back when it was killed' comes_back
