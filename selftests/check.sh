@@ -304,6 +304,8 @@ else
 		sh -c 'COUNT=50000 build/selftests/fuzz_netlink && COUNT=1100 build/selftests/fuzz_records &&
 			COUNT=1000000 DURATION=60 build/selftests/fuzz_calls'
 	[ -z "$sid_kernel" ] || start_kselftests "$sid_kernel" kselftests-sid "${two_programs[@]}"
+	SMP=1 start_suite systemd-load suite_in_guest 6.12 systemd-load 3600 \
+		env ROUNDS=5 LOAD=1000 selftests/systemd.sh load
 	SMP=1 start_suite servers-debug suite_in_guest "$debug_kernel" servers-debug 3600 \
 		env slow=40 selftests/servers.sh
 	[ -z "$sid_kernel" ] ||
