@@ -4,8 +4,10 @@
 import json
 import subprocess
 
-from daemonlib.gate import DEADLINE, TLSGATE, Backend, Gate, echo, need, path, test, tmp, wait_until
+from daemonlib.gate import DEADLINE, QUANTUM, TLSGATE, Backend, Gate, echo, need, path, test, tmp, wait_until
 from daemonlib.kernel import sessions
+
+GROUP = "X25519MLKEM768" if QUANTUM else "x25519"	# what both ends like best
 
 
 def show(*argv):
@@ -31,12 +33,12 @@ def show_tells_what_the_daemon_knows_of_sessions():
                 client = "127.0.0.1:%d" % connection.getsockname()[1]
                 need(known["gate"] == one["label"] and known["client"] == one["peer"] == client, "%s" % one)
                 need((known["name"], known["client-cert"], known["group"], known["path"], known["mode"]) ==
-                     ("localhost", "two", "x25519", "kernel", "serve") and int(known["session"]) == one["id"], "%s" % known)
+                     ("localhost", "two", GROUP, "kernel", "serve") and int(known["session"]) == one["id"], "%s" % known)
                 need(known["from-client"] + one["rx_bytes"] == 1000, "bytes since accept: %s" % one)
                 table = show("--sort", "age")
-                need(" two " in table and " x25519 " in table and " kernel " in table, table)
+                need(" two " in table and " %s " % GROUP in table and " kernel " in table, table)
                 text = show(str(one["id"]))
-                need("client cert    two\n" in text and "group          x25519\n" in text, text)
+                need("client cert    two\n" in text and "group          %s\n" % GROUP in text, text)
             wait_until(lambda: not sessions(), "it ends")
             wait_until(lambda: not listed(), "and so does the account")
 
@@ -60,6 +62,23 @@ def show_knows_no_more_of_others_than_the_kernel():
         echo(connection)
         text = subprocess.run([TLSGATE, "show"], check=True, capture_output=True, text=True, timeout=DEADLINE).stdout
         need(len(text.splitlines()) == 2 and " kernel " in text and text.split("\n")[1].split().count("-") == 4, text)
+
+
+@test
+def show_hides_bytes_from_who_may_not_see_the_kernel():
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--control=" + path("control"), "--control-mode=0666", path="kernel") as gate:
+        with gate.connect() as connection:
+            echo(connection)
+            wait_until(lambda: "connection" in listed()[0], "the daemon's account: " + show())
+            result = subprocess.run([*nobody, TLSGATE, "-S", path("control"), "show"], capture_output=True, text=True,
+                                    timeout=DEADLINE)
+            need(result.returncode == 0 and "is told to root alone" in result.stderr, result.stderr)
+            row = result.stdout.splitlines()[1].split()
+            need(gate.port and "kernel" in row and "localhost" in row and " 5 B " not in result.stdout, result.stdout)
+    need("no tlsgated answers" in subprocess.run([TLSGATE, "-S", path("control"), "show"], capture_output=True, text=True,
+                                                 timeout=DEADLINE).stderr, "with -S it has to answer")
 
 
 @test
