@@ -167,7 +167,7 @@ for page in packaging/*.[578]; do
 	check "$page formats without a warning" man_is_clean "$page"
 	check "$page: mandoc -Tlint has no complaint" man_is_well_made "$page"
 done
-for page in README.md docs/*.md; do
+for page in *.md docs/*.md; do
 	check "$page: its links exist" links_exist "$page"
 done
 check "functions and files that the documents name exist" names_exist
