@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For UNIX sockets whose other end is a stranger's.  With a message comes whatever
- * descriptor the sender likes, also one of a socket whose close() waits for hours
- * (SO_LINGER).  Nobody has asked for it, but ours is the last one: so recv(), which
- * drops it, waits, or the close() of the UNIX socket where it was not read.  A
- * signal ends such a wait, after 10 ms for all of a message.  Takes SIGALRM and the timer of it; for one thread.
+ * For UNIX sockets whose other end is a stranger's.  A message can bring any descriptor that
+ * the sender likes, also one of a socket whose close() waits for hours (SO_LINGER).  Nobody
+ * asked for it, but ours may be the last one.  Then recv(), which drops it, waits; or the
+ * close() of the UNIX socket does, if the message was not read.  A signal ends such a wait,
+ * after 10 ms for all of a message.  Uses SIGALRM and its timer; for one thread.
  */
 #ifndef TLSGATE_COMMON_HURRY_H
 #define TLSGATE_COMMON_HURRY_H

@@ -29,16 +29,16 @@ void log_init(const char *program, bool verbose);
  */
 void log_with_time(void);
 /*
- * What the caller made stderr, for this process and those that it forks: a stderr
- * (LOG_TO_STDERR, as at first), or a pipe to the log process of another target.
- * Then a line is "<N>MILLISECONDS PROCESS text": its priority, its time since the
- * epoch, who wrote it.
+ * What stderr now is, for this process and those that it forks: a stderr (LOG_TO_STDERR, as
+ * at first), or a pipe to the log process of another target.  Into the pipe a line is
+ * written as "<N>MILLISECONDS PROCESS text": its priority, its time since the epoch, who
+ * wrote it.
  */
 void log_goes_to(enum log_target target);
 /*
- * From now on no line waits for whoever reads stderr, in this process and in
- * those that it forks.  What is not taken at once is lost, counted, and said
- * with the next line that is taken.
+ * From now on writing a line never waits, in this process and in those that it forks.  A
+ * line that is not taken at once is lost and counted; the next line that is taken says how
+ * many.
  */
 void log_never_wait(void);
 /* Lines that were lost, by what log_goes_to() was last given. */
@@ -79,8 +79,8 @@ void log_verbose(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_from_signal(const char *before, const char *name, const char *after);
 
 /*
- * Keeps peers from filling the log: a burst of LOG_BURST lines, then LOG_RATE
- * a second; says once a second how many it kept back.  Starts zeroed.
+ * Keeps peers from filling the log: a burst of LOG_BURST lines, then LOG_RATE a second.
+ * Once a second a line says how many were kept back.  Starts zeroed.
  */
 #define LOG_BURST	50
 #define LOG_RATE	20

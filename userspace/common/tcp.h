@@ -13,9 +13,9 @@
 void tcp_keep_alive(int fd, uint32_t idle, uint32_t interval);
 
 /*
- * Resets the connection, if there is one: its peer must not take what it got for
- * the whole.  By connect() to nowhere, since SO_LINGER is not for a worker: it
- * could pass a socket whose close() waits for hours to the monitor, whose it would be.
+ * Resets the connection, if there is one: its peer must not take what it got for the whole.
+ * It does so by connect() to no address.  A worker may not set SO_LINGER: it could pass a
+ * socket whose close() waits for hours to the monitor, which would wait.
  */
 void tcp_reset(int fd);
 

@@ -9,8 +9,8 @@ struct conn;
 struct record;
 
 /*
- * Why conn ends, for its line: the first that is told stays.  Does nothing
- * where there is no connection-log.
+ * Why conn ends, for its line; the first reason that is given counts.  Does nothing where
+ * there is no connection-log.
  */
 void account_reason(struct conn *conn, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

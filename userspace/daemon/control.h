@@ -66,8 +66,8 @@ void control_init(struct control *control, struct ev_loop *loop,
 		  const struct control_command *commands, void *arg);
 
 /*
- * Makes the socket that the settings ask for, beside the one in use.  0, or -1
- * and a line was logged.  Then either takes it in use or drops it.
+ * Makes the socket that the settings ask for, beside the one in use.  0: control_commit() or
+ * control_abandon() follows; or -1 and a line was logged.
  */
 int control_prepare(struct control *control, const struct settings *settings);
 void control_commit(struct control *control);

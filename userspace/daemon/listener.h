@@ -49,9 +49,9 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, si
  */
 int listener_start(struct listener *listener, const struct gate_settings *set);
 /*
- * Before another worker gets its sockets, those that are served: the last one may
- * have set other options than set wants, or have ended them by connect() to no
- * address, which no filter sees.
+ * Prepares sockets that are served for another worker.  The last worker may have set other
+ * options than set wants, or have ended the sockets by connect() to no address, which no
+ * filter sees.
  */
 void listener_mend(const struct listener *listener, const struct gate_settings *set);
 /* The workers are ready: these options for all its sockets, which listeners_trim() keeps. */

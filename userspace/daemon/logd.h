@@ -23,10 +23,10 @@ struct logd_plan {
 };
 
 /*
- * Starts it.  On *control it says IPC_READY, and is told IPC_DRAIN, to take no
- * more lines and end, or IPC_STOP, to end with the pipe's last line; for either it
- * has a second.  Without being told, it ends once nobody can write to the pipe.
- * The process, or -1 and a line was logged.
+ * Starts it.  On *control it says IPC_READY.  IPC_DRAIN has it take no more lines and end;
+ * IPC_STOP has it end with the pipe's last line.  For either it has a second.  Without an
+ * order it ends once nobody can write to the pipe.  The process, or -1 and a line was
+ * logged.
  */
 pid_t logd_start(const struct logd_plan *plan, int *control);
 

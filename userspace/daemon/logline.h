@@ -20,9 +20,9 @@ struct logline {
 };
 
 /*
- * Reads the len bytes of a packet, which stay the line's, and makes them
- * printable.  What does not begin as log.c begins a line, say words of libc's
- * own, is a text of priority LOG_ERR, of now and of no known process.
+ * Reads the len bytes of a packet, which stay the line's, and makes them printable.  Text
+ * that does not begin as a line of log.c, such as libc's own words, is a line of priority
+ * LOG_ERR, of now and of no known process.
  */
 void logline_parse(struct logline *line, char *packet, size_t len);
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a worker does for a connection, done with a peer of its own: it accepts,
- * waits in an event loop, and shakes hands by the configuration of a gate, for
- * which its answerer signs; then by that of the next, on the same connection.
- * Before the system call filter comes, this warms libc and libcrypto up; under
- * it, it shows that the filter lets a worker work before anybody is told that it
- * does.
+ * What a worker does for a connection, done with a peer of its own: it accepts, waits in an
+ * event loop, and performs a handshake by the configuration of a gate, for which its
+ * answerer signs; then by that of the next gate, on the same connection.  Before the system
+ * call filter is loaded, this makes libc and libcrypto load what they load late.  Under the
+ * filter, it shows that a worker can work, before anybody relies on it.
  *
- * The handshake may end with an alert about a certificate: who asks for a client's
- * gets none, and nobody believes a server's.  Any other, of either end, is a failure.
+ * The handshake may end with an alert about a certificate: a gate that asks for a client's
+ * gets none, and no CA vouches for a server's.  Any other alert, of either end, is a
+ * failure.
  */
 #ifndef TLSGATE_DAEMON_REHEARSAL_H
 #define TLSGATE_DAEMON_REHEARSAL_H

@@ -32,8 +32,8 @@ void sessions_offer(struct sessions *sessions, struct tls_conn *tls);
 bool sessions_keep(struct sessions *sessions, const struct tls_conn *tls);
 
 /*
- * In TLS 1.3 a session comes after the handshake.  Is it worth waiting for?  Not
- * from a server that did not send one the last times.
+ * In TLS 1.3 a session comes after the handshake.  Is it worth waiting for one?  Not if the
+ * server did not send one the last times.
  */
 bool sessions_worth_waiting(const struct sessions *sessions);
 /* A wait is over; came: it brought one. */

@@ -166,8 +166,8 @@ int setting_apply(const struct setting *row, struct settings *settings, struct g
 		  const char *value, struct position place, char why[SETTINGS_WHY_MAX]);
 
 /*
- * May one more line say what is refused?  The first that may not is told of, and
- * no more: a file with many errors is few lines.
+ * May one more line say what is refused?  The first that may not is a line that says so, and
+ * then there are no more: a file with many errors gives few lines.
  */
 #define SETTINGS_MAX_REFUSALS	20
 bool settings_may_refuse(struct settings *settings);
