@@ -22,7 +22,7 @@ esac
 logs=build/check
 started=$SECONDS
 debug_kernel= sid_kernel=
-selftests/deps.sh build guest check packages peers debug || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+selftests/deps.sh build guest check packages peers debug arm64 s390x || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 rm -rf $logs
 mkdir -p $logs
 
@@ -191,6 +191,58 @@ suite_in_guest() {
 	return $status
 }
 
+# Everything for arm64, and the module for each of its kernels.
+suite_arm64_build() {
+	local kernel number=3
+	[ -e build/root-arm64/.complete ] || { echo "1..0 # SKIP no build/root-arm64: deps.sh says why"; return 0; }
+	echo 1..6
+	tap_case 1 'userspace builds for arm64' selftests/cross.sh arm64 -k userspace
+	tap_case 2 'unit tests build for arm64' selftests/cross.sh arm64 -k unit-tests
+	tap_case 3 'kselftests build for arm64' selftests/cross.sh arm64 -k kselftests
+	for kernel in arm64-6.1 arm64-6.12 arm64-16k; do
+		number=$((number + 1))
+		have_kernel $kernel > /dev/null || { echo "ok $number # SKIP no kernel $kernel"; continue; }
+		tap_case $number "module builds for $kernel at W=1 without a warning" \
+			selftests/cross.sh arm64 module $kernel
+	done
+}
+
+# One guest for all: it takes its time to boot.
+suite_arm64() {
+	local status=0 program out=$logs/arm64.out
+	have_kernel arm64-6.12 || return 0
+	suite_guest arm64-6.12 arm64 900 selftests/vm/kselftests.sh build/arm64/selftests/{datapath,relay_options} \
+		selftests/arm64.sh || status=$?
+	echo 1..1
+	tap_case 1 'the arm64 guest ran to its end' [ $status -eq 0 ]
+	for program in datapath relay_options arm64.sh; do
+		cat "$out/$program.tap" || echo "not ok - $program did not run"
+		[ "$(cat "$out/$program.status")" = 0 ] || echo "not ok - $program: exit status is not 0"
+	done
+}
+
+# Big-endian, by an emulator of one process: hence without sanitizers, and without what asks for the
+# kernel's filters and netlink, which it does not have.
+suite_s390x() {
+	local source name number=0
+	[ -e build/root-s390x/.complete ] || { echo "1..0 # SKIP no build/root-s390x: deps.sh says why"; return 0; }
+	selftests/cross.sh s390x unit-tests > $logs/s390x.build.log 2>&1 || { tail -n 20 $logs/s390x.build.log; return 1; }
+	for source in userspace/tests/test_*.c; do
+		name=$(basename "$source" .c)
+		case $name in
+		test_lib_call|test_lib_wipe|test_lib_session|test_daemon_keyd|test_common_ipc) continue ;;
+		esac
+		number=$((number + 1))
+		if timeout --foreground -k 5 180 qemu-s390x -L build/root-s390x "build/s390x/tests/$name" > $logs/s390x.one 2>&1; then
+			echo "ok $number - $name on s390x"
+		else
+			echo "not ok $number - $name on s390x"
+			grep -a '^not ok' $logs/s390x.one | sed 's/^/# /'
+		fi
+	done
+	echo "1..$number"
+}
+
 # Sets debug_kernel. Not a guest suite's job: it takes minutes and both CPUs.
 suite_debug_kernel() {
 	echo 1..2
@@ -217,6 +269,8 @@ suites+=(build)
 run_suite build suite_build
 suites+=(other-build)
 run_suite other-build selftests/other-debian.sh build
+suites+=(arm64-build)
+run_suite arm64-build suite_arm64_build
 
 mapfile -t programs < <(for source in selftests/kmod/*.c; do
 	[ ! -e "$source" ] || echo "build/selftests/$(basename "$source" .c)"; done)
@@ -268,6 +322,8 @@ start_suite sandbox-trixie timeout --foreground -k 5 900 selftests/sandbox.sh tr
 start_suite other-unit selftests/other-debian.sh unit
 start_suite other-daemon timeout --foreground -k 5 1200 selftests/other-debian.sh daemon
 start_suite other-bogo timeout --foreground -k 5 1200 selftests/other-debian.sh bogo
+SMP=1 start_suite arm64 suite_arm64
+start_suite s390x suite_s390x
 start_suite reproducible selftests/reproducible.sh
 start_suite spec selftests/spec.py
 start_suite bogo timeout --foreground -k 5 1200 selftests/bogo.sh

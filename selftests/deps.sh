@@ -39,7 +39,7 @@ declare -A IN_BOOKWORM=(
 # The root of a guest of another architecture, beside the libraries of [build], which make it a
 # sysroot for cross builds, too.
 FOREIGN="base-files base-passwd bash coreutils curl dash debianutils findutils grep hostname iproute2 kmod
-	libc-bin mawk ncurses-base openssl procps sed util-linux"
+	libc-bin mawk mount ncurses-base openssl procps sed util-linux"
 
 # Kernels by the name that run.sh knows them by: architecture, version, flavour.
 declare -A KERNELS=(
@@ -202,7 +202,7 @@ unpack_root() {
 	echo "deps: unpacking libraries and tools for $arch into $dir"
 	# shellcheck disable=SC2086	# a list
 	mapfile -t names < <(printf '%s\n' ${PACKAGES[build]} $FOREIGN | grep -vxE 'gcc|make|pkg-config')
-	rm -rf "$dir" && mkdir -p "$dir"/{debs,tmp} "$dir"/usr/{bin,sbin,lib} &&
+	rm -rf "$dir" && mkdir -p "$dir"/{debs,dev,mnt,proc,run,sys,tmp} "$dir"/usr/{bin,sbin,lib} &&
 		for name in bin sbin lib; do ln -s usr/$name "$dir/$name" || return 1; done &&
 		(cd "$dir/debs" && apt-get "${apt_options[@]}" -s --no-install-recommends install "${names[@]}" |
 			sed -n 's/^Inst \([^ ]*\) .*/\1/p' | xargs apt-get -qq "${apt_options[@]}" download) &&
