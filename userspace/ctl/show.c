@@ -96,6 +96,15 @@ static struct json_object *connections(const struct list *list)
 	return json_object_is_type(array, json_type_array) ? array : NULL;
 }
 
+/* Ids begin anew with each module: is it the same one's?  Either text may be cut or escaped. */
+static bool is_label(const struct tlsgate_session *session, const char *gate)
+{
+	char label[CTL_LABEL_MAX];
+
+	(void)ctl_label(session, label);
+	return !strncmp(label, gate, strlen(label) < TLSGATE_LABEL_MAX ? strlen(gate) + 1 : TLSGATE_LABEL_MAX);
+}
+
 /* The kernel's session of a connection; NULL: a worker carries it, or it ended meanwhile. */
 static struct tlsgate_session *session_of(const struct list *list, struct json_object *known)
 {
@@ -103,9 +112,12 @@ static struct tlsgate_session *session_of(const struct list *list, struct json_o
 		.id = (uint32_t)json_object_get_int64(json_object_object_get(known, "session")),
 	};
 
+	struct tlsgate_session *session;
+
 	if (!list->session_count)
 		return NULL;
-	return bsearch(&key, list->sessions, list->session_count, sizeof(key), by_id);
+	session = bsearch(&key, list->sessions, list->session_count, sizeof(key), by_id);
+	return session && is_label(session, ctl_member(known, "gate")) ? session : NULL;
 }
 
 /* In the order of ids, and then the workers'. */

@@ -21,6 +21,7 @@
 
 #define LATE_MS		1000	/* an event that did not come until then was lost */
 #define LATE_MAX	1024u
+#define PRUNE_LEAST	4096	/* pages of which nobody reports the end */
 #define UNKNOWN		"closed; how and after how much is not known"
 #define PIPE_SIZE	(1 << 20)	/* 256 entries, each of which takes a page */
 
@@ -65,6 +66,7 @@ static void drop(struct ledger *ledger, struct ledger_page **link)
 	struct ledger_page *page = *link;
 
 	ledger->late_count -= page->late != 0;
+	ledger->count--;
 	*link = page->next;
 	free(page->entry);
 	free(page);
@@ -79,6 +81,7 @@ static struct ledger_page *add(struct ledger *ledger, const struct ledger_entry 
 	memcpy(page->entry, entry, len);
 	page->next = *bucket(ledger, entry->session);
 	*bucket(ledger, entry->session) = page;
+	ledger->count++;
 	return page;
 }
 
@@ -187,6 +190,44 @@ static void set_late_unlisted(struct ledger *ledger)
 				set_late(ledger, page);
 		}
 	}
+}
+
+static bool is_unseen(const struct ledger *ledger, const struct ledger_page *page)
+{
+	return !page->entry->logged && page->round != ledger->round;
+}
+
+/*
+ * Of what is not logged, the end is not followed: two wakeups of the monitor and a question to the
+ * kernel for each connection would be for nobody.  What the list of sessions does not have goes away.
+ */
+static void prune(struct ledger *ledger)
+{
+	struct tlsgate *tlsgate;
+	const char *why;
+
+	ledger->round++;
+	if (!tlsgate_open(&tlsgate, &why)) {
+		/* one that cannot be read has none */
+		(void)tlsgate_session_dump(tlsgate, see, ledger);
+		tlsgate_close(tlsgate);
+	}
+	end_pages(ledger, is_unseen, "");
+	ledger->prune_at = 2 * ledger->count > PRUNE_LEAST ? 2 * ledger->count : PRUNE_LEAST;
+}
+
+/* An id may be one of a module that is gone. */
+static void keep(struct ledger *ledger, const struct ledger_entry *entry)
+{
+	struct ledger_page **link = find(ledger, entry->session);
+
+	if (*link && (*link)->entry->logged)
+		return;
+	if (*link)
+		drop(ledger, link);
+	(void)add(ledger, entry);
+	if (ledger->count > ledger->prune_at)
+		prune(ledger);
 }
 
 static void count_lost(struct ledger *ledger)
@@ -308,8 +349,13 @@ static bool ended_early(struct ledger *ledger, const struct ledger_entry *entry)
 
 static void take_entry(struct ledger *ledger, const struct ledger_entry *entry)
 {
-	int err = get_session(ledger, entry->session);
+	int err;
 
+	if (!entry->logged) {
+		keep(ledger, entry);
+		return;
+	}
+	err = get_session(ledger, entry->session);
 	if (err == -ENODEV)
 		log_end(entry, 0, 0, "handed over");
 	else if (ended_early(ledger, entry) || *find(ledger, entry->session))
@@ -375,7 +421,9 @@ static void on_late(struct ev_loop *loop, ev_timer *timer, int events)
 
 void ledger_init(struct ledger *ledger, struct ev_loop *loop)
 {
-	*ledger = (struct ledger){ .loop = loop, .reader = -1, .writer = -1 };
+	*ledger = (struct ledger){
+		.loop = loop, .reader = -1, .writer = -1, .prune_at = PRUNE_LEAST,
+	};
 	ev_init(&ledger->entries, on_entries);
 	ev_init(&ledger->events, on_events);
 	ev_init(&ledger->late, on_late);
@@ -398,16 +446,19 @@ int ledger_writer(struct ledger *ledger, bool logs)
 	ledger->writer = ends[1];
 	ev_io_set(&ledger->entries, ledger->reader, EV_READ);
 	ev_io_start(ledger->loop, &ledger->entries);
-	(void)follow(ledger);
+	if (logs)
+		(void)follow(ledger);
 	return ledger->writer;
 }
 
-void ledger_each(const struct ledger *ledger,
-		 void (*each)(void *arg, const struct ledger_entry *entry), void *arg)
+void ledger_each(struct ledger *ledger, void (*each)(void *arg, const struct ledger_entry *entry),
+		 void *arg)
 {
 	const struct ledger_page *page;
 	unsigned int i;
 
+	if (ledger->count)
+		prune(ledger);
 	for (i = 0; i < LEDGER_BUCKETS; i++)
 		for (page = ledger->pages[i]; page; page = page->next)
 			each(arg, page->entry);

@@ -45,6 +45,7 @@ struct ledger {
 	bool logs;			/* there is a connection-log: failures are worth a line */
 	uint32_t lost;			/* events that found no room in the socket */
 	struct ledger_page *pages[LEDGER_BUCKETS];	/* by session */
+	size_t count, prune_at;		/* of pages; how many of them are too many */
 	unsigned int round;		/* of reading the list of sessions */
 	ev_timer late;			/* pages wait for an event that should be here */
 	size_t late_count;		/* of them */
@@ -59,8 +60,8 @@ void ledger_init(struct ledger *ledger, struct ev_loop *loop);
  */
 int ledger_writer(struct ledger *ledger, bool logs);
 /* Calls each() for every connection that the kernel has and whose entry came. */
-void ledger_each(const struct ledger *ledger,
-		 void (*each)(void *arg, const struct ledger_entry *entry), void *arg);
+void ledger_each(struct ledger *ledger, void (*each)(void *arg, const struct ledger_entry *entry),
+		 void *arg);
 /* A line for each connection that the kernel goes on with. */
 void ledger_close(struct ledger *ledger);
 
