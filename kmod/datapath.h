@@ -126,9 +126,10 @@ void tg_rx_drop_held(struct tg_rx *rx);
  */
 void tg_rx_settle(struct sock *sk, struct tg_session *s);
 /*
- * For SIOCINQ: what a reader gets without waiting, not less, since users of EPOLLET that
- * have read so much wait to be woken.  More by records that turn out to carry no data, or
- * less of it, which only opening them shows; one is opened if need be, so that 0 is sure.
+ * For SIOCINQ: at least what a reader gets without waiting, since users of EPOLLET that have
+ * read so much wait to be woken.  It is more by records that turn out to carry no data, or
+ * less of it, which only opening them shows.  If need be one record is opened, so that 0 is
+ * exact.
  */
 u32 tg_rx_readable(struct sock *sk, struct tg_session *s);
 /* Sets tg_rx.ready anew and returns it.  Also under the spinlock. */

@@ -261,11 +261,11 @@ int tg_plain_check(const struct socket *tls, const struct socket *plain, struct 
 /* Has data, or its end has come; always for AF_UNIX, whose senders lock otherwise.  Locked. */
 bool tg_plain_waits(const struct sock *sk);
 /*
- * What the far end of a UNIX socket had not read when it was closed, as long as that is in its
- * queue: what there was is a reset, as TCP has it, and is seen by state_change before it goes.
- * sk_err tells of it as well, but whoever holds a descriptor can take that by SO_ERROR, which
- * cannot be refused.  0: nothing, or no more; -1: it is open, or this is TCP.  Takes
- * AF_UNIX's locks; process context, but any for TCP.
+ * What the far end of a UNIX socket had not read when it was closed, as long as that is in
+ * its queue.  If there was something, the end is a reset, as in TCP; state_change sees it
+ * before the queue is emptied.  sk_err tells of it as well, but a holder of a descriptor can
+ * take that by SO_ERROR, which cannot be refused.  0: nothing, or no more; -1: the far end
+ * is open, or this is TCP.  Takes AF_UNIX's locks; process context, but any context for TCP.
  */
 long tg_plain_unread(struct sock *sk);
 /* For tg_own_attach(): they kick the relay that has claimed the socket. */

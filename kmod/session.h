@@ -373,14 +373,14 @@ void tg_session_publish(struct tg_session *s, struct sock *sk);
 void tg_session_unpublish(struct tg_session *s, struct sock *sk);
 
 /*
- * What a session or its relay holds is charged to the TLS socket, locked, so to
- * tcp_mem and to the memory cgroup of the socket.  TCP charges what it holds itself.
- * What a UNIX socket will hold is charged to that cgroup by the page, while it is opened:
- * until it is passed on, twice.
+ * What a session or its relay holds is charged to the TLS socket, which is locked: to
+ * tcp_mem, and to the memory cgroup of the socket.  TCP charges what it holds itself.  What
+ * a UNIX socket will hold is charged to that cgroup page by page as it is opened; until it
+ * is passed on, it is charged twice.
  *
- * tg_session_charge() charges what was added, or gives back: before the lock is
- * released, in any case.  False: the limit is reached, hold no more; one record more
- * than is charged may have to be opened for any to pass.
+ * tg_session_charge() charges what was added, or gives back: before the lock is released, in
+ * any case.  False: the limit is reached, hold no more; one record more than is charged may
+ * have to be opened for any to pass.
  */
 bool tg_session_charge(struct sock *sk, struct tg_session *s);
 /* Frees what is on its way, and gives all that was charged back: it is closing. */
