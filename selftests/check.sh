@@ -262,6 +262,12 @@ suite_sid_kernel() {
 	fi
 }
 
+# Boots a guest of its own, and says itself what was wrong.
+suite_demo() {
+	echo 1..1
+	tap_case 1 'make demo passes' make demo
+}
+
 # ---- run ---------------------------------------------------------------------------------------
 
 echo "check: logs are in $logs/"
@@ -349,6 +355,7 @@ else
 	# In the order in which two at once end together.
 	[ -z "$sid_kernel" ] ||
 		SMP=1 start_kselftests "$sid_kernel" kselftests-sid-one "${one_programs[@]}"
+	start_suite demo suite_demo
 	# What peers do differently is for 6.12 to see, and each cipher suite and way to end for the
 	# kselftests; here, what a daemon makes the module do.
 	SMP=1 start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 3600 \
