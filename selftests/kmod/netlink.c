@@ -358,7 +358,8 @@ TEST_F(refused, twice)
 	struct tg_install in = tg_install_on(p->fd, &p->tx, &p->rx);
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct tg_edit last = { TG_APPEND, 0, rows[i].attr, &rows[i].bad, rows[i].width };
+		struct tg_edit last = { TG_APPEND, 0, rows[i].attr,
+					tg_of_width(&rows[i].bad, rows[i].width), rows[i].width };
 
 		EXPECT_NE(0, tg_call(p->tg, tg_install_msg(p->tg, &in, &last), NULL, NULL))
 			TH_LOG("%s", rows[i].what);

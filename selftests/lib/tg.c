@@ -422,11 +422,18 @@ int tg_session_dump_of(struct tg *tg, uint32_t netns, uint32_t id, struct tg_inf
 	return dump(tg, msg, id, out, count);
 }
 
+const void *tg_of_width(const uint32_t *value, int width)
+{
+	int before = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? (int)sizeof(*value) - width : 0;
+
+	return (const uint8_t *)value + before;
+}
+
 int tg_session_set(struct tg *tg, struct tg_who who, int attr, uint32_t value, int width)
 {
 	struct nl_msg *msg = msg_about(tg, TLSGATE_CMD_SESSION_SET, who);
 
-	if (width && nla_put(msg, attr, width, &value))	/* little-endian only, as x86 is */
+	if (width && nla_put(msg, attr, width, tg_of_width(&value, width)))
 		abort();
 	return tg_call(tg, msg, NULL, NULL);
 }

@@ -118,6 +118,8 @@ int tg_session_get(struct tg *tg, struct tg_who who, struct tg_info *out);
 int tg_session_dump(struct tg *tg, uint32_t id, struct tg_info *out, int *count);
 /* The same of the network namespace with this inode number, 0: of all. */
 int tg_session_dump_of(struct tg *tg, uint32_t netns, uint32_t id, struct tg_info *out, int *count);
+/* An integer of 1, 2 or 4 bytes with that value, in this machine's byte order. */
+const void *tg_of_width(const uint32_t *value, int width);
 /* attr of width bytes (0: none) */
 int tg_session_set(struct tg *tg, struct tg_who who, int attr, uint32_t value, int width);
 int tg_session_rekey(struct tg *tg, struct tg_who who);
