@@ -59,7 +59,7 @@ static bool tg_direct_can_open(const struct tg_relay *r, const struct sock *sk)
 {
 	const struct tg_session *s = r->session;
 
-	/* Before it, what open_work has gathered. */
+	/* Before it, what open_work has gathered: pairs with tg_relay_deliver(). */
 	return !smp_load_acquire(&r->delivering) && tg_frags_empty(&s->rx.plain) &&
 	       !s->rx.closed && !s->rx.stash && !READ_ONCE(r->plain_error) &&
 	       tg_queue_len(sk) <= TG_RECORD_MAX && tg_dir_atomic(&s->rx.dir);

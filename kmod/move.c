@@ -46,6 +46,10 @@ static void tg_relay_work(struct tg_relay *r, bool (*round)(struct tg_relay *r),
 	tg_relay_put(r);
 }
 
+/*
+ * Each work sets its own and reads the other's, without a barrier: both may miss what was set at the
+ * same time. open_work then kicks seal_work, and queueing a work is one.
+ */
 static void tg_relay_finish_if_done(struct tg_relay *r)
 {
 	if (READ_ONCE(r->open_done) && READ_ONCE(r->seal_done))
@@ -78,7 +82,8 @@ static int tg_relay_open_batch(struct tg_relay *r)
 	/* What came before an end or an error is delivered first. */
 	if (tg_rx_data_len(&s->rx)) {
 		tg_frags_move(&r->opened, &s->rx.plain);
-		r->delivering = true;
+		/* The clock reads it without the lock. */
+		WRITE_ONCE(r->delivering, true);
 		r->sealed_last = false;
 		r->moved_last = r->opened.bytes;
 		ret = 1;
@@ -132,7 +137,7 @@ static int tg_relay_deliver(struct tg_relay *r)
 		WRITE_ONCE(r->active, jiffies);
 		trace_tlsgate_relay_moved(r->session, false, ret);
 	}
-	/* The plain socket has it all before direct.c gives it more. */
+	/* Pairs with tg_direct_can_open(): the plain socket has it all before it is given more. */
 	smp_store_release(&r->delivering, false);
 	return 0;
 }
