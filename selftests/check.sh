@@ -162,6 +162,7 @@ suite_kselftests() {
 	local -a fewer=()
 	shift 2
 	# Each program's share is a fifth; the debug kernel is several times slower.
+	[[ $kernel != arm64-* ]] || limit=4500
 	[ "$kernel" != "$debug_kernel" ] || { limit=4500; fewer=(ROUNDS=20); }
 	suite_guest "$kernel" "$name" $limit env LIMIT=$((limit / 5)) "${fewer[@]}" \
 		selftests/vm/kselftests.sh "$@" || status=$?
@@ -367,6 +368,9 @@ else
 		sh -c 'COUNT=50000 build/selftests/fuzz_netlink && COUNT=1100 build/selftests/fuzz_records &&
 			COUNT=1000000 DURATION=60 build/selftests/fuzz_calls'
 	[ -z "$sid_kernel" ] || start_kselftests "$sid_kernel" kselftests-sid "${two_programs[@]}"
+	mapfile -t arm64_programs < <(printf '%s\n' "${programs[@]/build/build/arm64}" | grep -v /fuzz_)
+	SMP=1 start_kselftests arm64-6.12 kselftests-arm64 "${arm64_programs[@]}"
+	SMP=1 start_kselftests arm64-16k kselftests-arm64-16k "${arm64_programs[@]}"
 	SMP=1 start_suite systemd-load suite_in_guest 6.12 systemd-load 3600 \
 		env ROUNDS=5 LOAD=1000 selftests/systemd.sh load
 	SMP=1 start_suite servers-debug suite_in_guest "$debug_kernel" servers-debug 3600 \

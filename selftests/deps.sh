@@ -39,7 +39,7 @@ declare -A IN_BOOKWORM=(
 # The root of a guest of another architecture, beside the libraries of [build], which make it a
 # sysroot for cross builds, too.
 FOREIGN="base-files base-passwd bash coreutils curl dash debianutils findutils grep hostname iproute2 kmod
-	libc-bin mawk mount ncurses-base openssl procps sed util-linux"
+	libc-bin libgnutls28-dev mawk mount ncurses-base openssl procps sed util-linux"
 
 # Kernels by the name that run.sh knows them by: architecture, version, flavour.
 declare -A KERNELS=(
