@@ -279,16 +279,14 @@ bool tg_dir_atomic(const struct tg_dir *d)
 /* RFC 5288 section 3: salt and explicit part; RFC 9846 section 5.3, RFC 7905: IV xor number. */
 static void tg_nonce(struct tg_session *s, const struct tg_dir *d, const u8 *explicit)
 {
+	u8 *end = s->nonce + TG_NONCE_LEN - sizeof(d->seq);
 	const struct tg_cipher *c = s->cipher;
-	unsigned int i;
 
 	memcpy(s->nonce, d->iv, c->iv_len);
-	if (c->explicit_len) {
+	if (c->explicit_len)
 		memcpy(s->nonce + c->iv_len, explicit, c->explicit_len);
-		return;
-	}
-	for (i = 0; i < sizeof(d->seq); i++)
-		s->nonce[TG_NONCE_LEN - 1 - i] ^= (u8)(d->seq >> (8 * i));
+	else
+		put_unaligned_be64(get_unaligned_be64(end) ^ d->seq, end);
 }
 
 int tg_cipher_crypt(struct tg_session *s, struct tg_dir *d, const u8 *explicit,

@@ -6,6 +6,7 @@
  * bytes of two sessions.  It is used to its end, and again from its beginning if nobody
  * has a piece of it any more.  Nothing is passed on that was not written first.
  */
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -84,18 +85,31 @@ struct iov_iter tg_frags_iter(const struct tg_frags *f, unsigned int direction, 
 	return iter;
 }
 
+/* An iterator would cost more than the copy: of a header, or a type. */
+static void tg_frags_copy(const struct tg_frags *f, u32 off, void *bytes, u32 len, bool out)
+{
+	while (len) {
+		u32 at = off, part = len;
+		struct page *page = tg_frags_page(f, &at, &part);
+		void *p = kmap_local_page(page + (at >> PAGE_SHIFT)) + offset_in_page(at);
+
+		part = min_t(u32, part, PAGE_SIZE - offset_in_page(at));
+		memcpy(out ? bytes : p, out ? p : bytes, part);
+		kunmap_local(p);
+		bytes += part;
+		off += part;
+		len -= part;
+	}
+}
+
 void tg_frags_write(const struct tg_frags *f, u32 off, const void *from, u32 len)
 {
-	struct iov_iter to = tg_frags_iter(f, ITER_DEST, off, len);
-
-	WARN_ON_ONCE(copy_to_iter(from, len, &to) != len);
+	tg_frags_copy(f, off, (void *)from, len, false);
 }
 
 void tg_frags_read(const struct tg_frags *f, u32 off, void *to, u32 len)
 {
-	struct iov_iter from = tg_frags_iter(f, ITER_SOURCE, off, len);
-
-	WARN_ON_ONCE(copy_from_iter(to, len, &from) != len);
+	tg_frags_copy(f, off, to, len, true);
 }
 
 unsigned int tg_frags_sg(const struct tg_frags *f, u32 off, u32 len, struct scatterlist *sg)

@@ -645,8 +645,6 @@ static int tg_rx_more(struct sock *sk, struct tg_session *s, u32 skip)
 /* Sleeps until there may be a record.  0: look again, or -errno. */
 static int tg_rx_wait(struct sock *sk, struct tg_session *s, long *timeo)
 {
-	tg_rx_settle(sk, s);
-	tg_rx_update_ready(sk, s);
 	/* Of ICMP, which its holder asked for (IP_RECVERR): told once, and TCP goes on. */
 	if (sk->sk_err)
 		return sock_error(sk);
@@ -654,6 +652,8 @@ static int tg_rx_wait(struct sock *sk, struct tg_session *s, long *timeo)
 		return -EAGAIN;
 	if (signal_pending(current))
 		return sock_intr_errno(*timeo);
+	tg_rx_settle(sk, s);
+	tg_rx_update_ready(sk, s);
 	sk_wait_data(sk, timeo, skb_peek_tail(&sk->sk_receive_queue));
 	return 0;
 }

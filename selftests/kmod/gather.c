@@ -361,7 +361,7 @@ TEST_F(gather, more_than_there_is_room_for)
 
 	ASSERT_EQ(0, net_buffers(self->p.fd, 1, 0));
 	ASSERT_TRUE(set_tcp(self->p.fd, TCP_CORK, 1));
-	wrong = flow(&self->p.peer, self->p.fd, 1 << 20, 1 << 20);
+	wrong = flow(&self->p.peer, self->p.fd, 1 << 17, 1 << 17);
 	EXPECT_EQ(NULL, wrong) TH_LOG("%s", wrong);
 }
 
