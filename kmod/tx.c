@@ -29,11 +29,15 @@ MODULE_PARM_DESC(aead_limit_end, "end a TLS 1.2 session whose key reaches its li
 
 static u32 tg_tx_tail(const struct tg_session *s, u8 type, u32 len)
 {
+	u32 padded;
+
 	if (s->cipher->version != TLSGATE_TLS_1_3)
 		return 0;
 	if (!s->tx.padding || type != TG_APPLICATION_DATA)
 		return 1;
-	return 1 + min_t(u32, roundup(len, s->tx.padding), s->tx.record_size) - len;
+	padded = min_t(u32, roundup(len, s->tx.padding), s->tx.record_size);
+	/* An order may have made records shorter than what was held for one. */
+	return 1 + max(padded, len) - len;
 }
 
 static void tg_tx_write_tail(struct tg_session *s, const struct tg_tx_record *r, u8 type)
