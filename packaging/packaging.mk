@@ -32,6 +32,7 @@ PKG_FILES = \
 	packaging/sysusers.d/tlsgate.conf:$(sysusersdir):644 \
 	packaging/tmpfiles.d/tlsgate.conf:$(tmpfilesdir):644 \
 	packaging/tlsgated.conf.example:$(docdir):644 \
+	packaging/tlsgated.socket:$(docdir)/examples:644 \
 	packaging/prometheus-rules.yml:$(datadir)/tlsgate:644 \
 	packaging/grafana-dashboard.json:$(datadir)/tlsgate:644 \
 	$(foreach prog,tlsgate tlsgated,$(BUILD)/completion/bash/$(prog):$(datadir)/bash-completion/completions:644 \

@@ -244,6 +244,14 @@ suite_s390x() {
 	echo "1..$number"
 }
 
+# The guest takes modules that DKMS compiled outside: that takes it ten minutes each.
+suite_packages() {
+	local status=0
+	timeout --foreground -k 5 900 selftests/packages.sh || status=$?
+	SMP=1 suite_in_guest 6.12 packages 1200 env QUICK=1 selftests/packages/upgrade.sh || status=$?
+	return $status
+}
+
 # Sets debug_kernel. Not a guest suite's job: it takes minutes and both CPUs.
 suite_debug_kernel() {
 	echo 1..2
@@ -308,6 +316,7 @@ start_kselftests 6.1 kselftests-6.1 "${two_programs[@]}"
 SMP=1 start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 1500 selftests/daemon.py --kernel
 SMP=1 start_suite systemd suite_in_guest 6.12 systemd 900 selftests/systemd.sh
 SMP=1 start_suite quickstart suite_in_guest 6.12 quickstart 900 selftests/quickstart.sh
+start_suite packages suite_packages
 SMP=1 start_suite servers suite_in_guest 6.12 servers 1200 selftests/servers.sh
 # Those whose listening sockets differ most.
 few_servers=(nginx redis postgres go)
@@ -367,6 +376,10 @@ else
 	SMP=1 start_suite fuzz-debug suite_in_guest "$debug_kernel" fuzz-debug 4800 \
 		sh -c 'COUNT=50000 build/selftests/fuzz_netlink && COUNT=1100 build/selftests/fuzz_records &&
 			COUNT=1000000 DURATION=60 build/selftests/fuzz_calls'
+	for kernel in "${kernels[@]}"; do
+		start_suite "packages-$kernel" suite_in_guest "$kernel" "packages-$kernel" 9000 \
+			env DKMS=build selftests/packages/upgrade.sh
+	done
 	[ -z "$sid_kernel" ] || start_kselftests "$sid_kernel" kselftests-sid "${two_programs[@]}"
 	mapfile -t arm64_programs < <(printf '%s\n' "${programs[@]/build/build/arm64}" | grep -v /fuzz_)
 	SMP=1 start_kselftests arm64-6.12 kselftests-arm64 "${arm64_programs[@]}"
