@@ -2,6 +2,7 @@
 /* Cipher suites, keys and nonces. */
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
+#include <linux/tls.h>
 #include <crypto/hash.h>
 #include <crypto/internal/simd.h>
 #include <asm/simd.h>
@@ -105,6 +106,13 @@ const struct tg_cipher *tg_cipher_find(u16 version, u16 suite)
 		if (c->version == version && c->suite == suite)
 			return c;
 	return NULL;
+}
+
+u16 tg_cipher_ktls(const struct tg_cipher *c)
+{
+	if (c->alg == &tg_alg_chacha)
+		return TLS_CIPHER_CHACHA20_POLY1305;
+	return c->key_len == 16 ? TLS_CIPHER_AES_GCM_128 : TLS_CIPHER_AES_GCM_256;
 }
 
 /* Synchronous drivers only: templates like cryptd and pcrypt, which any user can load, are not. */

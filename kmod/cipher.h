@@ -95,6 +95,9 @@ const struct tg_cipher *tg_cipher_find(u16 version, u16 suite);
 /* Row by index from 0, or NULL behind the last. */
 const struct tg_cipher *tg_cipher_at(unsigned int i);
 
+/* Its number in linux/tls.h. */
+u16 tg_cipher_ktls(const struct tg_cipher *c);
+
 /**
  * tg_cipher_driver() - which driver serves a suite
  * @c: row

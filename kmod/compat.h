@@ -43,6 +43,13 @@
 struct sock *unix_peer_get(struct sock *sk);
 long unix_inq_len(struct sock *sk);
 
+/* What a ULP tells of a socket may be told without CAP_NET_ADMIN.  Kbuild looks for it. */
+#ifdef TG_INFO_FOR_ALL
+#define TG_INFO_ADMIN , bool net_admin
+#else
+#define TG_INFO_ADMIN
+#endif
+
 /* 6.18: workqueues are asked for by CPU, not by default. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
 #define WQ_PERCPU 0

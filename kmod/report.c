@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What we tell of sessions, in answers and in events.  Never a key. */
 #include <linux/in6.h>
+#include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
+#include <linux/tls.h>
 #include <net/af_unix.h>
 #include <net/inet_sock.h>
 
@@ -166,6 +168,35 @@ int tg_report_cipher(struct sk_buff *skb, const struct tg_cipher *c)
 	       nla_put_u8(skb, TLSGATE_A_IV_LEN, c->iv_len) ?:
 	       nla_put_u8(skb, TLSGATE_A_TAG_LEN, TG_TAG_LEN) ?:
 	       nla_put_u8(skb, TLSGATE_A_SECRET_LEN, c->secret_len);
+}
+
+/* ---- sockets, for ss -------------------------------------------------------------------- */
+
+int tg_report_info(struct sock *sk, struct sk_buff *skb TG_INFO_ADMIN)
+{
+	const struct tg_session *s;
+	struct nlattr *info;
+	int err = 0;
+
+	rcu_read_lock();
+	s = tg_session_of(sk);
+	if (!s)			/* a relay's plain socket, or it is being closed */
+		goto out;
+	info = nla_nest_start_noflag(skb, INET_ULP_INFO_TLS);
+	err = info ? nla_put_u16(skb, TLS_INFO_VERSION, s->cipher->version) ?:
+		     nla_put_u16(skb, TLS_INFO_CIPHER, tg_cipher_ktls(s->cipher)) ?:
+		     nla_put_u16(skb, TLS_INFO_TXCONF, TLS_CONF_SW) ?:
+		     nla_put_u16(skb, TLS_INFO_RXCONF, TLS_CONF_SW) : -EMSGSIZE;
+	if (!err)
+		nla_nest_end(skb, info);
+out:
+	rcu_read_unlock();
+	return err;
+}
+
+size_t tg_report_info_size(const struct sock *sk TG_INFO_ADMIN)
+{
+	return nla_total_size(0) + 4 * nla_total_size(sizeof(u16));
 }
 
 /* ---- events ----------------------------------------------------------------------------- */

@@ -383,4 +383,6 @@ struct tcp_ulp_ops tg_ulp_ops __read_mostly = {
 	.owner = THIS_MODULE,
 	.init = tg_ulp_attach_refused,
 	.release = tg_deliver_forget,
+	.get_info = tg_report_info,
+	.get_info_size = tg_report_info_size,
 };

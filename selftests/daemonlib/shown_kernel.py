@@ -87,4 +87,5 @@ def ss_tells_which_sockets_are_keyed():
         echo(connection)
         text = subprocess.run(["ss", "-tin", "sport", "=", ":%d" % gate.port], check=True, capture_output=True, text=True,
                               timeout=DEADLINE).stdout
-        need(text.count(" tcp-ulp-tlsgate") == 1, text)
+        need(text.count(" tcp-ulp-tlsgate version: 1.3 cipher: aes-gcm-") == 1, text)
+        need(text.count(" rxconf: sw txconf: sw") == 1, text)
