@@ -17,7 +17,7 @@ in_root() {
 # in_tree ROOT COMMAND: in this tree as ROOT sees it, whose build/ is one of ROOT's own, and as far as
 # tests need one on a machine of its own. Its processes end with the command.
 in_tree() {
-	as_root mkdir -p "$1$PWD" "$1/build"
+	as_root mkdir -p "$1/build"
 	as_root unshare --mount --pid --fork --kill-child sh -c 'set -e
 		mount --bind "$1" "$1"		# a mount that unshare(1) in there finds at /
 		mount -t proc proc "$1/proc"
@@ -25,6 +25,7 @@ in_tree() {
 		mount --rbind /dev "$1/dev"
 		mount -t tmpfs run "$1/run"
 		mount -t tmpfs tmp "$1/tmp"
+		mkdir -p "$1$PWD"		# it may lie below one of those
 		mount --bind "$PWD" "$1$PWD"
 		mount --bind "$1/build" "$1$PWD/build"
 		exec chroot "$1" env -C "$PWD" sh -c "$2"' sh "$1" "$2"

@@ -53,7 +53,7 @@ fetch_kernel() {
 build_module() {
 	as_root rm -rf "$root/src"
 	as_root mkdir "$root/src"
-	as_root cp -r Makefile Kbuild kmod userspace selftests "$root/src/"
+	as_root cp -r Makefile Kbuild kmod userspace selftests packaging "$root/src/"
 	in_root "$root" "cd /src && make module KDIR=/usr/src/linux-headers-$release KARGS=W=1" > "$log" 2>&1 ||
 		die "the module does not build for $release: $log"
 	! grep -i 'warning:' "$log" >&2 || die "the module builds for $release with warnings"
