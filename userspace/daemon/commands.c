@@ -391,7 +391,7 @@ static enum control_outcome do_resume(void *arg, const char *operand, struct jso
 	char why[GATES_WHY_MAX];
 
 	(void)operand;
-	if (wants_kernel(monitor->generations) && !gates_can_use_kernel(why)) {
+	if (wants_kernel(monitor->generations) && gates_ask_kernel(why)) {
 		add_text(answer, "reason", why);
 		return CONTROL_REFUSED;
 	}

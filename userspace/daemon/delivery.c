@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/delivery.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static struct addr server_of(const struct gate *gate)
 	return server;
 }
 
-/* 0, or -1 and why. */
+/* 0, or libtlsgate's error and why. */
 static int open_handle(struct gate *gate, struct tlsgate *tlsgate, size_t index,
 		       char why[DELIVERY_WHY_MAX])
 {
@@ -43,7 +44,7 @@ static int open_handle(struct gate *gate, struct tlsgate *tlsgate, size_t index,
 	fd = tlsgate_deliver_new(tlsgate, &local->sa, local->len, &server.sa, server.len);
 	if (fd < 0) {
 		snprintf(why, DELIVERY_WHY_MAX, "%s", tlsgate_error(tlsgate));
-		return -1;
+		return fd;
 	}
 	gate->handles[gate->handle_count++] = fd;
 	return 0;
@@ -173,22 +174,44 @@ static void look_at_address(const struct gate *gate)
 			  "it is not on this machine: connections cannot be delivered there");
 }
 
-int delivery_open(struct gate *gate, bool usable, const char *why)
+/* The cause may pass, and load can have brought it about: no reason to relay. */
+static bool is_shortage(int err)
+{
+	return err == -ENOMEM || err == -ENOBUFS || err == -EMFILE || err == -ENFILE || err == -EAGAIN;
+}
+
+static int refuse_shortage(const struct gate *gate)
+{
+	char text[DELIVERY_WHY_MAX + 64];
+
+	snprintf(text, sizeof(text), "%s; start or reload again when that has passed", gate->why_not[0]);
+	return gate_refuse(gate->settings, "deliver", NULL, text);
+}
+
+static int refuse_always(const struct gate *gate)
+{
+	char text[DELIVERY_WHY_MAX + 64];
+
+	snprintf(text, sizeof(text), "%s, or take deliver = auto", gate->why_not[0]);
+	return gate_refuse(gate->settings, "deliver", "always", text);
+}
+
+int delivery_open(struct gate *gate, int err, const char *why)
 {
 	const struct gate_settings *set = gate->settings;
-	char text[DELIVERY_WHY_MAX + 64];
 
 	if (set->deliver == DELIVER_NO)
 		return 0;
-	if (usable && !open_handles(gate, gate->why_not[0]))
+	snprintf(gate->why_not[0], sizeof(gate->why_not[0]), "%s", why);
+	if (!err)
+		err = open_handles(gate, gate->why_not[0]);
+	if (!err)
 		return set_up(gate);
-	if (!usable)
-		snprintf(gate->why_not[0], sizeof(gate->why_not[0]), "%s", why);
+	if (is_shortage(err))
+		return refuse_shortage(gate);
 	look_at_address(gate);
-	if (set->deliver == DELIVER_ALWAYS) {
-		snprintf(text, sizeof(text), "%s, or take deliver = auto", gate->why_not[0]);
-		return gate_refuse(set, "deliver", "always", text);
-	}
+	if (set->deliver == DELIVER_ALWAYS)
+		return refuse_always(gate);
 	log_warn("%s: %s are relayed, not delivered, until a reload: %s", set->name, everybody,
 		 gate->why_not[0]);
 	return 0;

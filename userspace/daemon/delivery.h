@@ -15,11 +15,11 @@ struct gate;
 #define DELIVERY_WHY_MAX	256
 
 /*
- * Makes a handle for each address of a gate that is to deliver.  usable: the kernel takes keys;
- * else why is what is wrong.  0, also where a gate of deliver = auto will relay, which is
- * logged; or -1 and a line was logged.
+ * Makes a handle for each address of a gate that is to deliver.  err: 0, the kernel takes keys;
+ * else libtlsgate's error, and why is what is wrong.  0, also where a gate of deliver = auto will
+ * relay, which is logged; or -1 and a line was logged.
  */
-int delivery_open(struct gate *gate, bool usable, const char *why);
+int delivery_open(struct gate *gate, int err, const char *why);
 void delivery_close(struct gate *gate);
 
 /* A worker says that a kind of connections is refused, or is not any more: logged within the limit. */

@@ -155,20 +155,21 @@ int gates_build(struct gate *gates, const struct settings *settings, int keylog_
 	return ret;
 }
 
-bool gates_can_use_kernel(char why[GATES_WHY_MAX])
+int gates_ask_kernel(char why[GATES_WHY_MAX])
 {
 	const char *text = "the tlsgate module is loaded";
 	struct tlsgate *tlsgate;
-	bool usable;
+	int err;
 
-	usable = !tlsgate_open(&tlsgate, &text);
-	if (usable && tlsgate_may_install(tlsgate)) {
-		text = tlsgate_error(tlsgate);
-		usable = false;
+	err = tlsgate_open(&tlsgate, &text);
+	if (!err) {
+		err = tlsgate_may_install(tlsgate);
+		if (err)
+			text = tlsgate_error(tlsgate);
 	}
 	snprintf(why, GATES_WHY_MAX, "%s", text);
 	tlsgate_close(tlsgate);
-	return usable;
+	return err;
 }
 
 static const char *path_text(const struct gate *gate, bool usable)
@@ -185,7 +186,8 @@ static const char *path_text(const struct gate *gate, bool usable)
 int gates_choose_data_paths(struct gate *gates, size_t count)
 {
 	char why[GATES_WHY_MAX], text[GATES_WHY_MAX + 64];
-	bool usable = gates_can_use_kernel(why);
+	const int err = gates_ask_kernel(why);
+	const bool usable = !err;
 	struct gate *gate;
 	int ret = 0;
 
@@ -203,7 +205,7 @@ int gates_choose_data_paths(struct gate *gates, size_t count)
 			 gate->settings->deliver == DELIVER_AUTO ? " of what is relayed" : "",
 			 path_text(gate, usable),
 			 asked == DATA_PATH_AUTO ? why : "as asked");
-		ret |= delivery_open(gate, usable, why);
+		ret |= delivery_open(gate, err, why);
 	}
 	return ret;
 }

@@ -14,8 +14,8 @@ int gates_build(struct gate *gates, const struct settings *settings, int keylog_
 
 #define GATES_WHY_MAX	256
 
-/* Is the module there, and does it take keys from us?  why says what was found. */
-bool gates_can_use_kernel(char why[GATES_WHY_MAX]);
+/* Does the kernel take keys from us?  0, or libtlsgate's error; why says what was found. */
+int gates_ask_kernel(char why[GATES_WHY_MAX]);
 
 /*
  * Decides for each gate whether its connections go to the kernel, by what it

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* daemon/delivery, daemon/detour: whose connections a gate does not deliver, by what workers say. */
+/*
+ * daemon/delivery, daemon/detour: whose connections a gate does not deliver, by what workers say,
+ * and which errors keep it from starting.
+ */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +13,10 @@
 #include "daemon/gate.h"
 #include "tests/tap.h"
 
-static struct gate_settings settings = { .name = (char *)"web", .deliver = DELIVER_AUTO };
+static struct settings all;
+static struct gate_settings settings = {
+	.all = &all, .name = (char *)"web", .deliver = DELIVER_AUTO,
+};
 static struct gate gate = { .settings = &settings };
 static struct log_limit changes;
 
@@ -97,6 +104,50 @@ static void test_kinds(void)
 	}
 }
 
+/* 127.0.0.1:1 is the server. */
+static void set_server(void)
+{
+	struct addr server = { .len = sizeof(struct sockaddr_in) };
+	struct sockaddr_in *in = (struct sockaddr_in *)(void *)&server.storage;
+
+	in->sin_family = AF_INET;
+	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in->sin_port = htons(1);
+	gate.places = places_new();
+	if (!gate.places)
+		tap_bail("no memory");
+	places_set(gate.places, &server, 1);
+}
+
+struct start_case {
+	int err;
+	bool may_relay;
+};
+
+static const struct start_case starts[] = {
+	{ -ENOENT, true }, { -EPFNOSUPPORT, true }, { -EPERM, true }, { -EPROTONOSUPPORT, true },
+	{ -ENOMEM, false }, { -ENOBUFS, false }, { -EMFILE, false }, { -ENFILE, false },
+	{ -EAGAIN, false },
+};
+
+/* At the start or a reload. */
+static void test_starts(void)
+{
+	size_t i;
+
+	set_server();
+	for (i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		settings.deliver = DELIVER_AUTO;
+		tap_ok(!delivery_open(&gate, starts[i].err, "why") == starts[i].may_relay, "auto, %s: %s",
+		       strerror(-starts[i].err), starts[i].may_relay ? "relays" : "is refused");
+		settings.deliver = DELIVER_ALWAYS;
+		tap_ok(delivery_open(&gate, starts[i].err, "why") == -1, "always, %s: is refused",
+		       strerror(-starts[i].err));
+	}
+	places_free(gate.places);
+	gate.places = NULL;
+}
+
 int main(void)
 {
 	gate.detour = detour_new();
@@ -107,6 +158,8 @@ int main(void)
 	test_kinds();
 	detour_free(gate.detour);
 	gate.detour = NULL;
+	test_starts();
+	settings.deliver = DELIVER_AUTO;
 	strcpy(gate.why_not[0], "four");
 	tap_ok(says("all clients: four"), "without handles nobody is delivered");
 	settings.deliver = DELIVER_NO;
