@@ -45,9 +45,11 @@ long unix_inq_len(struct sock *sk);
 
 /* What a ULP tells of a socket may be told without CAP_NET_ADMIN.  Kbuild looks for it. */
 #ifdef TG_INFO_FOR_ALL
-#define TG_INFO_ADMIN , bool net_admin
+#define TG_INFO_ARGS struct sock *sk, struct sk_buff *skb, bool net_admin
+#define TG_INFO_SIZE_ARGS const struct sock *sk, bool net_admin
 #else
-#define TG_INFO_ADMIN
+#define TG_INFO_ARGS struct sock *sk, struct sk_buff *skb
+#define TG_INFO_SIZE_ARGS const struct sock *sk
 #endif
 
 /* 6.18: workqueues are asked for by CPU, not by default. */

@@ -47,8 +47,8 @@ static void tg_relay_work(struct tg_relay *r, bool (*round)(struct tg_relay *r),
 }
 
 /*
- * Each work sets its own and reads the other's, without a barrier: both may miss what was set at the
- * same time. open_work then kicks seal_work, and queueing a work is one.
+ * Each work sets its own and reads the other's, without a barrier: both may miss what was set at
+ * the same time. open_work then kicks seal_work, and queueing a work is one.
  */
 static void tg_relay_finish_if_done(struct tg_relay *r)
 {

@@ -123,8 +123,8 @@ int tg_report_session(struct sk_buff *skb, struct tg_session *s, struct sock *sk
  * get_info() and get_info_size() of struct tcp_ulp_ops, by which ss tells version and cipher, in
  * in-tree kTLS' attributes.  The socket is not locked.  0 or %-EMSGSIZE.
  */
-int tg_report_info(struct sock *sk, struct sk_buff *skb TG_INFO_ADMIN);
-size_t tg_report_info_size(const struct sock *sk TG_INFO_ADMIN);
+int tg_report_info(TG_INFO_ARGS);
+size_t tg_report_info_size(TG_INFO_SIZE_ARGS);
 
 /* What tg_report_session() is, of a cipher suite.  Process context, may load a crypto module. */
 int tg_report_cipher(struct sk_buff *skb, const struct tg_cipher *c);

@@ -172,7 +172,7 @@ int tg_report_cipher(struct sk_buff *skb, const struct tg_cipher *c)
 
 /* ---- sockets, for ss -------------------------------------------------------------------- */
 
-int tg_report_info(struct sock *sk, struct sk_buff *skb TG_INFO_ADMIN)
+int tg_report_info(TG_INFO_ARGS)
 {
 	const struct tg_session *s;
 	struct nlattr *info;
@@ -194,7 +194,7 @@ out:
 	return err;
 }
 
-size_t tg_report_info_size(const struct sock *sk TG_INFO_ADMIN)
+size_t tg_report_info_size(TG_INFO_SIZE_ARGS)
 {
 	return nla_total_size(0) + 4 * nla_total_size(sizeof(u16));
 }

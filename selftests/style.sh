@@ -19,7 +19,7 @@ mkdir -p build/style
 # copies of the socket's own, filled in at run time, and cannot be const; a tracepoint's macros are laid
 # out as those of include/trace/events/.
 exempt='^kmod/compat\.h:.*(LINUX_VERSION_CODE|CONSTANT_COMPARISON|MACRO_ARG_UNUSED):'
-exempt+="|FUNCTION_ARGUMENTS:.*'TG_RECVMSG_ARGS'"
+exempt+="|FUNCTION_ARGUMENTS:.*'TG_(RECVMSG|INFO|INFO_SIZE)_ARGS'"
 exempt+='|^kmod/compat\.h:.*ERROR:COMPLEX_MACRO:'
 exempt+='|^kmod/inherit\.c:.*MACRO_ARG_(REUSE|PRECEDENCE):'
 exempt+='|^kmod/own\.c:.*CHECK:SPACING:.*ctx:WxV'
