@@ -87,6 +87,9 @@ int tg_tx_push(struct sock *sk, struct tg_session *s, int flags);
 /* Seals what waits for more, and pushes it.  As tg_tx_push(); -ENOMEM: it waits still. */
 int tg_tx_flush(struct sock *sk, struct tg_session *s);
 
+/* As tg_tx_flush(), and nothing follows, no close_notify either: the stream is cut. */
+int tg_tx_cut(struct sock *sk, struct tg_session *s);
+
 /* An alert; the sending half is closed behind a fatal one and close_notify. */
 int tg_tx_alert(struct sock *sk, struct tg_session *s, u8 level, u8 alert);
 /* close_notify, once, and FIN behind it if @fin. */

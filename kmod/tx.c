@@ -120,7 +120,7 @@ int tg_tx_seal(struct sock *sk, struct tg_session *s, struct tg_tx_record *r, un
 
 /*
  * TCP takes what it has room for.  Past its limit it takes the end alone, as it does its own
- * FIN: at most a record and an alert, behind which nothing comes.  close() has to leave all of
+ * FIN: what waits, and an alert, behind which nothing comes.  close() has to leave all of
  * this to TCP.
  */
 static ssize_t tg_tx_give(struct sock *sk, struct tg_session *s, int flags)
@@ -210,6 +210,15 @@ static int tg_tx_seal_held(struct sock *sk, struct tg_session *s)
 int tg_tx_flush(struct sock *sk, struct tg_session *s)
 {
 	return tg_tx_seal_held(sk, s) ?: tg_tx_push(sk, s, 0);
+}
+
+int tg_tx_cut(struct sock *sk, struct tg_session *s)
+{
+	int err = tg_tx_seal_held(sk, s);
+
+	/* Nothing follows: TCP takes all that waits. */
+	s->tx.closed = true;
+	return err ?: tg_tx_push(sk, s, 0);
 }
 
 /* Socket locked. */

@@ -182,6 +182,17 @@ static bool tg_close_killed(void)
 	return (current->flags & PF_EXITING) && (current->signal->group_exit_code & 0x7f);
 }
 
+/* As tg_tx_push(). */
+static int tg_close_stream(struct sock *sk, struct tg_session *s)
+{
+	if (!tg_close_killed())
+		return tg_tx_close_notify(sk, s, false);
+	/* Whatever the peer has said, this side has not finished. */
+	if (!s->tx.closed && !s->reason)
+		s->reason = TLSGATE_REASON_LOCAL_CLOSE;
+	return tg_tx_cut(sk, s);
+}
+
 void tg_close(struct sock *sk, long timeout)
 {
 	struct tg_session *s;
@@ -192,8 +203,7 @@ void tg_close(struct sock *sk, long timeout)
 	s = tg_session_from_sk(sk);
 	base = s->family->base;
 	reset = tg_close_unread(sk, s) || tg_close_aborts(sk);
-	if (!s->error && !tg_close_aborts(sk) &&
-	    (tg_close_killed() ? tg_tx_flush(sk, s) : tg_tx_close_notify(sk, s, false)))
+	if (!s->error && !tg_close_aborts(sk) && tg_close_stream(sk, s))
 		reset = true;
 	/* What could not be handed over is lost: that must not look like an end. */
 	reset |= !tg_frags_empty(&s->tx.pending);

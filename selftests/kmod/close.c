@@ -479,4 +479,49 @@ TEST_F(end, killed_is_no_end)
 	}
 }
 
+/* Connected anew, with little room on the way: a record is more than TCP takes at once. */
+static bool connect_narrow(struct pair *p)
+{
+	int fd[2];
+
+	if (!pair_connect(p, 0x0304, 0x1301, AF_INET) || net_narrow_pair(4096, fd))
+		return false;
+	close(p->fd);
+	close(p->peer.fd);
+	p->fd = fd[0];
+	p->peer.fd = fd[1];
+	return !pair_install(p);
+}
+
+/* What TCP had no room for was sent, too, and arrives, as on TCP. */
+TEST(killed_while_a_record_waits)
+{
+	static uint8_t data[REF_PLAINTEXT], got[REF_PLAINTEXT];
+	struct pair p;
+	uint8_t type;
+	int alone[2];
+	pid_t child;
+
+	pat_fill(data, 0, sizeof(data), 1);
+	ASSERT_TRUE(connect_narrow(&p));
+	ASSERT_EQ(0, pipe(alone));
+	child = fork();
+	if (!child) {
+		close(alone[1]);
+		if (send(p.fd, data, sizeof(data), MSG_DONTWAIT) != sizeof(data) ||
+		    read(alone[0], got, 1))
+			_exit(1);
+		raise(SIGKILL);
+	}
+	close(p.fd);
+	p.fd = -1;
+	close(alone[0]);
+	close(alone[1]);
+	ASSERT_EQ(-1, task_wait(child, NET_DEADLINE));
+	ASSERT_TRUE(peer_recv_data(&p.peer, got, sizeof(got)));
+	EXPECT_EQ(sizeof(got), pat_check(got, 0, sizeof(got), 1));
+	EXPECT_EQ(PEER_EOF, peer_recv(&p.peer, &type, got, sizeof(got)));
+	pair_free(&p);
+}
+
 TEST_HARNESS_MAIN
