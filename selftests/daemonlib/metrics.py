@@ -130,6 +130,33 @@ def metrics_survive_any_gate_name():
         need(labels == {r'a\"b{c}=,\\xc3\\xa4\\x5c\\x5c'}, "labels: %s" % labels)
 
 
+def spoil_shared_memory(pid):
+    """Every byte that a process can write and others read, as one that was taken over may."""
+    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "wb", buffering=0) as memory:
+        for line in maps:
+            where, rights = line.split()[:2]
+            begin, end = (int(number, 16) for number in where.split("-"))
+            if rights == "rw-s":
+                memory.seek(begin)
+                memory.write(b"\x11" * (end - begin))
+
+
+@test
+def counters_of_a_worker_that_was_taken_over_do_no_harm():
+    if os.geteuid() != 0:
+        raise Skip("needs root to write to a worker's memory")
+    with Backend().echo() as backend, ControlGate(backend.address) as gate:
+        spoil_shared_memory(gate.workers()[0])
+        now = metrics(gate)
+        need(total(now, "tlsgated_connections_accepted_total") > 1 << 60, "it writes the counters: %s" % now)
+        named = [dict(labels)["suite"] for name, labels in now if name == "tlsgated_handshakes_total"]
+        need(len(named) > 100 and all(suite.startswith("TLS_") for suite in named), "suites: %s" % set(named))
+        outcome(gate.tlsgate("stats"), 0)
+        outcome(gate.tlsgate("stats", "--json"), 0)
+        outcome(gate.tlsgate("show"), 0)
+        need(gate.process.poll() is None, "the daemon goes on")
+
+
 def section(text, title):
     """What the first column of the table under that title names."""
     rows = re.search(r"^### %s\n(.*?)(?=^#|\Z)" % title, text, re.M | re.S)[1]

@@ -105,9 +105,8 @@ static void handshakes(struct metrics_out *out, const struct source *source, uns
 	FOR_EACH_GATE(gate, source) {
 		for (i = 0; i < TALLY_KINDS; i++) {
 			number = sum(source, gate, from + i);
-			if (!number)
+			if (!number || !tally_kind_names(i, &kind))
 				continue;
-			kind = tally_kind_names(i);
 			metrics_sample(out, "", LABELS({ "gate", gate->settings->name },
 						       { "version", kind.version }, { "suite", kind.suite },
 						       { "group", kind.group },

@@ -206,16 +206,31 @@ unsigned int tally_kind(const struct tls_conn_info *info, bool client_certificat
 	       client_certificate;
 }
 
-struct tally_kind tally_kind_names(unsigned int kind)
+/* There is room for more suites than there are. */
+static const struct tls_suite_info *suite_at(unsigned int index)
 {
-	const struct tls_suite_info *suite = &tls_suites()[kind / 4 / TALLY_GROUPS];
+	const struct tls_suite_info *suite = tls_suites();
+
+	while (suite->name && index) {
+		suite++;
+		index--;
+	}
+	return suite->name ? suite : NULL;
+}
+
+bool tally_kind_names(unsigned int kind, struct tally_kind *out)
+{
+	const struct tls_suite_info *suite = suite_at(kind / 4 / TALLY_GROUPS);
 	const uint16_t group = groups[kind / 4 % TALLY_GROUPS];
 
-	return (struct tally_kind){
+	if (!suite)
+		return false;
+	*out = (struct tally_kind){
 		.version = suite->version == TLS_1_3 ? "1.3" : "1.2",
 		.suite = suite->name,
 		.group = group ? tls_group_name(group) : "none",
 		.resumed = kind / 2 % 2,
 		.client_certificate = kind % 2,
 	};
+	return true;
 }

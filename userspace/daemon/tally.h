@@ -83,6 +83,7 @@ struct tally_kind {
 };
 
 unsigned int tally_kind(const struct tls_conn_info *info, bool client_certificate);
-struct tally_kind tally_kind_names(unsigned int kind);
+/* kind: below TALLY_KINDS.  False: no handshake is of that kind, so a worker that was taken over counted it. */
+bool tally_kind_names(unsigned int kind, struct tally_kind *out);
 
 #endif
