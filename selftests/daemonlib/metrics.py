@@ -279,6 +279,25 @@ def metrics_process_that_dies_is_replaced():
 
 
 @test
+def metrics_process_that_does_not_end_is_killed():
+    """It would have the listener still, which the next daemon shares in an upgrade."""
+    with Backend().echo() as backend, Exporter(backend.address) as gate:
+        old = process_of(gate)[0]
+        os.kill(old, signal.SIGSTOP)            # as one that was taken over may look away
+        gate.config('control = "%s"' % path("control"))
+        outcome(gate.tlsgate("reload"), 0)
+        wait_until(lambda: not process_of(gate), "nobody wants it any more")
+        gate.config(gate.head("127.0.0.1:%d" % gate.scraped))
+        outcome(gate.tlsgate("reload"), 0)
+        wait_until(gate.answers, "there is another")
+        last = process_of(gate)[0]
+        os.kill(last, signal.SIGSTOP)
+        gate.process.terminate()
+        need(gate.process.wait(DEADLINE) == 0, "an end in order")
+        wait_until(lambda: not os.path.exists("/proc/%d" % last), "it is gone with the daemon")
+
+
+@test
 def slow_scrapers_hold_up_nobody():
     with Backend().echo() as backend, Exporter(backend.address) as gate, contextlib.ExitStack() as stack:
         for _ in range(10):

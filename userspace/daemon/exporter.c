@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -173,11 +174,13 @@ static void restart_in(struct exporter *exporter, double seconds)
 	ev_timer_start(EV_DEFAULT_UC, &exporter->restart);
 }
 
-/* It ends once its channel is closed; the loop reaps it. */
+/* The loop reaps it.  One that was taken over would not end by itself, and kept the listener. */
 static void drop_process(struct exporter *exporter)
 {
 	struct ev_loop *loop = EV_DEFAULT_UC;
 
+	if (ev_is_active(&exporter->exit))
+		(void)kill(exporter->exit.pid, SIGKILL);
 	ev_timer_stop(loop, &exporter->restart);
 	ev_timer_stop(loop, &exporter->pace);
 	ev_io_stop(loop, &exporter->questions);
@@ -225,8 +228,8 @@ static void on_exit_of_it(struct ev_loop *loop, ev_child *watcher, int events)
 	const bool young = clock_ms() - exporter->since < RESTART_PAUSE * 1000;
 	const bool unfit = WIFEXITED(watcher->rstatus) && WEXITSTATUS(watcher->rstatus) == METRICSD_UNFIT;
 
-	(void)loop;
 	(void)events;
+	ev_child_stop(loop, watcher);
 	drop_process(exporter);
 	log_error("the metrics process (process %d) died; %s", watcher->rpid,
 		  unfit ? "see the line before: no metrics until a reload" : "another is started");
