@@ -6,13 +6,15 @@ import json
 import os
 import pty
 import re
+import socket
 import struct
 import subprocess
 import termios
 import time
 
 from daemonlib.control import ControlGate
-from daemonlib.gate import DEADLINE, QUANTUM, TLSGATE, Backend, echo, need, stopped, test, wait_until
+from daemonlib.gate import (DEADLINE, IPC_LIST, IPC_LISTED, IPC_VERSION, QUANTUM, TLSGATE, Backend, echo, need,
+                            sockets_of, stopped, test, wait_until)
 
 GROUP = "X25519MLKEM768" if QUANTUM else "x25519"	# what both ends like best
 
@@ -61,6 +63,38 @@ def who_asks_for_connections_waits_for_no_worker_for_long():
                     need(b'"silent":1' in one.recv(1000) and b'"silent":1' in other.recv(1000), "both")
             wait_until(lambda: gate.ask(b"connections\n")["silent"] == 0, "it answers again")
             need(len(connections(gate)) == 1, "one")
+
+
+def most_memory(pid):
+    """Of this process, in KiB."""
+    with open("/proc/%d/status" % pid) as file:
+        return int(re.search(r"VmHWM:\s*(\d+)", file.read())[1])
+
+
+def list_of(end):
+    """The file that the monitor sent for a worker's connections."""
+    message, fds, _, _ = socket.recv_fds(end, 100, 1)
+    need(struct.unpack("HH", message) == (IPC_VERSION, IPC_LIST), "%s" % message)
+    return open(fds[0], "wb", buffering=0)
+
+
+@test
+def a_list_of_a_worker_that_was_taken_over_takes_no_memory():
+    line = {"gate": "web", "name": "x" * 100}
+    with Backend() as backend, ControlGate(backend.address) as gate, stopped(gate.workers()[0]), \
+            sockets_of(gate.workers()[0])[0] as worker:
+        before = most_memory(gate.process.pid)
+        with gate.dial() as client:
+            client.sendall(b"connections\n")
+            with list_of(worker) as file:
+                for text in (b"{}\n", b"{%s}\n" % (b" " * 200), b"[]\n" * 100, b"\xff" * 5000 + b"\n"):
+                    file.write(text * ((1 << 20) // len(text)))
+                file.write(json.dumps(line).encode() + b"\n")
+            worker.send(struct.pack("HH", IPC_VERSION, IPC_LISTED))
+            answer = json.loads(client.makefile("rb").read())
+        need(answer["silent"] == 0 and [item for item in answer["connections"] if item] == [line], "%.500s" % answer)
+        more = most_memory(gate.process.pid) - before
+        need(more < 64 << 10, "%d KiB more" % more)
 
 
 @test

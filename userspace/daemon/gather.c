@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/gather.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,6 +14,16 @@
 
 #define LATE_SECONDS	2.0
 #define LIST_MAX	(64 << 20)	/* bytes that are read of one worker's */
+#define LISTS_MAX	(240 << 20)	/* of all in the answer: tlsgate takes 256 MiB */
+#define LINE_LEAST	100		/* no worker's line is shorter, nor longer than RECORD_MAX */
+
+/* The array of all connections.  As text: objects take ten times as much, those of "{}" 200 times. */
+struct array {
+	FILE *file;			/* NULL: no memory */
+	char *text;
+	size_t text_len;
+	size_t len;			/* written so far */
+};
 
 /* Without memory an answer lacks something; nothing else can be done about it. */
 static void add(struct json_object *object, const char *key, struct json_object *value)
@@ -21,10 +32,40 @@ static void add(struct json_object *object, const char *key, struct json_object 
 		json_object_put(value);
 }
 
-static void append(struct json_object *array, struct json_object *item)
+static void array_begin(struct array *array)
 {
-	if (json_object_array_add(array, item))
-		json_object_put(item);
+	*array = (struct array){0};
+	array->file = open_memstream(&array->text, &array->text_len);
+	if (array->file)
+		(void)fputc('[', array->file);
+}
+
+/* Takes over item. */
+static void array_append(struct array *array, struct json_object *item)
+{
+	const char *text = json_object_to_json_string_ext(item, JSON_C_TO_STRING_PLAIN);
+
+	if (array->file && text && array->len + strlen(text) < LISTS_MAX) {
+		fprintf(array->file, "%s%s", array->len ? "," : "", text);
+		array->len += strlen(text) + 1;
+	}
+	json_object_put(item);
+}
+
+/* NULL: no memory. */
+static struct json_object *array_end(struct array *array)
+{
+	struct json_object *object;
+	bool failed = !array->file || fputc(']', array->file) == EOF;
+
+	failed |= array->file && fclose(array->file);
+	object = failed ? NULL : json_object_new_object();
+	if (object)
+		json_object_set_serializer(object, json_object_userdata_to_json_string, array->text,
+					   json_object_free_userdata);
+	else
+		free(array->text);
+	return object;
 }
 
 static void each_worker(const struct monitor *monitor, void (*each)(struct child *child, void *arg),
@@ -51,21 +92,26 @@ static void ask(struct child *child, void *arg)
 		child->asked++;
 }
 
-/* Lines of a worker, which may have been taken over: what is no object is left out. */
-static void add_lines(struct json_object *array, char *text)
+static void add_line(struct array *array, const char *line)
 {
-	struct json_object *item;
+	const size_t len = strlen(line);
+	struct json_object *item = len < LINE_LEAST || len > RECORD_MAX ? NULL : json_tokener_parse(line);
+
+	if (json_object_is_type(item, json_type_object)) {
+		json_object_object_del(item, "event");
+		array_append(array, item);
+	} else {
+		json_object_put(item);
+	}
+}
+
+/* Lines of a worker, which may have been taken over: what it would not write is left out. */
+static void add_lines(struct array *array, char *text)
+{
 	char *line, *save = NULL;
 
-	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		item = json_tokener_parse(line);
-		if (!json_object_is_type(item, json_type_object)) {
-			json_object_put(item);
-			continue;
-		}
-		json_object_object_del(item, "event");
-		append(array, item);
-	}
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		add_line(array, line);
 }
 
 static void take_list(struct child *child, void *arg)
@@ -99,7 +145,7 @@ static void add_entry(void *arg, const struct ledger_entry *entry)
 	add(item, "from-client", json_object_new_uint64(entry->from_client));
 	add(item, "from-backend", json_object_new_uint64(entry->from_backend));
 	add(item, "ms", json_object_new_uint64(clock_ms() - entry->accepted));
-	append(arg, item);
+	array_append(arg, item);
 }
 
 static void count_silent(struct child *child, void *arg)
@@ -117,13 +163,15 @@ static int silent(const struct monitor *monitor)
 
 static void finish(struct monitor *monitor)
 {
-	struct json_object *answer = json_object_new_object(), *array = json_object_new_array();
+	struct json_object *answer = json_object_new_object();
+	struct array array;
 
 	ev_timer_stop(monitor->loop, &monitor->gather.late);
 	monitor->gather.open = false;
-	each_worker(monitor, take_list, array);
-	ledger_each(&monitor->ledger, add_entry, array);
-	add(answer, "connections", array);
+	array_begin(&array);
+	each_worker(monitor, take_list, &array);
+	ledger_each(&monitor->ledger, add_entry, &array);
+	add(answer, "connections", array_end(&array));
 	add(answer, "silent", json_object_new_int(silent(monitor)));
 	control_answer(&monitor->control, "connections", CONTROL_OK, answer);
 }
