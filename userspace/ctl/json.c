@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The same for programs: names as in the netlink ABI, with the unit where there is one. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/escape.h"
 #include "engine/engine.h"
@@ -131,9 +133,47 @@ struct json_object *ctl_cipher_json(uint16_t version, const char *name, const ch
 	return object;
 }
 
+/* Bytes of text that no terminal acts on. */
+static size_t plain_length(const char *text)
+{
+	size_t len = 0;
+
+	while (text[len] == '\n' || (text[len] >= ' ' && text[len] <= '~'))
+		len++;
+	return len;
+}
+
+/* JSON has escapes, with which what stands in a string means the same.  Returns how much of text that was. */
+static size_t put_escaped(const char *text)
+{
+	size_t len = 0, size;
+	char *escaped;
+
+	while (text[len] && !plain_length(text + len))
+		len++;
+	size = 6 * len + sizeof("\"\"");
+	escaped = escape(ESCAPE_JSON, ctl_must(malloc(size)), size, text, len);
+	printf("%.*s", (int)strlen(escaped) - 2, escaped + 1);
+	free(escaped);
+	return len;
+}
+
+/* json-c leaves as they are what is no ASCII, and DEL: U+009B, for one, moves a terminal's cursor. */
+static int put_ascii(const char *text)
+{
+	size_t len;
+
+	for (; *text; text += put_escaped(text)) {
+		len = plain_length(text);
+		(void)fwrite(text, 1, len, stdout);
+		text += len;
+	}
+	return ferror(stdout) ? EOF : fputc('\n', stdout);
+}
+
 int ctl_json_print(struct json_object *object, int flags)
 {
-	int written = puts(ctl_must((void *)json_object_to_json_string_ext(object, flags)));
+	int written = put_ascii(ctl_must((void *)json_object_to_json_string_ext(object, flags)));
 
 	json_object_put(object);
 	if (written >= 0)
