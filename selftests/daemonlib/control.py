@@ -367,6 +367,18 @@ def a_user_with_many_clients_drops_its_own():
         outcome(gate.tlsgate("gates"), 0, "web")
 
 
+@test
+def who_waits_for_connections_keeps_nobody_out():
+    """A worker that does not answer has them wait for seconds."""
+    with Backend() as backend, ControlGate(backend.address) as gate, stopped(gate.workers()[0]), \
+            contextlib.ExitStack() as stack:
+        waiting = [stack.enter_context(gate.dial()) for _ in range(16)]
+        for client in waiting:
+            client.sendall(b"connections\n")
+        need(gate.ask(b"gates\n")["status"] == "ok", "another is answered")
+        need(is_gone(waiting[0]) and b'"silent":1' in waiting[1].recv(1000), "in the place of the oldest")
+
+
 CONFINED = """
 import ctypes, os, socket, sys
 prctl = ctypes.CDLL(None).prctl

@@ -27,7 +27,7 @@ struct control_client {
 	TAILQ_ENTRY(control_client) list;
 	struct control *control;
 	struct ucred who;
-	const struct control_command *waits;	/* for control_answer(): it is kept.  NULL: it does not */
+	const struct control_command *waits;	/* for control_answer().  NULL: it does not */
 	ev_io io;
 	ev_timer timer;
 	char request[CONTROL_REQUEST_MAX];
@@ -165,7 +165,7 @@ static void set_answer(struct control_client *client, const char *status, struct
 	json_object_put(object);
 }
 
-/* It neither has to hurry nor may be dropped: control_answer() comes. */
+/* It does not have to hurry: control_answer() comes. */
 static void let_wait(struct control_client *client)
 {
 	ev_io_stop(client->control->loop, &client->io);
@@ -320,13 +320,16 @@ static void client_new(struct control *control, int fd)
 	ev_timer_again(control->loop, &client->timer);
 }
 
-/* How many clients its user has; 0: it must be kept when newest is one too many. */
+/*
+ * How many clients its user has; 0: it must be kept when newest is one too many.  Who waits for the
+ * outcome of a change is kept, too.
+ */
 static size_t crowd(const struct control_client *client, const struct control_client *newest)
 {
 	const struct control_client *other;
 	size_t count = 0;
 
-	if (client->waits || (!client->who.uid && newest->who.uid))
+	if ((client->waits && client->waits->changes) || (!client->who.uid && newest->who.uid))
 		return 0;
 	TAILQ_FOREACH(other, &client->control->clients, list)
 		count += other->who.uid == client->who.uid;
