@@ -15,7 +15,8 @@ import urllib.request
 
 from daemonlib.control import ControlGate, config, outcome
 from daemonlib.gate import (DEADLINE, TLSGATED, Backend, Skip, all_sockets_of, children, echo, free_port, listens,
-                            log_text, name_of, need, path, read_end, start, stopped, test, tmp, wait_until, write)
+                            log_text, name_of, need, path, read_end, start, stopped, test, tmp, unread, wait_until,
+                            write)
 from daemonlib.samples import metrics, parse, total
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
@@ -403,6 +404,31 @@ def metrics_on_a_unix_socket():
             need(again.process.poll() is None, log_text())
         need(not os.path.exists(where), "the socket is removed at the end")
         gate.process = again.process
+
+
+@test
+def no_scraper_holds_up_others_by_what_it_passes_along():
+    """The metrics process has the last descriptor of it: in what it reads, and in what it does not."""
+    where = path("metrics.socket")
+    request = b"GET /metrics HTTP/1.0\r\n\r\n"
+    with Backend().echo() as backend, Exporter(backend.address, "unix:" + where) as gate:
+        for parts in ((request[:5],), (request, b"x")):
+            connection, peer = unread(4 * int(DEADLINE))
+            with peer, dial_unix(where) as client, dial_unix(where) as other:
+                with stopped(process_of(gate)[0]):
+                    for part in parts[:-1]:
+                        client.sendall(part)
+                    socket.send_fds(client, [parts[-1]], [connection.fileno()])
+                    connection.close()
+                other.sendall(request)
+                need(b"200 OK" in other.recv(1000), "another is answered")
+
+
+def dial_unix(where):
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(DEADLINE)
+    client.connect(where)
+    return client
 
 
 def listens_no_more(where):

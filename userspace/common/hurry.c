@@ -29,15 +29,25 @@ static void set_alarm(suseconds_t us)
 	errno = error;
 }
 
+void hurry_begin(void)
+{
+	set_alarm(PATIENCE_US);
+}
+
+void hurry_end(void)
+{
+	set_alarm(0);
+}
+
 ssize_t hurry_recv(int fd, void *buf, size_t len)
 {
 	struct iovec iov = { buf, len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
 
-	set_alarm(PATIENCE_US);
+	hurry_begin();
 	n = recvmsg(fd, &msg, 0);
-	set_alarm(0);
+	hurry_end();
 	if (n < 0 || !(msg.msg_flags & MSG_CTRUNC))
 		return n;
 	errno = EBADMSG;
@@ -46,7 +56,7 @@ ssize_t hurry_recv(int fd, void *buf, size_t len)
 
 void hurry_close(int fd)
 {
-	set_alarm(PATIENCE_US);
+	hurry_begin();
 	(void)close(fd);
-	set_alarm(0);
+	hurry_end();
 }

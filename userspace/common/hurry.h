@@ -21,5 +21,11 @@ void hurry_init(void);
 ssize_t hurry_recv(int fd, void *buf, size_t len);
 /* As close(). */
 void hurry_close(int fd);
+/*
+ * For calls of a library: from begin to end any wait ends so, also one in poll() and the like, with
+ * EINTR.
+ */
+void hurry_begin(void);
+void hurry_end(void);
 
 #endif

@@ -162,8 +162,8 @@ static const struct rule rules[] = {
 	{ CALL(setsockopt), WORKER, FORBID, OPTION(SOL_SOCKET, SO_ATTACH_FILTER) },
 	{ CALL(getsockopt), WORKER, ALLOW, EQUALS(1, SOL_SOCKET) },
 	{ CALL(getsockname), WORKER, ALLOW, ALWAYS },
-	/* for UNIX backends: common/hurry.h */
-	{ CALL(setitimer), WORKER, ALLOW, EQUALS(0, ITIMER_REAL) },
+	/* for UNIX sockets: common/hurry.h */
+	{ CALL(setitimer), WORKER | METRICS, ALLOW, EQUALS(0, ITIMER_REAL) },
 	/* libtlsgate, when the module comes back */
 	{ CALL(fcntl), WORKER, ALLOW, EQUALS(1, F_DUPFD_CLOEXEC) },
 	{ CALL(fcntl64), WORKER, ALLOW, EQUALS(1, F_DUPFD_CLOEXEC) },

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/hurry.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "daemon/filter.h"
@@ -122,8 +123,11 @@ static enum MHD_Result tell(struct metricsd *metricsd, struct MHD_Connection *co
 	const enum metrics_format format =
 		negotiate(http->lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT));
 	size_t len;
-	char *text = ask_monitor(metricsd, format, &len);
+	char *text;
 
+	hurry_end();		/* the monitor may take its time */
+	text = ask_monitor(metricsd, format, &len);
+	hurry_begin();
 	if (!text)
 		return refuse(http, connection, MHD_HTTP_SERVICE_UNAVAILABLE,
 			      "tlsgated does not answer now: try again\n");
@@ -228,7 +232,9 @@ static void serve(struct metricsd *metricsd, struct MHD_Daemon *daemon)
 	};
 
 	while (!(fds[1].revents & (POLLHUP | POLLERR))) {
+		hurry_begin();	/* for what a scraper passes along: the library receives and closes */
 		(void)metricsd->http.run(daemon);
+		hurry_end();
 		(void)poll(fds, 2, wait_ms(&metricsd->http, daemon, end_slow(metricsd)));
 	}
 }
