@@ -8,15 +8,16 @@ import re
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import time
 import urllib.error
 import urllib.request
 
 from daemonlib.control import ControlGate, config, outcome
-from daemonlib.gate import (DEADLINE, TLSGATED, Backend, Skip, all_sockets_of, children, echo, free_port, listens,
-                            log_text, name_of, need, path, read_end, start, stopped, test, tmp, unread, wait_until,
-                            write)
+from daemonlib.gate import (DEADLINE, IPC_LISTED, IPC_VERSION, TLSGATED, Backend, Skip, all_sockets_of, children,
+                            echo, free_port, listens, log_text, name_of, need, path, read_end, sockets_of, start,
+                            stopped, test, tmp, unread, wait_until, write)
 from daemonlib.samples import metrics, parse, total
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
@@ -422,6 +423,23 @@ def no_scraper_holds_up_others_by_what_it_passes_along():
                     connection.close()
                 other.sendall(request)
                 need(b"200 OK" in other.recv(1000), "another is answered")
+
+
+@test
+def no_child_that_was_taken_over_holds_up_the_monitor_by_what_it_passes_along():
+    """What a scraper, or a UNIX backend, passed along to it; read by the monitor, or not when it ends."""
+    with Backend().echo() as backend, Exporter(backend.address) as gate:
+        for pid in (process_of(gate)[0], gate.workers()[0]):
+            with sockets_of(pid)[0] as end:
+                for end_it in (False, True):
+                    connection, peer = unread(4 * int(DEADLINE))
+                    with peer:
+                        with stopped(gate.process.pid):
+                            socket.send_fds(end, [struct.pack("HH", IPC_VERSION, IPC_LISTED)], [connection.fileno()])
+                            connection.close()
+                            if end_it:
+                                os.kill(pid, signal.SIGKILL)
+                        need(gate.tlsgate("gates").returncode == 0, "the monitor answers")
 
 
 def dial_unix(where):

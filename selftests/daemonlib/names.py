@@ -9,7 +9,7 @@ import socket
 import struct
 
 from daemonlib.gate import (DEADLINE, Backend, Gate, Skip, children, echo, free_port, log_text, may_write_shared, name_of, need,
-                            need_alert, path, sockets_of, start, stopped, test, wait_until, write)
+                            need_alert, path, sockets_of, start, stopped, test, unread, wait_until, write)
 
 HOSTS = """mount --bind hosts /etc/hosts && mount --bind resolv.conf /etc/resolv.conf &&
 exec "$@\""""
@@ -257,6 +257,14 @@ def a_process_that_resolves_and_was_taken_over_is_replaced():
                 theirs.send(said)
             wait_until(lambda: names() and names()[0] != old, "another, after %r" % said[:20])
         need(log_text().count("what is no answer") == 4, "it is said: " + log_text())
+        connection, peer = unread(4 * int(DEADLINE))        # as a service of this machine may pass along to it
+        wait_until(lambda: len(names()) == 1, "a process that resolves")
+        old = names()[0]
+        with peer, sockets_of(old)[0] as theirs:
+            with stopped(gate.process.pid):
+                socket.send_fds(theirs, [b"x"], [connection.fileno()])
+                connection.close()
+            wait_until(lambda: names() and names()[0] != old, "another, and nobody waits")
         wait_until(lambda: len(names()) == 1, "a process that resolves")
         with stopped(names()[0]), sockets_of(names()[0])[0] as theirs:
             wait_until(lambda: theirs.send(answer(0, ("127.0.0.1", port))) and "is resolved" in log_text(),

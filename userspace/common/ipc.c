@@ -8,6 +8,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "common/hurry.h"
+
 #define IPC_VERSION	7	/* bump with enum ipc_type */
 
 struct ipc_packet {
@@ -132,4 +134,16 @@ void ipc_close(const struct ipc_message *message)
 
 	for (i = 0; i < message->fd_count; i++)
 		close(message->fds[i]);
+}
+
+int ipc_receive_word(int end, struct ipc_message *message)
+{
+	int ret;
+
+	hurry_begin();
+	ret = ipc_receive(end, message);
+	if (ret == 1)
+		ipc_close(message);
+	hurry_end();
+	return ret;
 }

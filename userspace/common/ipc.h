@@ -69,6 +69,12 @@ int ipc_send_note(int end, const struct ipc_note *note);
  */
 int ipc_receive(int end, struct ipc_message *message);
 
+/*
+ * As ipc_receive(), of a child that has no descriptors to give: closes what it passed along all the
+ * same, which may be somebody else's, without waiting (hurry.h).
+ */
+int ipc_receive_word(int end, struct ipc_message *message);
+
 /* Closes what came with it. */
 void ipc_close(const struct ipc_message *message);
 

@@ -186,7 +186,7 @@ static void drop_process(struct exporter *exporter)
 	ev_io_stop(loop, &exporter->questions);
 	ev_child_stop(loop, &exporter->exit);
 	if (exporter->control != -1)
-		close(exporter->control);
+		hurry_close(exporter->control);
 	exporter->control = -1;
 }
 
@@ -266,7 +266,7 @@ static void on_question(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct exporter *exporter = io->data;
 	struct ipc_message message;
-	int ret = ipc_receive(io->fd, &message);
+	int ret = ipc_receive_word(io->fd, &message);
 
 	(void)events;
 	if (ret == -EAGAIN)
@@ -274,7 +274,6 @@ static void on_question(struct ev_loop *loop, ev_io *io, int events)
 	ev_io_stop(loop, io);
 	if (ret != 1)
 		return;			/* it is gone, as its exit will say */
-	ipc_close(&message);
 	if (message.type == IPC_ASK_OPENMETRICS || message.type == IPC_ASK_PROMETHEUS)
 		answer(exporter, message.type == IPC_ASK_OPENMETRICS ? METRICS_OPENMETRICS :
 								       METRICS_PROMETHEUS);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/hurry.h"
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -50,7 +51,7 @@ static void close_control(struct child *child)
 {
 	ev_io_stop(EV_DEFAULT_UC, &child->messages);
 	if (child->control != -1)
-		close(child->control);
+		hurry_close(child->control);
 	child->control = -1;
 }
 
@@ -224,13 +225,11 @@ static void on_message(struct ev_loop *loop, ev_io *io, int events)
 	int ret;
 
 	(void)events;
-	ret = ipc_receive(io->fd, &message);
-	if (ret == 1) {
-		ipc_close(&message);	/* no child has a descriptor to give */
+	ret = ipc_receive_word(io->fd, &message);
+	if (ret == 1)
 		take_message(child, &message);
-	} else if (ret != -EAGAIN) {
+	else if (ret != -EAGAIN)
 		ev_io_stop(loop, io);	/* it is gone, as its exit will say */
-	}
 }
 
 /* All that it said before it died is there. */
@@ -238,10 +237,8 @@ static bool was_ready(struct child *child)
 {
 	struct ipc_message message;
 
-	while (child->control != -1 && ipc_receive(child->control, &message) == 1) {
-		ipc_close(&message);
+	while (child->control != -1 && ipc_receive_word(child->control, &message) == 1)
 		child->ready |= message.type == IPC_READY;
-	}
 	return child->ready;
 }
 

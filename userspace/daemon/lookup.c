@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/hurry.h"
 #include "common/log.h"
 #include "daemon/filter.h"
 #include "daemon/landlock.h"
@@ -99,7 +100,7 @@ int lookup_receive(int control, struct lookup_answer *answer)
 	ssize_t n;
 
 	do {
-		n = recv(control, answer, sizeof(*answer), 0);
+		n = hurry_recv(control, answer, sizeof(*answer));
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/hurry.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "daemon/gates.h"
@@ -191,7 +192,7 @@ static void close_control(struct resolver *resolver)
 {
 	ev_io_stop(EV_DEFAULT_UC, &resolver->answers);
 	if (resolver->control != -1)
-		close(resolver->control);
+		hurry_close(resolver->control);
 	resolver->control = -1;
 }
 
