@@ -101,6 +101,21 @@ gate c { mode = serve
                  "2:14: refused: log-format: it needs connection-log")
 
 
+@test
+def what_people_get_wrong_in_a_file():
+    """A brace that is missing, a name with a letter too few, addresses and suites as other programs write them."""
+    gate = "gate %s {\n mode = connect\n listen = %s\n backend = h:443\n %s\n"
+    refused_file(2, gate % ("a", ":80", "idle_timeout = 5") + gate % ("b", '":81,:82"', "chiphersuites = x") + "}\n",
+                 "5:2: refused: no setting is called 'idle_timeout': did you mean idle-timeout[?]",
+                 "1:1: refused: this gate is not closed: write } before the gate in line 6",
+                 "8:11: refused: listen = ':81,:82': it has a comma or a blank: give one HOST:PORT; .*{ A, B }",
+                 "10:2: refused: no setting is called 'chiphersuites': did you mean ciphersuites[?]")
+    refused_file(2, gate % ("a", ":80", "ssl = true") + "}\n",
+                 "5:2: refused: no setting is called 'ssl': see tlsgated --help")
+    refused_file(1, gate % ("a", ":80", "ciphersuites = ECDHE-RSA-AES128-GCM-SHA256") + "}\n",
+                 "5:17: refused: gate 'a': ciphersuites .* is not known: give IANA names, as tlsgate ciphers lists them")
+
+
 def many(name):
     return "{ %s }" % ", ".join([name] * 30)
 

@@ -43,6 +43,10 @@ int addr_split(const char *text, char host[ADDR_HOST_MAX], const char **port, co
 		*why = "it is a URL: write only its HOST:PORT";
 		return -1;
 	}
+	if (strpbrk(text, ", ")) {
+		*why = "it has a comma or a blank: give one HOST:PORT; a configuration lists several as { A, B }";
+		return -1;
+	}
 	if (!colon || !port_is_valid(colon + 1)) {
 		*why = "it must end in :PORT, with a port from 1 to 65535";
 		return -1;

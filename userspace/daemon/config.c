@@ -200,10 +200,12 @@ static const struct setting *find_row(struct parser *parser, const struct gate_s
 	const struct setting *row = setting_find(parser->text);
 	bool global = row && row->scope & SETTING_GLOBAL;
 	const struct given *given;
+	const char *like;
 
 	if (!row) {
-		complain(parser, parser->place, "no setting is called '%.64s': see tlsgated --help",
-			 parser->text);
+		like = setting_like(parser->text);
+		complain(parser, parser->place, "no setting is called '%.64s': %s%s%s", parser->text,
+			 like ? "did you mean " : "", like ? like : "see tlsgated --help", like ? "?" : "");
 		return NULL;
 	}
 	if (global != !gate) {
@@ -251,7 +253,7 @@ static void read_items(struct parser *parser, const struct setting *row, struct 
 static void read_list(struct parser *parser, const struct setting *row, struct gate_settings *gate)
 {
 	if (row && !(row->scope & SETTING_LIST)) {
-		complain(parser, parser->place, "%s takes one value, not a list", row->name);
+		complain(parser, parser->place, "%s takes one value, not a list: give one", row->name);
 		row = NULL;
 	}
 	next(parser);
@@ -309,6 +311,24 @@ static struct gate_settings *read_title(struct parser *parser)
 	return gate;
 }
 
+/* No setting has this name: within a gate, the } of that gate is missing. */
+static bool at_gate(const struct parser *parser)
+{
+	return parser->token == TOKEN_TEXT && !strcmp(parser->text, "gate");
+}
+
+static void end_gate(struct parser *parser, struct position start)
+{
+	if (take(parser, '}'))
+		return;
+	parser->lost = true;
+	if (parser->token == TOKEN_END)
+		complain(parser, start, "this gate is not closed: write } at its end");
+	else
+		complain(parser, start, "this gate is not closed: write } before the gate in line %u",
+			 parser->place.line);
+}
+
 static void read_gate(struct parser *parser)
 {
 	struct position start = parser->place;
@@ -323,14 +343,9 @@ static void read_gate(struct parser *parser)
 		unexpected(parser, "{ is wanted: gate NAME { ... }");
 		return;
 	}
-	while (parser->token != '}' && parser->token != TOKEN_END)
+	while (parser->token != '}' && parser->token != TOKEN_END && !at_gate(parser))
 		read_setting(parser, gate);
-	if (parser->token == TOKEN_END) {
-		parser->lost = true;
-		complain(parser, start, "this gate is not closed: write } at its end");
-	} else {
-		next(parser);
-	}
+	end_gate(parser, start);
 	/* what is missing may be what was passed over */
 	if (!parser->lost)
 		(void)gate_settings_check(gate);
@@ -368,7 +383,7 @@ static void read_file(struct parser *parser)
 		parser->p += strlen(BYTE_ORDER_MARK);
 	next(parser);
 	while (!enough && parser->token != TOKEN_END) {
-		if (parser->token == TOKEN_TEXT && !strcmp(parser->text, "gate"))
+		if (at_gate(parser))
 			read_gate(parser);
 		else
 			read_setting(parser, NULL);

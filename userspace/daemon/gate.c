@@ -307,7 +307,7 @@ int gate_set_protocol(const struct gate_settings *set, struct tls_config *config
 	if (set->max_message && tls_config_set_max_message(config, set->max_message))
 		ret = gate_refuse(set, "max-message", NULL, "the engine does not take it");
 	ret |= set_list(set, config, "ciphersuites", set->suites, tls_config_set_suites,
-			"is not known; see tlsgate ciphers");
+			"is not known: give IANA names, as tlsgate ciphers lists them");
 	ret |= set_list(set, config, "groups", set->groups, tls_config_set_groups,
 			"is not known; see groups in tlsgated.conf(5)");
 	if (!ret)

@@ -21,6 +21,7 @@
 #define DEFAULT_DRAIN_TIME		3600000
 #define DEFAULT_STOP_TIME		5000
 #define MAX_KEEPALIVE			32767	/* of TCP */
+#define LONGEST_NAME			32	/* of a setting that setting_like() finds */
 
 static int refuse(char why[SETTINGS_WHY_MAX], const char *text)
 {
@@ -493,6 +494,46 @@ const struct setting *setting_find(const char *name)
 	return row->name ? row : NULL;
 }
 
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* How many letters differ, are missing or are too many (Levenshtein); to has at most LONGEST_NAME. */
+static size_t distance(const char *from, const char *to)
+{
+	size_t row[LONGEST_NAME + 1], i, j, diagonal, above;
+
+	for (j = 0; j <= strlen(to); j++)
+		row[j] = j;
+	for (i = 0; from[i]; i++) {
+		diagonal = row[0];
+		row[0] = i + 1;
+		for (j = 0; to[j]; j++) {
+			above = row[j + 1];
+			row[j + 1] = least(diagonal + (from[i] != to[j]), least(above, row[j]) + 1);
+			diagonal = above;
+		}
+	}
+	return row[strlen(to)];
+}
+
+const char *setting_like(const char *name)
+{
+	size_t nearest = least(strlen(name) / 4, 2) + 1, far;
+	const char *like = NULL;
+	const struct setting *row;
+
+	for (row = table; row->name; row++) {
+		far = strlen(row->name) <= LONGEST_NAME ? distance(name, row->name) : nearest;
+		if (far >= nearest)
+			continue;
+		nearest = far;
+		like = row->name;
+	}
+	return like;
+}
+
 struct settings *settings_new(const char *file)
 {
 	struct settings *settings = xcalloc(1, sizeof(*settings));
@@ -669,7 +710,8 @@ static int check_row(const struct gate_settings *gate, const struct setting *row
 	/* what would be ignored is refused */
 	if (given && !(row->scope & gate->mode))
 		return gate_refuse(gate, row->name, NULL, gate->mode == GATE_SERVE ?
-				   "it is not for mode serve" : "it is not for mode connect");
+				   "it is not for mode serve: leave it out" :
+				   "it is not for mode connect: leave it out");
 	if (given && row->needs && !gate->given[setting_find(row->needs) - table].yes) {
 		snprintf(why, sizeof(why), "it needs %s: give that, too", row->needs);
 		return gate_refuse(gate, row->name, NULL, why);

@@ -146,6 +146,8 @@ struct setting {
 const struct setting *settings_table(void);
 /* The row of that name, or NULL. */
 const struct setting *setting_find(const char *name);
+/* The name that is meant, perhaps, by one that no row has: at most a letter in four and two in all differ; or NULL. */
+const char *setting_like(const char *name);
 
 /* file: what messages name; NULL: the command line. */
 struct settings *settings_new(const char *file);

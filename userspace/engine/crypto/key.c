@@ -47,7 +47,7 @@ static const char *read_key(struct tls_private_key *key, BIO *bio)
 
 	key->key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &asked);
 	if (asked)
-		return "the private key is encrypted; give it without a passphrase";
+		return "the private key is encrypted; decrypt it with openssl pkey -in FILE -out NEW";
 	if (!key->key)
 		return "there is no PEM private key in it that can be parsed";
 	if (!tls_key_type_of(key->key, &key->type))
