@@ -112,6 +112,8 @@ def what_people_get_wrong_in_a_file():
                  "10:2: refused: no setting is called 'chiphersuites': did you mean ciphersuites[?]")
     refused_file(2, gate % ("a", ":80", "ssl = true") + "}\n",
                  "5:2: refused: no setting is called 'ssl': see tlsgated --help")
+    refused_file(2, gate % ("a", ":80", 'alpn = "h2, http/1.1"') + "}\n",
+                 "5:9: refused: alpn = 'h2, http/1.1': it has a blank: write h2,http/1.1")
     refused_file(1, gate % ("a", ":80", "ciphersuites = ECDHE-RSA-AES128-GCM-SHA256") + "}\n",
                  "5:17: refused: gate 'a': ciphersuites .* is not known: give IANA names, as tlsgate ciphers lists them")
 

@@ -40,6 +40,14 @@ static int set_text(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 	return 0;
 }
 
+/* No registered protocol has a blank: a list as h2, http/1.1 would mean " http/1.1". */
+static int set_alpn(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	if (strpbrk(value, " \t"))
+		return refuse(why, "it has a blank: write h2,http/1.1");
+	return set_text(field, value, why);
+}
+
 static int add_text(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	struct text_list *list = field;
@@ -407,7 +415,7 @@ static const struct setting table[] = {
 	  GATE(pq), set_pq,
 	  "groups with ML-KEM: as the peer does (default), if it can, or no connection" },
 	{ "alpn", "a,b", SETTING_GATE, 0, NULL,
-	  GATE(alpn), set_text,
+	  GATE(alpn), set_alpn,
 	  "application protocols, most wanted first" },
 	{ "max-message", "BYTES", SETTING_GATE, 0, NULL,
 	  GATE(max_message), set_max_message,
