@@ -162,7 +162,7 @@ def lines_go_to_syslog():
             need(parts and int(parts[3]) == gate.workers()[0], "the worker's: %s" % log.lines)
             need(all(re.fullmatch(SYSLOG, line) for line in log.lines), log.lines)
             need("listening" not in log_text() and "connection" not in log_text(), "on stderr: " + log_text())
-        log.wait_for("ending: signal 15")
+        log.wait_for("ending: SIGTERM")
         wait_until(lambda: not os.path.exists("/proc/%d" % gate.process.pid), "its end")
 
 
@@ -408,7 +408,7 @@ def a_signal_at_the_end_takes_no_line():
         wait_until(lambda: not os.path.exists(path("logs.socket")) and state_of(gate.process.pid) == "S",
                    "the monitor waits for the log process")
         gate.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: any("ending: signal 15" in line for line in log.read()) or
+        wait_until(lambda: any("ending: SIGTERM" in line for line in log.read()) or
                    "lines were lost at the end" in log_text(), "the last line comes, or is counted")
         need(gate.process.wait(30) == 0, log_text())
 

@@ -438,7 +438,7 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
 	bool again = monitor->stopping;
 
 	(void)events;
-	log_info("ending: signal %d", watcher->signum);
+	log_info("ending: SIG%s", sigabbrev_np(watcher->signum));
 	if (!again)
 		begin_stop(monitor);
 	monitor->leaving = !again && watcher->signum == SIGUSR1;
