@@ -128,7 +128,7 @@ COLUMNS = ("ID", "GATE", "PEER", "NAME", "ALPN", "CLIENT-CERT", "USER", "PATH", 
 @test
 def show_lists_what_workers_carry():
     with Backend().echo() as backend, ControlGate(backend.address) as gate:
-        need("no session" in gate.tlsgate("show").stdout, "none at first")
+        need("no connection" in gate.tlsgate("show").stdout, "none at first")
         with gate.connect() as connection, gate.connect() as other:
             echo(connection, b"x" * 2000)
             echo(other)
@@ -143,7 +143,7 @@ def show_lists_what_workers_carry():
             need(peers == sorted(peers) and len(peers) == 2, "%s" % peers)
             shown = json.loads(gate.tlsgate("show", "--json", "--sort", "in").stdout)
             need(shown[0]["connection"]["from-client"] == 2000 and len(shown) == 2, "%s" % shown)
-            need("no session" in gate.tlsgate("show", "--gate", "other").stdout, "another gate has none")
+            need("no connection of gate 'other'" in gate.tlsgate("show", "--gate", "other").stdout, "another gate has none")
             need(len(gate.tlsgate("show", "--gate", "web").stdout.splitlines()) == 3, "the gate's")
         for wrong in (("--sort", "nonsense"), ("--gate", ""), ("--watch", "--json"), ("5", "--gate", "web"), ("--sort",)):
             need(gate.tlsgate("show", *wrong).returncode == 2, "%s is refused" % (wrong,))

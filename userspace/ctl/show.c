@@ -216,12 +216,22 @@ static void print_silent(const struct list *list)
 			  silent);
 }
 
+static void print_none(const struct request *request, const struct list *list)
+{
+	if (request->gate)
+		printf("no connection of gate '%s'; tlsgate gates lists the gates\n", request->gate);
+	else if (request->anywhere)
+		puts("no session");
+	else
+		puts(list->answer ? "no connection" : "no session in this network namespace");
+}
+
 static void print_table(const struct request *request, const struct list *list, size_t rows)
 {
 	struct ctl_table *table = ctl_row_table(list->rows, list->count, request->anywhere);
 
 	if (!list->count)
-		puts(request->anywhere ? "no session" : "no session in this network namespace");
+		print_none(request, list);
 	else
 		ctl_table_print_rows(table, rows);
 	ctl_table_free(table);
