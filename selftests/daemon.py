@@ -50,7 +50,10 @@ else:
 
 def main():
     failed = 0
-    wanted = [t for t in gate.tests if not sys.argv[1:] or any(w in t.__name__ for w in sys.argv[1:])]
+    names = [word.replace(" ", "_") for word in sys.argv[1:]]
+    wanted = [t for t in gate.tests if not names or any(name in t.__name__ for name in names)]
+    if not wanted:
+        print("daemon.py: no test has this in its name: " + " ".join(names), file=sys.stderr)
     for number, function in enumerate(wanted, 1):
         name = function.__name__.replace("_", " ")
         gate.logs.clear()
