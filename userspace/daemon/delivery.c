@@ -159,7 +159,7 @@ static int set_up(struct gate *gate)
 		return gate_refuse(set, "deliver", NULL, "out of memory");
 	look_at_server(gate);
 	if (delivers_some(gate))
-		log_info("%s: connections are delivered to the server at %s%s", set->name, set->backend,
+		log_info("%s: connections are delivered to the server at %s, which sees the clients' addresses%s", set->name, set->backend,
 			 lost_ipv6(gate) ? "; it is of IPv4, so that :PORT listens on IPv4 alone" : "");
 	return 0;
 }

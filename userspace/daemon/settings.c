@@ -377,7 +377,7 @@ static const struct setting table[] = {
 	  "send the backend a PROXY header, version 2, with the client's certificate" },
 	{ "deliver", "no|auto|always", SETTING_SERVE, 0, NULL,
 	  GATE(deliver), set_deliver,
-	  "put connections into the accept queue of a server on this machine (default: no)" },
+	  "let a server on this machine accept connections itself, from the clients' addresses (default: no)" },
 	{ "ca", "FILE", SETTING_CONNECT, 0, NULL,
 	  GATE(ca), set_text,
 	  "trust these CAs instead of the system's" },
