@@ -209,6 +209,11 @@ def dry_run():
     checks(1, GATE % (port, "absent") + (GATE % (free_port(), "two.pem")).replace("web", "other"),
            "check.conf:6:10: .*absent", "check.conf:15:9: .*one.key")
     checks(1, "nonsense\n", "check.conf:2:1: ")
+    checks(1, "control-group = nosuchgroup\ncontrol = /run/nosuch\n" + GATE % (port, "one.pem"),
+           "control-group 'nosuchgroup' refused: there is no such group")
+    if os.geteuid() == 0:
+        checks(1, "user = nosuchuser\nkey-user = norhim\n" + GATE % (port, "one.pem"),
+               "user 'nosuchuser' refused: there is no such user", "key-user 'norhim' refused: there is no such user")
 
 
 @test

@@ -10,6 +10,7 @@
 #include "common/addr.h"
 #include "common/log.h"
 #include "daemon/config.h"
+#include "daemon/control.h"
 #include "daemon/logd.h"
 #include "daemon/start.h"
 
@@ -41,6 +42,15 @@ static void check_log(const struct settings *settings)
 			 place.line, place.column, logd_path(settings->log), strerror(-fd));
 }
 
+/* What a start would refuse, as far as that can be seen without one. */
+static int check_start(struct settings *settings)
+{
+	gid_t unused;
+	int ret = control_find_group(settings, &unused);
+
+	return ret | generation_try(settings);
+}
+
 int check_run(const struct options *options)
 {
 	struct settings *settings;
@@ -56,7 +66,7 @@ int check_run(const struct options *options)
 	check_log(settings);
 	for (i = 0; i < settings->gate_count; i++)
 		check_name(&settings->gates[i]);
-	if (!generation_try(settings)) {
+	if (!check_start(settings)) {
 		status = log_has_warned() ? CHECK_WARNED : CHECK_GOOD;
 		log_info("%s: gates: %zu, nothing is refused%s", options->config_file,
 			 settings->gate_count,

@@ -556,10 +556,9 @@ static int complain(const struct settings *settings, const char *path, int error
 	return 0;
 }
 
-static int use_group(struct control_socket *socket, const struct settings *settings)
+int control_find_group(const struct settings *settings, gid_t *out)
 {
-	socket->has_group = settings->control_group;
-	if (!socket->has_group || !find_group(settings->control_group, &socket->group))
+	if (!settings->control_group || !find_group(settings->control_group, out))
 		return 0;
 	log_error("control-group '%s' refused: there is no such group: create it, or give a group id",
 		  settings->control_group);
@@ -575,7 +574,8 @@ int control_prepare(struct control *control, const struct settings *settings)
 	*next = (struct control_socket){ .path = wanted_path(settings), .fd = -1 };
 	if (!next->path)
 		return 0;
-	ret = use_group(next, settings);
+	next->has_group = settings->control_group;
+	ret = control_find_group(settings, &next->group);
 	if (!ret) {
 		same = control->now.path && !strcmp(control->now.path, next->path) &&
 		       !access(next->path, F_OK);

@@ -65,6 +65,9 @@ struct control {
 void control_init(struct control *control, struct ev_loop *loop,
 		  const struct control_command *commands, void *arg);
 
+/* The id of control-group; without one *out is not written.  0, or -1 and a line was logged. */
+int control_find_group(const struct settings *settings, gid_t *out);
+
 /*
  * Makes the socket that the settings ask for, beside the one in use.  0: control_commit() or
  * control_abandon() follows; or -1 and a line was logged.

@@ -15,10 +15,12 @@ static int find_users(struct generation *generation)
 {
 	const struct settings *set = generation->settings;
 
-	if (sandbox_identity("user", set->user, &generation->who))
-		return -1;
+	int ret = sandbox_identity("user", set->user, &generation->who);
+
 	generation->key_who = generation->who;
-	return set->key_user ? sandbox_identity("key-user", set->key_user, &generation->key_who) : 0;
+	if (set->key_user)
+		ret |= sandbox_identity("key-user", set->key_user, &generation->key_who);
+	return ret;
 }
 
 static int open_keylog(struct generation *generation)
