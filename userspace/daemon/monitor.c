@@ -394,8 +394,8 @@ static void on_upgraded(void *arg, bool serves)
 {
 	struct monitor *monitor = arg;
 
-	tell_upgrade(monitor, serves);
 	if (!serves) {
+		tell_upgrade(monitor, false);
 		if (!monitor->generations->keyd.pid)
 			retry_soon(monitor);
 		catch_up(monitor);
@@ -404,6 +404,7 @@ static void on_upgraded(void *arg, bool serves)
 	log_info("upgraded: process %d serves; connections of before go on here, until drain-time",
 		 monitor->upgrade.pid);
 	(void)sd_notifyf(0, "MAINPID=%d", monitor->upgrade.pid);
+	tell_upgrade(monitor, true);
 	monitor->stopping = true;
 	control_bequeath(&monitor->control);
 	exporter_bequeath(&monitor->exporter);
