@@ -284,6 +284,7 @@ def metrics_process_that_dies_is_replaced():
 def metrics_process_that_does_not_end_is_killed():
     """It would have the listener still, which the next daemon shares in an upgrade."""
     with Backend().echo() as backend, Exporter(backend.address) as gate:
+        wait_until(gate.answers, "it answers")
         old = process_of(gate)[0]
         os.kill(old, signal.SIGSTOP)            # as one that was taken over may look away
         gate.config('control = "%s"' % path("control"))
@@ -413,6 +414,7 @@ def no_scraper_holds_up_others_by_what_it_passes_along():
     where = path("metrics.socket")
     request = b"GET /metrics HTTP/1.0\r\n\r\n"
     with Backend().echo() as backend, Exporter(backend.address, "unix:" + where) as gate:
+        wait_until(lambda: len(process_of(gate)) == 1, "the process")
         for parts in ((request[:5],), (request, b"x")):
             connection, peer = unread(4 * int(DEADLINE))
             with peer, dial_unix(where) as client, dial_unix(where) as other:
@@ -429,6 +431,7 @@ def no_scraper_holds_up_others_by_what_it_passes_along():
 def no_child_that_was_taken_over_holds_up_the_monitor_by_what_it_passes_along():
     """What a scraper, or a UNIX backend, passed along to it; read by the monitor, or not when it ends."""
     with Backend().echo() as backend, Exporter(backend.address) as gate:
+        wait_until(gate.answers, "it answers")
         for pid in (process_of(gate)[0], gate.workers()[0]):
             with sockets_of(pid)[0] as end:
                 for end_it in (False, True):

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -73,6 +74,7 @@ def most_memory(pid):
 
 def list_of(end):
     """The file that the monitor sent for a worker's connections."""
+    need(select.select([end], [], [], DEADLINE)[0], "the worker is asked")
     message, fds, _, _ = socket.recv_fds(end, 100, 1)
     need(struct.unpack("HH", message) == (IPC_VERSION, IPC_LIST), "%s" % message)
     return open(fds[0], "wb", buffering=0)
