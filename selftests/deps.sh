@@ -17,7 +17,7 @@ declare -A PACKAGES=(
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 python3-yaml
 		python3-jsonschema zsh fish nodejs valgrind binutils systemd redis-server mandoc libnginx-mod-stream"
 	[kernels]="gcc-12 kmod pahole libelf1t64"
-	[daemon]="openssl curl python3 iproute2 procps systemd redis-server zsh fish"
+	[daemon]="ca-certificates openssl curl python3 iproute2 procps systemd redis-server zsh fish"
 	[packages]="libgnutls28-dev g++ debhelper dh-dkms dkms dpkg-dev fakeroot lintian libelf-dev"
 	[peers]="golang-go default-jdk-headless libnss3-tools chromium debootstrap"
 	[demo]="openssl curl gnutls-bin nginx"

@@ -390,7 +390,7 @@ static void test_refusals(void)
 	check_refused_key(pki_certificate(holders[0].pki), "no PEM private key");
 	check_refused_key(pki_key(weak), "2048");
 	check_refused_key(pki_key(brainpool), "type");
-	check_refused_key(locked, "passphrase");
+	check_refused_key(locked, "encrypted");
 	tap_equal(tls_certificate_from_der(&cert, der), ALERT(UNSUPPORTED_CERTIFICATE),
 		  "a peer's certificate on another curve");
 	der = pki_der(holders[0].pki);
