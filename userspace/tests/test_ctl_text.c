@@ -103,7 +103,7 @@ static void test_json(void)
 	tap_ok(!json_object_object_get_ex(object, "delivery", NULL), "nor how far it would be");
 	json_object_put(object);
 	s.server.len = sizeof(s.server.in);
-	s.server.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = 0x901f };
+	s.server.in = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(8080) };
 	s.delivery = TLSGATE_DELIVERY_ACCEPTED;
 	object = ctl_session_json(&s);
 	tap_ok(has_text(object, "delivery", "delivered") && has_text(object, "server", "0.0.0.0:8080"),
