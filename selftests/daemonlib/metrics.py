@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 
 from daemonlib.control import ControlGate, config, outcome
-from daemonlib.gate import (DEADLINE, IPC_LISTED, IPC_VERSION, TLSGATED, Backend, Skip, all_sockets_of, children,
+from daemonlib.gate import (DEADLINE, GROUP, IPC_LISTED, IPC_VERSION, TLSGATED, Backend, Skip, all_sockets_of, children,
                             echo, free_port, listens, log_text, name_of, need, path, read_end, sockets_of, start,
                             stopped, test, tmp, unread, wait_until, write)
 from daemonlib.samples import metrics, parse, total
@@ -46,7 +46,7 @@ def metrics_count_handshakes_by_what_they_agreed_on():
         now = metrics(gate)
         need(total(now, "tlsgated_connections_accepted_total", gate="web") == 3, "accepted: %s" % now)
         need(total(now, "tlsgated_handshakes_total") == 3, "handshakes: %s" % now)
-        need(total(now, "tlsgated_handshakes_total", version="1.3", suite=suite, group="x25519",
+        need(total(now, "tlsgated_handshakes_total", version="1.3", suite=suite, group=GROUP,
                    resumed="no", client_certificate="no") == 2, "of TLS 1.3: %s" % now)
         need(total(now, "tlsgated_handshakes_total", version="1.2") == 1, "of TLS 1.2: %s" % now)
         for name in ("handshake", "backend_connect"):

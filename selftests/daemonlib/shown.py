@@ -14,10 +14,8 @@ import termios
 import time
 
 from daemonlib.control import ControlGate
-from daemonlib.gate import (DEADLINE, IPC_LIST, IPC_LISTED, IPC_VERSION, QUANTUM, TLSGATE, Backend, echo, need,
+from daemonlib.gate import (DEADLINE, GROUP, IPC_LIST, IPC_LISTED, IPC_VERSION, TLSGATE, Backend, echo, need,
                             sockets_of, stopped, test, wait_until)
-
-GROUP = "X25519MLKEM768" if QUANTUM else "x25519"	# what both ends like best
 
 
 def connections(gate):

@@ -4,10 +4,8 @@
 import json
 import subprocess
 
-from daemonlib.gate import DEADLINE, QUANTUM, TLSGATE, Backend, Gate, echo, need, path, test, tmp, wait_until
+from daemonlib.gate import DEADLINE, GROUP, TLSGATE, Backend, Gate, echo, need, path, test, tmp, wait_until
 from daemonlib.kernel import sessions
-
-GROUP = "X25519MLKEM768" if QUANTUM else "x25519"	# what both ends like best
 
 
 def show(*argv):
