@@ -77,6 +77,8 @@ stop() {
 
 clean_up() {
 	local name
+	# Not in a child that a signal met before bash had put its traps away.
+	[[ $BASHPID = "$$" ]] || return 0
 	trap - EXIT INT TERM
 	for name in "${!pid_of[@]}"; do
 		stop "$name"
