@@ -479,20 +479,6 @@ TEST_F(end, killed_is_no_end)
 	}
 }
 
-/* Connected anew, with little room on the way: a record is more than TCP takes at once. */
-static bool connect_narrow(struct pair *p)
-{
-	int fd[2];
-
-	if (!pair_connect(p, 0x0304, 0x1301, AF_INET) || net_narrow_pair(4096, fd))
-		return false;
-	close(p->fd);
-	close(p->peer.fd);
-	p->fd = fd[0];
-	p->peer.fd = fd[1];
-	return !pair_install(p);
-}
-
 /* What TCP had no room for was sent, too, and arrives, as on TCP. */
 TEST(killed_while_a_record_waits)
 {
@@ -503,7 +489,8 @@ TEST(killed_while_a_record_waits)
 	pid_t child;
 
 	pat_fill(data, 0, sizeof(data), 1);
-	ASSERT_TRUE(connect_narrow(&p));
+	ASSERT_TRUE(pair_connect_narrow(&p, 0x0304, 0x1301));
+	ASSERT_EQ(0, pair_install(&p));
 	ASSERT_EQ(0, pipe(alone));
 	child = fork();
 	if (!child) {

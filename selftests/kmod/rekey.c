@@ -601,20 +601,6 @@ TEST_F(rekey, ticket_flood)
 
 /* ---- TLS 1.2 ----------------------------------------------------------- */
 
-/* Connected anew, with little room on the way: a record is more than TCP takes at once. */
-static bool connect_narrow(struct pair *p)
-{
-	int fd[2];
-
-	if (!pair_connect(p, 0x0304, 0x1301, AF_INET) || net_narrow_pair(4096, fd))
-		return false;
-	close(p->fd);
-	close(p->peer.fd);
-	p->fd = fd[0];
-	p->peer.fd = fd[1];
-	return true;
-}
-
 /* Whoever sent all that he had, and waits for an answer, does not call again. */
 TEST(peer_asks_while_a_record_waits)
 {
@@ -626,7 +612,7 @@ TEST(peer_asks_while_a_record_waits)
 	ssize_t n;
 
 	pat_fill(data, 0, sizeof(data), 1);
-	ASSERT_TRUE(connect_narrow(&p));
+	ASSERT_TRUE(pair_connect_narrow(&p, 0x0304, 0x1301));
 	ASSERT_EQ(0, pair_install(&p));
 	ASSERT_EQ(sizeof(data), send(p.fd, data, sizeof(data), MSG_DONTWAIT));
 	ASSERT_EQ(0, peer_key_update(&p.peer, 1));

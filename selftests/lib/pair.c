@@ -46,6 +46,19 @@ int pair_install_as(struct pair *p, const void *label, size_t len)
 	return tg_session_new(p->tg, &in, &p->id);
 }
 
+bool pair_connect_narrow(struct pair *p, uint16_t version, uint16_t suite)
+{
+	int fd[2];
+
+	if (!pair_connect(p, version, suite, AF_INET) || net_narrow_pair(4096, fd))
+		return false;
+	close(p->fd);
+	close(p->peer.fd);
+	p->fd = fd[0];
+	p->peer.fd = fd[1];
+	return true;
+}
+
 int pair_install(struct pair *p)
 {
 	return pair_install_as(p, NULL, 0);

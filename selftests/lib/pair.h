@@ -40,6 +40,8 @@ struct pair {
 
 /* Connected, keys made, nothing installed.  False: no family, or no loopback. */
 bool pair_connect(struct pair *p, uint16_t version, uint16_t suite, int family);
+/* The same by IPv4, with little room on the way: a record is more than TCP takes at once. */
+bool pair_connect_narrow(struct pair *p, uint16_t version, uint16_t suite);
 /* SESSION_NEW with nothing optional; 0 or negative errno. */
 int pair_install(struct pair *p);
 /* The same with a label. */
