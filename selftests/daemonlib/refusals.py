@@ -102,6 +102,17 @@ gate c { mode = serve
 
 
 @test
+def a_quote_that_is_not_closed():
+    """The line says where it begins, not where the next one stands."""
+    gate = 'gate a {\n mode = connect\n listen = {":80}\n backend = "h:443"\n%s\n}\n'
+    not_closed = "refused: the quote is not closed in its line: write "
+    refused_file(2, gate % ' ca = "x"', '3:12: %s"' % not_closed)
+    refused_file(2, gate % " alpn = 'x\\'\n ca = 'x", '3:12: %s"' % not_closed, "6:7: %s'" % not_closed)
+    refused_file(2, gate % ' ca = "x\\"', '3:12: %s"' % not_closed, '5:7: %s"' % not_closed)
+    refused_file(2, "gate 'a {\n mode = connect\n listen = :80\n backend = 'h:443'\n}\n", "1:6: %s'" % not_closed)
+
+
+@test
 def what_people_get_wrong_in_a_file():
     """A brace that is missing, a name with a letter too few, addresses and suites as other programs write them."""
     gate = "gate %s {\n mode = connect\n listen = %s\n backend = h:443\n %s\n"

@@ -103,13 +103,16 @@ static void take_text(struct parser *parser, size_t len)
 	advance(parser, len);
 }
 
-/* Where the text ends that begins behind this quote; NULL: nowhere. */
+/*
+ * The quote that ends the text, or the end of the line: no value has a newline, and the next quote
+ * may be in another line, where it begins one.
+ */
 static const char *closing_quote(const char *p, char quote)
 {
-	for (; *p && *p != quote; p++)
-		if (quote == '"' && *p == '\\' && p[1])
+	for (; *p && *p != '\n' && *p != quote; p++)
+		if (quote == '"' && *p == '\\' && p[1] && p[1] != '\n')
 			p++;
-	return *p ? p : NULL;
+	return p;
 }
 
 /* \" and \\ ; others are refused, lest they mean something else than is thought. */
@@ -136,10 +139,12 @@ static void read_quoted(struct parser *parser)
 	char quote = *parser->p;
 	const char *end = closing_quote(parser->p + 1, quote);
 
-	if (!end) {
-		complain(parser, parser->place, "the quote is not closed: write %c at its end", quote);
+	if (*end != quote) {
+		complain(parser, parser->place, "the quote is not closed in its line: write %c at its end",
+			 quote);
 		parser->token = TOKEN_BAD;
-		advance(parser, strlen(parser->p));
+		parser->lost = true;
+		advance(parser, (size_t)(end - parser->p));
 		return;
 	}
 	advance(parser, 1);
@@ -240,13 +245,17 @@ static bool read_value(struct parser *parser, const struct setting *row, struct 
 
 static void read_items(struct parser *parser, const struct setting *row, struct gate_settings *gate)
 {
+	bool bad;
+
 	while (parser->token != '}') {
+		bad = parser->token == TOKEN_BAD;
 		if (!read_value(parser, row, gate))
 			return;
-		if (!take(parser, ',') && parser->token != '}') {
+		if (take(parser, ',') || parser->token == '}')
+			continue;
+		if (!bad)
 			unexpected(parser, "a list is written { A, B }");
-			return;
-		}
+		return;
 	}
 }
 
@@ -296,9 +305,14 @@ static struct gate_settings *read_title(struct parser *parser)
 {
 	struct gate_settings *gate;
 
-	if (parser->token != TOKEN_TEXT) {
+	if (parser->token != TOKEN_TEXT && parser->token != TOKEN_BAD) {
 		unexpected(parser, "a name is wanted: gate NAME { ... }");
 		return NULL;
+	}
+	if (parser->token == TOKEN_BAD) {
+		parser->lost = true;
+		next(parser);
+		return settings_add_gate(parser->settings, "", parser->place);
 	}
 	if (!parser->text[0] || strlen(parser->text) > SETTINGS_MAX_NAME)
 		complain(parser, parser->place, "the name of a gate must have 1 to %d bytes",
@@ -333,13 +347,15 @@ static void read_gate(struct parser *parser)
 {
 	struct position start = parser->place;
 	struct gate_settings *gate;
+	bool bad;
 
 	next(parser);
 	parser->lost = false;
+	bad = parser->token == TOKEN_BAD;	/* a quote that was not closed took the { along */
 	gate = read_title(parser);
 	if (!gate)
 		return;
-	if (!take(parser, '{')) {
+	if (!take(parser, '{') && !bad) {
 		unexpected(parser, "{ is wanted: gate NAME { ... }");
 		return;
 	}

@@ -8,7 +8,7 @@
  *		NAME = { VALUE, ... }	one that may be given several times
  *	}
  *
- * VALUE and TITLE are a word, or a text in "..." (\" and \\ stand for " and \)
+ * VALUE and TITLE are a word, or a text of one line in "..." (\" and \\ stand for " and \)
  * or '...'.  Comments are #, // and between slash-star and star-slash.
  */
 #ifndef TLSGATE_DAEMON_CONFIG_H
