@@ -604,7 +604,7 @@ def rights_of_the_socket():
         outcome(gate.tlsgate("reload", before=("setpriv", "--reuid=65534", "--regid=1", "--groups=65534")),
                 0, "reloaded")
         gate.config('control = "%s"\ncontrol-group = nosuchgroup' % gate.socket)
-        outcome(gate.tlsgate("reload"), 1, "control-group 'nosuchgroup' refused: there is no such group: create it")
+        outcome(gate.tlsgate("reload"), 1, "refused: control-group 'nosuchgroup': there is no such group: create it")
         need(rights() == (0o660, 65534), "unchanged: %o, group %d" % rights())
 
 

@@ -371,7 +371,7 @@ def metrics_address_in_use_is_refused():
         wait_until(gate.answers, "it answers")
         address = "127.0.0.1:%d" % taken.getsockname()[1]
         gate.config(gate.head(address))
-        line = "metrics '%s' refused: Address already in use: another program listens there: give another address"
+        line = "control.conf:2:11: refused: metrics '%s': Address already in use: another program listens there: give another address"
         outcome(gate.tlsgate("reload"), 1, re.escape(line % address))
         need(gate.answers(), "what ran goes on")
         gate.config('control = none\nmetrics = "%s"' % address)
@@ -380,7 +380,7 @@ def metrics_address_in_use_is_refused():
         need(begun.returncode == 1 and line % address in begun.stderr and len(begun.stderr.splitlines()) == 1,
              "a start: %s" % begun)
         gate.config(gate.head("127.0.0.1:%d" % gate.port))
-        outcome(gate.tlsgate("reload"), 1, "metrics .* refused: Address already in use")
+        outcome(gate.tlsgate("reload"), 1, "control.conf:2:11: refused: metrics .*: gate .* listens on")
         need(gate.answers(), "not at a gate's address")
 
 

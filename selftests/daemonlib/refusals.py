@@ -221,10 +221,16 @@ def dry_run():
            "check.conf:6:10: .*absent", "check.conf:15:9: .*one.key")
     checks(1, "nonsense\n", "check.conf:2:1: ")
     checks(1, "control-group = nosuchgroup\ncontrol = /run/nosuch\n" + GATE % (port, "one.pem"),
-           "control-group 'nosuchgroup' refused: there is no such group")
+           "check.conf:1:17: refused: control-group 'nosuchgroup': there is no such group")
     if os.geteuid() == 0:
         checks(1, "user = nosuchuser\nkey-user = norhim\n" + GATE % (port, "one.pem"),
-               "user 'nosuchuser' refused: there is no such user", "key-user 'norhim' refused: there is no such user")
+               "check.conf:1:8: refused: user 'nosuchuser': there is no such user",
+               "check.conf:2:12: refused: key-user 'norhim': there is no such user")
+        checks(1, "\nuser = root\n" + GATE % (port, "one.pem"), "check.conf:2:8: refused: user 'root': it is root")
+    for there in (":%d", "0.0.0.0:%d", "127.0.0.1:%d"):
+        there = there % port
+        checks(1, "metrics = %s\n" % there + GATE % (port, "one.pem"),
+               "check.conf:1:11: refused: metrics '%s': gate 'web' listens on ':%d': give another address" % (there, port))
 
 
 @test

@@ -32,14 +32,16 @@ static void check_name(const struct gate_settings *gate)
 /* Lines wait for their target, too. */
 static void check_log(const struct settings *settings)
 {
-	struct position place = setting_given(setting_find("log"), settings, NULL)->place;
 	int fd = settings->log == LOG_TO_STDERR ? -1 : logd_open(settings->log);
+	char why[SETTINGS_WHY_MAX];
 
 	if (fd >= 0)
 		close(fd);
-	else if (settings->log != LOG_TO_STDERR)
-		log_warn("%s:%u:%u: log: %s: %s: lines wait until it is there", settings->file,
-			 place.line, place.column, logd_path(settings->log), strerror(-fd));
+	if (fd >= 0 || settings->log == LOG_TO_STDERR)
+		return;
+	snprintf(why, sizeof(why), "%s: %s: lines wait until it is there", logd_path(settings->log),
+		 strerror(-fd));
+	settings_warn(settings, "log", NULL, why);
 }
 
 /* What a start would refuse, as far as that can be seen without one. */

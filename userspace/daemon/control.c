@@ -547,12 +547,13 @@ static const char *advice(int error)
 /* Where nobody asked for it, it is not worth more than a line. */
 static int complain(const struct settings *settings, const char *path, int error)
 {
-	if (settings->control) {
-		log_error("control '%s' refused: %s: %s", path, strerror(error), advice(error));
-		return -1;
-	}
+	char why[SETTINGS_WHY_MAX];
+
+	snprintf(why, sizeof(why), "%s: %s", strerror(error), advice(error));
+	if (settings->control)
+		return settings_refuse(settings, "control", path, why);
 	if (error != ENOENT)
-		log_warn("no control socket '%s': %s: %s", path, strerror(error), advice(error));
+		log_warn("no control socket '%s': %s", path, why);
 	return 0;
 }
 
@@ -560,9 +561,8 @@ int control_find_group(const struct settings *settings, gid_t *out)
 {
 	if (!settings->control_group || !find_group(settings->control_group, out))
 		return 0;
-	log_error("control-group '%s' refused: there is no such group: create it, or give a group id",
-		  settings->control_group);
-	return -1;
+	return settings_refuse(settings, "control-group", settings->control_group,
+			       "there is no such group: create it, or give a group id");
 }
 
 int control_prepare(struct control *control, const struct settings *settings)

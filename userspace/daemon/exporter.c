@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -134,6 +135,14 @@ static const char *advice(int error)
 	}
 }
 
+static void refuse_address(const struct settings *settings, int error)
+{
+	char why[SETTINGS_WHY_MAX];
+
+	snprintf(why, sizeof(why), "%s: %s", strerror(error), advice(error));
+	(void)settings_refuse(settings, "metrics", settings->metrics, why);
+}
+
 static bool is_same(const struct exporter *exporter, const char *address)
 {
 	const char *now = exporter->now.address;
@@ -148,15 +157,14 @@ int exporter_prepare(struct exporter *exporter, const struct settings *settings)
 	*next = (struct exporter_socket){ .fd = -1 };
 	if (!settings->metrics)
 		return 0;
-	if (sandbox_identity("user", geteuid() ? NULL : settings->user, &next->who))
+	if (sandbox_identity(settings, "user", geteuid() ? NULL : settings->user, &next->who))
 		return -1;
 	if (!is_same(exporter, settings->metrics)) {
 		next->adopted = is_at(exporter->adopted, settings->metrics);
 		next->fd = next->adopted ? fcntl(exporter->adopted, F_DUPFD_CLOEXEC, 0) :
 					   open_at(settings->metrics);
 		if (next->fd < 0) {
-			log_error("metrics '%s' refused: %s: %s", settings->metrics, strerror(-next->fd),
-				  advice(-next->fd));
+			refuse_address(settings, -next->fd);
 			next->fd = -1;
 			return -1;
 		}

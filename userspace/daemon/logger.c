@@ -253,7 +253,7 @@ static int make_plan(struct logger *logger, const struct settings *settings)
 	next->target = settings->log;
 	next->facility = settings->log_facility;
 	/* where it is not used, the generation says so */
-	return sandbox_identity("user", geteuid() ? NULL : settings->user, &next->who);
+	return sandbox_identity(settings, "user", geteuid() ? NULL : settings->user, &next->who);
 }
 
 int logger_prepare(struct logger *logger, const struct settings *settings)

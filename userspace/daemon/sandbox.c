@@ -45,26 +45,25 @@ static int find_user(const char *name, struct identity *out)
 	return 0;
 }
 
-int sandbox_identity(const char *setting, const char *user, struct identity *out)
+int sandbox_identity(const struct settings *settings, const char *setting, const char *user,
+		     struct identity *out)
 {
 	const char *name = user ? user : DEFAULT_USER;
 
 	*out = (struct identity){0};
 	if (geteuid() != 0) {
 		if (user)
-			log_warn("%s '%s' is not used: tlsgated was not started as root", setting, user);
+			settings_warn(settings, setting, user,
+				      "it is not used: tlsgated was not started as root");
 		return 0;
 	}
-	if (find_user(name, out)) {
-		log_error("%s '%s' refused: there is no such user: create it, or give a user id", setting,
-			  name);
-		return -1;
-	}
+	if (find_user(name, out))
+		return settings_refuse(settings, setting, name,
+				       "there is no such user: create it, or give a user id");
 	if (out->uid && out->gid)
 		return 0;
-	log_error("%s '%s' refused: it is root or of root's group, whose powers are to be given up: give another",
-		  setting, name);
-	return -1;
+	return settings_refuse(settings, setting, name,
+			       "it is root or of root's group, whose powers are to be given up: give another");
 }
 
 void sandbox_child(const char *name)

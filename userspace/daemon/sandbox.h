@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "daemon/settings.h"
+
 /* Who the children run as. */
 struct identity {
 	bool change;			/* false: not started as root, stay who we are */
@@ -15,11 +17,12 @@ struct identity {
 };
 
 /*
- * The identity for a user's name or number; NULL is nobody.  setting is where
+ * The identity for a user's name or number; NULL is nobody.  settings and setting are where
  * it comes from, for messages.  Only looks up when started as root, and refuses
  * root.  0, or -1 and a line was logged.
  */
-int sandbox_identity(const char *setting, const char *user, struct identity *out);
+int sandbox_identity(const struct settings *settings, const char *setting, const char *user,
+		     struct identity *out);
 
 /* Names the process, lets it die quietly with its sockets: call first in a child. */
 void sandbox_child(const char *name);

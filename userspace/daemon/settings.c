@@ -761,17 +761,31 @@ int gate_settings_check(const struct gate_settings *gate)
 	return ret | check_values(gate);
 }
 
-static int process_refuse(const struct settings *settings, const struct setting *row,
-			  const char *why)
+static void report_process(log_function *log, bool refused, const struct settings *settings,
+			   const char *setting, const char *value, const char *why)
 {
-	struct position place = settings->given[row - table].place;
+	const struct given *given = &settings->given[setting_find(setting) - table];
+	char *what = value ? xprintf("%s '%s'", setting, value) : xstrdup(setting);
 
-	if (settings->file)
-		log_error("%s:%u:%u: refused: %s: %s", settings->file, place.line, place.column,
-			  row->name, why);
+	if (settings->file && given->yes)
+		log("%s:%u:%u: %s%s: %s", settings->file, given->place.line, given->place.column,
+		    refused ? "refused: " : "", what, why);
 	else
-		log_error("%s refused: %s", row->name, why);
+		log("%s%s: %s", what, refused ? " refused" : "", why);
+	free(what);
+}
+
+int settings_refuse(const struct settings *settings, const char *setting, const char *value,
+		    const char *why)
+{
+	report_process(log_error, true, settings, setting, value, why);
 	return -1;
+}
+
+void settings_warn(const struct settings *settings, const char *setting, const char *value,
+		   const char *why)
+{
+	report_process(log_warn, false, settings, setting, value, why);
 }
 
 bool settings_has_control(const struct settings *settings)
@@ -786,11 +800,44 @@ static int check_process_row(const struct settings *settings, const struct setti
 	if (!settings->given[row - table].yes)
 		return 0;
 	if (row->scope & SETTING_CONTROL && !settings_has_control(settings))
-		return process_refuse(settings, row,
-				      "there is no control socket: give control = PATH");
+		return settings_refuse(settings, row->name, NULL,
+				       "there is no control socket: give control = PATH");
 	if (row->needs && !settings->given[setting_find(row->needs) - table].yes) {
 		snprintf(why, sizeof(why), "it needs %s: give that, too", row->needs);
-		return process_refuse(settings, row, why);
+		return settings_refuse(settings, row->name, NULL, why);
+	}
+	return 0;
+}
+
+/* NULL: the gate does not listen on metrics, nor on what covers it. */
+static const char *listen_there(const struct gate_settings *gate, const struct addr *metrics)
+{
+	const char *why;
+	struct addr addr;
+	size_t i;
+
+	for (i = 0; i < gate->listen.count; i++)
+		if (!together_listen(gate, gate->listen.items[i], &addr, &why) &&
+		    (addr_covers(&addr, metrics) || addr_covers(metrics, &addr)))
+			return gate->listen.items[i];
+	return NULL;
+}
+
+static int check_metrics(const struct settings *settings)
+{
+	const struct gate_settings *gate, *end = settings->gates + settings->gate_count;
+	char why[SETTINGS_WHY_MAX];
+	const char *text = NULL;
+	struct addr metrics;
+
+	if (!settings->metrics || addr_parse_listen(settings->metrics, &metrics, &text))
+		return 0;		/* none, or unix:/path */
+	for (gate = settings->gates; gate < end; gate++) {
+		text = listen_there(gate, &metrics);
+		if (!text)
+			continue;
+		snprintf(why, sizeof(why), "gate '%s' listens on '%s': give another address", gate->name, text);
+		return settings_refuse(settings, "metrics", settings->metrics, why);
 	}
 	return 0;
 }
@@ -800,8 +847,8 @@ static int check_process_values(const struct settings *settings)
 	const struct setting *facility = setting_find("log-facility");
 
 	if (settings->log == LOG_TO_STDERR && settings->given[facility - table].yes)
-		return process_refuse(settings, facility, "stderr has none: give log = syslog or journal");
-	return 0;
+		return settings_refuse(settings, facility->name, NULL, "stderr has none: give log = syslog or journal");
+	return check_metrics(settings);
 }
 
 int settings_check(const struct settings *settings)

@@ -192,6 +192,14 @@ void gate_warn(const struct gate_settings *gate, const char *setting, const char
 int gate_settings_check(const struct gate_settings *gate);
 /* The same for the settings of the process, once all were given: 0 or -1. */
 int settings_check(const struct settings *settings);
+/*
+ * As gate_refuse() and gate_warn(), for a setting of the process: a line with its place, where the file
+ * has it.  value: NULL, or what was refused, perhaps a default.
+ */
+int settings_refuse(const struct settings *settings, const char *setting, const char *value,
+		    const char *why);
+void settings_warn(const struct settings *settings, const char *setting, const char *value,
+		   const char *why);
 /* Whether a control socket is wanted: one is given, or the default of a file applies. */
 bool settings_has_control(const struct settings *settings);
 

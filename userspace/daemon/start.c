@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/ipc.h"
@@ -15,12 +16,20 @@ static int find_users(struct generation *generation)
 {
 	const struct settings *set = generation->settings;
 
-	int ret = sandbox_identity("user", set->user, &generation->who);
+	int ret = sandbox_identity(set, "user", set->user, &generation->who);
 
 	generation->key_who = generation->who;
 	if (set->key_user)
-		ret |= sandbox_identity("key-user", set->key_user, &generation->key_who);
+		ret |= sandbox_identity(set, "key-user", set->key_user, &generation->key_who);
 	return ret;
+}
+
+static int refuse_keylog(const struct settings *settings, int error)
+{
+	char why[SETTINGS_WHY_MAX];
+
+	snprintf(why, sizeof(why), "%s: give a file that can be written or created, and no link", strerror(error));
+	return settings_refuse(settings, "keylog", settings->keylog, why);
 }
 
 static int open_keylog(struct generation *generation)
@@ -32,11 +41,8 @@ static int open_keylog(struct generation *generation)
 	/* O_NONBLOCK: a FIFO that nobody reads must not stop the daemon */
 	generation->keylog_fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
 				     O_NONBLOCK, 0600);
-	if (generation->keylog_fd < 0) {
-		log_error("keylog '%s' refused: %s: give a file that can be written or created, and no link",
-			  path, strerror(errno));
-		return -1;
-	}
+	if (generation->keylog_fd < 0)
+		return refuse_keylog(generation->settings, errno);
 	log_warn("WARNING: the secrets of every connection are written to '%s': whoever reads it can read the traffic; drop --keylog when done",
 		 path);
 	return 0;
