@@ -24,6 +24,8 @@ PKG_GEN := $(BUILD)/packaging
 PKG_MANUALS := $(wildcard packaging/*.[1-8])
 PKG_HEADERS := userspace/lib/libtlsgate.h $(wildcard kmod/uapi/*.h)
 PKG_MODULE := $(shell find kmod -type f)
+# As in the tree, so that links from one to another hold.
+PKG_DOCS := $(wildcard README.md SECURITY.md CHANGELOG.md CONTRIBUTING.md docs/*.md)
 
 PKG_FILES = \
 	$(BUILD)/tlsgated:$(sbindir):755 \
@@ -32,6 +34,7 @@ PKG_FILES = \
 	packaging/sysusers.d/tlsgate.conf:$(sysusersdir):644 \
 	packaging/tmpfiles.d/tlsgate.conf:$(tmpfilesdir):644 \
 	packaging/tlsgated.conf.example:$(docdir):644 \
+	$(foreach doc,$(PKG_DOCS),$(PKG_GEN)/doc/$(doc):$(docdir)/$(patsubst ./%,%,$(dir $(doc))):644) \
 	packaging/tlsgated.socket:$(docdir)/examples:644 \
 	packaging/prometheus-rules.yml:$(datadir)/tlsgate:644 \
 	packaging/grafana-dashboard.json:$(datadir)/tlsgate:644 \
@@ -63,6 +66,8 @@ pkg-generated:
 	@mkdir -p $(PKG_GEN)
 	$(Q)$(pkg_folders) packaging/tlsgated.service > $(PKG_GEN)/tlsgated.service
 	$(Q)$(pkg_folders) packaging/dkms.conf > $(PKG_GEN)/dkms.conf
+	$(Q)rm -rf $(PKG_GEN)/doc && mkdir -p $(PKG_GEN)/doc/docs
+	$(Q)$(foreach doc,$(PKG_DOCS),cp $(doc) $(PKG_GEN)/doc/$(dir $(doc)) &&) packaging/doc-links.sh $(PKG_GEN)/doc
 	$(Q)sed -e 's,@prefix@,$(PREFIX),' -e 's,@libdir@,$(libdir),' -e 's,@includedir@,$(includedir),' \
 		-e 's,@version@,$(VERSION),' packaging/libtlsgate.pc.in > $(PKG_GEN)/libtlsgate.pc
 

@@ -93,14 +93,6 @@ man_is_clean() {
 	[[ ! -s $tmp/said ]] || fail "$(head -n 2 "$tmp/said")"
 }
 
-links_exist() {
-	local file=$1 link bad=
-	while read -r link; do
-		[[ -e $(dirname "$file")/$link ]] || bad+=" $link"
-	done < <(grep -oE '\]\([^)#:]+\)' "$file" | sed 's/^](//; s/)$//')
-	[[ -z $bad ]] || fail "$file links to what is not there:$bad"
-}
-
 # Every function that README.md and the map name in backquotes, and every file that a document names.
 names_exist() {
 	local name bad=

@@ -26,6 +26,16 @@ installs() {
 	[[ -z $bad ]] || fail "not installed:$bad"
 }
 
+# Without the rest of the tree.
+documents_are_whole() {
+	local file doc=$root/usr/share/doc/tlsgate
+	[[ -s $doc/README.md && -s $doc/SECURITY.md && -s $doc/docs/operations.md ]] || fail "not all are there: $(ls "$doc")" || return
+	for file in "$doc"/*.md "$doc"/docs/*.md; do
+		links_exist "$file" || return
+	done
+	grep -q '](docs/quickstart.md)' "$doc/README.md" || fail "README.md has no link any more"
+}
+
 names_its_folders() {
 	quiet make install DESTDIR="$tmp/opt" PREFIX=/opt/tlsgate sysconfdir=/opt/etc || return
 	grep -qx 'ExecStart=/opt/tlsgate/sbin/tlsgated -c /opt/etc/tlsgate/tlsgated.conf' \
@@ -126,6 +136,7 @@ names_all_that_it_has() {
 }
 
 check "make install: all that a package needs" installs
+check "the documents, and each link in them" documents_are_whole
 check "the unit names the folders that were asked for" names_its_folders
 check "a second install keeps the configuration" keeps_the_configuration
 check "libtlsgate.so has what libtlsgate.h promises, and nothing else" exports_what_it_promises

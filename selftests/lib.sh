@@ -75,6 +75,15 @@ stop() {
 	return "$status"
 }
 
+# links_exist FILE: each link of a Markdown file leads to a file.
+links_exist() {
+	local file=$1 link bad=
+	while read -r link; do
+		[[ -e $(dirname "$file")/$link ]] || bad+=" $link"
+	done < <(grep -oE '\]\([^)#:]+[)#]' "$file" | sed 's/^](//; s/.$//')
+	[[ -z $bad ]] || fail "$file links to what is not there:$bad"
+}
+
 clean_up() {
 	local name
 	# Not in a child that a signal met before bash had put its traps away.

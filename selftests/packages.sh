@@ -24,6 +24,17 @@ is_clean() {
 		"$out"/new/*.deb >"$tmp/log/lintian" 2>&1 || fail "$(head -n 3 "$tmp/log/lintian")"
 }
 
+documents_are_whole() {
+	local deb file
+	for deb in "$out"/new/*.deb; do
+		dpkg-deb -x "$deb" "$tmp/docs" || return
+	done
+	[[ -s $tmp/docs/usr/share/doc/tlsgate/SECURITY.md ]] || fail "no SECURITY.md" || return
+	while read -r file; do
+		links_exist "$file" || return
+	done < <(find "$tmp/docs" -name '*.md*')
+}
+
 # ---- a root of its own ------------------------------------------------------------------------
 
 # The mounts go with the process.
@@ -116,6 +127,7 @@ upgrades_for_every_kernel() {
 diagnose_logs=(dpkg)
 check "packages of this tree and of the last version build" builds
 check "lintian finds nothing" is_clean
+check "their documents, and each link in them" documents_are_whole
 make_root || bail_out "no root of its own: $(tail -n 1 "$tmp/log/root")"
 check "they install where there is no systemd and no kernel" installs_anywhere
 check "purged, they leave nothing" is_gone tlsgate tlsgate-dkms libtlsgate-dev libtlsgate0

@@ -20,7 +20,7 @@ unpack_history() {
 	local name
 	git archive $old | tar -C $tree -x
 	cp CHANGELOG.md $tree/
-	for name in packaging.mk debian dkms.conf libtlsgate.pc.in tlsgated.conf.example sysusers.d tmpfiles.d modules-load.d \
+	for name in packaging.mk debian dkms.conf doc-links.sh libtlsgate.pc.in tlsgated.conf.example sysusers.d tmpfiles.d modules-load.d \
 			prometheus-rules.yml grafana-dashboard.json tlsgated.socket; do
 		cp -r "packaging/$name" $tree/packaging/
 	done
