@@ -25,6 +25,7 @@ else:
         refusals,
         connections,
         features,
+        proxied,
         names,
         nsswitch,
         processes,

@@ -126,6 +126,7 @@ void account_hand_over(const struct conn *conn, uint32_t session)
 }
 
 static const char * const states[] = {
+	[CONN_PREFACE] = "preface",
 	[CONN_CONNECTING] = "connecting",
 	[CONN_HANDSHAKE] = "handshake",
 	[CONN_DELIVERING] = "delivering",

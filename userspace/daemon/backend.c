@@ -10,6 +10,7 @@
 #include "common/tcp.h"
 #include "daemon/account.h"
 #include "daemon/conn.h"
+#include "daemon/preface.h"
 #include "daemon/proxy.h"
 
 #define RETRY_MS	50	/* where nothing tells when it can be tried again */
@@ -21,18 +22,28 @@ static ev_io *backend_io(struct conn *conn)
 	return conn->gate->settings->mode == GATE_SERVE ? &conn->plain_io : &conn->tls_io;
 }
 
+/* Whom the client connected to.  False: errno says why it is not known. */
+static bool get_server(const struct conn *conn, struct sockaddr_in6 *server)
+{
+	socklen_t len = sizeof(*server);
+
+	if (!conn->preface || !conn->preface->proxied)
+		return !getsockname(conn->tls_io.fd, (struct sockaddr *)server, &len);
+	*server = conn->preface->server;
+	return true;
+}
+
 /* Before any other byte, by whichever data path.  0, or -1: conn is gone. */
 static int send_proxy_header(struct conn *conn)
 {
 	struct sockaddr_in6 server = {0};
-	socklen_t server_len = sizeof(server);
 	uint8_t *header = conn->worker->plain;
 	struct tls_conn_info info;
 	size_t len;
 	ssize_t n;
 
 	tls_conn_info(conn->tls, &info);
-	if (getsockname(conn->tls_io.fd, (struct sockaddr *)&server, &server_len)) {
+	if (!get_server(conn, &server)) {
 		conn_fail(conn, "no PROXY header", strerror(errno));
 		return -1;
 	}

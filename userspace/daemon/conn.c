@@ -13,6 +13,7 @@
 #include "common/hurry.h"
 #include "common/tcp.h"
 #include "daemon/account.h"
+#include "daemon/preface.h"
 
 #define LINGER_MS	2000
 #define LOG_WHY_MAX	1024
@@ -193,6 +194,7 @@ void conn_free(struct conn *conn)
 	conn_close_side(conn, &conn->tls_io);
 	conn_close_side(conn, &conn->plain_io);
 	tls_conn_free(conn->tls);
+	preface_free(conn->preface);
 	if (conn->held)
 		tls_wipe(conn->held, conn->held_len);
 	free(conn->held);

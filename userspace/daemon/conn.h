@@ -18,6 +18,7 @@
 #include "daemon/worker.h"
 
 enum conn_state {
+	CONN_PREFACE,			/* what comes before TLS: preface.h */
 	CONN_CONNECTING,		/* to the backend */
 	CONN_HANDSHAKE,
 	CONN_DELIVERING,		/* waits for room at the server */
@@ -30,7 +31,8 @@ struct conn {
 	const struct gate *gate;
 	struct conn *next, **link;	/* worker->conns */
 	TAILQ_ENTRY(conn) handshaking;
-	struct tls_conn *tls;		/* NULL before the handshake in mode connect */
+	struct tls_conn *tls;		/* NULL before the handshake */
+	struct preface *preface;	/* NULL: nothing had to come before it */
 	ev_io tls_io, plain_io;		/* fd -1: not open */
 	ev_timer timer;			/* deadline of the state, or idle */
 	enum conn_state state;
@@ -54,7 +56,7 @@ struct conn {
 	uint64_t begun;			/* clock_us(): the handshake, or to reach the backend */
 	uint64_t accepted, active;	/* clock_ms() then; when a byte last moved */
 	char *reason;			/* why it ends, for the connection-log */
-	struct sockaddr_in6 client;	/* or sockaddr_in: who connected to us */
+	struct sockaddr_in6 client;	/* or sockaddr_in: who connected to us, or whom a proxy speaks for */
 };
 
 typedef void conn_io_callback(struct ev_loop *loop, ev_io *io, int events);
@@ -67,7 +69,7 @@ typedef void conn_timer_callback(struct ev_loop *loop, ev_timer *timer, int even
 struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_callback *on_io,
 		      conn_timer_callback *on_timer);
 
-/* Who connected to us, as text. */
+/* The client, as text. */
 const char *conn_client(const struct conn *conn, char buf[ADDR_TEXT_MAX]);
 
 /*

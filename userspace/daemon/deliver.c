@@ -11,6 +11,7 @@
 #include "daemon/backend.h"
 #include "daemon/conn.h"
 #include "daemon/install.h"
+#include "daemon/preface.h"
 
 #define RETRY_MS_MIN	10
 #define RETRY_MS_MAX	250	/* many may wait, and the server has to get at the CPU */
@@ -89,9 +90,13 @@ static bool wait_to_retry(struct conn *conn)
 	return true;
 }
 
+/* By the socket's own peer, whomever that one speaks for. */
 static enum detour_kind kind_of(const struct conn *conn)
 {
-	return detour_kind_of((const struct sockaddr *)&conn->client);
+	const struct preface *preface = conn->preface;
+
+	return detour_kind_of((const struct sockaddr *)(preface && preface->proxied ? &preface->proxy :
+							&conn->client));
 }
 
 /* The monitor decides, for all workers.  A note that finds no room is sent by the next refusal. */

@@ -332,6 +332,17 @@ static void set_listens(struct gate *gate)
 		(void)together_listen(gate->settings, list->items[i], &gate->listens[i], &why);
 }
 
+static void set_proxies(struct gate *gate)
+{
+	const struct text_list *list = &gate->settings->accept_proxy;
+	const char *why;
+
+	gate->proxies = xcalloc(list->count, sizeof(*gate->proxies));
+	/* cannot fail: settings hold only what was parsed once */
+	for (; gate->proxy_count < list->count; gate->proxy_count++)
+		(void)cidr_parse(list->items[gate->proxy_count], &gate->proxies[gate->proxy_count], &why);
+}
+
 /* Names are the resolver's: one that cannot be resolved now may be known later. */
 static int set_backend(struct gate *gate)
 {
@@ -434,6 +445,7 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 	memset(gate, 0, sizeof(*gate));
 	gate->settings = settings;
 	set_listens(gate);
+	set_proxies(gate);
 	gate->config = tls_config_new(settings->mode == GATE_SERVE ? TLS_SERVER : TLS_CLIENT,
 				      &hooks);
 	if (!gate->config) {
@@ -489,6 +501,7 @@ void gate_clear(struct gate *gate)
 	free(gate->certs);
 	free(gate->staple_until);
 	free(gate->listens);
+	free(gate->proxies);
 	places_free(gate->places);
 	delivery_close(gate);
 	free(gate->crl_until);

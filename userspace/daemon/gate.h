@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/addr.h"
+#include "common/cidr.h"
 #include "daemon/detour.h"
 #include "daemon/listener.h"
 #include "daemon/places.h"
@@ -28,6 +29,8 @@ struct gate {
 	int64_t *staple_until;		/* of certs[i]: when its OCSP response ends; 0: has none */
 	int64_t *crl_until;		/* of settings->crls: when it ends; 0: has, and it was said */
 	struct addr *listens;		/* of settings->listen */
+	struct cidr *proxies;		/* of settings->accept_proxy */
+	size_t proxy_count;
 	uint32_t first_key_id;		/* of certs[0]; the others follow */
 	struct places *places;		/* of the backend */
 	bool unix_backend;		/* it is unix:/path */

@@ -137,7 +137,8 @@ bool handshake_start(struct conn *conn)
 
 	conn->state = CONN_HANDSHAKE;
 	conn->begun = clock_us();
-	conn_deadline(conn, conn->gate->settings->handshake_timeout);
+	if (!conn->preface)	/* else its deadline goes on */
+		conn_deadline(conn, conn->gate->settings->handshake_timeout);
 	conn->tls = tls_conn_new(conn->gate->config);
 	if (!conn->tls) {
 		fail(conn, FAILURE_INTERNAL, "out of memory");

@@ -11,6 +11,7 @@
 #include "daemon/deliver.h"
 #include "daemon/handshake.h"
 #include "daemon/install.h"
+#include "daemon/preface.h"
 #include "daemon/userpath.h"
 
 /* Only what is relayed here sees the tickets of TLS 1.3: the kernel has no use for them. */
@@ -58,6 +59,8 @@ static bool next_step(struct conn *conn)
 
 	if (conn->state == CONN_HANDSHAKE)
 		count_handshake(conn);
+	if (conn->state == CONN_PREFACE)
+		return handshake_start(conn);
 	if (serves && conn->state == CONN_HANDSHAKE)
 		return conn->handle == -1 ? backend_start(conn) : deliver_start(conn);
 	if (!serves && conn->state == CONN_CONNECTING)
@@ -78,6 +81,9 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 
 	(void)loop;
 	switch (conn->state) {
+	case CONN_PREFACE:
+		go_on(conn, preface_continue(conn));
+		break;
 	case CONN_CONNECTING:
 		go_on(conn, backend_continue(conn, io));
 		break;
@@ -103,6 +109,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	switch (conn->state) {
+	case CONN_PREFACE:
+		preface_timer(conn);
+		break;
 	case CONN_CONNECTING:
 		go_on(conn, backend_timer(conn));
 		break;
@@ -131,7 +140,7 @@ static void evict_oldest(struct worker *worker)
 
 	worker_count(worker, oldest->gate, STAT_FAILED, 1);
 	worker_count(worker, oldest->gate, STAT_NO_HANDSHAKE_ROOM, 1);
-	if (oldest->state == CONN_HANDSHAKE)
+	if (oldest->state == CONN_HANDSHAKE || oldest->state == CONN_PREFACE)
 		worker_count(worker, oldest->gate, STAT_FAILURE + FAILURE_TOO_MANY, 1);
 	conn_log_failure(oldest, "handshake given up", "too many others came since");
 	account_reason(oldest, "handshake given up: too many others came since");
@@ -159,7 +168,7 @@ void life_begin(const struct worker_listener *listener, int fd, const struct soc
 	memcpy(&conn->client, client, len < sizeof(conn->client) ? len : sizeof(conn->client));
 	if (gate->settings->mode == GATE_SERVE) {
 		conn->tls_io.fd = fd;
-		go_on(conn, handshake_start(conn));
+		go_on(conn, preface_start(conn));
 	} else {
 		conn->plain_io.fd = fd;
 		go_on(conn, backend_start(conn));

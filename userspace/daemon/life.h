@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection's life from accept() on: handshake and backend, in the order of
- * the gate's mode, then the kernel or userpath.c.  Where the gate delivers, the
+ * A connection's life from accept() on: what comes before TLS, handshake and backend, in the
+ * order of the gate's mode, then the kernel or userpath.c.  Where the gate delivers, the
  * server is next after the handshake.
  */
 #ifndef TLSGATE_DAEMON_LIFE_H

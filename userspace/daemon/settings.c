@@ -8,6 +8,7 @@
 #include <syslog.h>
 
 #include "common/addr.h"
+#include "common/cidr.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "daemon/together.h"
@@ -65,6 +66,16 @@ static int add_listen(void *field, const char *value, char why[SETTINGS_WHY_MAX]
 	struct addr addr;
 
 	if (addr_parse_listen(value, &addr, &reason))
+		return refuse(why, reason);
+	return add_text(field, value, why);
+}
+
+static int add_cidr(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	const char *reason;
+	struct cidr cidr;
+
+	if (cidr_parse(value, &cidr, &reason))
 		return refuse(why, reason);
 	return add_text(field, value, why);
 }
@@ -372,6 +383,9 @@ static const struct setting table[] = {
 	{ "verify-client", "require|request", SETTING_SERVE, 0, "client-ca",
 	  GATE(verify_client), set_verify_client,
 	  "with --client-ca: refuse clients without one (default), or not" },
+	{ "accept-proxy", "CIDR", SETTING_SERVE | SETTING_LIST, 0, NULL,
+	  GATE(accept_proxy), add_cidr,
+	  "clients from there are proxies, and begin with a PROXY header, version 1 or 2; several may be given" },
 	{ "proxy-protocol", NULL, SETTING_SERVE, 0, NULL,
 	  GATE(proxy_protocol), set_switch,
 	  "send the backend a PROXY header, version 2, with the client's certificate" },
@@ -570,6 +584,7 @@ static void gate_settings_clear(struct gate_settings *gate)
 	list_free(&gate->keys);
 	list_free(&gate->ocsp);
 	list_free(&gate->crls);
+	list_free(&gate->accept_proxy);
 	free(gate->name);
 	free(gate->backend);
 	free(gate->ca);

@@ -85,6 +85,7 @@ struct gate_settings {
 	enum verify_client verify_client;
 	struct text_list crls;		/* files */
 	enum crl_expired crl_expired;
+	struct text_list accept_proxy;	/* serve: networks of proxies that say who the client is */
 	bool proxy_protocol;		/* serve: tell the backend whom it serves */
 	enum deliver deliver;		/* serve */
 	bool request_ocsp;		/* connect: want to see that the server's is good */

@@ -29,6 +29,7 @@ static const char * const failures[FAILURES] = {
 	[FAILURE_PEER_NO_COMMON_PARAMETERS] = "peer_no_common_parameters",
 	[FAILURE_PEER_ALERT] = "peer_alert",
 	[FAILURE_KEY] = "key",
+	[FAILURE_PROXY_HEADER] = "proxy_header",
 	[FAILURE_INTERNAL] = "internal",
 };
 

@@ -34,6 +34,7 @@ enum failure {
 	FAILURE_PEER_NO_COMMON_PARAMETERS,
 	FAILURE_PEER_ALERT,		/* another one */
 	FAILURE_KEY,			/* keyd did not sign or decrypt */
+	FAILURE_PROXY_HEADER,		/* none came from accept-proxy, or a bad one */
 	FAILURE_INTERNAL,
 	FAILURES,
 };

@@ -288,6 +288,7 @@ static const struct {
 	{ "client-ca", "ca" }, { "client-ca", "garbage" },
 	{ "ocsp", "garbage" },
 	{ "crl", "garbage" }, { "crl", "crl" },
+	{ "accept-proxy", "127.0.0.0/8" },
 	{ "ca", "ca" }, { "ca", "garbage" },
 	{ "server-name", "host.test" },
 };

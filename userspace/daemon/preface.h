@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a client of mode serve may have to send before TLS.  It is a row of stages (preface.c),
+ * each in a file of its own; a gate that wants none for a client pays nothing.  handshake-timeout
+ * counts for the stages and the handshake together, and conn is among worker->handshaking
+ * meanwhile.
+ */
+#ifndef TLSGATE_DAEMON_PREFACE_H
+#define TLSGATE_DAEMON_PREFACE_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/tally.h"
+
+struct conn;
+
+/* A connection's, while there is one: conn->preface. */
+struct preface {
+	size_t stage;			/* that runs */
+	uint8_t *held;			/* what that one took and cannot use yet */
+	size_t held_len;
+	bool proxied;			/* a PROXY header said who the client is: */
+	struct sockaddr_in6 proxy;	/* who sent it; or sockaddr_in */
+	struct sockaddr_in6 server;	/* whom the client connected to, by that header */
+};
+
+/* As those of handshake.h.  True: the handshake is next. */
+bool preface_start(struct conn *conn);
+bool preface_continue(struct conn *conn);
+/* It had its time: fails. */
+void preface_timer(struct conn *conn);
+/* NULL is fine. */
+void preface_free(struct preface *preface);
+
+/* ---- for stages ---- */
+
+enum preface_result {
+	PREFACE_DONE,			/* the next stage's turn */
+	PREFACE_WAIT,			/* its socket is watched */
+	PREFACE_GONE,			/* conn is gone */
+};
+
+/*
+ * Looks at what has come, without taking it: up to size bytes.  Returns how many; 0: none now,
+ * and the socket is watched; -1: conn is gone, for the client closed or was lost.
+ */
+ssize_t preface_peek(struct conn *conn, void *buf, size_t size);
+/* Takes len bytes that preface_peek() showed, into buf.  False: conn is gone. */
+bool preface_take(struct conn *conn, void *buf, size_t len);
+/* Ends conn, as conn_fail(), and counts the failure. */
+enum preface_result preface_fail(struct conn *conn, enum failure failure, const char *what,
+				 const char *why);
+
+#endif
