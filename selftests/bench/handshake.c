@@ -72,7 +72,7 @@ static char *read_file(const char *path, size_t *len)
 static void configure_ours(const char *cert_path, const char *key_path)
 {
 	const struct tls_hooks hooks = { .now = now };
-	struct tls_ticket_key ticket = { 0 };
+	static struct tls_ticket_key ticket;
 	struct tls_certificate *cert;
 	const char *why;
 	size_t len;

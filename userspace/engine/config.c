@@ -73,7 +73,6 @@ void tls_config_unref(struct tls_config *config)
 	free(config->certs);
 	tls_trust_free(config->trust);
 	tls_buf_free(&config->alpn);
-	tls_wipe(config->ticket_keys, sizeof(config->ticket_keys));
 	free(config);
 }
 
@@ -339,9 +338,7 @@ int tls_config_set_ticket_keys(struct tls_config *config, const struct tls_ticke
 {
 	if (config->role != TLS_SERVER || count > TLS_MAX_TICKET_KEYS)
 		return TLS_ERR_ARGUMENT;
-	tls_wipe(config->ticket_keys, sizeof(config->ticket_keys));
-	for (size_t i = 0; i < count; i++)
-		config->ticket_keys[i] = keys[i];
+	config->ticket_keys = keys;
 	config->ticket_key_count = count;
 	return 0;
 }

@@ -35,7 +35,7 @@ struct tls_config {
 	struct tls_certificate **certs;
 	size_t cert_count;
 	struct tls_sni sni;		/* certs by name */
-	struct tls_ticket_key ticket_keys[TLS_MAX_TICKET_KEYS];
+	const struct tls_ticket_key *ticket_keys;	/* the caller's */
 	size_t ticket_key_count;
 	struct tls_trust *trust;
 	bool has_ca;			/* trust is not empty */

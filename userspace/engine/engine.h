@@ -374,8 +374,9 @@ int tls_config_allow_legacy_server(struct tls_config *config);
 /* Client: asks for signed certificate timestamps, and hands them on in tls_conn_info(). */
 int tls_config_request_scts(struct tls_config *config);
 
-#define TLS_MAX_TICKET_KEYS	4
+#define TLS_MAX_TICKET_KEYS	8
 #define TLS_TICKET_LIFETIME	7200	/* seconds */
+#define TLS_TICKET_SKEW		60	/* seconds that the clock of who sealed a ticket may be ahead */
 #define TLS_SESSION_LIFETIME	604800	/* of what one full handshake began, whatever comes after */
 
 /* Seals session tickets.  Random, and the same for all who take each other's tickets. */
@@ -387,8 +388,10 @@ struct tls_ticket_key {
 /*
  * Server: the first key seals tickets, every one opens them.  To rotate, put a
  * new key first and keep the others for TLS_TICKET_LIFETIME.  None (as at
- * first): no tickets, no resumption.  The keys are copied.  This one may be
- * called at any time, by the only thread that uses config.
+ * first): no tickets, no resumption.  The keys stay the caller's: they are read
+ * where they are, in memory that the caller may have locked, until others are
+ * set or config is freed.  This one may be called at any time, by the only
+ * thread that uses config.
  */
 int tls_config_set_ticket_keys(struct tls_config *config, const struct tls_ticket_key *keys,
 			       size_t count);

@@ -174,10 +174,19 @@ static bool client_still_trusted(struct tls_conn *conn, const struct tls_session
 	return peer_believed(conn, session);
 }
 
+/* Another host's clock, by which the ticket was sealed, may be ahead of ours. */
+static bool still_fresh(const struct tls_conn *conn, const struct tls_session *session)
+{
+	int64_t at = now(conn);
+
+	if (session->issued > at && session->issued - at <= TLS_TICKET_SKEW)
+		at = session->issued;
+	return tls_session_fresh(session, at);
+}
+
 static bool may_resume(struct tls_conn *conn, const struct tls_session *session)
 {
-	return session->suite->version == conn->version &&
-	       tls_session_fresh(session, now(conn)) &&
+	return session->suite->version == conn->version && still_fresh(conn, session) &&
 	       !strcmp(session->server_name, conn->server_name) &&
 	       client_still_trusted(conn, session);
 }

@@ -202,6 +202,27 @@ static void a_week(void)
 	free(session.data);
 }
 
+/* The host that resumes is another one, whose clock is behind. */
+static void other_clock(uint16_t version, int64_t behind, bool resumes)
+{
+	const struct pair_options options = {
+		.max = version, .ticket_keys = keys, .ticket_key_count = 1, .now = PKI_NOW,
+	};
+	struct session session = first_session(&options);
+	struct pair pair;
+
+	pair_init(&pair, &options);
+	pair.server.now = PKI_NOW - behind;
+	if (tls_conn_set_session(pair.client.conn, session.data, session.len))
+		tap_bail("the client does not offer its session");
+	pair_handshake(&pair);
+	tap_ok(pair_up(&pair) && both_resumed(&pair) == resumes,
+	       "by the server's clock the ticket is sealed in %lld s: %s", (long long)behind,
+	       resumes ? "resumed" : "a full handshake");
+	pair_free(&pair);
+	free(session.data);
+}
+
 /* ---- what does not ---- */
 
 struct refusal {
@@ -400,8 +421,11 @@ int main(void)
 	modes("left out", "fe2d00020101", true);
 	renewal();
 	a_week();
-	refusals(TLS_1_2);
-	refusals(TLS_1_3);
+	for (uint16_t version = TLS_1_2; version <= TLS_1_3; version++) {
+		other_clock(version, TLS_TICKET_SKEW, true);
+		other_clock(version, TLS_TICKET_SKEW + 1, false);
+		refusals(version);
+	}
 	expired_meanwhile();
 	not_asked_for(TLS_1_2);
 	not_asked_for(TLS_1_3);
