@@ -11,7 +11,8 @@ cd "$(dirname "$0")/../.."
 root=build/servers
 log=build/servers.log
 packages="nginx apache2-bin haproxy redis-server redis-tools postgresql-17 memcached python3-pymemcache
-	mosquitto mosquitto-clients python3 nodejs openjdk-21-jre-headless golang-go curl"
+	mosquitto mosquitto-clients python3 nodejs openjdk-21-jre-headless golang-go curl
+	exim4-daemon-light swaks dovecot-imapd dovecot-pop3d slapd ldap-utils python3-psycopg2 gnutls-bin"
 # PostgreSQL's compiler of queries, which is loaded only where it is there.
 without='^(libllvm|libz3)'
 
