@@ -19,7 +19,8 @@ from daemonlib import gate		# noqa: E402
 
 if sys.argv[1:2] == ["--kernel"]:	# importing is what adds the tests
     del sys.argv[1]
-    from daemonlib import deliver, kernel, metrics_kernel, shown_kernel	# noqa: F401
+    gate.PATH = "kernel"
+    from daemonlib import deliver, kernel, metrics_kernel, pools, shown_kernel	# noqa: F401
 else:
     from daemonlib import (	# noqa: F401
         refusals,
@@ -38,6 +39,7 @@ else:
         reload,
         slow,
         tool,
+        pools,
         pq,
         shown,
         ends,

@@ -20,6 +20,7 @@ TLSGATED = os.environ.get("TLSGATED", os.path.join(TOP, "build", "tlsgated"))
 TLSGATE = os.environ.get("TLSGATE", os.path.join(TOP, "build", "tlsgate"))
 DEADLINE = 30.0                 # for what comes at once where nothing is wrong
 TURN = 0.02
+PATH = "user"                   # daemon.py --kernel has another
 QUANTUM = ssl.OPENSSL_VERSION_INFO >= (3, 5)    # with ML-KEM and ML-DSA; and TLSGATED's is the same
 GROUP = "X25519MLKEM768" if QUANTUM else "x25519"       # what both ends like best
 BUSY = 4                        # so many times slower may a machine be that others use, too

@@ -415,12 +415,24 @@ static void first_end(struct json_object *certs, char out[CTL_TEXT_MAX])
 	date_text(first, out);
 }
 
-/* Its backend is a name that never was resolved. */
-static bool is_lost(struct json_object *gate)
+/* It is a name that never was resolved. */
+static bool is_lost(struct json_object *backend)
 {
-	struct json_object *addresses = json_object_object_get(gate, "addresses");
+	struct json_object *addresses = json_object_object_get(backend, "addresses");
 
-	return addresses && !length_of(addresses) && strncmp(ctl_member(gate, "backend"), "unix:", 5);
+	return addresses && !length_of(addresses) &&
+	       strncmp(ctl_member(backend, "backend"), "unix:", 5);
+}
+
+/* How much of its backends is known. */
+static const char *lost_text(struct json_object *gate)
+{
+	struct json_object *backends = json_object_object_get(gate, "backends");
+	size_t i, count = length_of(backends), lost = 0;
+
+	for (i = 0; i < count; i++)
+		lost += is_lost(json_object_array_get_idx(backends, i));
+	return !lost ? "" : lost == count ? ", not resolved" : ", some not resolved";
 }
 
 /* What it cannot deliver. */
@@ -442,7 +454,7 @@ static void add_gate(struct ctl_table *table, struct json_object *gate)
 	ctl_table_add(table, drained ? "drained" : "serving");
 	ctl_table_add(table, *listen ? listen : "-");
 	snprintf(backend, sizeof(backend), "%s%s", ctl_member(gate, "backend"),
-		 is_lost(gate) ? ", not resolved" : "");
+		 lost_text(gate));
 	ctl_table_add(table, backend);
 	snprintf(path, sizeof(path), "%s%s", ctl_member(gate, "data-path"), paused ? ", paused" : "");
 	ctl_table_add(table, path);

@@ -54,7 +54,7 @@ static void begin(struct record *record, const struct conn *conn, uint32_t sessi
 	record_text(record, "gate", conn->gate->settings->name);
 	record_text(record, "client", conn_client(conn, client));
 	add_handshake(record, conn);
-	record_text(record, "backend", conn->gate->settings->backend);
+	record_text(record, "backend", conn_backend(conn));
 	record_text(record, "path", !session ? "user" :
 		    conn->state == CONN_DELIVERING ? "delivered" : "kernel");
 	if (session)

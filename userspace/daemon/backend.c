@@ -74,13 +74,13 @@ static void unreachable(struct conn *conn, const char *why)
 	struct worker *worker = conn->worker;
 	struct addr last;
 
-	if (conn->backend && places_get(gate->places, conn->backend - 1u, &last))
+	if (conn->address && places_get(conn->member->places, conn->address - 1u, &last))
 		(void)addr_format(&last.sa, last.len, text);
 	worker_count(worker, gate, STAT_FAILED, 1);
 	worker_count(worker, gate, STAT_NO_BACKEND, 1);
-	worker_log_peer(worker, warn, "%s: client %s: backend %s (%s) cannot be reached: %s; connection closed",
-			gate->settings->name, conn_client(conn, client), gate->settings->backend, text,
-			why);
+	worker_log_peer(worker, warn, "%s: client %s: backend %s (%s) cannot be reached: %s%s; connection closed",
+			gate->settings->name, conn_client(conn, client), conn_backend(conn), text, why,
+			conn->pool->count > 1 ? ", nor can the others" : "");
 	account_reason(conn, "backend cannot be reached: %s", why);
 	conn_abort(conn);
 }
@@ -113,25 +113,65 @@ static int connect_one(struct conn *conn, const struct addr *addr, ev_io *io)
 	return errno == EALREADY ? EINPROGRESS : errno;
 }
 
-/* The same again, unless it had its time. */
-static bool wait_to_retry(struct conn *conn)
+/* Of connect-timeout, in ms; 0: it is over. */
+static uint32_t time_left(const struct conn *conn)
 {
-	const uint32_t limit = conn->gate->settings->connect_timeout;
+	const uint64_t limit = conn->gate->settings->connect_timeout;
+	const uint64_t used = clock_ms() - conn->tried;
 
-	if (limit && clock_ms() - conn->tried >= limit)
+	return used < limit ? (uint32_t)(limit - used) : 0;
+}
+
+/* For the address that is being tried: who does not answer leaves the others their time. */
+static uint32_t time_share(const struct conn *conn)
+{
+	uint32_t attempts = (uint32_t)conn->pool->count - conn->passed, left = time_left(conn);
+	struct addr unused;
+	size_t i;
+
+	if (!conn->gate->settings->connect_timeout)
+		return 0;
+	for (i = conn->address + 1u; places_get(conn->member->places, i, &unused); i++)
+		attempts++;
+	return left > attempts ? left / attempts : 1;
+}
+
+/* From the first member on, in a moment; false: there was enough time for that. */
+static bool start_over(struct conn *conn)
+{
+	if (conn->gate->settings->connect_timeout && !time_left(conn))
 		return false;
+	conn->member = pool_next(conn->pool, conn->member);
+	conn->address = 0;
+	conn->passed = 0;
+	conn->again = false;
 	conn_deadline(conn, RETRY_MS);
 	return true;
 }
 
-static void next_address(struct conn *conn)
+/* The last one stays: a line in the log names it. */
+static void pass_member(struct conn *conn)
 {
-	conn->backend++;
-	conn->tried = clock_ms();
+	conn->again |= !conn->address;		/* a name not resolved yet */
+	if (++conn->passed == conn->pool->count)
+		return;
+	conn->member = pool_next(conn->pool, conn->member);
+	conn->address = 0;
+}
+
+/* The address to try now, of this member or of one after it.  False: there is none. */
+static bool find_place(struct conn *conn, struct addr *addr)
+{
+	while (conn->passed < conn->pool->count) {
+		if (places_get(conn->member->places, conn->address, addr))
+			return true;
+		pass_member(conn);
+	}
+	return false;
 }
 
 /*
- * Tries the addresses from conn->backend on.  Returns as backend_start() does.  A UNIX socket
+ * Tries the addresses from conn->address on.  Returns as backend_start() does.  A UNIX socket
  * with a full backlog gives EAGAIN.
  */
 static bool connect_next(struct conn *conn, const char *why)
@@ -140,21 +180,20 @@ static bool connect_next(struct conn *conn, const char *why)
 	struct addr addr;
 	int error;
 
-	for (; places_get(conn->gate->places, conn->backend, &addr); next_address(conn)) {
+	for (; find_place(conn, &addr); conn->address++) {
 		error = connect_one(conn, &addr, io);
 		if (!error)
 			return is_reached(conn);
 		if (error == EINPROGRESS) {
-			conn_deadline(conn, conn->gate->settings->connect_timeout);
+			conn_deadline(conn, time_share(conn));
 			conn_watch(conn, io, EV_WRITE);
 			return false;
 		}
 		conn_close_side(conn, io);
-		if (error == EAGAIN && wait_to_retry(conn))
-			return false;
+		conn->again |= error == EAGAIN;
 		why = strerror(error);
 	}
-	if (conn->backend || !wait_to_retry(conn))
+	if (!conn->again || !start_over(conn))
 		unreachable(conn, why);
 	return false;
 }
@@ -162,7 +201,7 @@ static bool connect_next(struct conn *conn, const char *why)
 static bool connect_failed(struct conn *conn, const char *why)
 {
 	conn_close_side(conn, backend_io(conn));
-	next_address(conn);
+	conn->address++;
 	return connect_next(conn, why);
 }
 
@@ -171,6 +210,8 @@ bool backend_start(struct conn *conn)
 	conn->state = CONN_CONNECTING;
 	conn->begun = clock_us();
 	conn->tried = clock_ms();
+	conn->pool = &conn->gate->pools[0];
+	conn->member = pool_choose(conn->pool);
 	return connect_next(conn, UNKNOWN);
 }
 

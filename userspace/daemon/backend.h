@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reaching the backend: its addresses in turn, then the PROXY header.  A name that
- * is not resolved yet and a full backlog are waited for within connect-timeout.
+ * Reaching a backend of the pool: its addresses in turn, then those of the next one, then the PROXY
+ * header.  All have one connect-timeout together, of which each address gets an equal share.  A
+ * name that is not resolved yet and a full backlog are waited for within it.
  * Each function: true: it is reached; false: it is waited for, or conn is gone.
  */
 #ifndef TLSGATE_DAEMON_BACKEND_H

@@ -17,16 +17,24 @@
 enum { CHECK_GOOD, CHECK_REFUSED, CHECK_WARNED };
 
 /* A gate starts without its backend's address: a warning, then. */
-static void check_name(const struct gate_settings *gate)
+static void check_name(const struct gate_settings *gate, const char *backend)
 {
 	struct addr unused[ADDR_LIST_MAX];
 	char text[SETTINGS_WHY_MAX];
 	const char *why = "no address";
 
-	if (!addr_is_name(gate->backend) || addr_resolve(gate->backend, unused, &why) > 0)
+	if (!addr_is_name(backend) || addr_resolve(backend, unused, &why) > 0)
 		return;
 	snprintf(text, sizeof(text), "%s: connections wait until it is resolved", why);
-	gate_warn(gate, "backend", gate->backend, text);
+	gate_warn(gate, "backend", backend, text);
+}
+
+static void check_names(const struct gate_settings *gate)
+{
+	size_t i;
+
+	for (i = 0; i < gate->backend.list.count; i++)
+		check_name(gate, gate->backend.list.items[i]);
 }
 
 /* Lines wait for their target, too. */
@@ -67,7 +75,7 @@ int check_run(const struct options *options)
 		return CHECK_REFUSED;
 	check_log(settings);
 	for (i = 0; i < settings->gate_count; i++)
-		check_name(&settings->gates[i]);
+		check_names(&settings->gates[i]);
 	if (!check_start(settings)) {
 		status = log_has_warned() ? CHECK_WARNED : CHECK_GOOD;
 		log_info("%s: gates: %zu, nothing is refused%s", options->config_file,

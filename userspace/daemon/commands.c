@@ -179,18 +179,60 @@ static struct json_object *undelivered(const struct gate *gate)
 }
 
 /* Where connections go now: none, where its name is not resolved.  A UNIX backend has none. */
-static struct json_object *addresses_of(const struct gate *gate)
+static void append_addresses(struct json_object *array, const struct member *member)
 {
-	struct json_object *array = json_object_new_array();
 	char text[ADDR_TEXT_MAX];
 	struct addr addr;
 	size_t i;
 
-	for (i = 0; array && !gate->unix_backend && places_get(gate->places, i, &addr); i++) {
+	for (i = 0; array && !member->is_unix && places_get(member->places, i, &addr); i++) {
 		(void)addr_format(&addr.sa, sizeof(addr), text);
 		append_text(array, text, strlen(text));
 	}
+}
+
+static struct json_object *addresses_of(const struct pool *pool)
+{
+	struct json_object *array = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < pool->count; i++)
+		append_addresses(array, &pool->members[i]);
 	return array;
+}
+
+static struct json_object *describe_member(const struct member *member)
+{
+	struct json_object *object = json_object_new_object(), *addresses = json_object_new_array();
+
+	append_addresses(addresses, member);
+	add_text(object, "backend", member->text);
+	add(object, "weight", json_object_new_int64(member->weight));
+	add(object, "addresses", addresses);
+	return object;
+}
+
+static struct json_object *backends_of(const struct pool *pool)
+{
+	struct json_object *array = json_object_new_array(), *item;
+	size_t i;
+
+	for (i = 0; array && i < pool->count; i++) {
+		item = describe_member(&pool->members[i]);
+		if (json_object_array_add(array, item))
+			json_object_put(item);
+	}
+	return array;
+}
+
+static void add_backend(struct json_object *object, const struct pool *pool)
+{
+	char *text = gate_backends(pool->settings);
+
+	add_text(object, "backend", text);
+	free(text);
+	add(object, "addresses", addresses_of(pool));
+	add(object, "backends", backends_of(pool));
 }
 
 static struct json_object *describe(const struct gate *gate, bool paused)
@@ -201,8 +243,7 @@ static struct json_object *describe(const struct gate *gate, bool paused)
 	add_text(object, "name", set->name);
 	add_text(object, "mode", set->mode == GATE_SERVE ? "serve" : "connect");
 	add(object, "listen", list_of(&set->listen));
-	add_text(object, "backend", set->backend);
-	add(object, "addresses", addresses_of(gate));
+	add_backend(object, gate->pools);
 	add_text(object, "data-path", !gate->kernel ? "user" : gate->adaptive ? "auto" : "kernel");
 	add_text(object, "deliver", delivery_text(set->deliver));
 	if (set->deliver != DELIVER_NO)

@@ -27,6 +27,7 @@ struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_ca
 		return NULL;
 	conn->worker = worker;
 	conn->gate = gate;
+	conn->member = gate_only_member(gate);
 	conn->accepted = clock_ms();
 	ev_init(&conn->tls_io, on_io);
 	ev_init(&conn->plain_io, on_io);
@@ -43,6 +44,11 @@ struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_ca
 	conn->in_handshake = true;
 	worker_count(worker, gate, STAT_OPEN, 1);
 	return conn;
+}
+
+const char *conn_backend(const struct conn *conn)
+{
+	return conn->member ? conn->member->text : NULL;
 }
 
 const char *conn_client(const struct conn *conn, char buf[ADDR_TEXT_MAX])
@@ -106,7 +112,7 @@ static bool is_unix(const struct conn *conn, const ev_io *io)
 {
 	const bool serves = conn->gate->settings->mode == GATE_SERVE;
 
-	return conn->gate->unix_backend && io == (serves ? &conn->plain_io : &conn->tls_io);
+	return conn->member && conn->member->is_unix && io == (serves ? &conn->plain_io : &conn->tls_io);
 }
 
 ssize_t conn_receive(const struct conn *conn, const ev_io *io, void *buf, size_t len)
@@ -246,12 +252,12 @@ static void end_failed(struct conn *conn)
 /* In mode connect it is the server's fault, whom the client never sees. */
 void conn_log_failure(const struct conn *conn, const char *what, const char *why)
 {
-	const bool connects = conn->gate->settings->mode == GATE_CONNECT;
+	const bool connects = conn->gate->settings->mode == GATE_CONNECT && conn->member;
 	char client[ADDR_TEXT_MAX], safe[LOG_WHY_MAX];
 
 	worker_log_peer(conn->worker, info, "%s: client %s%s%s: %s: %s", conn->gate->settings->name,
 			conn_client(conn, client), connects ? ", server " : "",
-			connects ? conn->gate->settings->backend : "", what,
+			connects ? conn_backend(conn) : "", what,
 			escape(ESCAPE_PLAIN, safe, sizeof(safe), why, strlen(why)));
 }
 
@@ -299,6 +305,6 @@ void conn_abort(struct conn *conn)
 
 void conn_keep_session(struct conn *conn)
 {
-	if (conn->gate->sessions && !conn->session_kept)
-		conn->session_kept = sessions_keep(conn->gate->sessions, conn->tls);
+	if (conn->member->sessions && !conn->session_kept)
+		conn->session_kept = sessions_keep(conn->member->sessions, conn->tls);
 }

@@ -37,7 +37,11 @@ struct conn {
 	ev_timer timer;			/* deadline of the state, or idle */
 	enum conn_state state;
 	int handle;			/* its listener's; -1: it is relayed */
-	uint8_t backend;		/* the address of it that is being tried */
+	struct pool *pool;		/* of its backend; NULL: not known yet */
+	const struct member *member;	/* that has it or is tried, or the only one; NULL: not known yet */
+	uint8_t address;		/* of the member: the next one that is tried */
+	uint16_t passed;		/* members that were tried */
+	bool again;			/* one of them may take it in a moment */
 	uint64_t tried;			/* since: clock_ms() */
 	bool key_waiting;		/* keyclient has key_number for us */
 	bool in_handshake;		/* in worker->handshaking */
@@ -69,6 +73,8 @@ typedef void conn_timer_callback(struct ev_loop *loop, ev_timer *timer, int even
 struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_callback *on_io,
 		      conn_timer_callback *on_timer);
 
+/* The address of its backend as configured; NULL: which one is not known yet. */
+const char *conn_backend(const struct conn *conn);
 /* The client, as text. */
 const char *conn_client(const struct conn *conn, char buf[ADDR_TEXT_MAX]);
 

@@ -61,7 +61,7 @@ static void refuse(struct conn *conn, uint64_t waited, const char *why)
 	worker_count(conn->worker, conn->gate, STAT_FAILED, 1);
 	worker_log_peer(conn->worker, warn, "%s: client %s: cannot be delivered to %s%s: %s; connection closed",
 			conn->gate->settings->name, conn_client(conn, client),
-			conn->gate->settings->backend, time, why);
+			conn_backend(conn), time, why);
 	account_reason(conn, "it cannot be delivered%s: %s", time, why);
 	conn_abort(conn);
 }

@@ -29,8 +29,13 @@ static struct addr server_of(const struct gate *gate)
 {
 	struct addr server = {0};
 
-	(void)places_get(gate->places, 0, &server);
+	(void)places_get(gate->pools->members->places, 0, &server);
 	return server;
+}
+
+static const char *server_text(const struct gate *gate)
+{
+	return gate->pools->members->text;
 }
 
 /* 0, or libtlsgate's error and why. */
@@ -136,7 +141,7 @@ static void look_at_server(struct gate *gate)
 				look_at_kind(gate, tlsgate, kind, &nobody);
 	tlsgate_close(tlsgate);
 	if (nobody)
-		gate_warn(gate->settings, "backend", gate->settings->backend,
+		gate_warn(gate->settings, "backend", server_text(gate),
 			  "nobody listens there yet: clients wait for it within connect-timeout");
 }
 
@@ -159,7 +164,7 @@ static int set_up(struct gate *gate)
 		return gate_refuse(set, "deliver", NULL, "out of memory");
 	look_at_server(gate);
 	if (delivers_some(gate))
-		log_info("%s: connections are delivered to the server at %s, which sees the clients' addresses%s", set->name, set->backend,
+		log_info("%s: connections are delivered to the server at %s, which sees the clients' addresses%s", set->name, server_text(gate),
 			 lost_ipv6(gate) ? "; it is of IPv4, so that :PORT listens on IPv4 alone" : "");
 	return 0;
 }
@@ -170,7 +175,7 @@ static void look_at_address(const struct gate *gate)
 	const struct addr server = server_of(gate);
 
 	if (!addr_is_own(&server))
-		gate_warn(gate->settings, "backend", gate->settings->backend,
+		gate_warn(gate->settings, "backend", server_text(gate),
 			  "it is not on this machine: connections cannot be delivered there");
 }
 
@@ -196,12 +201,24 @@ static int refuse_always(const struct gate *gate)
 	return gate_refuse(gate->settings, "deliver", "always", text);
 }
 
+/* why NULL: it is known already. */
+static int relay_all(struct gate *gate, const char *why)
+{
+	if (why)
+		snprintf(gate->why_not[0], sizeof(gate->why_not[0]), "%s", why);
+	log_warn("%s: %s are relayed, not delivered, until a reload: %s", gate->settings->name, everybody,
+		 gate->why_not[0]);
+	return 0;
+}
+
 int delivery_open(struct gate *gate, int err, const char *why)
 {
 	const struct gate_settings *set = gate->settings;
 
 	if (set->deliver == DELIVER_NO)
 		return 0;
+	if (!gate_only_member(gate))
+		return relay_all(gate, "the gate has several backends, and a server gets none of the others' connections");
 	snprintf(gate->why_not[0], sizeof(gate->why_not[0]), "%s", why);
 	if (!err)
 		err = open_handles(gate, gate->why_not[0]);
@@ -212,9 +229,7 @@ int delivery_open(struct gate *gate, int err, const char *why)
 	look_at_address(gate);
 	if (set->deliver == DELIVER_ALWAYS)
 		return refuse_always(gate);
-	log_warn("%s: %s are relayed, not delivered, until a reload: %s", set->name, everybody,
-		 gate->why_not[0]);
-	return 0;
+	return relay_all(gate, NULL);
 }
 
 void delivery_close(struct gate *gate)

@@ -343,32 +343,16 @@ static void set_proxies(struct gate *gate)
 		(void)cidr_parse(list->items[gate->proxy_count], &gate->proxies[gate->proxy_count], &why);
 }
 
-/* Names are the resolver's: one that cannot be resolved now may be known later. */
-static int set_backend(struct gate *gate)
+static int set_pools(struct gate *gate)
 {
-	const struct gate_settings *set = gate->settings;
-	struct addr addrs[ADDR_LIST_MAX];
-	const char *why = "";
-	const char *port;
-	int count;
+	gate->pool_count = 1;
+	gate->pools = xcalloc(gate->pool_count, sizeof(*gate->pools));
+	return pool_build(&gate->pools[0], gate->settings, gate->settings->mode);
+}
 
-	gate->unix_backend = !addr_port(set->backend);
-	gate->places = places_new();
-	if (!gate->places)
-		return refuse(gate, "backend", set->backend, "out of memory");
-	if (!addr_is_name(set->backend)) {
-		count = addr_resolve(set->backend, addrs, &why);
-		if (count < 1)
-			return refuse(gate, "backend", set->backend, count ? why : "no address");
-		places_set(gate->places, addrs, (size_t)count);
-	}
-	if (set->mode != GATE_CONNECT)
-		return 0;
-	if (set->server_name)
-		snprintf(gate->server_name, sizeof(gate->server_name), "%s", set->server_name);
-	else if (addr_split(set->backend, gate->server_name, &port, &why))
-		return refuse(gate, "backend", set->backend, why);
-	return 0;
+const struct member *gate_only_member(const struct gate *gate)
+{
+	return gate->pool_count == 1 && gate->pools->count == 1 ? gate->pools->members : NULL;
 }
 
 static bool is_ascii(const char *text)
@@ -379,23 +363,34 @@ static bool is_ascii(const char *text)
 }
 
 /* A name that the engine refuses would fail every connection: find out now. */
-static int check_server_name(struct gate *gate)
+static int check_server_name(const struct gate *gate, const struct member *member)
 {
+	const char *given = gate->settings->server_name;
 	struct tls_conn *conn;
 	int ret;
 
-	if (gate->settings->mode != GATE_CONNECT)
-		return 0;
 	conn = tls_conn_new(gate->config);
-	ret = conn ? tls_conn_set_server_name(conn, gate->server_name) : TLS_ERR_NO_MEMORY;
+	ret = conn ? tls_conn_set_server_name(conn, member->server_name) : TLS_ERR_NO_MEMORY;
 	tls_conn_free(conn);
 	if (!ret)
 		return 0;
-	return refuse(gate, gate->settings->server_name ? "server-name" : "backend",
-		      gate->settings->server_name ? gate->settings->server_name : gate->settings->backend,
-		      is_ascii(gate->server_name) ?
+	return refuse(gate, given ? "server-name" : "backend", given ? given : member->text,
+		      is_ascii(member->server_name) ?
 		      "it is no DNS name and no address: give server-name" :
 		      "TLS has this name in its form of ASCII only: give server-name = xn--..., as idn2 prints it");
+}
+
+static int check_server_names(const struct gate *gate)
+{
+	const struct pool *pool = gate->pools;
+	int ret = 0;
+	size_t i;
+
+	if (gate->settings->mode != GATE_CONNECT)
+		return 0;
+	for (i = 0; i < pool->count && !ret; i++)
+		ret = check_server_name(gate, &pool->members[i]);
+	return ret;
 }
 
 static int set_tickets(struct gate *gate)
@@ -452,15 +447,13 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 		log_error("%s: no engine configuration: out of memory", settings->name);
 		return -1;
 	}
-	if (settings->mode == GATE_CONNECT)
-		gate->sessions = xcalloc(1, sizeof(*gate->sessions));
 	/* each says what is wrong with it, so that all is known at once */
 	ret = add_certs(gate, next_key_id) || add_staples(gate) ? -1 : 0;
 	ret |= gate_set_protocol(settings, gate->config);
 	ret |= set_trust(gate);
 	ret |= crl_load(gate, now(NULL));
 	ret |= set_tickets(gate);
-	ret |= set_backend(gate) || check_server_name(gate) ? -1 : 0;
+	ret |= set_pools(gate) || check_server_names(gate) ? -1 : 0;
 	gate->sound = !ret;
 	return ret;
 }
@@ -502,12 +495,11 @@ void gate_clear(struct gate *gate)
 	free(gate->staple_until);
 	free(gate->listens);
 	free(gate->proxies);
-	places_free(gate->places);
+	for (i = 0; i < gate->pool_count; i++)
+		pool_clear(&gate->pools[i]);
+	free(gate->pools);
 	delivery_close(gate);
 	free(gate->crl_until);
 	ticket_chain_wipe(&gate->tickets);
-	if (gate->sessions)
-		sessions_wipe(gate->sessions);
-	free(gate->sessions);
 	tls_config_unref(gate->config);
 }

@@ -15,8 +15,7 @@
 #include "common/cidr.h"
 #include "daemon/detour.h"
 #include "daemon/listener.h"
-#include "daemon/places.h"
-#include "daemon/sessions.h"
+#include "daemon/pool.h"
 #include "daemon/settings.h"
 #include "daemon/ticket.h"
 #include "engine/engine.h"
@@ -32,12 +31,10 @@ struct gate {
 	struct cidr *proxies;		/* of settings->accept_proxy */
 	size_t proxy_count;
 	uint32_t first_key_id;		/* of certs[0]; the others follow */
-	struct places *places;		/* of the backend */
-	bool unix_backend;		/* it is unix:/path */
-	char server_name[ADDR_HOST_MAX];	/* connect */
+	struct pool *pools;		/* pools[0]: of the gate's own backend */
+	size_t pool_count;
 	struct listener **listeners;	/* settings->listen.count of them; NULL once put */
 	struct ticket_chain tickets;	/* serve */
-	struct sessions *sessions;	/* connect; each process changes its own copy */
 	int *handles;			/* by settings->listen; NULL: nothing is delivered */
 	size_t handle_count;
 	struct detour *detour;		/* with handles */
@@ -68,6 +65,8 @@ int gate_bind(struct gate *gate, struct listeners *all, size_t workers);
 /* Gives the listeners back; allowed twice. */
 void gate_unbind(struct gate *gate, struct listeners *all);
 
+/* The backend of all connections, where there is but one; else NULL. */
+const struct member *gate_only_member(const struct gate *gate);
 
 /* In a child that resolves names: it has no use for the ticket keys. */
 void gate_forget(struct gate *gate);

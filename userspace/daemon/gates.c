@@ -91,15 +91,38 @@ static bool mark(const struct gate *gates, size_t count, bool *reached, const st
 	return grows;
 }
 
-/* As mark(), of what is known of gate's backend. */
+/* What is known of where a member is: how many addresses. */
+static size_t places_of(const struct member *member, struct addr addrs[ADDR_LIST_MAX])
+{
+	size_t count = 0;
+
+	while (member->places && count < ADDR_LIST_MAX &&
+	       places_get(member->places, count, &addrs[count]))
+		count++;
+	return count;
+}
+
+/* As mark(), of what is known of a pool. */
+static bool mark_pool(const struct gate *gates, size_t count, bool *reached, const struct pool *pool)
+{
+	struct addr addrs[ADDR_LIST_MAX];
+	bool grows = false;
+	size_t i, n;
+
+	for (i = 0; i < pool->count; i++)
+		for (n = places_of(&pool->members[i], addrs); n; n--)
+			grows |= mark(gates, count, reached, &addrs[n - 1]);
+	return grows;
+}
+
+/* As mark(), of all backends of gate. */
 static bool mark_next(const struct gate *gates, size_t count, bool *reached, const struct gate *gate)
 {
-	struct addr backend;
 	bool grows = false;
 	size_t i;
 
-	for (i = 0; gate->places && places_get(gate->places, i, &backend); i++)
-		grows |= mark(gates, count, reached, &backend);
+	for (i = 0; i < gate->pool_count; i++)
+		grows |= mark_pool(gates, count, reached, &gate->pools[i]);
 	return grows;
 }
 
@@ -123,22 +146,31 @@ bool gates_lead_back(const struct gate *gates, size_t count, const struct gate *
 	return back;
 }
 
+/* A name leads where nobody knows yet: the resolver looks at what it gets. */
+static int check_loop(const struct gate *gates, size_t count, const struct gate *gate,
+		      const struct pool *pool)
+{
+	struct addr addrs[ADDR_LIST_MAX];
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; i < pool->count; i++)
+		if (gates_lead_back(gates, count, gate, addrs, places_of(&pool->members[i], addrs)))
+			ret = gate_refuse(pool->settings, "backend", pool->members[i].text,
+					  "it leads back to what this gate listens on: give another");
+	return ret;
+}
+
 /* A connection that comes back to where it began makes connections until nothing is left. */
 static int check_loops(const struct gate *gates, size_t count)
 {
-	struct addr backends[ADDR_LIST_MAX];
 	const struct gate *gate;
 	int ret = 0;
-	size_t n;
+	size_t i;
 
-	for (gate = gates; gate < gates + count; gate++) {
-		/* a name leads where nobody knows yet: the resolver looks at what it gets */
-		for (n = 0; gate->places && n < ADDR_LIST_MAX && places_get(gate->places, n, &backends[n]);)
-			n++;
-		if (gates_lead_back(gates, count, gate, backends, n))
-			ret = gate_refuse(gate->settings, "backend", gate->settings->backend,
-					  "it leads back to what this gate listens on: give another");
-	}
+	for (gate = gates; gate < gates + count; gate++)
+		for (i = 0; i < gate->pool_count; i++)
+			ret |= check_loop(gates, count, gate, &gate->pools[i]);
 	return ret;
 }
 

@@ -131,6 +131,11 @@ bool handshake_continue(struct conn *conn)
 	return false;
 }
 
+static bool is_client(const struct conn *conn)
+{
+	return conn->gate->settings->mode == GATE_CONNECT;
+}
+
 bool handshake_start(struct conn *conn)
 {
 	int err;
@@ -144,14 +149,13 @@ bool handshake_start(struct conn *conn)
 		fail(conn, FAILURE_INTERNAL, "out of memory");
 		return false;
 	}
-	err = conn->gate->server_name[0] ?
-	      tls_conn_set_server_name(conn->tls, conn->gate->server_name) : 0;
-	if (!err && conn->gate->sessions)
-		sessions_offer(conn->gate->sessions, conn->tls);
+	err = is_client(conn) ? tls_conn_set_server_name(conn->tls, conn->member->server_name) : 0;
+	if (!err && is_client(conn))
+		sessions_offer(conn->member->sessions, conn->tls);
 	if (!err)
 		err = tls_conn_start(conn->tls);
 	if (!err)	/* a client speaks first, and listeners wait for that: see listener_start() */
-		return go_on(conn, conn->gate->settings->mode == GATE_SERVE);
+		return go_on(conn, !is_client(conn));
 	fail_engine(conn, err);
 	return false;
 }

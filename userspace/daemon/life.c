@@ -20,8 +20,8 @@ static bool waits_for_session(const struct conn *conn)
 	struct tls_conn_info info;
 
 	tls_conn_info(conn->tls, &info);
-	return conn->gate->sessions && !conn->session_kept && info.version == TLS_1_3 &&
-	       sessions_worth_waiting(conn->gate->sessions);
+	return conn->member->sessions && !conn->session_kept && info.version == TLS_1_3 &&
+	       sessions_worth_waiting(conn->member->sessions);
 }
 
 static void start_relay(struct conn *conn)

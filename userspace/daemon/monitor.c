@@ -95,13 +95,16 @@ static void log_ready(const struct monitor *monitor)
 {
 	const struct generation *generation = monitor->generations;
 	const struct gate_settings *set;
+	char *backends;
 	size_t i, j;
 
 	for (i = 0; i < generation->settings->gate_count; i++) {
 		set = &generation->settings->gates[i];
+		backends = gate_backends(set);
 		for (j = 0; j < set->listen.count; j++)
 			log_info("%s: listening on %s, backend %s, workers: %zu", set->name,
-				 set->listen.items[j], set->backend, generation->worker_count);
+				 set->listen.items[j], backends, generation->worker_count);
+		free(backends);
 	}
 }
 

@@ -258,7 +258,7 @@ static int new_ends(struct act *act, const struct gate *gate, struct tls_private
 	if (!act->peer.conn || !act->gate.conn)
 		return -1;
 	return gate->settings->mode == GATE_CONNECT ?
-	       tls_conn_set_server_name(act->gate.conn, gate->server_name) : 0;
+	       tls_conn_set_server_name(act->gate.conn, gate->pools->members->server_name) : 0;
 }
 
 /* The alerts that the gate may owe who shows no certificate, and a server that nobody knows. */

@@ -21,8 +21,9 @@
 struct name {
 	struct name *next;
 	struct resolver *resolver;
-	const struct gate *gate;
-	const struct gate *gates;	/* it is one of */
+	const struct member *member;
+	const struct gate *gate;	/* it is a backend of */
+	const struct gate *gates;	/* of which that is one */
 	size_t gate_count;
 	uint32_t id;			/* of its request */
 	bool asked;			/* and no answer came since */
@@ -44,7 +45,7 @@ static void ask(struct name *name)
 	struct lookup_request request = { .id = name->id };
 
 	name->asked = true;
-	snprintf(request.backend, sizeof(request.backend), "%s", name->gate->settings->backend);
+	snprintf(request.backend, sizeof(request.backend), "%s", name->member->text);
 	/* fails where the process is gone, which its exit mends, or busy */
 	set_timer(&name->timer, lookup_ask(name->resolver->control, &request) ? AGAIN_SECONDS :
 		  LOST_SECONDS);
@@ -57,11 +58,11 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	ask(timer->data);
 }
 
-static bool is_known(const struct gate *gate)
+static bool is_known(const struct member *member)
 {
 	struct addr unused;
 
-	return places_get(gate->places, 0, &unused);
+	return places_get(member->places, 0, &unused);
 }
 
 static void failed(struct name *name, const char *why)
@@ -70,7 +71,7 @@ static void failed(struct name *name, const char *why)
 
 	if (!name->failed)
 		log_warn("%s: backend '%s' cannot be resolved: %s; %s, and it is asked for every %.0f s",
-			 set->name, set->backend, why, is_known(name->gate) ?
+			 set->name, name->member->text, why, is_known(name->member) ?
 			 "its last addresses stay in use" : "its connections wait for connect-timeout",
 			 AGAIN_SECONDS);
 	name->failed = true;
@@ -81,9 +82,9 @@ static void resolved(struct name *name, const struct lookup_answer *answer)
 {
 	const struct gate_settings *set = name->gate->settings;
 
-	places_set(name->gate->places, answer->addrs, (size_t)answer->count);
+	places_set(name->member->places, answer->addrs, (size_t)answer->count);
 	if (name->failed)
-		log_info("%s: backend '%s' is resolved", set->name, set->backend);
+		log_info("%s: backend '%s' is resolved", set->name, name->member->text);
 	name->failed = false;
 	if (set->resolve_interval)
 		set_timer(&name->timer, set->resolve_interval / 1000.);
@@ -99,7 +100,7 @@ static bool leads_back(const struct name *name, const struct lookup_answer *answ
 /* Who asks names only for the port of the gate says no other. */
 static bool has_port(const struct name *name, const struct lookup_answer *answer)
 {
-	const uint16_t port = addr_port(name->gate->settings->backend);
+	const uint16_t port = addr_port(name->member->text);
 	int i;
 
 	for (i = 0; i < answer->count; i++)
@@ -235,15 +236,13 @@ static void set_identity(struct resolver *resolver, const struct identity *who)
 	resolver->who = *who;
 }
 
-void resolver_add(struct resolver *resolver, const struct gate *gate, const struct gate *gates,
-		  size_t gate_count, const struct identity *who)
+static void add_name(struct resolver *resolver, const struct member *member, const struct gate *gate,
+		     const struct gate *gates, size_t gate_count)
 {
-	struct name *name;
+	struct name *name = xcalloc(1, sizeof(*name));
 
-	if (!addr_is_name(gate->settings->backend))
-		return;
-	name = xcalloc(1, sizeof(*name));
 	name->resolver = resolver;
+	name->member = member;
 	name->gate = gate;
 	name->gates = gates;
 	name->gate_count = gate_count;
@@ -252,11 +251,26 @@ void resolver_add(struct resolver *resolver, const struct gate *gate, const stru
 	name->timer.data = name;
 	name->next = resolver->names;
 	resolver->names = name;
-	set_identity(resolver, who);
 	if (resolver->control != -1)
 		ask(name);
 	else if (!ev_is_active(&resolver->restart))
 		set_timer(&resolver->restart, 0.);	/* once forget() can find all */
+}
+
+void resolver_add(struct resolver *resolver, const struct gate *gate, const struct gate *gates,
+		  size_t gate_count, const struct identity *who)
+{
+	const struct pool *pool;
+	size_t i;
+
+	for (pool = gate->pools; pool < gate->pools + gate->pool_count; pool++) {
+		for (i = 0; i < pool->count; i++) {
+			if (!addr_is_name(pool->members[i].text))
+				continue;
+			set_identity(resolver, who);
+			add_name(resolver, &pool->members[i], gate, gates, gate_count);
+		}
+	}
 }
 
 void resolver_remove(struct resolver *resolver, const struct gate *gate)
@@ -264,14 +278,15 @@ void resolver_remove(struct resolver *resolver, const struct gate *gate)
 	struct name **link = &resolver->names;
 	struct name *name;
 
-	while (*link && (*link)->gate != gate)
-		link = &(*link)->next;
-	name = *link;
-	if (!name)
-		return;
-	*link = name->next;
-	ev_timer_stop(EV_DEFAULT_UC, &name->timer);
-	free(name);
+	while ((name = *link)) {
+		if (name->gate != gate) {
+			link = &name->next;
+			continue;
+		}
+		*link = name->next;
+		ev_timer_stop(EV_DEFAULT_UC, &name->timer);
+		free(name);
+	}
 	if (!resolver->names)
 		resolver_stop(resolver);
 }

@@ -28,7 +28,7 @@ struct resolver {
 /* Starts nothing yet. */
 void resolver_init(struct resolver *resolver, void (*forget)(void *arg), void *arg);
 /*
- * Where the backend of gate, one of gates, is a name, its places are kept from now on.
+ * Where a backend of gate, one of gates, is a name, its places are kept from now on.
  * A process that is not who is replaced.
  */
 void resolver_add(struct resolver *resolver, const struct gate *gate, const struct gate *gates,

@@ -23,6 +23,7 @@
 #define DEFAULT_STOP_TIME		5000
 #define MAX_KEEPALIVE			32767	/* of TCP */
 #define LONGEST_NAME			32	/* of a setting that setting_like() finds */
+#define WEIGHT				" weight "	/* between a backend and its weight */
 
 static int refuse(char why[SETTINGS_WHY_MAX], const char *text)
 {
@@ -80,13 +81,62 @@ static int add_cidr(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 	return add_text(field, value, why);
 }
 
-static int set_backend(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+/* "ADDRESS weight N": cuts the address off, for free().  NULL: N is none. */
+static char *cut_weight(const char *value, uint32_t *weight)
+{
+	const char *word = strstr(value, WEIGHT);
+	long n = 1;
+	char *end;
+
+	*weight = 1;
+	if (!word)
+		return xstrdup(value);
+	n = strtol(word + strlen(WEIGHT), &end, 10);
+	if (*end || n < 1 || n > SETTINGS_MAX_WEIGHT)
+		return NULL;
+	*weight = (uint32_t)n;
+	return xprintf("%.*s", (int)(word - value), value);
+}
+
+static bool list_has(const struct text_list *list, const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		if (!strcmp(list->items[i], text))
+			return true;
+	return false;
+}
+
+static int add_address(struct backend_list *backend, const char *address, uint32_t weight,
+		       char why[SETTINGS_WHY_MAX])
 {
 	const char *reason;
 
-	if (!addr_is_valid(value, &reason))
+	if (!addr_is_valid(address, &reason))
 		return refuse(why, reason);
-	return set_text(field, value, why);
+	if (list_has(&backend->list, address))
+		return refuse(why, "it is in the list twice: give it a weight instead");
+	if (backend->list.count == SETTINGS_MAX_BACKENDS)
+		return refuse(why, "there are more than 256 backends: give the rest to another gate");
+	if (add_text(&backend->list, address, why))
+		return -1;
+	backend->weights = xrealloc(backend->weights, backend->list.count, sizeof(*backend->weights));
+	backend->weights[backend->list.count - 1] = weight;
+	return 0;
+}
+
+static int add_backend(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	uint32_t weight;
+	char *address = cut_weight(value, &weight);
+	int ret;
+
+	if (!address)
+		return refuse(why, "its weight must be a number from 1 to 256: \"ADDRESS weight 3\"");
+	ret = add_address(field, address, weight, why);
+	free(address);
+	return ret;
 }
 
 /* One row of a choice; the list ends with text NULL. */
@@ -365,8 +415,8 @@ static const struct setting table[] = {
 	{ "listen", "LISTEN", SETTING_GATE | SETTING_FILE | SETTING_LIST, SETTING_GATE, NULL,
 	  GATE(listen), add_listen,
 	  "ADDR:PORT, [V6]:PORT or :PORT" },
-	{ "backend", "BACKEND", SETTING_GATE | SETTING_FILE, SETTING_GATE, NULL,
-	  GATE(backend), set_backend,
+	{ "backend", "BACKEND", SETTING_GATE | SETTING_FILE | SETTING_LIST, SETTING_GATE, NULL,
+	  GATE(backend), add_backend,
 	  "where to connect: as LISTEN, or NAME:PORT, or unix:/path" },
 	{ "cert", "FILE", SETTING_GATE | SETTING_LIST, SETTING_SERVE, "key",
 	  GATE(certs), add_text,
@@ -586,7 +636,8 @@ static void gate_settings_clear(struct gate_settings *gate)
 	list_free(&gate->crls);
 	list_free(&gate->accept_proxy);
 	free(gate->name);
-	free(gate->backend);
+	list_free(&gate->backend.list);
+	free(gate->backend.weights);
 	free(gate->ca);
 	free(gate->client_ca);
 	free(gate->server_name);
@@ -742,6 +793,22 @@ static int check_row(const struct gate_settings *gate, const struct setting *row
 	return 0;
 }
 
+/* Of a server that is not named, the name to verify is that of its host. */
+static int check_hosts(const struct gate_settings *gate)
+{
+	const struct text_list *list = &gate->backend.list;
+	int ret = 0;
+	size_t i;
+
+	if (gate->mode != GATE_CONNECT || gate->server_name)
+		return 0;
+	for (i = 0; i < list->count; i++)
+		if (!strncmp(list->items[i], "unix:", 5))
+			ret = gate_refuse(gate, "backend", list->items[i],
+					  "a unix backend has no host name to verify: give server-name");
+	return ret;
+}
+
 static int check_values(const struct gate_settings *gate)
 {
 	int ret = 0;
@@ -754,11 +821,7 @@ static int check_values(const struct gate_settings *gate)
 	if (gate->pq == TLS_PQ_REQUIRE && gate->min_version == TLS_1_2)
 		ret = gate_refuse(gate, "min-version", NULL,
 				  "with pq = require it is 1.3: leave it out, or give that");
-	if (gate->mode == GATE_CONNECT && !gate->server_name && gate->backend &&
-	    !strncmp(gate->backend, "unix:", 5))
-		ret = gate_refuse(gate, "backend", gate->backend,
-				  "a unix backend has no host name to verify: give server-name");
-	return ret + together_check(gate);
+	return ret + check_hosts(gate) + together_check(gate);
 }
 
 int gate_settings_check(const struct gate_settings *gate)
@@ -801,6 +864,20 @@ void settings_warn(const struct settings *settings, const char *setting, const c
 		   const char *why)
 {
 	report_process(log_warn, false, settings, setting, value, why);
+}
+
+char *gate_backends(const struct gate_settings *gate)
+{
+	const struct text_list *list = &gate->backend.list;
+	char *text = xstrdup(""), *longer;
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		longer = xprintf("%s%s%s", text, i ? ", " : "", list->items[i]);
+		free(text);
+		text = longer;
+	}
+	return text;
 }
 
 bool settings_has_control(const struct settings *settings)

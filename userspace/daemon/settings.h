@@ -18,6 +18,8 @@
 #define SETTINGS_MAX_LISTENS	1024	/* of all gates */
 #define SETTINGS_MAX_NAME	64	/* bytes of a gate's name */
 #define SETTINGS_MAX_ROWS	64	/* of the table */
+#define SETTINGS_MAX_BACKENDS	256	/* of one gate or block */
+#define SETTINGS_MAX_WEIGHT	256	/* of a backend */
 #define SETTINGS_WHY_MAX	256
 
 enum gate_mode {
@@ -63,6 +65,12 @@ struct text_list {
 	size_t count;
 };
 
+/* Where to connect.  The addresses are without their weights: weights[i] is that of items[i]. */
+struct backend_list {
+	struct text_list list;
+	uint32_t *weights;
+};
+
 /* Whether a setting was given, and where. */
 struct given {
 	bool yes;
@@ -78,7 +86,7 @@ struct gate_settings {
 	struct given given[SETTINGS_MAX_ROWS];	/* by the table's rows */
 	enum gate_mode mode;
 	struct text_list listen;
-	char *backend;
+	struct backend_list backend;
 	struct text_list certs, keys;	/* files, in pairs */
 	struct text_list ocsp;		/* files; each says which certificate it is about */
 	char *ca, *client_ca;		/* files; NULL: the system's store / none */
@@ -90,7 +98,7 @@ struct gate_settings {
 	enum deliver deliver;		/* serve */
 	bool request_ocsp;		/* connect: want to see that the server's is good */
 	bool legacy_server;		/* connect: one without renegotiation_info will do */
-	char *server_name;		/* NULL: the host part of backend */
+	char *server_name;		/* NULL: the host part of each backend */
 	uint16_t min_version, max_version;	/* TLS_1_2...; 0: the engine's default */
 	char *suites, *groups, *alpn;	/* lists as given; NULL: the engine's default */
 	int pq;				/* enum tls_pq */
@@ -193,6 +201,8 @@ void gate_warn(const struct gate_settings *gate, const char *setting, const char
 int gate_settings_check(const struct gate_settings *gate);
 /* The same for the settings of the process, once all were given: 0 or -1. */
 int settings_check(const struct settings *settings);
+/* All of its backends, as "A, B"; for free(). */
+char *gate_backends(const struct gate_settings *gate);
 /*
  * As gate_refuse() and gate_warn(), for a setting of the process: a line with its place, where the file
  * has it.  value: NULL, or what was refused, perhaps a default.

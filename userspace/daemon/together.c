@@ -18,14 +18,23 @@ static const char *not_a_server(const char *backend, struct addr *server)
 	return NULL;
 }
 
+/* NULL: the gate has several, or none. */
+static const char *only_backend(const struct gate_settings *gate)
+{
+	const struct text_list *list = &gate->backend.list;
+
+	return list->count == 1 ? list->items[0] : NULL;
+}
+
 int together_listen(const struct gate_settings *gate, const char *text, struct addr *out,
 		    const char **why)
 {
 	char all[sizeof("0.0.0.0:65535")];
+	const char *backend = only_backend(gate);
 	struct addr server;
 
-	if (gate->deliver == DELIVER_NO || text[0] != ':' || !gate->backend ||
-	    not_a_server(gate->backend, &server) || server.sa.sa_family != AF_INET)
+	if (gate->deliver == DELIVER_NO || text[0] != ':' || !backend ||
+	    not_a_server(backend, &server) || server.sa.sa_family != AF_INET)
 		return addr_parse_listen(text, out, why);
 	snprintf(all, sizeof(all), "0.0.0.0%s", text);
 	return addr_parse_listen(all, out, why);
@@ -96,14 +105,23 @@ static int check_relay_settings(const struct gate_settings *gate)
 	return ret;
 }
 
+static int check_server(const struct gate_settings *gate)
+{
+	const char *backend = only_backend(gate), *why;
+	struct addr server;
+
+	/* deliver = auto relays: delivery_open() says so */
+	if (!backend)
+		return gate->deliver != DELIVER_ALWAYS ? 0 :
+		       gate_refuse(gate, "deliver", "always",
+				   "it delivers to one server: give one backend, or deliver = auto");
+	why = not_a_server(backend, &server);
+	return why ? gate_refuse(gate, "backend", backend, why) : check_families(gate, &server);
+}
+
 int together_check(const struct gate_settings *gate)
 {
-	struct addr server;
-	const char *why;
-
-	if (gate->mode != GATE_SERVE || gate->deliver == DELIVER_NO || !gate->backend)
+	if (gate->mode != GATE_SERVE || gate->deliver == DELIVER_NO || !gate->backend.list.count)
 		return 0;
-	why = not_a_server(gate->backend, &server);
-	return check_relay_settings(gate) + (why ? gate_refuse(gate, "backend", gate->backend, why) :
-					     check_families(gate, &server));
+	return check_relay_settings(gate) + check_server(gate);
 }

@@ -140,7 +140,7 @@ static int set_up(struct end *ours, struct end *other, const struct gate *gate,
 		return -1;
 	/* the gate's limit is for what it takes, not for what it sends */
 	(void)tls_config_set_max_message(other->config, 65536);
-	return end_start(ours, serve ? NULL : gate->server_name) || end_start(other, NULL);
+	return end_start(ours, gate->pools->members->server_name) || end_start(other, NULL);
 }
 
 static struct outcome handshake(const struct gate *gate, const struct pair *shows,

@@ -159,7 +159,7 @@ static void end_wait(struct conn *conn)
 	if (!conn->waits)
 		return;
 	conn->waits = false;
-	sessions_waited(conn->gate->sessions, conn->session_kept);
+	sessions_waited(conn->member->sessions, conn->session_kept);
 }
 
 /*

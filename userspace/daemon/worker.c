@@ -425,30 +425,38 @@ static void log_counters(const struct worker_plan *plan)
 		    counted(plan, STAT_REFUSED));
 }
 
-/* Where a worker connects to is known: files no more, and these ports. */
-static int restrict_paths(const struct worker_plan *plan)
-{
-	uint16_t *ports = xcalloc(plan->gate_count, sizeof(*ports));
-	size_t count = 0, i;
-	int ret;
-
-	for (i = 0; i < plan->gate_count; i++) {
-		ports[count] = addr_port(plan->gates[i].settings->backend);
-		count += ports[count] != 0;
-	}
-	ret = landlock_enter(ports, count);
-	free(ports);
-	return ret;
-}
-
-static bool has_unix_backend(const struct worker_plan *plan)
+/* The ports of all backends: a UNIX socket's is 0. */
+static uint16_t *list_ports(const struct worker_plan *plan, size_t *count)
 {
 	const struct gate *gate;
+	const struct pool *pool;
+	uint16_t *ports = NULL;
+	size_t i;
 
-	for (gate = plan->gates; gate < plan->gates + plan->gate_count; gate++)
-		if (!addr_port(gate->settings->backend))
-			return true;
-	return false;
+	*count = 0;
+	for (gate = plan->gates; gate < plan->gates + plan->gate_count; gate++) {
+		for (pool = gate->pools; pool < gate->pools + gate->pool_count; pool++) {
+			ports = xrealloc(ports, *count + pool->count, sizeof(*ports));
+			for (i = 0; i < pool->count; i++)
+				ports[(*count)++] = addr_port(pool->members[i].text);
+		}
+	}
+	return ports;
+}
+
+/* Where a worker connects to is known: files no more, these ports, and UNIX sockets if any is one. */
+static int restrict_targets(const struct worker_plan *plan)
+{
+	size_t count, kept = 0, i;
+	uint16_t *ports = list_ports(plan, &count);
+	int ret;
+
+	for (i = 0; i < count; i++)
+		if (ports[i])
+			ports[kept++] = ports[i];
+	ret = landlock_enter(ports, kept);
+	free(ports);
+	return ret ? ret : filter_load(FILTER_WORKER, kept < count);
 }
 
 static int enter_sandbox(const struct worker_plan *plan, const struct keypipe *keys)
@@ -465,8 +473,7 @@ static int enter_sandbox(const struct worker_plan *plan, const struct keypipe *k
 		return -1;
 	tzset();
 	if (rehearsal_open(&before) || rehearsal_open(&under) || rehearsal_run(&before, keys) ||
-	    sandbox_drop(&plan->who) || restrict_paths(plan) ||
-	    filter_load(FILTER_WORKER, has_unix_backend(plan)))
+	    sandbox_drop(&plan->who) || restrict_targets(plan))
 		return -1;
 	return rehearsal_run(&under, keys);
 }

@@ -8,7 +8,7 @@
  *	preface.c	what comes before TLS: accept_proxy.c
  *	handshake.c	drives the engine until it is established
  *	deliver.c	gives an established connection to the server itself
- *	backend.c	or reaches the backend
+ *	backend.c	or reaches a backend of its pool
  *	install.c	hands an established connection to the kernel
  *	userpath.c	or relays it here
  *	kernel.c	whether there is a module to hand over to

@@ -104,19 +104,17 @@ static void test_kinds(void)
 	}
 }
 
-/* 127.0.0.1:1 is the server. */
+static struct pool pool;
+
 static void set_server(void)
 {
-	struct addr server = { .len = sizeof(struct sockaddr_in) };
-	struct sockaddr_in *in = (struct sockaddr_in *)(void *)&server.storage;
+	char why[SETTINGS_WHY_MAX];
 
-	in->sin_family = AF_INET;
-	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	in->sin_port = htons(1);
-	gate.places = places_new();
-	if (!gate.places)
-		tap_bail("no memory");
-	places_set(gate.places, &server, 1);
+	if (setting_apply(setting_find("backend"), settings.all, &settings, "127.0.0.1:1",
+			  (struct position){0}, why) || pool_build(&pool, &settings, GATE_SERVE))
+		tap_bail("no server");
+	gate.pools = &pool;
+	gate.pool_count = 1;
 }
 
 struct start_case {
@@ -144,8 +142,8 @@ static void test_starts(void)
 		tap_ok(delivery_open(&gate, starts[i].err, "why") == -1, "always, %s: is refused",
 		       strerror(-starts[i].err));
 	}
-	places_free(gate.places);
-	gate.places = NULL;
+	pool_clear(&pool);
+	gate.pool_count = 0;
 }
 
 int main(void)

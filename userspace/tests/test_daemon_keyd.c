@@ -52,8 +52,10 @@ static void start_keyd(const struct pki *pki)
 		.certs = { .items = &name, .count = 1 },
 	};
 	const struct tls_hooks hooks = {0};
+	struct member member = { .server_name = (char []){ "host.test" } };
+	struct pool pool = { .settings = &settings, .members = &member, .count = 1 };
 	struct gate gate = {
-		.settings = &settings, .certs = &cert, .sound = true, .server_name = "host.test",
+		.settings = &settings, .certs = &cert, .sound = true, .pools = &pool, .pool_count = 1,
 		.config = tls_config_new(TLS_CLIENT, &hooks),
 	};
 	struct ipc_message message;

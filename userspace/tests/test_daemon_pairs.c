@@ -153,7 +153,7 @@ static bool handshake(const struct gate *gate, struct tls_private_key **keys)
 	make_other(other, serve ? TLS_CLIENT : TLS_SERVER);
 	ours->config = tls_config_ref(gate->config);
 	ours->conn = tls_conn_new(gate->config);
-	if (!serve && tls_conn_set_server_name(ours->conn, gate->server_name))
+	if (!serve && tls_conn_set_server_name(ours->conn, gate->pools->members->server_name))
 		tap_bail("name");
 	for (size_t i = 0; i < gate->settings->keys.count; i++)
 		ours->keys[i] = keys[i];
