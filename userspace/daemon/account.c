@@ -116,10 +116,13 @@ void account_hand_over(const struct conn *conn, uint32_t session)
 		.from_backend = from_backend(conn),
 		.accepted = conn->accepted,
 		.logged = conn->worker->settings->connection_log,
+		.counted = conn->gate->counted,
+		.client = conn->client,
 	};
 
 	if (conn->worker->ledger == -1 && !entry.logged)
 		return;
+	snprintf(entry.gate, sizeof(entry.gate), "%s", conn->gate->settings->name);
 	begin(&entry.record, conn, session, is_json(conn));
 	if (ledger_send(conn->worker->ledger, &entry) && entry.logged)
 		log_now(&entry.record, conn, "handed over");

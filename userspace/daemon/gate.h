@@ -40,6 +40,7 @@ struct gate {
 	struct detour *detour;		/* with handles */
 	char why_not[DETOURS][256];	/* the last cause, by kind; without handles [0]; the monitor's */
 	bool kernel;			/* hand over to the kernel, when it is there */
+	bool counted;			/* the monitor counts what the kernel carries for it (ledger.h) */
 	bool adaptive;			/* ... what is worth it; what it refuses goes on here */
 };
 

@@ -385,17 +385,28 @@ static int open_kernel(const struct generation *generation)
 	return fd < 0 ? -1 : fd;
 }
 
-/* For lines of the connection-log, and for whoever asks on the control socket. */
+bool generation_counts(const struct generation *generation)
+{
+	const struct gate *gate, *end = generation->gates + generation->built;
+
+	for (gate = generation->gates; gate < end; gate++)
+		if (gate->kernel && gate->counted)
+			return true;
+	return false;
+}
+
+/* For lines of the connection-log, for whoever asks on the control socket, and for what is counted. */
 static int open_ledger(const struct generation *generation)
 {
 	const struct settings *settings = generation->settings;
 	const struct gate *gate, *end = generation->gates + generation->built;
+	const bool counts = generation_counts(generation);
 
 	for (gate = generation->gates; gate < end && !gate->kernel; gate++)
 		;
-	if (gate == end || !(settings->connection_log || settings_has_control(settings)))
+	if (gate == end || !(settings->connection_log || settings_has_control(settings) || counts))
 		return -1;
-	return ledger_writer(generation->ledger, settings->connection_log);
+	return ledger_writer(generation->ledger, settings->connection_log, counts);
 }
 
 static void mend_listeners(const struct generation *generation)

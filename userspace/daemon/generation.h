@@ -98,6 +98,8 @@ void generation_tell(const struct generation *generation, enum ipc_type type);
 void generation_unbind(struct generation *generation);
 /* Goes on with what from counted for gates of the same names. */
 void generation_inherit(struct generation *generation, const struct generation *from);
+/* Does some gate want counted what the kernel carries for it? */
+bool generation_counts(const struct generation *generation);
 /* In a child that resolves names: wipes what is secret. */
 void generation_forget(struct generation *generation);
 /*

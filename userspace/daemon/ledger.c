@@ -48,6 +48,12 @@ static struct ledger_page **find(struct ledger *ledger, uint32_t session)
 	return link;
 }
 
+/* Somebody wants to know when it ends. */
+static bool is_followed(const struct ledger_entry *entry)
+{
+	return entry->logged || entry->counted;
+}
+
 static void log_end(const struct ledger_entry *entry, uint64_t tx_bytes, uint64_t rx_bytes,
 		    const char *reason)
 {
@@ -68,6 +74,8 @@ static void drop(struct ledger *ledger, struct ledger_page **link)
 	ledger->late_count -= page->late != 0;
 	ledger->count--;
 	*link = page->next;
+	if (page->entry->counted)
+		ledger->changed(ledger->arg, page->entry, false);
 	free(page->entry);
 	free(page);
 }
@@ -82,6 +90,8 @@ static struct ledger_page *add(struct ledger *ledger, const struct ledger_entry 
 	page->next = *bucket(ledger, entry->session);
 	*bucket(ledger, entry->session) = page;
 	ledger->count++;
+	if (entry->counted)
+		ledger->changed(ledger->arg, entry, true);
 	return page;
 }
 
@@ -194,11 +204,11 @@ static void set_late_unlisted(struct ledger *ledger)
 
 static bool is_unseen(const struct ledger *ledger, const struct ledger_page *page)
 {
-	return !page->entry->logged && page->round != ledger->round;
+	return !is_followed(page->entry) && page->round != ledger->round;
 }
 
 /*
- * Of what is not logged, the end is not followed: two wakeups of the monitor and a question to the
+ * Of what is neither logged nor counted, the end is not followed: two wakeups of the monitor and a question to the
  * kernel for each connection would be for nobody.  What the list of sessions does not have goes away.
  */
 static void prune(struct ledger *ledger)
@@ -221,7 +231,7 @@ static void keep(struct ledger *ledger, const struct ledger_entry *entry)
 {
 	struct ledger_page **link = find(ledger, entry->session);
 
-	if (*link && (*link)->entry->logged)
+	if (*link && is_followed((*link)->entry))
 		return;
 	if (*link)
 		drop(ledger, link);
@@ -286,8 +296,9 @@ static void read_events(struct ledger *ledger)
 		module_is_gone(ledger);
 		return;
 	}
-	if (ledger->logs)
-		log_warn("connection-log: %s", tlsgate_error(ledger->tlsgate));
+	if (ledger->logs || ledger->counts)
+		log_warn("the kernel's sessions are not followed any more: %s",
+			 tlsgate_error(ledger->tlsgate));
 	end_pages(ledger, always, UNKNOWN);
 	unfollow(ledger);
 }
@@ -305,6 +316,9 @@ static int follow(struct ledger *ledger)
 		if (ledger->logs)
 			log_warn("connection-log: lines of what the kernel carries are written at the hand-over: %s",
 				 tlsgate_error(ledger->tlsgate));
+		if (ledger->counts)
+			log_warn("limits: what the kernel carries is not counted: %s",
+				 tlsgate_error(ledger->tlsgate));
 		tlsgate_close(ledger->tlsgate);
 		ledger->tlsgate = NULL;
 		ledger->barred = true;
@@ -316,19 +330,18 @@ static int follow(struct ledger *ledger)
 }
 
 /* The module may have been unloaded and loaded again since: its family is another one then. */
-static int get_session(struct ledger *ledger, uint32_t id)
+static int get_session(struct ledger *ledger, uint32_t id, struct tlsgate_session *session)
 {
-	struct tlsgate_session session;
 	int err;
 
 	if (follow(ledger))
 		return -ENODEV;
-	err = tlsgate_session_get(ledger->tlsgate, tlsgate_by_id(id), &session);
+	err = tlsgate_session_get(ledger->tlsgate, tlsgate_by_id(id), session);
 	if (err != -ENODEV)
 		return err;
 	module_is_gone(ledger);
 	return follow(ledger) ? -ENODEV :
-	       tlsgate_session_get(ledger->tlsgate, tlsgate_by_id(id), &session);
+	       tlsgate_session_get(ledger->tlsgate, tlsgate_by_id(id), session);
 }
 
 /* False: it is not among those that ended early. */
@@ -347,18 +360,40 @@ static bool ended_early(struct ledger *ledger, const struct ledger_entry *entry)
 	return false;
 }
 
-static void take_entry(struct ledger *ledger, const struct ledger_entry *entry)
+/* A worker has entries counted for the gate alone that its session is labelled with. */
+static bool is_of_gate(const struct tlsgate_session *session, const char *gate)
 {
+	return strnlen(gate, TLSGATE_LABEL_MAX) == session->label_len &&
+	       !memcmp(gate, session->label, session->label_len);
+}
+
+/* False: the worker has sent one before. */
+static bool make_room(struct ledger *ledger, const struct ledger_entry *entry)
+{
+	struct ledger_page **link = find(ledger, entry->session);
+
+	if (*link && (*link)->entry->record.len)
+		return false;
+	if (*link)
+		drop(ledger, link);	/* it was adopted, and the worker knows more */
+	return true;
+}
+
+static void take_entry(struct ledger *ledger, struct ledger_entry *entry)
+{
+	struct tlsgate_session session;
 	int err;
 
-	if (!entry->logged) {
+	if (!is_followed(entry)) {
 		keep(ledger, entry);
 		return;
 	}
-	err = get_session(ledger, entry->session);
+	err = get_session(ledger, entry->session, &session);
+	if (!err && !is_of_gate(&session, entry->gate))
+		entry->counted = false;
 	if (err == -ENODEV)
 		log_end(entry, 0, 0, "handed over");
-	else if (ended_early(ledger, entry) || *find(ledger, entry->session))
+	else if (ended_early(ledger, entry) || !make_room(ledger, entry))
 		return;			/* one account of each, whatever a worker says */
 	else if (err == -ENOENT)
 		add_late(ledger, entry);
@@ -381,6 +416,7 @@ static bool read_entry(struct ledger *ledger)
 	if (n <= 0)
 		return false;
 	entry.record.text[RECORD_MAX - 1] = '\0';
+	entry.gate[SETTINGS_MAX_NAME] = '\0';
 	if (is_sound(&entry, (size_t)n))
 		take_entry(ledger, &entry);
 	return true;
@@ -419,10 +455,10 @@ static void on_late(struct ev_loop *loop, ev_timer *timer, int events)
 		ev_timer_stop(loop, timer);
 }
 
-void ledger_init(struct ledger *ledger, struct ev_loop *loop)
+void ledger_init(struct ledger *ledger, struct ev_loop *loop, ledger_changed *changed, void *arg)
 {
 	*ledger = (struct ledger){
-		.loop = loop, .reader = -1, .writer = -1, .prune_at = PRUNE_LEAST,
+		.loop = loop, .changed = changed, .arg = arg, .reader = -1, .writer = -1, .prune_at = PRUNE_LEAST,
 	};
 	ev_init(&ledger->entries, on_entries);
 	ev_init(&ledger->events, on_events);
@@ -431,11 +467,12 @@ void ledger_init(struct ledger *ledger, struct ev_loop *loop)
 	ledger->entries.data = ledger->events.data = ledger->late.data = ledger;
 }
 
-int ledger_writer(struct ledger *ledger, bool logs)
+int ledger_writer(struct ledger *ledger, bool logs, bool counts)
 {
 	int ends[2];
 
 	ledger->logs = logs;
+	ledger->counts = counts;
 	if (ledger->writer != -1)
 		return ledger->writer;
 	/* no socket: whoever has one could end it for all */
@@ -446,9 +483,50 @@ int ledger_writer(struct ledger *ledger, bool logs)
 	ledger->writer = ends[1];
 	ev_io_set(&ledger->entries, ledger->reader, EV_READ);
 	ev_io_start(ledger->loop, &ledger->entries);
-	if (logs)
+	if (logs || counts)
 		(void)follow(ledger);
 	return ledger->writer;
+}
+
+static void adopt_entry(struct ledger_entry *entry, const struct tlsgate_session *session)
+{
+	const struct tlsgate_address *client;
+
+	entry->session = session->id;
+	entry->serves = session->role == TLSGATE_ROLE_SERVER;
+	entry->counted = true;
+	entry->accepted = clock_ms() - session->age;
+	memcpy(entry->gate, session->label, session->label_len);
+	client = entry->serves ? &session->peer : &session->relay_peer;
+	if (client->len && client->len <= sizeof(entry->client))
+		memcpy(&entry->client, &client->sa, client->len);
+}
+
+static int adopt(void *arg, const struct tlsgate_session *session)
+{
+	struct ledger *ledger = arg;
+	struct ledger_page *page = *find(ledger, session->id);
+	struct ledger_entry entry = {0};
+
+	if (session->uid != ledger->uid || session->state == TLSGATE_STATE_CLOSED ||
+	    !session->label_len || (page && page->entry->counted))
+		return 0;
+	if (page) {
+		page->entry->counted = true;
+		ledger->changed(ledger->arg, page->entry, true);
+		return 0;
+	}
+	adopt_entry(&entry, session);
+	(void)add(ledger, &entry);
+	return 0;
+}
+
+void ledger_adopt(struct ledger *ledger, uid_t uid)
+{
+	ledger->uid = uid;
+	/* one that cannot be read has none */
+	if (!follow(ledger))
+		(void)tlsgate_session_dump(ledger->tlsgate, adopt, ledger);
 }
 
 void ledger_each(struct ledger *ledger, void (*each)(void *arg, const struct ledger_entry *entry),
@@ -461,7 +539,8 @@ void ledger_each(struct ledger *ledger, void (*each)(void *arg, const struct led
 		prune(ledger);
 	for (i = 0; i < LEDGER_BUCKETS; i++)
 		for (page = ledger->pages[i]; page; page = page->next)
-			each(arg, page->entry);
+			if (page->entry->record.len)	/* else it is adopted */
+				each(arg, page->entry);
 }
 
 void ledger_close(struct ledger *ledger)

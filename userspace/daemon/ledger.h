@@ -8,10 +8,13 @@
 #define TLSGATE_DAEMON_LEDGER_H
 
 #include <ev.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "daemon/record.h"
+#include "daemon/settings.h"
 
 #define LEDGER_BUCKETS	1024u
 #define LEDGER_EARLY	256u
@@ -22,6 +25,9 @@ struct ledger_entry {
 	uint32_t session;
 	bool serves;
 	bool logged;			/* there is a connection-log */
+	bool counted;			/* ledger_changed is called for it */
+	char gate[SETTINGS_MAX_NAME + 1];	/* its name, which a reload does not change */
+	struct sockaddr_in6 client;	/* or sockaddr_in: who connected to us */
 	uint64_t from_client, from_backend;	/* until the hand-over */
 	uint64_t accepted;		/* clock_ms() then */
 	struct record record;		/* up to what record_end() adds */
@@ -36,13 +42,23 @@ struct ledger_early {
 	uint16_t reason;
 };
 
+/*
+ * The kernel has (begins) or has no more a connection whose entry is counted.  Each call that it
+ * begins is followed by one that it ended, with the same entry; it must not call the ledger.
+ */
+typedef void ledger_changed(void *arg, const struct ledger_entry *entry, bool begins);
+
 struct ledger {
 	struct ev_loop *loop;
+	ledger_changed *changed;
+	void *arg;
 	int reader, writer;		/* -1: not open; the writer is the workers' */
 	ev_io entries, events;
 	struct tlsgate *tlsgate;	/* NULL: events are not followed */
 	bool barred;			/* nor may they be */
 	bool logs;			/* there is a connection-log: failures are worth a line */
+	bool counts;			/* some entries are counted */
+	uid_t uid;			/* ledger_adopt() */
 	uint32_t lost;			/* events that found no room in the socket */
 	struct ledger_page *pages[LEDGER_BUCKETS];	/* by session */
 	size_t count, prune_at;		/* of pages; how many of them are too many */
@@ -53,13 +69,20 @@ struct ledger {
 	unsigned int next_early;
 };
 
-void ledger_init(struct ledger *ledger, struct ev_loop *loop);
+void ledger_init(struct ledger *ledger, struct ev_loop *loop, ledger_changed *changed, void *arg);
 /*
  * Where workers send entries; opens what is needed for that first.  logs: there is a
- * connection-log; else entries are for ledger_each() alone.  -1: there is no such way.
+ * connection-log; counts: some gate wants its entries counted; else entries are for
+ * ledger_each() alone.  -1: there is no such way.
  */
-int ledger_writer(struct ledger *ledger, bool logs);
-/* Calls each() for every connection that the kernel has and whose entry came. */
+int ledger_writer(struct ledger *ledger, bool logs, bool counts);
+/*
+ * Counts from now on what the kernel has already: sessions of a daemon of before and those whose
+ * entries were not counted.  uid: who the workers are, or were.  Of an adopted session the gate is what
+ * its label says, and the client who its socket is connected to.
+ */
+void ledger_adopt(struct ledger *ledger, uid_t uid);
+/* Calls each() for every connection that the kernel has and whose entry a worker sent. */
 void ledger_each(struct ledger *ledger, void (*each)(void *arg, const struct ledger_entry *entry),
 		 void *arg);
 /* A line for each connection that the kernel goes on with. */

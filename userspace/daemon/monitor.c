@@ -205,6 +205,13 @@ static void count_carried(struct monitor *monitor, const struct generation *gene
 		       generation->who.change ? generation->who.uid : geteuid());
 }
 
+/* Also what a daemon of before handed over. */
+static void count_kernel(struct monitor *monitor, const struct generation *generation)
+{
+	if (generation_counts(generation))
+		ledger_adopt(&monitor->ledger, generation->who.change ? generation->who.uid : geteuid());
+}
+
 static void begun(struct generation *generation, void *arg)
 {
 	struct monitor *monitor = arg;
@@ -212,6 +219,7 @@ static void begun(struct generation *generation, void *arg)
 
 	control_commit(&monitor->control);
 	count_carried(monitor, generation);
+	count_kernel(monitor, generation);
 	exporter_commit(&monitor->exporter);
 	logger_commit(&monitor->logger);
 	monitor->starting = NULL;
@@ -457,6 +465,14 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
 		ev_break(loop, EVBREAK_ALL);
 }
 
+/* The kernel carries it now, or no more. */
+static void carried_changed(void *arg, const struct ledger_entry *entry, bool begins)
+{
+	(void)arg;
+	(void)entry;
+	(void)begins;
+}
+
 static void forget_secrets(void *arg)
 {
 	struct monitor *monitor = arg;
@@ -505,7 +521,7 @@ static void set_up(struct monitor *monitor)
 	exporter_init(&monitor->exporter, &(struct exporter_owner){ write_metrics, forget_secrets, monitor });
 	passed_read(take_passed, monitor);
 	resolver_init(&monitor->resolver, forget_secrets, monitor);
-	ledger_init(&monitor->ledger, monitor->loop);
+	ledger_init(&monitor->ledger, monitor->loop, carried_changed, monitor);
 	carried_init(&monitor->carried, monitor->loop);
 	logger_init(&monitor->logger, forget_secrets, monitor);
 	ev_init(&monitor->retry, on_retry);
