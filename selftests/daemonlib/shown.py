@@ -145,7 +145,8 @@ def show_lists_what_workers_carry():
             need(shown[0]["connection"]["from-client"] == 2000 and len(shown) == 2, "%s" % shown)
             need("no connection of gate 'other'" in gate.tlsgate("show", "--gate", "other").stdout, "another gate has none")
             need(len(gate.tlsgate("show", "--gate", "web").stdout.splitlines()) == 3, "the gate's")
-        for wrong in (("--sort", "nonsense"), ("--gate", ""), ("--watch", "--json"), ("5", "--gate", "web"), ("--sort",)):
+        for wrong in (("--sort", "nonsense"), ("--gate", ""), ("--watch", "--json"), ("--watch=0",), ("--watch=",),
+                      ("--watch=1s",), ("--watch=3601",), ("5", "--watch=5"), ("5", "--gate", "web"), ("--sort",)):
             need(gate.tlsgate("show", *wrong).returncode == 2, "%s is refused" % (wrong,))
 
 
@@ -200,6 +201,9 @@ def show_watches():
         echo(connection)
         text = on_terminal(80, 24, "-S", gate.socket, "show", "--watch", until=lambda text: text.count("\033[H\033[2J") == 3)
         need(text.count("127.0.0.1:%d" % connection.getsockname()[1]) >= 2, "twice: %r" % text)
+        begun = time.monotonic()
+        on_terminal(80, 24, "-S", gate.socket, "show", "--watch=3", until=lambda text: text.count("\033[H\033[2J") == 2)
+        need(time.monotonic() - begun >= 3, "as often as was asked for")
         many = [gate.connect() for _ in range(20)]
         text = on_terminal(80, 10, "-S", gate.socket, "show", "--watch", until=lambda text: text.count("\033[H\033[2J") == 2)
         need(len(lines_of(text.split("\033[H\033[2J")[1])) == 9, "as many as fit: %r" % text)

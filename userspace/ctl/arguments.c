@@ -93,6 +93,23 @@ bool ctl_flag(int *argc, char **argv, const char *flag)
 	return given;
 }
 
+bool ctl_flag_value(int *argc, char **argv, const char *flag, const char **value)
+{
+	const size_t len = strlen(flag);
+	bool given = ctl_flag(argc, argv, flag);
+	int i, kept = 1;
+
+	*value = NULL;
+	for (i = 1; i < *argc; i++) {
+		if (!strncmp(argv[i], flag, len) && argv[i][len] == '=')
+			*value = argv[i] + len + 1;
+		else
+			argv[kept++] = argv[i];
+	}
+	*argc = kept;
+	return given || *value;
+}
+
 const char *ctl_option(int *argc, char **argv, const char *option)
 {
 	const char *value = NULL;

@@ -12,7 +12,7 @@ static const struct ctl_option json[] = { JSON, END };
 
 static const struct ctl_option show[] = {
 	JSON,
-	{ "--watch", NULL, "the table every 2 seconds, until it is interrupted", 0 },
+	{ "--watch", "[=SECONDS]", "the table every 2 seconds, or as often as given, until it is interrupted", 0 },
 	{ "--all-namespaces", NULL, "sessions of every network namespace of the machine", 0 },
 	{ "--gate", "NAME", "connections of this gate", 0 },
 	{ "--sort", "COLUMN", "by a heading of the table, such as in, age or gate", 0 },
@@ -84,11 +84,29 @@ const struct ctl_command *ctl_find_command(const char *name)
 	return command->name ? command : NULL;
 }
 
+static bool may_have_value(const struct ctl_option *option)
+{
+	return option->argument && option->argument[0] == '[';
+}
+
+bool ctl_takes_value(const struct ctl_option *option)
+{
+	return option->argument && !may_have_value(option);
+}
+
+/* "--watch=5" is "--watch". */
+static bool is_called(const struct ctl_option *option, const char *word)
+{
+	const size_t len = strlen(option->name);
+
+	return !strncmp(option->name, word, len) && (!word[len] || (word[len] == '=' && may_have_value(option)));
+}
+
 const struct ctl_option *ctl_find_option(const struct ctl_command *command, const char *name)
 {
 	const struct ctl_option *option = command->options;
 
-	while (option->name && strcmp(option->name, name))
+	while (option->name && !is_called(option, name))
 		option++;
 	return option->name ? option : NULL;
 }

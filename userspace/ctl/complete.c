@@ -90,7 +90,7 @@ static void offer_options(const char *typed, const struct ctl_command *command)
 
 	for (option = command->options; option->name; option++) {
 		len = complete_is_value(typed, option->name);
-		if (len && option->argument) {
+		if (len && ctl_takes_value(option)) {
 			snprintf(before, sizeof(before), "%.*s", len, typed);
 			complete_values(typed, before, option->argument);
 		}
@@ -106,7 +106,7 @@ static void complete_command(const struct ctl_command *command, int count, char 
 	const char *typed = words[count - 1], *last = count > 1 ? words[count - 2] : "";
 	const struct ctl_option *option = ctl_find_option(command, last);
 
-	if (option && option->argument)
+	if (option && ctl_takes_value(option))
 		offer_option_value(typed, option);
 	else if (command->asks_daemon && !strcmp(last, "-S"))
 		puts(":files");

@@ -22,7 +22,7 @@ enum ctl_status {
 /* An option of a command; a list of them ends with name NULL. */
 struct ctl_option {
 	const char *name;		/* "--json" */
-	const char *argument;		/* as help writes it: "NAME", "FILE", "1.2|1.3"; NULL: none */
+	const char *argument;		/* as help writes it: "NAME", "FILE", "1.2|1.3", "[=SECONDS]"; NULL: none */
 	const char *what;
 	int code;			/* handshake.c's */
 };
@@ -43,6 +43,8 @@ extern const struct ctl_option ctl_handshake_options[];
 /* NULL: there is none. */
 const struct ctl_command *ctl_find_command(const char *name);
 const struct ctl_option *ctl_find_option(const struct ctl_command *command, const char *name);
+/* Whether the next word is its value. */
+bool ctl_takes_value(const struct ctl_option *option);
 /* CTL_DONE, or CTL_FAILED. */
 int ctl_print_help(FILE *out);
 int ctl_print_command(const struct ctl_command *command);
@@ -91,6 +93,8 @@ struct tlsgate *ctl_open(void);
 int ctl_arguments(int argc, char **argv, bool *json, const char **operand);
 /* Takes a command's own option out of the arguments; true if it was there. */
 bool ctl_flag(int *argc, char **argv, const char *flag);
+/* The same, where "--watch=5" is allowed beside "--watch": *value is "5", or NULL. */
+bool ctl_flag_value(int *argc, char **argv, const char *flag, const char **value);
 /* The same of an option with a value, "--gate NAME"; NULL: it was not there, or has none. */
 const char *ctl_option(int *argc, char **argv, const char *option);
 /*

@@ -10,7 +10,7 @@
 static void print_options(FILE *out, const struct ctl_option *option)
 {
 	for (; option->name; option++)
-		fprintf(out, " [%s%s%s]", option->name, option->argument ? " " : "",
+		fprintf(out, " [%s%s%s]", option->name, ctl_takes_value(option) ? " " : "",
 			option->argument ? option->argument : "");
 }
 
@@ -38,16 +38,20 @@ int ctl_print_help(FILE *out)
 	return ferror(out) ? CTL_FAILED : CTL_DONE;
 }
 
-static void print_option(const char *name, const char *argument, const char *what)
+static void print_option(const struct ctl_option *option)
 {
 	char left[LEFT_MAX];
 
-	snprintf(left, sizeof(left), "%s%s%s", name, argument ? " " : "", argument ? argument : "");
-	printf("  %-28s %s\n", left, what);
+	snprintf(left, sizeof(left), "%s%s%s", option->name, ctl_takes_value(option) ? " " : "",
+		 option->argument ? option->argument : "");
+	printf("  %-28s %s\n", left, option->what);
 }
 
 int ctl_print_command(const struct ctl_command *command)
 {
+	static const struct ctl_option control = {
+		"-S", "PATH", "the control socket of tlsgated (default: /run/tlsgate/control)", 0,
+	};
 	const struct ctl_option *option;
 
 	ctl_print_usage(stdout, command);
@@ -55,9 +59,9 @@ int ctl_print_command(const struct ctl_command *command)
 	if (command->options->name || command->asks_daemon)
 		putchar('\n');
 	for (option = command->options; option->name; option++)
-		print_option(option->name, option->argument, option->what);
+		print_option(option);
 	if (command->asks_daemon)
-		print_option("-S", "PATH", "the control socket of tlsgated (default: /run/tlsgate/control)");
+		print_option(&control);
 	if (command->more)
 		printf("\n%s\n", command->more);
 	printf("\nExit status: 0 done, 1 failed, 2 bad usage.\n");

@@ -24,7 +24,7 @@ static bool takes_value(const struct ctl_command *command, const char *name)
 {
 	const struct ctl_option *option = ctl_find_option(command, name);
 
-	return option && option->argument;
+	return option && ctl_takes_value(option);
 }
 
 /* What the table does not have is refused, whatever the command would say to it; getopt sees to handshake's. */

@@ -13,11 +13,13 @@
 #include "ctl.h"
 
 #define PRETTY		(JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)
-#define WATCH_MS	2000
+#define WATCH_SECONDS	2	/* the default */
+#define WATCH_MAX	3600
 #define AROUND_TABLE	2	/* lines: its headings, and where the cursor stays */
 
 struct request {
-	bool json, anywhere, watch;
+	bool json, anywhere;
+	int watch;			/* seconds between two tables; 0: one is all */
 	const char *gate;		/* NULL: all */
 	int sort;			/* column; -1: as they come */
 	uint32_t id;			/* 0: all */
@@ -268,7 +270,7 @@ static int watch(const struct request *request)
 		if (fflush(stdout))
 			return CTL_FAILED;
 		clear = "\n";
-		(void)poll(NULL, 0, WATCH_MS);
+		(void)poll(NULL, 0, 1000 * request->watch);
 	}
 	free_list(&list);
 	return status;
@@ -393,15 +395,29 @@ static int check(const struct request *request, const char *sort)
 	return CTL_USAGE;
 }
 
+/* 0 or CTL_USAGE after an error line. */
+static int read_watch(const char *text, int *seconds)
+{
+	char *end;
+	long n = text ? strtol(text, &end, 10) : WATCH_SECONDS;
+
+	*seconds = (int)n;
+	if (!text || (*text >= '0' && *text <= '9' && !*end && n >= 1 && n <= WATCH_MAX))
+		return CTL_DONE;
+	ctl_error("show: --watch '%s' refused: it must be a number of seconds from 1 to %d", text, WATCH_MAX);
+	return CTL_USAGE;
+}
+
 int cmd_show(int argc, char **argv)
 {
 	struct request request = {
 		.anywhere = ctl_flag(&argc, argv, "--all-namespaces"),
-		.watch = ctl_flag(&argc, argv, "--watch"),
 		.gate = ctl_option(&argc, argv, "--gate"),
 	};
-	const char *sort = ctl_option(&argc, argv, "--sort"), *operand;
+	const char *sort = ctl_option(&argc, argv, "--sort"), *operand, *seconds;
 
+	if (ctl_flag_value(&argc, argv, "--watch", &seconds) && read_watch(seconds, &request.watch))
+		return CTL_USAGE;
 	request.sort = sort ? ctl_column(sort) : -1;
 	if (ctl_arguments(argc, argv, &request.json, &operand))
 		return CTL_USAGE;
