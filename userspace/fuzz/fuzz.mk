@@ -21,6 +21,7 @@ FUZZ_HELPERS := userspace/fuzz/pair.c userspace/fuzz/message.c userspace/fuzz/tr
 FUZZ_MORE_settings := $(addprefix userspace/daemon/,config.c settings.c together.c)
 FUZZ_MORE_accept := userspace/daemon/negotiate.c
 FUZZ_MORE_starttls := $(wildcard userspace/daemon/starttls/*.c)
+FUZZ_MORE_proxy_header := userspace/daemon/proxy_parse.c
 FUZZ_MORE_explain := userspace/ctl/handshake_decode.c
 
 fuzz_obj = $(patsubst userspace/%.c,$(BUILD)/$(1)/%.o,$(2))
