@@ -7,7 +7,7 @@ import ssl
 import struct
 
 from daemonlib.control import ControlGate
-from daemonlib.features import proxy_header
+from daemonlib.features import proxy_header, read_exactly
 from daemonlib.gate import (Backend, Gate, Hello, echo, idle, log_text, need, path, read_end, test,
                             wait_until)
 from daemonlib.samples import metrics, total
@@ -70,6 +70,17 @@ def believes_a_proxy_who_the_client_is():
 
 
 @test
+def tells_a_backend_by_a_line():
+    with Backend() as backend, Gate("serve", backend.address, HERE, "--proxy-protocol=1") as gate:
+        for header, told in ((line(), line()), (binary(CLIENT6, SERVER6), line(CLIENT6, SERVER6, "TCP6")),
+                             (b"PROXY UNKNOWN\r\n", None)):
+            with behind(gate, header) as tls, backend.accept() as plain:
+                told = told or line(tls.getsockname(), tls.getpeername())
+                tls.sendall(b"data")
+                need(read_exactly(plain, len(told) + 4) == told + b"data", "%r" % told)
+
+
+@test
 def believes_a_proxy_that_speaks_for_itself():
     with Backend() as backend, Gate("serve", backend.address, HERE, "--proxy-protocol") as gate:
         for header in (b"PROXY UNKNOWN\r\n", binary(command=0x20)):
@@ -117,7 +128,7 @@ def refuses_a_proxy_without_a_good_header():
         gate.connect_plain().close()
         with gate.connect_plain() as connection:
             connection.sendall(line()[:20])
-        wait_until(lambda: log_text().count("it ended before TLS: the peer closed the connection") == 1, "one that leaves")
+        wait_until(lambda: log_text().count("it ended before TLS: the peer closed the connection") == 2, "who leave")
 
 
 @test

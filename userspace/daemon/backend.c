@@ -33,21 +33,31 @@ static bool get_server(const struct conn *conn, struct sockaddr_in6 *server)
 	return true;
 }
 
+/* 0: it would be too long. */
+static size_t make_proxy_header(const struct conn *conn, const struct sockaddr_in6 *server,
+				uint8_t out[PROXY_HEADER_MAX])
+{
+	struct tls_conn_info info;
+
+	if (conn->gate->settings->proxy_protocol == PROXY_VERSION_1)
+		return proxy_line(&conn->client, server, (char *)out);
+	tls_conn_info(conn->tls, &info);
+	return proxy_header(&conn->client, server, &info, out);
+}
+
 /* Before any other byte, by whichever data path.  0, or -1: conn is gone. */
 static int send_proxy_header(struct conn *conn)
 {
 	struct sockaddr_in6 server = {0};
 	uint8_t *header = conn->worker->plain;
-	struct tls_conn_info info;
 	size_t len;
 	ssize_t n;
 
-	tls_conn_info(conn->tls, &info);
 	if (!get_server(conn, &server)) {
 		conn_fail(conn, "no PROXY header", strerror(errno));
 		return -1;
 	}
-	len = proxy_header(&conn->client, &server, &info, header);
+	len = make_proxy_header(conn, &server, header);
 	if (!len) {
 		conn_fail(conn, "no PROXY header", "the client's certificate is too long for it");
 		return -1;

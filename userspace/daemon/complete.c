@@ -43,7 +43,7 @@ static void offer_options(const char *typed)
 		offer(typed, other->name, other->argument, other->help);
 }
 
-/* As help writes it; NULL: word is no option that wants one. */
+/* As help writes it; NULL: word is no option that wants one as the next word. */
 static const char *argument_of(const char *word)
 {
 	const struct other_option *other;
@@ -53,7 +53,7 @@ static const char *argument_of(const char *word)
 	for (row = settings_table(); row->name; row++) {
 		name_option(option, row->name);
 		if (!(row->scope & SETTING_FILE) && !strcmp(option, word))
-			return row->argument;
+			return row->scope & SETTING_SWITCH ? NULL : row->argument;
 	}
 	for (other = options_others(); other->name; other++) {
 		name_option(option, other->name);

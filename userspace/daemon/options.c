@@ -37,15 +37,17 @@ const struct other_option *options_others(void)
 	return others;
 }
 
-static size_t add_option(struct option *out, size_t count, const char *name, bool argument,
-			 int code)
+static size_t add_option(struct option *out, size_t count, const char *name, int has_arg, int code)
 {
-	out[count] = (struct option){
-		.name = name,
-		.has_arg = argument ? required_argument : no_argument,
-		.val = code,
-	};
+	out[count] = (struct option){ .name = name, .has_arg = has_arg, .val = code };
 	return count + 1;
+}
+
+static int argument_of(const struct setting *row)
+{
+	if (!row->argument)
+		return no_argument;
+	return row->scope & SETTING_SWITCH ? optional_argument : required_argument;
 }
 
 static void build_options(struct option out[MAX_OPTIONS])
@@ -56,10 +58,11 @@ static void build_options(struct option out[MAX_OPTIONS])
 	size_t count = 0;
 
 	for (other = others; other->name; other++)
-		count = add_option(out, count, other->name, other->argument, other->code);
+		count = add_option(out, count, other->name,
+				   other->argument ? required_argument : no_argument, other->code);
 	for (row = table; row->name; row++)
 		if (!(row->scope & SETTING_FILE))
-			count = add_option(out, count, row->name, row->argument,
+			count = add_option(out, count, row->name, argument_of(row),
 					   OPT_SETTING + (int)(row - table));
 	out[count] = (struct option){0};
 }
@@ -67,14 +70,17 @@ static void build_options(struct option out[MAX_OPTIONS])
 static void print_rows(const char *title, unsigned int mask, unsigned int scope)
 {
 	const struct setting *row;
+	const char *open, *close;
 	char left[48];
 
 	printf("\n%s\n", title);
 	for (row = settings_table(); row->name; row++) {
 		if (row->scope & SETTING_FILE || (row->scope & mask) != scope)
 			continue;
-		snprintf(left, sizeof(left), "--%s%s%s", row->name, row->argument ? "=" : "",
-			 row->argument ? row->argument : "");
+		open = argument_of(row) == no_argument ? "" : row->scope & SETTING_SWITCH ? "[=" : "=";
+		close = row->scope & SETTING_SWITCH ? "]" : "";
+		snprintf(left, sizeof(left), "--%s%s%s%s", row->name, open,
+			 row->argument ? row->argument : "", close);
 		printf("  %-34s %s\n", left, row->help);
 	}
 }

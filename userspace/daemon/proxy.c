@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/proxy.h"
 
+#include <arpa/inet.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +12,7 @@
 #define VERSION_2_PROXY		0x21	/* version 2, command PROXY */
 #define TCP_OVER_IPV4		0x11
 #define TCP_OVER_IPV6		0x21
+#define UNSPEC			0x00	/* of UNIX sockets */
 
 #define CLIENT_SSL		0x01
 #define CLIENT_CERT_CONN	0x02	/* shown on this connection */
@@ -93,11 +96,20 @@ static const void *ipv4_of(const struct sockaddr_in6 *addr)
 	return IN6_IS_ADDR_V4MAPPED(&addr->sin6_addr) ? &addr->sin6_addr.s6_addr[12] : NULL;
 }
 
+static uint8_t family_of(const struct sockaddr_in6 *client, const struct sockaddr_in6 *server)
+{
+	if (ipv4_of(client) && ipv4_of(server))
+		return TCP_OVER_IPV4;
+	return client->sin6_family == AF_INET6 && server->sin6_family == AF_INET6 ? TCP_OVER_IPV6 : UNSPEC;
+}
+
 /* The port is at the same place in both. */
-static void put_addresses(struct header *header, const struct sockaddr_in6 *client,
+static void put_addresses(struct header *header, uint8_t family, const struct sockaddr_in6 *client,
 			  const struct sockaddr_in6 *server)
 {
-	if (ipv4_of(client) && ipv4_of(server)) {
+	if (family == UNSPEC)
+		return;
+	if (family == TCP_OVER_IPV4) {
 		put(header, ipv4_of(client), 4);
 		put(header, ipv4_of(server), 4);
 	} else {
@@ -144,17 +156,39 @@ static void put_ssl(struct header *header, const struct tls_conn_info *info)
 size_t proxy_header(const struct sockaddr_in6 *client, const struct sockaddr_in6 *server,
 		    const struct tls_conn_info *info, uint8_t out[PROXY_HEADER_MAX])
 {
+	const uint8_t family = family_of(client, server);
 	struct header header = { .out = out };
 	size_t start;
 
 	put(&header, signature, sizeof(signature));
 	put_u8(&header, VERSION_2_PROXY);
-	put_u8(&header, ipv4_of(client) && ipv4_of(server) ? TCP_OVER_IPV4 : TCP_OVER_IPV6);
+	put_u8(&header, family);
 	start = open_length(&header);
-	put_addresses(&header, client, server);
+	put_addresses(&header, family, client, server);
 	put_text(&header, TYPE_ALPN, info->alpn);
 	put_text(&header, TYPE_AUTHORITY, info->server_name);
 	put_ssl(&header, info);
 	close_length(&header, start);
 	return header.full ? 0 : header.len;
+}
+
+static void host_text(int family, const struct sockaddr_in6 *addr, char out[INET6_ADDRSTRLEN])
+{
+	(void)inet_ntop(family, family == AF_INET ? ipv4_of(addr) : &addr->sin6_addr, out, INET6_ADDRSTRLEN);
+}
+
+size_t proxy_line(const struct sockaddr_in6 *client, const struct sockaddr_in6 *server,
+		  char out[PROXY_LINE_MAX + 1])
+{
+	const uint8_t code = family_of(client, server);
+	const int family = code == TCP_OVER_IPV4 ? AF_INET : AF_INET6;
+	char from[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
+
+	if (code == UNSPEC)
+		return (size_t)snprintf(out, PROXY_LINE_MAX + 1, "PROXY UNKNOWN\r\n");
+	host_text(family, client, from);
+	host_text(family, server, to);
+	return (size_t)snprintf(out, PROXY_LINE_MAX + 1, "PROXY %s %s %s %u %u\r\n",
+				family == AF_INET ? "TCP4" : "TCP6", from, to,
+				ntohs(client->sin6_port), ntohs(server->sin6_port));
 }

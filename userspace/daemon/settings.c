@@ -169,6 +169,22 @@ static int set_mode(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 	return 0;
 }
 
+static int set_proxy_protocol(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	static const struct choice versions[] = {
+		{ "no", PROXY_NO }, { "1", PROXY_VERSION_1 }, { "2", PROXY_VERSION_2 },
+		/* once it was a switch */
+		{ "true", PROXY_VERSION_2 }, { "yes", PROXY_VERSION_2 }, { "on", PROXY_VERSION_2 },
+		{ "false", PROXY_NO }, { "off", PROXY_NO }, { NULL, 0 },
+	};
+	int version;
+
+	if (choose(versions, value, &version))
+		return refuse(why, "it must be no, 1 or 2");
+	*(enum proxy_protocol *)field = (enum proxy_protocol)version;
+	return 0;
+}
+
 static int set_data_path(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	static const struct choice paths[] = {
@@ -436,9 +452,9 @@ static const struct setting table[] = {
 	{ "accept-proxy", "CIDR", SETTING_SERVE | SETTING_LIST, 0, NULL,
 	  GATE(accept_proxy), add_cidr,
 	  "clients from there are proxies, and begin with a PROXY header, version 1 or 2; several may be given" },
-	{ "proxy-protocol", NULL, SETTING_SERVE, 0, NULL,
-	  GATE(proxy_protocol), set_switch,
-	  "send the backend a PROXY header, version 2, with the client's certificate" },
+	{ "proxy-protocol", "no|1|2", SETTING_SERVE | SETTING_SWITCH, 0, NULL,
+	  GATE(proxy_protocol), set_proxy_protocol,
+	  "send the backend a PROXY header of that version; 2, also without a value, has the client's certificate" },
 	{ "deliver", "no|auto|always", SETTING_SERVE, 0, NULL,
 	  GATE(deliver), set_deliver,
 	  "let a server on this machine accept connections itself, from the clients' addresses (default: no)" },

@@ -33,6 +33,12 @@ enum data_path {
 	DATA_PATH_USER,
 };
 
+enum proxy_protocol {
+	PROXY_NO,			/* the default */
+	PROXY_VERSION_1,
+	PROXY_VERSION_2,
+};
+
 enum deliver {
 	DELIVER_NO,			/* the default: a relay connects to the backend */
 	DELIVER_AUTO,			/* into the server's accept queue, if it can take connections */
@@ -94,7 +100,7 @@ struct gate_settings {
 	struct text_list crls;		/* files */
 	enum crl_expired crl_expired;
 	struct text_list accept_proxy;	/* serve: networks of proxies that say who the client is */
-	bool proxy_protocol;		/* serve: tell the backend whom it serves */
+	enum proxy_protocol proxy_protocol;	/* serve: tell the backend whom it serves */
 	enum deliver deliver;		/* serve */
 	bool request_ocsp;		/* connect: want to see that the server's is good */
 	bool legacy_server;		/* connect: one without renegotiation_info will do */
@@ -150,6 +156,7 @@ struct setting {
 #define SETTING_LIST	8u		/* may be given several times */
 #define SETTING_FILE	16u		/* only in a file: given as words on the command line */
 #define SETTING_CONTROL	32u		/* of the control socket: refused where there is none */
+#define SETTING_SWITCH	64u		/* on the command line without a value, too: true */
 
 /* Ends with name NULL. */
 const struct setting *settings_table(void);

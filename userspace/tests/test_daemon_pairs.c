@@ -321,7 +321,7 @@ static bool add_by_table(const struct setting *row)
 		return false;
 	copy = xstrdup(row->argument);
 	for (word = strtok_r(copy, "|", &save); word; word = strtok_r(NULL, "|", &save))
-		add_tried(xprintf("--%s %s", row->name, word));
+		add_tried(xprintf("--%s=%s", row->name, word));
 	free(copy);
 	return true;
 }

@@ -60,6 +60,37 @@ static void test_addresses(void)
 		  SIGNATURE "21 11 004f c0000201 c0000202 1234 01bb" TLS_PART, "IPv4 over IPv6's listener");
 }
 
+/* A client of a UNIX socket has no address that a header could carry. */
+static void test_no_addresses(void)
+{
+	const struct sockaddr_in6 none = { .sin6_family = AF_UNIX };
+
+	header_is(none, none, &plain, SIGNATURE "21 00 0043" TLS_PART, "a UNIX socket");
+}
+
+static void line_is(struct sockaddr_in6 client, struct sockaddr_in6 server, const char *want)
+{
+	char line[PROXY_LINE_MAX + 1];
+	size_t len = proxy_line(&client, &server, line);
+
+	tap_ok(len == strlen(want) && !strcmp(line, want), "%.*s", (int)strcspn(want, "\r"), want);
+}
+
+static void test_lines(void)
+{
+	const struct sockaddr_in6 none = { .sin6_family = AF_UNIX };
+	const char *longest = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+
+	line_is(v4("192.0.2.1", 4660), v4("192.0.2.2", 443), "PROXY TCP4 192.0.2.1 192.0.2.2 4660 443\r\n");
+	line_is(v6("::ffff:192.0.2.1", 4660), v6("::ffff:192.0.2.2", 443),
+		"PROXY TCP4 192.0.2.1 192.0.2.2 4660 443\r\n");
+	line_is(v6("2001:db8::1", 1), v6("2001:db8::2", 65535), "PROXY TCP6 2001:db8::1 2001:db8::2 1 65535\r\n");
+	line_is(v6(longest, 65535), v6(longest, 65535),
+		"PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff "
+		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 65535\r\n");
+	line_is(none, none, "PROXY UNKNOWN\r\n");
+}
+
 static void test_names(void)
 {
 	struct tls_conn_info info = plain;
@@ -105,6 +136,8 @@ static void test_certificates(void)
 int main(void)
 {
 	test_addresses();
+	test_no_addresses();
+	test_lines();
 	test_names();
 	test_certificates();
 	return tap_done();
