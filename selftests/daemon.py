@@ -28,6 +28,7 @@ else:
         features,
         proxied,
         names,
+        dns,
         nsswitch,
         processes,
         sandbox,

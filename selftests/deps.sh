@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 # By the names of Debian 13.
 declare -A PACKAGES=(
 	[build]="gcc libc6-dev make pkg-config libssl-dev libsodium-dev libnl-3-dev libnl-genl-3-dev libev-dev
-		libseccomp-dev libcap-ng-dev libsystemd-dev libjson-c-dev libmicrohttpd-dev"
+		libseccomp-dev libcap-ng-dev libsystemd-dev libjson-c-dev libmicrohttpd-dev libc-ares-dev"
 	[guest]="qemu-system-x86 qemu-system-common virtiofsd cpio kmod iproute2 procps xz-utils
 		gcc-12 pahole libelf1t64"
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 python3-yaml

@@ -23,7 +23,7 @@ US_CFLAGS := -std=c11 $(US_WARN) $(US_MAP) -fstack-protector-strong -fPIE -MMD -
 US_LDFLAGS := -pie -Wl,-z,relro,-z,now
 SANITIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 
-US_PKGS := libcrypto libsodium libnl-3.0 libnl-genl-3.0 libseccomp libcap-ng libsystemd json-c libmicrohttpd
+US_PKGS := libcrypto libsodium libnl-3.0 libnl-genl-3.0 libseccomp libcap-ng libsystemd json-c libmicrohttpd libcares
 
 # Asked once, and only when something is compiled: `make help` needs no library.
 us_pkg = $(eval us_pkg_$(1) := $(shell $(PKG_CONFIG) --$(1) $(2)))$(if $(filter 0,$(.SHELLSTATUS)),,\
@@ -34,7 +34,7 @@ pkg_libs = $(shell $(PKG_CONFIG) --libs $(1))
 LIBS_engine = $(call pkg_libs,libcrypto libsodium)
 LIBS_lib = $(call pkg_libs,libnl-genl-3.0 libnl-3.0)
 LIBS_common = $(call pkg_libs,json-c)
-LIBS_daemon = $(call pkg_libs,libseccomp libcap-ng libsystemd json-c) -lev
+LIBS_daemon = $(call pkg_libs,libseccomp libcap-ng libsystemd json-c libcares) -lev
 LIBS_ctl = $(call pkg_libs,json-c)
 
 us_src = $(sort $(wildcard userspace/$(1)/*.c userspace/$(1)/*/*.c))

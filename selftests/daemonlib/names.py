@@ -233,10 +233,10 @@ def a_process_that_resolves_and_hangs_ends_with_the_daemon():
 
 
 def answer(number, *addresses, why=b""):
-    """As in daemon/lookup.h: an id, a count, addresses of 128 bytes and a length, and why there is none."""
+    """As in daemon/lookup.h: an id, a count, addresses of 128 bytes and a length, seconds, and why there is none."""
     packed = b"".join(struct.pack("<H", socket.AF_INET) + struct.pack(">H", port) +
                       socket.inet_aton(host) + bytes(120) + struct.pack("<II", 16, 0) for host, port in addresses)
-    return struct.pack("<Iii", number, len(addresses), 0)[:8] + packed.ljust(8 * 136, b"\0") + why.ljust(128, b"\0")
+    return struct.pack("<Iii", number, len(addresses), 0)[:8] + packed.ljust(8 * 136, b"\0") + struct.pack("<I", 0) + why.ljust(124, b"\0")
 
 
 @test
@@ -249,7 +249,7 @@ def a_process_that_resolves_and_was_taken_over_is_replaced():
         wait_until(lambda: "cannot be resolved" in log_text(), "nobody knows the name")
         port = int(backend.address.split(":")[1])
         elsewhere = int(other.address.split(":")[1])
-        for said in (b"", b"x", answer(0, ("127.0.0.1", port))[:-1], answer(0, why=b"x" * 128),
+        for said in (b"", b"x", answer(0, ("127.0.0.1", port))[:-1], answer(0, why=b"x" * 124),
                      answer(0, ("127.0.0.1", elsewhere))):
             wait_until(lambda: len(names()) == 1, "a process that resolves")
             old = names()[0]

@@ -33,7 +33,7 @@
 enum outcome { MADE, UNKNOWN, ENDS };
 
 static const char *const outcomes[] = { "is made", "is told ENOSYS", "ends the process" };
-static const char *const roles[] = { "worker", "keyd", "answerer", "names", "log", "metrics" };
+static const char *const roles[] = { "worker", "keyd", "answerer", "names", "log", "metrics", "asker" };
 static uint8_t buffer[PAGE];		/* for whatever a call may write */
 
 static const struct row {
@@ -42,9 +42,9 @@ static const struct row {
 	enum outcome outcomes[COUNT(roles)];
 } rows[] = {
 #define CALL(call)	#call, SYS_##call
-#define EACH(outcome)	{ outcome, outcome, outcome, outcome, outcome, outcome }
-/* Of worker, keyd, answerer, log, metrics; and of names. */
-#define BUT_NAMES(outcome, of_names)	{ outcome, outcome, outcome, of_names, outcome, outcome }
+#define EACH(outcome)	{ outcome, outcome, outcome, outcome, outcome, outcome, outcome }
+/* Of worker, keyd, answerer, log, metrics, asker; and of names. */
+#define BUT_NAMES(outcome, of_names)	{ outcome, outcome, outcome, of_names, outcome, outcome, outcome }
 	/* what libc asks the machine now and then, as qsort() does for its memory */
 	{ CALL(sysinfo), { (long)buffer }, EACH(MADE) },
 	{ CALL(getrandom), { (long)buffer, 1 }, EACH(MADE) },
@@ -66,7 +66,8 @@ static const struct row {
 	{ "mprotect to code", SYS_mprotect, { 0, 0, PROT_EXEC }, EACH(ENDS) },
 	{ CALL(memfd_create), { (long)"x", 0 }, EACH(UNKNOWN) },
 	/* files */
-	{ "openat to read", SYS_openat, { AT_FDCWD, (long)"/dev/null", O_RDONLY }, BUT_NAMES(UNKNOWN, MADE) },
+	{ "openat to read", SYS_openat, { AT_FDCWD, (long)"/dev/null", O_RDONLY },
+	  { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN, MADE } },
 	{ "openat to write", SYS_openat, { AT_FDCWD, (long)"/dev/null", O_WRONLY }, BUT_NAMES(ENDS, UNKNOWN) },
 	{ "openat for both", SYS_openat, { AT_FDCWD, (long)"/dev/null", O_RDWR }, BUT_NAMES(ENDS, UNKNOWN) },
 	{ "openat to create", SYS_openat, { AT_FDCWD, (long)"/dev/null", O_RDONLY | O_CREAT },
@@ -80,24 +81,24 @@ static const struct row {
 	{ CALL(ptrace), { 0 }, EACH(ENDS) },
 	{ CALL(process_vm_readv), { 1 }, EACH(ENDS) },
 	{ CALL(clone3), { 0 }, EACH(UNKNOWN) },
-	{ "clone into a user namespace", SYS_clone, { CLONE_NEWUSER }, { UNKNOWN, ENDS, ENDS, ENDS, UNKNOWN, UNKNOWN } },
-	{ CALL(wait4), { -1, 0, WNOHANG }, { UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN } },
+	{ "clone into a user namespace", SYS_clone, { CLONE_NEWUSER }, { UNKNOWN, ENDS, ENDS, ENDS, UNKNOWN, UNKNOWN, ENDS } },
+	{ CALL(wait4), { -1, 0, WNOHANG }, { UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN } },
 	{ CALL(unshare), { CLONE_NEWUSER }, EACH(ENDS) },
 	{ CALL(setresuid), { 0, 0, 0 }, EACH(ENDS) },
-	{ "sched_setaffinity of itself", SYS_sched_setaffinity, { 0 }, { UNKNOWN, MADE, MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
+	{ "sched_setaffinity of itself", SYS_sched_setaffinity, { 0 }, { UNKNOWN, MADE, MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN } },
 	{ "sched_setaffinity of another", SYS_sched_setaffinity, { 1 }, EACH(UNKNOWN) },
 	/* sockets */
-	{ "an IPv4 socket", SYS_socket, { AF_INET, SOCK_STREAM }, { MADE, ENDS, ENDS, MADE, ENDS, ENDS } },
-	{ "an IPv6 socket", SYS_socket, { AF_INET6, SOCK_STREAM }, { MADE, ENDS, ENDS, MADE, ENDS, ENDS } },
+	{ "an IPv4 socket", SYS_socket, { AF_INET, SOCK_STREAM }, { MADE, ENDS, ENDS, MADE, ENDS, ENDS, MADE } },
+	{ "an IPv6 socket", SYS_socket, { AF_INET6, SOCK_STREAM }, { MADE, ENDS, ENDS, MADE, ENDS, ENDS, MADE } },
 	{ "an IPv4 socket with flags", SYS_socket, { AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC },
-	  { MADE, ENDS, ENDS, MADE, ENDS, ENDS } },
-	{ "a UDP socket", SYS_socket, { AF_INET, SOCK_DGRAM }, { UNKNOWN, ENDS, ENDS, MADE, ENDS, ENDS } },
-	{ "an MPTCP socket", SYS_socket, { AF_INET, SOCK_STREAM, IPPROTO_MPTCP }, { UNKNOWN, ENDS, ENDS, UNKNOWN, ENDS, ENDS } },
-	{ "an SCTP socket", SYS_socket, { AF_INET6, SOCK_STREAM, IPPROTO_SCTP }, { UNKNOWN, ENDS, ENDS, UNKNOWN, ENDS, ENDS } },
-	{ "a raw socket", SYS_socket, { AF_INET6, SOCK_RAW }, { UNKNOWN, ENDS, ENDS, UNKNOWN, ENDS, ENDS } },
-	{ "a UNIX socket", SYS_socket, { AF_UNIX, SOCK_STREAM }, { ENDS, ENDS, ENDS, MADE, UNKNOWN, ENDS } },
+	  { MADE, ENDS, ENDS, MADE, ENDS, ENDS, MADE } },
+	{ "a UDP socket", SYS_socket, { AF_INET, SOCK_DGRAM }, { UNKNOWN, ENDS, ENDS, MADE, ENDS, ENDS, MADE } },
+	{ "an MPTCP socket", SYS_socket, { AF_INET, SOCK_STREAM, IPPROTO_MPTCP }, { UNKNOWN, ENDS, ENDS, UNKNOWN, ENDS, ENDS, UNKNOWN } },
+	{ "an SCTP socket", SYS_socket, { AF_INET6, SOCK_STREAM, IPPROTO_SCTP }, { UNKNOWN, ENDS, ENDS, UNKNOWN, ENDS, ENDS, UNKNOWN } },
+	{ "a raw socket", SYS_socket, { AF_INET6, SOCK_RAW }, { UNKNOWN, ENDS, ENDS, UNKNOWN, ENDS, ENDS, UNKNOWN } },
+	{ "a UNIX socket", SYS_socket, { AF_UNIX, SOCK_STREAM }, { ENDS, ENDS, ENDS, MADE, UNKNOWN, ENDS, UNKNOWN } },
 	{ "a UNIX datagram socket", SYS_socket, { AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC },
-	  { ENDS, ENDS, ENDS, MADE, MADE, ENDS } },
+	  { ENDS, ENDS, ENDS, MADE, MADE, ENDS, UNKNOWN } },
 	{ "a netlink socket", SYS_socket, { AF_NETLINK, SOCK_RAW }, BUT_NAMES(ENDS, MADE) },
 	{ "another netlink socket", SYS_socket, { AF_NETLINK, SOCK_RAW, NETLINK_GENERIC },
 	  BUT_NAMES(ENDS, UNKNOWN) },
@@ -105,38 +106,38 @@ static const struct row {
 	{ "an AF_ALG socket", SYS_socket, { AF_ALG, SOCK_SEQPACKET }, EACH(ENDS) },
 	{ CALL(bind), { -1 }, BUT_NAMES(ENDS, MADE) },
 	{ CALL(listen), { -1 }, EACH(ENDS) },
-	{ CALL(accept4), { -1 }, { MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, MADE } },
-	{ CALL(connect), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE, UNKNOWN } },
-	{ CALL(sendto), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE, MADE } },
-	{ CALL(sendmsg), { -1 }, { MADE, MADE, UNKNOWN, MADE, MADE, MADE } },
+	{ CALL(accept4), { -1 }, { MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ CALL(connect), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE, UNKNOWN, MADE } },
+	{ CALL(sendto), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE, MADE, MADE } },
+	{ CALL(sendmsg), { -1 }, { MADE, MADE, UNKNOWN, MADE, MADE, MADE, MADE } },
 	/* these would connect */
-	{ "sendto with MSG_FASTOPEN", SYS_sendto, { -1, 0, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN, MADE, ENDS, ENDS } },
-	{ "sendmsg with MSG_FASTOPEN", SYS_sendmsg, { -1, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN, MADE, ENDS, ENDS } },
-	{ CALL(recvmsg), { -1 }, { MADE, MADE, UNKNOWN, MADE, MADE, MADE } },
+	{ "sendto with MSG_FASTOPEN", SYS_sendto, { -1, 0, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN, MADE, ENDS, ENDS, MADE } },
+	{ "sendmsg with MSG_FASTOPEN", SYS_sendmsg, { -1, 0, MSG_FASTOPEN }, { ENDS, UNKNOWN, UNKNOWN, MADE, ENDS, ENDS, MADE } },
+	{ CALL(recvmsg), { -1 }, { MADE, MADE, UNKNOWN, MADE, MADE, MADE, UNKNOWN } },
 	/* listeners are shared with the monitor, and with workers to come */
-	{ "shutdown of one direction", SYS_shutdown, { -1, SHUT_WR }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, MADE } },
-	{ "shutdown of the other", SYS_shutdown, { -1, SHUT_RD }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
-	{ "shutdown of both", SYS_shutdown, { -1, SHUT_RDWR }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, MADE } },
+	{ "shutdown of one direction", SYS_shutdown, { -1, SHUT_WR }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, MADE, UNKNOWN } },
+	{ "shutdown of the other", SYS_shutdown, { -1, SHUT_RD }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
+	{ "shutdown of both", SYS_shutdown, { -1, SHUT_RDWR }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, MADE, UNKNOWN } },
 	{ "setsockopt of what is needed", SYS_setsockopt, { -1, SOL_SOCKET, SO_KEEPALIVE },
-	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
+	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
 	/* the close() of such a socket waits, also the monitor's, to whom it may be passed */
 	{ "setsockopt of SO_LINGER", SYS_setsockopt, { -1, SOL_SOCKET, SO_LINGER }, EACH(UNKNOWN) },
 	/* the kernel takes an int, and a filter sees all of the register */
 	{ "setsockopt of SO_LINGER in a long", SYS_setsockopt, { -1, SOL_SOCKET, (long)(1ULL << 32 | SO_LINGER) },
 	  EACH(UNKNOWN) },
-	{ "setsockopt of another", SYS_setsockopt, { -1, IPPROTO_TCP, TCP_ULP }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
+	{ "setsockopt of another", SYS_setsockopt, { -1, IPPROTO_TCP, TCP_ULP }, { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
 	{ "setsockopt of a filter for all listeners", SYS_setsockopt, { -1, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF },
-	  { ENDS, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
+	  { ENDS, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
 	{ "setsockopt of a filter", SYS_setsockopt, { -1, SOL_SOCKET, SO_ATTACH_FILTER },
-	  { ENDS, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
+	  { ENDS, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
 	{ "getsockopt of a socket", SYS_getsockopt, { -1, SOL_SOCKET, SO_ERROR },
-	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
+	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
 	{ "getsockopt of TCP", SYS_getsockopt, { -1, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE },
-	  { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN } },
-	{ CALL(setitimer), { ITIMER_REAL }, { MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, MADE } },
+	  { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
+	{ CALL(setitimer), { ITIMER_REAL }, { MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
 	/* the event loop's, on this and on other architectures */
-	{ CALL(epoll_pwait), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, MADE } },
-	{ CALL(ppoll), { 0, -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE, MADE } },
+	{ CALL(epoll_pwait), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, MADE, UNKNOWN } },
+	{ CALL(ppoll), { 0, -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE, MADE, MADE } },
 	/* the kernel's doors */
 	{ CALL(bpf), { -1 }, EACH(ENDS) },
 	{ CALL(io_uring_setup), { 1 }, EACH(ENDS) },
@@ -146,9 +147,10 @@ static const struct row {
 static void enter(enum filter_role role, bool unix_sockets)
 {
 	log_init("test", false);
-	/* an answerer stands under keyd's filter, and its own came later */
+	/* an answerer stands under keyd's filter, and its own came later; an asker under that of names */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 	    (role == FILTER_ANSWERER && filter_load(FILTER_KEYD, false)) ||
+	    (role == FILTER_ASKER && filter_load(FILTER_NAMES, false)) ||
 	    filter_load(role, unix_sockets))
 		_exit(100);
 }
@@ -227,7 +229,7 @@ int main(void)
 	size_t i;
 
 	for (i = 0; i < COUNT(rows); i++)
-		for (role = FILTER_WORKER; role <= FILTER_METRICS; role++)
+		for (role = FILTER_WORKER; role <= FILTER_ASKER; role++)
 			check(&rows[i], role);
 	test_unix_backends();
 	return tap_done();

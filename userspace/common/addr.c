@@ -124,6 +124,15 @@ static void set_host(struct addr *addr, const char *port)
 		set_in6(addr, &in6addr_loopback, port);
 }
 
+void addr_take(struct addr *out, const struct sockaddr *sa, socklen_t len, const char *port)
+{
+	memset(out, 0, sizeof(*out));
+	memcpy(&out->storage, sa, len);
+	out->len = len;
+	unmap(out, port);
+	set_host(out, port);
+}
+
 static bool set_numeric(struct addr *out, const char *host, const char *port)
 {
 	struct in6_addr in6;
@@ -204,12 +213,8 @@ static int resolve_name(const char *host, const char *port, struct addr *out, co
 		*why = gai_strerror(ret);
 		return -1;
 	}
-	for (info = list; info && count < ADDR_LIST_MAX; info = info->ai_next) {
-		memset(&out[count], 0, sizeof(out[count]));
-		memcpy(&out[count].storage, info->ai_addr, info->ai_addrlen);
-		out[count].len = info->ai_addrlen;
-		unmap(&out[count++], port);
-	}
+	for (info = list; info && count < ADDR_LIST_MAX; info = info->ai_next)
+		addr_take(&out[count++], info->ai_addr, info->ai_addrlen, port);
 	freeaddrinfo(list);
 	return count;
 }
@@ -218,7 +223,6 @@ int addr_resolve(const char *text, struct addr out[ADDR_LIST_MAX], const char **
 {
 	char host[ADDR_HOST_MAX];
 	const char *port;
-	int count, i;
 
 	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)))
 		return set_unix(&out[0], text + strlen(UNIX_PREFIX), why);
@@ -226,11 +230,10 @@ int addr_resolve(const char *text, struct addr out[ADDR_LIST_MAX], const char **
 		return -1;
 	if (is_localhost(host))
 		return set_localhost(out, port);
-	count = set_numeric(&out[0], host[0] ? host : "127.0.0.1", port) ? 1 :
-		resolve_name(host, port, out, why);
-	for (i = 0; i < count; i++)
-		set_host(&out[i], port);
-	return count;
+	if (!set_numeric(&out[0], host[0] ? host : "127.0.0.1", port))
+		return resolve_name(host, port, out, why);
+	set_host(&out[0], port);
+	return 1;
 }
 
 bool addr_is_valid(const char *text, const char **why)

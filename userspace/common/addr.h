@@ -37,6 +37,12 @@ int addr_parse_listen(const char *text, struct addr *out, const char **why);
  */
 int addr_resolve(const char *text, struct addr out[ADDR_LIST_MAX], const char **why);
 
+/*
+ * An address that a resolver found, of IPv4 or IPv6, whose port is port already, in the form
+ * that addr_resolve() gives: an IPv4-mapped one is one of IPv4, 0.0.0.0 and [::] are this host.
+ */
+void addr_take(struct addr *out, const struct sockaddr *sa, socklen_t len, const char *port);
+
 /* Of a text that addr_is_valid() takes: may addr_resolve() have to ask a server for its name? */
 bool addr_is_name(const char *text);
 

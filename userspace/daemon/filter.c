@@ -32,10 +32,13 @@ _Static_assert(sizeof(void *) == 8, "64-bit only: the calls of 32-bit libcs are 
 #define NAMES		(1u << FILTER_NAMES)
 /* An answerer stands under keyd's filter as well: keyd must have what it has. */
 #define KEYS		(KEYD | ANSWERER)
+/* An asker stands under the filter of names as well. */
+#define ASKER		(1u << FILTER_ASKER)
+#define LOOKUP		(NAMES | ASKER)
 #define LOG		(1u << FILTER_LOG)
 #define METRICS		(1u << FILTER_METRICS)
 #define SEALED		(WORKER | KEYS | LOG | METRICS)	/* those that open nothing and load no code */
-#define ALL		(SEALED | NAMES)
+#define ALL		(SEALED | LOOKUP)
 
 #define ALLOW		SCMP_ACT_ALLOW
 #define FORBID		SCMP_ACT_TRAP
@@ -78,13 +81,13 @@ static const struct rule rules[] = {
 	{ CALL(mmap), ALL, ALLOW, ALWAYS },	/* its arguments are in memory */
 #else
 	{ CALL(mmap), ALL, ALLOW, MASKED(2, PROT_EXEC, 0) },
-	{ CALL(mmap), SEALED, FORBID, MASKED(2, PROT_EXEC, PROT_EXEC) },
+	{ CALL(mmap), SEALED | ASKER, FORBID, MASKED(2, PROT_EXEC, PROT_EXEC) },
 	{ CALL(mmap), NAMES, ALLOW, CODE(0) },
 	{ CALL(mmap), NAMES, FORBID, CODE(MAP_ANONYMOUS) },
 	{ CALL(mmap), NAMES, FORBID, MASKED(2, WRITES_TOO, WRITES_TOO) },
 #endif
 	{ CALL(mmap2), ALL, ALLOW, MASKED(2, PROT_EXEC, 0) },
-	{ CALL(mmap2), SEALED, FORBID, MASKED(2, PROT_EXEC, PROT_EXEC) },
+	{ CALL(mmap2), SEALED | ASKER, FORBID, MASKED(2, PROT_EXEC, PROT_EXEC) },
 	{ CALL(mmap2), NAMES, ALLOW, CODE(0) },
 	{ CALL(mmap2), NAMES, FORBID, CODE(MAP_ANONYMOUS) },
 	{ CALL(mmap2), NAMES, FORBID, MASKED(2, WRITES_TOO, WRITES_TOO) },
@@ -170,11 +173,11 @@ static const struct rule rules[] = {
 	{ CALL(getpeername), WORKER, ALLOW, ALWAYS },
 	{ CALL(socket), WORKER, ALLOW, STREAM(AF_INET) },
 	{ CALL(socket), WORKER, ALLOW, STREAM(AF_INET6) },
-	{ CALL(socket), WORKER, FORBID, ABOVE(0, AF_INET6) },
+	{ CALL(socket), WORKER | ASKER, FORBID, ABOVE(0, AF_INET6) },
 	{ CALL(socket), LOG, ALLOW, { ARG_IS(0, AF_UNIX), ARG_HAS(1, SOCK_TYPES, SOCK_DGRAM) } },
 	{ CALL(socket), LOG, FORBID, ABOVE(0, AF_UNIX) },
 	{ CALL(socket), KEYS | METRICS, FORBID, ALWAYS },
-	{ CALL(bind), SEALED, FORBID, ALWAYS },
+	{ CALL(bind), SEALED | ASKER, FORBID, ALWAYS },
 	{ CALL(listen), ALL, FORBID, ALWAYS },
 
 	/* libev; other architectures have the p-calls only.  It makes its descriptor
@@ -193,8 +196,8 @@ static const struct rule rules[] = {
 	{ CALL(set_robust_list), KEYD | NAMES, ALLOW, ALWAYS },
 	{ CALL(rseq), KEYD | NAMES, ALLOW, ALWAYS },
 	{ CALL(rt_sigaction), KEYD | NAMES, ALLOW, ALWAYS },
-	{ CALL(prctl), KEYD, ALLOW, ALWAYS },
-	{ CALL(seccomp), KEYD, ALLOW, ALWAYS },
+	{ CALL(prctl), KEYD | NAMES, ALLOW, ALWAYS },
+	{ CALL(seccomp), KEYD | NAMES, ALLOW, ALWAYS },
 	{ CALL(wait4), KEYD, ALLOW, ALWAYS },
 	{ CALL(waitid), KEYD, ALLOW, ALWAYS },
 
@@ -203,27 +206,27 @@ static const struct rule rules[] = {
 	 * machine's files, talk to name servers and to services of this machine, and ask the
 	 * kernel for its addresses.
 	 */
-	{ CALL(open), NAMES, ALLOW, MASKED(1, CREATES, O_RDONLY) },
-	{ CALL(openat), NAMES, ALLOW, MASKED(2, CREATES, O_RDONLY) },
-	{ CALL(stat), NAMES, ALLOW, ALWAYS },
-	{ CALL(stat64), NAMES, ALLOW, ALWAYS },
-	{ CALL(lstat), NAMES, ALLOW, ALWAYS },
-	{ CALL(lstat64), NAMES, ALLOW, ALWAYS },
-	{ CALL(fstat64), NAMES, ALLOW, ALWAYS },
-	{ CALL(fstatat64), NAMES, ALLOW, ALWAYS },
-	{ CALL(newfstatat), NAMES, ALLOW, ALWAYS },
-	{ CALL(statx), NAMES, ALLOW, ALWAYS },
+	{ CALL(open), LOOKUP, ALLOW, MASKED(1, CREATES, O_RDONLY) },
+	{ CALL(openat), LOOKUP, ALLOW, MASKED(2, CREATES, O_RDONLY) },
+	{ CALL(stat), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(stat64), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(lstat), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(lstat64), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(fstat64), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(fstatat64), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(newfstatat), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(statx), LOOKUP, ALLOW, ALWAYS },
 	{ CALL(statfs), NAMES, ALLOW, ALWAYS },
 	{ CALL(fstatfs), NAMES, ALLOW, ALWAYS },
-	{ CALL(access), NAMES, ALLOW, ALWAYS },
-	{ CALL(faccessat), NAMES, ALLOW, ALWAYS },
-	{ CALL(faccessat2), NAMES, ALLOW, ALWAYS },
-	{ CALL(readlink), NAMES, ALLOW, ALWAYS },
-	{ CALL(readlinkat), NAMES, ALLOW, ALWAYS },
+	{ CALL(access), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(faccessat), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(faccessat2), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(readlink), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(readlinkat), LOOKUP, ALLOW, ALWAYS },
 	{ CALL(getdents64), NAMES, ALLOW, ALWAYS },
 	{ CALL(getcwd), NAMES, ALLOW, ALWAYS },
-	{ CALL(pread64), NAMES, ALLOW, ALWAYS },
-	{ CALL(_llseek), NAMES, ALLOW, ALWAYS },
+	{ CALL(pread64), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(_llseek), LOOKUP, ALLOW, ALWAYS },
 	/*
 	 * All share the log's pipe: no F_SETFL, since without O_NONBLOCK a write to it waits,
 	 * and without O_DIRECT its lines run together; no F_SETPIPE_SZ.
@@ -240,30 +243,30 @@ static const struct rule rules[] = {
 	{ CALL(fcntl64), NAMES, ALLOW, EQUALS(1, F_DUPFD_CLOEXEC) },
 	{ CALL(dup), NAMES, ALLOW, ALWAYS },
 	{ CALL(ioctl), NAMES, ALLOW, EQUALS(1, FIONREAD) },
-	{ CALL(socket), NAMES, ALLOW, TCP_OR_UDP(AF_INET, SOCK_STREAM) },
-	{ CALL(socket), NAMES, ALLOW, TCP_OR_UDP(AF_INET, SOCK_DGRAM) },
-	{ CALL(socket), NAMES, ALLOW, TCP_OR_UDP(AF_INET6, SOCK_STREAM) },
-	{ CALL(socket), NAMES, ALLOW, TCP_OR_UDP(AF_INET6, SOCK_DGRAM) },
+	{ CALL(socket), LOOKUP, ALLOW, TCP_OR_UDP(AF_INET, SOCK_STREAM) },
+	{ CALL(socket), LOOKUP, ALLOW, TCP_OR_UDP(AF_INET, SOCK_DGRAM) },
+	{ CALL(socket), LOOKUP, ALLOW, TCP_OR_UDP(AF_INET6, SOCK_STREAM) },
+	{ CALL(socket), LOOKUP, ALLOW, TCP_OR_UDP(AF_INET6, SOCK_DGRAM) },
 	{ CALL(socket), NAMES, ALLOW, EQUALS(0, AF_UNIX) },
 	{ CALL(socket), NAMES, ALLOW, NETLINK(NETLINK_ROUTE) },
 	{ CALL(socket), NAMES, FORBID, EQUALS(0, AF_PACKET) },
 	{ CALL(socket), NAMES, FORBID, EQUALS(0, AF_ALG) },
 	{ CALL(socketpair), NAMES, ALLOW, EQUALS(0, AF_UNIX) },
 	{ CALL(bind), NAMES, ALLOW, ALWAYS },
-	{ CALL(connect), NAMES, ALLOW, ALWAYS },
-	{ CALL(sendto), NAMES, ALLOW, ALWAYS },
-	{ CALL(sendmsg), NAMES, ALLOW, ALWAYS },
+	{ CALL(connect), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(sendto), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(sendmsg), LOOKUP, ALLOW, ALWAYS },
 	{ CALL(sendmmsg), NAMES, ALLOW, ALWAYS },
-	{ CALL(recvfrom), NAMES, ALLOW, ALWAYS },
+	{ CALL(recvfrom), LOOKUP, ALLOW, ALWAYS },
 	{ CALL(recvmsg), NAMES, ALLOW, ALWAYS },
 	{ CALL(recvmmsg), NAMES, ALLOW, ALWAYS },
 	{ CALL(shutdown), NAMES, ALLOW, ALWAYS },
 	{ CALL(getsockopt), NAMES, ALLOW, ALWAYS },
-	{ CALL(getsockname), NAMES, ALLOW, ALWAYS },
+	{ CALL(getsockname), LOOKUP, ALLOW, ALWAYS },
 	{ CALL(getpeername), NAMES, ALLOW, ALWAYS },
-	{ CALL(poll), NAMES, ALLOW, ALWAYS },
-	{ CALL(ppoll), NAMES, ALLOW, ALWAYS },
-	{ CALL(ppoll_time64), NAMES, ALLOW, ALWAYS },
+	{ CALL(poll), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(ppoll), LOOKUP, ALLOW, ALWAYS },
+	{ CALL(ppoll_time64), LOOKUP, ALLOW, ALWAYS },
 	{ CALL(select), NAMES, ALLOW, ALWAYS },
 	{ CALL(pselect6), NAMES, ALLOW, ALWAYS },
 	{ CALL(epoll_create1), NAMES, ALLOW, ALWAYS },
@@ -280,11 +283,11 @@ static const struct rule rules[] = {
 	/* programs and files; a module of libc's that writes one can do without */
 	{ CALL(execve), ALL, FORBID, ALWAYS },
 	{ CALL(execveat), ALL, FORBID, ALWAYS },
-	{ CALL(open), SEALED, FORBID, MASKED(1, O_ACCMODE, O_WRONLY) },
-	{ CALL(open), SEALED, FORBID, MASKED(1, O_ACCMODE, O_RDWR) },
-	{ CALL(openat), SEALED, FORBID, MASKED(2, O_ACCMODE, O_WRONLY) },
-	{ CALL(openat), SEALED, FORBID, MASKED(2, O_ACCMODE, O_RDWR) },
-	{ CALL(creat), SEALED, FORBID, ALWAYS },
+	{ CALL(open), SEALED | ASKER, FORBID, MASKED(1, O_ACCMODE, O_WRONLY) },
+	{ CALL(open), SEALED | ASKER, FORBID, MASKED(1, O_ACCMODE, O_RDWR) },
+	{ CALL(openat), SEALED | ASKER, FORBID, MASKED(2, O_ACCMODE, O_WRONLY) },
+	{ CALL(openat), SEALED | ASKER, FORBID, MASKED(2, O_ACCMODE, O_RDWR) },
+	{ CALL(creat), SEALED | ASKER, FORBID, ALWAYS },
 	{ CALL(open_by_handle_at), ALL, FORBID, ALWAYS },
 
 	/* other processes */

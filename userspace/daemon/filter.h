@@ -15,9 +15,10 @@ enum filter_role {
 	FILTER_WORKER,			/* sockets, no files */
 	FILTER_KEYD,			/* takes pipes, forks answerers */
 	FILTER_ANSWERER,		/* two ends of pipes, nothing else */
-	FILTER_NAMES,			/* reads files, sends datagrams, forks */
+	FILTER_NAMES,			/* reads files, sends datagrams, forks askers */
 	FILTER_LOG,			/* a pipe, and UNIX datagram sockets */
 	FILTER_METRICS,			/* a listener, what it accepts, a channel to the monitor */
+	FILTER_ASKER,			/* one process of names: reads files, talks to name servers */
 };
 
 /*

@@ -13,6 +13,7 @@
 #include "common/hurry.h"
 #include "common/log.h"
 #include "daemon/filter.h"
+#include "daemon/hosts.h"
 #include "daemon/landlock.h"
 #include "daemon/process.h"
 
@@ -26,7 +27,7 @@ static _Noreturn void resolve(int control, const struct lookup_request *request)
 {
 	struct lookup_answer answer = { .id = request->id };
 	const char *why = "it has no address";
-	int count = addr_resolve(request->backend, answer.addrs, &why);
+	int count = hosts_find(request->backend, answer.addrs, &answer.ttl, &why);
 
 	answer.count = count > 0 ? count : 0;
 	_exit(tell(control, &answer, why) != 0);

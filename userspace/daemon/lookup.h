@@ -13,7 +13,7 @@
 #include "common/addr.h"
 #include "daemon/sandbox.h"
 
-#define LOOKUP_WHY_MAX	128
+#define LOOKUP_WHY_MAX	124
 
 struct lookup_request {
 	uint32_t id;			/* comes back with the answer */
@@ -24,6 +24,7 @@ struct lookup_answer {
 	uint32_t id;
 	int32_t count;			/* of addrs; 0: none, and why */
 	struct addr addrs[ADDR_LIST_MAX];
+	uint32_t ttl;			/* seconds, or HOSTS_NO_TTL (hosts.h) */
 	char why[LOOKUP_WHY_MAX];
 };
 

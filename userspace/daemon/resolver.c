@@ -15,6 +15,7 @@
 #include "daemon/lookup.h"
 
 #define AGAIN_SECONDS	5.	/* after a name that did not resolve */
+#define SHORTEST_SECONDS	5.	/* between two questions for one name */
 #define LOST_SECONDS	60.	/* an answer that did not come until then will not */
 #define RESTART_SECONDS	1.
 
@@ -78,6 +79,14 @@ static void failed(struct name *name, const char *why)
 	set_timer(&name->timer, AGAIN_SECONDS);
 }
 
+/* The answer, in seconds: by its time to live, which a name server may have set too short or too long. */
+static double good_for(const struct lookup_answer *answer, double longest)
+{
+	const double ttl = answer->ttl > SHORTEST_SECONDS ? answer->ttl : SHORTEST_SECONDS;
+
+	return ttl < longest ? ttl : longest;
+}
+
 static void resolved(struct name *name, const struct lookup_answer *answer)
 {
 	const struct gate_settings *set = name->gate->settings;
@@ -87,7 +96,7 @@ static void resolved(struct name *name, const struct lookup_answer *answer)
 		log_info("%s: backend '%s' is resolved", set->name, name->member->text);
 	name->failed = false;
 	if (set->resolve_interval)
-		set_timer(&name->timer, set->resolve_interval / 1000.);
+		set_timer(&name->timer, good_for(answer, set->resolve_interval / 1000.));
 }
 
 /* A connection that came back to its own gate would make connections until nothing is left. */
