@@ -20,7 +20,7 @@ from daemonlib import gate		# noqa: E402
 if sys.argv[1:2] == ["--kernel"]:	# importing is what adds the tests
     del sys.argv[1]
     gate.PATH = "kernel"
-    from daemonlib import deliver, kernel, metrics_kernel, pools, shown_kernel	# noqa: F401
+    from daemonlib import deliver, kernel, metrics_kernel, names_routes, pools, shown_kernel	# noqa: F401
 else:
     from daemonlib import (	# noqa: F401
         refusals,
@@ -29,6 +29,7 @@ else:
         proxied,
         names,
         dns,
+        names_routes,
         nsswitch,
         processes,
         sandbox,

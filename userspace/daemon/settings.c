@@ -227,6 +227,19 @@ static int set_verify_client(void *field, const char *value, char why[SETTINGS_W
 	return 0;
 }
 
+static int set_unknown_name(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	static const struct choice kinds[] = {
+		{ "default", UNKNOWN_NAME_DEFAULT }, { "refuse", UNKNOWN_NAME_REFUSE }, { NULL, 0 },
+	};
+	int kind;
+
+	if (choose(kinds, value, &kind))
+		return refuse(why, "it must be default or refuse");
+	*(enum unknown_name *)field = (enum unknown_name)kind;
+	return 0;
+}
+
 static int set_crl_expired(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	static const struct choice kinds[] = {
@@ -443,6 +456,9 @@ static const struct setting table[] = {
 	{ "ocsp", "FILE", SETTING_SERVE | SETTING_LIST, 0, "cert",
 	  GATE(ocsp), add_text,
 	  "OCSP response, DER, to staple; several may be given" },
+	{ "unknown-name", "default|refuse", SETTING_SERVE, 0, NULL,
+	  GATE(unknown_name), set_unknown_name,
+	  "clients that ask for a name without a certificate: give the first (default), or refuse" },
 	{ "client-ca", "FILE", SETTING_SERVE, 0, NULL,
 	  GATE(client_ca), set_text,
 	  "ask clients for a certificate that one of these CAs signed" },

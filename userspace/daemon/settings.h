@@ -45,6 +45,11 @@ enum deliver {
 	DELIVER_ALWAYS,			/* or not at all */
 };
 
+enum unknown_name {
+	UNKNOWN_NAME_DEFAULT,		/* as a client that asks for none; the default */
+	UNKNOWN_NAME_REFUSE,
+};
+
 enum crl_expired {
 	CRL_EXPIRED_REFUSE,		/* the default */
 	CRL_EXPIRED_WARN,
@@ -97,6 +102,7 @@ struct gate_settings {
 	struct text_list ocsp;		/* files; each says which certificate it is about */
 	char *ca, *client_ca;		/* files; NULL: the system's store / none */
 	enum verify_client verify_client;
+	enum unknown_name unknown_name;	/* serve */
 	struct text_list crls;		/* files */
 	enum crl_expired crl_expired;
 	struct text_list accept_proxy;	/* serve: networks of proxies that say who the client is */

@@ -261,6 +261,19 @@ int tls_config_add_certificate(struct tls_config *config, struct tls_certificate
 	return config->role == TLS_SERVER ? tls_sni_add(&config->sni, cert) : 0;
 }
 
+bool tls_config_has_name(const struct tls_config *config, const char *name)
+{
+	return tls_sni_covers(&config->sni, name);
+}
+
+int tls_config_refuse_unknown_name(struct tls_config *config)
+{
+	if (config->role != TLS_SERVER)
+		return TLS_ERR_ARGUMENT;
+	config->refuse_unknown_name = true;
+	return 0;
+}
+
 int tls_config_add_ca(struct tls_config *config, const void *pem, size_t len)
 {
 	int err = tls_trust_add(config->trust, pem, len);

@@ -40,6 +40,7 @@ struct tls_config {
 	struct tls_trust *trust;
 	bool has_ca;			/* trust is not empty */
 	bool request_ocsp, request_scts;
+	bool refuse_unknown_name;	/* server: instead of any certificate */
 	bool legacy_server;		/* client: one without renegotiation_info will do */
 	enum tls_verify verify;
 };

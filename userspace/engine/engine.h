@@ -330,6 +330,17 @@ int tls_config_set_alpn(struct tls_config *config, const char *list);
  * first that was added, each where suites, schemes and curves offered permit.
  */
 int tls_config_add_certificate(struct tls_config *config, struct tls_certificate *cert);
+/*
+ * Server: whether one of the certificates is for this name, by itself or by a wildcard; for
+ * "*.DOMAIN": whether one has that wildcard or a name that it covers.
+ */
+bool tls_config_has_name(const struct tls_config *config, const char *name);
+/*
+ * Server: a client whose server_name is that of no certificate, or of no host, gets a fatal
+ * unrecognized_name (RFC 6066 section 3), whether it resumes or not; not so at first.  A client
+ * that sends no server_name is served as before: it did not ask for anything unknown.
+ */
+int tls_config_refuse_unknown_name(struct tls_config *config);
 /* Trust anchors: every certificate in the PEM text / the system's own store. */
 int tls_config_add_ca(struct tls_config *config, const void *pem, size_t len);
 int tls_config_use_system_ca(struct tls_config *config);

@@ -48,6 +48,7 @@ static const struct {
 	[TLS_REASON_CERTIFICATE] = { "the client takes the key of none of our certificates", NULL },
 	[TLS_REASON_CERTIFICATE_OF_NAME] = { "the client takes the key of no certificate that we "
 					     "have for the name it asks for", NULL },
+	[TLS_REASON_NAME] = { "the client asks for a name that no certificate of ours has", NULL },
 	[TLS_REASON_ALPN] = { "the client has no application protocol in common with us", NULL },
 	[TLS_REASON_RENEGOTIATION_INFO] = { NULL, "the server does not know secure renegotiation "
 					    "(RFC 5746): update it, or see legacy-server" },

@@ -32,6 +32,7 @@ enum tls_reason {
 	TLS_REASON_PQ,
 	TLS_REASON_CERTIFICATE,
 	TLS_REASON_CERTIFICATE_OF_NAME,
+	TLS_REASON_NAME,
 	TLS_REASON_ALPN,
 	/* what the peer lacks, or has too much of */
 	TLS_REASON_RENEGOTIATION_INFO,

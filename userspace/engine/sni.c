@@ -130,3 +130,28 @@ void tls_sni_wildcard(const char *host, char wildcard[TLS_MAX_SERVER_NAME + 1])
 	wildcard[0] = '*';
 	memcpy(wildcard + 1, rest, strlen(rest) + 1);
 }
+
+static bool has_below(const struct tls_sni *sni, const char *wildcard)
+{
+	char covering[TLS_MAX_SERVER_NAME + 1];
+	const struct tls_sni_name *entry;
+
+	for (size_t i = 0; i < sni->bucket_count; i++) {
+		for (entry = sni->buckets[i]; entry; entry = entry->next) {
+			tls_sni_wildcard(entry->name, covering);
+			if (!strcasecmp(covering, wildcard))
+				return true;
+		}
+	}
+	return false;
+}
+
+bool tls_sni_covers(const struct tls_sni *sni, const char *host)
+{
+	char wildcard[TLS_MAX_SERVER_NAME + 1];
+
+	tls_sni_wildcard(host, wildcard);
+	if (tls_sni_find(sni, host) || tls_sni_find(sni, wildcard))
+		return true;
+	return host[0] == '*' && has_below(sni, host);
+}

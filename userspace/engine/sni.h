@@ -32,6 +32,12 @@ const struct tls_sni_name *tls_sni_find(const struct tls_sni *sni, const char *n
 const struct tls_sni_name *tls_sni_next(const struct tls_sni_name *at);
 
 /*
+ * Is there a certificate for host: under its name or the wildcard that covers it?  Of a wildcard:
+ * under it, or under a name that it covers; this goes through all names.
+ */
+bool tls_sni_covers(const struct tls_sni *sni, const char *host);
+
+/*
  * The one wildcard that covers host (RFC 9525 section 6.3: the whole of the
  * leftmost label, nothing else), and none right below the root; "" if there
  * can be none.  Any label will do, one with underscores, too.

@@ -170,6 +170,8 @@ static void configure(struct pair_end *end, enum tls_role role, const struct pai
 		tap_bail("cannot ask for SCTs");
 	if (role == TLS_CLIENT && o->legacy_server && tls_config_allow_legacy_server(end->config))
 		tap_bail("cannot take legacy servers");
+	if (role == TLS_SERVER && o->refuse_unknown_name && tls_config_refuse_unknown_name(end->config))
+		tap_bail("cannot refuse unknown names");
 	for (uint32_t i = 0; i < PAIR_MAX_CERTS && certs[i]; i++)
 		add_certificate(end, certs[i], i, o);
 	if (role == TLS_SERVER && !certs[0])

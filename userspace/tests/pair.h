@@ -30,7 +30,7 @@ struct pair_options {
 	struct tls_slice crls[PAIR_MAX_CRLS];	/* for both ends */
 	bool take_expired_crls;
 	struct tls_slice ocsp, scts;		/* of every certificate, client's too */
-	bool request_ocsp, request_scts, legacy_server;
+	bool request_ocsp, request_scts, legacy_server, refuse_unknown_name;
 	const struct tls_ticket_key *ticket_keys;
 	size_t ticket_key_count;
 	int64_t now;				/* 0: PKI_NOW */

@@ -306,6 +306,64 @@ static void long_lists(void)
 	}
 }
 
+static void covered(void)
+{
+	static const struct {
+		const char *name;
+		bool covered;
+	} rows[] = {
+		{ "a.test", true }, { "A.Test", true }, { "x.a.test", true }, { "b.test", false },
+		{ "y.a.test", false }, { "*.a.test", true }, { "*.A.test", true }, { "*.b.test", false },
+		{ "*.test", false }, { "q.w.test", true }, { "*.w.test", true }, { "*.x.w.test", false },
+		{ "w.test", false }, { "*", false }, { "", false },
+	};
+	static const struct pki_options wild = { .names = "DNS:*.w.test" };
+	struct pair_options o = { .server = { leaves[A][1], pair_leaf_named(PKI_P256, &wild) } };
+	struct pair pair;
+
+	pair_init(&pair, &o);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		tap_ok(tls_config_has_name(pair.server.config, rows[i].name) == rows[i].covered,
+		       "a certificate %s for '%s'", rows[i].covered ? "is" : "is not", rows[i].name);
+	tap_ok(tls_config_refuse_unknown_name(pair.client.config) == TLS_ERR_ARGUMENT,
+	       "a client refuses no server_name");
+	pair_free(&pair);
+}
+
+/* RFC 6066 section 3: 112, fatal; nothing else of the handshake changes. */
+static void unknown_names(uint16_t version)
+{
+	static const struct {
+		const char *name;
+		bool refused;
+	} rows[] = {
+		{ "a.test", false }, { "A.TEST", false }, { "z.a.test", false }, { "z.z.a.test", true },
+		{ "b.test", true }, { "test", true },
+		{ "", false }, { "192.0.2.1", false },		/* none is sent */
+	};
+	struct pair_options o = {
+		.server = { leaves[A][1], leaves[A_WILD][1] }, .min = version, .max = version,
+		.client_verifies_nothing = true, .refuse_unknown_name = true,
+	};
+	char text[TLS_REASON_TEXT], want[128];
+	struct pair pair;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		o.server_name = rows[i].name;
+		pair_init(&pair, &o);
+		pair_handshake(&pair);
+		snprintf(want, sizeof(want), "the client asks for a name that no certificate of ours has (%s)",
+			 rows[i].name);
+		tap_ok(rows[i].refused ?
+		       pair.server.err == TLS_ALERT(UNRECOGNIZED_NAME) &&
+		       pair.client.err == TLS_ERR_PEER + TLS_ALERT_UNRECOGNIZED_NAME &&
+		       tls_conn_reason(pair.server.conn, pair.server.err, text) && !strcmp(text, want) :
+		       pair_up(&pair), "%s, name '%s' %s", tls_version_name(version), rows[i].name,
+		       rows[i].refused ? "is refused" : "is served");
+		pair_free(&pair);
+	}
+}
+
 int main(void)
 {
 	make_leaves();
@@ -316,6 +374,9 @@ int main(void)
 	by_name(TLS_1_3);
 	by_kind(TLS_1_2);
 	by_kind(TLS_1_3);
+	covered();
+	unknown_names(TLS_1_2);
+	unknown_names(TLS_1_3);
 	pair_free_pki();
 	return tap_done();
 }

@@ -292,6 +292,17 @@ static int take_second_hello(struct tls_conn *conn, const struct hello *hello)
 	return answer_share(conn);
 }
 
+/* RFC 6066 section 3.  The name of a host, as read, has nothing that a terminal minds. */
+static int check_name(struct tls_conn *conn)
+{
+	if (!conn->config->refuse_unknown_name || !tls_ext_seen(conn, TLS_EXT_SERVER_NAME) ||
+	    tls_sni_covers(&conn->config->sni, conn->server_name))
+		return 0;
+	if (conn->server_name[0])
+		tls_refuse_detail(conn, "%.128s", conn->server_name);
+	return tls_refuse(conn, TLS_REASON_NAME, TLS_ALERT(UNRECOGNIZED_NAME));
+}
+
 static int receive_hello(struct tls_conn *conn, struct tls_reader *body,
 			 int (*take)(struct tls_conn *conn, const struct hello *hello))
 {
@@ -300,6 +311,8 @@ static int receive_hello(struct tls_conn *conn, struct tls_reader *body,
 
 	if (!err)
 		err = tls_ext_read(conn, TLS_IN_CLIENT_HELLO, &hello.extensions);
+	if (!err)
+		err = check_name(conn);
 	if (!err)
 		err = take(conn, &hello);
 	conn->hs->offer = (struct tls_offer){ 0 };
