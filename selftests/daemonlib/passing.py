@@ -248,7 +248,14 @@ def a_refused_upgrade_changes_nothing():
         gate.refuses()
         gate.config(key="absent")
         gate.refuses()
-        outcome(gate.tlsgate("upgrade"), 1, "upgrade: refused, as the log says: what ran before goes on")
+        # the tool says what is wrong: as it is found by the next monitor, by its keyd, and where there is no program
+        outcome(gate.tlsgate("upgrade"), 1, "tlsgate: control.conf:[0-9]+:[0-9]+: refused: .*key 'absent.key'",
+                "tlsgate: upgrade refused: the next daemon ended before it served")
+        write("control.conf", open(path("control.conf")).read() + "nonsense = 1\n")
+        outcome(gate.tlsgate("upgrade"), 1, "tlsgate: control.conf:[0-9]+:1: refused: no setting is called 'nonsense'")
+        os.unlink(path("program"))
+        outcome(gate.tlsgate("upgrade"), 1, "cannot be started: No such file or directory")
+        shutil.copy(TLSGATED, path("program"))
         gate.config()
         need(gate.workers() == workers, "the same workers")
         need(gate.ask(b"gates\n")["status"] == "ok", "the control socket")

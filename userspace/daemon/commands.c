@@ -39,7 +39,7 @@ static void append_text(struct json_object *array, const char *text, size_t len)
 		json_object_put(item);
 }
 
-/* ---- reload ---- */
+/* ---- reload and upgrade ---- */
 
 static struct json_object *split_lines(const char *text, size_t len)
 {
@@ -65,56 +65,55 @@ static void add_lines(struct json_object *answer)
 	log_copy_close();
 }
 
-static void tell_outcome(struct monitor *monitor, bool done)
+static void tell_outcome(struct monitor *monitor, const char *command, bool done)
 {
 	struct json_object *answer = json_object_new_object();
 
 	add_lines(answer);
-	control_answer(&monitor->control, "reload", done ? CONTROL_OK : CONTROL_REFUSED, answer);
+	control_answer(&monitor->control, command, done ? CONTROL_OK : CONTROL_REFUSED, answer);
 }
 
-/* The errors and warnings, keyd's as well, are the answer. */
-static enum control_outcome do_reload(void *arg, const char *operand, struct json_object *answer)
+/*
+ * The errors and warnings, those of keyd and of the next daemon as well, are the answer.
+ * start() says whether told() will be called.
+ */
+static enum control_outcome change(struct monitor *monitor, struct json_object *answer,
+				   bool (*start)(struct monitor *monitor,
+						 void (*told)(struct monitor *monitor, bool done)),
+				   void (*told)(struct monitor *monitor, bool done))
 {
-	struct monitor *monitor = arg;
-
-	(void)operand;
 	if (monitor_is_busy(monitor)) {
 		add_text(answer, "reason", monitor_is_busy(monitor));
 		return CONTROL_REFUSED;
 	}
 	/* by O_APPEND's rule for one description: children add to the same offset */
-	log_copy_to(memfd_create("tlsgated-reload", MFD_CLOEXEC));
-	if (monitor_reload(monitor, tell_outcome))
+	log_copy_to(memfd_create("tlsgated-outcome", MFD_CLOEXEC));
+	if (start(monitor, told))
 		return CONTROL_LATER;
 	add_lines(answer);
 	return CONTROL_REFUSED;
 }
 
-/* ---- upgrade ---- */
+static void tell_reload(struct monitor *monitor, bool done)
+{
+	tell_outcome(monitor, "reload", done);
+}
+
+static enum control_outcome do_reload(void *arg, const char *operand, struct json_object *answer)
+{
+	(void)operand;
+	return change(arg, answer, monitor_reload, tell_reload);
+}
 
 static void tell_upgrade(struct monitor *monitor, bool done)
 {
-	struct json_object *answer = json_object_new_object();
-
-	if (!done)
-		add_text(answer, "reason", "refused, as the log says: what ran before goes on");
-	control_answer(&monitor->control, "upgrade", done ? CONTROL_OK : CONTROL_REFUSED, answer);
+	tell_outcome(monitor, "upgrade", done);
 }
 
 static enum control_outcome do_upgrade(void *arg, const char *operand, struct json_object *answer)
 {
-	struct monitor *monitor = arg;
-
 	(void)operand;
-	if (monitor_is_busy(monitor)) {
-		add_text(answer, "reason", monitor_is_busy(monitor));
-		return CONTROL_REFUSED;
-	}
-	if (monitor_upgrade(monitor, tell_upgrade))
-		return CONTROL_LATER;
-	add_text(answer, "reason", "no process can be started, as the log says");
-	return CONTROL_REFUSED;
+	return change(arg, answer, monitor_upgrade, tell_upgrade);
 }
 
 /* ---- gates ---- */

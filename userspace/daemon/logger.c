@@ -159,6 +159,7 @@ void logger_init(struct logger *logger, void (*forget)(void *arg), void *arg)
 		.plan = { .forget = forget, .arg = arg, .in = -1, .own_log = -1 },
 		.out = -1,
 		.control = -1,
+		.copied = log_copy() != -1,
 	};
 	ev_init(&logger->exit, on_exit_of_it);
 	ev_init(&logger->restart, on_restart);
@@ -196,7 +197,7 @@ static void direct(struct logger *logger, enum log_target target)
 	(void)dup2(target == LOG_TO_STDERR ? logger->plan.own_log : logger->out, STDERR_FILENO);
 	logger->target = target;
 	log_goes_to(target);
-	if (!logger->started)
+	if (!logger->started && !logger->copied)
 		log_copy_to(target == LOG_TO_STDERR ? -1 : logger->plan.own_log);
 }
 

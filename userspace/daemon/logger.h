@@ -22,6 +22,7 @@ struct logger {
 	int control;			/* of the process; -1: there is none now */
 	enum log_target target;		/* of this process now; another than stderr: by the pipe */
 	bool started;			/* logger_started() */
+	bool copied;			/* log_copy() is that of an upgrade, for who waits for it */
 	ev_child exit;
 	ev_child leaving;		/* the one before, which was told to end; */
 	ev_timer leaving_limit;		/* then it is killed */

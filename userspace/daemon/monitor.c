@@ -179,6 +179,8 @@ static void begin_stop(struct monitor *monitor)
 
 static void announce(struct monitor *monitor)
 {
+	if (monitor->takeover.peer != -1)
+		log_copy_close();
 	logger_started(&monitor->logger);
 	log_ready(monitor);
 	if (monitor->takeover.peer != -1) {
@@ -507,6 +509,8 @@ static void take_passed(void *arg, int fd, const char *name)
 		control_adopt(&monitor->control, fd);
 	else if (!strcmp(name, PASSED_METRICS))
 		exporter_adopt(&monitor->exporter, fd);
+	else if (!strcmp(name, PASSED_COPY))
+		log_copy_to(fd);
 	else
 		listeners_take(&monitor->listeners, fd, strcmp(name, PASSED_LISTENER));
 }

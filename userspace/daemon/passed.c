@@ -94,7 +94,7 @@ static int arrange(const struct passing *passing)
 	for (i = 0; i < passing->count; i++)
 		if (dup2(passing->fds[i], start + (int)i) < 0)
 			return -1;
-	return close_range((unsigned int)end, ~0u, 0);
+	return close_range((unsigned int)end, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
 void passing_exec(const struct passing *passing, char **argv)

@@ -16,6 +16,7 @@
 #define PASSED_CONTROL	"tlsgate-control"	/* the control socket */
 #define PASSED_METRICS	"tlsgate-metrics"	/* where scrapers connect */
 #define PASSED_PEER	"tlsgate-peer"		/* to the monitor of before (upgrade.h) */
+#define PASSED_COPY	"tlsgate-copy"		/* where errors and warnings are written, too: log_copy_to() */
 
 /* Calls take() once for each, which owns fd then.  Once in the life of a process. */
 void passed_read(void (*take)(void *arg, int fd, const char *name), void *arg);
@@ -35,7 +36,7 @@ struct passing {
 
 /* name: PASSED_... */
 void passing_add(struct passing *passing, int fd, const char *name);
-/* In a process of its own: becomes argv.  Returns where that fails, with errno; descriptors are lost. */
+/* In a process of its own: becomes argv.  Returns where that fails, with errno: what was passed has other numbers then. */
 void passing_exec(const struct passing *passing, char **argv);
 
 #endif

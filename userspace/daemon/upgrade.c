@@ -2,11 +2,13 @@
 #include "daemon/upgrade.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -110,7 +112,12 @@ static _Noreturn void become_next(const struct upgrade_plan *plan, int peer)
 		passing_add(&passing, plan->control, PASSED_CONTROL);
 	if (plan->metrics != -1)
 		passing_add(&passing, plan->metrics, PASSED_METRICS);
+	if (log_copy() != -1)
+		passing_add(&passing, log_copy(), PASSED_COPY);
 	pass_listeners(&passing, plan->listeners);
+	/* which still says it, should there be no such program */
+	if (log_copy() != -1)
+		log_copy_to(fcntl(log_copy(), F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START + (int)passing.count));
 	if (plan->own_log != -1) {
 		(void)dup2(plan->own_log, STDERR_FILENO);
 		log_goes_to(LOG_TO_STDERR);

@@ -4,7 +4,8 @@
  * its control socket and that of metrics.  Nothing changes before the next daemon serves.  The two
  * speak by a socket pair, which must stay the same between releases: one packet from the next daemon
  * says that it serves; then the monitor of before lets go and closes its end.  The next daemon is init's
- * child, not ours: systemd watches the main process of a service only if that is its own child.
+ * child, not ours: systemd watches the main process of a service only if that is its own child.  Who
+ * waits for the outcome has log_copy_to() set: what the next daemon finds wrong is written there, too.
  */
 #ifndef TLSGATE_DAEMON_UPGRADE_H
 #define TLSGATE_DAEMON_UPGRADE_H
