@@ -3,7 +3,7 @@
 # Runs every test and ends with one line: N passed, M failed, K skipped. Called by `make check`.
 # A debug kernel (KASAN, lockdep, kmemleak, fault injection), built the first time, runs the faults
 # and the races; --all runs every kselftest, the interop and long fuzzing on it, and every kselftest
-# on Debian sid's kernel.
+# on the newest kernels of Debian sid and of the backports, on PREEMPT_RT and on arm64.
 #
 # A suite is a function that leaves TAP in build/check/NAME.log and returns the exit status of what
 # it ran. Silence is no pass: a suite counts one failure more when it has no result, has no plan or
@@ -13,16 +13,18 @@ cd "$(dirname "$0")/.."
 
 kernels=(6.1 6.12)
 export WERROR=1
+more_deps=()
 case ${1-} in
 '') all=no ;;
---all) all=yes ;;
+--all) all=yes more_deps=(rt) ;;
 *) echo "check.sh: unknown option '$1': only --all" >&2; exit 2 ;;
 esac
 
 logs=build/check
 started=$SECONDS
-debug_kernel= sid_kernel=
-selftests/deps.sh build guest check packages peers debug arm64 s390x || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+debug_kernel=
+declare -A debian_kernel=()
+selftests/deps.sh build guest check packages peers debug arm64 s390x "${more_deps[@]}" || { echo "0 passed, 1 failed, 0 skipped"; exit 1; }
 rm -rf $logs
 mkdir -p $logs
 
@@ -260,16 +262,24 @@ suite_debug_kernel() {
 	tap_case 2 'module builds for it' make -j2 module KDIR="$debug_kernel/headers"
 }
 
-# Sets sid_kernel; leaves it empty, and counts a skip, where sid cannot be had.
-suite_sid_kernel() {
+# suite_debian_kernel SUITE: sets debian_kernel[SUITE]; leaves it unset, and counts a skip, where it cannot be had.
+suite_debian_kernel() {
+	local folder
 	echo 1..1
-	if sid_kernel=$(selftests/vm/sid-kernel.sh); then
-		echo "ok 1 - module builds for ${sid_kernel##*/} at W=1 without a warning"
-	elif [ -e build/sid-kernel/.complete ]; then
-		echo "not ok 1 - module builds for Debian sid's kernel at W=1 without a warning"
+	if folder=$(selftests/vm/debian-kernel.sh "$1"); then
+		debian_kernel[$1]=$folder
+		echo "ok 1 - module builds for ${folder##*/} at W=1 without a warning"
+	elif [ -e "build/$1-kernel/.complete" ]; then
+		echo "not ok 1 - module builds for the kernel of Debian's $1 at W=1 without a warning"
 	else
-		echo "ok 1 # SKIP no Debian sid: see the lines above"
+		echo "ok 1 # SKIP no kernel of Debian's $1: see the lines above"
 	fi
+}
+
+suite_rt_kernel() {
+	echo 1..1
+	have_kernel rt > /dev/null || { echo "ok 1 # SKIP no kernel rt: deps.sh says why"; return 0; }
+	tap_case 1 'module builds for PREEMPT_RT at W=1 without a warning' module_is_clean rt
 }
 
 # Boots a guest of its own, and says itself what was wrong.
@@ -360,12 +370,17 @@ else
 	# The fuzzers run there by themselves, and for longer.
 	mapfile -t debug_programs < <(printf '%s\n' "${two_programs[@]}" | grep -v /fuzz_)
 	start_kselftests "$debug_kernel" kselftests-debug "${debug_programs[@]}"
-	suites+=(sid-kernel)
-	run_suite sid-kernel suite_sid_kernel
+	for name in sid backports; do
+		suites+=("$name-kernel")
+		run_suite "$name-kernel" suite_debian_kernel "$name"
+	done
+	suites+=(rt-kernel)
+	run_suite rt-kernel suite_rt_kernel
+	mapfile -t quick_programs < <(printf '%s\n' "${programs[@]}" | grep -v /fuzz_)
 	SMP=1 start_kselftests "$debug_kernel" kselftests-debug-one "${one_programs[@]}"
 	# In the order in which two at once end together.
-	[ -z "$sid_kernel" ] ||
-		SMP=1 start_kselftests "$sid_kernel" kselftests-sid-one "${one_programs[@]}"
+	[ -z "${debian_kernel[sid]-}" ] ||
+		SMP=1 start_kselftests "${debian_kernel[sid]}" kselftests-sid-one "${one_programs[@]}"
 	start_suite demo suite_demo
 	# What peers do differently is for 6.12 to see, and each cipher suite and way to end for the
 	# kselftests; here, what a daemon makes the module do.
@@ -381,16 +396,19 @@ else
 		start_suite "packages-$kernel" suite_in_guest "$kernel" "packages-$kernel" 9000 \
 			env DKMS=build selftests/packages/upgrade.sh
 	done
-	[ -z "$sid_kernel" ] || start_kselftests "$sid_kernel" kselftests-sid "${two_programs[@]}"
-	mapfile -t arm64_programs < <(printf '%s\n' "${programs[@]/build/build/arm64}" | grep -v /fuzz_)
+	[ -z "${debian_kernel[sid]-}" ] || start_kselftests "${debian_kernel[sid]}" kselftests-sid "${two_programs[@]}"
+	[ -z "${debian_kernel[backports]-}" ] ||
+		start_kselftests "${debian_kernel[backports]}" kselftests-backports "${quick_programs[@]}"
+	start_kselftests rt kselftests-rt "${quick_programs[@]}"
+	arm64_programs=("${quick_programs[@]/build/build/arm64}")
 	SMP=1 start_kselftests arm64-6.12 kselftests-arm64 "${arm64_programs[@]}"
 	SMP=1 start_kselftests arm64-16k kselftests-arm64-16k "${arm64_programs[@]}"
 	SMP=1 start_suite systemd-load suite_in_guest 6.12 systemd-load 3600 \
 		env ROUNDS=5 LOAD=1000 selftests/systemd.sh load
 	SMP=1 start_suite servers-debug suite_in_guest "$debug_kernel" servers-debug 3600 \
 		env slow=40 selftests/servers.sh
-	[ -z "$sid_kernel" ] ||
-		SMP=1 start_suite servers-sid suite_in_guest "$sid_kernel" servers-sid 1200 selftests/servers.sh
+	[ -z "${debian_kernel[sid]-}" ] ||
+		SMP=1 start_suite servers-sid suite_in_guest "${debian_kernel[sid]}" servers-sid 1200 selftests/servers.sh
 fi
 wait
 for name in "${guests[@]}"; do

@@ -17,6 +17,7 @@ declare -A PACKAGES=(
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 python3-yaml
 		python3-jsonschema zsh fish nodejs valgrind binutils systemd redis-server mandoc libnginx-mod-stream"
 	[kernels]="gcc-12 kmod pahole libelf1t64"
+	[rt]="gcc-12 kmod pahole libelf1t64"
 	[daemon]="ca-certificates openssl curl python3 iproute2 procps systemd redis-server zsh fish"
 	[packages]="libgnutls28-dev g++ debhelper dh-dkms dkms dpkg-dev fakeroot lintian libelf-dev"
 	[peers]="golang-go default-jdk-headless libnss3-tools chromium debootstrap"
@@ -41,13 +42,14 @@ declare -A IN_BOOKWORM=(
 FOREIGN="base-files base-passwd bash coreutils curl dash debianutils findutils grep hostname iproute2 kmod
 	libc-bin libgnutls28-dev mawk mount ncurses-base openssl procps sed util-linux"
 
-# Kernels by the name that run.sh knows them by: architecture, version, flavour.
+# Kernels by the name that run.sh knows them by: purpose, architecture, version, flavour.
 declare -A KERNELS=(
-	[6.1]="amd64 6.1 cloud-amd64"
-	[6.12]="amd64 6.12 cloud-amd64"
-	[arm64-6.1]="arm64 6.1 cloud-arm64"
-	[arm64-6.12]="arm64 6.12 cloud-arm64"
-	[arm64-16k]="arm64 6.12 arm64-16k"
+	[6.1]="kernels amd64 6.1 cloud-amd64"
+	[6.12]="kernels amd64 6.12 cloud-amd64"
+	[rt]="rt amd64 6.12 rt-amd64"
+	[arm64-6.1]="arm64 arm64 6.1 cloud-arm64"
+	[arm64-6.12]="arm64 arm64 6.12 cloud-arm64"
+	[arm64-16k]="arm64 arm64 6.12 arm64-16k"
 )
 
 die() {
@@ -175,13 +177,13 @@ fetch_kernel_anew() {
 	fetch_kernel "$@"
 }
 
-# fetch_kernels ARCH: from this machine's own release of Debian, or from Debian 12, which has the oldest
+# fetch_kernels PURPOSE: from this machine's own release of Debian, or from Debian 12, which has the oldest
 # kernel that we know. What neither has, its tests say loudly.
 fetch_kernels() {
-	local name arch version flavour suite
+	local name purpose arch version flavour suite
 	for name in "${!KERNELS[@]}"; do
-		read -r arch version flavour <<< "${KERNELS[$name]}"
-		[ "$arch" = "$1" ] && ! kernel_cached "$name" || continue
+		read -r purpose arch version flavour <<< "${KERNELS[$name]}"
+		[ "$purpose" = "$1" ] && ! kernel_cached "$name" || continue
 		for suite in $(printf '%s\n' "$own_suite" bookworm | uniq); do
 			fetch_kernel "$name" "$arch" "$version" "$flavour" "$suite" ||
 				fetch_kernel_anew "$name" "$arch" "$version" "$flavour" "$suite" || continue
@@ -255,7 +257,10 @@ case " $* " in
 *" check "*|*" daemon "*) fetch_unpacked || { apt_update && fetch_unpacked; } || echo "deps: not all in build/nss and build/prometheus" >&2 ;;
 esac
 case " $* " in
-*" guest "*|*" kernels "*) fetch_kernels amd64 ;;
+*" guest "*|*" kernels "*) fetch_kernels kernels ;;
+esac
+case " $* " in
+*" rt "*) fetch_kernels rt ;;
 esac
 for purpose in arm64 s390x; do
 	case " $* " in

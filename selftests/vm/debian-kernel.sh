@@ -1,29 +1,37 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Unpacks the kernel of Debian sid, builds the module for it with sid's compiler, and prints the
-# kernel's folder, which run.sh takes as --kernel. Exit status 1, with one line that says why: sid
-# cannot be reached, or the module does not build. The compiler is used where it is, in a folder
-# build/sid-kernel, as root or by sudo: nothing of it is installed.
+# debian-kernel.sh sid|backports: unpacks the newest kernel of Debian sid, or of the backports to Debian 13,
+# builds the module for it with that Debian's compiler, and prints the kernel's folder, which run.sh takes as
+# --kernel. Exit status 1, with one line that says why: it cannot be had, or the module does not build.
+# The compiler is used where it is, in a folder build/SUITE-kernel, as root or by sudo: nothing of it is installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . selftests/chroot.sh
 PATH=$PATH:/usr/sbin:/sbin
 
-root=$PWD/build/sid-kernel
-log=$PWD/build/sid-kernel.log
+suite=${1-}
+case $suite in
+sid) base=sid target=sid ;;
+backports) base=trixie target=trixie-backports ;;
+*) echo "debian-kernel.sh: unknown suite '$suite': sid or backports" >&2; exit 2 ;;
+esac
+root=$PWD/build/$suite-kernel
+log=$PWD/build/$suite-kernel.log
 
 die() {
-	echo "sid-kernel.sh: $*" >&2
+	echo "debian-kernel.sh: $*" >&2
 	exit 1
 }
 
+# The root's own suite has the compiler.
 fetch_compiler() {
 	[ ! -e "$root/.complete" ] || return 0
-	selftests/fetch-debian.sh sid >&2 || die "no Debian sid"
-	echo "sid-kernel: installing headers and compiler into build/sid-kernel" >&2
-	copy_root build/sid "$root"
-	in_root "$root" 'export DEBIAN_FRONTEND=noninteractive
-		apt-get -y --no-install-recommends install linux-headers-cloud-amd64 make' > "$log" 2>&1 ||
+	selftests/fetch-debian.sh $base >&2 || die "no Debian $base"
+	echo "debian-kernel: installing headers and compiler of $target into $root" >&2
+	copy_root build/$base "$root"
+	[ $target = $base ] || in_root "$root" "sed 's/ $base / $target /' /etc/apt/sources.list > /etc/apt/sources.list.d/target.list"
+	in_root "$root" "export DEBIAN_FRONTEND=noninteractive
+		apt-get update && apt-get -y --no-install-recommends -t $target install linux-headers-cloud-amd64 make binutils" > "$log" 2>&1 ||
 		die "installing the headers failed: $(tail -n 1 "$log") (all of it: $log)"
 	as_root touch "$root/.complete"
 }
@@ -35,7 +43,7 @@ fetch_kernel() {
 	release=${release#linux-headers-}
 	folder=$PWD/build/kernels/$release
 	[ ! -e "$folder/.complete" ] || return 0
-	echo "sid-kernel: unpacking $release" >&2
+	echo "debian-kernel: unpacking $release" >&2
 	rm -rf "$folder"
 	mkdir -p "$folder/boot" "$folder/lib"
 	in_root "$root" "cd /tmp && apt-get download linux-binary-$release linux-modules-$release linux-base-$release" \
@@ -61,7 +69,7 @@ build_module() {
 	cp "$root/src/build/kmod/$release/tlsgate.ko" "build/kmod/$release/"
 }
 
-exec 9> build/.sid-kernel.lock
+exec 9> "build/.$suite-kernel.lock"
 flock 9
 fetch_compiler
 fetch_kernel
