@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 
-from daemonlib.control import ControlGate, config, outcome
+from daemonlib.control import NOBODY, ControlGate, config, outcome
 from daemonlib.gate import (DEADLINE, GROUP, IPC_LISTED, IPC_VERSION, TLSGATED, Backend, Skip, all_sockets_of, children,
                             echo, free_port, listens, log_text, name_of, need, path, read_end, sockets_of, start,
                             stopped, test, tmp, unread, wait_until, write)
@@ -315,6 +315,34 @@ def slow_scrapers_hold_up_nobody():
         with stopped(process_of(gate)[0]):
             outcome(gate.tlsgate("stats"), 0)
             outcome(gate.tlsgate("reload"), 0)
+
+
+# Connects more than 32 times, which is all that there is room for, and says nothing.
+HOLD = """import socket, sys
+held = [socket.socket(socket.AF_UNIX) for _ in range(40)]
+for one in held:
+    one.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@test
+def one_user_cannot_hold_a_unix_socket():
+    if os.geteuid() != 0:
+        raise Skip("only root becomes another user")
+    where = path("metrics.socket")
+    with Backend().echo() as backend, Exporter(backend.address, "unix:" + where) as gate:
+        wait_until(lambda: process_of(gate), "a process")
+        with subprocess.Popen([*NOBODY, "python3", "-c", HOLD, where], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as holder:
+            need(holder.stdout.readline() == "held\n", "it connects")
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(8)            # those are ended after 10 s
+                client.connect(where)
+                client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+                need(b"200 OK" in client.recv(100), "another user is answered")
+            holder.stdin.close()
 
 
 @test

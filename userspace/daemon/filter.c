@@ -164,6 +164,7 @@ static const struct rule rules[] = {
 	{ CALL(setsockopt), WORKER, FORBID, OPTION(SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF) },
 	{ CALL(setsockopt), WORKER, FORBID, OPTION(SOL_SOCKET, SO_ATTACH_FILTER) },
 	{ CALL(getsockopt), WORKER, ALLOW, EQUALS(1, SOL_SOCKET) },
+	{ CALL(getsockopt), METRICS, ALLOW, OPTION(SOL_SOCKET, SO_PEERCRED) },
 	{ CALL(getsockname), WORKER, ALLOW, ALWAYS },
 	/* for UNIX sockets: common/hurry.h */
 	{ CALL(setitimer), WORKER | METRICS, ALLOW, EQUALS(0, ITIMER_REAL) },

@@ -21,17 +21,19 @@
 #include "daemon/process.h"
 
 #define CONNECTIONS	32u
-#define PER_ADDRESS	16u
+#define PER_ADDRESS	16u		/* and per user, where they come by a UNIX socket */
 #define IDLE_SECONDS	10u
 #define WHOLE_MS	30000u		/* for the request and its answer */
 #define LOOK_MS		1000		/* how late the end of that time may be seen */
 #define MONITOR_MS	10000		/* for the monitor to answer */
 #define REQUEST_MEMORY	(16u << 10)
+#define NOBODY		((uid_t)-1)
 
 /* One that was accepted. */
 struct client {
 	int fd;				/* -1: the place is free */
 	uint64_t since;			/* of clock_ms() */
+	uid_t uid;			/* NOBODY: it came by TCP */
 };
 
 struct metricsd {
@@ -159,25 +161,57 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
 
 /* ---- connections ---- */
 
+static uid_t user_of(int fd)
+{
+	struct ucred who;
+	socklen_t len = sizeof(who);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) ? NOBODY : who.uid;
+}
+
+/* Has the user as many as one may have?  The library sees to addresses, and a UNIX socket's clients have none. */
+static bool has_enough(const struct metricsd *metricsd, uid_t uid)
+{
+	unsigned int count = 0;
+	size_t i;
+
+	for (i = 0; i < CONNECTIONS; i++)
+		count += metricsd->clients[i].fd != -1 && metricsd->clients[i].uid == uid;
+	return uid != NOBODY && count >= PER_ADDRESS;
+}
+
+/* A free place; NULL: there is none, and the library has no more connections. */
+static struct client *find_place(struct metricsd *metricsd)
+{
+	size_t i;
+
+	for (i = 0; i < CONNECTIONS; i++)
+		if (metricsd->clients[i].fd == -1)
+			return &metricsd->clients[i];
+	return NULL;
+}
+
 static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
 			  enum MHD_ConnectionNotificationCode code)
 {
 	struct metricsd *metricsd = arg;
 	struct client *client = *context;
-	size_t i;
+	uid_t uid;
+	int fd;
 
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
 		if (client)
 			client->fd = -1;
 		return;
 	}
-	for (i = 0; i < CONNECTIONS && metricsd->clients[i].fd != -1; i++)
-		;
-	if (i == CONNECTIONS)
-		return;			/* the library has no more of them */
-	client = &metricsd->clients[i];
-	client->fd = metricsd->http.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-	client->since = clock_ms();
+	fd = metricsd->http.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	uid = user_of(fd);
+	client = find_place(metricsd);
+	if (!client || has_enough(metricsd, uid)) {
+		(void)shutdown(fd, SHUT_RDWR);	/* the library closes it */
+		return;
+	}
+	*client = (struct client){ .fd = fd, .since = clock_ms(), .uid = uid };
 	*context = client;
 }
 
