@@ -118,28 +118,26 @@ static void handshakes(struct metrics_out *out, const struct source *source, uns
 }
 
 /* All of them, so that a rate sees the first one. */
-static void handshake_failures(struct metrics_out *out, const struct source *source, unsigned int from)
+static void by_reason(struct metrics_out *out, const struct source *source, unsigned int from,
+		      const char * const names[], unsigned int count)
 {
 	const struct gate *gate;
 	unsigned int i;
 
 	FOR_EACH_GATE(gate, source)
-		for (i = 0; i < FAILURES; i++)
-			metrics_sample(out, "", LABELS({ "gate", gate->settings->name },
-						       { "reason", tally_failure_name((enum failure)i) }),
+		for (i = 0; i < count; i++)
+			metrics_sample(out, "", LABELS({ "gate", gate->settings->name }, { "reason", names[i] }),
 				       sum(source, gate, from + i));
+}
+
+static void handshake_failures(struct metrics_out *out, const struct source *source, unsigned int from)
+{
+	by_reason(out, source, from, tally_failures, FAILURES);
 }
 
 static void refusals(struct metrics_out *out, const struct source *source, unsigned int from)
 {
-	const struct gate *gate;
-	unsigned int i;
-
-	FOR_EACH_GATE(gate, source)
-		for (i = 0; i < REFUSALS; i++)
-			metrics_sample(out, "", LABELS({ "gate", gate->settings->name },
-						       { "reason", tally_refusal_name((enum refusal)i) }),
-				       sum(source, gate, from + i));
+	by_reason(out, source, from, tally_refusals, REFUSALS);
 }
 
 static void times_of(struct metrics_out *out, const struct source *source, const struct gate *gate,

@@ -9,7 +9,7 @@
 
 /* ---- why a handshake failed ---- */
 
-static const char * const failures[FAILURES] = {
+const char * const tally_failures[FAILURES] = {
 	[FAILURE_TIMEOUT] = "timeout",
 	[FAILURE_TOO_MANY] = "too_many",
 	[FAILURE_PEER_CLOSED] = "peer_closed",
@@ -88,14 +88,9 @@ enum failure tally_failure(int err)
 	}
 }
 
-const char *tally_failure_name(enum failure failure)
-{
-	return failures[failure];
-}
-
 /* ---- why the kernel refused a session ---- */
 
-static const char * const refusals[REFUSALS] = {
+const char * const tally_refusals[REFUSALS] = {
 	[REFUSAL_NO_MODULE] = "no_module",
 	[REFUSAL_PERMISSION] = "permission",
 	[REFUSAL_SESSION_LIMIT] = "session_limit",
@@ -140,11 +135,6 @@ enum refusal tally_refusal(int err)
 		if (rows[i].err == err)
 			return rows[i].refusal;
 	return REFUSAL_OTHER;
-}
-
-const char *tally_refusal_name(enum refusal refusal)
-{
-	return refusals[refusal];
 }
 
 /* ---- how long something took ---- */

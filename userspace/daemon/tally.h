@@ -41,7 +41,7 @@ enum failure {
 
 /* Of a result of the engine. */
 enum failure tally_failure(int err);
-const char *tally_failure_name(enum failure failure);
+extern const char * const tally_failures[FAILURES];	/* their names */
 
 /* Why the kernel refused a session. */
 enum refusal {
@@ -62,7 +62,7 @@ enum refusal {
 
 /* Of an error of libtlsgate. */
 enum refusal tally_refusal(int err);
-const char *tally_refusal_name(enum refusal refusal);
+extern const char * const tally_refusals[REFUSALS];
 
 /* How long something took: counters of the buckets, and one of the sum in microseconds. */
 #define TALLY_BUCKETS	14u		/* the last one has no bound */
