@@ -134,9 +134,9 @@ static struct json_object *certificates_of(const struct gate *gate)
 	int64_t from, until;
 	size_t i;
 
-	for (i = 0; array && i < gate->settings->certs.count; i++) {
+	for (i = 0; array && i < gate->files.count; i++) {
 		item = json_object_new_object();
-		add_text(item, "file", gate->settings->certs.items[i]);
+		add_text(item, "file", gate->files.items[i].cert);
 		if (!tls_certificate_validity(gate->certs[i], 0, &from, &until))
 			add(item, "ends", json_object_new_int64(until));
 		if (json_object_array_add(array, item))

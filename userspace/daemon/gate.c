@@ -92,7 +92,7 @@ static bool describe_dates(int64_t from, int64_t until, size_t number, char why[
 }
 
 /* No refusal: clients that do not look, or whose clock is wrong, go on as before. */
-static void warn_of_dates(const struct gate *gate, const char *path,
+static void warn_of_dates(const struct gate *gate, const struct cert_file *file,
 			  const struct tls_certificate *cert)
 {
 	char why[SETTINGS_WHY_MAX];
@@ -101,37 +101,38 @@ static void warn_of_dates(const struct gate *gate, const char *path,
 
 	for (i = 0; !tls_certificate_validity(cert, i, &from, &until); i++)
 		if (describe_dates(from, until, i + 1, why))
-			gate_warn(gate->settings, "cert", path, why);
+			gate_warn(gate->settings, file->cert_setting, file->cert, why);
 }
 
 static int add_cert(struct gate *gate, size_t index, uint32_t key_id)
 {
-	const char *path = gate->settings->certs.items[index];
+	const struct cert_file *file = &gate->files.items[index];
+	const char *setting = file->cert_setting, *path = file->cert;
 	const char *why = "it is no certificate that tlsgate can use";
 	const char *advice;
 	size_t len;
 	char *pem;
 	int ret;
 
-	pem = read_pem(gate, "cert", path, MAX_CERT_FILE, &len);
+	pem = read_pem(gate, setting, path, MAX_CERT_FILE, &len);
 	if (!pem)
 		return -1;
 	ret = tls_certificate_new(&gate->certs[index], pem, len, &why);
 	advice = ret ? pem_advice(pem, len) : NULL;
-	free(pem);
+	file_wipe(pem, len);	/* a whole file has its key in it */
 	if (ret)
-		return refuse(gate, "cert", path, advice ? advice : why);
-	warn_of_dates(gate, path, gate->certs[index]);
+		return refuse(gate, setting, path, advice ? advice : why);
+	warn_of_dates(gate, file, gate->certs[index]);
 	tls_certificate_set_key_id(gate->certs[index], key_id);
 	if (tls_config_add_certificate(gate->config, gate->certs[index]))
-		return refuse(gate, "cert", path, "out of memory");
+		return refuse(gate, setting, path, "out of memory");
 	return 0;
 }
 
 static int add_certs(struct gate *gate, uint32_t *next_key_id)
 {
-	size_t count = gate->settings->certs.count;
-	int ret = 0;
+	int ret = cert_files_find(&gate->files, gate->settings);
+	size_t count = gate->files.count;
 	size_t i;
 
 	gate->first_key_id = *next_key_id;
@@ -171,7 +172,7 @@ static int add_staple(struct gate *gate, const char *path)
 	response = file_read(path, MAX_CERT_FILE, &len);
 	if (!response)
 		return refuse(gate, "ocsp", path, file_strerror(errno));
-	for (i = 0; ret == 1 && i < gate->settings->certs.count; i++)
+	for (i = 0; ret == 1 && i < gate->files.count; i++)
 		ret = staple_to(gate, i, path, response, len, &why);
 	free(response);
 	return ret ? refuse(gate, "ocsp", path, why) : 0;
@@ -182,7 +183,7 @@ static int add_staples(struct gate *gate)
 	int ret = 0;
 	size_t i;
 
-	gate->staple_until = xcalloc(gate->settings->certs.count, sizeof(*gate->staple_until));
+	gate->staple_until = xcalloc(gate->files.count, sizeof(*gate->staple_until));
 	for (i = 0; i < gate->settings->ocsp.count; i++)
 		ret |= add_staple(gate, gate->settings->ocsp.items[i]);
 	return ret;
@@ -193,13 +194,13 @@ static void drop_old_staples(struct gate *gate)
 {
 	size_t i;
 
-	for (i = 0; i < gate->settings->certs.count; i++) {
+	for (i = 0; i < gate->files.count; i++) {
 		if (!gate->staple_until[i] || gate->staple_until[i] > now(NULL))
 			continue;
 		(void)tls_certificate_set_ocsp(gate->certs[i], NULL, 0);	/* cannot fail */
 		gate->staple_until[i] = 0;
 		log_warn("%s: the OCSP response for certificate '%s' has ended and is no longer stapled: get a new one and reload",
-			 gate->settings->name, gate->settings->certs.items[i]);
+			 gate->settings->name, gate->files.items[i].cert);
 	}
 }
 
@@ -214,6 +215,7 @@ static int add_ca(struct gate *gate, const char *setting, const char *path)
 	if (!pem)
 		return -1;
 	ret = tls_config_add_ca(gate->config, pem, len);
+	binding_add(&gate->binding, setting, pem, len);
 	advice = ret ? pem_advice(pem, len) : NULL;
 	free(pem);
 	if (ret)
@@ -395,29 +397,53 @@ static int check_server_names(const struct gate *gate)
 	return ret;
 }
 
+static void use_tickets(struct gate *gate)
+{
+	const struct tls_ticket_key *keys;
+	size_t count;
+
+	keys = tickets_keys(gate->tickets, &count);
+	/* cannot fail: a server's configuration, and no more keys than it takes */
+	(void)tls_config_set_ticket_keys(gate->config, keys, count);
+}
+
 static int set_tickets(struct gate *gate)
 {
 	if (gate->settings->mode != GATE_SERVE)
 		return 0;
-	if (!ticket_chain_init(&gate->tickets) &&
-	    !tls_config_set_ticket_keys(gate->config, gate->tickets.keys, gate->tickets.count))
-		return 0;
-	log_error("%s: no session ticket keys: no randomness, or out of memory: have more memory", gate->settings->name);
-	return -1;
+	gate->tickets = tickets_new(gate->settings, &gate->binding);
+	if (!gate->tickets)
+		return -1;
+	use_tickets(gate);
+	return 0;
 }
 
 static void rotate_tickets(struct gate *gate)
 {
-	if (gate->settings->mode != GATE_SERVE || !ticket_chain_advance(&gate->tickets))
+	if (gate->tickets && tickets_refresh(gate->tickets))
+		use_tickets(gate);
+}
+
+void gate_read_tickets(struct gate *gate)
+{
+	size_t count;
+	int ret;
+
+	if (!gate->settings->ticket_keys.count)
 		return;
-	if (tls_config_set_ticket_keys(gate->config, gate->tickets.keys, gate->tickets.count))
-		log_warn("%s: session ticket keys stay the old ones: no memory",
-			 gate->settings->name);
+	ret = tickets_read(gate->tickets);
+	rotate_tickets(gate);
+	if (ret < 0)
+		log_error("%s: the session ticket keys of before stay", gate->settings->name);
+	(void)tickets_keys(gate->tickets, &count);
+	if (ret > 0)
+		log_info("%s: session ticket keys have changed: there are %zu", gate->settings->name,
+			 count);
 }
 
 void gate_forget(struct gate *gate)
 {
-	ticket_chain_wipe(&gate->tickets);
+	tickets_wipe(gate->tickets);
 	tls_config_unref(gate->config);
 	gate->config = NULL;
 }
@@ -441,6 +467,7 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 
 	memset(gate, 0, sizeof(*gate));
 	gate->settings = settings;
+	binding_init(&gate->binding, settings);
 	set_listens(gate);
 	set_proxies(gate);
 	gate->config = tls_config_new(settings->mode == GATE_SERVE ? TLS_SERVER : TLS_CLIENT,
@@ -491,9 +518,10 @@ void gate_clear(struct gate *gate)
 {
 	size_t i;
 
-	for (i = 0; gate->certs && i < gate->settings->certs.count; i++)
+	for (i = 0; gate->certs && i < gate->files.count; i++)
 		tls_certificate_free(gate->certs[i]);
 	free(gate->certs);
+	cert_files_free(&gate->files);
 	free(gate->staple_until);
 	free(gate->listens);
 	free(gate->proxies);
@@ -502,6 +530,6 @@ void gate_clear(struct gate *gate)
 	free(gate->pools);
 	delivery_close(gate);
 	free(gate->crl_until);
-	ticket_chain_wipe(&gate->tickets);
 	tls_config_unref(gate->config);
+	tickets_free(gate->tickets);
 }

@@ -13,18 +13,20 @@
 
 #include "common/addr.h"
 #include "common/cidr.h"
+#include "daemon/certdir.h"
 #include "daemon/detour.h"
 #include "daemon/listener.h"
 #include "daemon/pool.h"
 #include "daemon/settings.h"
-#include "daemon/ticket.h"
+#include "daemon/tickets.h"
 #include "engine/engine.h"
 
 struct gate {
 	const struct gate_settings *settings;
 	struct tls_config *config;
 	bool sound;			/* gate_build() found nothing wrong */
-	struct tls_certificate **certs;	/* settings->certs.count of them; NULL: refused */
+	struct cert_files files;	/* of its certificates */
+	struct tls_certificate **certs;	/* files.count of them; NULL: refused */
 	int64_t *staple_until;		/* of certs[i]: when its OCSP response ends; 0: has none */
 	int64_t *crl_until;		/* of settings->crls: when it ends; 0: has, and it was said */
 	struct addr *listens;		/* of settings->listen */
@@ -34,7 +36,8 @@ struct gate {
 	struct pool *pools;		/* pools[0]: of the gate's own backend */
 	size_t pool_count;
 	struct listener **listeners;	/* settings->listen.count of them; NULL once put */
-	struct ticket_chain tickets;	/* serve */
+	struct binding binding;		/* of session tickets */
+	struct tickets *tickets;	/* serve */
 	int *handles;			/* by settings->listen; NULL: nothing is delivered */
 	size_t handle_count;
 	struct detour *detour;		/* with handles */
@@ -69,6 +72,8 @@ void gate_unbind(struct gate *gate, struct listeners *all);
 /* The backend of all connections, where there is but one; else NULL. */
 const struct member *gate_only_member(const struct gate *gate);
 
+/* In the monitor: reads the files of ticket-keys again, for all processes that use the gate. */
+void gate_read_tickets(struct gate *gate);
 /* In a child that resolves names: it has no use for the ticket keys. */
 void gate_forget(struct gate *gate);
 

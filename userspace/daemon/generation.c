@@ -424,7 +424,7 @@ double generation_ready_seconds(const struct generation *generation)
 	size_t i, count = generation->built;
 
 	for (i = 0; i < generation->built; i++)
-		count += generation->gates[i].settings->certs.count;
+		count += generation->gates[i].files.count;
 	return READY_SECONDS + TRIAL_SECONDS * (double)count;
 }
 
@@ -568,6 +568,16 @@ void generation_forget(struct generation *generation)
 
 	for (i = 0; i < generation->built; i++)
 		gate_forget(&generation->gates[i]);
+}
+
+void generation_read_tickets(const struct generation *generation)
+{
+	size_t i;
+
+	/* those of the last reading are told */
+	generation->settings->refusals = 0;
+	for (i = 0; i < generation->built; i++)
+		gate_read_tickets(&generation->gates[i]);
 }
 
 static void on_drain(struct ev_loop *loop, ev_timer *timer, int events)

@@ -100,6 +100,8 @@ void generation_unbind(struct generation *generation);
 void generation_inherit(struct generation *generation, const struct generation *from);
 /* Does some gate want counted what the kernel carries for it? */
 bool generation_counts(const struct generation *generation);
+/* Files of ticket-keys have changed, perhaps; those that are refused change nothing. */
+void generation_read_tickets(const struct generation *generation);
 /* In a child that resolves names: wipes what is secret. */
 void generation_forget(struct generation *generation);
 /*

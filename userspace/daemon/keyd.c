@@ -41,7 +41,7 @@ struct place {
 };
 
 /* Why it is not the pair: the operator's next step depends on it. */
-static int refuse_pair(const struct gate_settings *gate, const char *path, const char *cert_path,
+static int refuse_pair(const struct gate_settings *gate, const struct cert_file *file,
 		       const struct tls_private_key *key, const struct tls_certificate *cert)
 {
 	size_t index = tls_private_key_find(key, cert);
@@ -49,37 +49,35 @@ static int refuse_pair(const struct gate_settings *gate, const char *path, const
 
 	if (index == TLS_NOT_FOUND)
 		snprintf(why, sizeof(why), "it is not the key of certificate '%s': give the pair",
-			 cert_path);
+			 file->cert);
 	else
 		snprintf(why, sizeof(why),
 			 "it is the key of certificate %zu in '%s': put that first, then the one that issued it",
-			 index + 1, cert_path);
-	return gate_refuse(gate, "key", path, why);
+			 index + 1, file->cert);
+	return gate_refuse(gate, file->key_setting, file->key, why);
 }
 
 /* key: what the file gave, or NULL, then why says the reason. */
-static int check_key(const struct gate_settings *gate, size_t index, const char *why,
+static int check_key(const struct gate_settings *gate, const struct cert_file *file, const char *why,
 		     const struct tls_private_key *key, const struct tls_certificate *cert)
 {
-	const char *path = gate->keys.items[index];
-
 	if (!key)
-		return gate_refuse(gate, "key", path, why);
+		return gate_refuse(gate, file->key_setting, file->key, why);
 	if (cert && tls_private_key_find(key, cert))
-		return refuse_pair(gate, path, gate->certs.items[index], key, cert);
+		return refuse_pair(gate, file, key, cert);
 	return 0;
 }
 
 static struct tls_private_key *read_key(const struct gate *gate, size_t index)
 {
-	const char *path = gate->settings->keys.items[index];
+	const struct cert_file *file = &gate->files.items[index];
 	const char *why = "it is no private key that tlsgate can use";
 	struct tls_private_key *key = NULL;
 	const char *advice;
 	char *pem;
 	size_t len;
 
-	pem = file_read(path, MAX_KEY_FILE, &len);
+	pem = file_read(file->key, MAX_KEY_FILE, &len);
 	if (!pem) {
 		why = file_strerror(errno);
 	} else if (tls_private_key_new(&key, pem, len, &why)) {
@@ -88,7 +86,7 @@ static struct tls_private_key *read_key(const struct gate *gate, size_t index)
 		key = NULL;
 	}
 	file_wipe(pem, len);
-	if (!check_key(gate->settings, index, why, key, gate->certs ? gate->certs[index] : NULL))
+	if (!check_key(gate->settings, file, why, key, gate->certs ? gate->certs[index] : NULL))
 		return key;
 	tls_private_key_free(key);
 	return NULL;
@@ -96,14 +94,12 @@ static struct tls_private_key *read_key(const struct gate *gate, size_t index)
 
 static int read_keys(struct keyring *ring, const struct gate *gates, size_t count)
 {
-	const struct gate_settings *set;
 	struct tls_private_key *key;
 	int ret = 0;
 	size_t i, j;
 
 	for (i = 0; i < count; i++) {
-		set = gates[i].settings;
-		for (j = 0; j < set->keys.count; j++) {
+		for (j = 0; j < gates[i].files.count; j++) {
 			key = read_key(&gates[i], j);
 			if (!key)
 				ret = -1;

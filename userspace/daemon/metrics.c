@@ -268,10 +268,10 @@ static void certificates(struct metrics_out *out, const struct source *source, u
 
 	(void)from;
 	FOR_EACH_GATE(gate, source)
-		for (i = 0; i < gate->settings->certs.count; i++)
+		for (i = 0; i < gate->files.count; i++)
 			if (!tls_certificate_validity(gate->certs[i], 0, &begin, &end) && end >= 0)
 				metrics_sample(out, "", LABELS({ "gate", gate->settings->name },
-							       { "file", gate->settings->certs.items[i] }),
+							       { "file", gate->files.items[i].cert }),
 					       (uint64_t)end);
 }
 
@@ -281,9 +281,9 @@ static void ticket_keys(struct metrics_out *out, const struct source *source, un
 
 	(void)from;
 	FOR_EACH_GATE(gate, source)
-		if (gate->settings->mode == GATE_SERVE)
+		if (gate->tickets)
 			metrics_sample(out, "", LABELS({ "gate", gate->settings->name }),
-				       (uint64_t)ticket_chain_age(&gate->tickets));
+				       (uint64_t)tickets_age(gate->tickets));
 }
 
 /* ---- of the module ---- */

@@ -147,6 +147,7 @@ static void undo_start(struct monitor *monitor)
 	if (monitor->starting)
 		generation_abandon(monitor->starting);
 	monitor->starting = NULL;
+	watch_abandon(&monitor->watch);
 	control_abandon(&monitor->control);
 	exporter_abandon(&monitor->exporter);
 	log_as_before(monitor);
@@ -220,6 +221,7 @@ static void begun(struct generation *generation, void *arg)
 	struct generation *old = monitor->generations;
 
 	control_commit(&monitor->control);
+	watch_commit(&monitor->watch);
 	count_carried(monitor, generation);
 	count_kernel(monitor, generation);
 	exporter_commit(&monitor->exporter);
@@ -309,6 +311,7 @@ static enum config_result start_generation(struct monitor *monitor)
 		return result;
 	log_init("tlsgated", monitor->verbose || settings->verbose);
 	log_with_time();
+	watch_prepare(&monitor->watch, settings);
 	if (logger_prepare(&monitor->logger, settings) ||
 	    control_prepare(&monitor->control, settings) ||
 	    exporter_prepare(&monitor->exporter, settings)) {
@@ -370,6 +373,23 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 	(void)events;
 	if (!monitor_is_busy(monitor) && !monitor->generations->keyd.pid)
 		(void)monitor_reload(monitor, NULL);
+}
+
+/* Ticket keys are read again alone: connections of before need no workers of their own for that. */
+static void on_changed(void *arg, unsigned int kinds)
+{
+	struct monitor *monitor = arg;
+
+	if (monitor->stopping)
+		return;
+	if (monitor_is_busy(monitor)) {
+		watch_again(&monitor->watch, kinds);
+	} else if (kinds & WATCH_CERTS) {
+		log_info("files in cert-dir have changed: they are taken anew");
+		(void)monitor_reload(monitor, NULL);
+	} else {
+		generation_read_tickets(monitor->generations);
+	}
 }
 
 bool monitor_upgrade(struct monitor *monitor, void (*told)(struct monitor *monitor, bool done))
@@ -527,6 +547,7 @@ static void set_up(struct monitor *monitor)
 	resolver_init(&monitor->resolver, forget_secrets, monitor);
 	ledger_init(&monitor->ledger, monitor->loop, carried_changed, monitor);
 	carried_init(&monitor->carried, monitor->loop);
+	watch_init(&monitor->watch, monitor->loop, on_changed, monitor);
 	logger_init(&monitor->logger, forget_secrets, monitor);
 	ev_init(&monitor->retry, on_retry);
 	monitor->retry.data = monitor;
@@ -580,6 +601,7 @@ int monitor_run(struct options *options)
 	resolver_stop(&monitor.resolver);
 	ledger_close(&monitor.ledger);
 	carried_close(&monitor.carried);
+	watch_close(&monitor.watch);
 	if (monitor.stopping)
 		farewell_log(monitor.leaving ? monitor.generations : NULL);
 	/* workers that go on have lines to come */

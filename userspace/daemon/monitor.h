@@ -17,6 +17,7 @@
 #include "daemon/logger.h"
 #include "daemon/options.h"
 #include "daemon/upgrade.h"
+#include "daemon/watch.h"
 
 struct monitor {
 	struct ev_loop *loop;
@@ -28,6 +29,7 @@ struct monitor {
 	struct resolver resolver;
 	struct ledger ledger;
 	struct carried carried;
+	struct watch watch;
 	struct exporter exporter;
 	struct logger logger;
 	struct pause *pause;

@@ -447,13 +447,16 @@ static const struct setting table[] = {
 	{ "backend", "BACKEND", SETTING_GATE | SETTING_FILE | SETTING_LIST, SETTING_GATE, NULL,
 	  GATE(backend), add_backend,
 	  "where to connect: as LISTEN, or NAME:PORT, or unix:/path" },
-	{ "cert", "FILE", SETTING_GATE | SETTING_LIST, SETTING_SERVE, "key",
+	{ "cert", "FILE", SETTING_GATE | SETTING_LIST, 0, "key",
 	  GATE(certs), add_text,
 	  "certificate chain, PEM, leaf first; several may be given" },
 	{ "key", "FILE", SETTING_GATE | SETTING_LIST, 0, "cert",
 	  GATE(keys), add_text,
 	  "its private key, PEM, not encrypted; one for each --cert" },
-	{ "ocsp", "FILE", SETTING_SERVE | SETTING_LIST, 0, "cert",
+	{ "cert-dir", "DIR", SETTING_SERVE | SETTING_LIST, 0, NULL,
+	  GATE(cert_dirs), add_text,
+	  "folder of certificates with their keys, taken anew when it changes; several may be given" },
+	{ "ocsp", "FILE", SETTING_SERVE | SETTING_LIST, 0, NULL,
 	  GATE(ocsp), add_text,
 	  "OCSP response, DER, to staple; several may be given" },
 	{ "unknown-name", "default|refuse", SETTING_SERVE, 0, NULL,
@@ -462,9 +465,12 @@ static const struct setting table[] = {
 	{ "client-ca", "FILE", SETTING_SERVE, 0, NULL,
 	  GATE(client_ca), set_text,
 	  "ask clients for a certificate that one of these CAs signed" },
-	{ "verify-client", "require|request", SETTING_SERVE, 0, "client-ca",
+	{ "verify-client", "require|request", SETTING_SERVE | SETTING_BOUND, 0, "client-ca",
 	  GATE(verify_client), set_verify_client,
 	  "with --client-ca: refuse clients without one (default), or not" },
+	{ "ticket-keys", "FILE", SETTING_SERVE | SETTING_LIST, 0, NULL,
+	  GATE(ticket_keys), add_text,
+	  "keys of session tickets that outlive reloads and are shared by hosts; several may be given" },
 	{ "accept-proxy", "CIDR", SETTING_SERVE | SETTING_LIST, 0, NULL,
 	  GATE(accept_proxy), add_cidr,
 	  "clients from there are proxies, and begin with a PROXY header, version 1 or 2; several may be given" },
@@ -664,6 +670,9 @@ static void gate_settings_clear(struct gate_settings *gate)
 	list_free(&gate->listen);
 	list_free(&gate->certs);
 	list_free(&gate->keys);
+	list_free(&gate->cert_dirs);
+	list_free(&gate->ticket_keys);
+	list_free(&gate->bound);
 	list_free(&gate->ocsp);
 	list_free(&gate->crls);
 	list_free(&gate->accept_proxy);
@@ -724,6 +733,14 @@ const struct given *setting_given(const struct setting *row, const struct settin
 					     &gate->given[row - table];
 }
 
+static void add_bound(struct gate_settings *gate, const char *name, const char *value)
+{
+	struct text_list *list = &gate->bound;
+
+	list->items = xrealloc(list->items, list->count + 1, sizeof(*list->items));
+	list->items[list->count++] = xprintf("%s=%s", name, value);
+}
+
 int setting_apply(const struct setting *row, struct settings *settings, struct gate_settings *gate,
 		  const char *value, struct position place, char why[SETTINGS_WHY_MAX])
 {
@@ -737,6 +754,8 @@ int setting_apply(const struct setting *row, struct settings *settings, struct g
 	*given = (struct given){ true, place };
 	if (row->set(field, value, why))
 		return -1;
+	if (row->scope & SETTING_BOUND)
+		add_bound(gate, row->name, value);
 	if (row->scope & SETTING_LIST) {
 		list = (struct text_list *)field;
 		list->places = xrealloc(list->places, list->count, sizeof(*list->places));
@@ -845,6 +864,10 @@ static int check_values(const struct gate_settings *gate)
 {
 	int ret = 0;
 
+	if (gate->mode == GATE_SERVE && !setting_given(setting_find("cert"), NULL, gate)->yes &&
+	    !setting_given(setting_find("cert-dir"), NULL, gate)->yes)
+		ret = gate_refuse(gate, NULL, NULL,
+				  "cert is missing: give cert and key, or cert-dir");
 	if (gate->certs.count && gate->keys.count && gate->certs.count != gate->keys.count)
 		ret = gate_refuse(gate, "key", NULL, "there must be one key for each cert");
 	if (gate->min_version && gate->max_version && gate->min_version > gate->max_version)

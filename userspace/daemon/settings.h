@@ -99,6 +99,9 @@ struct gate_settings {
 	struct text_list listen;
 	struct backend_list backend;
 	struct text_list certs, keys;	/* files, in pairs */
+	struct text_list cert_dirs;	/* folders of such, serve */
+	struct text_list ticket_keys;	/* files, serve */
+	struct text_list bound;		/* NAME=VALUE of each row that is SETTING_BOUND, as given */
 	struct text_list ocsp;		/* files; each says which certificate it is about */
 	char *ca, *client_ca;		/* files; NULL: the system's store / none */
 	enum verify_client verify_client;
@@ -163,6 +166,7 @@ struct setting {
 #define SETTING_FILE	16u		/* only in a file: given as words on the command line */
 #define SETTING_CONTROL	32u		/* of the control socket: refused where there is none */
 #define SETTING_SWITCH	64u		/* on the command line without a value, too: true */
+#define SETTING_BOUND	128u		/* a rule for clients: session tickets end with it (binding.h) */
 
 /* Ends with name NULL. */
 const struct setting *settings_table(void);

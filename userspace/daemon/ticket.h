@@ -6,7 +6,8 @@
  * message is needed, and no earlier key follows from what a process holds.
  *
  * A gate has its own from each reading of the configuration on: no ticket of
- * another gate, or of before a client CA was changed, is taken.
+ * another gate, or of before a client CA was changed, is taken.  With ticket-keys it has those
+ * of files instead (tickets.h).
  */
 #ifndef TLSGATE_DAEMON_TICKET_H
 #define TLSGATE_DAEMON_TICKET_H

@@ -189,7 +189,8 @@ static bool succeeded(const struct gate *gate, const struct pair *shows,
 	return outcome->established;
 }
 
-static int try_pair(const struct gate *gate, const struct pair *shows, const char *path,
+/* file: of what it shows, or NULL. */
+static int try_pair(const struct gate *gate, const struct pair *shows, const struct cert_file *file,
 		    struct throwaway *throwaway)
 {
 	const struct pair nothing = {0};
@@ -209,25 +210,25 @@ static int try_pair(const struct gate *gate, const struct pair *shows, const cha
 		return 0;
 	snprintf(why, sizeof(why),
 		 "no handshake can succeed%s (%s): see that versions, ciphersuites, groups and the key's type fit",
-		 path ? " with it" : "", outcome.err ? tls_strerror(outcome.err) :
+		 file ? " with it" : "", outcome.err ? tls_strerror(outcome.err) :
 		 "the certificate was not shown");
-	return gate_refuse(gate->settings, path ? "cert" : NULL, path, why);
+	return gate_refuse(gate->settings, file ? file->cert_setting : NULL, file ? file->cert : NULL, why);
 }
 
 static int trial_gate(const struct gate *gate, struct tls_private_key *const *keys,
 		      struct throwaway *throwaway)
 {
-	const struct text_list *paths = &gate->settings->certs;
+	const struct cert_files *files = &gate->files;
 	const struct pair nothing = {0};
 	int ret = 0;
 	size_t i;
 
-	if (!paths->count)
+	if (!files->count)
 		return try_pair(gate, &nothing, NULL, throwaway);
-	for (i = 0; i < paths->count; i++) {
+	for (i = 0; i < files->count; i++) {
 		const struct pair shows = { gate->certs[i], keys[gate->first_key_id + i] };
 
-		ret |= try_pair(gate, &shows, paths->items[i], throwaway);
+		ret |= try_pair(gate, &shows, &files->items[i], throwaway);
 	}
 	return ret;
 }

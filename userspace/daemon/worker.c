@@ -459,6 +459,14 @@ static int restrict_targets(const struct worker_plan *plan)
 	return ret ? ret : filter_load(FILTER_WORKER, kept < count);
 }
 
+static void lock_tickets(const struct worker_plan *plan)
+{
+	size_t i;
+
+	for (i = 0; i < plan->gate_count; i++)
+		tickets_lock(plan->gates[i].tickets);
+}
+
 static int enter_sandbox(const struct worker_plan *plan, const struct keypipe *keys)
 {
 	/* all are forks of one process: what one has tried, the others need not try again */
@@ -504,6 +512,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	(void)each_socket(plan, worker, add_listener);
 	if (keep_fds(plan, worker, keys) || sandbox_hide_memory())
 		exit(1);
+	lock_tickets(plan);
 	set_up_loop(worker, keys);
 	kernel_init(worker, plan->kernel_fd);
 	if (watch_sigterm(worker) || enter_sandbox(plan, keys))

@@ -48,14 +48,15 @@ static void start_keyd(const struct pki *pki)
 	const struct identity who = {0};
 	char *key = key_file(pki), *name = (char []){ "of the test" };
 	struct gate_settings settings = {
-		.name = name, .mode = GATE_CONNECT, .keys = { .items = &key, .count = 1 },
-		.certs = { .items = &name, .count = 1 },
+		.name = name, .mode = GATE_CONNECT,
 	};
+	struct cert_file file = { "cert", "key", name, key };
 	const struct tls_hooks hooks = {0};
 	struct member member = { .server_name = (char []){ "host.test" } };
 	struct pool pool = { .settings = &settings, .members = &member, .count = 1 };
 	struct gate gate = {
-		.settings = &settings, .certs = &cert, .sound = true, .pools = &pool, .pool_count = 1,
+		.settings = &settings, .files = { &file, 1 }, .certs = &cert, .sound = true,
+		.pools = &pool, .pool_count = 1,
 		.config = tls_config_new(TLS_CLIENT, &hooks),
 	};
 	struct ipc_message message;

@@ -72,6 +72,17 @@ static struct pki *make(enum pki_key type, const char *name, const char *usage)
 	return pki;
 }
 
+static void make_folder(const struct pki *pki)
+{
+	char *path = xprintf("%s/certs", dir);
+
+	if (mkdir(path, 0700))
+		tap_bail("no folder");
+	free(path);
+	put("certs/one.crt", pki_certificate(pki));
+	put("certs/one.key", pki_key(pki));
+}
+
 static void make_files(void)
 {
 	const struct pki_options options = {
@@ -82,6 +93,7 @@ static void make_files(void)
 	const struct pki_crl_options list = {
 		.from = now(NULL) - PKI_NOW - PKI_DAY, .until = now(NULL) - PKI_NOW + PKI_DAY,
 	};
+	static const uint8_t tickets[80] = { 1 };
 	struct tls_slice crl;
 
 	if (!mkdtemp(dir))
@@ -91,12 +103,14 @@ static void make_files(void)
 	put("garbage", "garbage");
 	crl = pki_crl(ca, &list);
 	put_bytes("crl", crl.p, crl.len);
+	put_bytes("tickets", tickets, sizeof(tickets));
 	OPENSSL_free((void *)crl.p);
 	leaves[0] = make(PKI_P256, "ec", NULL);
 	leaves[1] = make(PKI_RSA2048, "rsa", NULL);
 	leaves[2] = make(PKI_ED25519, "ed", NULL);
 	leaves[3] = make(PKI_RSA2048, "decrypts", "keyEncipherment");
 	leaves[4] = make(PKI_P521, "p521", NULL);
+	make_folder(leaves[0]);
 }
 
 static void remove_files(void)
@@ -155,7 +169,7 @@ static bool handshake(const struct gate *gate, struct tls_private_key **keys)
 	ours->conn = tls_conn_new(gate->config);
 	if (!serve && tls_conn_set_server_name(ours->conn, gate->pools->members->server_name))
 		tap_bail("name");
-	for (size_t i = 0; i < gate->settings->keys.count; i++)
+	for (size_t i = 0; i < gate->files.count; i++)
 		ours->keys[i] = keys[i];
 	pair_handshake(&pair);
 	up = pair_up(&pair);
@@ -183,8 +197,8 @@ static bool read_keys(const struct gate *gate, struct tls_private_key **keys)
 {
 	bool ok = true;
 
-	for (size_t i = 0; i < gate->settings->keys.count; i++) {
-		keys[i] = read_key(gate->settings->keys.items[i]);
+	for (size_t i = 0; i < gate->files.count; i++) {
+		keys[i] = read_key(gate->files.items[i].key);
 		if (keys[i] && !tls_private_key_find(keys[i], gate->certs[i]))
 			continue;
 		log_error("not the pair");
@@ -287,6 +301,8 @@ static const struct {
 	{ "key", "rsa.key" },
 	{ "client-ca", "ca" }, { "client-ca", "garbage" },
 	{ "ocsp", "garbage" },
+	{ "cert-dir", "." }, { "cert-dir", "certs" },
+	{ "ticket-keys", "tickets" }, { "ticket-keys", "garbage" },
 	{ "crl", "garbage" }, { "crl", "crl" },
 	{ "accept-proxy", "127.0.0.0/8" },
 	{ "ca", "ca" }, { "ca", "garbage" },
@@ -384,6 +400,7 @@ int main(void)
 		snprintf(suites + strlen(suites), sizeof(suites) - strlen(suites), "%s%s",
 			 *suites ? ":" : "", info->name);
 	all_suites = suites;
+	umask(077);		/* for the ticket keys */
 	make_files();
 	lines = tmpfile();
 	if (!lines || chdir(dir) || dup2(fileno(lines), STDERR_FILENO) < 0)
