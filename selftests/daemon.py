@@ -39,6 +39,7 @@ else:
         log_targets,
         metrics,
         reload,
+        tickets,
         slow,
         tool,
         pools,

@@ -10,8 +10,8 @@ from daemonlib.control import ControlGate, outcome
 from daemonlib.gate import (DEADLINE, TLSGATED, Backend, Skip, echo, free_port, listens, log_text, need, path, run,
                             start, test, tmp, wait_until, write)
 
-USUAL = {"cert": "one.pem", "key": "one.key", "client-ca": "ca.pem", "crl": "files.crl", "ca": "ca.pem",
-         "control": path("files.socket")}
+USUAL = {"cert": "one.pem", "key": "one.key", "client-ca": "ca.pem", "ticket-keys": "files.tickets",
+         "crl": "files.crl", "ca": "ca.pem", "control": path("files.socket")}
 CONNECT = ("ca",)
 PROCESS = ("keylog", "control", "metrics")
 MADE = PROCESS                  # the daemon makes them; it reads all others
@@ -48,6 +48,8 @@ def make_files():
     os.makedirs(path("files.folder"), exist_ok=True)
     write("files.empty", "")
     write("files.other", "wanted = 1\n")
+    write("files.tickets", "k" * 79 + "\x01")
+    os.chmod(path("files.tickets"), 0o600)
     write("files.nobody", "")
     os.chmod(path("files.nobody"), 0)
     for name, target in (("files.loop", "files.loop"), ("files.dangling", "files.absent")):
@@ -153,10 +155,13 @@ def files_that_the_user_may_not_read():
     make_files()
     shutil.copy(path("one.key"), path("files.key"))
     os.chmod(path("files.key"), 0o644)
+    shutil.copy(path("files.tickets"), path("files.theirs"))
+    os.chown(path("files.theirs"), 65534, 65534)
+    os.chmod(path("files.theirs"), 0o600)
     ports = free_port(), free_port()
     for setting in settings_with_files():
         name = path("files.nobody")
-        others = {"key": "files.key", "control": "none", setting: ("unix:" if setting == "metrics" else "") + name}
+        others = {"key": "files.key", "ticket-keys": "files.theirs", "control": "none", setting: ("unix:" if setting == "metrics" else "") + name}
         configure(ports, "127.0.0.1:1", **{key.replace("-", "_"): value for key, value in others.items()})
         said, code = run_daemon(*NOBODY, TLSGATED, "-c", "files.conf")
         need_one_line(said, setting, name, ": " if setting in MADE else
