@@ -40,6 +40,7 @@ else:
         metrics,
         reload,
         tickets,
+        certdirs,
         slow,
         tool,
         pools,
