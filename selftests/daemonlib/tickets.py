@@ -10,7 +10,7 @@ import subprocess
 import threading
 
 from daemonlib.control import ControlGate
-from daemonlib.gate import (DEADLINE, Backend, Gate, free_port, log_text, need, path, run, start, test, tmp,
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, free_port, log_text, need, path, run, start, test, tmp,
                             wait_until, write)
 
 KEYS = [bytes([i]) * 79 + b"\0" for i in range(1, 10)]          # \0: no text
@@ -130,6 +130,7 @@ def tickets_outlive_reload_and_restart_and_are_for_every_host():
 
 @test
 def without_ticket_keys_a_reload_makes_new_ones():
+    write_keys(KEYS[0])
     with OneLine() as backend, TicketGate(backend.address) as gate:
         config = "tickets.%d.conf" % gate.port
         run("sed", "-i", "/ticket-keys/d", config)
@@ -215,6 +216,42 @@ def bad_ticket_keys_are_refused():
             need(line in said and "ticket-keys 'bad'" in said, "%s: %s" % (line, said))
             need(not any(key.hex() in log_text() for key in KEYS), "a key in the log")
         need(gate.resumes(), "what ran goes on: no resumption")
+
+
+def ticket_key(*argv):
+    return subprocess.run([TLSGATE, "ticket-key", *argv], cwd=tmp, capture_output=True, text=True, timeout=DEADLINE)
+
+
+def lines_of(name):
+    with open(path(name), "rb") as file:
+        return file.read().splitlines()
+
+
+@test
+def the_tool_makes_and_rotates_ticket_keys():
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path("tickets"))
+    need(ticket_key("new", "tickets").returncode == 0, "a new file")
+    first = lines_of("tickets")
+    need(len(set(first)) == 3 and os.stat(path("tickets")).st_mode & 0o777 == 0o600, "three keys, mode 0600: %s" % first)
+    need(all(len(base64.b64decode(line)) == 80 for line in first), "80 bytes each")
+    with OneLine() as backend, TicketGate(backend.address) as gate:
+        sealed = gate.take("before")
+        need(ticket_key("new", "tickets").returncode == 0, "it is rotated")
+        second = lines_of("tickets")
+        need(second[:2] == first[1:] and second[2] not in first, "the oldest goes: %s, %s" % (first, second))
+        wait_until(lambda: gate.take() != sealed and gate.take() != sealed, "both workers seal with the next key")
+        need(gate.resumes("before"), "a ticket of before the rotation: no resumption")
+    write_keys(KEYS[0], "raw")
+    write_keys(text(*KEYS[:3]), "open", 0o644)
+    for argv, code, line in ((("new", "raw"), 1, "it has raw keys"), (("new", "open"), 1, "others than its owner"),
+                             (("new", "nowhere/x"), 1, "No such file or directory"), (("new",), 2, "new FILE"),
+                             (("old", "tickets"), 2, "new FILE"), ((), 2, "new FILE")):
+        result = ticket_key(*argv)
+        need(result.returncode == code and line in result.stderr, "%s: %s" % (argv, result))
+    need(lines_of("raw") and lines_of("open") == text(*KEYS[:3]).splitlines(), "what is refused stays as it was")
+    need(not [name for name in os.listdir(tmp) if name.startswith("tickets.") and not name.endswith(".conf")],
+         "nothing is left behind: %s" % os.listdir(tmp))
 
 
 def locked_kib(pid):

@@ -66,6 +66,10 @@ const struct ctl_command ctl_commands[] = {
 	  "For root, the user of tlsgated and its control-group." },
 	{ "gates", cmd_gates, "", "what tlsgated serves, and when its certificates end", true, json, NULL },
 	{ "stats", cmd_stats, "", "what tlsgated's gates have done so far", true, stats, NULL },
+	{ "ticket-key", cmd_ticket_key, "new FILE", "make keys of session tickets, or rotate those in FILE", false, none,
+	  "FILE is one of tlsgated's setting ticket-keys: three keys, of which the second seals. Where FILE is there,\n"
+	  "a new key comes behind, the oldest goes, and the one that was for later seals. Give the file to every host\n"
+	  "before the next rotation, and wait two hours between two." },
 	{ "version", cmd_version, "", "versions of program, interface, module and kernel", false, none, NULL },
 	{ "help", cmd_help, "[COMMAND]", "this, or all about one command", false, none, NULL },
 	{ NULL, NULL, NULL, NULL, false, NULL, NULL },

@@ -74,6 +74,20 @@ static void offer_argument(const char *typed, const char *before, const char *ar
 		complete_values(typed, before, argument);
 }
 
+/* Of several words the one of that number; all but the last are to be typed as they are. */
+static void offer_operand(const char *typed, const char *operand, int number)
+{
+	char word[CTL_TEXT_MAX];
+
+	for (; number > 0 && strchr(operand, ' '); number--)
+		operand = strchr(operand, ' ') + 1;
+	snprintf(word, sizeof(word), "%.*s", (int)strcspn(operand, " "), operand);
+	if (strchr(operand, ' '))
+		complete_word(typed, "", word, "");
+	else
+		offer_argument(typed, "", word);
+}
+
 static void offer_option_value(const char *typed, const struct ctl_option *option)
 {
 	if (!strcmp(option->name, "--gate"))
@@ -113,7 +127,7 @@ static void complete_command(const struct ctl_command *command, int count, char 
 	else if (*typed == '-')
 		offer_options(typed, command);
 	else if (*command->operand)
-		offer_argument(typed, "", command->operand);
+		offer_operand(typed, command->operand, count - 1);
 	else
 		offer_options(typed, command);
 }

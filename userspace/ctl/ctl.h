@@ -66,6 +66,7 @@ int cmd_drain(int argc, char **argv);
 int cmd_undrain(int argc, char **argv);
 int cmd_gates(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
+int cmd_ticket_key(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 int cmd_complete(int argc, char **argv);
 
