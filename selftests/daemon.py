@@ -21,12 +21,14 @@ if sys.argv[1:2] == ["--kernel"]:	# importing is what adds the tests
     del sys.argv[1]
     gate.PATH = "kernel"
     from daemonlib import deliver, kernel, metrics_kernel, names_routes, pools, shown_kernel	# noqa: F401
+    from daemonlib import deliver, kernel, metrics_kernel, pools, shown_kernel, starttls_kernel	# noqa: F401
 else:
     from daemonlib import (	# noqa: F401
         refusals,
         connections,
         features,
         proxied,
+        starttls,
         names,
         dns,
         names_routes,

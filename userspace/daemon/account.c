@@ -131,6 +131,7 @@ void account_hand_over(const struct conn *conn, uint32_t session)
 static const char * const states[] = {
 	[CONN_PREFACE] = "preface",
 	[CONN_CONNECTING] = "connecting",
+	[CONN_OPENING] = "opening",
 	[CONN_HANDSHAKE] = "handshake",
 	[CONN_DELIVERING] = "delivering",
 	[CONN_RELAY] = "relayed",

@@ -14,6 +14,7 @@
 #include "common/tcp.h"
 #include "daemon/account.h"
 #include "daemon/preface.h"
+#include "daemon/starttls/starttls.h"
 
 #define LINGER_MS	2000
 #define LOG_WHY_MAX	1024
@@ -201,6 +202,7 @@ void conn_free(struct conn *conn)
 	conn_close_side(conn, &conn->plain_io);
 	tls_conn_free(conn->tls);
 	preface_free(conn->preface);
+	starttls_free(conn->talk);
 	if (conn->held)
 		tls_wipe(conn->held, conn->held_len);
 	free(conn->held);
@@ -218,10 +220,7 @@ void conn_free(struct conn *conn)
  */
 static void linger(struct conn *conn)
 {
-	keyclient_forget(&conn->worker->keys, conn);
-	conn_close_side(conn, &conn->plain_io);
-	if (conn->tls_io.fd == -1 || !conn->tls || conn_flush_with_next(conn) ||
-	    shutdown(conn->tls_io.fd, SHUT_WR)) {
+	if (shutdown(conn->tls_io.fd, SHUT_WR)) {
 		conn_free(conn);
 		return;
 	}
@@ -230,6 +229,23 @@ static void linger(struct conn *conn)
 	conn->state = CONN_LINGER;
 	conn_deadline(conn, LINGER_MS);
 	conn_watch(conn, &conn->tls_io, EV_READ);
+}
+
+/* An alert may have to be sent. */
+static void end_tls(struct conn *conn)
+{
+	keyclient_forget(&conn->worker->keys, conn);
+	conn_close_side(conn, &conn->plain_io);
+	if (conn->tls_io.fd == -1 || !conn->tls || conn_flush_with_next(conn))
+		conn_free(conn);
+	else
+		linger(conn);
+}
+
+void conn_part(struct conn *conn)
+{
+	worker_count(conn->worker, conn->gate, STAT_FAILED, 1);
+	linger(conn);
 }
 
 void conn_linger_continue(struct conn *conn)
@@ -246,7 +262,7 @@ static void end_failed(struct conn *conn)
 	worker_count(conn->worker, conn->gate, conn->in_handshake ? STAT_FAILED : STAT_BROKEN, 1);
 	/* Also before the relay: a stream that never began is no empty one. */
 	conn_reset_plain(conn);
-	linger(conn);
+	end_tls(conn);
 }
 
 /* In mode connect it is the server's fault, whom the client never sees. */
@@ -300,7 +316,7 @@ void conn_abort(struct conn *conn)
 	conn_reset_plain(conn);
 	if (conn->tls && tls_conn_established(conn->tls) && !conn->tls_shut)
 		(void)tls_conn_abort(conn->tls, TLS_ALERT_INTERNAL_ERROR);
-	linger(conn);
+	end_tls(conn);
 }
 
 void conn_keep_session(struct conn *conn)

@@ -20,6 +20,7 @@
 enum conn_state {
 	CONN_PREFACE,			/* what comes before TLS: preface.h */
 	CONN_CONNECTING,		/* to the backend */
+	CONN_OPENING,			/* with the backend, in plain text: opening.h */
 	CONN_HANDSHAKE,
 	CONN_DELIVERING,		/* waits for room at the server */
 	CONN_RELAY,			/* user data path */
@@ -33,6 +34,7 @@ struct conn {
 	TAILQ_ENTRY(conn) handshaking;
 	struct tls_conn *tls;		/* NULL before the handshake */
 	struct preface *preface;	/* NULL: nothing had to come before it */
+	struct starttls *talk;		/* in plain text, or a greeting that is owed; NULL: none */
 	ev_io tls_io, plain_io;		/* fd -1: not open */
 	ev_timer timer;			/* deadline of the state, or idle */
 	enum conn_state state;
@@ -127,6 +129,8 @@ void conn_fail_engine(struct conn *conn, const char *what, int err);
  * reset, since neither may take what it got for the whole.  May free conn.
  */
 void conn_abort(struct conn *conn);
+/* Ends what is over before TLS: the peer gets what was sent, then a FIN.  May free conn. */
+void conn_part(struct conn *conn);
 /* Of an end by these: the TLS side is readable.  May free conn. */
 void conn_linger_continue(struct conn *conn);
 /* Closes what is open and frees. */

@@ -217,6 +217,8 @@ int delivery_open(struct gate *gate, int err, const char *why)
 
 	if (set->deliver == DELIVER_NO)
 		return 0;
+	if (starttls_server_begins(set->starttls))
+		return relay_all(gate, "by this starttls the server greets, and would do so a second time after TLS began");
 	if (!gate_only_member(gate))
 		return relay_all(gate, "the gate has several backends, and a server gets none of the others' connections");
 	snprintf(gate->why_not[0], sizeof(gate->why_not[0]), "%s", why);

@@ -301,8 +301,15 @@ static int set_pq(const struct gate_settings *set, struct tls_config *config)
 	return gate_refuse(set, "pq", pq_text(set->pq), why);
 }
 
+/* NULL: none. */
+static const char *alpn_of(const struct gate_settings *set)
+{
+	return !set->alpn && set->starttls == STARTTLS_POSTGRESQL ? STARTTLS_ALPN : set->alpn;
+}
+
 int gate_set_protocol(const struct gate_settings *set, struct tls_config *config)
 {
+	const char *alpn = alpn_of(set);
 	int ret = 0;
 
 	if (tls_config_set_versions(config, set->min_version ? set->min_version : TLS_1_2,
@@ -318,7 +325,7 @@ int gate_set_protocol(const struct gate_settings *set, struct tls_config *config
 		ret = check_offer(set, config);
 	if (!ret)
 		ret = set_pq(set, config);
-	if (set->alpn && tls_config_set_alpn(config, set->alpn))
+	if (alpn && tls_config_set_alpn(config, alpn))
 		ret = gate_refuse(set, "alpn", set->alpn,
 				  "it is not a list of names with ',' between");
 	return ret;
@@ -455,6 +462,16 @@ void gate_refresh(struct gate *gate)
 	crl_refresh(gate, now(NULL));
 }
 
+/* By the letters of host names, whatever somebody has called this machine. */
+static void set_host(struct gate *gate)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+
+	if (gethostname(gate->host, sizeof(gate->host) - 1) || !gate->host[0] ||
+	    gate->host[strspn(gate->host, letters)])
+		snprintf(gate->host, sizeof(gate->host), "localhost");
+}
+
 int gate_build(struct gate *gate, const struct gate_settings *settings, int keylog_fd,
 	       uint32_t *next_key_id)
 {
@@ -469,6 +486,7 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 	gate->settings = settings;
 	binding_init(&gate->binding, settings);
 	set_listens(gate);
+	set_host(gate);
 	set_proxies(gate);
 	gate->config = tls_config_new(settings->mode == GATE_SERVE ? TLS_SERVER : TLS_CLIENT,
 				      &hooks);

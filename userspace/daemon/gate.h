@@ -7,6 +7,7 @@
 #ifndef TLSGATE_DAEMON_GATE_H
 #define TLSGATE_DAEMON_GATE_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,7 @@ struct gate {
 	uint32_t first_key_id;		/* of certs[0]; the others follow */
 	struct pool *pools;		/* pools[0]: of the gate's own backend */
 	size_t pool_count;
+	char host[HOST_NAME_MAX + 1];	/* this machine's name, for greetings */
 	struct listener **listeners;	/* settings->listen.count of them; NULL once put */
 	struct binding binding;		/* of session tickets */
 	struct tickets *tickets;	/* serve */

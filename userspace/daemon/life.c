@@ -11,6 +11,7 @@
 #include "daemon/deliver.h"
 #include "daemon/handshake.h"
 #include "daemon/install.h"
+#include "daemon/opening.h"
 #include "daemon/preface.h"
 #include "daemon/userpath.h"
 
@@ -57,14 +58,20 @@ static bool next_step(struct conn *conn)
 {
 	const bool serves = conn->gate->settings->mode == GATE_SERVE;
 
+	if (conn->state == CONN_HANDSHAKE && !opening_agrees(conn))
+		return false;
 	if (conn->state == CONN_HANDSHAKE)
 		count_handshake(conn);
 	if (conn->state == CONN_PREFACE)
 		return handshake_start(conn);
 	if (serves && conn->state == CONN_HANDSHAKE)
 		return conn->handle == -1 ? backend_start(conn) : deliver_start(conn);
-	if (!serves && conn->state == CONN_CONNECTING)
+	if (conn->state == CONN_CONNECTING && opening_backend_wanted(conn))
+		return opening_backend_start(conn);
+	if (!serves && (conn->state == CONN_CONNECTING || conn->state == CONN_OPENING))
 		return handshake_start(conn);
+	if (!serves && !opening_greet(conn))
+		return false;
 	start_relay(conn);
 	return false;
 }
@@ -86,6 +93,9 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 		break;
 	case CONN_CONNECTING:
 		go_on(conn, backend_continue(conn, io));
+		break;
+	case CONN_OPENING:
+		go_on(conn, opening_backend_continue(conn, io));
 		break;
 	case CONN_DELIVERING:
 		conn_watch(conn, io, 0);
@@ -114,6 +124,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		break;
 	case CONN_CONNECTING:
 		go_on(conn, backend_timer(conn));
+		break;
+	case CONN_OPENING:
+		opening_backend_timer(conn);
 		break;
 	case CONN_DELIVERING:
 		go_on(conn, deliver_timer(conn));

@@ -200,7 +200,8 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, si
 /* When to accept, and what accepted sockets inherit: for speed, and to find out peers that vanished. */
 static void set_options(const struct listener *listener, int fd, const struct gate_settings *set)
 {
-	int defer = set->mode == GATE_SERVE ? DEFER_ACCEPT_SECONDS : 0;
+	const bool client_begins = set->mode == GATE_SERVE && !starttls_server_begins(set->starttls);
+	const int defer = client_begins ? DEFER_ACCEPT_SECONDS : 0;
 
 	/* systemd's have what DeferAcceptSec= says */
 	if (!listener->activated)

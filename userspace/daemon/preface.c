@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "daemon/accept_proxy.h"
 #include "daemon/conn.h"
+#include "daemon/opening.h"
 
 #define WHAT	"it ended before TLS"
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
@@ -19,6 +20,7 @@ static const struct stage {
 	enum preface_result (*run)(struct conn *conn);
 } stages[] = {
 	{ accept_proxy_wanted, accept_proxy_run },
+	{ opening_wanted, opening_run },
 };
 
 enum preface_result preface_fail(struct conn *conn, enum failure failure, const char *what,

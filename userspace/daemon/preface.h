@@ -25,6 +25,7 @@ struct preface {
 	size_t held_len;
 	bool proxied;			/* a PROXY header said who the client is: */
 	struct sockaddr_in6 proxy;	/* who sent it; or sockaddr_in */
+	bool direct;			/* TLS began without the words for it: opening.h */
 	struct sockaddr_in6 server;	/* whom the client connected to, by that header */
 };
 

@@ -213,6 +213,21 @@ static int set_deliver(void *field, const char *value, char why[SETTINGS_WHY_MAX
 	return 0;
 }
 
+static int set_starttls(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	static const struct choice protocols[] = {
+		{ "postgresql", STARTTLS_POSTGRESQL }, { "smtp", STARTTLS_SMTP },
+		{ "imap", STARTTLS_IMAP }, { "pop3", STARTTLS_POP3 }, { "ldap", STARTTLS_LDAP },
+		{ NULL, 0 },
+	};
+	int protocol;
+
+	if (choose(protocols, value, &protocol))
+		return refuse(why, "it must be postgresql, smtp, imap, pop3 or ldap");
+	*(enum starttls_protocol *)field = (enum starttls_protocol)protocol;
+	return 0;
+}
+
 static int set_verify_client(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	static const struct choice kinds[] = {
@@ -477,6 +492,9 @@ static const struct setting table[] = {
 	{ "proxy-protocol", "no|1|2", SETTING_SERVE | SETTING_SWITCH, 0, NULL,
 	  GATE(proxy_protocol), set_proxy_protocol,
 	  "send the backend a PROXY header of that version; 2, also without a value, has the client's certificate" },
+	{ "starttls", "postgresql|smtp|imap|pop3|ldap", SETTING_GATE, 0, NULL,
+	  GATE(starttls), set_starttls,
+	  "TLS begins as this protocol has it, after some plain text (default: with the first byte)" },
 	{ "deliver", "no|auto|always", SETTING_SERVE, 0, NULL,
 	  GATE(deliver), set_deliver,
 	  "let a server on this machine accept connections itself, from the clients' addresses (default: no)" },
@@ -860,6 +878,19 @@ static int check_hosts(const struct gate_settings *gate)
 	return ret;
 }
 
+/* list: names with ',' between. */
+static bool has_alpn(const char *list, const char *name)
+{
+	const size_t len = strlen(name);
+
+	while (strncmp(list, name, len) || (list[len] && list[len] != ',')) {
+		list += strcspn(list, ",");
+		if (!*list++)
+			return false;
+	}
+	return true;
+}
+
 static int check_values(const struct gate_settings *gate)
 {
 	int ret = 0;
@@ -876,6 +907,9 @@ static int check_values(const struct gate_settings *gate)
 	if (gate->pq == TLS_PQ_REQUIRE && gate->min_version == TLS_1_2)
 		ret = gate_refuse(gate, "min-version", NULL,
 				  "with pq = require it is 1.3: leave it out, or give that");
+	if (gate->starttls == STARTTLS_POSTGRESQL && gate->alpn && !has_alpn(gate->alpn, STARTTLS_ALPN))
+		ret = gate_refuse(gate, "alpn", gate->alpn,
+				  "with starttls = postgresql clients ask for postgresql: leave it out, or add that");
 	return ret + check_hosts(gate) + together_check(gate);
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/log.h"
+#include "daemon/starttls/starttls.h"
 
 #define SETTINGS_MAX_WORKERS	256
 #define SETTINGS_MAX_GATES	256
@@ -110,6 +111,7 @@ struct gate_settings {
 	enum crl_expired crl_expired;
 	struct text_list accept_proxy;	/* serve: networks of proxies that say who the client is */
 	enum proxy_protocol proxy_protocol;	/* serve: tell the backend whom it serves */
+	enum starttls_protocol starttls;	/* what is spoken before TLS */
 	enum deliver deliver;		/* serve */
 	bool request_ocsp;		/* connect: want to see that the server's is good */
 	bool legacy_server;		/* connect: one without renegotiation_info will do */

@@ -33,7 +33,7 @@ int together_listen(const struct gate_settings *gate, const char *text, struct a
 	const char *backend = only_backend(gate);
 	struct addr server;
 
-	if (gate->deliver == DELIVER_NO || text[0] != ':' || !backend ||
+	if (gate->deliver == DELIVER_NO || starttls_server_begins(gate->starttls) || text[0] != ':' || !backend ||
 	    not_a_server(backend, &server) || server.sa.sa_family != AF_INET)
 		return addr_parse_listen(text, out, why);
 	snprintf(all, sizeof(all), "0.0.0.0%s", text);
@@ -123,5 +123,9 @@ int together_check(const struct gate_settings *gate)
 {
 	if (gate->mode != GATE_SERVE || gate->deliver == DELIVER_NO || !gate->backend.list.count)
 		return 0;
+	if (starttls_server_begins(gate->starttls))	/* likewise */
+		return gate->deliver != DELIVER_ALWAYS ? 0 :
+		       gate_refuse(gate, "deliver", "always",
+				   "by this starttls the server greets, and would do so a second time after TLS began: leave it out");
 	return check_relay_settings(gate) + check_server(gate);
 }

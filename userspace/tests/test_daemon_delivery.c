@@ -146,6 +146,16 @@ static void test_starts(void)
 	gate.pool_count = 0;
 }
 
+/* A server that greets would greet again, after TLS began. */
+static void test_greeting_servers(void)
+{
+	settings.starttls = STARTTLS_SMTP;
+	settings.deliver = DELIVER_AUTO;
+	tap_ok(!delivery_open(&gate, 0, "") && !gate.handles, "auto, starttls = smtp: relays");
+	tap_ok(strstr(gate.why_not[0], "starttls"), "and says why: %s", gate.why_not[0]);
+	settings.starttls = STARTTLS_NONE;
+}
+
 int main(void)
 {
 	gate.detour = detour_new();
@@ -157,6 +167,7 @@ int main(void)
 	detour_free(gate.detour);
 	gate.detour = NULL;
 	test_starts();
+	test_greeting_servers();
 	settings.deliver = DELIVER_AUTO;
 	strcpy(gate.why_not[0], "four");
 	tap_ok(says("all clients: four"), "without handles nobody is delivered");

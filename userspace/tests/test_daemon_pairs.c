@@ -146,7 +146,7 @@ static void make_other(struct pair_end *end, enum tls_role role)
 	end->config = tls_config_new(role, &hooks);
 	if (!end->config || tls_config_set_suites(end->config, all_suites, NULL) ||
 	    tls_config_add_ca(end->config, pki_certificate(ca), strlen(pki_certificate(ca))) ||
-	    tls_config_set_alpn(end->config, "h2,http/1.1") ||
+	    tls_config_set_alpn(end->config, "h2,http/1.1,postgresql") ||
 	    (role == TLS_SERVER && tls_config_set_verify(end->config, TLS_VERIFY_REQUEST)))
 		tap_bail("the other end");
 	give(end, leaves[0], 0);

@@ -34,10 +34,11 @@ static enum talk_unit request_unit(struct starttls *talk)
 	return talk->in_len < HEADER ? UNIT_MORE : UNIT_WHOLE;
 }
 
-static enum starttls_result refuse(struct starttls *talk)
+static enum starttls_result refuse(struct starttls *talk, const char *why)
 {
 	const uint8_t header[5] = { 'E', 0, 0, 0, 4 + sizeof(refusal) };
 
+	(void)talk_bad(talk, why, NULL);
 	talk_put(talk, header, sizeof(header));
 	talk_put(talk, refusal, sizeof(refusal));
 	return STARTTLS_END;
@@ -49,8 +50,10 @@ static enum starttls_result take_request(struct starttls *talk)
 
 	if (length < HEADER || length > LENGTH_MAX)
 		return talk_bad(talk, "it sent what is neither TLS nor a request of PostgreSQL", NULL);
-	if (request == CANCEL_REQUEST || request >> 16 == VERSION_3)
-		return refuse(talk);
+	if (request == CANCEL_REQUEST)
+		return refuse(talk, "it sent CancelRequest in plain text");
+	if (request >> 16 == VERSION_3)
+		return refuse(talk, "it wants to go on in plain text: give it sslmode=require");
 	if (length == HEADER && request == SSL_REQUEST) {
 		talk_put(talk, "S", 1);
 		return STARTTLS_DONE;

@@ -40,6 +40,8 @@ enum starttls_result {
 	STARTTLS_BAD,			/* the peer broke the protocol, or refuses TLS */
 };
 
+#define STARTTLS_ALPN	"postgresql"	/* of those protocols only PostgreSQL has one */
+
 struct starttls;
 
 /* The protocol's name as the setting has it; NULL beyond the last. */
@@ -56,10 +58,12 @@ struct starttls *starttls_new(enum starttls_protocol protocol, enum starttls_rol
 			      const char *host);
 void starttls_free(struct starttls *talk);	/* NULL is fine */
 
+/* MORE, or how it ended. */
+enum starttls_result starttls_result(const struct starttls *talk);
 /*
  * Takes at most one command or message of the peer's from data, and says how many
  * bytes that were: *used, also of one that is not complete yet.  Must not be
- * called while there is output.  What a client or a server sends behind the
+ * called while there is output, or after the end.  What a client or a server sends behind the
  * command that begins TLS, before it was answered, is BAD, provided that data has
  * all that came; behind a greeting it is left.
  */
@@ -69,7 +73,7 @@ enum starttls_result starttls_input(struct starttls *talk, const uint8_t *data, 
 const uint8_t *starttls_output(const struct starttls *talk, size_t *len);
 void starttls_output_done(struct starttls *talk, size_t len);
 
-/* After BAD: a phrase about the peer, which may have bytes of the peer's in it. */
+/* After BAD or END: a phrase about the peer, with bytes of the peer's in it; empty: it just left. */
 const char *starttls_why(const struct starttls *talk);
 /* After DONE: TLS began with the first byte, without being asked for (PostgreSQL). */
 bool starttls_is_direct(const struct starttls *talk);

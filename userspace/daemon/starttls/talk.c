@@ -127,18 +127,21 @@ static enum starttls_result refuse_more(struct starttls *talk)
 enum starttls_result starttls_input(struct starttls *talk, const uint8_t *data, size_t len,
 				    size_t *used)
 {
-	enum starttls_result result = STARTTLS_MORE;
-
 	*used = 0;
-	while (*used < len && result == STARTTLS_MORE && !talk->out_len)
-		result = take_byte(talk, data[(*used)++]);
-	if (result != STARTTLS_DONE)
-		return result;
+	while (*used < len && talk->result == STARTTLS_MORE && !talk->out_len)
+		talk->result = take_byte(talk, data[(*used)++]);
+	if (talk->result != STARTTLS_DONE)
+		return talk->result;
 	if (talk->direct)
 		(*used)--;
 	else if (*used < len && talk->keeps_on)
-		return refuse_more(talk);
-	return STARTTLS_DONE;
+		talk->result = refuse_more(talk);
+	return talk->result;
+}
+
+enum starttls_result starttls_result(const struct starttls *talk)
+{
+	return talk->result;
 }
 
 const uint8_t *starttls_output(const struct starttls *talk, size_t *len)

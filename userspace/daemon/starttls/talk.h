@@ -40,6 +40,7 @@ struct starttls {
 	const char *host;
 	bool keeps_on;			/* beyond the greeting */
 	bool direct;
+	enum starttls_result result;
 	int state;			/* the protocol's own; 0 at first */
 	unsigned int units;		/* taken so far */
 	size_t in_len, out_len, out_done, greeting_len;
