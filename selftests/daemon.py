@@ -20,8 +20,16 @@ from daemonlib import gate		# noqa: E402
 if sys.argv[1:2] == ["--kernel"]:	# importing is what adds the tests
     del sys.argv[1]
     gate.PATH = "kernel"
-    from daemonlib import deliver, kernel, metrics_kernel, names_routes, pools, shown_kernel	# noqa: F401
-    from daemonlib import deliver, kernel, metrics_kernel, pools, shown_kernel, starttls_kernel	# noqa: F401
+    from daemonlib import (	# noqa: F401
+        deliver,
+        kernel,
+        limits_kernel,
+        metrics_kernel,
+        names_routes,
+        pools,
+        shown_kernel,
+        starttls_kernel,
+    )
 else:
     from daemonlib import (	# noqa: F401
         refusals,
@@ -43,6 +51,7 @@ else:
         reload,
         tickets,
         certdirs,
+        limits,
         slow,
         tool,
         pools,

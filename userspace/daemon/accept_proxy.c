@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/conn.h"
+#include "daemon/limits.h"
 #include "daemon/proxy.h"
 #include "daemon/proxy_parse.h"
 
@@ -74,5 +75,5 @@ enum preface_result accept_proxy_run(struct conn *conn)
 	if (!preface_take(conn, data, (size_t)len - held))
 		return PREFACE_GONE;
 	believe(conn, &ends);
-	return PREFACE_DONE;
+	return !ends.known || limits_admit(conn) ? PREFACE_DONE : PREFACE_GONE;
 }

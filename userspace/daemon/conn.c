@@ -13,6 +13,7 @@
 #include "common/hurry.h"
 #include "common/tcp.h"
 #include "daemon/account.h"
+#include "daemon/limits.h"
 #include "daemon/preface.h"
 #include "daemon/starttls/starttls.h"
 
@@ -43,6 +44,7 @@ struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_ca
 	TAILQ_INSERT_TAIL(&worker->handshaking, conn, handshaking);
 	worker->handshakes++;
 	conn->in_handshake = true;
+	limits_handshakes(worker, 1);
 	worker_count(worker, gate, STAT_OPEN, 1);
 	return conn;
 }
@@ -151,6 +153,7 @@ void conn_leave_handshake(struct conn *conn)
 	conn->in_handshake = false;
 	TAILQ_REMOVE(&conn->worker->handshaking, conn, handshaking);
 	conn->worker->handshakes--;
+	limits_handshakes(conn->worker, -1);
 	worker_handshake_over(conn->worker);
 }
 
@@ -191,8 +194,9 @@ void conn_free(struct conn *conn)
 	struct worker *worker = conn->worker;
 
 	ends_here(conn);
-	if (!conn->handed_over)
+	if (!conn->handed_over && !conn->shed)
 		account_end(conn);
+	limits_end(conn);
 	worker_count(worker, conn->gate, STAT_OPEN, (uint64_t)-1);
 	free(conn->reason);
 	conn_leave_handshake(conn);

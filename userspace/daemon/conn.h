@@ -54,6 +54,9 @@ struct conn {
 	bool on_trial;			/* ... once it has proved to be worth that */
 	bool session_kept;		/* the gate has one of this connection */
 	bool handed_over;		/* the kernel has it */
+	bool shed;			/* a limit refused it: no line of its own */
+	bool in_census, address_in_census;	/* it counts: for its gate, for: */
+	uint64_t client_hash;		/* of census_hash() */
 	uint32_t key_number;
 	uint8_t *held;			/* plaintext that the plain socket did not take yet */
 	uint32_t held_len, held_done;

@@ -45,6 +45,8 @@ struct gate {
 	struct detour *detour;		/* with handles */
 	char why_not[DETOURS][256];	/* the last cause, by kind; without handles [0]; the monitor's */
 	bool kernel;			/* hand over to the kernel, when it is there */
+	bool limited;			/* some limit of limits.h is set, and census is its number (census.h) */
+	size_t census;
 	bool counted;			/* the monitor counts what the kernel carries for it (ledger.h) */
 	bool adaptive;			/* ... what is worth it; what it refuses goes on here */
 };

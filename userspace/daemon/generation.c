@@ -19,6 +19,7 @@
 #include "common/mem.h"
 #include "daemon/delivery.h"
 #include "daemon/keyd.h"
+#include "daemon/limits.h"
 #include "daemon/process.h"
 #include "daemon/worker.h"
 #include "lib/libtlsgate.h"
@@ -271,6 +272,12 @@ static bool ends_all(struct generation *generation, struct child *child, int sta
 	return true;
 }
 
+static void free_row(struct child *child)
+{
+	census_free_row(child->generation->census, child->row);
+	child->row = CENSUS_NONE;
+}
+
 static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
 {
 	struct child *child = watcher->data;
@@ -286,6 +293,7 @@ static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
 			  process_end(watcher->rstatus, text),
 			  generation->retired ? "" : "; another is started");
 	child_over(loop, child);
+	free_row(child);
 	stats_worker_gone(&generation->stats, child->index);
 	if (!generation->retired) {
 		set_timer(&child->restart, pause);
@@ -340,6 +348,7 @@ static void child_init(struct child *child, struct generation *generation, size_
 {
 	child->generation = generation;
 	child->index = index;
+	child->row = CENSUS_NONE;
 	child->control = child->answers = child->list = -1;
 	ev_init(&child->exit, on_exit);
 	ev_init(&child->restart, on_restart);
@@ -428,6 +437,31 @@ double generation_ready_seconds(const struct generation *generation)
 	return READY_SECONDS + TRIAL_SECONDS * (double)count;
 }
 
+/* Where it counts, if that is of use to anybody. */
+static size_t take_row(struct child *child)
+{
+	const struct generation *generation = child->generation;
+
+	if (!limits_wanted(generation->gates, generation->built, generation->settings))
+		return CENSUS_NONE;
+	child->row = census_take_row(generation->census);
+	if (child->row == CENSUS_NONE)
+		log_warn("worker %zu does not count for limits: too many workers of before still have connections",
+			 child->index);
+	return child->row;
+}
+
+static pid_t fork_worker(struct child *child, const struct worker_plan *plan)
+{
+	pid_t pid = worker_start(plan, child->generation->keyd.control, &child->control, &child->answers);
+
+	if (plan->kernel_fd != -1)
+		close(plan->kernel_fd);
+	if (pid < 0)
+		free_row(child);
+	return pid;
+}
+
 int generation_start_worker(struct generation *generation, struct child *child)
 {
 	const struct worker_plan plan = {
@@ -442,6 +476,8 @@ int generation_start_worker(struct generation *generation, struct child *child)
 		.kernel_fd = open_kernel(generation),
 		.ledger = open_ledger(generation),
 		.pause = generation->pause,
+		.census = generation->census,
+		.row = take_row(child),
 		.stats = &generation->stats,
 	};
 	size_t i;
@@ -452,10 +488,7 @@ int generation_start_worker(struct generation *generation, struct child *child)
 		gate_refresh(&generation->gates[i]);
 	if (generation->started)
 		mend_listeners(generation);
-	pid = worker_start(&plan, generation->keyd.control, &child->control,
-			   &child->answers);
-	if (plan.kernel_fd != -1)
-		close(plan.kernel_fd);
+	pid = fork_worker(child, &plan);
 	if (pid < 0)
 		return -1;
 	child_started(child, pid);
@@ -555,8 +588,10 @@ void generation_inherit(struct generation *generation, const struct generation *
 
 	for (i = 0; i < from->built; i++) {
 		to = find_gate(generation, from->gates[i].settings->name);
-		if (to)
-			stats_inherit(&generation->stats, (size_t)(to - generation->gates), &from->stats, i);
+		if (!to)
+			continue;
+		stats_inherit(&generation->stats, (size_t)(to - generation->gates), &from->stats, i);
+		shed_inherit(&generation->shed, (size_t)(to - generation->gates), &from->shed, i);
 	}
 	stats_inherit_lost(&generation->stats, &from->stats);
 	generation->restarts += from->restarts;
@@ -609,6 +644,7 @@ static void retire(struct generation *generation)
 	size_t i;
 
 	generation->retired = true;
+	shed_stop(&generation->shed);
 	for (i = 0; i < generation->built; i++)
 		resolver_remove(generation->resolver, &generation->gates[i]);
 	for (i = 0; i < generation->worker_count; i++)
@@ -718,14 +754,17 @@ void generation_free(struct generation *generation)
 	for (i = 0; i < generation->worker_count; i++) {
 		ev_timer_stop(loop, &generation->workers[i].restart);
 		child_over(loop, &generation->workers[i]);
+		free_row(&generation->workers[i]);
 	}
 	child_over(loop, &generation->keyd);
 	ev_timer_stop(loop, &generation->drain);
 	ev_timer_stop(loop, &generation->limit);
 	ev_timer_stop(loop, &generation->slow);
 	ev_timer_stop(loop, &generation->keyd_limit);
+	limits_release(generation->census, generation->gates, generation->built);
 	for (i = 0; i < generation->built; i++)
 		gate_clear(&generation->gates[i]);
+	shed_free(&generation->shed);
 	if (generation->keylog_fd != -1)
 		close(generation->keylog_fd);
 	if (generation->owns_settings)

@@ -14,12 +14,14 @@
 #include <sys/types.h>
 
 #include "common/ipc.h"
+#include "daemon/census.h"
 #include "daemon/gate.h"
 #include "daemon/ledger.h"
 #include "daemon/listener.h"
 #include "daemon/pause.h"
 #include "daemon/resolver.h"
 #include "daemon/sandbox.h"
+#include "daemon/shed.h"
 #include "daemon/stats.h"
 
 struct generation;
@@ -30,6 +32,7 @@ struct child {
 	int control;			/* -1: none */
 	int answers;			/* a worker's: of worker_start(), -1: none */
 	size_t index;			/* of a worker */
+	size_t row;			/* of census, a worker's; CENSUS_NONE: none */
 	ev_io messages;
 	ev_child exit;
 	ev_timer restart, keys;		/* a worker; another answerer for it */
@@ -51,6 +54,8 @@ struct generation {
 	struct resolver *resolver;
 	struct ledger *ledger;
 	struct pause *pause;
+	struct census *census;
+	struct shed shed;
 	struct identity who, key_who;	/* of the workers; of keyd and its answerers */
 	int keylog_fd;
 	struct child keyd;

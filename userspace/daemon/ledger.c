@@ -543,6 +543,18 @@ void ledger_each(struct ledger *ledger, void (*each)(void *arg, const struct led
 				each(arg, page->entry);
 }
 
+void ledger_each_counted(struct ledger *ledger,
+			 void (*each)(void *arg, const struct ledger_entry *entry), void *arg)
+{
+	const struct ledger_page *page;
+	unsigned int i;
+
+	for (i = 0; i < LEDGER_BUCKETS; i++)
+		for (page = ledger->pages[i]; page; page = page->next)
+			if (page->entry->counted)
+				each(arg, page->entry);
+}
+
 void ledger_close(struct ledger *ledger)
 {
 	if (ledger->writer == -1)

@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include "common/tcp.h"
+#include "daemon/accept_proxy.h"
 #include "daemon/account.h"
 #include "daemon/backend.h"
 #include "daemon/conn.h"
 #include "daemon/deliver.h"
 #include "daemon/handshake.h"
 #include "daemon/install.h"
+#include "daemon/limits.h"
 #include "daemon/opening.h"
 #include "daemon/preface.h"
 #include "daemon/userpath.h"
@@ -161,15 +163,29 @@ static void evict_oldest(struct worker *worker)
 	conn_free(oldest);
 }
 
+/* False: this worker has no other, and conn is gone. */
+static bool make_room(struct conn *conn)
+{
+	struct worker *worker = conn->worker;
+
+	if (!limits_is_full(worker))
+		return true;
+	if (TAILQ_FIRST(&worker->handshaking) == conn) {
+		limits_refuse(conn, STAT_NO_HANDSHAKE_ROOM);
+		return false;
+	}
+	evict_oldest(worker);
+	return true;
+}
+
 void life_begin(const struct worker_listener *listener, int fd, const struct sockaddr *client,
 		socklen_t len)
 {
 	struct worker *worker = listener->worker;
 	const struct gate *gate = listener->gate;
+	const bool serves = gate->settings->mode == GATE_SERVE;
 	struct conn *conn;
 
-	if (worker->handshakes >= WORKER_MAX_HANDSHAKES)
-		evict_oldest(worker);
 	conn = conn_new(worker, gate, on_io, on_timer);
 	if (!conn) {
 		worker_log_peer(worker, error, "%s: connection refused: out of memory", gate->settings->name);
@@ -179,13 +195,9 @@ void life_begin(const struct worker_listener *listener, int fd, const struct soc
 	}
 	conn->handle = listener->handle;
 	memcpy(&conn->client, client, len < sizeof(conn->client) ? len : sizeof(conn->client));
-	if (gate->settings->mode == GATE_SERVE) {
-		conn->tls_io.fd = fd;
-		go_on(conn, preface_start(conn));
-	} else {
-		conn->plain_io.fd = fd;
-		go_on(conn, backend_start(conn));
-	}
+	*(serves ? &conn->tls_io.fd : &conn->plain_io.fd) = fd;
+	if (limits_begin(conn) && (accept_proxy_wanted(conn) || limits_admit(conn)) && make_room(conn))
+		go_on(conn, serves ? preface_start(conn) : backend_start(conn));
 }
 
 void life_key_answer(struct conn *conn, const uint8_t *answer, size_t len)

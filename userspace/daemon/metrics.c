@@ -196,10 +196,12 @@ static void limits(struct metrics_out *out, const struct source *source, unsigne
 {
 	static const struct part parts[] = {
 		{ "handshakes", STAT_NO_HANDSHAKE_ROOM }, { "descriptors", STAT_NO_DESCRIPTOR },
+		{ "connections", STAT_OVER_CONNECTIONS }, { "address", STAT_OVER_ADDRESS },
+		{ "rate", STAT_OVER_RATE },
 	};
 
 	(void)from;
-	parts_of(out, source, "limit", parts, 2);
+	parts_of(out, source, "limit", parts, sizeof(parts) / sizeof(parts[0]));
 }
 
 /* ---- of a gate, with what the kernel carries ---- */

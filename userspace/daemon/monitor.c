@@ -15,6 +15,7 @@
 #include "daemon/commands.h"
 #include "daemon/config.h"
 #include "daemon/farewell.h"
+#include "daemon/limits.h"
 #include "daemon/metrics.h"
 #include "daemon/passed.h"
 #include "daemon/start.h"
@@ -213,6 +214,7 @@ static void count_kernel(struct monitor *monitor, const struct generation *gener
 {
 	if (generation_counts(generation))
 		ledger_adopt(&monitor->ledger, generation->who.change ? generation->who.uid : geteuid());
+	limits_recount(&monitor->census, &monitor->ledger);
 }
 
 static void begun(struct generation *generation, void *arg)
@@ -224,6 +226,7 @@ static void begun(struct generation *generation, void *arg)
 	watch_commit(&monitor->watch);
 	count_carried(monitor, generation);
 	count_kernel(monitor, generation);
+	shed_start(&generation->shed, generation);
 	exporter_commit(&monitor->exporter);
 	logger_commit(&monitor->logger);
 	monitor->starting = NULL;
@@ -320,7 +323,8 @@ static enum config_result start_generation(struct monitor *monitor)
 	} else {
 		monitor->starting = generation_start(settings, monitor->config_file,
 						     &monitor->listeners, &monitor->resolver,
-						     &monitor->ledger, monitor->pause, &callbacks);
+						     &monitor->ledger, monitor->pause,
+						     &monitor->census, &callbacks);
 	}
 	if (monitor->starting)
 		return CONFIG_OK;
@@ -490,9 +494,9 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
 /* The kernel carries it now, or no more. */
 static void carried_changed(void *arg, const struct ledger_entry *entry, bool begins)
 {
-	(void)arg;
-	(void)entry;
-	(void)begins;
+	struct monitor *monitor = arg;
+
+	limits_carried(&monitor->census, entry, begins);
 }
 
 static void forget_secrets(void *arg)
@@ -600,6 +604,7 @@ int monitor_run(struct options *options)
 	exporter_close(&monitor.exporter);
 	resolver_stop(&monitor.resolver);
 	ledger_close(&monitor.ledger);
+	census_close(&monitor.census);
 	carried_close(&monitor.carried);
 	watch_close(&monitor.watch);
 	if (monitor.stopping)

@@ -33,6 +33,7 @@ struct monitor {
 	struct exporter exporter;
 	struct logger logger;
 	struct pause *pause;
+	struct census census;
 	struct generation *generations;	/* newest first; the first is the live one */
 	struct generation *starting;	/* to be the first of them; NULL: none */
 	struct control control;

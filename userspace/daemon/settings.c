@@ -11,6 +11,7 @@
 #include "common/cidr.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "daemon/census.h"
 #include "daemon/together.h"
 #include "engine/engine.h"
 
@@ -357,6 +358,30 @@ static int set_max_message(void *field, const char *value, char why[SETTINGS_WHY
 	return 0;
 }
 
+/* A number from 1 to max. */
+static int set_number(uint32_t *field, const char *value, long max, char why[SETTINGS_WHY_MAX])
+{
+	char *end;
+	long n = strtol(value, &end, 10);
+
+	if (end == value || *end || n < 1 || n > max) {
+		snprintf(why, SETTINGS_WHY_MAX, "it must be a number from 1 to %ld", max);
+		return -1;
+	}
+	*field = (uint32_t)n;
+	return 0;
+}
+
+static int set_limit(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	return set_number(field, value, CENSUS_MAX, why);
+}
+
+static int set_rate(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	return set_number(field, value, CENSUS_RATE_MAX, why);
+}
+
 /* In ms.  0, or -1: it is none, or longer than a day. */
 static int parse_duration(const char *value, uint32_t *out)
 {
@@ -537,6 +562,15 @@ static const struct setting table[] = {
 	{ "alpn", "a,b", SETTING_GATE, 0, NULL,
 	  GATE(alpn), set_alpn,
 	  "application protocols, most wanted first" },
+	{ "max-connections", "N", SETTING_GATE, 0, NULL,
+	  GATE(max_connections), set_limit,
+	  "refuse clients beyond so many connections of the gate (default: no limit)" },
+	{ "max-per-address", "N", SETTING_GATE, 0, NULL,
+	  GATE(max_per_address), set_limit,
+	  "... and beyond so many of one IPv4 address or IPv6 network of 64 bits (default: no limit)" },
+	{ "handshake-rate", "N", SETTING_GATE, 0, NULL,
+	  GATE(handshake_rate), set_rate,
+	  "... and beyond so many new ones a second of one such address (default: no limit)" },
 	{ "max-message", "BYTES", SETTING_GATE, 0, NULL,
 	  GATE(max_message), set_max_message,
 	  "longest handshake message to take (default: 65536)" },
@@ -567,6 +601,9 @@ static const struct setting table[] = {
 	{ "key-user", "NAME", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(key_user), set_text,
 	  "who the processes with the keys run as (default: as --user)" },
+	{ "max-handshakes", "N", SETTING_GLOBAL, 0, NULL,
+	  GLOBAL(max_handshakes), set_limit,
+	  "unfinished connections of all workers; beyond, the oldest goes (default: 2048 for each worker)" },
 	{ "drain-time", "TIME", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(drain_time), set_duration,
 	  "end what the daemon still relays so long after a reload or SIGQUIT (default: 1h; 0: never)" },

@@ -120,6 +120,8 @@ struct gate_settings {
 	char *suites, *groups, *alpn;	/* lists as given; NULL: the engine's default */
 	int pq;				/* enum tls_pq */
 	enum data_path data_path;
+	uint32_t max_connections, max_per_address;	/* 0: no limit */
+	uint32_t handshake_rate;	/* a second, of one address; 0: no limit */
 	uint32_t max_message;		/* bytes of a handshake message; 0: the engine's default */
 	uint32_t handshake_timeout, connect_timeout, idle_timeout;	/* ms; 0: none */
 	uint32_t resolve_interval;	/* ms; 0: never again, once it is known */
@@ -135,6 +137,7 @@ struct settings {
 	char *user;			/* NULL: nobody, when started as root */
 	char *key_user;			/* NULL: as user */
 	char *keylog;			/* file or NULL */
+	uint32_t max_handshakes;	/* of all workers; 0: each has a limit of its own */
 	uint32_t drain_time, stop_time;	/* ms; drain_time 0: none */
 	char *control;			/* path of a UNIX socket, "none", or NULL: control.h's default */
 	uint32_t control_mode;		/* permission bits, if given */

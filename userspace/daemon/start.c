@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "daemon/gates.h"
+#include "daemon/limits.h"
 
 static int find_users(struct generation *generation)
 {
@@ -221,6 +222,7 @@ int generation_try(struct settings *settings)
 static int set_up(struct generation *generation)
 {
 	if (find_users(generation) || open_keylog(generation) || build_gates(generation) ||
+	    limits_prepare(generation->census, generation->gates, generation->built, generation->settings) ||
 	    bind_gates(generation) || generation_start_keyd(generation))
 		return -1;
 	set_limit(generation);
@@ -238,6 +240,7 @@ void generation_abandon(struct generation *generation)
 struct generation *generation_start(struct settings *settings, bool owns_settings,
 				    struct listeners *listeners, struct resolver *resolver,
 				    struct ledger *ledger, struct pause *pause,
+				    struct census *census,
 				    const struct generation *callbacks)
 {
 	struct generation *generation = generation_new(settings);
@@ -258,6 +261,7 @@ struct generation *generation_start(struct settings *settings, bool owns_setting
 	generation->resolver = resolver;
 	generation->ledger = ledger;
 	generation->pause = pause;
+	generation->census = census;
 	if (!set_up(generation))
 		return generation;
 	generation_abandon(generation);

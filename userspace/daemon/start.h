@@ -15,6 +15,7 @@
 struct generation *generation_start(struct settings *settings, bool owns_settings,
 				    struct listeners *listeners, struct resolver *resolver,
 				    struct ledger *ledger, struct pause *pause,
+				    struct census *census,
 				    const struct generation *callbacks);
 /* One that has not begun: nothing is left of it. */
 void generation_abandon(struct generation *generation);

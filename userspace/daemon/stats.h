@@ -30,7 +30,10 @@ enum counter {
 	STAT_OPEN,			/* connections that a worker has now */
 	STATS_SHOWN,			/* those above are what tlsgate stats shows */
 	STAT_NO_BACKEND = STATS_SHOWN,	/* the backend could not be reached */
-	STAT_NO_HANDSHAKE_ROOM,		/* WORKER_MAX_HANDSHAKES gave one up */
+	STAT_NO_HANDSHAKE_ROOM,		/* max-handshakes or WORKER_MAX_HANDSHAKES gave one up */
+	STAT_OVER_CONNECTIONS,		/* max-connections refused one */
+	STAT_OVER_ADDRESS,		/* max-per-address */
+	STAT_OVER_RATE,			/* handshake-rate */
 	STAT_NO_DESCRIPTOR,		/* or no memory: nothing could be accepted for a while */
 	/* the first of so many, by the kinds of tally.h */
 	STAT_FAILURE,

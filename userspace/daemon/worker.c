@@ -505,6 +505,9 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	worker->control = control;
 	worker->ledger = plan->ledger;
 	worker->paused = plan->pause;
+	worker->census = plan->census;
+	worker->census->own = plan->row;
+	worker->workers = plan->workers;
 	worker->stats = stats_take(plan->stats, plan->index);
 	log_count_in(stats_lost_of(plan->stats, plan->index));
 	TAILQ_INIT(&worker->handshaking);
@@ -583,9 +586,11 @@ pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *contro
 	}
 	snprintf(name, sizeof(name), "worker %zu", plan->index);
 	stats_lend(plan->stats, plan->index, true);
+	census_lend(plan->census, plan->row, true);
 	pid = process_fork(name, control);
 	if (pid == 0)
 		run(plan, *control, &keys);
+	census_lend(plan->census, plan->row, false);
 	stats_lend(plan->stats, plan->index, false);
 	if (pid < 0)
 		keypipe_close(&keys);

@@ -5,6 +5,7 @@
  *
  *	worker.c	accepts, obeys the monitor, keeps the limits
  *	life.c		a connection's life: which of these is next
+ *	limits.c	whether there may be one more
  *	preface.c	what comes before TLS: accept_proxy.c, opening.c
  *	handshake.c	drives the engine until it is established
  *	deliver.c	gives an established connection to the server itself
@@ -29,6 +30,7 @@
 #include <sys/types.h>
 
 #include "common/log.h"
+#include "daemon/census.h"
 #include "daemon/gate.h"
 #include "daemon/kernel.h"
 #include "daemon/keyclient.h"
@@ -37,7 +39,7 @@
 #include "daemon/sandbox.h"
 #include "daemon/stats.h"
 
-#define WORKER_MAX_HANDSHAKES	2048	/* connections not yet relayed; beyond, the oldest goes */
+#define WORKER_MAX_HANDSHAKES	2048	/* connections not yet relayed, without max-handshakes */
 #define WORKER_BUFFER		65536
 
 struct conn;
@@ -82,6 +84,8 @@ struct worker {
 	struct conn *conns;
 	TAILQ_HEAD(, conn) handshaking;	/* of conns, those not yet relayed, oldest first */
 	size_t handshakes;		/* of them */
+	struct census *census;
+	size_t workers;			/* of this generation */
 	struct {
 		struct log_limit info, warn, error;	/* clients' faults must not hide ours */
 	} limits;
@@ -101,6 +105,8 @@ struct worker_plan {
 	int kernel_fd;			/* of tlsgate_socket(), -1: no kernel data path */
 	int ledger;			/* of ledger_writer(), -1: none */
 	struct pause *pause;
+	struct census *census;
+	size_t row;			/* of census; CENSUS_NONE: none */
 	struct stats *stats;
 };
 

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of limits share."""
+
+import socket
+import ssl
+
+from daemonlib.control import ControlGate
+from daemonlib.gate import DEADLINE, log_text, need, path, write
+
+
+def connect_from(gate, address):
+    """TLS from another address of this host."""
+    plain = socket.create_connection(("127.0.0.1", gate.port), DEADLINE, (address, 0))
+    return ssl.create_default_context(cafile=path("ca.pem")).wrap_socket(plain, server_hostname="localhost")
+
+
+def is_refused(connect, *args):
+    try:
+        connect(*args).close()
+    except ConnectionResetError:
+        return True
+    return False
+
+
+def is_taken(gate, held):
+    """One more is held then."""
+    try:
+        held.append(gate.connect())
+    except ConnectionResetError:
+        return False
+    return True
+
+
+def close_all(*connections):
+    for connection in connections:
+        connection.close()
+
+
+class LimitedGate(ControlGate):
+    """Of a file, with a limit that a reload can change."""
+
+    def __init__(self, backend, limit, data_path="user"):
+        self.limit = limit
+        self.data_path = data_path
+        super().__init__(backend)
+
+    def config(self, head=None, key="one", data_path=None):
+        super().config(head, key, data_path or self.data_path)
+        with open(path("control.conf"), encoding="ascii") as file:
+            text = file.read()
+        write("control.conf", text.replace("cert =", "max-connections = %d\n\tcert =" % self.limit))
+
+    def reload(self, limit):
+        self.limit = limit
+        self.config()
+        need(not self.tlsgate("reload").returncode, "the reload is refused: " + log_text())
