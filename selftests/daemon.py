@@ -37,6 +37,7 @@ else:
         features,
         proxied,
         starttls,
+        admitted,
         names,
         dns,
         names_routes,

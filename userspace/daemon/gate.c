@@ -223,6 +223,19 @@ static int add_ca(struct gate *gate, const char *setting, const char *path)
 	return 0;
 }
 
+static int add_allowed(struct gate *gate)
+{
+	const struct text_list *list = &gate->settings->allow_client;
+	const char *why;
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; i < list->count; i++)
+		if (tls_config_allow_client(gate->config, list->items[i], &why))
+			ret = refuse(gate, "allow-client", list->items[i], why);
+	return ret;
+}
+
 static int set_trust(struct gate *gate)
 {
 	const struct gate_settings *set = gate->settings;
@@ -247,7 +260,7 @@ static int set_trust(struct gate *gate)
 				  TLS_VERIFY_REQUEST : TLS_VERIFY_REQUIRE))
 		return refuse(gate, "client-ca", set->client_ca,
 			      "the engine cannot ask for certificates");
-	if (add_ca(gate, "client-ca", set->client_ca))
+	if (add_ca(gate, "client-ca", set->client_ca) || add_allowed(gate))
 		return -1;
 	if (!tls_config_shows_ca(gate->config))
 		gate_warn(set, "client-ca", set->client_ca,

@@ -511,6 +511,9 @@ static const struct setting table[] = {
 	{ "ticket-keys", "FILE", SETTING_SERVE | SETTING_LIST, 0, NULL,
 	  GATE(ticket_keys), add_text,
 	  "keys of session tickets that outlive reloads and are shared by hosts; several may be given" },
+	{ "allow-client", "RULE", SETTING_SERVE | SETTING_LIST | SETTING_BOUND, 0, "client-ca",
+	  GATE(allow_client), add_text,
+	  "of these clients let only those in that one fits: CN=, DNS:, URI: or SPKI-SHA256:; several may be given" },
 	{ "accept-proxy", "CIDR", SETTING_SERVE | SETTING_LIST, 0, NULL,
 	  GATE(accept_proxy), add_cidr,
 	  "clients from there are proxies, and begin with a PROXY header, version 1 or 2; several may be given" },
@@ -730,6 +733,7 @@ static void gate_settings_clear(struct gate_settings *gate)
 	list_free(&gate->bound);
 	list_free(&gate->ocsp);
 	list_free(&gate->crls);
+	list_free(&gate->allow_client);
 	list_free(&gate->accept_proxy);
 	free(gate->name);
 	list_free(&gate->backend.list);
@@ -941,6 +945,9 @@ static int check_values(const struct gate_settings *gate)
 	if (gate->min_version && gate->max_version && gate->min_version > gate->max_version)
 		ret = gate_refuse(gate, "min-version", NULL,
 				  "it is newer than max-version: lower it, or raise max-version");
+	if (gate->allow_client.count && gate->verify_client == VERIFY_CLIENT_REQUEST)
+		ret = gate_refuse(gate, "verify-client", NULL,
+				  "with allow-client a client must show a certificate: leave it out");
 	if (gate->pq == TLS_PQ_REQUIRE && gate->min_version == TLS_1_2)
 		ret = gate_refuse(gate, "min-version", NULL,
 				  "with pq = require it is 1.3: leave it out, or give that");

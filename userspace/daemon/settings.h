@@ -107,6 +107,7 @@ struct gate_settings {
 	char *ca, *client_ca;		/* files; NULL: the system's store / none */
 	enum verify_client verify_client;
 	enum unknown_name unknown_name;	/* serve */
+	struct text_list allow_client;	/* rules of tls_config_allow_client() */
 	struct text_list crls;		/* files */
 	enum crl_expired crl_expired;
 	struct text_list accept_proxy;	/* serve: networks of proxies that say who the client is */

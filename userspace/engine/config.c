@@ -72,6 +72,7 @@ void tls_config_unref(struct tls_config *config)
 		tls_certificate_free(config->certs[i]);
 	free(config->certs);
 	tls_trust_free(config->trust);
+	tls_allow_free(config->allow);
 	tls_buf_free(&config->alpn);
 	free(config);
 }
@@ -304,6 +305,19 @@ int tls_config_add_crl(struct tls_config *config, const void *crls, size_t len, 
 void tls_config_take_expired_crls(struct tls_config *config)
 {
 	tls_trust_take_expired_crls(config->trust);
+}
+
+int tls_config_allow_client(struct tls_config *config, const char *rule, const char **why)
+{
+	int err;
+
+	*why = "a client of TLS has no clients";
+	if (config->role != TLS_SERVER)
+		return TLS_ERR_ARGUMENT;
+	err = tls_allow_add(&config->allow, rule, why);
+	if (!err)
+		config->verify = TLS_VERIFY_REQUIRE;
+	return err;
 }
 
 int tls_config_set_verify(struct tls_config *config, enum tls_verify verify)

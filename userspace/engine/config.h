@@ -38,6 +38,7 @@ struct tls_config {
 	const struct tls_ticket_key *ticket_keys;	/* the caller's */
 	size_t ticket_key_count;
 	struct tls_trust *trust;
+	struct tls_allow *allow;	/* server; NULL: every client that trust leaves */
 	bool has_ca;			/* trust is not empty */
 	bool request_ocsp, request_scts;
 	bool refuse_unknown_name;	/* server: instead of any certificate */

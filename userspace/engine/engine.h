@@ -348,6 +348,22 @@ int tls_config_use_system_ca(struct tls_config *config);
 bool tls_config_shows_ca(const struct tls_config *config);
 int tls_config_set_verify(struct tls_config *config, enum tls_verify verify);
 /*
+ * Server: from the first rule on a client has to show a certificate (TLS_VERIFY_REQUIRE) that one
+ * of the rules fits; others are refused by access_denied, and their sessions do not go on.
+ *
+ *	CN=TEXT			TEXT is the one common name of the subject, case included
+ *	DNS:NAME		a dNSName (RFC 5280 section 4.2.1.6) is NAME, in any case; where
+ *				NAME's first label is *, any label
+ *	URI:URI			a uniformResourceIdentifier is URI, byte for byte; where URI ends in
+ *				slash and *, whatever begins like it, goes on, and has no segment
+ *				. or ..
+ *	SPKI-SHA256:DIGEST	the SHA-256 of the SubjectPublicKeyInfo (RFC 7469 section 2.4), 64
+ *				hexadecimal digits or base64
+ *
+ * A wildcard in a certificate fits nothing.  TLS_ERR_ARGUMENT: *why is a static sentence.
+ */
+int tls_config_allow_client(struct tls_config *config, const char *rule, const char **why);
+/*
  * Certificate revocation lists: every one of a PEM text, or one in DER; may be
  * called several times.  From the first on each certificate of a peer's path
  * below the anchor has to be covered by a list that is not expired and that its

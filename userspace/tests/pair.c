@@ -162,6 +162,8 @@ static void configure(struct pair_end *end, enum tls_role role, const struct pai
 		err |= tls_config_set_verify(end->config, TLS_VERIFY_NONE);
 	else if (o->client_reports)
 		err |= tls_config_set_verify(end->config, TLS_VERIFY_REPORT);
+	for (size_t i = 0; role == TLS_SERVER && i < PAIR_MAX_RULES && o->server_allows[i]; i++)
+		err |= tls_config_allow_client(end->config, o->server_allows[i], &why);
 	if (err)
 		tap_bail("cannot configure: %s", tls_strerror(err));
 	if (role == TLS_CLIENT && o->request_ocsp && tls_config_request_ocsp(end->config))

@@ -9,6 +9,7 @@
 #define PAIR_MAX_CERTS		4
 #define PAIR_MAX_ISSUERS	3
 #define PAIR_MAX_CRLS		3
+#define PAIR_MAX_RULES		2
 
 /* All zero: both versions, default suites and groups, a P-256 server for "host.test". */
 struct pair_options {
@@ -25,6 +26,7 @@ struct pair_options {
 	/* sent behind each leaf */
 	const struct pki *server_issuers[PAIR_MAX_ISSUERS], *client_issuers[PAIR_MAX_ISSUERS];
 	enum tls_verify server_verify;		/* of client certificates */
+	const char *server_allows[PAIR_MAX_RULES];	/* clients; NULL: all */
 	bool client_trusts_nobody, client_verifies_nothing, client_reports;
 	size_t chunk;				/* bytes fed at a time; 0: all there is */
 	struct tls_slice crls[PAIR_MAX_CRLS];	/* for both ends */

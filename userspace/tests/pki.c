@@ -81,7 +81,8 @@ static void add_extension(X509 *x509, X509 *issuer, int nid, const char *value)
 
 static void set_name(X509 *x509, const char *common_name)
 {
-	if (X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "CN", MBSTRING_UTF8,
+	if (*common_name &&
+	    X509_NAME_add_entry_by_txt(X509_get_subject_name(x509), "CN", MBSTRING_UTF8,
 				       (const unsigned char *)common_name, -1, -1, 0) != 1)
 		tap_bail("name %s", common_name);
 }

@@ -36,7 +36,7 @@ struct pki;				/* a key and its certificate */
 
 /* All zero: a leaf for "host.test" by the issuer, valid around PKI_NOW, SHA-256. */
 struct pki_options {
-	const char *common_name;	/* "host.test" */
+	const char *common_name;	/* "host.test"; "": an empty subject */
 	const char *names;		/* subjectAltName as in openssl.cnf; "" for none */
 	const char *key_usage;		/* as in openssl.cnf; NULL: no such extension */
 	const char *extended_usage;	/* the same */

@@ -306,6 +306,7 @@ static const struct {
 	{ "ticket-keys", "tickets" }, { "ticket-keys", "garbage" },
 	{ "crl", "garbage" }, { "crl", "crl" },
 	{ "accept-proxy", "127.0.0.0/8" },
+	{ "allow-client", "CN=host.test" }, { "allow-client", "garbage" },
 	{ "ca", "ca" }, { "ca", "garbage" },
 	{ "server-name", "host.test" },
 };

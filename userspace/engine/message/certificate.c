@@ -117,6 +117,7 @@ struct tls_verify_request tls_verify_request(struct tls_conn *conn)
 		.peer = client ? TLS_SERVER : TLS_CLIENT,
 		.op = rsa_kx ? TLS_KEY_DECRYPT : TLS_KEY_SIGN,
 		.name = client && conn->server_name[0] ? conn->server_name : NULL,
+		.allow = config->allow,
 		.schemes = config->schemes[TLS_TO_VERIFY].rows,
 		.scheme_count = config->schemes[TLS_TO_VERIFY].count,
 		.status = config->request_ocsp,

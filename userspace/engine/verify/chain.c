@@ -13,6 +13,8 @@
 #include "verify/path.h"
 
 #define DATE_TEXT	40
+/* libcrypto's own: of an anchor that says itself that it is not for this */
+#define NOT_ALLOWED	X509_V_ERR_CERT_REJECTED
 
 bool tls_name_is_address(const char *name)
 {
@@ -55,6 +57,7 @@ static const struct failure {
 	{ X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION, TLS_ALERT_CERTIFICATE_UNKNOWN, NULL },
 	{ X509_V_ERR_APPLICATION_VERIFICATION, TLS_ALERT_UNSUPPORTED_CERTIFICATE,
 	  "the certificate is signed by an algorithm that is not offered" },
+	{ NOT_ALLOWED, TLS_ALERT_ACCESS_DENIED, "the certificate is none of those that are allowed" },
 	{ X509_V_ERR_OUT_OF_MEM, TLS_ALERT_INTERNAL_ERROR, NULL },
 	{ X509_V_ERR_UNSPECIFIED, TLS_ALERT_INTERNAL_ERROR, NULL },
 };
@@ -115,7 +118,30 @@ static void add_subject(const char *subject, long subject_len, char why[TLS_VERI
 		 subject_len > room ? "..." : "");
 }
 
+/* Of a certificate without a subject, as SPIFFE's may be: one of its other names. */
+static void print_alternative(BIO *bio, const X509 *x509)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(x509, NID_subject_alt_name, NULL, NULL);
+	const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, 0);
+
+	if (name && (name->type == GEN_URI || name->type == GEN_DNS)) {
+		BIO_puts(bio, name->type == GEN_URI ? "URI:" : "DNS:");
+		ASN1_STRING_print_ex(bio, name->d.ia5, ASN1_STRFLGS_RFC2253);
+	}
+	GENERAL_NAMES_free(names);
+}
+
 /* The subject is the peer's text: printed with everything but plain ASCII escaped. */
+static void print_subject(BIO *bio, const X509 *x509)
+{
+	const X509_NAME *subject = X509_get_subject_name(x509);
+
+	if (X509_NAME_entry_count(subject))
+		X509_NAME_print_ex(bio, subject, 0, XN_FLAG_RFC2253);
+	else
+		print_alternative(bio, x509);
+}
+
 static void describe(const struct tls_verify_request *req, X509_STORE_CTX *ctx, int error,
 		     char why[TLS_VERIFY_TEXT])
 {
@@ -127,7 +153,7 @@ static void describe(const struct tls_verify_request *req, X509_STORE_CTX *ctx, 
 	int len;
 
 	if (bio) {
-		X509_NAME_print_ex(bio, X509_get_subject_name(x509), 0, XN_FLAG_RFC2253);
+		print_subject(bio, x509);
 		subject_len = BIO_get_mem_data(bio, &subject);
 	}
 	describe_date(x509, error, date);
@@ -196,22 +222,33 @@ static bool is_offered(const struct tls_verify_request *req, X509 *x509, X509 *i
 	return false;
 }
 
+static void refuse_element(X509_STORE_CTX *ctx, int error, int depth)
+{
+	X509_STORE_CTX_set_error(ctx, error);
+	X509_STORE_CTX_set_error_depth(ctx, depth);
+	X509_STORE_CTX_set_current_cert(ctx, sk_X509_value(X509_STORE_CTX_get0_chain(ctx), depth));
+}
+
 /* RFC 9846 section 4.3.3: also says how chains may be signed, anchors excepted. */
 static bool signed_as_offered(const struct tls_verify_request *req, X509_STORE_CTX *ctx)
 {
 	STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);
 
 	for (int i = 0; i + 1 < sk_X509_num(path); i++) {
-		X509 *x509 = sk_X509_value(path, i);
-
-		if (is_offered(req, x509, sk_X509_value(path, i + 1)))
+		if (is_offered(req, sk_X509_value(path, i), sk_X509_value(path, i + 1)))
 			continue;
-		X509_STORE_CTX_set_error(ctx, X509_V_ERR_APPLICATION_VERIFICATION);
-		X509_STORE_CTX_set_error_depth(ctx, i);
-		X509_STORE_CTX_set_current_cert(ctx, x509);
+		refuse_element(ctx, X509_V_ERR_APPLICATION_VERIFICATION, i);
 		return false;
 	}
 	return true;
+}
+
+static bool is_allowed(const struct tls_verify_request *req, X509_STORE_CTX *ctx, const X509 *leaf)
+{
+	if (!req->allow || tls_allow_fits(req->allow, leaf))
+		return true;
+	refuse_element(ctx, NOT_ALLOWED, 0);
+	return false;
 }
 
 static int verify(const struct tls_verify_request *req, X509_STORE_CTX *ctx, X509 *leaf,
@@ -226,7 +263,7 @@ static int verify(const struct tls_verify_request *req, X509_STORE_CTX *ctx, X50
 	}
 	if (by_crls)
 		tls_crl_apply(req->trust, ctx);
-	if (X509_verify_cert(ctx) != 1 || !signed_as_offered(req, ctx)) {
+	if (X509_verify_cert(ctx) != 1 || !signed_as_offered(req, ctx) || !is_allowed(req, ctx, leaf)) {
 		error = X509_STORE_CTX_get_error(ctx);
 		/* "Failed, but without an error" must not read as success. */
 		if (error == X509_V_OK)

@@ -40,6 +40,8 @@ TLS_MUST_CHECK int tls_ocsp_check(const struct tls_verify_request *req,
 				  int64_t *until, const char **why);
 /* RFC 7633: does the certificate promise that its server staples, or cannot that be known? */
 bool tls_ocsp_demanded(const X509 *leaf);
+/* Does one of the rules fit the leaf? */
+bool tls_allow_fits(const struct tls_allow *allow, const X509 *leaf);
 /* Seconds since the epoch; false: NULL, or no time. */
 bool tls_asn1_time(const ASN1_TIME *time, int64_t *out);
 

@@ -38,6 +38,16 @@ void tls_trust_take_expired_crls(struct tls_trust *trust);
 /* The anchors' subjects as DistinguishedName vectors, for a CertificateRequest, if they fit. */
 TLS_MUST_CHECK int tls_trust_put_names(const struct tls_trust *trust, struct tls_buf *out);
 
+/* Rules for the leaf of a peer, one of which has to fit. */
+struct tls_allow;
+
+/*
+ * Adds a rule as tls_config_allow_client() has them; *allow NULL: to a new list.
+ * TLS_ERR_ARGUMENT, TLS_ERR_NO_MEMORY: the list is as before, and *why is a static sentence.
+ */
+TLS_MUST_CHECK int tls_allow_add(struct tls_allow **allow, const char *rule, const char **why);
+void tls_allow_free(struct tls_allow *allow);		/* NULL is fine */
+
 #define TLS_VERIFY_TEXT	256
 
 /* What is asked of a peer. */
@@ -47,6 +57,7 @@ struct tls_verify_request {
 	enum tls_role peer;		/* TLS_SERVER: serverAuth is wanted, else clientAuth */
 	enum tls_key_op op;		/* what its key is for */
 	const char *name;		/* DNS name or IP literal; NULL: any */
+	const struct tls_allow *allow;	/* NULL: every leaf that the rest leaves */
 	const struct tls_scheme *const *schemes;	/* offered: the path is signed by these */
 	size_t scheme_count;
 	bool status;			/* it was asked for an OCSP response */
