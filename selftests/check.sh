@@ -329,6 +329,7 @@ SMP=1 start_suite systemd suite_in_guest 6.12 systemd 900 selftests/systemd.sh
 SMP=1 start_suite quickstart suite_in_guest 6.12 quickstart 900 selftests/quickstart.sh
 start_suite packages suite_packages
 SMP=1 start_suite servers suite_in_guest 6.12 servers 1200 selftests/servers.sh
+SMP=1 start_suite fleet suite_in_guest 6.12 fleet 600 selftests/fleet.py
 # Those whose listening sockets differ most.
 few_servers=(nginx redis postgres go)
 [ $all = no ] || few_servers=()

@@ -15,7 +15,8 @@ declare -A PACKAGES=(
 	[guest]="qemu-system-x86 qemu-system-common virtiofsd cpio kmod iproute2 procps xz-utils
 		gcc-12 pahole libelf1t64"
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 python3-yaml
-		python3-jsonschema zsh fish nodejs valgrind binutils systemd redis-server mandoc libnginx-mod-stream"
+		python3-jsonschema zsh fish nodejs valgrind binutils systemd redis-server mandoc libnginx-mod-stream
+		ipvsadm"
 	[kernels]="gcc-12 kmod pahole libelf1t64"
 	[rt]="gcc-12 kmod pahole libelf1t64"
 	[daemon]="ca-certificates openssl curl python3 iproute2 procps systemd redis-server zsh fish"
@@ -100,7 +101,7 @@ disable_services() {
 	[ -d /run/systemd/system ] || return 0
 	for name in "$@"; do
 		case $name in
-		nginx|haproxy|hitch|stunnel4|redis-server) as_root systemctl -q disable "$name" || true ;;
+		nginx|haproxy|hitch|stunnel4|redis-server|ipvsadm) as_root systemctl -q disable "$name" || true ;;
 		esac
 	done
 }
