@@ -325,6 +325,7 @@ SMP=1 start_suite interop-kernel suite_in_guest 6.12 interop-kernel 1800 \
 	env CERTS=$logs/certs selftests/interop.sh kernel
 start_kselftests 6.1 kselftests-6.1 "${two_programs[@]}"
 SMP=1 start_suite daemon-kernel suite_in_guest 6.12 daemon-kernel 1500 selftests/daemon.py --kernel
+SMP=1 start_suite starttls-kernel suite_in_guest 6.12 starttls-kernel 900 selftests/starttls.sh kernel
 SMP=1 start_suite systemd suite_in_guest 6.12 systemd 900 selftests/systemd.sh
 SMP=1 start_suite quickstart suite_in_guest 6.12 quickstart 900 selftests/quickstart.sh
 start_suite packages suite_packages
@@ -359,6 +360,7 @@ start_suite bogo-sid timeout --foreground -k 5 1200 selftests/bogo.sh --sid
 start_suite docs selftests/docs.sh
 start_suite install timeout --foreground -k 5 600 selftests/install.sh
 start_suite daemon timeout --foreground -k 5 1200 selftests/daemon.py
+start_suite starttls-user timeout --foreground -k 5 600 selftests/starttls.sh user
 start_suite interop-user timeout --foreground -k 5 1200 selftests/interop.sh user
 start_suite fuzz-corpus timeout --foreground -k 5 600 selftests/fuzz.sh corpus
 start_suite secrets timeout --foreground -k 5 600 selftests/secrets.sh

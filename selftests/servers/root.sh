@@ -12,7 +12,7 @@ root=build/servers
 log=build/servers.log
 packages="nginx apache2-bin haproxy redis-server redis-tools postgresql-17 memcached python3-pymemcache
 	mosquitto mosquitto-clients python3 nodejs openjdk-21-jre-headless golang-go curl
-	exim4-daemon-light swaks dovecot-imapd dovecot-pop3d slapd ldap-utils python3-psycopg2 gnutls-bin"
+	exim4-daemon-light dovecot-imapd dovecot-pop3d slapd ldap-utils python3-psycopg2 gnutls-bin"
 # PostgreSQL's compiler of queries, which is loaded only where it is there.
 without='^(libllvm|libz3)'
 
@@ -27,6 +27,16 @@ unpack() {
 		xargs apt-get -qq -o APT::Sandbox::User=root download" &&
 		as_root sh -c 'for deb in "$1"/debs/*.deb; do dpkg-deb -x "$deb" "$1" || exit 1; done' sh $root &&
 		as_root rm -rf $root/debs $root/usr/share/{doc,man,locale}
+}
+
+# Who the mail servers run as: maintainer scripts would have added them.
+add_users() {
+	local name id=900
+	for name in Debian-exim dovecot dovenull; do
+		id=$((id + 1))
+		echo "$name:x:$id:$id::/nonexistent:/usr/sbin/nologin" | as_root tee -a $root/etc/passwd &&
+			echo "$name:x:$id:" | as_root tee -a $root/etc/group || return 1
+	done
 }
 
 # PostgreSQL refuses to run as root.
@@ -50,7 +60,7 @@ made_by=$(cat "$0" selftests/servers/go/* | sha256sum)
 selftests/fetch-debian.sh trixie || die "no Debian trixie"
 echo "deps: unpacking servers and their clients into $root"
 copy_root build/trixie $root
-{ unpack && init_database && build_go; } > $log 2>&1 ||
+{ unpack && add_users && init_database && build_go; } > $log 2>&1 ||
 	die "failed: $(tail -n 1 $log) (all of it: $log)"
 # So that whoever builds can also delete it.
 as_root chown -R "$(id -u):$(id -g)" $root
