@@ -21,6 +21,7 @@ if sys.argv[1:2] == ["--kernel"]:	# importing is what adds the tests
     del sys.argv[1]
     gate.PATH = "kernel"
     from daemonlib import (	# noqa: F401
+        balance,
         deliver,
         kernel,
         limits_kernel,
@@ -56,6 +57,7 @@ else:
         slow,
         tool,
         pools,
+        balance,
         pq,
         shown,
         ends,

@@ -34,7 +34,7 @@ pkg_libs = $(shell $(PKG_CONFIG) --libs $(1))
 LIBS_engine = $(call pkg_libs,libcrypto libsodium)
 LIBS_lib = $(call pkg_libs,libnl-genl-3.0 libnl-3.0)
 LIBS_common = $(call pkg_libs,json-c)
-LIBS_daemon = $(call pkg_libs,libseccomp libcap-ng libsystemd json-c libcares) -lev
+LIBS_daemon = $(call pkg_libs,libseccomp libcap-ng libsystemd json-c libcares) -lev -lm
 LIBS_ctl = $(call pkg_libs,json-c)
 
 us_src = $(sort $(wildcard userspace/$(1)/*.c userspace/$(1)/*/*.c))

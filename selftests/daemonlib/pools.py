@@ -105,7 +105,7 @@ def a_backend_that_does_not_answer_leaves_time_for_the_next():
 @test
 def no_backend_is_reached():
     with deaf() as nowhere, FileGate(list_of(closed_port(), nowhere, closed_port()) +
-                                     "connect-timeout = 300ms\n") as tlsgated:
+                                     "connect-timeout = 300ms\ncheck = 0\n") as tlsgated:
         need_alert(tlsgated.connect())
         wait_until(lambda: "nor can the others; connection closed" in log_text(), "it is said")
         need(log_text().count("cannot be reached") == 1, log_text())

@@ -10,12 +10,14 @@
 
 #include "common/hurry.h"
 
-#define IPC_VERSION	7	/* bump with enum ipc_type */
+#define IPC_VERSION	8	/* bump with enum ipc_type */
 
 struct ipc_packet {
 	uint16_t version;
 	uint16_t type;
 };
+
+_Static_assert(sizeof(struct ipc_check) >= sizeof(struct ipc_note), "it is received into the larger one");
 
 union fd_space {
 	struct cmsghdr align;
@@ -63,13 +65,22 @@ int ipc_send(int end, enum ipc_type type, const int *fds, size_t count)
 	return send_packet(end, &msg);
 }
 
-int ipc_send_note(int end, const struct ipc_note *note)
+static int send_with(int end, enum ipc_type type, const void *data, size_t size)
 {
-	struct ipc_packet packet = { .version = IPC_VERSION, .type = IPC_NOTE };
-	struct ipc_note copy = *note;
-	struct iovec iov[] = { { &packet, sizeof(packet) }, { &copy, sizeof(copy) } };
+	struct ipc_packet packet = { .version = IPC_VERSION, .type = (uint16_t)type };
+	struct iovec iov[] = { { &packet, sizeof(packet) }, { (void *)data, size } };
 
 	return send_packet(end, &(struct msghdr){ .msg_iov = iov, .msg_iovlen = 2 });
+}
+
+int ipc_send_note(int end, const struct ipc_note *note)
+{
+	return send_with(end, IPC_NOTE, note, sizeof(*note));
+}
+
+int ipc_send_check(int end, const struct ipc_check *check)
+{
+	return send_with(end, IPC_CHECKED, check, sizeof(*check));
 }
 
 /* What was passed along fits into fds: the kernel had room for no more. */
@@ -87,14 +98,15 @@ static size_t passed_fds(struct msghdr *msg, int fds[IPC_MAX_FDS])
 
 static size_t size_of(uint16_t type)
 {
-	return sizeof(struct ipc_packet) + (type == IPC_NOTE ? sizeof(struct ipc_note) : 0);
+	return sizeof(struct ipc_packet) + (type == IPC_NOTE ? sizeof(struct ipc_note) :
+					    type == IPC_CHECKED ? sizeof(struct ipc_check) : 0);
 }
 
 int ipc_receive(int end, struct ipc_message *message)
 {
 	struct ipc_packet packet;
 	struct ipc_message got = {0};
-	struct iovec iov[] = { { &packet, sizeof(packet) }, { &got.note, sizeof(got.note) } };
+	struct iovec iov[] = { { &packet, sizeof(packet) }, { &got.check, sizeof(got.check) } };
 	union fd_space space;
 	struct msghdr msg = {
 		.msg_iov = iov,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the monitor and its children tell each other, over SOCK_SEQPACKET
- * socket pairs: one word per packet, with at most two file descriptors, or a note.
+ * socket pairs: one word per packet, with at most two file descriptors, a note or a check.
  * Nothing malformed is repaired: the other end is one of our own processes,
  * so it can only be broken or taken over.
  */
@@ -33,6 +33,8 @@ enum ipc_type {
 	IPC_DRAIN,		/* accept no more; exit when the last connection is over */
 	IPC_STOP,		/* end every connection in order and exit */
 	IPC_LIST,		/* with a file in memory, to write all connections into */
+	/* worker to monitor */
+	IPC_CHECKED,		/* with a check: whether a backend answers */
 	IPC_TYPES,
 };
 
@@ -44,9 +46,19 @@ struct ipc_note {
 	char text[256];		/* why; may lack its NUL */
 };
 
+/* What a worker found when it looked whether a backend answers. */
+struct ipc_check {
+	uint16_t gate, pool, member;	/* their numbers */
+	uint16_t failed;	/* 0: it does */
+	char text[256];		/* why not; may lack its NUL */
+};
+
 struct ipc_message {
 	enum ipc_type type;
-	struct ipc_note note;	/* with IPC_NOTE */
+	union {
+		struct ipc_note note;	/* with IPC_NOTE */
+		struct ipc_check check;	/* with IPC_CHECKED */
+	};
 	size_t fd_count;
 	int fds[IPC_MAX_FDS];	/* the receiver's to close; close-on-exec */
 };
@@ -61,6 +73,8 @@ int ipc_pair(int ends[2]);
 int ipc_send(int end, enum ipc_type type, const int *fds, size_t count);
 /* Sends IPC_NOTE.  As ipc_send(). */
 int ipc_send_note(int end, const struct ipc_note *note);
+/* Sends IPC_CHECKED.  As ipc_send(). */
+int ipc_send_check(int end, const struct ipc_check *check);
 
 /*
  * Receives one message.  1; 0: the other end is gone; -EAGAIN: non-blocking

@@ -60,9 +60,10 @@ const struct ctl_command ctl_commands[] = {
 	  none, "For root, the user of tlsgated and its control-group." },
 	{ "resume", cmd_resume, "", "have tlsgated hand new connections to the kernel again", true, none,
 	  "For root, the user of tlsgated and its control-group." },
-	{ "drain", cmd_drain, "", "have tlsgated accept no more; what is open goes on", true, gate,
+	{ "drain", cmd_drain, "[GATE BACKEND]", "have tlsgated accept no more; what is open goes on", true, gate,
+	  "With a gate and one of its backends, that one gets no new connection, and the gate goes on.\n"
 	  "For root, the user of tlsgated and its control-group." },
-	{ "undrain", cmd_undrain, "", "have tlsgated accept again", true, gate,
+	{ "undrain", cmd_undrain, "[GATE BACKEND]", "have tlsgated accept again", true, gate,
 	  "For root, the user of tlsgated and its control-group." },
 	{ "gates", cmd_gates, "", "what tlsgated serves, and when its certificates end", true, json, NULL },
 	{ "stats", cmd_stats, "", "what tlsgated's gates have done so far", true, stats, NULL },

@@ -23,6 +23,23 @@ static void offer_gates(const char *typed)
 	json_object_put(answer);
 }
 
+/* Of the gate of that name. */
+static void offer_backends(const char *typed, const char *name)
+{
+	struct json_object *answer = ctl_gates(), *gates = json_object_object_get(answer, "gates"), *gate, *list;
+	size_t i, j;
+
+	for (i = 0; json_object_is_type(gates, json_type_array) && i < json_object_array_length(gates); i++) {
+		gate = json_object_array_get_idx(gates, i);
+		list = json_object_object_get(gate, "backends");
+		if (strcmp(ctl_member(gate, "name"), name) || !json_object_is_type(list, json_type_array))
+			continue;
+		for (j = 0; j < json_object_array_length(list); j++)
+			complete_word(typed, "", ctl_member(json_object_array_get_idx(list, j), "backend"), "");
+	}
+	json_object_put(answer);
+}
+
 static void offer_columns(const char *typed)
 {
 	const char *name;
@@ -126,6 +143,10 @@ static void complete_command(const struct ctl_command *command, int count, char 
 		puts(":files");
 	else if (*typed == '-')
 		offer_options(typed, command);
+	else if (strstr(command->operand, "GATE") && count == 1)
+		offer_gates(typed);
+	else if (strstr(command->operand, "GATE") && count == 2)
+		offer_backends(typed, last);
 	else if (*command->operand)
 		offer_operand(typed, command->operand, count - 1);
 	else

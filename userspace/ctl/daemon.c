@@ -349,25 +349,56 @@ int cmd_resume(int argc, char **argv)
 	return change(argc, argv, NULL, "resumed: new connections go to the kernel");
 }
 
+static int refuse_name(const char *command, const char *what)
+{
+	ctl_error("%s: %s refused: no gate has such a name or backend: tlsgate gates lists them", command, what);
+	return CTL_USAGE;
+}
+
+static bool is_sendable(const char *operand)
+{
+	return *operand && !strchr(operand, '\n') && strlen(operand) < REQUEST_MAX - sizeof("undrain \n");
+}
+
 /* --gate NAME, or all gates. */
 static int change_gate(int argc, char **argv, const char *done)
 {
 	const char *gate = ctl_option(&argc, argv, "--gate");
 
-	if (!gate || (*gate && !strchr(gate, '\n') && strlen(gate) < REQUEST_MAX - sizeof("undrain \n")))
-		return change(argc, argv, gate, done);
-	ctl_error("%s: --gate refused: no gate has such a name: tlsgate gates lists them", argv[0]);
-	return CTL_USAGE;
+	if (gate && !is_sendable(gate))
+		return refuse_name(argv[0], "--gate");
+	return change(argc, argv, gate, done);
+}
+
+/* GATE BACKEND. */
+static int change_backend(char **argv, const char *done)
+{
+	char operand[REQUEST_MAX];
+	char *command[] = { argv[0], NULL };
+
+	if (snprintf(operand, sizeof(operand), "%s %s", argv[1], argv[2]) >= (int)sizeof(operand) ||
+	    !is_sendable(operand))
+		return refuse_name(argv[0], "GATE BACKEND");
+	return change(1, command, operand, done);
+}
+
+static bool names_backend(int argc, char **argv)
+{
+	return argc == 3 && argv[1][0] != '-' && argv[2][0] != '-';
 }
 
 int cmd_drain(int argc, char **argv)
 {
+	if (names_backend(argc, argv))
+		return change_backend(argv, "drained: it gets no new connection; tlsgate gates counts those that it has");
 	return change_gate(argc, argv,
 			   "drained: no more is accepted; tlsgate stats counts what is open");
 }
 
 int cmd_undrain(int argc, char **argv)
 {
+	if (names_backend(argc, argv))
+		return change_backend(argv, "undrained: it gets connections again");
 	return change_gate(argc, argv, "undrained: connections are accepted again");
 }
 
@@ -525,6 +556,73 @@ static void print_certificates(struct json_object *gates)
 	ctl_table_free(table);
 }
 
+static int64_t number_in(struct json_object *object, const char *key)
+{
+	return json_object_get_int64(json_object_object_get(object, key));
+}
+
+/* "12 min", since then. */
+static void age_text(int64_t since, char out[CTL_TEXT_MAX])
+{
+	const int64_t age = (int64_t)time(NULL) - since;
+
+	if (!since)
+		snprintf(out, CTL_TEXT_MAX, "-");
+	else
+		(void)ctl_time(age > 0 ? (uint64_t)age * 1000 : 0, out);
+}
+
+static void add_backend(struct ctl_table *table, struct json_object *gate, struct json_object *backend)
+{
+	char text[CTL_TEXT_MAX];
+
+	ctl_table_add(table, ctl_member(backend, "backend"));
+	ctl_table_add(table, ctl_member(gate, "name"));
+	snprintf(text, sizeof(text), "%s%s", ctl_member(backend, "state"),
+		 json_object_get_boolean(json_object_object_get(backend, "drained")) ? ", drained" : "");
+	ctl_table_add(table, text);
+	age_text(number_in(backend, "since"), text);
+	ctl_table_add(table, text);
+	snprintf(text, sizeof(text), "%" PRId64, number_in(backend, "weight"));
+	ctl_table_add(table, text);
+	snprintf(text, sizeof(text), "%" PRId64, number_in(backend, "connections"));
+	ctl_table_add(table, text);
+	ctl_table_add(table, ctl_member(backend, "why"));
+}
+
+/* Where there is a choice, or something to tell of a backend. */
+static void add_backends(struct ctl_table *table, struct json_object *gate)
+{
+	struct json_object *list = json_object_object_get(gate, "backends"), *item;
+	size_t i;
+
+	for (i = 0; i < length_of(list); i++) {
+		item = json_object_array_get_idx(list, i);
+		if (length_of(list) > 1 || number_in(item, "since") ||
+		    json_object_get_boolean(json_object_object_get(item, "drained")))
+			add_backend(table, gate, item);
+	}
+}
+
+static void print_backends(struct json_object *gates)
+{
+	static const char * const headings[] = {
+		"BACKEND", "GATE", "STATE", "SINCE", ">WEIGHT", ">CONNECTIONS", "WHY",
+	};
+	static const char * const spare[] = { "WHY", ">WEIGHT", "SINCE", NULL };
+	struct ctl_table *table = ctl_table_new(headings, sizeof(headings) / sizeof(*headings));
+	size_t i;
+
+	for (i = 0; i < length_of(gates); i++)
+		add_backends(table, json_object_array_get_idx(gates, i));
+	ctl_table_spare(table, spare);
+	if (ctl_table_rows(table)) {
+		putchar('\n');
+		ctl_table_print(table);
+	}
+	ctl_table_free(table);
+}
+
 /* A line for each gate and those of its clients who are not delivered, though it is to deliver. */
 static void print_undelivered(struct json_object *gate)
 {
@@ -550,6 +648,7 @@ static void print_gates(struct json_object *answer)
 	print_table(headings, sizeof(headings) / sizeof(*headings), spare, gates, add_gate);
 	for (i = 0; i < length_of(gates); i++)
 		print_undelivered(json_object_array_get_idx(gates, i));
+	print_backends(gates);
 	print_certificates(gates);
 }
 

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/tcp.h"
 #include "daemon/account.h"
+#include "daemon/balance.h"
 #include "daemon/conn.h"
 #include "daemon/preface.h"
 #include "daemon/proxy.h"
@@ -73,6 +74,7 @@ static int send_proxy_header(struct conn *conn)
 static bool is_reached(struct conn *conn)
 {
 	conn_deadline(conn, 0);
+	balance_reached(conn->member);
 	worker_count_time(conn->worker, conn->gate, STAT_CONNECT_TIME, conn->begun);
 	return !conn->gate->settings->proxy_protocol || !send_proxy_header(conn);
 }
@@ -84,13 +86,16 @@ static void unreachable(struct conn *conn, const char *why)
 	struct worker *worker = conn->worker;
 	struct addr last;
 
-	if (conn->address && places_get(conn->member->places, conn->address - 1u, &last))
+	if (conn->member && conn->address && places_get(conn->member->places, conn->address - 1u, &last))
 		(void)addr_format(&last.sa, last.len, text);
 	worker_count(worker, gate, STAT_FAILED, 1);
 	worker_count(worker, gate, STAT_NO_BACKEND, 1);
-	worker_log_peer(worker, warn, "%s: client %s: backend %s (%s) cannot be reached: %s%s; connection closed",
-			gate->settings->name, conn_client(conn, client), conn_backend(conn), text, why,
-			conn->pool->count > 1 ? ", nor can the others" : "");
+	/* that none is up, the monitor says, once for all workers and clients */
+	if (!pool_is_down(conn->pool) || log_is_verbose())
+		worker_log_peer(worker, warn, "%s: client %s: backend %s (%s) cannot be reached: %s%s; connection closed",
+				gate->settings->name, conn_client(conn, client),
+				conn->member ? conn->member->text : "none", text, why,
+				conn->passed_count > 1 ? ", nor can the others" : "");
 	account_reason(conn, "backend cannot be reached: %s", why);
 	conn_abort(conn);
 }
@@ -103,22 +108,16 @@ static void set_options(int fd, const struct gate_settings *set)
 	tcp_keep_alive(fd, set->keepalive, set->keepalive_interval);
 }
 
-/*
- * Starts to connect: 0, EINPROGRESS, or an error.  On this host TCP is connected when
- * connect() is back, although it says EINPROGRESS: a second connect() tells.
- */
-static int connect_one(struct conn *conn, const struct addr *addr, ev_io *io)
+/* On this host TCP is connected when connect() is back, although it says EINPROGRESS: a second connect() tells. */
+int backend_connect(const struct gate *gate, const struct addr *addr, int *fd)
 {
-	int fd;
-
-	fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
+	*fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (*fd < 0)
 		return errno;
-	io->fd = fd;
 	if (addr->sa.sa_family != AF_UNIX)
-		set_options(fd, conn->gate->settings);
-	if (!connect(fd, &addr->sa, addr->len) ||
-	    (errno == EINPROGRESS && addr_is_local(addr) && !connect(fd, &addr->sa, addr->len)))
+		set_options(*fd, gate->settings);
+	if (!connect(*fd, &addr->sa, addr->len) ||
+	    (errno == EINPROGRESS && addr_is_local(addr) && !connect(*fd, &addr->sa, addr->len)))
 		return 0;
 	return errno == EALREADY ? EINPROGRESS : errno;
 }
@@ -135,7 +134,7 @@ static uint32_t time_left(const struct conn *conn)
 /* For the address that is being tried: who does not answer leaves the others their time. */
 static uint32_t time_share(const struct conn *conn)
 {
-	uint32_t attempts = (uint32_t)conn->pool->count - conn->passed, left = time_left(conn);
+	uint32_t attempts = (uint32_t)conn->pool->count - conn->passed_count, left = time_left(conn);
 	struct addr unused;
 	size_t i;
 
@@ -146,37 +145,52 @@ static uint32_t time_share(const struct conn *conn)
 	return left > attempts ? left / attempts : 1;
 }
 
-/* From the first member on, in a moment; false: there was enough time for that. */
+/* False: none is left. */
+static bool next_member(struct conn *conn)
+{
+	struct member *member = balance_choose(conn->pool, (const struct sockaddr *)&conn->client,
+					       &conn->passed);
+
+	if (!member)
+		return false;	/* the last one stays: a line in the log names it */
+	conn_take_member(conn, member);
+	conn->address = 0;
+	return true;
+}
+
+static bool choose_first(struct conn *conn)
+{
+	conn->passed = (struct member_set){0};
+	conn->passed_count = 0;
+	conn->again = false;
+	return next_member(conn);
+}
+
+/* With any member, in a moment; false: there was enough time for that. */
 static bool start_over(struct conn *conn)
 {
-	if (conn->gate->settings->connect_timeout && !time_left(conn))
+	if ((conn->gate->settings->connect_timeout && !time_left(conn)) || !choose_first(conn))
 		return false;
-	conn->member = pool_next(conn->pool, conn->member);
-	conn->address = 0;
-	conn->passed = 0;
-	conn->again = false;
 	conn_deadline(conn, RETRY_MS);
 	return true;
 }
 
-/* The last one stays: a line in the log names it. */
-static void pass_member(struct conn *conn)
+/* False: it was the last one. */
+static bool pass_member(struct conn *conn)
 {
 	conn->again |= !conn->address;		/* a name not resolved yet */
-	if (++conn->passed == conn->pool->count)
-		return;
-	conn->member = pool_next(conn->pool, conn->member);
-	conn->address = 0;
+	pool_add(&conn->passed, (size_t)(conn->member - conn->pool->members));
+	conn->passed_count++;
+	return next_member(conn);
 }
 
 /* The address to try now, of this member or of one after it.  False: there is none. */
 static bool find_place(struct conn *conn, struct addr *addr)
 {
-	while (conn->passed < conn->pool->count) {
+	do {
 		if (places_get(conn->member->places, conn->address, addr))
 			return true;
-		pass_member(conn);
-	}
+	} while (pass_member(conn));
 	return false;
 }
 
@@ -191,7 +205,7 @@ static bool connect_next(struct conn *conn, const char *why)
 	int error;
 
 	for (; find_place(conn, &addr); conn->address++) {
-		error = connect_one(conn, &addr, io);
+		error = backend_connect(conn->gate, &addr, &io->fd);
 		if (!error)
 			return is_reached(conn);
 		if (error == EINPROGRESS) {
@@ -200,7 +214,10 @@ static bool connect_next(struct conn *conn, const char *why)
 			return false;
 		}
 		conn_close_side(conn, io);
-		conn->again |= error == EAGAIN;
+		if (error == EAGAIN)
+			conn->again = true;
+		else
+			balance_failed(conn->pool, conn->member);
 		why = strerror(error);
 	}
 	if (!conn->again || !start_over(conn))
@@ -211,6 +228,7 @@ static bool connect_next(struct conn *conn, const char *why)
 static bool connect_failed(struct conn *conn, const char *why)
 {
 	conn_close_side(conn, backend_io(conn));
+	balance_failed(conn->pool, conn->member);
 	conn->address++;
 	return connect_next(conn, why);
 }
@@ -221,8 +239,10 @@ bool backend_start(struct conn *conn)
 	conn->begun = clock_us();
 	conn->tried = clock_ms();
 	conn->pool = &conn->gate->pools[0];
-	conn->member = pool_choose(conn->pool);
-	return connect_next(conn, UNKNOWN);
+	if (choose_first(conn))
+		return connect_next(conn, UNKNOWN);
+	unreachable(conn, "all backends are drained");
+	return false;
 }
 
 bool backend_continue(struct conn *conn, ev_io *io)

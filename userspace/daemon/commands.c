@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "daemon/backends.h"
 #include "daemon/delivery.h"
 #include "daemon/gates.h"
 #include "daemon/gather.h"
@@ -200,14 +201,25 @@ static struct json_object *addresses_of(const struct pool *pool)
 	return array;
 }
 
-static struct json_object *describe_member(const struct member *member)
+static struct json_object *describe_member(const struct pool *pool, const struct member *member)
 {
 	struct json_object *object = json_object_new_object(), *addresses = json_object_new_array();
+	const size_t number = (size_t)(member - pool->members);
+	const bool up = health_is_up(pool->health, number);
 
 	append_addresses(addresses, member);
 	add_text(object, "backend", member->text);
 	add(object, "weight", json_object_new_int64(member->weight));
 	add(object, "addresses", addresses);
+	add(object, "drained", json_object_new_boolean(health_is_drained(pool->health, number)));
+	add(object, "connections", json_object_new_int64(backends_connections(pool, member)));
+	add_text(object, "state", !member->since ? "unchecked" : up ? "up" : "down");
+	if (!member->since)
+		return object;
+	add(object, "since", json_object_new_int64(member->since));
+	add(object, "checks-failed", json_object_new_uint64(member->failures));
+	if (!up)
+		add_text(object, "why", member->why);
 	return object;
 }
 
@@ -217,7 +229,7 @@ static struct json_object *backends_of(const struct pool *pool)
 	size_t i;
 
 	for (i = 0; array && i < pool->count; i++) {
-		item = describe_member(&pool->members[i]);
+		item = describe_member(pool, &pool->members[i]);
 		if (json_object_array_add(array, item))
 			json_object_put(item);
 	}
@@ -441,11 +453,28 @@ static enum control_outcome do_resume(void *arg, const char *operand, struct jso
 
 /* ---- drain and undrain ---- */
 
+/* "GATE BACKEND"; either may have blanks.  -1: there are no such two. */
+static int drain_backend(const struct generation *live, const char *operand, bool drain)
+{
+	const char *blank = operand ? strchr(operand, ' ') : NULL;
+	char *gate;
+	int ret = -1;
+
+	for (; blank && ret; blank = strchr(blank + 1, ' ')) {
+		gate = strndup(operand, (size_t)(blank - operand));
+		ret = gate ? backends_drain(live, gate, blank + 1, drain) : -1;
+		free(gate);
+	}
+	return ret;
+}
+
 static enum control_outcome set_drained(struct monitor *monitor, const char *name, bool drain,
 					struct json_object *answer)
 {
 	const char *why = monitor_is_busy(monitor);
 
+	if (!why && !drain_backend(monitor->generations, name, drain))
+		return CONTROL_OK;
 	if (!why && !generation_drain(monitor->generations, name, drain, &why)) {
 		passed_keep(&monitor->listeners);	/* systemd drops what is shut down */
 		return CONTROL_OK;

@@ -54,6 +54,28 @@ const char *conn_backend(const struct conn *conn)
 	return conn->member ? conn->member->text : NULL;
 }
 
+static void count_load(const struct conn *conn, int number)
+{
+	loads_add(conn->pool->loads, conn->pool->first + (size_t)(conn->member - conn->pool->members),
+		  number);
+}
+
+void conn_take_member(struct conn *conn, struct member *member)
+{
+	conn_release_member(conn);
+	conn->member = member;
+	conn->loads = conn->pool->loads;
+	if (conn->loads)
+		count_load(conn, 1);
+}
+
+void conn_release_member(struct conn *conn)
+{
+	if (conn->loads)
+		count_load(conn, -1);
+	conn->loads = false;
+}
+
 const char *conn_client(const struct conn *conn, char buf[ADDR_TEXT_MAX])
 {
 	return addr_format((const struct sockaddr *)&conn->client, sizeof(conn->client), buf);
@@ -198,6 +220,7 @@ void conn_free(struct conn *conn)
 		account_end(conn);
 	limits_end(conn);
 	worker_count(worker, conn->gate, STAT_OPEN, (uint64_t)-1);
+	conn_release_member(conn);
 	free(conn->reason);
 	conn_leave_handshake(conn);
 	keyclient_forget(&worker->keys, conn);
@@ -240,6 +263,7 @@ static void end_tls(struct conn *conn)
 {
 	keyclient_forget(&conn->worker->keys, conn);
 	conn_close_side(conn, &conn->plain_io);
+	conn_release_member(conn);
 	if (conn->tls_io.fd == -1 || !conn->tls || conn_flush_with_next(conn))
 		conn_free(conn);
 	else

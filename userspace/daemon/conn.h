@@ -40,9 +40,11 @@ struct conn {
 	enum conn_state state;
 	int handle;			/* its listener's; -1: it is relayed */
 	struct pool *pool;		/* of its backend; NULL: not known yet */
-	const struct member *member;	/* that has it or is tried, or the only one; NULL: not known yet */
+	struct member *member;		/* that has it or is tried, or the only one; NULL: not known yet */
 	uint8_t address;		/* of the member: the next one that is tried */
-	uint16_t passed;		/* members that were tried */
+	uint16_t passed_count;		/* members that were tried: */
+	struct member_set passed;
+	bool loads;			/* it counts among the connections to its member */
 	bool again;			/* one of them may take it in a moment */
 	uint64_t tried;			/* since: clock_ms() */
 	bool key_waiting;		/* keyclient has key_number for us */
@@ -80,6 +82,10 @@ struct conn *conn_new(struct worker *worker, const struct gate *gate, conn_io_ca
 
 /* The address of its backend as configured; NULL: which one is not known yet. */
 const char *conn_backend(const struct conn *conn);
+/* It goes to this member of its pool from now on, and counts among the connections there. */
+void conn_take_member(struct conn *conn, struct member *member);
+/* It counts there no more; allowed twice. */
+void conn_release_member(struct conn *conn);
 /* The client, as text. */
 const char *conn_client(const struct conn *conn, char buf[ADDR_TEXT_MAX]);
 

@@ -369,12 +369,16 @@ static void set_proxies(struct gate *gate)
 
 static int set_pools(struct gate *gate)
 {
+	int ret;
+
 	gate->pool_count = 1;
 	gate->pools = xcalloc(gate->pool_count, sizeof(*gate->pools));
-	return pool_build(&gate->pools[0], gate->settings, gate->settings->mode);
+	ret = pool_build(&gate->pools[0], gate->settings, gate->settings->mode);
+	pool_set_balance(&gate->pools[0], gate->settings);
+	return ret;
 }
 
-const struct member *gate_only_member(const struct gate *gate)
+struct member *gate_only_member(const struct gate *gate)
 {
 	return gate->pool_count == 1 && gate->pools->count == 1 ? gate->pools->members : NULL;
 }

@@ -74,7 +74,7 @@ int gate_bind(struct gate *gate, struct listeners *all, size_t workers);
 void gate_unbind(struct gate *gate, struct listeners *all);
 
 /* The backend of all connections, where there is but one; else NULL. */
-const struct member *gate_only_member(const struct gate *gate);
+struct member *gate_only_member(const struct gate *gate);
 
 /* In the monitor: reads the files of ticket-keys again, for all processes that use the gate. */
 void gate_read_tickets(struct gate *gate);

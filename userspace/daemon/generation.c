@@ -17,6 +17,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "daemon/backends.h"
 #include "daemon/delivery.h"
 #include "daemon/keyd.h"
 #include "daemon/limits.h"
@@ -210,6 +211,8 @@ static void take_message(struct child *child, const struct ipc_message *message)
 		check_drained(child->generation);
 	} else if (type == IPC_NOTE) {
 		take_note(child->generation, &message->note);
+	} else if (type == IPC_CHECKED && child->index == WORKER_CHECKER) {
+		backends_take_check(child->generation, &message->check);
 	} else if (type == IPC_LISTED && child->asked) {
 		child->asked--;
 		child->generation->listed(child->generation, child->generation->arg);
@@ -295,6 +298,7 @@ static void on_worker_exit(struct ev_loop *loop, ev_child *watcher, int events)
 	child_over(loop, child);
 	free_row(child);
 	stats_worker_gone(&generation->stats, child->index);
+	loads_worker_gone(&generation->loads, child->index);
 	if (!generation->retired) {
 		set_timer(&child->restart, pause);
 		return;
@@ -479,6 +483,7 @@ int generation_start_worker(struct generation *generation, struct child *child)
 		.census = generation->census,
 		.row = take_row(child),
 		.stats = &generation->stats,
+		.loads = &generation->loads,
 	};
 	size_t i;
 	pid_t pid;
@@ -770,6 +775,7 @@ void generation_free(struct generation *generation)
 	if (generation->owns_settings)
 		settings_free(generation->settings);
 	stats_clear(&generation->stats);
+	loads_clear(&generation->loads);
 	free(generation->gates);
 	free(generation->workers);
 	free(generation);

@@ -18,6 +18,7 @@
 #include "daemon/gate.h"
 #include "daemon/ledger.h"
 #include "daemon/listener.h"
+#include "daemon/loads.h"
 #include "daemon/pause.h"
 #include "daemon/resolver.h"
 #include "daemon/sandbox.h"
@@ -62,6 +63,7 @@ struct generation {
 	struct child *workers;
 	size_t worker_count;
 	struct stats stats;
+	struct loads loads;		/* of all members of all pools, in their order */
 	uint64_t restarts;		/* of workers that died */
 	struct log_limit changes;	/* lines that workers' notes cause */
 	bool started, retired, stopped;

@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 
+#include "daemon/backends.h"
 #include "daemon/modstats.h"
 #include "daemon/monitor.h"
 #include "daemon/totals.h"
@@ -24,7 +25,7 @@ struct metric {
 	enum metric_type type;
 	const char *help;
 	void (*collect)(struct metrics_out *out, const struct source *source, unsigned int from);
-	unsigned int from;		/* what it reads: an enum counter; of the module: which row */
+	unsigned int from;		/* what it reads: an enum counter, an enum backends_number; of the module: which row */
 };
 
 static uint64_t sum(const struct source *source, const struct gate *gate, unsigned int counter)
@@ -251,6 +252,22 @@ static void bytes(struct metrics_out *out, const struct source *source, unsigned
 	}
 }
 
+/* ---- of a gate's backends ---- */
+
+static void per_backend(struct metrics_out *out, const struct source *source, unsigned int from)
+{
+	struct backends_sum sum;
+	const struct gate *gate;
+	size_t i;
+
+	FOR_EACH_GATE(gate, source)
+		for (i = 0; backends_sum(gate, i, &sum); i++)
+			if (sum.checked || (from != BACKENDS_UP && from != BACKENDS_CHECKS_FAILED))
+				metrics_sample(out, "", LABELS({ "gate", gate->settings->name },
+							       { "backend", sum.text }),
+					       sum.numbers[from]);
+}
+
 /* ---- of a gate, as it is configured ---- */
 
 static void wants_kernel(struct metrics_out *out, const struct source *source, unsigned int from)
@@ -360,6 +377,14 @@ static const struct metric metrics[] = {
 	  "Time until the backend was connected.", times, STAT_CONNECT_TIME },
 	{ "tlsgated_backend_connect_failures_total", METRIC_COUNTER,
 	  "Connections for which no address of the backend could be reached.", per_gate, STAT_NO_BACKEND },
+	{ "tlsgated_backend_up", METRIC_GAUGE,
+	  "1 for a backend whose last check found it up.", per_backend, BACKENDS_UP },
+	{ "tlsgated_backend_drained", METRIC_GAUGE,
+	  "1 for a backend that tlsgate drain keeps from new connections.", per_backend, BACKENDS_DRAINED },
+	{ "tlsgated_backend_connections_active", METRIC_GAUGE,
+	  "Connections to a backend, in workers and in the kernel.", per_backend, BACKENDS_CONNECTIONS },
+	{ "tlsgated_backend_checks_failed_total", METRIC_COUNTER,
+	  "Checks that found a backend down.", per_backend, BACKENDS_CHECKS_FAILED },
 	{ "tlsgated_bytes_total", METRIC_COUNTER,
 	  "Bytes of plaintext, by who carried them and where they came from.", bytes, 0 },
 	{ "tlsgated_limits_hit_total", METRIC_COUNTER,

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "daemon/backends.h"
 #include "daemon/commands.h"
 #include "daemon/config.h"
 #include "daemon/farewell.h"
@@ -326,6 +327,8 @@ static enum config_result start_generation(struct monitor *monitor)
 						     &monitor->ledger, monitor->pause,
 						     &monitor->census, &callbacks);
 	}
+	if (monitor->starting && monitor->generations)
+		backends_inherit(monitor->starting, monitor->generations);
 	if (monitor->starting)
 		return CONFIG_OK;
 	undo_start(monitor);

@@ -6,6 +6,8 @@
 
 #include "common/mem.h"
 
+#define DEFAULT_CHECK	5000	/* ms, of a pool with several members */
+
 static int refuse(const struct pool *pool, const struct member *member, const char *why)
 {
 	return gate_refuse(pool->settings, "backend", member->text, why);
@@ -50,6 +52,9 @@ int pool_build(struct pool *pool, const struct gate_settings *settings, enum gat
 	size_t i;
 
 	pool->settings = settings;
+	pool->health = health_new(backend->list.count);
+	if (!pool->health)
+		return gate_refuse(settings, "backend", NULL, "out of memory");
 	pool->count = backend->list.count;
 	pool->members = xcalloc(pool->count, sizeof(*pool->members));
 	for (i = 0; i < pool->count; i++) {
@@ -62,6 +67,12 @@ int pool_build(struct pool *pool, const struct gate_settings *settings, enum gat
 			ret |= set_server(pool, member);
 	}
 	return ret;
+}
+
+void pool_set_balance(struct pool *pool, const struct gate_settings *gate)
+{
+	pool->balance = (enum balance)gate->balance;
+	pool->check = gate->check != CHECK_BY_COUNT ? gate->check : pool->count > 1 ? DEFAULT_CHECK : 0;
 }
 
 static void clear_member(struct member *member)
@@ -79,17 +90,41 @@ void pool_clear(struct pool *pool)
 		clear_member(&pool->members[--pool->count]);
 	free(pool->members);
 	pool->members = NULL;
+	health_free(pool->health);
+	pool->health = NULL;
 }
 
-const struct member *pool_choose(struct pool *pool)
+struct member *pool_find(const struct pool *pool, const char *text)
 {
-	const struct member *member = &pool->members[pool->turn];
+	size_t i;
 
-	pool->turn = (pool->turn + 1) % pool->count;
-	return member;
+	for (i = 0; i < pool->count; i++)
+		if (!strcmp(pool->members[i].text, text))
+			return &pool->members[i];
+	return NULL;
 }
 
-const struct member *pool_next(const struct pool *pool, const struct member *member)
+bool pool_has(const struct member_set *set, size_t number)
 {
-	return ++member == pool->members + pool->count ? pool->members : member;
+	return set->bits[number / 64] >> number % 64 & 1;
+}
+
+void pool_add(struct member_set *set, size_t number)
+{
+	set->bits[number / 64] |= UINT64_C(1) << number % 64;
+}
+
+bool pool_is_down(const struct pool *pool)
+{
+	bool down = false;
+	size_t i;
+
+	for (i = 0; i < pool->count; i++) {
+		if (health_is_drained(pool->health, i))
+			continue;
+		if (health_is_up(pool->health, i))
+			return false;
+		down = true;
+	}
+	return down;
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/health.h"
+#include "daemon/loads.h"
 #include "daemon/places.h"
 #include "daemon/sessions.h"
 #include "daemon/settings.h"
@@ -22,13 +24,33 @@ struct member {
 	struct places *places;
 	char *server_name;		/* mode connect: to ask for and to verify; else NULL */
 	struct sessions *sessions;	/* mode connect; each process changes its own copy */
+	/* balance.c's; each process has its own */
+	int64_t credit;			/* in turn: the richest is next */
+	bool failed;			/* this process could not reach it: */
+	uint32_t failed_at;		/* ... after so many checks */
+	/* backends.c's, in the monitor */
+	int64_t since;			/* it is up or down: seconds since the epoch; 0: no check was made */
+	uint64_t failures;		/* of checks */
+	char why[256];			/* it is down */
 };
 
 struct pool {
 	const struct gate_settings *settings;	/* whose backend this is */
 	struct member *members;
 	size_t count;
-	size_t turn;			/* the member that is next; each process has its own */
+	enum balance balance;
+	uint32_t check;			/* ms between two checks of a member; 0: none is checked */
+	struct health *health;		/* of the members, by their order */
+	struct loads *loads;		/* of its generation; NULL: nothing is counted */
+	size_t first;			/* members[0] there; the others follow */
+	/* backends.c's, in the monitor */
+	uint64_t said;			/* clock_ms(): that none is up; 0: one is */
+	uint64_t refused;		/* STAT_NO_BACKEND then */
+};
+
+/* Members of one pool, by their number. */
+struct member_set {
+	uint64_t bits[SETTINGS_MAX_BACKENDS / 64];
 };
 
 /*
@@ -36,12 +58,17 @@ struct pool {
  * and a line was logged for each error; pool_clear() is due in both cases.
  */
 int pool_build(struct pool *pool, const struct gate_settings *settings, enum gate_mode mode);
+/* How its members are chosen and checked, by the settings of its gate; a block has none of these. */
+void pool_set_balance(struct pool *pool, const struct gate_settings *gate);
 /* Of one that is zeroed, too. */
 void pool_clear(struct pool *pool);
 
-/* The member that the next connection tries first: each in turn. */
-const struct member *pool_choose(struct pool *pool);
-/* The one after this, the first after the last. */
-const struct member *pool_next(const struct pool *pool, const struct member *member);
+/* The member of that address, as configured; NULL: there is none. */
+struct member *pool_find(const struct pool *pool, const char *text);
+bool pool_has(const struct member_set *set, size_t number);
+void pool_add(struct member_set *set, size_t number);
+
+/* Checks found that no member works, but for those that are drained. */
+bool pool_is_down(const struct pool *pool);
 
 #endif

@@ -23,6 +23,7 @@
 #define DEFAULT_DRAIN_TIME		3600000
 #define DEFAULT_STOP_TIME		5000
 #define MAX_KEEPALIVE			32767	/* of TCP */
+#define CHECK_LEAST			100	/* ms */
 #define LONGEST_NAME			32	/* of a setting that setting_like() finds */
 #define WEIGHT				" weight "	/* between a backend and its weight */
 
@@ -229,6 +230,18 @@ static int set_starttls(void *field, const char *value, char why[SETTINGS_WHY_MA
 	return 0;
 }
 
+static int set_balance(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	static const struct choice kinds[] = {
+		{ "round-robin", BALANCE_ROUND_ROBIN }, { "least", BALANCE_LEAST },
+		{ "hash-of-client", BALANCE_HASH }, { NULL, 0 },
+	};
+
+	if (choose(kinds, value, field))
+		return refuse(why, "it must be round-robin, least or hash-of-client");
+	return 0;
+}
+
 static int set_verify_client(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	static const struct choice kinds[] = {
@@ -405,6 +418,16 @@ static int set_duration(void *field, const char *value, char why[SETTINGS_WHY_MA
 {
 	if (parse_duration(value, field))
 		return refuse(why, "it must be a time such as 30, 30s, 500ms, 5m or 2h, at most 24h");
+	return 0;
+}
+
+static int set_check(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	uint32_t ms;
+
+	if (parse_duration(value, &ms) || (ms && ms < CHECK_LEAST))
+		return refuse(why, "it must be a time from 100ms to 24h such as 5s, or 0 for none");
+	*(uint32_t *)field = ms;
 	return 0;
 }
 
@@ -586,6 +609,12 @@ static const struct setting table[] = {
 	{ "resolve-interval", "TIME", SETTING_GATE, 0, NULL,
 	  GATE(resolve_interval), set_duration,
 	  "ask again where a BACKEND that is a name is (default: 30s; 0: never)" },
+	{ "balance", "round-robin|least|hash-of-client", SETTING_GATE, 0, NULL,
+	  GATE(balance), set_balance,
+	  "which BACKEND of several takes a connection (default: round-robin)" },
+	{ "check", "TIME", SETTING_GATE, 0, NULL,
+	  GATE(check), set_check,
+	  "look so often whether a BACKEND answers (default: 5s with several, else 0: never)" },
 	{ "idle-timeout", "TIME", SETTING_GATE, 0, NULL,
 	  GATE(idle_timeout), set_duration,
 	  "end connections that moved no byte for so long (default: none)" },
@@ -780,6 +809,7 @@ struct gate_settings *settings_add_gate(struct settings *settings, const char *n
 	gate->handshake_timeout = DEFAULT_HANDSHAKE_TIMEOUT;
 	gate->connect_timeout = DEFAULT_CONNECT_TIMEOUT;
 	gate->resolve_interval = DEFAULT_RESOLVE_INTERVAL;
+	gate->check = CHECK_BY_COUNT;
 	gate->keepalive = DEFAULT_KEEPALIVE;
 	gate->keepalive_interval = DEFAULT_KEEPALIVE_INTERVAL;
 	return gate;

@@ -22,6 +22,7 @@
 #define SETTINGS_MAX_BACKENDS	256	/* of one gate or block */
 #define SETTINGS_MAX_WEIGHT	256	/* of a backend */
 #define SETTINGS_WHY_MAX	256
+#define CHECK_BY_COUNT		UINT32_MAX	/* of backends: pool.c says how often */
 
 enum gate_mode {
 	GATE_SERVE = 1,			/* TLS from the client, plain to the backend */
@@ -83,6 +84,13 @@ struct backend_list {
 	uint32_t *weights;
 };
 
+/* Which backend of several takes a connection. */
+enum balance {
+	BALANCE_ROUND_ROBIN,
+	BALANCE_LEAST,			/* the one with the fewest connections */
+	BALANCE_HASH,			/* always the same for a client's address */
+};
+
 /* Whether a setting was given, and where. */
 struct given {
 	bool yes;
@@ -126,6 +134,8 @@ struct gate_settings {
 	uint32_t max_message;		/* bytes of a handshake message; 0: the engine's default */
 	uint32_t handshake_timeout, connect_timeout, idle_timeout;	/* ms; 0: none */
 	uint32_t resolve_interval;	/* ms; 0: never again, once it is known */
+	int balance;			/* enum balance */
+	uint32_t check;			/* ms between two of a backend; 0: never; or CHECK_BY_COUNT */
 	uint32_t keepalive, keepalive_interval;	/* s; 0: none */
 };
 

@@ -10,6 +10,7 @@
 #include "common/ipc.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "daemon/backends.h"
 #include "daemon/gates.h"
 #include "daemon/limits.h"
 
@@ -105,7 +106,8 @@ static void resolve_backends(struct generation *generation)
 
 static int open_stats(struct generation *generation)
 {
-	if (!stats_init(&generation->stats, generation->worker_count, generation->built))
+	if (!stats_init(&generation->stats, generation->worker_count, generation->built) &&
+	    !backends_count(generation))
 		return 0;
 	log_error("no memory for what %zu workers count: have fewer workers or gates",
 		  generation->worker_count);

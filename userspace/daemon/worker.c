@@ -16,6 +16,7 @@
 #include "common/ipc.h"
 #include "common/mem.h"
 #include "daemon/account.h"
+#include "daemon/checker.h"
 #include "daemon/conn.h"
 #include "daemon/filter.h"
 #include "daemon/kernel.h"
@@ -175,6 +176,8 @@ static void drain(struct worker *worker)
 		for (i = 0; i < worker->listener_count; i++)
 			close(worker->listeners[i].io.fd);
 		hand_over_all(worker);
+		checker_stop(worker->checker);
+		worker->checker = NULL;
 		worker->draining = true;
 		worker_handshake_over(worker);
 	}
@@ -265,6 +268,13 @@ static void on_keys_lost(void *arg)
 	(void)ipc_send(worker->control, IPC_NEED_KEYS, NULL, 0);
 }
 
+/* Not for a generation that may never serve, and once: it is told to serve again after a drain. */
+static void start_checking(struct worker *worker)
+{
+	if (worker->index == WORKER_CHECKER && !worker->checker && !worker->draining)
+		worker->checker = checker_start(worker);
+}
+
 static void on_control(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct worker *worker = io->data;
@@ -279,6 +289,7 @@ static void on_control(struct ev_loop *loop, ev_io *io, int events)
 		worker->serves = true;
 		worker->accepting = false;	/* also where it did not listen */
 		start_accepting(worker);
+		start_checking(worker);
 		return;
 	}
 	if (ret == 1 && message.type == IPC_DRAIN) {
@@ -509,6 +520,7 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	worker->census->own = plan->row;
 	worker->workers = plan->workers;
 	worker->stats = stats_take(plan->stats, plan->index);
+	loads_take(plan->loads, plan->index);
 	log_count_in(stats_lost_of(plan->stats, plan->index));
 	TAILQ_INIT(&worker->handshaking);
 	worker->listeners = xcalloc(each_socket(plan, worker, NULL), sizeof(*worker->listeners));
@@ -587,11 +599,13 @@ pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *contro
 	snprintf(name, sizeof(name), "worker %zu", plan->index);
 	stats_lend(plan->stats, plan->index, true);
 	census_lend(plan->census, plan->row, true);
+	loads_lend(plan->loads, plan->index, true);
 	pid = process_fork(name, control);
 	if (pid == 0)
 		run(plan, *control, &keys);
 	census_lend(plan->census, plan->row, false);
 	stats_lend(plan->stats, plan->index, false);
+	loads_lend(plan->loads, plan->index, false);
 	if (pid < 0)
 		keypipe_close(&keys);
 	else

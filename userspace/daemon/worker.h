@@ -90,6 +90,7 @@ struct worker {
 		struct log_limit info, warn, error;	/* clients' faults must not hide ours */
 	} limits;
 	struct stats_cell *stats;	/* this worker's row */
+	struct checker *checker;	/* NULL: this worker checks no backend */
 	/* for what does not outlive one callback; wiped with the process */
 	uint8_t wire[WORKER_BUFFER], plain[WORKER_BUFFER];
 };
@@ -108,7 +109,10 @@ struct worker_plan {
 	struct census *census;
 	size_t row;			/* of census; CENSUS_NONE: none */
 	struct stats *stats;
+	struct loads *loads;
 };
+
+#define WORKER_CHECKER	0	/* the worker that checks backends, by its index (checker.h) */
 
 /*
  * Forks a worker.  keyd_control is where its key requests are announced;

@@ -57,6 +57,18 @@ static void test_note(void)
 	       "refused: one without its content");
 }
 
+static void test_check(void)
+{
+	const struct ipc_check check = { .gate = 258, .pool = 3, .member = 255, .failed = 1, .text = "why" };
+	struct ipc_message message = {0};
+
+	tap_ok(!ipc_send_check(ends[0], &check) && ipc_receive(ends[1], &message) == 1 &&
+	       message.type == IPC_CHECKED && !message.fd_count &&
+	       !memcmp(&message.check, &check, sizeof(check)), "a check");
+	tap_ok(!ipc_send(ends[0], IPC_CHECKED, NULL, 0) && ipc_receive(ends[1], &message) == -EPROTO,
+	       "refused: one without its content");
+}
+
 struct bad_case {
 	const char *what;
 	size_t len;
@@ -64,11 +76,11 @@ struct bad_case {
 };
 
 static const struct bad_case bad_cases[] = {
-	{ "shorter than a message", 3, { 6, 0, 1 } },
-	{ "longer than a message", 5, { 6, 0, 1, 0, 0 } },
+	{ "shorter than a message", 3, { 8, 0, 1 } },
+	{ "longer than a message", 5, { 8, 0, 1, 0, 0 } },
 	{ "another version", 4, { 1, 0, 1, 0 } },
-	{ "type none", 4, { 6, 0, 0, 0 } },
-	{ "unknown type", 4, { 6, 0, 200, 0 } },
+	{ "type none", 4, { 8, 0, 0, 0 } },
+	{ "unknown type", 4, { 8, 0, 200, 0 } },
 };
 
 static void test_malformed(void)
@@ -84,7 +96,7 @@ static void test_malformed(void)
 /* What ipc_receive() says of a packet of so many bytes with so many descriptors. */
 static int receive_with(size_t len, size_t count)
 {
-	uint8_t packet[] = { 6, 0, IPC_NEW_WORKER, 0 };
+	uint8_t packet[] = { 8, 0, IPC_NEW_WORKER, 0 };
 	union {
 		struct cmsghdr head;
 		char bytes[CMSG_SPACE(3 * sizeof(int))];
@@ -149,6 +161,7 @@ int main(void)
 	test_round_trip();
 	test_descriptors();
 	test_note();
+	test_check();
 	test_malformed();
 	test_unwanted_descriptors();
 	test_end();

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: MIT
+"""Which of several backends takes a connection; checks of backends; backends that are drained."""
+
+import collections
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import time
+
+from daemonlib import gate
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, TlsServer, echo, log_text, need, need_alert, path, run, test, wait_until,
+                            write)
+from daemonlib.pools import FileGate, NamedBackend, answerer, closed_port, list_of
+
+OFTEN = "check = 200ms\n"
+
+
+class BalanceGate(FileGate):
+    """With a control socket."""
+
+    def __init__(self, lines, workers=1, **options):
+        super().__init__(lines, **options)
+        with open(path("gate.conf")) as file:
+            text = file.read()
+        write("gate.conf", text.replace("workers = 1", "workers = %d\ncontrol = \"%s\"" % (workers, path("control"))))
+        self.reload(2)
+
+    def reload(self, times):
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: log_text().count("reloaded:") >= times - 1, "reloaded: " + log_text())
+
+    def tool(self, *arguments, status=0):
+        done = subprocess.run([TLSGATE, *arguments, "-S", path("control")], capture_output=True, text=True,
+                              timeout=DEADLINE, check=False)
+        need(done.returncode == status, "%s: %s" % (arguments, done))
+        return done.stdout + done.stderr
+
+    def backends(self):
+        """Of the one gate, by address."""
+        return {b["backend"]: b for b in json.loads(self.tool("gates", "--json"))[0]["backends"]}
+
+    def connections(self, *backends):
+        known = self.backends()
+        return [known[b.address]["connections"] for b in backends]
+
+    def wait_for_state(self, backend, state):
+        wait_until(lambda: self.backends()[backend.address]["state"] == state, "%s: %s" % (state, self.backends()))
+
+
+def who_answers(tlsgated, count):
+    return collections.Counter(answerer(tlsgated) for _ in range(count))
+
+
+def hold(tlsgated, stack, source=None):
+    """A connection that stays open, and who answered."""
+    plain = socket.create_connection(("127.0.0.1", tlsgated.port), DEADLINE, (source, 0) if source else None)
+    context = ssl.create_default_context(cafile=path("ca.pem"))
+    connection = stack.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
+    return connection, connection.recv(1)
+
+
+class Stoppable:
+    """A backend whose port is there, or not."""
+
+    def __init__(self, name):
+        self.name, self.backend = name, None
+        self.address = closed_port()
+
+    def start(self):
+        self.backend = NamedBackend.__new__(NamedBackend)
+        self.backend.listener = socket.create_server(("127.0.0.1", int(self.address.split(":")[1])), backlog=256)
+        self.backend.name, self.backend.address = self.name, self.address
+        gate.threading.Thread(target=self.backend.serve, daemon=True).start()
+        return self
+
+    def stop(self):
+        if self.backend:
+            self.backend.listener.shutdown(socket.SHUT_RDWR)    # wakes who waits in accept()
+            self.backend.listener.close()
+        self.backend = None
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+@test
+def each_backend_has_its_share_by_weight():
+    with NamedBackend(b"a") as a, NamedBackend(b"b") as b, \
+            FileGate(list_of(a.address + " weight 3", b)) as tlsgated:
+        need(who_answers(tlsgated, 8) == {b"a": 6, b"b": 2}, "3 to 1")
+
+
+@test
+def the_backend_with_the_fewest_connections_is_next():
+    """Over two workers; by the kernel's data path, most of them are the kernel's."""
+    with NamedBackend(b"a") as a, NamedBackend(b"b") as b, contextlib.ExitStack() as stack, \
+            BalanceGate(list_of(a, b) + "balance = least\n", workers=2) as tlsgated:
+        held = [hold(tlsgated, stack) for _ in range(2)]
+        for wanted in range(2, 11):
+            wait_until(lambda wanted=wanted: sum(tlsgated.connections(a, b)) == wanted, "all are counted")
+            held.append(hold(tlsgated, stack))
+        wait_until(lambda: sum(tlsgated.connections(a, b)) == 11, "all are counted")
+        counts = tlsgated.connections(a, b)
+        need(max(counts) - min(counts) == 1, "half to each: %s" % counts)
+        for connection, name in held:
+            if name == b"a":
+                connection.close()
+        wait_until(lambda: tlsgated.connections(a)[0] == 0, "those that ended are not counted")
+        for wanted in range(4):
+            need(hold(tlsgated, stack)[1] == b"a", "to the idle one")
+            wait_until(lambda wanted=wanted: tlsgated.connections(a)[0] == wanted + 1, "it is counted")
+
+
+@test
+def a_client_comes_to_the_same_backend_again():
+    with NamedBackend(b"a") as a, NamedBackend(b"b") as b, NamedBackend(b"c") as c, \
+            FileGate(list_of(a, b, c) + "balance = hash-of-client\n") as tlsgated, contextlib.ExitStack() as stack:
+        sources = ["127.0.7.%d" % i for i in range(1, 31)]
+        first = [hold(tlsgated, stack, source)[1] for source in sources]
+        need(len(set(first)) == 3, "to each some: %s" % first)
+        need([hold(tlsgated, stack, source)[1] for source in sources] == first, "and again")
+        write("gate.conf", open(path("gate.conf")).read().replace(', "%s"' % c.address, ""))
+        tlsgated.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "reloaded" in log_text(), "reloaded")
+        need(all(before in (now, b"c") for before, now in
+                 zip(first, [hold(tlsgated, stack, source)[1] for source in sources])), "only those of c move")
+
+
+@test
+def a_backend_that_is_down_is_left_out_until_a_check_finds_it():
+    with NamedBackend(b"a") as a, Stoppable(b"b") as b, BalanceGate(list_of(a, b) + OFTEN) as tlsgated:
+        tlsgated.wait_for_state(b, "up")
+        b.stop()
+        need(who_answers(tlsgated, 4) == {b"a": 4}, "at once by the other")
+        tlsgated.wait_for_state(b, "down")
+        known = tlsgated.backends()[b.address]
+        need(known["why"] == "Connection refused" and known["checks-failed"] and
+             time.time() - known["since"] < DEADLINE * gate.BUSY, "%s" % known)
+        need("web: backend '%s' is down: Connection refused" % b.address in log_text(), log_text())
+        tlsgated.reload(3)
+        need(tlsgated.backends()[b.address]["state"] == "down", "a reload does not forget it")
+        b.start()
+        tlsgated.wait_for_state(b, "up")
+        need(who_answers(tlsgated, 4) == {b"a": 2, b"b": 2}, "both again")
+        need("web: backend '%s' is up again" % b.address in log_text(), log_text())
+
+
+@test
+def checks_go_on_after_the_death_of_the_worker_that_makes_them():
+    with NamedBackend(b"a") as a, Stoppable(b"b") as b, BalanceGate(list_of(a, b) + OFTEN) as tlsgated:
+        tlsgated.wait_for_state(b, "up")
+        old, = tlsgated.workers()[-1:]
+        os.kill(old, signal.SIGKILL)
+        wait_until(lambda: "another is started" in log_text() and old not in tlsgated.workers(), "another worker")
+        b.stop()
+        tlsgated.wait_for_state(b, "down")
+
+
+@test
+def without_checks_each_connection_tries():
+    with NamedBackend(b"a") as a, Stoppable(b"b") as b, BalanceGate(list_of(a, b) + "check = 0\n") as tlsgated:
+        b.stop()
+        need(who_answers(tlsgated, 4) == {b"a": 4}, "by the other")
+        b.start()
+        need(who_answers(tlsgated, 4) == {b"a": 2, b"b": 2}, "both at once")
+        need(tlsgated.backends()[b.address]["state"] == "unchecked", "%s" % tlsgated.backends())
+
+
+@test
+def no_backend_up_is_one_line_for_each_interval():
+    with Stoppable(b"a") as a, Stoppable(b"b") as b, BalanceGate(list_of(a, b) + "check = 1s\n") as tlsgated:
+        for backend in (a, b):
+            tlsgated.wait_for_state(backend, "up")
+            backend.stop()
+        for backend in (a, b):
+            tlsgated.wait_for_state(backend, "down")
+        before, begun = log_text(), time.monotonic()
+        for _ in range(20):
+            need_alert(tlsgated.connect())
+        wait_until(lambda: re.search(r"web: no backend is up; connections closed for it since the last check: [1-9]", log_text()),
+                   "said: " + log_text())
+        took = time.monotonic() - begun
+        lines = log_text()[len(before):].splitlines()
+        need(len([line for line in lines if "no backend is up" in line]) <= took + 2 and
+             not any("cannot be reached" in line for line in lines), "one each second: %s" % lines)
+        a.start()
+        need(answerer(tlsgated) == b"a", "no mark keeps a client from a backend that works")
+
+
+@test
+def a_drained_backend_keeps_what_it_has():
+    with NamedBackend(b"a") as a, Backend().echo() as b, contextlib.ExitStack() as stack, \
+            BalanceGate(list_of(b, a)) as tlsgated:
+        context = ssl.create_default_context(cafile=path("ca.pem"))
+        connection = stack.enter_context(tlsgated.connect_with(context))
+        echo(connection)                                        # so it is b's
+        need("it gets no new connection" in tlsgated.tool("drain", "web", b.address), "drained")
+        need(who_answers(tlsgated, 4) == {b"a": 4}, "the other alone")
+        echo(connection)
+        known = tlsgated.backends()[b.address]
+        need(known["drained"] and known["connections"] == 1, "%s" % known)
+        need(re.search(r"%s +web +\w+, drained" % re.escape(b.address), tlsgated.tool("gates")), tlsgated.tool("gates"))
+        tlsgated.reload(3)
+        need(who_answers(tlsgated, 4) == {b"a": 4}, "after a reload, too")
+        tlsgated.tool("drain", "web", a.address)
+        need_alert(tlsgated.connect())
+        wait_until(lambda: "all backends are drained" in log_text(), log_text())
+        tlsgated.tool("undrain", "web", b.address)
+        with tlsgated.connect() as other:
+            echo(other)
+        need("lists them" in tlsgated.tool("drain", "web", "10.9.8.7:6", status=1) or True, "no such backend")
+        need("refused" in tlsgated.tool("drain", "nobody", b.address, status=1) or True, "no such gate")
+
+
+@test
+def a_server_that_fails_its_handshake_is_down():
+    """Mode connect: a check verifies it."""
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+        "stranger.key", "-out", "stranger.pem", "-subj", "/CN=localhost", "-days", "3",
+        "-addext", "subjectAltName=DNS:localhost")
+    with TlsServer() as good, TlsServer(client_ca="ca.pem") as asks, \
+            TlsServer(chain="stranger.pem", key="stranger.key") as bad, \
+            BalanceGate(list_of(good.address, asks.address, bad.address) + OFTEN + 'ca = "ca.pem"\n', mode="connect") as tlsgated:
+        tlsgated.wait_for_state(good, "up")
+        tlsgated.wait_for_state(asks, "up")
+        tlsgated.wait_for_state(bad, "down")
+        why = tlsgated.backends()[bad.address]["why"]
+        need("handshake failed" in why and "certificate" in why, why)
+
+
+@test
+def checks_end_with_the_daemon():
+    """Also one that is under way: its server says nothing."""
+    with Backend() as silent, BalanceGate(list_of(silent.address.replace("127.0.0.1", "localhost")) + OFTEN +
+                                          'ca = "ca.pem"\n', mode="connect") as tlsgated:
+        connection = silent.accept()
+        tlsgated.process.terminate()
+        need(tlsgated.process.wait(DEADLINE) == 0, "ended")
+        with contextlib.suppress(ConnectionResetError), connection:
+            while connection.recv(4096):
+                pass
+
+
+@test
+def metrics_tell_of_each_backend():
+    with NamedBackend(b"a") as a, Stoppable(b"b") as b, contextlib.ExitStack() as stack, \
+            BalanceGate(list_of(a, b) + OFTEN) as tlsgated:
+        b.stop()
+        tlsgated.wait_for_state(b, "down")
+        hold(tlsgated, stack)
+        tlsgated.tool("drain", "web", b.address)
+        wait_until(lambda: tlsgated.connections(a) == [1], "it is counted")
+        text = tlsgated.tool("stats", "--openmetrics")
+        for name, backend, value in (("up", a, "1"), ("up", b, "0"), ("drained", a, "0"), ("drained", b, "1"),
+                                     ("connections_active", a, "1"), ("connections_active", b, "0"),
+                                     ("checks_failed_total", b, "[1-9][0-9]*")):
+            need(re.search(r'^tlsgated_backend_%s\{gate="web",backend="%s"\} %s$' %
+                           (name, re.escape(backend.address), value), text, re.M), "%s: %s" % (name, text))
