@@ -472,11 +472,38 @@ static bool relays(struct json_object *gate)
 	return !strcmp(ctl_member(gate, "deliver"), "auto");
 }
 
+static void add_target(struct ctl_table *table, struct json_object *object)
+{
+	char backend[512];
+
+	snprintf(backend, sizeof(backend), "%s%s", ctl_member(object, "backend"), lost_text(object));
+	ctl_table_add(table, backend);
+}
+
+/* All but its backend is as the gate has it. */
+static void add_route(struct ctl_table *table, struct json_object *route)
+{
+	const char *alpn = ctl_member(route, "alpn");
+	char name[CTL_TEXT_MAX];
+	int rest;
+
+	snprintf(name, sizeof(name), "  %s %s%s%s", ctl_member(route, "kind"), ctl_member(route, "name"),
+		 *alpn ? " alpn " : "", alpn);
+	ctl_table_add(table, name);
+	for (rest = 3; rest; rest--)
+		ctl_table_add(table, "-");
+	add_target(table, route);
+	for (rest = 3; rest; rest--)
+		ctl_table_add(table, "-");
+}
+
 static void add_gate(struct ctl_table *table, struct json_object *gate)
 {
 	const bool paused = json_object_get_boolean(json_object_object_get(gate, "paused"));
 	const bool drained = json_object_get_boolean(json_object_object_get(gate, "drained"));
-	char listen[1024], backend[512], ends[CTL_TEXT_MAX], path[CTL_TEXT_MAX];
+	struct json_object *routes = json_object_object_get(gate, "routes");
+	char listen[1024], ends[CTL_TEXT_MAX], path[CTL_TEXT_MAX];
+	size_t i;
 
 	join(json_object_object_get(gate, "listen"), listen, sizeof(listen));
 	first_end(json_object_object_get(gate, "certificates"), ends);
@@ -484,9 +511,7 @@ static void add_gate(struct ctl_table *table, struct json_object *gate)
 	ctl_table_add(table, ctl_member(gate, "mode"));
 	ctl_table_add(table, drained ? "drained" : "serving");
 	ctl_table_add(table, *listen ? listen : "-");
-	snprintf(backend, sizeof(backend), "%s%s", ctl_member(gate, "backend"),
-		 lost_text(gate));
-	ctl_table_add(table, backend);
+	add_target(table, gate);
 	snprintf(path, sizeof(path), "%s%s", ctl_member(gate, "data-path"), paused ? ", paused" : "");
 	ctl_table_add(table, path);
 	snprintf(path, sizeof(path), "%s%s", ctl_member(gate, "deliver"),
@@ -494,6 +519,8 @@ static void add_gate(struct ctl_table *table, struct json_object *gate)
 		 relays(gate) ? ", relays" : ", refuses");
 	ctl_table_add(table, path);
 	ctl_table_add(table, ends);
+	for (i = 0; i < length_of(routes); i++)
+		add_route(table, json_object_array_get_idx(routes, i));
 }
 
 /* spare: of ctl_table_spare(). */
@@ -572,12 +599,12 @@ static void age_text(int64_t since, char out[CTL_TEXT_MAX])
 		(void)ctl_time(age > 0 ? (uint64_t)age * 1000 : 0, out);
 }
 
-static void add_backend(struct ctl_table *table, struct json_object *gate, struct json_object *backend)
+static void add_backend(struct ctl_table *table, const char *of, struct json_object *backend)
 {
 	char text[CTL_TEXT_MAX];
 
 	ctl_table_add(table, ctl_member(backend, "backend"));
-	ctl_table_add(table, ctl_member(gate, "name"));
+	ctl_table_add(table, of);
 	snprintf(text, sizeof(text), "%s%s", ctl_member(backend, "state"),
 		 json_object_get_boolean(json_object_object_get(backend, "drained")) ? ", drained" : "");
 	ctl_table_add(table, text);
@@ -590,17 +617,32 @@ static void add_backend(struct ctl_table *table, struct json_object *gate, struc
 	ctl_table_add(table, ctl_member(backend, "why"));
 }
 
-/* Where there is a choice, or something to tell of a backend. */
-static void add_backends(struct ctl_table *table, struct json_object *gate)
+/* Of a gate or a route: where there is a choice, or something to tell of a backend. */
+static void add_choice(struct ctl_table *table, const char *of, struct json_object *object)
 {
-	struct json_object *list = json_object_object_get(gate, "backends"), *item;
+	struct json_object *list = json_object_object_get(object, "backends"), *item;
 	size_t i;
 
 	for (i = 0; i < length_of(list); i++) {
 		item = json_object_array_get_idx(list, i);
 		if (length_of(list) > 1 || number_in(item, "since") ||
 		    json_object_get_boolean(json_object_object_get(item, "drained")))
-			add_backend(table, gate, item);
+			add_backend(table, of, item);
+	}
+}
+
+static void add_backends(struct ctl_table *table, struct json_object *gate)
+{
+	struct json_object *routes = json_object_object_get(gate, "routes"), *route;
+	char of[CTL_TEXT_MAX];
+	size_t i;
+
+	add_choice(table, ctl_member(gate, "name"), gate);
+	for (i = 0; i < length_of(routes); i++) {
+		route = json_object_array_get_idx(routes, i);
+		snprintf(of, sizeof(of), "%s %s %s", ctl_member(gate, "name"), ctl_member(route, "kind"),
+			 ctl_member(route, "name"));
+		add_choice(table, of, route);
 	}
 }
 

@@ -13,6 +13,7 @@
 #include "daemon/conn.h"
 #include "daemon/preface.h"
 #include "daemon/proxy.h"
+#include "daemon/route.h"
 
 #define RETRY_MS	50	/* where nothing tells when it can be tried again */
 #define UNKNOWN		"its name is not resolved"
@@ -233,12 +234,23 @@ static bool connect_failed(struct conn *conn, const char *why)
 	return connect_next(conn, why);
 }
 
+/* By what the handshake agreed on, where there is a choice. */
+static struct pool *pool_for(const struct conn *conn)
+{
+	struct tls_conn_info info;
+
+	if (conn->gate->pool_count == 1)
+		return conn->gate->pools;
+	tls_conn_info(conn->tls, &info);
+	return route_choose(conn->gate, info.server_name, info.alpn);
+}
+
 bool backend_start(struct conn *conn)
 {
 	conn->state = CONN_CONNECTING;
 	conn->begun = clock_us();
 	conn->tried = clock_ms();
-	conn->pool = &conn->gate->pools[0];
+	conn->pool = pool_for(conn);
 	if (choose_first(conn))
 		return connect_next(conn, UNKNOWN);
 	unreachable(conn, "all backends are drained");

@@ -35,6 +35,8 @@ static void check_names(const struct gate_settings *gate)
 
 	for (i = 0; i < gate->backend.list.count; i++)
 		check_name(gate, gate->backend.list.items[i]);
+	for (i = 0; i < gate->block_count; i++)
+		check_names(&gate->blocks[i]);
 }
 
 /* Lines wait for their target, too. */

@@ -246,6 +246,31 @@ static void add_backend(struct json_object *object, const struct pool *pool)
 	add(object, "backends", backends_of(pool));
 }
 
+static struct json_object *describe_route(const struct pool *pool)
+{
+	struct json_object *object = json_object_new_object();
+
+	add_text(object, "kind", gate_kind(pool->settings));
+	add_text(object, "name", pool->settings->name);
+	if (pool->settings->alpn)
+		add_text(object, "alpn", pool->settings->alpn);
+	add_backend(object, pool);
+	return object;
+}
+
+static struct json_object *routes_of(const struct gate *gate)
+{
+	struct json_object *array = json_object_new_array(), *item;
+	size_t i;
+
+	for (i = 1; array && i < gate->pool_count; i++) {
+		item = describe_route(&gate->pools[i]);
+		if (json_object_array_add(array, item))
+			json_object_put(item);
+	}
+	return array;
+}
+
 static struct json_object *describe(const struct gate *gate, bool paused)
 {
 	const struct gate_settings *set = gate->settings;
@@ -255,6 +280,7 @@ static struct json_object *describe(const struct gate *gate, bool paused)
 	add_text(object, "mode", set->mode == GATE_SERVE ? "serve" : "connect");
 	add(object, "listen", list_of(&set->listen));
 	add_backend(object, gate->pools);
+	add(object, "routes", routes_of(gate));
 	add_text(object, "data-path", !gate->kernel ? "user" : gate->adaptive ? "auto" : "kernel");
 	add_text(object, "deliver", delivery_text(set->deliver));
 	if (set->deliver != DELIVER_NO)

@@ -218,6 +218,11 @@ static const struct setting *find_row(struct parser *parser, const struct gate_s
 			 "%s belongs to a gate: write it into gate NAME { ... }", row->name);
 		return NULL;
 	}
+	if (gate && gate->of && !(row->scope & gate->mode)) {
+		complain(parser, parser->place, "%s belongs to the gate: write it outside of this %s",
+			 row->name, gate_kind(gate));
+		return NULL;
+	}
 	given = setting_given(row, parser->settings, gate);
 	if (!given->yes)
 		return row;
@@ -331,16 +336,60 @@ static bool at_gate(const struct parser *parser)
 	return parser->token == TOKEN_TEXT && !strcmp(parser->text, "gate");
 }
 
-static void end_gate(struct parser *parser, struct position start)
+/* Nor has a setting one of these: within a block, the } of that block is missing. */
+static enum gate_mode at_block(const struct parser *parser)
+{
+	if (parser->token != TOKEN_TEXT)
+		return 0;
+	return !strcmp(parser->text, "route") ? GATE_ROUTE : 0;
+}
+
+/* Of a gate or a block. */
+static void end_gate(struct parser *parser, const struct gate_settings *gate, struct position start)
 {
 	if (take(parser, '}'))
 		return;
 	parser->lost = true;
 	if (parser->token == TOKEN_END)
-		complain(parser, start, "this gate is not closed: write } at its end");
+		complain(parser, start, "this %s is not closed: write } at its end", gate_kind(gate));
 	else
-		complain(parser, start, "this gate is not closed: write } before the gate in line %u",
-			 parser->place.line);
+		complain(parser, start, "this %s is not closed: write } before the %s in line %u",
+			 gate_kind(gate), parser->text, parser->place.line);
+}
+
+static void read_block(struct parser *parser, struct gate_settings *gate, enum gate_mode kind)
+{
+	struct position start = parser->place;
+	struct gate_settings *block;
+
+	next(parser);
+	if (parser->token != TOKEN_TEXT) {
+		unexpected(parser, "a name is wanted: route NAME { ... }");
+		return;
+	}
+	block = settings_add_block(gate, kind, parser->text, parser->place);
+	next(parser);
+	if (!take(parser, '{')) {
+		unexpected(parser, "{ is wanted: route NAME { ... }");
+		return;
+	}
+	while (parser->token != '}' && parser->token != TOKEN_END && !at_gate(parser) &&
+	       !at_block(parser))
+		read_setting(parser, block);
+	end_gate(parser, block, start);
+}
+
+/* The inside of a gate.  False: it has more blocks than it may, and the rest is not read. */
+static bool read_body(struct parser *parser, struct gate_settings *gate)
+{
+	while (parser->token != '}' && parser->token != TOKEN_END && !at_gate(parser) &&
+	       gate->block_count <= SETTINGS_MAX_BLOCKS) {
+		if (at_block(parser))
+			read_block(parser, gate, at_block(parser));
+		else
+			read_setting(parser, gate);
+	}
+	return gate->block_count <= SETTINGS_MAX_BLOCKS;
 }
 
 static void read_gate(struct parser *parser)
@@ -359,12 +408,22 @@ static void read_gate(struct parser *parser)
 		unexpected(parser, "{ is wanted: gate NAME { ... }");
 		return;
 	}
-	while (parser->token != '}' && parser->token != TOKEN_END && !at_gate(parser))
-		read_setting(parser, gate);
-	end_gate(parser, start);
+	if (!read_body(parser, gate))
+		return;
+	end_gate(parser, gate, start);
 	/* what is missing may be what was passed over */
 	if (!parser->lost)
 		(void)gate_settings_check(gate);
+}
+
+static bool has_many_blocks(const struct settings *settings)
+{
+	size_t i;
+
+	for (i = 0; i < settings->gate_count; i++)
+		if (settings->gates[i].block_count > SETTINGS_MAX_BLOCKS)
+			return true;
+	return false;
 }
 
 static size_t count_listens(const struct settings *settings)
@@ -383,6 +442,9 @@ static bool is_enough(struct parser *parser)
 		return true;
 	if (parser->settings->gate_count > SETTINGS_MAX_GATES)
 		complain(parser, parser->place, "there are more than %d gates", SETTINGS_MAX_GATES);
+	else if (has_many_blocks(parser->settings))
+		complain(parser, parser->place, "the gate has more than %d routes: divide it into several gates",
+			 SETTINGS_MAX_BLOCKS);
 	else if (count_listens(parser->settings) > SETTINGS_MAX_LISTENS)
 		complain(parser, parser->place, "the gates listen on more than %d addresses: use :PORT for all addresses",
 			 SETTINGS_MAX_LISTENS);

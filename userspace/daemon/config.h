@@ -6,6 +6,9 @@
  *	gate TITLE {
  *		NAME = VALUE		a setting of the gate
  *		NAME = { VALUE, ... }	one that may be given several times
+ *		route TITLE {		a block: settings for some of its clients
+ *			NAME = VALUE
+ *		}
  *	}
  *
  * VALUE and TITLE are a word, or a text of one line in "..." (\" and \\ stand for " and \)

@@ -220,7 +220,7 @@ int delivery_open(struct gate *gate, int err, const char *why)
 	if (starttls_server_begins(set->starttls))
 		return relay_all(gate, "by this starttls the server greets, and would do so a second time after TLS began");
 	if (!gate_only_member(gate))
-		return relay_all(gate, "the gate has several backends, and a server gets none of the others' connections");
+		return relay_all(gate, "the gate has several backends, and one server cannot take the connections of all");
 	snprintf(gate->why_not[0], sizeof(gate->why_not[0]), "%s", why);
 	if (!err)
 		err = open_handles(gate, gate->why_not[0]);

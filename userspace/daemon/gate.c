@@ -369,12 +369,30 @@ static void set_proxies(struct gate *gate)
 
 static int set_pools(struct gate *gate)
 {
-	int ret;
+	const struct gate_settings *set = gate->settings;
+	int ret = 0;
+	size_t i;
 
-	gate->pool_count = 1;
-	gate->pools = xcalloc(gate->pool_count, sizeof(*gate->pools));
-	ret = pool_build(&gate->pools[0], gate->settings, gate->settings->mode);
-	pool_set_balance(&gate->pools[0], gate->settings);
+	gate->pools = xcalloc(1 + set->block_count, sizeof(*gate->pools));
+	for (i = 0; i < 1 + set->block_count; i++) {
+		gate->pool_count++;
+		ret |= pool_build(&gate->pools[i], i ? &set->blocks[i - 1] : set);
+		pool_set_balance(&gate->pools[i], set);
+	}
+	return ret;
+}
+
+/* Its clients would see another name's certificate. */
+static int check_routes(const struct gate *gate)
+{
+	const struct gate_settings *set = gate->settings, *block;
+	int ret = 0;
+
+	for (block = set->blocks; block < set->blocks + set->block_count; block++)
+		if (strcmp(block->name, "*") &&
+		    !tls_config_has_name(gate->config, block->name))
+			ret = gate_refuse(block, NULL, NULL,
+					  "no certificate of the gate is for this name: add it to cert and key");
 	return ret;
 }
 
@@ -512,7 +530,7 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 		return -1;
 	}
 	/* each says what is wrong with it, so that all is known at once */
-	ret = add_certs(gate, next_key_id) || add_staples(gate) ? -1 : 0;
+	ret = add_certs(gate, next_key_id) || add_staples(gate) || check_routes(gate) ? -1 : 0;
 	ret |= gate_set_protocol(settings, gate->config);
 	ret |= set_trust(gate);
 	ret |= crl_load(gate, now(NULL));

@@ -34,7 +34,7 @@ struct gate {
 	struct cidr *proxies;		/* of settings->accept_proxy */
 	size_t proxy_count;
 	uint32_t first_key_id;		/* of certs[0]; the others follow */
-	struct pool *pools;		/* pools[0]: of the gate's own backend */
+	struct pool *pools;		/* of the gate's own backend; then of settings->blocks */
 	size_t pool_count;
 	char host[HOST_NAME_MAX + 1];	/* this machine's name, for greetings */
 	struct listener **listeners;	/* settings->listen.count of them; NULL once put */

@@ -93,6 +93,19 @@ static void catch_up(struct monitor *monitor)
 	monitor->again = false;
 }
 
+static void log_routes(const struct gate_settings *gate)
+{
+	const struct gate_settings *block;
+	char *backends;
+
+	for (block = gate->blocks; block < gate->blocks + gate->block_count; block++) {
+		backends = gate_backends(block);
+		log_info("%s: %s %s%s%s, backend %s", gate->name, gate_kind(block), block->name,
+			 block->alpn ? " alpn " : "", block->alpn ? block->alpn : "", backends);
+		free(backends);
+	}
+}
+
 static void log_ready(const struct monitor *monitor)
 {
 	const struct generation *generation = monitor->generations;
@@ -107,6 +120,7 @@ static void log_ready(const struct monitor *monitor)
 			log_info("%s: listening on %s, backend %s, workers: %zu", set->name,
 				 set->listen.items[j], backends, generation->worker_count);
 		free(backends);
+		log_routes(set);
 	}
 }
 

@@ -44,7 +44,7 @@ static int set_server(const struct pool *pool, struct member *member)
 	return 0;
 }
 
-int pool_build(struct pool *pool, const struct gate_settings *settings, enum gate_mode mode)
+int pool_build(struct pool *pool, const struct gate_settings *settings)
 {
 	const struct backend_list *backend = &settings->backend;
 	struct member *member;
@@ -63,7 +63,7 @@ int pool_build(struct pool *pool, const struct gate_settings *settings, enum gat
 		member->weight = backend->weights[i];
 		member->is_unix = !addr_port(member->text);
 		ret |= set_places(pool, member);
-		if (mode == GATE_CONNECT)
+		if (settings->mode == GATE_CONNECT)
 			ret |= set_server(pool, member);
 	}
 	return ret;

@@ -54,10 +54,10 @@ struct member_set {
 };
 
 /*
- * Builds the pool of settings, those of a gate of this mode or of a block within it.  0, or -1
- * and a line was logged for each error; pool_clear() is due in both cases.
+ * Builds the pool of a gate's or a block's settings.  0, or -1 and a line was logged for each error;
+ * pool_clear() is due in both cases.
  */
-int pool_build(struct pool *pool, const struct gate_settings *settings, enum gate_mode mode);
+int pool_build(struct pool *pool, const struct gate_settings *settings);
 /* How its members are chosen and checked, by the settings of its gate; a block has none of these. */
 void pool_set_balance(struct pool *pool, const struct gate_settings *gate);
 /* Of one that is zeroed, too. */

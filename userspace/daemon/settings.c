@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "daemon/census.h"
+#include "daemon/route.h"
 #include "daemon/together.h"
 #include "engine/engine.h"
 
@@ -507,7 +508,8 @@ static const struct setting table[] = {
 	{ "listen", "LISTEN", SETTING_GATE | SETTING_FILE | SETTING_LIST, SETTING_GATE, NULL,
 	  GATE(listen), add_listen,
 	  "ADDR:PORT, [V6]:PORT or :PORT" },
-	{ "backend", "BACKEND", SETTING_GATE | SETTING_FILE | SETTING_LIST, SETTING_GATE, NULL,
+	{ "backend", "BACKEND", SETTING_GATE | SETTING_ROUTE | SETTING_FILE | SETTING_LIST,
+	  SETTING_GATE | SETTING_ROUTE, NULL,
 	  GATE(backend), add_backend,
 	  "where to connect: as LISTEN, or NAME:PORT, or unix:/path" },
 	{ "cert", "FILE", SETTING_GATE | SETTING_LIST, 0, "key",
@@ -585,7 +587,7 @@ static const struct setting table[] = {
 	{ "pq", "accept|prefer|require", SETTING_GATE, 0, NULL,
 	  GATE(pq), set_pq,
 	  "groups with ML-KEM: as the peer does (default), if it can, or no connection" },
-	{ "alpn", "a,b", SETTING_GATE, 0, NULL,
+	{ "alpn", "a,b", SETTING_GATE | SETTING_ROUTE, 0, NULL,
 	  GATE(alpn), set_alpn,
 	  "application protocols, most wanted first" },
 	{ "max-connections", "N", SETTING_GATE, 0, NULL,
@@ -754,6 +756,10 @@ static void list_free(struct text_list *list)
 
 static void gate_settings_clear(struct gate_settings *gate)
 {
+	while (gate->block_count)
+		gate_settings_clear(&gate->blocks[--gate->block_count]);
+	free(gate->blocks);
+	free(gate->of);
 	list_free(&gate->listen);
 	list_free(&gate->certs);
 	list_free(&gate->keys);
@@ -813,6 +819,25 @@ struct gate_settings *settings_add_gate(struct settings *settings, const char *n
 	gate->keepalive = DEFAULT_KEEPALIVE;
 	gate->keepalive_interval = DEFAULT_KEEPALIVE_INTERVAL;
 	return gate;
+}
+
+struct gate_settings *settings_add_block(struct gate_settings *gate, enum gate_mode kind,
+					 const char *name, struct position place)
+{
+	struct gate_settings *block;
+
+	gate->blocks = xrealloc(gate->blocks, gate->block_count + 1, sizeof(*gate->blocks));
+	block = &gate->blocks[gate->block_count++];
+	*block = (struct gate_settings){
+		.name = xstrdup(name), .of = xstrdup(gate->name), .all = gate->all,
+		.place = place, .mode = kind,
+	};
+	return block;
+}
+
+const char *gate_kind(const struct gate_settings *gate)
+{
+	return gate->mode == GATE_ROUTE ? "route" : "gate";
 }
 
 const struct given *setting_given(const struct setting *row, const struct settings *settings,
@@ -876,17 +901,20 @@ static void report(log_function *log, bool refused, const struct gate_settings *
 {
 	const char *quote = setting && value ? "'" : "";
 	struct position place = place_of(gate, setting ? setting_find(setting) : NULL, value);
-	/* "cert 'FILE'", "verify-client", "" */
-	char *what = xprintf("%s%s%s%s%s", setting ? setting : "", *quote ? " " : "", quote,
+	/* "route 'NAME': cert 'FILE'", "verify-client", "" */
+	char *block = gate->of ? xprintf("%s '%s'%s", gate_kind(gate), gate->name, setting ? ": " : "") :
+				 xstrdup("");
+	char *what = xprintf("%s%s%s%s%s%s", block, setting ? setting : "", *quote ? " " : "", quote,
 			     *quote ? value : "", quote);
 
 	if (gate->all->file)
 		log("%s:%u:%u: %sgate '%s': %s%s%s", gate->all->file, place.line, place.column,
-		    refused ? "refused: " : "", gate->name, what, *what ? ": " : "", why);
+		    refused ? "refused: " : "", gate->of ? gate->of : gate->name, what, *what ? ": " : "", why);
 	else
 		log("%s%s%s%s: %s", gate->name, *what ? ": " : "", what, refused ? " refused" : "",
 		    why);
 	free(what);
+	free(block);
 }
 
 bool settings_may_refuse(struct settings *settings)
@@ -962,6 +990,30 @@ static bool has_alpn(const char *list, const char *name)
 	return true;
 }
 
+static int check_rows(const struct gate_settings *gate)
+{
+	const struct setting *row;
+	int ret = 0;
+
+	for (row = table; row->name; row++)
+		if (!(row->scope & SETTING_GLOBAL))
+			ret |= check_row(gate, row);
+	return ret;
+}
+
+static int check_blocks(const struct gate_settings *gate)
+{
+	int ret = 0;
+	size_t i;
+
+	if (gate->block_count && gate->mode != GATE_SERVE)
+		return gate_refuse(&gate->blocks[0], NULL, NULL,
+				   "it is not for mode connect: leave it out");
+	for (i = 0; i < gate->block_count; i++)
+		ret |= check_rows(&gate->blocks[i]);
+	return ret ? ret : route_check(gate);
+}
+
 static int check_values(const struct gate_settings *gate)
 {
 	int ret = 0;
@@ -989,17 +1041,11 @@ static int check_values(const struct gate_settings *gate)
 
 int gate_settings_check(const struct gate_settings *gate)
 {
-	const struct setting *row;
-	int ret = 0;
-
 	if (!gate->given[setting_find("mode") - table].yes)
 		return gate_refuse(gate, NULL, NULL, "mode is missing: serve or connect");
 	if (!gate->mode)
 		return -1;	/* what was given for it was refused */
-	for (row = table; row->name; row++)
-		if (!(row->scope & SETTING_GLOBAL))
-			ret |= check_row(gate, row);
-	return ret | check_values(gate);
+	return check_rows(gate) | check_values(gate) | check_blocks(gate);
 }
 
 static void report_process(log_function *log, bool refused, const struct settings *settings,

@@ -19,6 +19,7 @@
 #define SETTINGS_MAX_LISTENS	1024	/* of all gates */
 #define SETTINGS_MAX_NAME	64	/* bytes of a gate's name */
 #define SETTINGS_MAX_ROWS	64	/* of the table */
+#define SETTINGS_MAX_BLOCKS	256	/* of one gate */
 #define SETTINGS_MAX_BACKENDS	256	/* of one gate or block */
 #define SETTINGS_MAX_WEIGHT	256	/* of a backend */
 #define SETTINGS_WHY_MAX	256
@@ -27,6 +28,7 @@
 enum gate_mode {
 	GATE_SERVE = 1,			/* TLS from the client, plain to the backend */
 	GATE_CONNECT = 2,		/* plain from the client, TLS to the backend */
+	GATE_ROUTE = 256,		/* a block of one of mode serve: some clients go elsewhere */
 };
 
 enum data_path {
@@ -99,8 +101,12 @@ struct given {
 
 struct settings;
 
+/* Of a gate; or of a block within one, which has of these what its comments and the table's scopes say. */
 struct gate_settings {
-	char *name;			/* for messages */
+	char *name;			/* for messages; of a block: the clients that it is for */
+	char *of;			/* a block: the gate's name; else NULL */
+	struct gate_settings *blocks;	/* serve: in the file's order */
+	size_t block_count;
 	struct settings *all;		/* it is one gate of */
 	struct position place;		/* of the gate's name */
 	struct given given[SETTINGS_MAX_ROWS];	/* by the table's rows */
@@ -183,6 +189,7 @@ struct setting {
 #define SETTING_CONTROL	32u		/* of the control socket: refused where there is none */
 #define SETTING_SWITCH	64u		/* on the command line without a value, too: true */
 #define SETTING_BOUND	128u		/* a rule for clients: session tickets end with it (binding.h) */
+#define SETTING_ROUTE	256u		/* of a block: the value of enum gate_mode */
 
 /* Ends with name NULL. */
 const struct setting *settings_table(void);
@@ -197,6 +204,13 @@ void settings_free(struct settings *settings);	/* NULL is fine */
 /* A further gate with its defaults; pointers to earlier gates become invalid. */
 struct gate_settings *settings_add_gate(struct settings *settings, const char *name,
 					struct position place);
+
+/*
+ * A further block of gate, GATE_ROUTE, without anything yet; pointers to earlier
+ * blocks of it become invalid.
+ */
+struct gate_settings *settings_add_block(struct gate_settings *gate, enum gate_mode kind,
+					 const char *name, struct position place);
 
 /* Whether the row was given, and where, in the object that its scope asks for. */
 const struct given *setting_given(const struct setting *row, const struct settings *settings,
@@ -227,8 +241,11 @@ int gate_refuse(const struct gate_settings *gate, const char *setting, const cha
 void gate_warn(const struct gate_settings *gate, const char *setting, const char *value,
 	       const char *why);
 
+/* "gate" or "route": how the file begins it. */
+const char *gate_kind(const struct gate_settings *gate);
+
 /*
- * Whether one gate is complete and its settings agree.  0, or -1 and a line was
+ * Whether one gate is complete, with its blocks, and its settings agree.  0, or -1 and a line was
  * logged for each of those that do not (of a mode, when it was refused).
  */
 int gate_settings_check(const struct gate_settings *gate);

@@ -23,7 +23,7 @@ static const char *only_backend(const struct gate_settings *gate)
 {
 	const struct text_list *list = &gate->backend.list;
 
-	return list->count == 1 ? list->items[0] : NULL;
+	return list->count == 1 && !gate->block_count ? list->items[0] : NULL;
 }
 
 int together_listen(const struct gate_settings *gate, const char *text, struct addr *out,
@@ -114,7 +114,7 @@ static int check_server(const struct gate_settings *gate)
 	if (!backend)
 		return gate->deliver != DELIVER_ALWAYS ? 0 :
 		       gate_refuse(gate, "deliver", "always",
-				   "it delivers to one server: give one backend, or deliver = auto");
+				   "it delivers to one server: give one backend and no route, or deliver = auto");
 	why = not_a_server(backend, &server);
 	return why ? gate_refuse(gate, "backend", backend, why) : check_families(gate, &server);
 }

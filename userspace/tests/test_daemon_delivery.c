@@ -111,7 +111,7 @@ static void set_server(void)
 	char why[SETTINGS_WHY_MAX];
 
 	if (setting_apply(setting_find("backend"), settings.all, &settings, "127.0.0.1:1",
-			  (struct position){0}, why) || pool_build(&pool, &settings, GATE_SERVE))
+			  (struct position){0}, why) || pool_build(&pool, &settings))
 		tap_bail("no server");
 	gate.pools = &pool;
 	gate.pool_count = 1;

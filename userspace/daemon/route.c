@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/route.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "daemon/gate.h"
+
+#define MAX_HOST	253	/* bytes, RFC 1035 */
+#define MAX_LABEL	63
+
+/* How well a name fits. */
+enum fit { FITS_NOT, FITS_ANY, FITS_DOMAIN, FITS_NAME };
+
+/* ---- lists of protocols ---- */
+
+/* Takes the next protocol off the list; 0: there is none. */
+static size_t next_protocol(const char **list, const char **protocol)
+{
+	size_t len = strcspn(*list, ",");
+
+	*protocol = *list;
+	*list += len + ((*list)[len] == ',');
+	return len;
+}
+
+static bool has_protocol(const char *list, const char *wanted, size_t wanted_len)
+{
+	const char *protocol;
+	size_t len;
+
+	while ((len = next_protocol(&list, &protocol)))
+		if (len == wanted_len && !memcmp(protocol, wanted, len))
+			return true;
+	return false;
+}
+
+/* ---- what is configured ---- */
+
+static bool is_host(const char *text)
+{
+	const char *label = text;
+
+	if (!*text || strlen(text) > MAX_HOST)
+		return false;
+	for (;; label++) {
+		size_t len = strcspn(label, ".");
+
+		if (!len || len > MAX_LABEL)
+			return false;
+		for (; len; len--, label++)
+			if (!isalnum((unsigned char)*label) && !strchr("-_", *label))
+				return false;
+		if (!*label)
+			return true;
+	}
+}
+
+static int check_name(const struct gate_settings *route)
+{
+	const char *name = route->name;
+
+	if (!strcmp(name, "*") || is_host(strncmp(name, "*.", 2) ? name : name + 2))
+		return 0;
+	return gate_refuse(route, NULL, NULL, "its name must be a host's as TLS has it, *.DOMAIN or *");
+}
+
+static int check_alpn(const struct gate_settings *gate, const struct gate_settings *route)
+{
+	const char *list = route->alpn, *protocol;
+	char why[SETTINGS_WHY_MAX];
+	size_t len;
+
+	while (list && (len = next_protocol(&list, &protocol))) {
+		if (gate->alpn && has_protocol(gate->alpn, protocol, len))
+			continue;
+		snprintf(why, sizeof(why), "the alpn of the gate does not have '%.*s': add it there",
+			 (int)(len < 64 ? len : 64), protocol);
+		return gate_refuse(route, "alpn", route->alpn, why);
+	}
+	return 0;
+}
+
+/* For the same clients, some at least. */
+static bool are_alike(const struct gate_settings *a, const struct gate_settings *b)
+{
+	const char *list = a->alpn, *protocol;
+	size_t len;
+
+	if (strcasecmp(a->name, b->name) || !a->alpn != !b->alpn)
+		return false;
+	while (list && b->alpn && (len = next_protocol(&list, &protocol)))
+		if (has_protocol(b->alpn, protocol, len))
+			return true;
+	return !a->alpn;
+}
+
+static int check_twins(const struct gate_settings *gate, const struct gate_settings *block)
+{
+	const struct gate_settings *before = gate->blocks;
+	char why[SETTINGS_WHY_MAX];
+
+	while (before < block && !are_alike(before, block))
+		before++;
+	if (before == block)
+		return 0;
+	snprintf(why, sizeof(why), "it is there already, in line %u: keep one of them", before->place.line);
+	return gate_refuse(block, NULL, NULL, why);
+}
+
+int route_check(const struct gate_settings *gate)
+{
+	const struct gate_settings *block;
+	int ret = 0;
+
+	for (block = gate->blocks; block < gate->blocks + gate->block_count; block++) {
+		ret |= check_name(block);
+		ret |= check_alpn(gate, block);
+		ret |= check_twins(gate, block);
+	}
+	return ret;
+}
+
+/* ---- what a client gets ---- */
+
+static enum fit fit_of(const char *pattern, const char *name)
+{
+	const char *rest = name ? strchr(name, '.') : NULL;
+
+	if (!strcmp(pattern, "*"))
+		return FITS_ANY;
+	if (pattern[0] == '*')
+		return rest && rest != name && !strcasecmp(rest, pattern + 1) ? FITS_DOMAIN : FITS_NOT;
+	return name && !strcasecmp(pattern, name) ? FITS_NAME : FITS_NOT;
+}
+
+/* 0: the block is not for this client. */
+static unsigned int rank(const struct gate_settings *block, const char *name, const char *alpn)
+{
+	if (block->alpn && !(alpn && has_protocol(block->alpn, alpn, strlen(alpn))))
+		return 0;
+	return 2 * (unsigned int)fit_of(block->name, name) + (block->alpn != NULL);
+}
+
+struct pool *route_choose(const struct gate *gate, const char *name, const char *alpn)
+{
+	struct pool *pool, *best = gate->pools;
+	unsigned int here, highest = 1;		/* alpn alone is no fit */
+
+	for (pool = gate->pools + 1; pool < gate->pools + gate->pool_count; pool++) {
+		here = rank(pool->settings, name, alpn);
+		if (here <= highest)
+			continue;
+		highest = here;
+		best = pool;
+	}
+	return best;
+}
