@@ -251,6 +251,18 @@ refuses_an_upgrade() {
 	serves one
 }
 
+# systemd has no question before a stop. It keeps the sockets, and tries again.
+waits_for_a_correction() {
+	config absent
+	! unit restart tlsgated || fail "it started with a broken configuration" || return
+	spawn waiting sh -c 'sleep infinity | openssl s_client -connect "$1" -CAfile "$2/ca.pem" -verify_return_error' sh \
+		"127.0.0.1:$port" "$tmp"
+	config one
+	wait_until 30 grep -q '^subject=CN *= *one' "$tmp/log/waiting" ||
+		fail "state: $(property ActiveState); a client: $(tail -n 2 "$tmp/log/waiting")" || return
+	[[ $(property ActiveState) = active ]] || fail "state: $(property ActiveState)"
+}
+
 install_files || bail_out "files cannot be installed: $(tail -n 3 "$tmp/log/openssl")"
 free_port
 far=$port
@@ -282,4 +294,5 @@ check 'what was delivered outlives both' goes_on
 check 'it starts where no name is resolved' starts_without_names
 check 'restarts and upgrades break no connection' changes_nothing_for_clients
 check 'an upgrade that is refused changes nothing' refuses_an_upgrade
+check 'after a restart with a broken configuration, clients wait for the correction' waits_for_a_correction
 tap_end
