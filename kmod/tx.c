@@ -410,6 +410,14 @@ static bool tg_tx_can_hold(struct sock *sk, struct tg_session *s)
 	return false;
 }
 
+/* Where nothing came to wait: without a record, no page_work gives it back. */
+static void tg_tx_hold_nothing(struct sock *sk, struct tg_session *s)
+{
+	kfree(s->tx.held);
+	s->tx.held = NULL;
+	tg_session_charge(sk, s);
+}
+
 /* Takes what fits in a record, and seals it unless @more is to fill that.  0 or -errno. */
 static int tg_tx_take(struct sock *sk, struct tg_session *s, struct iov_iter *from, bool more)
 {
@@ -421,8 +429,11 @@ static int tg_tx_take(struct sock *sk, struct tg_session *s, struct iov_iter *fr
 	more = more && len < room;
 	if (!held && !(more && tg_tx_can_hold(sk, s)))
 		return tg_tx_seal_iter(sk, s, from);
-	if (!copy_from_iter_full(s->tx.held + held, len, from))
+	if (!copy_from_iter_full(s->tx.held + held, len, from)) {
+		if (!held)
+			tg_tx_hold_nothing(sk, s);
 		return -EFAULT;
+	}
 	s->tx.held_len += len;
 	if (!held) {
 		s->tx.held_at = jiffies;

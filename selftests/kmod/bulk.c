@@ -246,4 +246,26 @@ TEST_F_TIMEOUT(bulk, idle_sessions_keep_no_page, 60)
 	}
 }
 
+/* Nor the memory in which what it was to send was to wait, where that could not be read. */
+TEST_F_TIMEOUT(bulk, a_bad_address_keeps_nothing, 60)
+{
+	const struct ref_suite *suite = ref_suite(variant->version, variant->suite);
+	const long each = REF_PLAINTEXT / getpagesize();
+	int fd[IDLE][2];
+	long before;
+
+	for (int i = 0; i < IDLE; i++)
+		ASSERT_EQ(0, connect_sessions(self->tg, variant->family, suite, fd[i]));
+	before = free_pages();
+	for (int i = 0; i < IDLE; i++) {
+		ASSERT_EQ(-1, send(fd[i][0], (void *)8, 100, MSG_MORE | MSG_NOSIGNAL));
+		ASSERT_EQ(EFAULT, errno);
+	}
+	EXPECT_LT(before - free_pages(), IDLE * each / 2);
+	for (int i = 0; i < IDLE; i++) {
+		close(fd[i][0]);
+		close(fd[i][1]);
+	}
+}
+
 TEST_HARNESS_MAIN
