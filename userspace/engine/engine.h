@@ -423,6 +423,29 @@ struct tls_ticket_key {
 int tls_config_set_ticket_keys(struct tls_config *config, const struct tls_ticket_key *keys,
 			       size_t count);
 
+/* ---- a look ahead ------------------------------------------------------ */
+
+#define TLS_MAX_PEEK	16384	/* bytes from the beginning of the connection */
+
+/* What a client asks for before anybody has answered. */
+struct tls_peek {
+	char server_name[TLS_MAX_SERVER_NAME + 1];	/* "": none, or that of no host */
+	const uint8_t *alpn;		/* the protocols, a byte with its length before each */
+	size_t alpn_len;		/* 0: none */
+};
+
+/*
+ * Finds in the first len bytes that a client sent what its ClientHello asks for, for a caller that
+ * may give the connection to somebody else.  It looks at no more than that: a connection that is
+ * not given away has to be read by tls_conn_input() from its first byte.  data is changed, since a
+ * ClientHello may be in several records; *out points into it.
+ * TLS_ERR_AGAIN: not all is there; *need, more than len, is how many bytes are at least.
+ * TLS_ERR_ALERT...: it is no ClientHello, or one that does not end within TLS_MAX_PEEK.
+ */
+int tls_peek(uint8_t *data, size_t len, struct tls_peek *out, size_t *need);
+/* Is this protocol, of len bytes, among those offered? */
+bool tls_peek_offers(const struct tls_peek *peek, const char *protocol, size_t len);
+
 /* ---- connections ------------------------------------------------------- */
 
 struct tls_conn;

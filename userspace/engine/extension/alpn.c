@@ -84,15 +84,12 @@ static int read_answer(struct tls_conn *conn, struct tls_reader *list)
 	return 0;
 }
 
-static int read_protocols(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *body)
+int tls_read_protocols(struct tls_reader *body, struct tls_slice *out)
 {
 	struct tls_reader list, item;
 
 	tls_read_vec16(body, &list);
-	if (place != TLS_IN_CLIENT_HELLO)
-		return read_answer(conn, &list);
-	conn->hs->offer.alpn = (struct tls_slice){ list.p, list.left };
-	conn->hs->offer.has_alpn = true;
+	*out = (struct tls_slice){ list.p, list.left };
 	if (list.failed || !list.left)
 		return TLS_ALERT(DECODE_ERROR);
 	while (tls_read_more(&list)) {
@@ -101,6 +98,18 @@ static int read_protocols(struct tls_conn *conn, enum tls_ext_place place, struc
 			return TLS_ALERT(DECODE_ERROR);
 	}
 	return list.failed ? TLS_ALERT(DECODE_ERROR) : 0;
+}
+
+static int read_protocols(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *body)
+{
+	struct tls_reader list;
+
+	if (place == TLS_IN_CLIENT_HELLO) {
+		conn->hs->offer.has_alpn = true;
+		return tls_read_protocols(body, &conn->hs->offer.alpn);
+	}
+	tls_read_vec16(body, &list);
+	return read_answer(conn, &list);
 }
 
 const struct tls_ext tls_ext_alpn = {

@@ -74,6 +74,10 @@ bool tls_ext_sent(const struct tls_conn *conn, uint16_t type);
 /* As if it had been there (RFC 5746's cipher suite value stands for its extension). */
 void tls_ext_assume_seen(struct tls_conn *conn, uint16_t type);
 
+/* ServerNameList of a ClientHello; name becomes "" where it is that of no host. */
+TLS_MUST_CHECK int tls_read_server_name(struct tls_reader *body, char name[TLS_MAX_SERVER_NAME + 1]);
+/* ProtocolNameList of a ClientHello: into list as on the wire, without its length. */
+TLS_MUST_CHECK int tls_read_protocols(struct tls_reader *body, struct tls_slice *list);
 /* A SignedCertificateTimestampList as RFC 6962 section 3.3 has it, with its length? */
 bool tls_scts_well_formed(struct tls_slice list);
 /* DistinguishedName vectors, none of them empty? */

@@ -29,14 +29,12 @@ static void write_name(struct tls_conn *conn, enum tls_ext_place place, struct t
 	tls_put_close(out, list);
 }
 
-static int read_name(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *body)
+int tls_read_server_name(struct tls_reader *body, char out[TLS_MAX_SERVER_NAME + 1])
 {
 	struct tls_reader list, name;
 	uint8_t type;
 	size_t len;
 
-	if (place != TLS_IN_CLIENT_HELLO)
-		return 0;
 	tls_read_vec16(body, &list);
 	type = tls_read_u8(&list);
 	tls_read_vec16(&list, &name);
@@ -44,12 +42,17 @@ static int read_name(struct tls_conn *conn, enum tls_ext_place place, struct tls
 	if (!tls_read_at_end(&list) || type != NAME_TYPE_HOST || len == 0 ||
 	    len > TLS_MAX_SERVER_NAME || memchr(name.p, 0, len))
 		return TLS_ALERT(DECODE_ERROR);
-	tls_read_copy(&name, conn->server_name, len);
-	conn->server_name[len] = '\0';
+	tls_read_copy(&name, out, len);
+	out[len] = '\0';
 	/* What names no host selects nothing, and is shown to nobody. */
-	if (!tls_is_dns_name(conn->server_name))
-		conn->server_name[0] = '\0';
+	if (!tls_is_dns_name(out))
+		out[0] = '\0';
 	return 0;
+}
+
+static int read_name(struct tls_conn *conn, enum tls_ext_place place, struct tls_reader *body)
+{
+	return place == TLS_IN_CLIENT_HELLO ? tls_read_server_name(body, conn->server_name) : 0;
 }
 
 const struct tls_ext tls_ext_server_name = {

@@ -109,19 +109,11 @@ int tls_send_client_hello(struct tls_conn *conn, struct tls_reader *body)
 
 /* ---- server ---- */
 
-/* The fields before the extensions; the slices are into the message. */
-struct hello {
-	struct tls_slice random, session_id, compression;
-	struct tls_reader extensions;
-};
-
-static int parse_hello(struct tls_conn *conn, struct tls_reader *body, struct hello *hello)
+int tls_hello_read(struct tls_hello *hello, struct tls_reader *body)
 {
-	struct tls_handshake *hs = conn->hs;
 	struct tls_reader session_id, suites, compression;
 
-	hs->offer.hello = body->p - TLS_HANDSHAKE_HEADER;
-	hs->client_version = tls_read_u16(body);
+	hello->version = tls_read_u16(body);
 	hello->random = (struct tls_slice){ tls_read_bytes(body, TLS_RANDOM_LEN), TLS_RANDOM_LEN };
 	tls_read_vec8(body, &session_id);
 	tls_read_vec16(body, &suites);
@@ -131,7 +123,7 @@ static int parse_hello(struct tls_conn *conn, struct tls_reader *body, struct he
 		return TLS_ALERT(DECODE_ERROR);
 	hello->session_id = tls_read_rest(&session_id);
 	hello->compression = tls_read_rest(&compression);
-	hs->offer.suites = tls_read_rest(&suites);
+	hello->suites = tls_read_rest(&suites);
 	/* RFC 5246 section 7.4.1.2: there may be none */
 	tls_reader_init(&hello->extensions, NULL, 0);
 	if (tls_read_more(body))
@@ -182,7 +174,7 @@ static int settle_version(struct tls_conn *conn)
 	return 0;
 }
 
-static void keep_hello(struct tls_handshake *hs, const struct hello *hello)
+static void keep_hello(struct tls_handshake *hs, const struct tls_hello *hello)
 {
 	memcpy(hs->client_random, hello->random.p, TLS_RANDOM_LEN);
 	memcpy(hs->session_id, hello->session_id.p, hello->session_id.len);
@@ -244,7 +236,7 @@ static bool wants_ticket(const struct tls_conn *conn)
 	       tls_ext_seen(conn, TLS_EXT_SESSION_TICKET);
 }
 
-static int take_first_hello(struct tls_conn *conn, const struct hello *hello)
+static int take_first_hello(struct tls_conn *conn, const struct tls_hello *hello)
 {
 	struct tls_handshake *hs = conn->hs;
 	int err = settle_version(conn);
@@ -268,7 +260,7 @@ static int take_first_hello(struct tls_conn *conn, const struct hello *hello)
 }
 
 /* RFC 9846 section 4.2.2: the same again, but for the share we asked for. */
-static int take_second_hello(struct tls_conn *conn, const struct hello *hello)
+static int take_second_hello(struct tls_conn *conn, const struct tls_hello *hello)
 {
 	struct tls_handshake *hs = conn->hs;
 	const struct tls_group *group = hs->group;
@@ -304,11 +296,15 @@ static int check_name(struct tls_conn *conn)
 }
 
 static int receive_hello(struct tls_conn *conn, struct tls_reader *body,
-			 int (*take)(struct tls_conn *conn, const struct hello *hello))
+			 int (*take)(struct tls_conn *conn, const struct tls_hello *hello))
 {
-	struct hello hello;
-	int err = parse_hello(conn, body, &hello);
+	struct tls_hello hello;
+	int err;
 
+	conn->hs->offer.hello = body->p - TLS_HANDSHAKE_HEADER;
+	err = tls_hello_read(&hello, body);
+	conn->hs->client_version = hello.version;
+	conn->hs->offer.suites = hello.suites;
 	if (!err)
 		err = tls_ext_read(conn, TLS_IN_CLIENT_HELLO, &hello.extensions);
 	if (!err)

@@ -12,6 +12,16 @@
 #define TLS_HANDSHAKE_HEADER	4
 #define TLS_MAX_MESSAGE		65536	/* body of a handshake message */
 
+/* A ClientHello; the slices are into the message. */
+struct tls_hello {
+	uint16_t version;
+	struct tls_slice random, session_id, suites, compression;
+	struct tls_reader extensions;
+};
+
+/* decode_error: it is malformed, as far as the extensions. */
+TLS_MUST_CHECK int tls_hello_read(struct tls_hello *hello, struct tls_reader *body);
+
 tls_handler tls_send_client_hello, tls_recv_client_hello, tls13_recv_second_client_hello;
 tls_handler tls_recv_server_hello;
 tls_handler tls13_send_hello_retry, tls13_send_server_hello, tls12_send_server_hello;
