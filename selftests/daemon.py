@@ -29,6 +29,7 @@ if sys.argv[1:2] == ["--kernel"]:	# importing is what adds the tests
         names_routes,
         pools,
         shown_kernel,
+        sockets_kernel,
         starttls_kernel,
     )
 else:
@@ -54,6 +55,7 @@ else:
         tickets,
         certdirs,
         limits,
+        sockets,
         slow,
         tool,
         pools,

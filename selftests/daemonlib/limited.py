@@ -44,11 +44,14 @@ class LimitedGate(ControlGate):
         self.data_path = data_path
         super().__init__(backend)
 
+    def settings(self):
+        return "max-connections = %d" % self.limit
+
     def config(self, head=None, key="one", data_path=None):
         super().config(head, key, data_path or self.data_path)
         with open(path("control.conf"), encoding="ascii") as file:
             text = file.read()
-        write("control.conf", text.replace("cert =", "max-connections = %d\n\tcert =" % self.limit))
+        write("control.conf", text.replace("cert =", self.settings() + "\n\tcert ="))
 
     def reload(self, limit):
         self.limit = limit

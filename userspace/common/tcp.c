@@ -18,11 +18,18 @@ void tcp_reset(int fd)
 	(void)connect(fd, &nowhere, sizeof(nowhere));
 }
 
-void tcp_keep_alive(int fd, uint32_t idle, uint32_t interval)
+void tcp_keep_alive(int fd, uint32_t idle, uint32_t interval, uint32_t probes)
 {
 	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, idle != 0);
 	if (!idle)
 		return;
 	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle);
 	set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval);
+	if (probes)
+		set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, probes);
+}
+
+void tcp_user_timeout(int fd, uint32_t ms)
+{
+	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, ms);
 }

@@ -7,10 +7,15 @@
 
 /*
  * Probes a peer that was silent for idle seconds, and again every interval
- * seconds, until the kernel gives it up (net.ipv4.tcp_keepalive_probes).  idle
- * 0: never.  Accepted sockets inherit it from their listener.
+ * seconds, until that many probes were not answered.  idle 0: never; probes 0:
+ * as net.ipv4.tcp_keepalive_probes says.  Accepted sockets inherit it from their listener.
  */
-void tcp_keep_alive(int fd, uint32_t idle, uint32_t interval);
+void tcp_keep_alive(int fd, uint32_t idle, uint32_t interval, uint32_t probes);
+/*
+ * Gives up a peer that acknowledged nothing of what was sent for ms; 0: as the kernel does
+ * (net.ipv4.tcp_retries2).  Inherited likewise.
+ */
+void tcp_user_timeout(int fd, uint32_t ms);
 
 /*
  * Resets the connection, if there is one: its peer must not take what it got for the whole.

@@ -106,7 +106,9 @@ static void set_options(int fd, const struct gate_settings *set)
 	const int on = 1;
 
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	tcp_keep_alive(fd, set->keepalive, set->keepalive_interval);
+	tcp_keep_alive(fd, set->keepalive, set->keepalive_interval, set->keepalive_probes);
+	if (set->user_timeout)
+		tcp_user_timeout(fd, set->user_timeout);
 }
 
 /* On this host TCP is connected when connect() is back, although it says EINPROGRESS: a second connect() tells. */

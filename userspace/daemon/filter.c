@@ -160,6 +160,8 @@ static const struct rule rules[] = {
 	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_QUICKACK) },
 	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_KEEPIDLE) },
 	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_KEEPINTVL) },
+	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_KEEPCNT) },
+	{ CALL(setsockopt), WORKER, ALLOW, OPTION(IPPROTO_TCP, TCP_USER_TIMEOUT) },
 	/* that of one listener steers the connections of all workers */
 	{ CALL(setsockopt), WORKER, FORBID, OPTION(SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF) },
 	{ CALL(setsockopt), WORKER, FORBID, OPTION(SOL_SOCKET, SO_ATTACH_FILTER) },

@@ -18,6 +18,7 @@
 #define MAX_CERT_FILE	(1u << 20)
 #define MAX_CA_FILE	(16u << 20)
 #define WARN_SECONDS	(14 * 24 * 3600)	/* before a certificate ends */
+#define TFO_SERVER	2		/* of net.ipv4.tcp_fastopen */
 #define KEYLOG_LINE_MAX	512
 
 static int64_t now(void *arg)
@@ -540,15 +541,43 @@ int gate_build(struct gate *gate, const struct gate_settings *settings, int keyl
 	return ret;
 }
 
+/* -1: the system does not say. */
+static long read_sysctl(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	long number = -1;
+
+	if (file && fscanf(file, "%ld", &number) != 1)
+		number = -1;
+	if (file)
+		fclose(file);
+	return number;
+}
+
+/* Settings of which the system makes less, without an error. */
+static void warn_of_sysctls(const struct gate_settings *set)
+{
+	const long fast_open = set->fast_open ? read_sysctl("/proc/sys/net/ipv4/tcp_fastopen") : -1;
+	const long somaxconn = set->backlog ? read_sysctl("/proc/sys/net/core/somaxconn") : -1;
+
+	if (fast_open >= 0 && !(fast_open & TFO_SERVER))
+		gate_warn(set, "fast-open", NULL,
+			  "nothing comes of it: sysctl -w net.ipv4.tcp_fastopen=3 has servers take it");
+	if (somaxconn >= 0 && set->backlog > somaxconn)
+		gate_warn(set, "backlog", NULL,
+			  "net.core.somaxconn is less, and counts: raise that");
+}
+
 int gate_bind(struct gate *gate, struct listeners *all, size_t workers)
 {
 	const struct gate_settings *set = gate->settings;
 	struct listener *listener;
 	size_t i;
 
+	warn_of_sysctls(set);
 	gate->listeners = xcalloc(set->listen.count, sizeof(struct listener *));
 	for (i = 0; i < set->listen.count; i++) {
-		listener = listener_get(all, &gate->listens[i], workers);
+		listener = listener_get(all, &gate->listens[i], workers, set);
 		if (!listener)
 			return -1;
 		gate->listeners[i] = listener;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -21,8 +22,21 @@ static int set_option(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value));
 }
 
+/* What has to be set before it is bound, and what may be refused.  0 or -1. */
+static int prepare_bind(int fd, const struct gate_settings *set)
+{
+	if (set->mark && set_option(fd, SOL_SOCKET, SO_MARK, (int)set->mark))
+		return -1;
+	if (set->freebind && set_option(fd, IPPROTO_IP, IP_FREEBIND, 1))
+		return -1;
+	if (set->bind_device && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, set->bind_device,
+					   (socklen_t)strlen(set->bind_device)))
+		return -1;
+	return 0;
+}
+
 /* Returns the socket, or -errno. */
-static int bound_socket(const struct addr *addr, bool reuseport)
+static int bound_socket(const struct addr *addr, const struct gate_settings *set, bool reuseport)
 {
 	int fd, error;
 
@@ -32,7 +46,7 @@ static int bound_socket(const struct addr *addr, bool reuseport)
 	if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
 	    (!reuseport || !set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
 	    (addr->sa.sa_family != AF_INET6 || !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)) &&
-	    !bind(fd, &addr->sa, addr->len))
+	    !prepare_bind(fd, set) && !bind(fd, &addr->sa, addr->len))
 		return fd;
 	error = errno;
 	close(fd);
@@ -54,9 +68,9 @@ static bool is_ours(const struct listeners *all, const struct addr *addr)
  * without that option tries whether the port is free; our own sockets, from before a reload,
  * have kept others away.
  */
-static int probe(const struct listeners *all, const struct addr *addr)
+static int probe(const struct listeners *all, const struct addr *addr, const struct gate_settings *set)
 {
-	int fd = bound_socket(addr, is_ours(all, addr));
+	int fd = bound_socket(addr, set, is_ours(all, addr));
 
 	if (fd < 0)
 		return fd;
@@ -72,7 +86,11 @@ static const char *advice(int error)
 	case EACCES:
 		return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
 	case EADDRNOTAVAIL:
-		return "no interface of this machine has that address";
+		return "no interface of this machine has that address: give another one, or freebind";
+	case ENODEV:
+		return "there is no such network device: correct bind-device";
+	case EPERM:
+		return "a mark needs CAP_NET_ADMIN: leave it out, or start tlsgated with that";
 	case EMFILE:
 	case ENFILE:
 		return "raise the limit of open files, or have fewer workers or gates";
@@ -92,12 +110,12 @@ static int complain(const struct addr *addr, int error)
 	return -1;
 }
 
-static int add_sockets(struct listener *listener, size_t want)
+static int add_sockets(struct listener *listener, size_t want, const struct gate_settings *set)
 {
 	int fd;
 
 	while (!listener->activated && listener->count < want) {
-		fd = bound_socket(&listener->addr, true);
+		fd = bound_socket(&listener->addr, set, true);
 		if (fd < 0)
 			return complain(&listener->addr, -fd);
 		listener->fds = xrealloc(listener->fds, listener->count + 1,
@@ -107,21 +125,22 @@ static int add_sockets(struct listener *listener, size_t want)
 	return 0;
 }
 
-static struct listener *add_listener(struct listeners *all, const struct addr *addr)
+static struct listener *add_listener(struct listeners *all, const struct addr *addr, const char *device)
 {
 	struct listener *listener = xcalloc(1, sizeof(*listener));
 
 	listener->addr = *addr;
+	snprintf(listener->device, sizeof(listener->device), "%s", device);
 	listener->next = all->first;
 	all->first = listener;
 	return listener;
 }
 
-static struct listener *find(const struct listeners *all, const struct addr *addr)
+static struct listener *find(const struct listeners *all, const struct addr *addr, const char *device)
 {
 	struct listener *listener = all->first;
 
-	while (listener && !addr_equal(&listener->addr, addr))
+	while (listener && (!addr_equal(&listener->addr, addr) || strcmp(listener->device, device)))
 		listener = listener->next;
 	return listener;
 }
@@ -130,6 +149,8 @@ void listeners_take(struct listeners *all, int fd, bool activated)
 {
 	struct addr addr = { .len = sizeof(addr.storage) };
 	struct listener *listener = NULL;
+	char device[IFNAMSIZ] = "";
+	socklen_t len = sizeof(device);
 
 	/* one of ours may be drained */
 	if (sd_is_socket_inet(fd, AF_UNSPEC, SOCK_STREAM, activated ? 1 : -1, 0) <= 0 ||
@@ -140,10 +161,13 @@ void listeners_take(struct listeners *all, int fd, bool activated)
 		return;
 	}
 	(void)fcntl(fd, F_SETFL, O_NONBLOCK);
+	/* systemd's may be bound to one as well; a gate need not know of it */
+	if (!activated && getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &len))
+		device[0] = '\0';
 	if (!activated)
-		listener = find(all, &addr);
+		listener = find(all, &addr, device);
 	if (!listener)
-		listener = add_listener(all, &addr);
+		listener = add_listener(all, &addr, device);
 	listener->activated = activated;
 	listener->passed = true;
 	listener->fds = xrealloc(listener->fds, listener->count + 1, sizeof(*listener->fds));
@@ -163,34 +187,52 @@ static struct addr without_ipv6(const struct addr *addr)
 	return out;
 }
 
-static int probe_or_fall_back(const struct listeners *all, struct addr *addr)
+static int probe_or_fall_back(const struct listeners *all, struct addr *addr, const struct gate_settings *set)
 {
 	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&addr->storage;
-	int ret = probe(all, addr);
+	int ret = probe(all, addr, set);
 
 	if ((ret == -EAFNOSUPPORT || ret == -EADDRNOTAVAIL) && addr->sa.sa_family == AF_INET6 &&
 	    IN6_IS_ADDR_UNSPECIFIED(&sin6->sin6_addr)) {
 		*addr = without_ipv6(addr);
-		ret = probe(all, addr);
+		ret = probe(all, addr, set);
 	}
 	return ret ? complain(addr, -ret) : 0;
 }
 
-struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want)
+/* Also where sockets of before are kept, to which it is new.  0 or -1. */
+static int try_options(const struct addr *addr, const struct gate_settings *set)
 {
-	struct listener *listener;
-	struct addr actual = *addr;
+	int fd, ret;
 
-	listener = find(all, addr);
+	if (!set->mark && !set->bind_device)
+		return 0;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ret = fd < 0 || prepare_bind(fd, set) ? complain(addr, errno) : 0;
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want,
+			      const struct gate_settings *set)
+{
+	const char *device = set->bind_device ? set->bind_device : "";
+	struct addr actual = *addr;
+	struct listener *listener;
+
+	if (try_options(addr, set))
+		return NULL;
+	listener = find(all, addr, device);
 	if (!listener) {
-		if (probe_or_fall_back(all, &actual))
+		if (probe_or_fall_back(all, &actual, set))
 			return NULL;
-		listener = find(all, &actual);
+		listener = find(all, &actual, device);
 		if (!listener)
-			listener = add_listener(all, &actual);
+			listener = add_listener(all, &actual, device);
 	}
 	listener->users++;
-	if (add_sockets(listener, want)) {
+	if (add_sockets(listener, want, set)) {
 		listener_put(all, listener);
 		return NULL;
 	}
@@ -208,7 +250,17 @@ static void set_options(const struct listener *listener, int fd, const struct ga
 		(void)set_option(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, defer);
 	(void)set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){0}, sizeof(struct linger));
-	tcp_keep_alive(fd, set->keepalive, set->keepalive_interval);
+	tcp_keep_alive(fd, set->keepalive, set->keepalive_interval, set->keepalive_probes);
+	tcp_user_timeout(fd, set->user_timeout);
+	(void)set_option(fd, IPPROTO_TCP, TCP_FASTOPEN, set->fast_open ? SOMAXCONN : 0);
+	/* of one that a reload kept, too; listener_get() has tried it */
+	(void)set_option(fd, SOL_SOCKET, SO_MARK, (int)set->mark);
+}
+
+/* How many may wait is what the last call says, of a socket that listens already, too. */
+static int start_listening(int fd, const struct gate_settings *set)
+{
+	return listen(fd, set->backlog ? (int)set->backlog : SOMAXCONN);
 }
 
 int listener_start(struct listener *listener, const struct gate_settings *set)
@@ -218,18 +270,10 @@ int listener_start(struct listener *listener, const struct gate_settings *set)
 	for (; listener->listening < listener->count; listener->listening++) {
 		fd = listener->fds[listener->listening];
 		set_options(listener, fd, set);
-		if (!listener->drained && listen(fd, SOMAXCONN))
+		if (!listener->drained && start_listening(fd, set))
 			return complain(&listener->addr, errno);
 	}
 	return 0;
-}
-
-static bool is_listening(int fd)
-{
-	int yes = 0;
-	socklen_t len = sizeof(yes);
-
-	return !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) && yes;
 }
 
 void listener_mend(const struct listener *listener, const struct gate_settings *set)
@@ -238,8 +282,7 @@ void listener_mend(const struct listener *listener, const struct gate_settings *
 
 	for (i = 0; i < listener->served; i++) {
 		set_options(listener, listener->fds[i], set);
-		if (!listener->drained && !is_listening(listener->fds[i]) &&
-		    listen(listener->fds[i], SOMAXCONN))
+		if (!listener->drained && start_listening(listener->fds[i], set))
 			(void)complain(&listener->addr, errno);
 	}
 }

@@ -8,6 +8,7 @@
 #ifndef TLSGATE_DAEMON_LISTENER_H
 #define TLSGATE_DAEMON_LISTENER_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@
 struct listener {
 	struct listener *next;
 	struct addr addr;
+	char device[IFNAMSIZ];		/* "": any */
 	unsigned int users;		/* gates of live generations */
 	bool activated;			/* of a socket unit: one socket, which all workers share */
 	bool passed;			/* there before us: stays until listeners_drop_unused() */
@@ -38,11 +40,12 @@ struct listeners {
  */
 void listeners_take(struct listeners *all, int fd, bool activated);
 /*
- * The listener of an address with at least want sockets, bound but not yet
- * listening where they are new, so that giving up leaves no trace.  NULL: a
+ * The listener of an address, and of the device that set wants, with at least want sockets, bound but
+ * not yet listening where they are new, so that giving up leaves no trace.  NULL: a
  * line was logged.  Each success is one listener_put().
  */
-struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want);
+struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want,
+			      const struct gate_settings *set);
 /*
  * Starts to listen on what is bound and does not yet, with the options that set
  * wants for what is accepted.  0, or -1 and a line was logged.

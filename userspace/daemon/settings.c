@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/settings.h"
 
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,8 @@
 #define DEFAULT_STOP_TIME		5000
 #define MAX_KEEPALIVE			32767	/* of TCP */
 #define CHECK_LEAST			100	/* ms */
+#define MAX_KEEPALIVE_PROBES		127	/* likewise */
+#define MAX_BACKLOG			1000000
 #define LONGEST_NAME			32	/* of a setting that setting_like() finds */
 #define WEIGHT				" weight "	/* between a backend and its weight */
 
@@ -396,6 +399,34 @@ static int set_rate(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 	return set_number(field, value, CENSUS_RATE_MAX, why);
 }
 
+static int set_probes(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	return set_number(field, value, MAX_KEEPALIVE_PROBES, why);
+}
+
+static int set_backlog(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	return set_number(field, value, MAX_BACKLOG, why);
+}
+
+static int set_mark(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	char *end;
+	unsigned long long n = strtoull(value, &end, 0);
+
+	if (*value < '0' || *value > '9' || *end || !n || n > UINT32_MAX)
+		return refuse(why, "it must be a number such as 1 or 0x1f, of 32 bits and not 0");
+	*(uint32_t *)field = (uint32_t)n;
+	return 0;
+}
+
+static int set_device(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	if (strlen(value) >= IFNAMSIZ)
+		return refuse(why, "the name of a network device has at most 15 bytes");
+	return set_text(field, value, why);
+}
+
 /* In ms.  0, or -1: it is none, or longer than a day. */
 static int parse_duration(const char *value, uint32_t *out)
 {
@@ -626,6 +657,27 @@ static const struct setting table[] = {
 	{ "keepalive-interval", "TIME", SETTING_GATE, 0, NULL,
 	  GATE(keepalive_interval), set_interval,
 	  "and again so often before it is given up (default: 15s)" },
+	{ "keepalive-probes", "N", SETTING_GATE, 0, NULL,
+	  GATE(keepalive_probes), set_probes,
+	  "so many without an answer (default: net.ipv4.tcp_keepalive_probes)" },
+	{ "user-timeout", "TIME", SETTING_GATE, 0, NULL,
+	  GATE(user_timeout), set_duration,
+	  "give up a peer that acknowledges nothing for so long, by TCP (default: 0: when the kernel does)" },
+	{ "backlog", "N", SETTING_GATE, 0, NULL,
+	  GATE(backlog), set_backlog,
+	  "connections that may wait to be accepted, for each worker (default: net.core.somaxconn)" },
+	{ "fast-open", NULL, SETTING_GATE, 0, NULL,
+	  GATE(fast_open), set_switch,
+	  "take data in a client's SYN (TCP Fast Open)" },
+	{ "freebind", NULL, SETTING_GATE, 0, NULL,
+	  GATE(freebind), set_switch,
+	  "listen on addresses that this machine does not have yet, too" },
+	{ "bind-device", "NAME", SETTING_GATE, 0, NULL,
+	  GATE(bind_device), set_device,
+	  "listen on this network device only" },
+	{ "mark", "N", SETTING_GATE, 0, NULL,
+	  GATE(mark), set_mark,
+	  "mark the packets to clients, for routing and firewall; needs CAP_NET_ADMIN" },
 	{ "workers", "N", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(workers), set_workers,
 	  "worker processes (default: one per core)" },
@@ -779,6 +831,7 @@ static void gate_settings_clear(struct gate_settings *gate)
 	free(gate->suites);
 	free(gate->groups);
 	free(gate->alpn);
+	free(gate->bind_device);
 }
 
 void settings_free(struct settings *settings)

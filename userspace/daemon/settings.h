@@ -18,8 +18,8 @@
 #define SETTINGS_MAX_GATES	256
 #define SETTINGS_MAX_LISTENS	1024	/* of all gates */
 #define SETTINGS_MAX_NAME	64	/* bytes of a gate's name */
-#define SETTINGS_MAX_ROWS	64	/* of the table */
 #define SETTINGS_MAX_BLOCKS	256	/* of one gate */
+#define SETTINGS_MAX_ROWS	96	/* of the table */
 #define SETTINGS_MAX_BACKENDS	256	/* of one gate or block */
 #define SETTINGS_MAX_WEIGHT	256	/* of a backend */
 #define SETTINGS_WHY_MAX	256
@@ -143,6 +143,12 @@ struct gate_settings {
 	int balance;			/* enum balance */
 	uint32_t check;			/* ms between two of a backend; 0: never; or CHECK_BY_COUNT */
 	uint32_t keepalive, keepalive_interval;	/* s; 0: none */
+	uint32_t keepalive_probes;	/* 0: as the system has it */
+	uint32_t user_timeout;		/* ms; 0: none */
+	uint32_t backlog;		/* 0: as much as the system allows */
+	bool fast_open, freebind;
+	char *bind_device;		/* NULL: any */
+	uint32_t mark;			/* of firewall and routing; 0: none */
 };
 
 struct settings {

@@ -89,6 +89,8 @@ static int check_relay_settings(const struct gate_settings *gate)
 		{ "idle-timeout", "with deliver the server ends idle connections: leave it out" },
 		{ "keepalive", "with deliver the server's socket has its own: leave it out" },
 		{ "keepalive-interval", "with deliver the server's socket has its own: leave it out" },
+		{ "keepalive-probes", "with deliver the server's socket has its own: leave it out" },
+		{ "user-timeout", "with deliver the server's socket has its own: leave it out" },
 	};
 	int ret = 0;
 	size_t i;

@@ -295,6 +295,7 @@ static const struct {
 	{ "ciphersuites", "TLS_RSA_WITH_AES_128_GCM_SHA256:TLS_AES_128_GCM_SHA256" },
 	{ "alpn", "h2" },
 	{ "max-message", "2048" },
+	{ "keepalive-probes", "3" }, { "backlog", "10" }, { "mark", "1" }, { "bind-device", "lo" },
 	{ "max-connections", "100" }, { "max-per-address", "100" }, { "handshake-rate", "100" },
 	{ "cert", "rsa.pem --key rsa.key" }, { "cert", "ed.pem --key ed.key" },
 	{ "cert", "decrypts.pem --key decrypts.key" }, { "cert", "p521.pem --key p521.key" },
