@@ -4,7 +4,7 @@
 import socket
 import subprocess
 
-from daemonlib.gate import (Backend, Gate, all_sockets_of, echo, free_port, log_text, need, start, test,
+from daemonlib.gate import (DEADLINE, Backend, Gate, all_sockets_of, echo, free_port, log_text, need, start, test,
                             wait_until)
 from daemonlib.limited import LimitedGate
 
@@ -115,3 +115,21 @@ def answers_are_marked():
         marks = sorted(s.getsockopt(socket.SOL_SOCKET, socket.SO_MARK) for s in sockets(gate.workers()[0])
                        if not s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
         need(marks == [0, 42], "the backend's, and the client's: %s" % marks)
+
+
+class AbstractBackend(Backend):
+    """Of the network namespace, without a file."""
+
+    def __init__(self):
+        self.address = "unix:@tlsgate-test-%d" % free_port()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind("\0" + self.address[len("unix:@"):])
+        self.listener.listen()
+        self.listener.settimeout(DEADLINE)
+
+
+@test
+def a_backend_may_be_an_abstract_socket():
+    with AbstractBackend().echo() as backend, Gate("serve", backend.address) as gate:
+        with gate.connect() as connection:
+            echo(connection, bytes(100000))

@@ -171,8 +171,10 @@ int addr_parse_listen(const char *text, struct addr *out, const char **why)
 
 static int set_unix(struct addr *out, const char *path, const char **why)
 {
-	if (path[0] != '/') {
-		*why = "a unix socket needs an absolute path: unix:/path";
+	const bool is_abstract = path[0] == '@' && path[1];
+
+	if (path[0] != '/' && !is_abstract) {
+		*why = "a unix socket needs an absolute path, or the name of an abstract one: unix:/path, unix:@name";
 		return -1;
 	}
 	if (strlen(path) >= sizeof(out->un.sun_path)) {
@@ -182,7 +184,10 @@ static int set_unix(struct addr *out, const char *path, const char **why)
 	memset(out, 0, sizeof(*out));
 	out->un.sun_family = AF_UNIX;
 	strcpy(out->un.sun_path, path);
-	out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1);
+	/* the name of an abstract one has no NUL at its end, but one at its beginning */
+	out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + !is_abstract);
+	if (is_abstract)
+		out->un.sun_path[0] = '\0';
 	return 1;
 }
 
@@ -258,6 +263,11 @@ bool addr_is_name(const char *text)
 	return host[0] && !is_localhost(host) && !set_numeric(&unused, host, port);
 }
 
+bool addr_is_abstract(const char *text)
+{
+	return !strncmp(text, UNIX_PREFIX "@", strlen(UNIX_PREFIX) + 1);
+}
+
 uint16_t addr_port(const char *text)
 {
 	char host[ADDR_HOST_MAX];
@@ -284,6 +294,10 @@ const char *addr_format(const struct sockaddr *sa, socklen_t len, char buf[ADDR_
 	} else if (sa->sa_family == AF_INET6) {
 		inet_ntop(AF_INET6, &sin6->sin6_addr, host, sizeof(host));
 		snprintf(buf, ADDR_TEXT_MAX, "[%s]:%u", host, ntohs(sin6->sin6_port));
+	} else if (sa->sa_family == AF_UNIX && len > offsetof(struct sockaddr_un, sun_path) + 1 &&
+		   !sun->sun_path[0] && sun->sun_path[1]) {
+		snprintf(buf, ADDR_TEXT_MAX, UNIX_PREFIX "@%.*s",
+			 (int)(len - offsetof(struct sockaddr_un, sun_path) - 1), sun->sun_path + 1);
 	} else if (sa->sa_family == AF_UNIX && len > offsetof(struct sockaddr_un, sun_path)) {
 		snprintf(buf, ADDR_TEXT_MAX, UNIX_PREFIX "%s", sun->sun_path);
 	} else {

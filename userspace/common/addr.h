@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Addresses as the command line writes them: ADDR:PORT, [V6]:PORT, :PORT, unix:/path. */
+/* Addresses as the command line writes them: ADDR:PORT, [V6]:PORT, :PORT, unix:/path, unix:@abstract. */
 #ifndef TLSGATE_COMMON_ADDR_H
 #define TLSGATE_COMMON_ADDR_H
 
@@ -31,7 +31,7 @@ int addr_parse_listen(const char *text, struct addr *out, const char **why);
 
 /*
  * Where to connect: numeric as above (:PORT is this host, 127.0.0.1, as are 0.0.0.0 and
- * [::], ::1, and localhost, both), NAME:PORT, resolved now (this may block), or unix:/path.  Fills at most ADDR_LIST_MAX, to be tried
+ * [::], ::1, and localhost, both), NAME:PORT, resolved now (this may block), unix:/path or unix:@name.  Fills at most ADDR_LIST_MAX, to be tried
  * in order, and returns how many, or -1 and *why is a sentence, static or the
  * resolver's.
  */
@@ -55,13 +55,16 @@ bool addr_is_valid(const char *text, const char **why);
  */
 int addr_split(const char *text, char host[ADDR_HOST_MAX], const char **port, const char **why);
 
-/* Its port, in the host's order; 0: it is unix:/path.  text: one that addr_is_valid() takes. */
+/* Is it unix:@name, which is of the network namespace and no file? */
+bool addr_is_abstract(const char *text);
+
+/* Its port, in the host's order; 0: it is a UNIX socket.  text: one that addr_is_valid() takes. */
 uint16_t addr_port(const char *text);
 
 /* In the host's order; 0: it has none. */
 uint16_t addr_port_of(const struct addr *addr);
 
-/* "1.2.3.4:443", "[::1]:443", "unix:/path"; IPv4-mapped addresses as IPv4.  Returns buf. */
+/* "1.2.3.4:443", "[::1]:443", "unix:/path", "unix:@name"; IPv4-mapped addresses as IPv4.  Returns buf. */
 const char *addr_format(const struct sockaddr *sa, socklen_t len, char buf[ADDR_TEXT_MAX]);
 
 /* On this host for sure: a UNIX socket or a loopback address. */

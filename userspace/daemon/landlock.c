@@ -17,7 +17,8 @@
 #define READ		(1u << 2 | 1u << 3)	/* files, folders */
 #define CONNECT_TCP	(1u << 1)
 #define TCP		(1u << 0 | CONNECT_TCP)	/* to bind a port is the other */
-#define SCOPES		(1u << 0 | 1u << 1)	/* abstract UNIX sockets, signals */
+#define SCOPE_ABSTRACT	(1u << 0)	/* UNIX sockets */
+#define SCOPES		(SCOPE_ABSTRACT | 1u << 1)	/* and signals */
 
 /* As in <linux/landlock.h> of today, which the oldest release that we build on has not. */
 struct ruleset {
@@ -36,6 +37,7 @@ struct path_rule {
 /* What a process may go on to do. */
 struct need {
 	bool read;			/* all files; and connect to any port */
+	bool abstract;			/* connect to abstract UNIX sockets */
 	const uint16_t *ports;		/* connect to these */
 	size_t count;
 };
@@ -87,6 +89,8 @@ static int restrict_self(const struct level *level, const struct need *need)
 
 	if (need->read)
 		rules.ports &= ~(uint64_t)CONNECT_TCP;
+	if (need->abstract)
+		rules.scopes &= ~(uint64_t)SCOPE_ABSTRACT;
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, level->size, 0);
 	if (ruleset < 0)
 		return -errno;
@@ -119,6 +123,11 @@ static int enter(const struct need *need)
 int landlock_enter(const uint16_t *ports, size_t count)
 {
 	return enter(&(struct need){ .ports = ports, .count = count });
+}
+
+int landlock_enter_abstract(const uint16_t *ports, size_t count)
+{
+	return enter(&(struct need){ .abstract = true, .ports = ports, .count = count });
 }
 
 int landlock_enter_reading(void)

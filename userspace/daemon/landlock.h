@@ -18,6 +18,8 @@
  * -1 and a line was logged.
  */
 int landlock_enter(const uint16_t *ports, size_t count);
+/* The same, but abstract UNIX sockets of other processes can be connected to. */
+int landlock_enter_abstract(const uint16_t *ports, size_t count);
 /* The same, but every file and folder can be read, and every TCP port connected to. */
 int landlock_enter_reading(void);
 

@@ -542,7 +542,7 @@ static const struct setting table[] = {
 	{ "backend", "BACKEND", SETTING_GATE | SETTING_ROUTE | SETTING_FILE | SETTING_LIST,
 	  SETTING_GATE | SETTING_ROUTE, NULL,
 	  GATE(backend), add_backend,
-	  "where to connect: as LISTEN, or NAME:PORT, or unix:/path" },
+	  "where to connect: as LISTEN, NAME:PORT, unix:/path or unix:@name" },
 	{ "cert", "FILE", SETTING_GATE | SETTING_LIST, 0, "key",
 	  GATE(certs), add_text,
 	  "certificate chain, PEM, leaf first; several may be given" },

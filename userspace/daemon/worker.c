@@ -455,6 +455,20 @@ static uint16_t *list_ports(const struct worker_plan *plan, size_t *count)
 	return ports;
 }
 
+static bool has_abstract(const struct worker_plan *plan)
+{
+	const struct gate *gate;
+	const struct pool *pool;
+	size_t i;
+
+	for (gate = plan->gates; gate < plan->gates + plan->gate_count; gate++)
+		for (pool = gate->pools; pool < gate->pools + gate->pool_count; pool++)
+			for (i = 0; i < pool->count; i++)
+				if (addr_is_abstract(pool->members[i].text))
+					return true;
+	return false;
+}
+
 /* Where a worker connects to is known: files no more, these ports, and UNIX sockets if any is one. */
 static int restrict_targets(const struct worker_plan *plan)
 {
@@ -465,7 +479,7 @@ static int restrict_targets(const struct worker_plan *plan)
 	for (i = 0; i < count; i++)
 		if (ports[i])
 			ports[kept++] = ports[i];
-	ret = landlock_enter(ports, kept);
+	ret = has_abstract(plan) ? landlock_enter_abstract(ports, kept) : landlock_enter(ports, kept);
 	free(ports);
 	return ret ? ret : filter_load(FILTER_WORKER, kept < count);
 }

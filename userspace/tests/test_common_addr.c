@@ -59,6 +59,8 @@ static const struct listen_case backend_cases[] = {
 	{ "[::]:1", "[::1]:1" },
 	{ "[2001:db8::1]:443", "[2001:db8::1]:443" },
 	{ "unix:/run/app.sock", "unix:/run/app.sock" },
+	{ "unix:@name", "unix:@name" },
+	{ "unix:@", NULL },
 	{ "unix:relative", NULL },
 	{ "unix:", NULL },
 	{ "name", NULL },

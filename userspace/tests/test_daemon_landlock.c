@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,6 +120,33 @@ static void listen_somewhere(void)
 	allowed = ntohs(addr.sin_port);
 }
 
+/* 0, or why a child that may not or may connect to abstract UNIX sockets cannot. */
+static int connect_abstract(bool may)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	socklen_t len = sizeof(addr);
+	int status, fd;
+	pid_t pid;
+
+	/* by a name that the kernel chooses */
+	if (bind(listener, (struct sockaddr *)&addr, sizeof(addr.sun_family)) || listen(listener, 1) ||
+	    getsockname(listener, (struct sockaddr *)&addr, &len))
+		tap_bail("an abstract socket");
+	pid = fork();
+	if (!pid) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		    (may ? landlock_enter_abstract(&allowed, 1) : landlock_enter(&allowed, 1)))
+			_exit(255);
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		_exit(connect(fd, (struct sockaddr *)&addr, len) ? errno : 0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		tap_bail("a child");
+	close(listener);
+	return WEXITSTATUS(status);
+}
+
 static int enter(bool reads)
 {
 	return reads ? landlock_enter_reading() : landlock_enter(&allowed, 1);
@@ -158,5 +186,8 @@ int main(void)
 		tap_equal(in_child(row, true), row->reader_error, "who reads: %s: %s", row->what,
 			  row->reader_error == row->error ? "as well" : "it can");
 	}
+	tap_equal(connect_abstract(true), 0, "abstract UNIX sockets, where a gate has one");
+	if (version >= 6)
+		tap_equal(connect_abstract(false), EPERM, "and not without");
 	return tap_done();
 }
