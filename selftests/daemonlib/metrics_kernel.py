@@ -6,8 +6,8 @@ import socket
 import subprocess
 
 from daemonlib.deliver import Server
-from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, free_port, need, path, start, test,
-                            wait_until, write)
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, free_port, need, path, start,
+                            stopped, test, wait_until, write)
 from daemonlib.kernel import CCM, MODULE, sessions
 from daemonlib.samples import metrics, total
 
@@ -110,6 +110,50 @@ def metrics_count_what_the_kernel_carries():
         need(total(now, "tlsgated_connections_active") == 0, "none is active: %s" % now)
         need(total(now, "tlsgate_module_reasons_total") == before + 3, "reasons: %s" % now)
         need(total(now, "tlsgated_handovers_refused_total") == 0, "none was refused: %s" % now)
+
+
+RCVBUF = "/proc/sys/net/core/rmem_max"
+
+
+@contextlib.contextmanager
+def small_buffers():
+    """What asks for a greater one meanwhile gets room for an event or two."""
+    with open(RCVBUF) as file:
+        before = file.read()
+    try:
+        with open(RCVBUF, "w") as file:
+            file.write("2304")
+        yield
+    finally:
+        with open(RCVBUF, "w") as file:
+            file.write(before)
+
+
+def dropped():
+    """Messages that netlink sockets had no room for."""
+    with open("/proc/net/netlink") as file:
+        return sum(int(line.split()[8]) for line in file.readlines()[1:])
+
+
+def relayed(gate):
+    return total(metrics(gate), "tlsgated_bytes_total", gate="relay", **{"from": "client"})
+
+
+@test
+def metrics_survive_lost_events():
+    """Who was not listed in time is not counted, a total never goes back, and what follows is counted whole."""
+    with small_buffers(), three() as gate:
+        held = gate.use("relay")
+        wait_until(lambda: relayed(gate) == SIZE, "one is counted: %s" % metrics(gate))
+        lost = dropped()
+        with stopped(gate.process.pid):
+            end([held, *(gate.use("relay") for _ in range(5))])
+        need(dropped() > lost, "events were lost")
+        wait_until(lambda: total(metrics(gate), "tlsgated_connections_active", gate="relay") == 0, "none is open")
+        after = relayed(gate)
+        need(SIZE <= after <= 6 * SIZE, "counted %d bytes" % after)
+        end([gate.use("relay")])
+        wait_until(lambda: relayed(gate) == after + SIZE, "one more after %d: %d" % (after, relayed(gate)))
 
 
 @test
