@@ -10,7 +10,9 @@
 #include "common/mem.h"
 #include "lib/libtlsgate.h"
 
-#define LIST_MS	1000	/* the list of sessions is read so often at most */
+/* The list of sessions is read so often at most, and takes at most a share of the time: nobody else is served meanwhile. */
+#define LIST_MS		1000
+#define LIST_SHARE	20
 
 static struct carried_gate *find(const struct carried *carried, const char *name, size_t len)
 {
@@ -147,7 +149,7 @@ static void start(struct carried *carried)
 		carried->barred = true;
 		return;
 	}
-	carried->looked = 0;
+	carried->next_look = 0;
 	ev_io_set(&carried->events, tlsgate_event_fd(carried->tlsgate), EV_READ);
 	ev_io_start(carried->loop, &carried->events);
 }
@@ -162,6 +164,18 @@ void carried_follow(struct carried *carried, bool wanted, uid_t uid)
 		stop(carried);
 }
 
+/* Whether that succeeded; then sets when the next may be. */
+static bool read_list(struct carried *carried, uint64_t now)
+{
+	each_sum(carried, forget_live);
+	if (tlsgate_session_dump(carried->tlsgate, see, carried))
+		return false;
+	each_sum(carried, advance_both);
+	carried->lost = false;
+	carried->next_look = now + LIST_MS + LIST_SHARE * (clock_ms() - now);
+	return true;
+}
+
 bool carried_update(struct carried *carried)
 {
 	const uint64_t now = clock_ms();
@@ -170,15 +184,7 @@ bool carried_update(struct carried *carried)
 		start(carried);
 	if (!carried->tlsgate || !receive(carried))
 		return false;
-	if (carried->looked && now - carried->looked < LIST_MS)
-		return true;
-	each_sum(carried, forget_live);
-	if (tlsgate_session_dump(carried->tlsgate, see, carried))
-		return false;
-	each_sum(carried, advance_both);
-	carried->lost = false;
-	carried->looked = now;
-	return true;
+	return now < carried->next_look || read_list(carried, now);
 }
 
 const struct carried_gate *carried_find(const struct carried *carried, const char *name)

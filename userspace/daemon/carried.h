@@ -41,7 +41,7 @@ struct carried {
 	struct tlsgate *tlsgate;	/* NULL: nothing is followed */
 	ev_io events;
 	struct carried_gate *gates;
-	uint64_t looked;		/* of clock_ms(): the list was read */
+	uint64_t next_look;		/* of clock_ms(): when the list may be read again */
 	bool lost;			/* events, since then */
 	bool barred;			/* we may not follow; it was said */
 };
@@ -56,7 +56,8 @@ void carried_add_gate(struct carried *carried, const char *name);
  */
 void carried_follow(struct carried *carried, bool wanted, uid_t uid);
 /*
- * Brings the sums up to date, at most once a second.  False: nothing is followed.  Sessions that
+ * Brings the sums up to date, at most once a second, and where the list is long, at most as often as
+ * a twentieth of the time suffices for it.  False: nothing is followed.  Sessions that
  * end between the events and the list are counted by the next call.
  */
 bool carried_update(struct carried *carried);
