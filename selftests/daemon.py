@@ -28,6 +28,7 @@ if sys.argv[1:2] == ["--kernel"]:	# importing is what adds the tests
         metrics_kernel,
         names_routes,
         pools,
+        proxied_kernel,
         shown_kernel,
         sockets_kernel,
         starttls_kernel,

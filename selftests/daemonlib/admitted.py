@@ -6,11 +6,12 @@ import ssl
 import subprocess
 import time
 
-from daemonlib.control import ControlGate
-from daemonlib.gate import (DEADLINE, Backend, Gate, Skip, echo, log_text, need, path, run, test, tmp, wait_until,
-                            write)
+from daemonlib.features import make_crl
+from daemonlib.gate import DEADLINE, Backend, Gate, Skip, log_text, need, run, test, tmp, wait_until, write
 from daemonlib.refusals import PAIR, refused, refused_file
 from daemonlib.samples import metrics, total
+from daemonlib.tickets import KEYS, OneLine, TicketGate, write_keys
+from daemonlib.who import CountingGate, outcome_of, session_of, showing
 
 NOT_ALLOWED = "alert access_denied sent (the certificate is none of those that are allowed (certificate 0, subject "
 
@@ -46,23 +47,6 @@ def pin_of(name):
                           check=True).stdout.split()[-1]
 
 
-def outcome_of(gate, name, **options):
-    """What a client with this certificate gets."""
-    try:
-        with gate.connect(pair=(name + ".pem", name + ".key"), **options) as connection:
-            echo(connection)
-            return "echo"
-    except OSError as error:                # ssl.SSLError is one
-        return str(error).lower().replace("_", " ")
-
-
-class CountingGate(Gate):
-    """Can be asked, by --control."""
-
-    socket = path("control")
-    tlsgate = ControlGate.tlsgate
-
-
 @test
 def lets_in_clients_by_their_certificates():
     make_client("named", "/CN=backup")
@@ -74,7 +58,7 @@ def lets_in_clients_by_their_certificates():
     with Backend().echo() as backend, CountingGate(
             "serve", backend.address, "--client-ca=ca.pem", "--allow-client=CN=backup",
             "--allow-client=DNS:*.svc.example", "--allow-client=URI:spiffe://example/ns/*",
-            "--allow-client=SPKI-SHA256:" + pin_of("pinned.pem"), "--control=" + path("control")) as gate:
+            "--allow-client=SPKI-SHA256:" + pin_of("pinned.pem")) as gate:
         for name in ("named", "service", "spiffe", "pinned"):
             need(outcome_of(gate, name) == "echo", name)
         for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
@@ -104,20 +88,6 @@ def tells_gnutls_that_it_is_not_let_in():
             need(("Access was denied" in said) != taken, said)
 
 
-def session_of(gate, context, session=None):
-    """A connection by this session; the one that may follow it, and whether that one went on."""
-    with gate.connect_with(context, session) as connection:
-        echo(connection)
-        return connection.session, connection.session_reused
-
-
-def showing(name, version):
-    context = ssl.create_default_context(cafile=path("ca.pem"))
-    context.load_cert_chain(path(name + ".pem"), path(name + ".key"))
-    context.maximum_version = version
-    return context
-
-
 @test
 def judges_a_client_again_when_its_session_goes_on():
     end = make_client_that_ends("brief", 5)
@@ -137,6 +107,29 @@ def judges_a_client_again_when_its_session_goes_on():
             except OSError as error:
                 need("EXPIRED" in str(error).upper(), str(error))
         wait_until(lambda: log_text().count("alert certificate_expired sent (certificate has expired") == 2, "lines")
+
+
+@test
+def judges_sessions_by_the_crl_and_the_rules_of_today():
+    """Tickets that outlive the reload; the client is openssl s_client."""
+    client = ("-cert", "two.pem", "-key", "two.key")
+    rules = 'client-ca = ca.pem crl = today.crl allow-client = { "CN=two", "CN=x" }'
+    write_keys(KEYS[0])
+    for version in "tls1_2", "tls1_3":
+        make_crl("today.crl")
+        with OneLine() as backend, TicketGate(backend.address, more=rules) as gate:
+            gate.take(version=version, options=client)
+            need(gate.client("-sess_in", "session", *client, version=version)[0], "nothing has changed: no resumption")
+            make_crl("today.crl", "two.pem")
+            gate.reload()
+            gate.attempt("-sess_in", "session", *client, version=version)
+            need("alert certificate_revoked sent (certificate revoked (CRL)" in log_text(), log_text())
+            # a rule less: no ticket of before is taken
+            make_crl("today.crl")
+            gate.configure(more=rules.replace('"CN=two", ', ""))
+            gate.reload()
+            gate.attempt("-sess_in", "session", *client, version=version)
+            need(NOT_ALLOWED + '"CN=two"' in log_text(), log_text())
 
 
 @test

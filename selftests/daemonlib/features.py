@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -14,6 +13,7 @@ import time
 from daemonlib.gate import (DEADLINE, TLSGATE, TOP, Backend, Gate, Skip, TlsServer, echo, first_answerer,
                             free_port, idle, listens, log_text, need, path, run, stopped, test, tmp, wait_until, write)
 from daemonlib.refusals import PAIR, USER, refused
+from daemonlib.who import proxy_header, read_exactly
 
 TIME = re.compile(rb"\x18\x0f(\d{14}Z)")    # GeneralizedTime in DER
 
@@ -340,39 +340,6 @@ def a_server_may_forget_its_sessions():
         other.load_cert_chain(path("one.pem"), path("one.key"))
         through(gate)
         need(kinds_of(server, 2) == ["new", "new"], "handshakes: %s" % server.sessions)
-
-
-def read_exactly(connection, length):
-    data = b""
-    while len(data) < length:
-        piece = connection.recv(length - len(data))
-        need(piece, "end after %d of %d bytes" % (len(data), length))
-        data += piece
-    return data
-
-
-def tlvs(data):
-    found = {}
-    while data:
-        kind, length = data[0], int.from_bytes(data[1:3], "big")
-        need(kind not in found and len(data) >= 3 + length, "TLV %d" % kind)
-        found[kind] = data[3:3 + length]
-        data = data[3 + length:]
-    return found
-
-
-def proxy_header(connection):
-    """What a PROXY header, version 2, says: family, source and destination, TLVs, those of TLS."""
-    head = read_exactly(connection, 16)
-    need(head[:13] == b"\r\n\r\n\0\r\nQUIT\n\x21", "no PROXY header: %r" % head)
-    body = read_exactly(connection, int.from_bytes(head[14:], "big"))
-    size = {0x11: 4, 0x21: 16}[head[13]]
-    family = {4: socket.AF_INET, 16: socket.AF_INET6}[size]
-    addresses = [socket.inet_ntop(family, body[i * size:(i + 1) * size]) for i in (0, 1)]
-    ports = [int.from_bytes(body[2 * size + 2 * i:2 * size + 2 * i + 2], "big") for i in (0, 1)]
-    outer = tlvs(body[2 * size + 4:])
-    inner = outer.pop(0x20)
-    return list(zip(addresses, ports)), outer, inner[:5], tlvs(inner[5:])
 
 
 def der_of(name):

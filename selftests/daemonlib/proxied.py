@@ -4,44 +4,12 @@
 import contextlib
 import socket
 import ssl
-import struct
 
-from daemonlib.control import ControlGate
-from daemonlib.features import proxy_header, read_exactly
 from daemonlib.gate import (Backend, Gate, Hello, echo, idle, log_text, need, path, read_end, test,
                             wait_until)
 from daemonlib.samples import metrics, total
-
-CLIENT, SERVER = ("203.0.113.5", 4660), ("198.51.100.7", 443)
-CLIENT6, SERVER6 = ("2001:db8::5", 4660), ("2001:db8::7", 443)
-SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
-HERE = "--accept-proxy=127.0.0.0/8"
-
-
-class CountingGate(Gate):
-    """Can be asked, by --control."""
-
-    socket = path("control")
-    tlsgate = ControlGate.tlsgate
-
-
-def line(client=CLIENT, server=SERVER, protocol="TCP4"):
-    return ("PROXY %s %s %s %d %d\r\n" % (protocol, client[0], server[0], client[1], server[1])).encode()
-
-
-def binary(client=CLIENT, server=SERVER, tlvs=b"", command=0x21):
-    family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
-    body = b"".join(socket.inet_pton(family, end[0]) for end in (client, server)) + struct.pack(
-        "!HH", client[1], server[1]) + tlvs
-    return SIGNATURE + bytes([command, 0x21 if family == socket.AF_INET6 else 0x11]) + struct.pack(
-        "!H", len(body)) + body
-
-
-def behind(gate, header, flags=0):
-    """A TLS connection of a client for whom a proxy speaks."""
-    connection = gate.connect_plain()
-    connection.send(header, flags)
-    return ssl.create_default_context(cafile=path("ca.pem")).wrap_socket(connection, server_hostname="localhost")
+from daemonlib.who import (CLIENT, CLIENT6, HERE, SERVER, SERVER6, SIGNATURE, CountingGate, behind, binary, line,
+                           proxy_header, read_exactly)
 
 
 def drop_by_drop(gate, data):
@@ -91,7 +59,7 @@ def believes_a_proxy_that_speaks_for_itself():
 @test
 def reads_a_proxy_header_byte_by_byte():
     with Backend().echo() as backend, Gate("serve", backend.address, HERE, "--workers=1") as gate:
-        for header in (line(), binary(tlvs=b"\4\0\x80" + b"x" * 128)):
+        for header in (line(), binary(more=b"\4\0\x80" + b"x" * 128)):
             connection = drop_by_drop(gate, header)
             with ssl.create_default_context(cafile=path("ca.pem")).wrap_socket(
                     connection, server_hostname="localhost") as tls:
@@ -112,16 +80,15 @@ def refused_header(gate, data, why):
 
 @test
 def refuses_a_proxy_without_a_good_header():
-    with Backend() as backend, CountingGate("serve", backend.address, "--accept-proxy=127.0.0.1",
-                                            "--control=" + path("control")) as gate:
+    with Backend() as backend, CountingGate("serve", backend.address, "--accept-proxy=127.0.0.1") as gate:
         none = "PROXY header refused: what came is none"
         for data, why in ((b"\x16\x03\x01\0\x05hello", none), (b"GET / HTTP/1.0\r\n\r\n", none),
                           (line(("203.0.113.5", 70000)), "PROXY header refused: its line has no addresses"),
                           (b"PROXY " + b"x" * 101, "PROXY header refused: its line does not end within 107 bytes"),
                           (SIGNATURE + b"\x21\x11\0\x04abcd", "PROXY header refused: it is shorter than its addresses"),
                           (SIGNATURE + b"\x21\x11\xff\xff", "PROXY header refused: it is longer than 16 KiB"),
-                          (binary(tlvs=b"\4\0\5x"), "PROXY header refused: a TLV in it is longer than the header"),
-                          (binary(tlvs=b"\3\0\4abcd"), "PROXY header refused: its checksum is wrong")):
+                          (binary(more=b"\4\0\5x"), "PROXY header refused: a TLV in it is longer than the header"),
+                          (binary(more=b"\3\0\4abcd"), "PROXY header refused: its checksum is wrong")):
             refused_header(gate, data, why)
         now = metrics(gate)
         need(total(now, "tlsgated_handshake_failures_total", reason="proxy_header") == 8, "%s" % now)

@@ -67,20 +67,23 @@ class TicketGate(ControlGate):
         self.__exit__(None)
         self.start(**options)
 
+    def attempt(self, *options, version="tls1_3"):
+        return subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.port, "-servername", "localhost",
+                               "-CAfile", "ca.pem", "-" + version, *options], cwd=tmp, capture_output=True,
+                              input=b"x\n", timeout=DEADLINE)
+
     def client(self, *options, version="tls1_3"):
         """True: it resumed the session; what it printed."""
-        result = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.port, "-servername", "localhost",
-                                 "-CAfile", "ca.pem", "-" + version, *options], cwd=tmp, capture_output=True,
-                                input=b"x\n", timeout=DEADLINE)
+        result = self.attempt(*options, version=version)
         said = result.stdout.decode(errors="replace")
         need(re.search("^(New|Reused), TLS", said, re.M), "no handshake: %s" % (said + result.stderr.decode(errors="replace")))
         return bool(re.search("^Reused, TLS", said, re.M)), said
 
-    def take(self, name="session", version="tls1_3"):
+    def take(self, name="session", version="tls1_3", options=()):
         """A session, into a file; the name of the key that sealed its ticket."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path(name))
-        _, said = self.client("-sess_out", name, "-ign_eof", version=version)
+        _, said = self.client("-sess_out", name, "-ign_eof", *options, version=version)
         need(os.path.exists(path(name)), "no ticket came: %s" % said)
         session = subprocess.run(["openssl", "sess_id", "-in", name, "-noout", "-text"], cwd=tmp, capture_output=True,
                                  check=True).stdout.decode(errors="replace")

@@ -102,9 +102,10 @@ static void address_cell(const struct tlsgate_address *address, char out[CELL_MA
 	snprintf(out, CELL_MAX, "%s", tlsgate_address_text(address, text));
 }
 
+/* A client's as tlsgated knows it: the kernel has that of a proxy which speaks for the client. */
 static void peer_cell(const struct ctl_row *row, char out[CELL_MAX])
 {
-	if (row->session)
+	if (row->session && !(row->known && serves(row)))
 		address_cell(&row->session->peer, out);
 	else
 		known_text(row, serves(row) ? "client" : "backend", out);
