@@ -15,6 +15,7 @@ sid_openssl=("${sid_run[@]}" "$sid/usr/bin/openssl")
 # No second compiler for programs that live a second.
 java=(java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$peers" Peer)
 
+declare -A behind_port=()
 declare -A nss_suite=(
 	[TLS_AES_128_GCM_SHA256]=1301
 	[TLS_AES_256_GCM_SHA384]=1302
@@ -178,6 +179,47 @@ start_proxied() {
 	CONF
 	ready proxied "$proxied_port" || bail_out "$why"
 	gate_at '' proxied "127.0.0.1:$proxied_port" ecdsa --proxy-protocol
+	start_behind
+}
+
+# HAProxy in front of a gate, which says who its client is; the gate tells nginx by a line.
+start_behind() {
+	local version
+	have haproxy || return 0
+	gate_at 127.0.0.1 behind "127.0.0.1:$proxied_port" ecdsa --accept-proxy=127.0.0.1 --proxy-protocol=1
+	cat >"$tmp/behind.conf" <<-CONF
+		defaults
+			mode tcp
+			timeout connect 10s
+			timeout client 60s
+			timeout server 60s
+	CONF
+	for version in send-proxy "send-proxy-v2 proxy-v2-options crc32c,unique-id"; do
+		free_port
+		behind_port[${version%% *}]=$port
+		cat >>"$tmp/behind.conf" <<-CONF
+			listen $port
+				bind 127.0.0.2:$port
+				unique-id-format %rt
+				server gate 127.0.0.1:${gate_port[behind]} $version
+		CONF
+	done
+	spawn behind haproxy -db -f "$tmp/behind.conf"
+	for port in "${behind_port[@]}"; do
+		ready behind "$port" || bail_out "$why"
+	done
+}
+
+# behind VERSION: curl, from an address of its own, by HAProxy to the gate; nginx is to name both ends.
+behind() {
+	have nginx && have haproxy || { skip "no nginx or no haproxy on this machine"; return; }
+	local said
+	kernel_mark
+	said=$(curl -sSf --max-time $((30 * slow)) --cacert "$tmp/ca.pem" --interface 127.0.0.9 \
+		--resolve "gate.test:${behind_port[$1]}:127.0.0.2" \
+		"https://gate.test:${behind_port[$1]}/" 2>"$tmp/said") || { fail "$(<"$tmp/said")"; return; }
+	[[ $said = "127.0.0.9 to 127.0.0.2" ]] || { fail "nginx says: $said"; return; }
+	kernel_carried 1 1
 }
 
 # proxied ADDRESS: as curl is told to reach it, and nginx is to name it.
@@ -243,6 +285,8 @@ serve_peers() {
 	diagnose_logs=(gate-proxied proxied)
 	check "serve: nginx takes the PROXY header, IPv4" proxied 127.0.0.1
 	check "serve: nginx takes the PROXY header, IPv6" proxied ::1
+	check "serve: HAProxy's PROXY header, version 1, and ours for nginx" behind send-proxy
+	check "serve: HAProxy's PROXY header, version 2, and ours for nginx" behind send-proxy-v2
 	local where client version suite group gate
 	while read -r where client version suite group gate; do
 		[[ $where = user && $path = kernel ]] && continue
