@@ -282,6 +282,11 @@ suite_rt_kernel() {
 	tap_case 1 'module builds for PREEMPT_RT at W=1 without a warning' module_is_clean rt
 }
 
+# The image takes minutes, the first time.
+suite_container() {
+	selftests/container.sh image && timeout --foreground -k 5 300 selftests/container.sh
+}
+
 # Boots a guest of its own, and says itself what was wrong.
 suite_demo() {
 	echo 1..1
@@ -385,6 +390,7 @@ else
 	[ -z "${debian_kernel[sid]-}" ] ||
 		SMP=1 start_kselftests "${debian_kernel[sid]}" kselftests-sid-one "${one_programs[@]}"
 	start_suite demo suite_demo
+	start_suite container suite_container
 	# What peers do differently is for 6.12 to see, and each cipher suite and way to end for the
 	# kselftests; here, what a daemon makes the module do.
 	SMP=1 start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 3600 \

@@ -3,7 +3,7 @@
 # container.sh: the container image of docs/fleet.md, made of a debootstrapped root and run by
 # systemd-nspawn: read-only, with the capabilities of packaging/kubernetes/daemonset.yaml and secrets as
 # Kubernetes mounts them. `container.sh image` makes the image alone, in build/image. TAP.
-# Runs in a guest, whose kernel lets it mount: selftests/vm/run.sh --no-module -- selftests/container.sh
+# As root, in a network namespace of its own.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,6 +15,10 @@ make_image() {
 }
 [ "${1-}" != image ] || { make_image; exit; }
 [ -e $image/.complete ] || { echo "1..0 # SKIP no $image: run selftests/container.sh image"; exit 0; }
+
+[ "$(id -u)" = 0 ] || { echo "1..0 # SKIP systemd-nspawn wants root"; exit 0; }
+[ "${1-}" = inside ] || exec unshare --net "$0" inside
+ip link set lo up
 
 tmp=$(mktemp -d) number=0 failed=0 container=
 trap '[ -z "$container" ] || kill "$container" 2>/dev/null; rm -rf "$tmp"' EXIT
@@ -33,18 +37,18 @@ check() {
 	fi
 }
 
-# until_true COMMAND...: within a minute.
+# until_true COMMAND...: within a minute, while the container lives.
 until_true() {
 	local end=$((SECONDS + 60))
 	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
+		[ $SECONDS -lt $end ] && kill -0 "$container" 2> /dev/null || return 1
 		sleep 0.1
 	done
 }
 
 # secret FOLDER VERSION CN: as the kubelet writes it.
 secret() {
-	local folder=$tmp/$1
+	local folder=$tmp/certs/$1
 	mkdir -p "$folder/..$2"
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$folder/..$2/tls.key" \
 		-out "$folder/..$2/tls.crt" -subj "/CN=$3" -days 30 2> /dev/null
@@ -67,31 +71,38 @@ config() {
 		sed "s/^\(\tbackend = \).*/\1\"127.0.0.1:8080\"/"
 }
 
+# capabilities PREFIX: of the manifest.
 capabilities() {
-	sed -n 's/^ *add: \[\(.*\)\]/\1/p' packaging/kubernetes/daemonset.yaml | sed 's/[A-Z]/\n&/; s/ //g' | tr ',' '\n' |
-		sed -n 's/^[A-Z]/CAP_&/p' | paste -sd,
+	sed -n 's/^ *add: \[\(.*\)\]/\1/p' packaging/kubernetes/daemonset.yaml | tr -d ' ' | tr ',' '\n' | sed "s/^/$1/" | paste -sd,
 }
 
 start() {
-	systemd-nspawn --quiet --register=no --keep-unit --read-only --directory=$image --as-pid2 \
-		--drop-capability=all --capability="$(capabilities)" --no-new-privileges=yes \
+	: > "$tmp/log"
+	systemd-nspawn --quiet --register=no --keep-unit --read-only --directory=$image \
+		--capability="$(capabilities CAP_)" --no-new-privileges=yes \
 		--tmpfs=/run/tlsgate --bind-ro="$tmp/tlsgated.conf:/etc/tlsgate/tlsgated.conf" \
-		--bind-ro="$tmp/example-org:/etc/tlsgate/certs/example-org" --bind-ro="$tmp/tickets:/etc/tlsgate/tickets" \
+		--bind-ro="$tmp/certs:/etc/tlsgate/certs" --bind-ro="$tmp/tickets:/etc/tlsgate/tickets" \
+		setpriv --bounding-set="-all,$(capabilities + | tr A-Z a-z)" \
 		/usr/sbin/tlsgated -c /etc/tlsgate/tlsgated.conf < /dev/null > "$tmp/log" 2>&1 &
 	container=$!
 	until_true grep -q 'listening on' "$tmp/log"
 }
 
 stop() {
-	kill -QUIT "$(pgrep -f '^/usr/sbin/tlsgated' | head -n 1)" && wait "$container"
+	local status
+	pkill -QUIT -P "$container"
+	wait "$container"
+	status=$?
 	container=
+	return $status
 }
 
+mkdir "$tmp/tickets" "$tmp/certs"
 mountpoint -q /sys/fs/cgroup || mount -t cgroup2 cgroup2 /sys/fs/cgroup
-python3 -m http.server --bind 127.0.0.1 --directory "$tmp/example-org" 8080 > /dev/null 2>&1 &
-trap 'kill $!; [ -z "$container" ] || kill "$container" 2>/dev/null; rm -rf "$tmp"' EXIT
+python3 -m http.server --bind 127.0.0.1 --directory "$tmp/certs" 8080 > /dev/null 2>&1 &
+backend=$!
+trap 'kill "$backend"; [ -z "$container" ] || kill "$container" 2>/dev/null; rm -rf "$tmp"' EXIT
 config > "$tmp/tlsgated.conf"
-mkdir "$tmp/tickets"
 build/tlsgate ticket-key new "$tmp/tickets/tickets"
 secret example-org 1 first
 check 'the image serves, read-only and without the module' start

@@ -16,7 +16,7 @@ declare -A PACKAGES=(
 		gcc-12 pahole libelf1t64"
 	[check]="linux-source-6.12 openssl curl gnutls-bin nginx haproxy hitch stunnel4 python3 python3-yaml
 		python3-jsonschema zsh fish nodejs valgrind binutils systemd redis-server mandoc libnginx-mod-stream
-		ipvsadm postgresql-client"
+		ipvsadm postgresql-client systemd-container"
 	[kernels]="gcc-12 kmod pahole libelf1t64"
 	[rt]="gcc-12 kmod pahole libelf1t64"
 	[daemon]="ca-certificates openssl curl python3 iproute2 procps systemd redis-server zsh fish"

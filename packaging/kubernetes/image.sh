@@ -26,6 +26,8 @@ packages=$(ldd build/tlsgated build/tlsgate | awk '$2 == "=>" { print "*/" $1 } 
 PATH=$PATH:/usr/sbin:/sbin debootstrap --variant=minbase --include="$packages,ca-certificates" "$own_suite" "$root" "$from" > "$root.log" 2>&1 ||
 	die "debootstrap failed: $(tail -n 1 "$root.log") (all of it: $root.log)"
 make -s install PREFIX=/usr DESTDIR="$(realpath "$root")"
+# Where a runtime mounts into a root that is read-only.
+mkdir -p "$root"/etc/tlsgate/{certs,tickets} "$root/run/tlsgate"
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
 for user in tlsgate tlsgate-keys; do
 	chroot "$root" useradd --system --no-create-home --shell /usr/sbin/nologin "$user"
