@@ -161,16 +161,27 @@ def a_ticket_ends_with_the_rules_for_clients():
         shutil.copy(path("ca.pem"), path("rules.pem"))
         gate.reload()
         need(gate.resumes(), "the CAs of before again: no resumption")
+        gate.configure(more=rules + ' route localhost { backend = "%s" }' % backend.address)
+        gate.reload()
+        need(not gate.resumes(), "there is a route, and the ticket is taken")
         gate.configure(more="client-ca = rules.pem")
         gate.reload()
         need(not resumes_with(gate), "verify-client differs, and the ticket is taken")
+        gate.client("-sess_out", "session", "-ign_eof", *SHOWN)
+        need(resumes_with(gate), "a client with a certificate: no resumption")
+        gate.configure(more='client-ca = rules.pem allow-client = "CN=one"')
+        gate.reload()
+        need(not resumes_with(gate), "allow-client differs, and the ticket is taken")
         gate.configure(name="other", more=rules)
         gate.reload()
         need(not gate.resumes(), "another gate takes the ticket")
 
 
+SHOWN = "-cert", "one.pem", "-key", "one.key"
+
+
 def resumes_with(gate):
-    return gate.client("-sess_in", "session", "-cert", "one.pem", "-key", "one.key")[0]
+    return gate.client("-sess_in", "session", *SHOWN)[0]
 
 
 @test

@@ -2,8 +2,8 @@
 /*
  * What a session ticket is bound to: a gate's name, and the rules by which the gate judges clients.
  * The keys that seal tickets are derived from it, so that a ticket opens only where the same rules
- * are in force, on whichever host.  The rules are the values of the rows that are SETTING_BOUND, and
- * the content of client-ca.  CRLs and validity are none of them: those are looked at again when a
+ * are in force, on whichever host.  The rules are the values of the rows that are SETTING_BOUND, the
+ * names and protocols of routes, and the content of client-ca.  CRLs and validity are none of them: those are looked at again when a
  * session is resumed.
  */
 #ifndef TLSGATE_DAEMON_BINDING_H
