@@ -32,7 +32,7 @@ node		127.0.0.1:8005	$gate4:9005
 java		[::1]:8006	[::]:9006
 go		[::1]:8007	[::]:9007
 redis		127.0.0.1:8008	$gate4:9008
-postgres	127.0.0.1:8009	$gate4:9009	alpn = postgresql
+postgres	127.0.0.1:8009	$gate4:9009	starttls = postgresql
 memcached	127.0.0.1:8010	$gate4:9010
 mosquitto	127.0.0.1:8011	$gate4:9011
 "

@@ -3,14 +3,18 @@
 
 import contextlib
 import imaplib
+import os
 import poplib
 import smtplib
+import socket
+import ssl
 import struct
 
-from daemonlib.gate import (DEADLINE, Backend, echo, log_text, need, need_alert, read_end, test,
+from daemonlib.gate import (DEADLINE, Backend, echo, log_text, need, need_alert, path, read_end, test,
                             wait_until)
 from daemonlib.opening import (PROTOCOLS, SERVERS, SSL_REQUEST, START_TLS, asks, begin_tls, connect_plain,
                                connected, context, converse, greet, receive_until, served, serves, wrap)
+from daemonlib.proxied import HERE, line
 
 GSSENC_REQUEST = struct.pack("!II", 8, 80877104)
 CANCEL_REQUEST = struct.pack("!IIII", 16, 80877102, 1, 2)
@@ -222,3 +226,50 @@ def nothing_injected_by_a_server_passes():
     for protocol, talk in SERVERS.items():
         *first, (heard, said) = talk
         refused_by(protocol, (*first, (heard, said + b"* injected\r\n")), "behind the start of TLS")
+
+
+@test
+def checks_ask_for_tls():
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(path("one.pem"), path("one.key"))
+    with Backend() as backend, connected("smtp", backend, "--check=100ms"):
+        with backend.accept() as server:
+            converse(server, ((b"", b"220 there\r\n"), (b"\r\n", b"250 there\r\n")))
+            wait_until(lambda: "is down: it offers no STARTTLS" in log_text(), "a line: " + log_text())
+        with backend.accept() as server:
+            converse(server, SERVERS["smtp"])
+            with contextlib.suppress(OSError), made.wrap_socket(server, server_side=True):
+                pass
+        wait_until(lambda: "is up again" in log_text(), "a line: " + log_text())
+
+
+# ---- beside other settings ---------------------------------------------------------------------------
+
+@test
+def proxies_speak_first_on_either_side():
+    with Backend() as backend, served("smtp", backend, HERE, "--proxy-protocol=1") as gate:
+        client = gate.connect_plain()
+        client.sendall(line())
+        receive_until(client, b"ESMTP\r\n")
+        client.sendall(b"STARTTLS\r\n")
+        receive_until(client, b"Go ahead\r\n")
+        with wrap(client) as tls, backend.accept() as server:
+            receive_until(server, line())
+            server.sendall(b"220 there\r\n")
+            tls.sendall(b"EHLO client.test\r\n")
+            receive_until(server, b"EHLO client.test\r\n")
+
+
+@test
+def a_backend_that_greets_may_be_a_unix_socket():
+    with Backend() as backend, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path("greeter"))
+        os.chmod(path("greeter"), 0o777)
+        listener.listen()
+        listener.settimeout(DEADLINE)
+        backend.listener.close()
+        backend.listener, backend.address = listener, "unix:" + path("greeter")
+        with served("pop3", backend) as gate:
+            greet(backend, "pop3")
+            with begin_tls(gate, "pop3") as connection:
+                echo(connection)

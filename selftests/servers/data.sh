@@ -26,7 +26,7 @@ redis_saw() {
 	redis_client client list >"$tmp/log/redis.clients" && logged redis.clients " addr=$client4:"
 }
 
-# ---- PostgreSQL: a client that begins with TLS, without a request for it ---------------------------
+# ---- PostgreSQL: a client that asks for TLS, and one that begins with it -----------------------------
 
 postgres_start() {
 	# A cluster must be its server's own, whose group may not write to it.
@@ -38,7 +38,7 @@ postgres_start() {
 }
 
 psql() {
-	client env PGSSLMODE=verify-full PGSSLROOTCERT=ca.pem PGSSLNEGOTIATION=direct \
+	client env PGSSLMODE=verify-full PGSSLROOTCERT=ca.pem "PGSSLNEGOTIATION=${negotiation:-postgres}" \
 		psql -qAtX -v ON_ERROR_STOP=1 -h "$gate4" -p "${gate_port[postgres]}" -U postgres "$@"
 }
 
@@ -56,7 +56,7 @@ postgres_use() {
 }
 
 postgres_saw() {
-	[[ $(psql -c 'SELECT inet_client_addr()') = "$client4" ]] && logged postgres "connection received: host=$client4 "
+	[[ $(negotiation=direct psql -c 'SELECT inet_client_addr()') = "$client4" ]] && logged postgres "connection received: host=$client4 "
 }
 
 # Each that it was told of was authorized, and said what it wanted.

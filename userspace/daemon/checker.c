@@ -13,6 +13,7 @@
 #include "common/ipc.h"
 #include "common/mem.h"
 #include "daemon/backend.h"
+#include "daemon/speak.h"
 #include "daemon/worker.h"
 
 #define LIMIT_LEAST	1000u	/* ms for a check, however often there is one */
@@ -27,6 +28,7 @@ struct check {
 	ev_timer timer;			/* for the next one; of one under way, its limit */
 	ev_io io;			/* fd -1: none is under way */
 	size_t address;			/* the next one that is tried */
+	struct starttls *talk;		/* the server is being asked for TLS */
 	struct tls_conn *tls;		/* the handshake has begun */
 };
 
@@ -73,6 +75,8 @@ static void close_socket(struct check *check)
 	check->io.fd = -1;
 	tls_conn_free(check->tls);
 	check->tls = NULL;
+	starttls_free(check->talk);
+	check->talk = NULL;
 }
 
 static void wait_for_next(struct check *check)
@@ -206,16 +210,10 @@ static uint32_t share_of(const struct check *check)
 	return limit_of(check) / (count ? count : 1);
 }
 
-static void connected(struct check *check)
+static void begin_tls(struct check *check)
 {
 	int err;
 
-	/* by starttls a server speaks another protocol first: that it is there must do */
-	if (check->gate->settings->mode == GATE_SERVE || check->gate->settings->starttls) {
-		end(check, NULL);
-		return;
-	}
-	set_timer(check, limit_of(check));
 	check->tls = tls_conn_new(check->gate->config);
 	err = check->tls ? tls_conn_set_server_name(check->tls, member_of(check)->server_name) :
 			   TLS_ERR_NO_MEMORY;
@@ -225,6 +223,47 @@ static void connected(struct check *check)
 		end(check, tls_strerror(err));
 	else
 		shake_hands(check);
+}
+
+static void ask_for_tls(struct check *check)
+{
+	struct worker *worker = check->checker->worker;
+	struct speak_fault fault;
+	int events;
+
+	switch (speak(check->talk, check->io.fd, member_of(check)->is_unix, worker->wire, sizeof(worker->wire),
+		      &events, &fault)) {
+	case STARTTLS_MORE:
+		watch(check, events);
+		break;
+	case STARTTLS_DONE:
+		starttls_free(check->talk);
+		check->talk = NULL;
+		begin_tls(check);
+		break;
+	default:
+		end(check, fault.why);
+	}
+}
+
+static void connected(struct check *check)
+{
+	const struct gate_settings *set = check->gate->settings;
+
+	if (set->mode == GATE_SERVE) {
+		end(check, NULL);
+		return;
+	}
+	set_timer(check, limit_of(check));
+	if (!set->starttls) {
+		begin_tls(check);
+		return;
+	}
+	check->talk = starttls_new(set->starttls, STARTTLS_CLIENT, check->gate->host);
+	if (check->talk)
+		ask_for_tls(check);
+	else
+		end(check, tls_strerror(TLS_ERR_NO_MEMORY));
 }
 
 /* Tries the addresses that are left.  why: the last one could not be reached. */
@@ -262,6 +301,10 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 
 	(void)loop;
 	(void)events;
+	if (check->talk) {
+		ask_for_tls(check);
+		return;
+	}
 	if (check->tls) {
 		shake_hands(check);
 		return;
@@ -282,7 +325,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 
 	(void)loop;
 	(void)events;
-	if (check->tls) {
+	if (check->talk || check->tls) {
 		end(check, "the handshake takes too long");
 	} else if (check->io.fd != -1) {
 		close_socket(check);

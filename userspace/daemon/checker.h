@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Looks again and again whether backends answer: a TCP connection, in mode connect with a handshake
- * that verifies the server, but needs no key of ours.  One worker of a generation does it and
+ * that verifies the server, but needs no key of ours; by starttls the server is asked for it first.  One worker of a generation does it and
  * tells the monitor each outcome (IPC_CHECKED).
  */
 #ifndef TLSGATE_DAEMON_CHECKER_H

@@ -8,94 +8,28 @@
 
 #include "daemon/account.h"
 #include "daemon/conn.h"
-#include "daemon/starttls/starttls.h"
+#include "daemon/speak.h"
 
 #define WHAT	"refused before TLS"
 #define LEFT	"it left before TLS"
-#define CLOSED	"it closed the connection before TLS"
 
-struct fault {
-	enum failure failure;
-	const char *why;
-};
-
-/* 0: all; 1: the socket is full; -1: errno says. */
-static int send_output(struct starttls *talk, int fd)
+static ev_io *backend_side(struct conn *conn)
 {
-	const uint8_t *data;
-	size_t len;
-	ssize_t n;
-
-	while ((data = starttls_output(talk, &len)), len) {
-		n = send(fd, data, len, MSG_NOSIGNAL);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN ? 1 : -1;
-		starttls_output_done(talk, (size_t)n);
-	}
-	return 0;
+	return conn->gate->settings->mode == GATE_SERVE ? &conn->plain_io : &conn->tls_io;
 }
 
-/*
- * Takes out of the socket what the talk used, and nothing beyond: that is TLS's.  It sees all that
- * has come, and so what was sent behind the start of TLS before our answer.
- */
-static bool take_input(struct conn *conn, const ev_io *io, size_t len)
+/* MORE: the side is watched.  Else as speak(). */
+static enum starttls_result go_on(struct conn *conn, ev_io *io, struct speak_fault *fault)
 {
-	uint8_t *data = conn->worker->wire;
-	size_t used, all = 0;
-
-	do {
-		(void)starttls_input(conn->talk, data + all, len - all, &used);
-		all += used;
-	} while (used && all < len && starttls_result(conn->talk) == STARTTLS_MORE &&
-		 !send_output(conn->talk, io->fd));
-	return !all || conn_receive(conn, io, data, all) == (ssize_t)all;
-}
-
-/* 1: something came; 0: the side is watched; -1: *fault says why. */
-static int receive(struct conn *conn, ev_io *io, struct fault *fault)
-{
+	const bool is_unix = io == backend_side(conn) && conn->member->is_unix;
 	struct worker *worker = conn->worker;
-	const ssize_t n = recv(io->fd, worker->wire, sizeof(worker->wire), MSG_PEEK);
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		conn_watch(conn, io, EV_READ);
-		return 0;
-	}
-	if (n > 0 && take_input(conn, io, (size_t)n))
-		return 1;
-	*fault = n ? (struct fault){ FAILURE_NETWORK, conn_receive_error() } :
-		     (struct fault){ FAILURE_PEER_CLOSED, CLOSED };
-	return -1;
-}
-
-/* MORE: the side is watched.  BAD: *fault says why. */
-static enum starttls_result go_on(struct conn *conn, ev_io *io, struct fault *fault)
-{
 	enum starttls_result result;
-	int ret;
+	int events;
 
-	do {
-		result = starttls_result(conn->talk);
-		*fault = (struct fault){ FAILURE_PROTOCOL_ERROR, starttls_why(conn->talk) };
-		if (result == STARTTLS_BAD)
-			return STARTTLS_BAD;
-		ret = send_output(conn->talk, io->fd);
-		if (ret < 0) {
-			*fault = (struct fault){ FAILURE_NETWORK, strerror(errno) };
-			return STARTTLS_BAD;
-		}
-		if (ret) {
-			conn_watch(conn, io, EV_WRITE);
-			return STARTTLS_MORE;
-		}
-		if (result != STARTTLS_MORE)
-			return result;
-		ret = receive(conn, io, fault);
-	} while (ret > 0);
-	return ret ? STARTTLS_BAD : STARTTLS_MORE;
+	result = speak(conn->talk, io->fd, is_unix, worker->wire, sizeof(worker->wire), &events, fault);
+	if (result == STARTTLS_MORE)
+		conn_watch(conn, io, events);
+	return result;
 }
 
 static void end_talk(struct conn *conn)
@@ -112,7 +46,7 @@ bool opening_wanted(const struct conn *conn)
 }
 
 /* It said goodbye, or was told why it must go. */
-static enum preface_result leave(struct conn *conn, const struct fault *fault)
+static enum preface_result leave(struct conn *conn, const struct speak_fault *fault)
 {
 	account_reason(conn, "%s", *fault->why ? fault->why : LEFT);
 	if (*fault->why) {
@@ -126,7 +60,7 @@ static enum preface_result leave(struct conn *conn, const struct fault *fault)
 enum preface_result opening_run(struct conn *conn)
 {
 	const struct gate *gate = conn->gate;
-	struct fault fault;
+	struct speak_fault fault;
 
 	if (!conn->talk)
 		conn->talk = starttls_new(gate->settings->starttls, STARTTLS_SERVER, gate->host);
@@ -165,11 +99,6 @@ bool opening_agrees(struct conn *conn)
 
 /* ---- with the backend ---- */
 
-static ev_io *backend_side(struct conn *conn)
-{
-	return conn->gate->settings->mode == GATE_SERVE ? &conn->plain_io : &conn->tls_io;
-}
-
 bool opening_backend_wanted(const struct conn *conn)
 {
 	const struct gate_settings *set = conn->gate->settings;
@@ -199,7 +128,7 @@ static void give_up(struct conn *conn, const char *why)
 
 static bool backend_go_on(struct conn *conn)
 {
-	struct fault fault;
+	struct speak_fault fault;
 
 	switch (go_on(conn, backend_side(conn), &fault)) {
 	case STARTTLS_MORE:

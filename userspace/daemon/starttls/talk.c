@@ -121,7 +121,8 @@ static enum starttls_result take_byte(struct starttls *talk, uint8_t byte)
  */
 static enum starttls_result refuse_more(struct starttls *talk)
 {
-	return talk_bad(talk, "it sent more in plain text behind the start of TLS", NULL);
+	return talk_bad(talk, "it sent more in plain text behind the start of TLS: it does not wait for the answer, or somebody on the way injects commands",
+			NULL);
 }
 
 enum starttls_result starttls_input(struct starttls *talk, const uint8_t *data, size_t len,
