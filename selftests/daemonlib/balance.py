@@ -13,7 +13,7 @@ import subprocess
 import time
 
 from daemonlib import gate
-from daemonlib.gate import (DEADLINE, TLSGATE, Backend, TlsServer, echo, log_text, need, need_alert, path, run, test, wait_until,
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, TlsServer, echo, log_text, need, need_alert, path, run, start, test, wait_until,
                             write)
 from daemonlib.pools import FileGate, NamedBackend, answerer, closed_port, list_of
 
@@ -117,6 +117,31 @@ def the_backend_with_the_fewest_connections_is_next():
         for wanted in range(4):
             need(hold(tlsgated, stack)[1] == b"a", "to the idle one")
             wait_until(lambda wanted=wanted: tlsgated.connections(a)[0] == wanted + 1, "it is counted")
+
+
+def in_kernel(function):
+    """A test of the kernel's data path alone."""
+    return test(function) if gate.PATH == "kernel" else function
+
+
+@in_kernel
+def what_the_kernel_carries_is_counted_after_a_restart():
+    with NamedBackend(b"a") as a, NamedBackend(b"b") as b, contextlib.ExitStack() as stack, \
+            BalanceGate(list_of(a, b) + "balance = least\n") as tlsgated:
+        tlsgated.tool("drain", "web", b.address)
+        held = [hold(tlsgated, stack) for _ in range(5)]
+        wait_until(lambda: tlsgated.connections(a, b) == [5, 0], "all are a's: %s" % tlsgated.connections(a, b))
+        tlsgated.process.kill()
+        tlsgated.process.wait(DEADLINE)
+        tlsgated.process = start("-c", "gate.conf")
+        tlsgated.ready(1)
+        wait_until(lambda: tlsgated.connections(a, b) == [5, 0], "still: %s" % tlsgated.connections(a, b))
+        for wanted in range(5):
+            need(hold(tlsgated, stack)[1] == b"b", "to the one with none")
+            wait_until(lambda wanted=wanted: tlsgated.connections(b)[0] == wanted + 1, "it is counted")
+        for connection, _ in held:
+            connection.close()
+        wait_until(lambda: tlsgated.connections(a, b) == [0, 5], "those that ended are not: %s" % tlsgated.connections(a, b))
 
 
 @test

@@ -118,6 +118,7 @@ void account_hand_over(const struct conn *conn, uint32_t session)
 		.logged = conn->worker->settings->connection_log,
 		.counted = conn->gate->counted,
 		.client = conn->client,
+		.member = conn->member->id,
 	};
 
 	if (conn->worker->ledger == -1 && !entry.logged)

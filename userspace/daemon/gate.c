@@ -380,6 +380,7 @@ static int set_pools(struct gate *gate)
 		ret |= pool_build(&gate->pools[i], i ? &set->blocks[i - 1] : set);
 		pool_set_balance(&gate->pools[i], set);
 	}
+	gate->counted |= !gate_only_member(gate);
 	return ret;
 }
 

@@ -91,7 +91,7 @@ static struct ledger_page *add(struct ledger *ledger, const struct ledger_entry 
 	*bucket(ledger, entry->session) = page;
 	ledger->count++;
 	if (entry->counted)
-		ledger->changed(ledger->arg, entry, true);
+		ledger->changed(ledger->arg, page->entry, true);
 	return page;
 }
 
@@ -488,18 +488,21 @@ int ledger_writer(struct ledger *ledger, bool logs, bool counts)
 	return ledger->writer;
 }
 
+static void copy_address(struct sockaddr_in6 *out, const struct tlsgate_address *address)
+{
+	if (address->len && address->len <= sizeof(*out))
+		memcpy(out, &address->sa, address->len);
+}
+
 static void adopt_entry(struct ledger_entry *entry, const struct tlsgate_session *session)
 {
-	const struct tlsgate_address *client;
-
 	entry->session = session->id;
 	entry->serves = session->role == TLSGATE_ROLE_SERVER;
 	entry->counted = true;
 	entry->accepted = clock_ms() - session->age;
 	memcpy(entry->gate, session->label, session->label_len);
-	client = entry->serves ? &session->peer : &session->relay_peer;
-	if (client->len && client->len <= sizeof(entry->client))
-		memcpy(&entry->client, &client->sa, client->len);
+	copy_address(&entry->client, entry->serves ? &session->peer : &session->relay_peer);
+	copy_address(&entry->backend, entry->serves ? &session->relay_peer : &session->peer);
 }
 
 static int adopt(void *arg, const struct tlsgate_session *session)

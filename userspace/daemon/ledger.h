@@ -28,6 +28,8 @@ struct ledger_entry {
 	bool counted;			/* ledger_changed is called for it */
 	char gate[SETTINGS_MAX_NAME + 1];	/* its name, which a reload does not change */
 	struct sockaddr_in6 client;	/* or sockaddr_in: who connected to us */
+	uint64_t member;		/* its backend's id (pool.h); 0: not known */
+	struct sockaddr_in6 backend;	/* ... or sockaddr_in: where that is, of an adopted session */
 	uint64_t from_client, from_backend;	/* until the hand-over */
 	uint64_t accepted;		/* clock_ms() then */
 	struct record record;		/* up to what record_end() adds */
@@ -44,9 +46,10 @@ struct ledger_early {
 
 /*
  * The kernel has (begins) or has no more a connection whose entry is counted.  Each call that it
- * begins is followed by one that it ended, with the same entry; it must not call the ledger.
+ * begins is followed by one that it ended, with the same entry; it must not call the ledger.  It may
+ * set entry->member of an adopted session.
  */
-typedef void ledger_changed(void *arg, const struct ledger_entry *entry, bool begins);
+typedef void ledger_changed(void *arg, struct ledger_entry *entry, bool begins);
 
 struct ledger {
 	struct ev_loop *loop;

@@ -34,6 +34,7 @@ static void forget(struct generation *generation, void *arg)
 	*link = generation->next;
 	if (monitor->generations && !monitor->stopping)
 		generation_inherit(monitor->generations, generation);
+	elsewhere_forget(&monitor->elsewhere, generation);
 	generation_free(generation);
 	if (monitor->stopping && !monitor->generations)
 		ev_break(monitor->loop, EVBREAK_ALL);
@@ -240,13 +241,14 @@ static void begun(struct generation *generation, void *arg)
 	control_commit(&monitor->control);
 	watch_commit(&monitor->watch);
 	count_carried(monitor, generation);
-	count_kernel(monitor, generation);
 	shed_start(&generation->shed, generation);
 	exporter_commit(&monitor->exporter);
 	logger_commit(&monitor->logger);
 	monitor->starting = NULL;
 	generation->next = old;
 	monitor->generations = generation;
+	elsewhere_begin(&monitor->elsewhere, generation);
+	count_kernel(monitor, generation);
 	if (old)
 		generation_retire(old, generation->settings->drain_time);
 	listeners_drop_unused(&monitor->listeners);
@@ -509,11 +511,12 @@ static void on_terminate(struct ev_loop *loop, ev_signal *watcher, int events)
 }
 
 /* The kernel carries it now, or no more. */
-static void carried_changed(void *arg, const struct ledger_entry *entry, bool begins)
+static void carried_changed(void *arg, struct ledger_entry *entry, bool begins)
 {
 	struct monitor *monitor = arg;
 
 	limits_carried(&monitor->census, entry, begins);
+	elsewhere_carry(&monitor->elsewhere, entry, begins);
 }
 
 static void forget_secrets(void *arg)
@@ -567,6 +570,7 @@ static void set_up(struct monitor *monitor)
 	passed_read(take_passed, monitor);
 	resolver_init(&monitor->resolver, forget_secrets, monitor);
 	ledger_init(&monitor->ledger, monitor->loop, carried_changed, monitor);
+	elsewhere_init(&monitor->elsewhere, monitor->loop);
 	carried_init(&monitor->carried, monitor->loop);
 	watch_init(&monitor->watch, monitor->loop, on_changed, monitor);
 	logger_init(&monitor->logger, forget_secrets, monitor);

@@ -11,6 +11,7 @@
 
 #include "daemon/carried.h"
 #include "daemon/control.h"
+#include "daemon/elsewhere.h"
 #include "daemon/exporter.h"
 #include "daemon/gather.h"
 #include "daemon/generation.h"
@@ -28,6 +29,7 @@ struct monitor {
 	struct listeners listeners;
 	struct resolver resolver;
 	struct ledger ledger;
+	struct elsewhere elsewhere;
 	struct carried carried;
 	struct watch watch;
 	struct exporter exporter;

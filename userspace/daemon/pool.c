@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/pool.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,17 @@ static int set_server(const struct pool *pool, struct member *member)
 	return 0;
 }
 
+static uint64_t id_of(const char *text)
+{
+	static const unsigned char key[crypto_shorthash_KEYBYTES];
+	unsigned char hash[crypto_shorthash_BYTES];
+	uint64_t id;
+
+	crypto_shorthash(hash, (const unsigned char *)text, strlen(text), key);
+	memcpy(&id, hash, sizeof(id));
+	return id ? id : 1;
+}
+
 int pool_build(struct pool *pool, const struct gate_settings *settings)
 {
 	const struct backend_list *backend = &settings->backend;
@@ -60,6 +72,7 @@ int pool_build(struct pool *pool, const struct gate_settings *settings)
 	for (i = 0; i < pool->count; i++) {
 		member = &pool->members[i];
 		member->text = backend->list.items[i];
+		member->id = id_of(member->text);
 		member->weight = backend->weights[i];
 		member->is_unix = !addr_port(member->text);
 		ret |= set_places(pool, member);

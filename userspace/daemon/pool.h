@@ -19,6 +19,7 @@
 /* One backend. */
 struct member {
 	const char *text;		/* its address, as configured: belongs to the settings */
+	uint64_t id;			/* of that text, the same in all generations; not 0 */
 	uint32_t weight;		/* 1..SETTINGS_MAX_WEIGHT */
 	bool is_unix;			/* it is unix:/path */
 	struct places *places;
