@@ -39,11 +39,11 @@ gate web {
 class ControlGate(Gate):
     """Listens on a control socket, too; its path is that of the setting unless given."""
 
-    def __init__(self, backend, head=None, socket_path=None, before=()):
+    def __init__(self, backend, head=None, socket_path=None, before=(), key="one"):
         self.port = free_port()
         self.backend = backend
         self.socket = socket_path or path("control")
-        self.config(head)
+        self.config(head, key)
         self.process = start("-c", "control.conf", before=before)
         self.ready(1)
 
@@ -406,10 +406,12 @@ def a_child_of_the_daemons_user_changes_nothing():
     """A worker of a daemon that was not started as root could connect where a gate has a UNIX backend."""
     if os.geteuid() != 0:
         raise Skip("needs root to be somebody else")
-    os.chown(path("one.key"), 65534, -1)
     os.makedirs(path("own"), exist_ok=True)
     os.chown(path("own"), 65534, 65534)
-    with Backend() as backend, ControlGate(backend.address, socket_path=path("own/control"), before=NOBODY) as gate:
+    shutil.copy(path("one.key"), path("own.key"))
+    os.chown(path("own.key"), 65534, 65534)
+    with Backend() as backend, \
+            ControlGate(backend.address, socket_path=path("own/control"), before=NOBODY, key="own") as gate:
         need('"denied"' in ask_as_nobody(gate, "confined"), "one under a filter, as all children are")
         with stopped(gate.process.pid):
             ask_as_nobody(gate, "gone")

@@ -234,13 +234,13 @@ def name_of(pid):
 
 
 def may_write_shared(pid):
-    """Mappings that others have, too, and that the process can write, or can make writable."""
+    """Which memory that others have, too, the process can write, or can make writable: inodes and where they come from."""
     found, name = [], ""
     with open("/proc/%d/smaps" % pid) as file:
         for line in file:
             word = line.split()
             if not word[0].endswith(":"):
-                name = word[1] + " " + word[-1]
+                name = word[4] + " " + word[-1]
             elif word[0] == "VmFlags:" and "sh" in word and "mw" in word:
                 found.append(name)
     return found

@@ -60,15 +60,16 @@ def the_tool_prints_to_nobody_where_nobody_listens():
 
 @test
 def no_child_writes_what_others_read():
-    """A worker its row of counters alone; the monitor writes where backends are, and what is paused."""
+    """A worker its rows alone; the monitor writes where backends are, and what is paused."""
     need_root()
     with Backend().echo() as backend, Gate("serve", backend.address) as gate:
         gate.process.send_signal(signal.SIGHUP)     # the new ones are forked while the old have their memory
         wait_until(lambda: "reloaded" in log_text() and len(gate.workers()) == 2, "a reload")
         answerers = children(gate.keyd()[0])
         need(len(may_write_shared(gate.process.pid)) > 2, "the monitor's are seen")
-        for pid in gate.workers():
-            need(len(may_write_shared(pid)) == 1, "worker: %s" % may_write_shared(pid))
+        first, second = (set(may_write_shared(pid)) for pid in gate.workers())
+        need(len(first) == len(second) == 2, "workers: what they count, and to which backends: %s, %s" % (first, second))
+        need(not first & second, "both workers: %s" % (first & second))
         need(len(answerers) == 2, "answerers")
         for pid in (*gate.keyd(), *answerers):
             need(not may_write_shared(pid), "%d: %s" % (pid, may_write_shared(pid)))
