@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of verify/ share: anchors, CRLs, the path found.  Nobody else includes this. */
+/* What the files of verify/ share: anchors, CRLs, the path found.  Nobody else but a fuzz target includes this. */
 #ifndef TLSGATE_PATH_H
 #define TLSGATE_PATH_H
 
