@@ -391,6 +391,7 @@ else
 		SMP=1 start_kselftests "${debian_kernel[sid]}" kselftests-sid-one "${one_programs[@]}"
 	start_suite demo suite_demo
 	start_suite container suite_container
+	start_suite renewals env NAMES=1000 RELOADS=400 selftests/daemon.py certificates_are_renewed
 	# What peers do differently is for 6.12 to see, and each cipher suite and way to end for the
 	# kselftests; here, what a daemon makes the module do.
 	SMP=1 start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 3600 \

@@ -66,6 +66,7 @@ else:
         ends,
         files,
         passing,
+        renewals,
         quantum,
         prometheus,
         completion,

@@ -24,7 +24,7 @@ void complete_values(const char *typed, const char *before, const char *argument
 	for (; *argument; argument += len + (argument[len] == '|')) {
 		len = strcspn(argument, "|");
 		snprintf(choice, sizeof(choice), "%.*s", (int)len, argument);
-		if (!strcmp(choice, "FILE") || !strcmp(choice, "PATH"))
+		if (!strcmp(choice, "FILE") || !strcmp(choice, "DIR") || !strcmp(choice, "PATH"))
 			puts(":files");
 		else if (is_list && !strpbrk(choice, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
 			complete_word(typed, before, choice, "");

@@ -487,7 +487,7 @@ void gate_read_tickets(struct gate *gate)
 
 void gate_forget(struct gate *gate)
 {
-	tickets_wipe(gate->tickets);
+	tickets_forget(gate->tickets);
 	tls_config_unref(gate->config);
 	gate->config = NULL;
 }

@@ -335,6 +335,15 @@ static int adopt_worker(const struct ipc_message *message, const struct keyring 
 	return 0;
 }
 
+/* keyd seals and opens none. */
+static void forget_tickets(const struct gate *gates, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		tickets_forget(gates[i].tickets);
+}
+
 static _Noreturn void run(int control, const struct gate *gates, size_t count,
 			  const struct identity *who)
 {
@@ -344,6 +353,7 @@ static _Noreturn void run(int control, const struct gate *gates, size_t count,
 	int ret;
 
 	sandbox_child("tlsgated-keyd");
+	forget_tickets(gates, count);
 	if (watch_answerers() || sandbox_keep_fds(keep, 2) || sandbox_hide_memory() || read_keys(&ring, gates, count) ||
 	    trial_gates(gates, count, ring.keys) ||
 	    sandbox_drop(who) || landlock_enter(NULL, 0) || filter_load(FILTER_KEYD, false))

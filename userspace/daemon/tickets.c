@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/tickets.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <openssl/core_names.h>
 #include <openssl/kdf.h>
@@ -11,6 +14,7 @@
 #include <sodium.h>
 
 #include "common/log.h"
+#include "common/mem.h"
 #include "common/ticket_file.h"
 #include "daemon/board.h"
 #include "daemon/ticket.h"
@@ -22,14 +26,19 @@ struct keys {
 	struct tls_ticket_key keys[TLS_MAX_TICKET_KEYS];
 };
 
+/* In locked memory; zeros in a child to which it is not lent. */
+struct secrets {
+	struct keys keys, next;		/* of the board; on their way from it */
+	struct ticket_chain chain;	/* without files */
+};
+
 struct tickets {
 	const struct gate_settings *gate;
 	struct binding binding;
 	struct board *board;		/* struct keys; NULL: without files */
 	unsigned int seen;		/* on it */
 	int64_t changed;		/* when the first file was, in the monitor; seconds since the epoch */
-	struct keys keys, next;		/* of the board; on their way from it */
-	struct ticket_chain chain;	/* without files */
+	struct secrets *secrets;
 };
 
 /* HKDF-SHA256 (RFC 5869) over all of the file's key; info is the label and what it is bound to. */
@@ -100,7 +109,7 @@ static int read_file(const struct tickets *tickets, struct keys *keys, const cha
 int tickets_read(struct tickets *tickets)
 {
 	const struct text_list *files = &tickets->gate->ticket_keys;
-	struct keys *next = &tickets->next;
+	struct keys *next = &tickets->secrets->next;
 	struct stat st;
 	int ret = 0;
 	size_t i;
@@ -108,7 +117,7 @@ int tickets_read(struct tickets *tickets)
 	memset(next, 0, sizeof(*next));
 	for (i = 0; i < files->count; i++)
 		ret |= read_file(tickets, next, files->items[i]);
-	if (!ret && memcmp(next, &tickets->keys, sizeof(*next))) {
+	if (!ret && memcmp(next, &tickets->secrets->keys, sizeof(*next))) {
 		board_write(tickets->board, next);
 		tickets->changed = stat(files->items[0], &st) ? (int64_t)time(NULL) : st.st_mtime;
 		ret = 1;
@@ -123,7 +132,7 @@ static int begin_with_files(struct tickets *tickets)
 	tickets->board = board_new(sizeof(struct keys));
 	if (!tickets->board)
 		return gate_refuse(tickets->gate, "ticket-keys", NULL, "out of memory: have more memory");
-	if (board_lock(tickets->board) || sodium_mlock(tickets, sizeof(*tickets)))
+	if (board_lock(tickets->board) || sodium_mlock(tickets->secrets, sizeof(*tickets->secrets)))
 		gate_warn(tickets->gate, "ticket-keys", NULL,
 			  "the keys may be written to swap: raise the limit of locked memory (LimitMEMLOCK=)");
 	if (tickets_read(tickets) < 0)
@@ -132,25 +141,32 @@ static int begin_with_files(struct tickets *tickets)
 	return 0;
 }
 
+static int begin(struct tickets *tickets)
+{
+	if (tickets->gate->ticket_keys.count)
+		return begin_with_files(tickets);
+	if (!ticket_chain_init(&tickets->secrets->chain))
+		return 0;
+	log_error("%s: no session ticket keys: the system has no randomness: see why getrandom() fails",
+		  tickets->gate->name);
+	return -1;
+}
+
 struct tickets *tickets_new(const struct gate_settings *gate, const struct binding *binding)
 {
-	struct tickets *tickets = sodium_init() < 0 ? NULL : sodium_malloc(sizeof(*tickets));
-	int ret;
+	struct tickets *tickets = xcalloc(1, sizeof(*tickets));
 
-	if (!tickets) {
+	*tickets = (struct tickets){ .gate = gate, .binding = *binding };
+	tickets->secrets = sodium_init() < 0 ? NULL : sodium_malloc(sizeof(*tickets->secrets));
+	if (!tickets->secrets) {
 		log_error("%s: no session ticket keys: out of memory: have more memory", gate->name);
+		free(tickets);
 		return NULL;
 	}
-	*tickets = (struct tickets){ .gate = gate, .binding = *binding };
-	if (gate->ticket_keys.count)
-		ret = begin_with_files(tickets);
-	else
-		ret = ticket_chain_init(&tickets->chain);
-	if (!ret)
+	*tickets->secrets = (struct secrets){0};
+	tickets_lend(tickets, false);
+	if (!begin(tickets))
 		return tickets;
-	if (!gate->ticket_keys.count)
-		log_error("%s: no session ticket keys: the system has no randomness: see why getrandom() fails",
-			  gate->name);
 	tickets_free(tickets);
 	return NULL;
 }
@@ -160,16 +176,30 @@ void tickets_free(struct tickets *tickets)
 	if (!tickets)
 		return;
 	board_free(tickets->board);
-	sodium_free(tickets);
+	sodium_free(tickets->secrets);
+	free(tickets);
 }
 
-void tickets_wipe(struct tickets *tickets)
+void tickets_lend(struct tickets *tickets, bool lend)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t begin, end;
+
+	if (!tickets)
+		return;
+	begin = (uintptr_t)tickets->secrets & ~(page - 1);
+	end = (uintptr_t)(tickets->secrets + 1);
+	/* cannot fail: these pages are anonymous, and libsodium has nothing else of worth to a child in them */
+	(void)madvise((void *)begin, end - begin, lend ? MADV_KEEPONFORK : MADV_WIPEONFORK);
+}
+
+void tickets_forget(struct tickets *tickets)
 {
 	if (!tickets)
 		return;
 	if (tickets->board)
 		board_forget(tickets->board);
-	tls_wipe(tickets, sizeof(*tickets));
+	tls_wipe(tickets->secrets, sizeof(*tickets->secrets));
 }
 
 void tickets_lock(struct tickets *tickets)
@@ -177,7 +207,7 @@ void tickets_lock(struct tickets *tickets)
 	if (!tickets)
 		return;
 	/* where this fails, it failed in the monitor, which said so */
-	(void)sodium_mlock(tickets, sizeof(*tickets));
+	(void)sodium_mlock(tickets->secrets, sizeof(*tickets->secrets));
 	if (tickets->board)
 		(void)board_lock(tickets->board);
 }
@@ -185,18 +215,18 @@ void tickets_lock(struct tickets *tickets)
 bool tickets_refresh(struct tickets *tickets)
 {
 	if (!tickets->board)
-		return ticket_chain_advance(&tickets->chain);
-	if (!board_read(tickets->board, &tickets->seen, &tickets->next))
+		return ticket_chain_advance(&tickets->secrets->chain);
+	if (!board_read(tickets->board, &tickets->seen, &tickets->secrets->next))
 		return false;
-	tickets->keys = tickets->next;
-	tls_wipe(&tickets->next, sizeof(tickets->next));
+	tickets->secrets->keys = tickets->secrets->next;
+	tls_wipe(&tickets->secrets->next, sizeof(tickets->secrets->next));
 	return true;
 }
 
 const struct tls_ticket_key *tickets_keys(const struct tickets *tickets, size_t *count)
 {
-	*count = tickets->board ? tickets->keys.count : tickets->chain.count;
-	return tickets->board ? tickets->keys.keys : tickets->chain.keys;
+	*count = tickets->board ? tickets->secrets->keys.count : tickets->secrets->chain.count;
+	return tickets->board ? tickets->secrets->keys.keys : tickets->secrets->chain.keys;
 }
 
 int64_t tickets_age(const struct tickets *tickets)
@@ -204,6 +234,6 @@ int64_t tickets_age(const struct tickets *tickets)
 	const int64_t now = (int64_t)time(NULL);
 
 	if (!tickets->board)
-		return ticket_chain_age(&tickets->chain);
+		return ticket_chain_age(&tickets->secrets->chain);
 	return now > tickets->changed ? now - tickets->changed : 0;
 }

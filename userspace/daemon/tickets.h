@@ -25,8 +25,13 @@ struct tickets;
 struct tickets *tickets_new(const struct gate_settings *gate, const struct binding *binding);
 /* Wipes; NULL is fine. */
 void tickets_free(struct tickets *tickets);
-/* In a child that has no use for them.  NULL is fine. */
-void tickets_wipe(struct tickets *tickets);
+/*
+ * In the monitor: whether a child that is forked now gets them; at first, no.  The gates of other
+ * generations are not for it.  NULL is fine.
+ */
+void tickets_lend(struct tickets *tickets, bool lend);
+/* In a child that has no use for them: what it shares with the monitor, too.  NULL is fine. */
+void tickets_forget(struct tickets *tickets);
 /* In a forked process that uses them: locks are not inherited.  NULL is fine. */
 void tickets_lock(struct tickets *tickets);
 /*

@@ -559,6 +559,15 @@ static _Noreturn void run(const struct worker_plan *plan, int control, const str
 	exit(0);
 }
 
+/* To the worker that is forked meanwhile. */
+static void lend_tickets(const struct worker_plan *plan, bool lend)
+{
+	size_t i;
+
+	for (i = 0; i < plan->gate_count; i++)
+		tickets_lend(plan->gates[i].tickets, lend);
+}
+
 /* Pipes to a new answerer: the worker's end of them.  0 or -errno. */
 static int open_keys(struct keypipe *keys, int keyd_control)
 {
@@ -612,6 +621,7 @@ pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *contro
 	}
 	snprintf(name, sizeof(name), "worker %zu", plan->index);
 	stats_lend(plan->stats, plan->index, true);
+	lend_tickets(plan, true);
 	census_lend(plan->census, plan->row, true);
 	loads_lend(plan->loads, plan->index, true);
 	pid = process_fork(name, control);
@@ -619,6 +629,7 @@ pid_t worker_start(const struct worker_plan *plan, int keyd_control, int *contro
 		run(plan, *control, &keys);
 	census_lend(plan->census, plan->row, false);
 	stats_lend(plan->stats, plan->index, false);
+	lend_tickets(plan, false);
 	loads_lend(plan->loads, plan->index, false);
 	if (pid < 0)
 		keypipe_close(&keys);
