@@ -268,7 +268,7 @@ with psycopg2.connect(host='localhost', port=${gate_port[postgresql]}, user='pos
 }
 
 plain_psql() {
-	database_works client env PGSSLMODE=disable PGGSSENCMODE=disable psql -p "${gate_port[postgresql-out]}"
+	database_works client env "$@" psql -p "${gate_port[postgresql-out]}"
 }
 
 letters() {
@@ -340,7 +340,8 @@ check "psql of Debian 13" carries $blob_size 0 psql_in_root
 check "psql of Debian 13, direct TLS" carries $blob_size 0 psql_in_root PGSSLNEGOTIATION=direct
 check "psql shows that TLS is required" psql_gets_the_reason
 check "psycopg2" carries $blob_size $blob_size driver_works
-check "psql without TLS, and a gate that asks for it" carries 0 $blob_size plain_psql
+check "psql without TLS, and a gate that asks for it" carries 0 $blob_size plain_psql PGSSLMODE=disable
+check "psql that asks for TLS, which the gate declines and asks for" carries 0 $blob_size plain_psql PGSSLMODE=prefer
 diagnose_logs=(gate client smtp)
 check "curl sends mail to exim" carries 0 $blob_size sends_mail smtp --ssl-reqd
 check "curl sends mail without TLS, and a gate asks exim for it" carries $blob_size 0 sends_mail smtp-out

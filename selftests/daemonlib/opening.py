@@ -10,6 +10,7 @@ import threading
 from daemonlib.gate import Backend, Gate, echo, need, path
 
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
+STARTUP = struct.pack("!II", 14, 3 << 16) + b"user\0\0"
 START_TLS = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x16" b"1.3.6.1.4.1.1466.20037"
 TLS_MAY_BEGIN = b"\x30\x24\x02\x01\x01\x78\x1f\x0a\x01\x00\x04\x00\x04\x00\x8a\x16" b"1.3.6.1.4.1.1466.20037"
 
@@ -118,12 +119,12 @@ def asks(data_path, each=lambda: None):
     for protocol, talk in SERVERS.items():
         with Backend() as backend, connected(protocol, backend, "--verbose", data_path=data_path) as gate:
             client = gate.connect_plain()
+            client.sendall(STARTUP if protocol == "postgresql" else b"hello")   # PostgreSQL's clients begin
             with backend.accept() as server:
                 converse(server, talk)
                 with made.wrap_socket(server, server_side=True) as tls, client:
                     receive_until(client, OWED[protocol])
-                    client.sendall(b"hello")
-                    need(tls.recv(5) == b"hello", "it came through")
+                    need(tls.recv(100) == (STARTUP if protocol == "postgresql" else b"hello"), "it came through")
                     tls.sendall(b"world")
                     need(client.recv(100) == b"world", "and back")
                     each()

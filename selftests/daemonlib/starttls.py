@@ -12,13 +12,12 @@ import struct
 
 from daemonlib.gate import (DEADLINE, Backend, echo, log_text, need, need_alert, path, read_end, test,
                             wait_until)
-from daemonlib.opening import (PROTOCOLS, SERVERS, SSL_REQUEST, START_TLS, asks, begin_tls, connect_plain,
+from daemonlib.opening import (PROTOCOLS, SERVERS, SSL_REQUEST, STARTUP, START_TLS, asks, begin_tls, connect_plain,
                                connected, context, converse, greet, receive_until, served, serves, wrap)
 from daemonlib.proxied import HERE, line
 
 GSSENC_REQUEST = struct.pack("!II", 8, 80877104)
 CANCEL_REQUEST = struct.pack("!IIII", 16, 80877102, 1, 2)
-STARTUP = struct.pack("!II", 14, 3 << 16) + b"user\0\0"
 
 
 @test
@@ -201,6 +200,8 @@ def asks_servers_for_tls():
 def refused_by(protocol, talk, why):
     with Backend() as backend, connected(protocol, backend, "--connect-timeout=2s") as gate:
         client = gate.connect_plain()
+        if protocol == "postgresql":
+            client.sendall(STARTUP)
         with backend.accept() as server:
             converse(server, talk)
             need("reset" in read_end(client).lower(), "the client's connection is reset")
@@ -226,6 +227,34 @@ def nothing_injected_by_a_server_passes():
     for protocol, talk in SERVERS.items():
         *first, (heard, said) = talk
         refused_by(protocol, (*first, (heard, said + b"* injected\r\n")), "behind the start of TLS")
+
+
+@test
+def postgresqls_clients_are_told_no_where_the_gate_asks():
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(path("one.pem"), path("one.key"))
+    for requests in ((), (SSL_REQUEST,), (GSSENC_REQUEST, SSL_REQUEST)):
+        with Backend() as backend, connected("postgresql", backend) as gate:
+            client = gate.connect_plain()
+            for request in requests:
+                client.sendall(request)
+                receive_until(client, b"N")
+            client.sendall(STARTUP)
+            with backend.accept() as server:
+                converse(server, SERVERS["postgresql"])
+                with made.wrap_socket(server, server_side=True) as tls, client:
+                    need(tls.recv(100) == STARTUP, "what the client began with")
+                    tls.sendall(b"world")
+                    need(client.recv(100) == b"world", "and back")
+
+
+@test
+def half_a_request_holds_nobody():
+    with Backend() as backend, connected("postgresql", backend) as gate:
+        with gate.connect_plain() as client:
+            client.sendall(SSL_REQUEST[:5])
+            read_end(client)
+        wait_until(lambda: "a part of a message" in log_text(), "a line: " + log_text())
 
 
 @test

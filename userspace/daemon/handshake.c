@@ -142,7 +142,7 @@ bool handshake_start(struct conn *conn)
 
 	conn->state = CONN_HANDSHAKE;
 	conn->begun = clock_us();
-	if (!conn->preface)	/* else its deadline goes on */
+	if (is_client(conn) || !conn->preface)	/* else its deadline goes on */
 		conn_deadline(conn, conn->gate->settings->handshake_timeout);
 	conn->tls = tls_conn_new(conn->gate->config);
 	if (!conn->tls) {

@@ -65,7 +65,7 @@ static bool next_step(struct conn *conn)
 	if (conn->state == CONN_HANDSHAKE)
 		count_handshake(conn);
 	if (conn->state == CONN_PREFACE)
-		return handshake_start(conn);
+		return serves ? handshake_start(conn) : backend_start(conn);
 	if (serves && conn->state == CONN_HANDSHAKE)
 		return conn->handle == -1 ? backend_start(conn) : deliver_start(conn);
 	if (conn->state == CONN_CONNECTING && opening_backend_wanted(conn))
@@ -197,7 +197,7 @@ void life_begin(const struct worker_listener *listener, int fd, const struct soc
 	memcpy(&conn->client, client, len < sizeof(conn->client) ? len : sizeof(conn->client));
 	*(serves ? &conn->tls_io.fd : &conn->plain_io.fd) = fd;
 	if (limits_begin(conn) && (accept_proxy_wanted(conn) || limits_admit(conn)) && make_room(conn))
-		go_on(conn, serves ? preface_start(conn) : backend_start(conn));
+		go_on(conn, preface_start(conn));
 }
 
 void life_key_answer(struct conn *conn, const uint8_t *answer, size_t len)

@@ -42,7 +42,9 @@ static void end_talk(struct conn *conn)
 
 bool opening_wanted(const struct conn *conn)
 {
-	return conn->gate->settings->starttls != STARTTLS_NONE;
+	const struct gate_settings *set = conn->gate->settings;
+
+	return set->mode == GATE_SERVE && set->starttls != STARTTLS_NONE;
 }
 
 /* It said goodbye, or was told why it must go. */

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "daemon/accept_proxy.h"
 #include "daemon/conn.h"
+#include "daemon/decline.h"
 #include "daemon/opening.h"
 
 #define WHAT	"it ended before TLS"
@@ -21,6 +22,7 @@ static const struct stage {
 } stages[] = {
 	{ accept_proxy_wanted, accept_proxy_run },
 	{ opening_wanted, opening_run },
+	{ decline_wanted, decline_run },
 };
 
 enum preface_result preface_fail(struct conn *conn, enum failure failure, const char *what,

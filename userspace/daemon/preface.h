@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client of mode serve may have to send before TLS.  It is a row of stages (preface.c),
+ * What a client may have to send before TLS, or in mode connect before the backend is connected.  It is a row of stages (preface.c),
  * each in a file of its own; a gate that wants none for a client pays nothing.  handshake-timeout
  * counts for the stages and the handshake together, and conn is among worker->handshaking
  * meanwhile.
@@ -29,7 +29,7 @@ struct preface {
 	struct sockaddr_in6 server;	/* whom the client connected to, by that header */
 };
 
-/* As those of handshake.h.  True: the handshake is next. */
+/* As those of handshake.h.  True: the handshake is next, in mode connect the backend. */
 bool preface_start(struct conn *conn);
 bool preface_continue(struct conn *conn);
 /* It had its time: fails. */

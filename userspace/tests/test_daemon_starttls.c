@@ -324,6 +324,10 @@ static void test_postgresql(void)
 	begin(STARTTLS_POSTGRESQL, STARTTLS_SERVER);
 	hex("HTTP", "474554202f20485454502f312e310d0a", STARTTLS_BAD, "");
 
+	tap_ok(starttls_is_request(tap_hex(SSL_REQUEST).p) && starttls_is_request(tap_hex(GSSENC_REQUEST).p) &&
+	       !starttls_is_request(tap_hex(STARTUP).p) && !starttls_is_request(tap_hex(CANCEL_REQUEST).p),
+	       "requests for encryption");
+
 	begin(STARTTLS_POSTGRESQL, STARTTLS_CLIENT);
 	hex("asks", "", STARTTLS_MORE, SSL_REQUEST);
 	hex("may", "53", STARTTLS_DONE, "");

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define LENGTH_MAX	10000		/* of a startup packet, by the server's own limit */
-#define HEADER		8		/* length, then version or request */
+#define HEADER		STARTTLS_REQUEST	/* length, then version or request */
 #define TLS_HANDSHAKE	0x16		/* first byte of a ClientHello's record */
 
 #define CANCEL_REQUEST	80877102
@@ -34,6 +34,13 @@ static enum talk_unit request_unit(struct starttls *talk)
 	return talk->in_len < HEADER ? UNIT_MORE : UNIT_WHOLE;
 }
 
+bool starttls_is_request(const uint8_t data[STARTTLS_REQUEST])
+{
+	const uint32_t request = number(data + 4);
+
+	return number(data) == HEADER && (request == SSL_REQUEST || request == GSSENC_REQUEST);
+}
+
 static enum starttls_result refuse(struct starttls *talk, const char *why)
 {
 	const uint8_t header[5] = { 'E', 0, 0, 0, 4 + sizeof(refusal) };
@@ -60,7 +67,7 @@ static enum starttls_result take_request(struct starttls *talk)
 	}
 	if (length != HEADER || request != GSSENC_REQUEST || talk->state++)
 		return talk_bad(talk, "it sent an unknown request of PostgreSQL", NULL);
-	talk_put(talk, "N", 1);
+	talk_put(talk, STARTTLS_NO, 1);
 	return STARTTLS_MORE;
 }
 

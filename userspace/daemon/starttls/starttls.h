@@ -73,6 +73,14 @@ enum starttls_result starttls_input(struct starttls *talk, const uint8_t *data, 
 const uint8_t *starttls_output(const struct starttls *talk, size_t *len);
 void starttls_output_done(struct starttls *talk, size_t len);
 
+/*
+ * PostgreSQL: is this a request of a client for TLS or for GSSAPI's encryption?  STARTTLS_NO
+ * declines either, and the client goes on in plain text or leaves.
+ */
+#define STARTTLS_REQUEST	8	/* bytes, and of all that a client may begin with the least */
+#define STARTTLS_NO		"N"
+bool starttls_is_request(const uint8_t data[STARTTLS_REQUEST]);
+
 /* After BAD or END: a phrase about the peer, with bytes of the peer's in it; empty: it just left. */
 const char *starttls_why(const struct starttls *talk);
 /* After DONE: TLS began with the first byte, without being asked for (PostgreSQL). */
