@@ -23,6 +23,7 @@ ROWS = (
     ("tlsgate handshake --crl-expired w", "tlsgate handshake --crl-expired warn"),
     ("tlsgate -S SOCKET drain --gate w", "tlsgate -S SOCKET drain --gate web"),
     ("tlsgate drain -S SOCKET --gate w", "tlsgate drain -S SOCKET --gate web"),
+    ("tlsgate drain -S SOCKET w", "tlsgate drain -S SOCKET web"),
     ("tlsgate handshake --ca uniq", "tlsgate handshake --ca unique-file"),
     ("tlsgated con", "tlsgated connect"),
     ("tlsgated help data-p", "tlsgated help data-path"),

@@ -247,7 +247,7 @@ def may_write_shared(pid):
 
 
 SYS_PIDFD_GETFD = 438
-IPC_VERSION, IPC_NEED_KEYS, IPC_NOTE, IPC_LISTED, IPC_LIST = 8, 3, 4, 8, 14     # common/ipc.c, common/ipc.h
+IPC_VERSION, IPC_NEED_KEYS, IPC_NOTE, IPC_LISTED, IPC_LIST, IPC_CHECKED = 8, 3, 4, 8, 14, 15     # common/ipc.c, common/ipc.h
 
 
 def take(pid, name):

@@ -131,6 +131,26 @@ static void offer_options(const char *typed, const struct ctl_command *command)
 		complete_word(typed, "", "-S", "the control socket of tlsgated");
 }
 
+/* The gate, or one of its backends where the words before name a gate already. */
+static void offer_gate_or_backend(const char *typed, const struct ctl_command *command, int count, char **words)
+{
+	const struct ctl_option *option;
+	const char *gate = NULL;
+	int i;
+
+	for (i = 0; i < count; i++) {
+		option = ctl_find_option(command, words[i]);
+		if ((option && option->argument) || !strcmp(words[i], "-S"))
+			i++;
+		else if (*words[i] != '-')
+			gate = words[i];
+	}
+	if (gate)
+		offer_backends(typed, gate);
+	else
+		offer_gates(typed);
+}
+
 /* words: those behind the command, the last of which is being typed. */
 static void complete_command(const struct ctl_command *command, int count, char **words)
 {
@@ -143,10 +163,8 @@ static void complete_command(const struct ctl_command *command, int count, char 
 		puts(":files");
 	else if (*typed == '-')
 		offer_options(typed, command);
-	else if (strstr(command->operand, "GATE") && count == 1)
-		offer_gates(typed);
-	else if (strstr(command->operand, "GATE") && count == 2)
-		offer_backends(typed, last);
+	else if (strstr(command->operand, "GATE"))
+		offer_gate_or_backend(typed, command, count - 1, words);
 	else if (*command->operand)
 		offer_operand(typed, command->operand, count - 1);
 	else

@@ -17,6 +17,7 @@
 #include "daemon/worker.h"
 
 #define LIMIT_LEAST	1000u	/* ms for a check, however often there is one */
+#define FIRST_WITHIN	1000u	/* ms, for the first check */
 #define JITTER		10u	/* percent of the time between two, so that no two stay in step */
 
 /* Of one backend. */
@@ -352,8 +353,8 @@ static size_t add_checks(const struct checker *checker, struct gate *gate, struc
 			ev_init(&check->timer, on_timer);
 			check->io.fd = -1;
 			check->io.data = check->timer.data = check;
-			/* the first one soon, but not all at once */
-			set_timer(check++, randombytes_uniform(pool->check / JITTER + 1));
+			/* soon, but not all at once */
+			set_timer(check++, randombytes_uniform(pool->check < FIRST_WITHIN ? pool->check : FIRST_WITHIN));
 		}
 	}
 	return count;

@@ -688,7 +688,7 @@ static bool is_activated(const struct gate *gate)
 
 static const char *cannot_drain(const struct generation *generation, const char *name)
 {
-	const char *why = "there is no such gate: tlsgate gates lists them";
+	const char *why = "there is no such gate, or backend of a gate: tlsgate gates lists them";
 	size_t i;
 
 	for (i = 0; i < generation->built; i++) {
