@@ -319,13 +319,13 @@ class Gate:
     """A running tlsgated; ended in order, and checked for it, at the end of the with block."""
 
     def __init__(self, mode, backend, *options, before=(), path="user",
-                 pair=("--cert", "one.pem", "--key", "one.key")):
+                 pair=("--cert", "one.pem", "--key", "one.key"), listen=None):
         self.port = free_port()
         if mode == "serve":
             options = (*pair, *options)
         if not any(o.startswith("--workers") for o in options):
             options += ("--workers=2",)
-        self.process = start(mode, "127.0.0.1:%d" % self.port, backend, "--data-path=" + path,
+        self.process = start(mode, listen or "127.0.0.1:%d" % self.port, backend, "--data-path=" + path,
                              *options, before=before)
         self.ready(1)
 

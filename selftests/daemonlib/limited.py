@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of limits share."""
+"""What the tests of limits and of sockets share."""
 
 import socket
 import ssl
 
 from daemonlib.control import ControlGate
-from daemonlib.gate import DEADLINE, log_text, need, path, write
+from daemonlib.gate import DEADLINE, Gate, log_text, need, path, write
 
 
 def connect_from(gate, address):
@@ -57,3 +57,18 @@ class LimitedGate(ControlGate):
         self.limit = limit
         self.config()
         need(not self.tlsgate("reload").returncode, "the reload is refused: " + log_text())
+
+
+class UnixGate(Gate):
+    """Listens on a UNIX socket."""
+
+    def __init__(self, mode, backend, *options, listen=None, **more):
+        self.path = path("gate.sock")
+        self.listen = listen or "unix:" + self.path
+        super().__init__(mode, backend, *options, listen=self.listen, **more)
+
+    def connect_plain(self):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(DEADLINE)
+        connection.connect("\0" + self.listen[6:] if self.listen.startswith("unix:@") else self.path)
+        return connection

@@ -115,14 +115,13 @@ def a_socket_of_before_that_no_gate_has_is_closed():
 def a_socket_unit_with_too_much():
     """What no gate names is closed, with a line for each; the rest serves."""
     with socket.create_server(("127.0.0.1", 0)) as used, socket.create_server(("127.0.0.1", 0)) as unused, \
-            socket.socket(socket.AF_UNIX) as local, Backend().echo() as backend:
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as local, Backend().echo() as backend:
         local.bind(path("passed.socket"))
-        local.listen()
         fds = [s.fileno() for s in (unused, used, local)]
         with Passed(used.getsockname()[1], backend.address, fds, ["tlsgated.socket"] * 3) as gate:
             need("127.0.0.1:%d, which systemd passed, is closed: no gate listens there" % unused.getsockname()[1]
                  in log_text(), log_text())
-            need("descriptor 5, which systemd passed, is closed: it is no listening TCP socket" in log_text(), log_text())
+            need("descriptor 5, which systemd passed, is closed: it is no listening socket of TCP or UNIX" in log_text(), log_text())
             need(log_text().count("systemd passed") == 2, log_text())
             with gate.connect() as connection:
                 echo(connection)

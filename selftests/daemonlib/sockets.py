@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What sockets are set to: those that listen, what is accepted there, and those of backends."""
 
+import os
 import socket
+import stat
 import subprocess
 
-from daemonlib.gate import (DEADLINE, Backend, Gate, all_sockets_of, echo, free_port, log_text, need, start, test,
-                            wait_until)
-from daemonlib.limited import LimitedGate
+from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, all_sockets_of, echo, free_port, log_text, need,
+                            path, start, test, wait_until, write)
+from daemonlib.limited import LimitedGate, UnixGate
+from daemonlib.passing import UpgradeGate
 
 TCP_USER_TIMEOUT = 18
 NOWHERE = "192.0.2.77"                          # no machine has it (RFC 5737)
@@ -88,7 +91,7 @@ def a_reload_changes_the_options_of_sockets_that_it_keeps():
 
 
 def refused(*argv):
-    """Its line, of a gate that does not start."""
+    """The log, with the line of a gate that does not start."""
     process = start("serve", *argv, "--cert", "one.pem", "--key", "one.key", "--workers=1")
     need(process.wait(30), "it starts")
     return log_text()
@@ -133,3 +136,103 @@ def a_backend_may_be_an_abstract_socket():
     with AbstractBackend().echo() as backend, Gate("serve", backend.address) as gate:
         with gate.connect() as connection:
             echo(connection, bytes(100000))
+
+
+@test
+def listens_on_a_unix_socket():
+    with Backend().echo() as backend:
+        for limit in (), ("--max-connections=50", "--max-per-address=1", "--proxy-protocol"):
+            with UnixGate("serve", backend.address, "--connection-log", *limit) as gate:
+                need(stat.S_IMODE(os.stat(gate.path).st_mode) == 0o660, "mode %o" % os.stat(gate.path).st_mode)
+                held = [gate.connect() for _ in range(20)]
+                for connection in held:
+                    if not limit:               # the header comes back first
+                        echo(connection, bytes(100000))
+                    connection.close()
+                wait_until(lambda: log_text().count('client="unix:"') + log_text().count("client=unix:") == 20,
+                           log_text())
+            need(not os.path.exists(gate.path), "its file is left")
+
+
+@test
+def a_plain_client_may_come_by_a_unix_socket():
+    with TlsServer() as server, \
+            UnixGate("connect", server.address, "--ca=ca.pem", "--server-name=localhost") as gate, \
+            gate.connect_plain() as connection:
+        echo(connection, bytes(100000))
+
+
+@test
+def listens_on_an_abstract_socket():
+    name = "unix:@tlsgate-test-%d" % free_port()
+    with Backend().echo() as backend, UnixGate("serve", backend.address, listen=name) as gate:
+        with gate.connect() as connection:
+            echo(connection)
+        need("another process listens there" in
+             refused(name, backend.address), "a second daemon takes it: " + log_text())
+    with UnixGate("serve", "127.0.0.1:9", listen=name):
+        pass
+
+
+@test
+def the_file_of_a_unix_socket_has_the_rights_that_were_asked_for():
+    file = path("gate.sock")
+    with Backend().echo() as backend:
+        listen = "unix:%s,mode=0604,user=65534,group=65534" % file
+        with UnixGate("serve", backend.address, listen=listen) as gate:
+            found = os.stat(file)
+            need((stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o604, 65534, 65534), "%s" % (found,))
+            need("another process listens there" in refused("unix:" + file, backend.address), log_text())
+            with gate.connect() as connection:
+                echo(connection)
+        killed = UnixGate("serve", backend.address)
+        killed.process.kill()
+        killed.process.wait()
+        need(os.path.exists(file), "nobody removed it")
+        wait_until(lambda: "the monitor is gone" in log_text(), "its workers end")
+        with UnixGate("serve", backend.address) as gate, gate.connect() as connection:
+            echo(connection)                    # the next one takes its place
+        write("gate.sock", "no socket")
+        need("there is a file that is no socket" in refused("unix:" + file, backend.address), log_text())
+        need(os.path.exists(file), "it is removed")
+        os.unlink(file)
+        for words, why in ((",mode=9", "may stand"), (",colour=red", "may stand"), (",user=nobody.of.that.name", "no such user")):
+            need(why in refused("unix:" + file + words, backend.address), log_text())
+            need(not os.path.exists(file), "its file is left")
+        need("stays in the daemon" in refused("unix:" + file, backend.address, "--data-path=kernel"), log_text())
+        need("it leads back to what this gate listens on" in refused("unix:" + file, "unix:" + file), log_text())
+
+
+class UnixControlGate(UpgradeGate):
+    """Of a file, and on a UNIX socket as well."""
+
+    def config(self, *argv, **options):
+        self.file = path("second.sock")
+        super().config(*argv, **options)
+        with open(path("control.conf"), encoding="ascii") as file:
+            text = file.read()
+        write("control.conf", text.replace('listen = "', 'listen = {"unix:%s", "' % self.file).replace(
+            '%d"' % self.port, '%d"}' % self.port, 1))
+
+    def connect_plain(self):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(DEADLINE)
+        connection.connect(self.file)
+        return connection
+
+
+@test
+def a_unix_socket_outlives_reloads_and_upgrades():
+    with Backend().echo() as backend, UnixControlGate(backend.address) as gate:
+        inode = os.stat(gate.file).st_ino
+        for order in "reload", "upgrade":
+            with gate.connect() as connection:
+                ran = gate.tlsgate(order)
+                need(not ran.returncode, "%s: %s" % (ran, log_text()))
+                echo(connection)
+            with gate.connect() as connection:
+                echo(connection)
+            need(os.stat(gate.file).st_ino == inode, "it is another one after " + order)
+        ran = gate.tlsgate("drain")
+        need(ran.returncode and "cannot listen again" in ran.stdout + ran.stderr, "%s" % ran)
+    need(not os.path.exists(gate.file), "its file is left")

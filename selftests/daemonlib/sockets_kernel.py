@@ -4,7 +4,9 @@
 import socket
 import ssl
 
-from daemonlib.gate import Backend, Gate, log_text, need, path, test
+from daemonlib.gate import Backend, Gate, TlsServer, echo, log_text, need, path, test
+from daemonlib.kernel import handed_over, sessions
+from daemonlib.limited import UnixGate
 
 
 def netstat(name):
@@ -59,3 +61,22 @@ def data_in_a_syn_is_taken():
             before = netstat("TCPFastOpenPassive")
             need(connect_fast(gate) == b"fast", "data comes back")
             need(netstat("TCPFastOpenPassive") == before + 1, "it came in the SYN")
+
+
+@test
+def the_kernel_carries_what_came_by_a_unix_socket_in_plain():
+    with TlsServer() as server, UnixGate("connect", server.address, "--ca=ca.pem", "--server-name=localhost",
+                                         "--verbose", path="kernel") as gate:
+        with gate.connect_plain() as connection:
+            echo(connection, bytes(100000))
+            handed_over(1)
+            echo(connection, bytes(100000))
+
+
+@test
+def the_daemon_carries_tls_on_a_unix_socket():
+    with Backend().echo() as backend, UnixGate("serve", backend.address, "--verbose", path="auto") as gate:
+        with gate.connect() as connection:
+            for _ in range(3):
+                echo(connection, bytes(300000))
+            need(not sessions() and "refused" not in log_text(), "%s %s" % (sessions(), log_text()))

@@ -148,27 +148,6 @@ static bool set_numeric(struct addr *out, const char *host, const char *port)
 	return true;
 }
 
-int addr_parse_listen(const char *text, struct addr *out, const char **why)
-{
-	char host[ADDR_HOST_MAX];
-	const char *port;
-
-	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX))) {
-		*why = "only a backend can be a unix socket";
-		return -1;
-	}
-	if (addr_split(text, host, &port, why))
-		return -1;
-	if (!host[0]) {
-		set_in6(out, &in6addr_any, port);
-		return 0;
-	}
-	if (set_numeric(out, host, port))
-		return 0;
-	*why = "the address to listen on must be numeric: ADDR:PORT, [V6]:PORT or :PORT";
-	return -1;
-}
-
 static int set_unix(struct addr *out, const char *path, const char **why)
 {
 	const bool is_abstract = path[0] == '@' && path[1];
@@ -189,6 +168,34 @@ static int set_unix(struct addr *out, const char *path, const char **why)
 	if (is_abstract)
 		out->un.sun_path[0] = '\0';
 	return 1;
+}
+
+static int listen_unix(const char *path, struct addr *out, const char **why)
+{
+	const size_t len = strcspn(path, ",");
+	char copy[sizeof(out->un.sun_path) + 1];
+
+	snprintf(copy, sizeof(copy), "%.*s", (int)len, path);
+	return set_unix(out, copy, why) == 1 ? 0 : -1;
+}
+
+int addr_parse_listen(const char *text, struct addr *out, const char **why)
+{
+	char host[ADDR_HOST_MAX];
+	const char *port;
+
+	if (!strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)))
+		return listen_unix(text + strlen(UNIX_PREFIX), out, why);
+	if (addr_split(text, host, &port, why))
+		return -1;
+	if (!host[0]) {
+		set_in6(out, &in6addr_any, port);
+		return 0;
+	}
+	if (set_numeric(out, host, port))
+		return 0;
+	*why = "the address to listen on must be numeric: ADDR:PORT, [V6]:PORT or :PORT";
+	return -1;
 }
 
 /* This host, whatever a name server says: RFC 6761 section 6.3. */

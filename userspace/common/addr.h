@@ -24,8 +24,8 @@ struct addr {
 
 /*
  * An address to listen on: ADDR:PORT and [V6]:PORT, numeric; :PORT is every
- * address, IPv6 and IPv4; an IPv4-mapped address is one of IPv4.  0, or -1 and *why
- * is a static sentence.
+ * address, IPv6 and IPv4; an IPv4-mapped address is one of IPv4; unix:/path, up to a comma, and
+ * unix:@name.  0, or -1 and *why is a static sentence.
  */
 int addr_parse_listen(const char *text, struct addr *out, const char **why);
 

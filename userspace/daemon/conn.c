@@ -132,12 +132,18 @@ int conn_flush_with_next(struct conn *conn)
 	return send_output(conn, MSG_MORE);
 }
 
-/* What a UNIX backend passes along must not have the worker wait. */
+bool conn_has_unix_client(const struct conn *conn)
+{
+	return conn->client.sin6_family == AF_UNIX;
+}
+
+/* What a UNIX peer passes along must not have the worker wait. */
 static bool is_unix(const struct conn *conn, const ev_io *io)
 {
 	const bool serves = conn->gate->settings->mode == GATE_SERVE;
+	const bool is_backend = io == (serves ? &conn->plain_io : &conn->tls_io);
 
-	return conn->member && conn->member->is_unix && io == (serves ? &conn->plain_io : &conn->tls_io);
+	return is_backend ? conn->member && conn->member->is_unix : conn_has_unix_client(conn);
 }
 
 ssize_t conn_receive(const struct conn *conn, const ev_io *io, void *buf, size_t len)

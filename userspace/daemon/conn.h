@@ -86,6 +86,8 @@ const char *conn_backend(const struct conn *conn);
 void conn_take_member(struct conn *conn, struct member *member);
 /* It counts there no more; allowed twice. */
 void conn_release_member(struct conn *conn);
+/* Did it come to a UNIX socket?  conn->client is its family alone, then. */
+bool conn_has_unix_client(const struct conn *conn);
 /* The client, as text. */
 const char *conn_client(const struct conn *conn, char buf[ADDR_TEXT_MAX]);
 

@@ -578,7 +578,7 @@ int gate_bind(struct gate *gate, struct listeners *all, size_t workers)
 	warn_of_sysctls(set);
 	gate->listeners = xcalloc(set->listen.count, sizeof(struct listener *));
 	for (i = 0; i < set->listen.count; i++) {
-		listener = listener_get(all, &gate->listens[i], workers, set);
+		listener = listener_get(all, &gate->listens[i], set->listen.items[i], workers, set);
 		if (!listener)
 			return -1;
 		gate->listeners[i] = listener;

@@ -676,14 +676,18 @@ void generation_retire(struct generation *generation, uint32_t drain_ms)
 	check_gone(generation);
 }
 
-static bool is_activated(const struct gate *gate)
+/* NULL: it may stop listening, and listen again. */
+static const char *why_not_drained(const struct gate *gate)
 {
 	size_t i;
 
-	for (i = 0; i < gate->settings->listen.count; i++)
+	for (i = 0; i < gate->settings->listen.count; i++) {
 		if (gate->listeners[i]->activated)
-			return true;
-	return false;
+			return "systemd has the gate's socket: stop the socket unit";
+		if (unix_listen_is(&gate->listeners[i]->addr))
+			return "a UNIX socket cannot listen again afterwards: take its gate out of the configuration";
+	}
+	return NULL;
 }
 
 static const char *cannot_drain(const struct generation *generation, const char *name)
@@ -694,9 +698,9 @@ static const char *cannot_drain(const struct generation *generation, const char 
 	for (i = 0; i < generation->built; i++) {
 		if (name && strcmp(generation->gates[i].settings->name, name))
 			continue;
-		if (is_activated(&generation->gates[i]))
-			return "systemd has the gate's socket: stop the socket unit";
-		why = NULL;
+		why = why_not_drained(&generation->gates[i]);
+		if (why)
+			return why;
 	}
 	return why;
 }

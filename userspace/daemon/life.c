@@ -27,12 +27,19 @@ static bool waits_for_session(const struct conn *conn)
 	       sessions_worth_waiting(conn->member->sessions);
 }
 
+/* The kernel has TLS on TCP alone. */
+static bool is_tls_on_unix(const struct conn *conn)
+{
+	return conn->gate->settings->mode == GATE_SERVE ? conn_has_unix_client(conn) :
+							  conn->member->is_unix;
+}
+
 static void start_relay(struct conn *conn)
 {
 	conn_leave_handshake(conn);
 	conn_keep_session(conn);
 	conn->hands_over = conn->gate->kernel && !pause_is_on(conn->worker->paused) &&
-			   (conn->worker->tlsgate || !conn->gate->adaptive);
+			   (conn->worker->tlsgate || !conn->gate->adaptive) && !is_tls_on_unix(conn);
 	conn->on_trial = conn->hands_over && conn->gate->adaptive;
 	conn->waits = conn->hands_over && waits_for_session(conn);
 	if (!conn->hands_over)
@@ -178,6 +185,15 @@ static bool make_room(struct conn *conn)
 	return true;
 }
 
+/* Of a client of a UNIX socket, which may have bound its own to any path, there is no address. */
+static void set_client(struct conn *conn, const struct sockaddr *client, socklen_t len)
+{
+	if (client->sa_family == AF_UNIX)
+		conn->client.sin6_family = AF_UNIX;
+	else
+		memcpy(&conn->client, client, len < sizeof(conn->client) ? len : sizeof(conn->client));
+}
+
 void life_begin(const struct worker_listener *listener, int fd, const struct sockaddr *client,
 		socklen_t len)
 {
@@ -194,7 +210,7 @@ void life_begin(const struct worker_listener *listener, int fd, const struct soc
 		return;
 	}
 	conn->handle = listener->handle;
-	memcpy(&conn->client, client, len < sizeof(conn->client) ? len : sizeof(conn->client));
+	set_client(conn, client, len);
 	*(serves ? &conn->tls_io.fd : &conn->plain_io.fd) = fd;
 	if (limits_begin(conn) && (accept_proxy_wanted(conn) || limits_admit(conn)) && make_room(conn))
 		go_on(conn, preface_start(conn));

@@ -35,6 +35,25 @@ static int prepare_bind(int fd, const struct gate_settings *set)
 	return 0;
 }
 
+/* One socket, which all workers share. */
+static bool is_shared(const struct listener *listener)
+{
+	return listener->activated || unix_listen_is(&listener->addr);
+}
+
+/* Returns the socket, or -errno.  text: the address as the settings have it. */
+static int unix_socket(const struct addr *addr, const char *text)
+{
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const int ret = fd < 0 ? -errno : unix_listen_bind(fd, addr, text);
+
+	if (!ret)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
 /* Returns the socket, or -errno. */
 static int bound_socket(const struct addr *addr, const struct gate_settings *set, bool reuseport)
 {
@@ -90,7 +109,13 @@ static const char *advice(int error)
 	case ENODEV:
 		return "there is no such network device: correct bind-device";
 	case EPERM:
-		return "a mark needs CAP_NET_ADMIN: leave it out, or start tlsgated with that";
+		return "a mark needs CAP_NET_ADMIN, and another owner of a UNIX socket CAP_CHOWN: leave it out, or start tlsgated with that";
+	case EEXIST:
+		return "there is a file that is no socket: give another path";
+	case ENOENT:
+		return "its folder is not there: create it";
+	case ESRCH:
+		return "there is no such user or group: correct user= and group=";
 	case EMFILE:
 	case ENFILE:
 		return "raise the limit of open files, or have fewer workers or gates";
@@ -108,6 +133,22 @@ static int complain(const struct addr *addr, int error)
 	log_error("cannot listen on %s: %s: %s", addr_format(&addr->sa, addr->len, text),
 		  strerror(error), advice(error));
 	return -1;
+}
+
+static int add_unix_socket(struct listener *listener, const char *text)
+{
+	int fd;
+
+	if (listener->count)
+		return 0;
+	fd = unix_socket(&listener->addr, text);
+	if (fd < 0)
+		return complain(&listener->addr, -fd);
+	listener->fds = xcalloc(1, sizeof(*listener->fds));
+	listener->fds[listener->count++] = fd;
+	listener->file = unix_listen_file(&listener->addr);
+	listener->owns_file = true;
+	return 0;
 }
 
 static int add_sockets(struct listener *listener, size_t want, const struct gate_settings *set)
@@ -145,6 +186,11 @@ static struct listener *find(const struct listeners *all, const struct addr *add
 	return listener;
 }
 
+static bool is_stream_family(int family)
+{
+	return family == AF_INET || family == AF_INET6 || family == AF_UNIX;
+}
+
 void listeners_take(struct listeners *all, int fd, bool activated)
 {
 	struct addr addr = { .len = sizeof(addr.storage) };
@@ -153,9 +199,9 @@ void listeners_take(struct listeners *all, int fd, bool activated)
 	socklen_t len = sizeof(device);
 
 	/* one of ours may be drained */
-	if (sd_is_socket_inet(fd, AF_UNSPEC, SOCK_STREAM, activated ? 1 : -1, 0) <= 0 ||
-	    getsockname(fd, &addr.sa, &addr.len)) {
-		log_warn("descriptor %d, which systemd passed, is closed: it is no listening TCP socket: see the socket unit",
+	if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, activated ? 1 : -1) <= 0 ||
+	    getsockname(fd, &addr.sa, &addr.len) || !is_stream_family(addr.sa.sa_family)) {
+		log_warn("descriptor %d, which systemd passed, is closed: it is no listening socket of TCP or UNIX: see the socket unit",
 			 fd);
 		close(fd);
 		return;
@@ -170,6 +216,7 @@ void listeners_take(struct listeners *all, int fd, bool activated)
 		listener = add_listener(all, &addr, device);
 	listener->activated = activated;
 	listener->passed = true;
+	listener->file = unix_listen_file(&addr);
 	listener->fds = xrealloc(listener->fds, listener->count + 1, sizeof(*listener->fds));
 	listener->fds[listener->count++] = fd;
 	listener->listening = listener->served = listener->count;
@@ -190,7 +237,7 @@ static struct addr without_ipv6(const struct addr *addr)
 static int probe_or_fall_back(const struct listeners *all, struct addr *addr, const struct gate_settings *set)
 {
 	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&addr->storage;
-	int ret = probe(all, addr, set);
+	int ret = unix_listen_is(addr) ? 0 : probe(all, addr, set);
 
 	if ((ret == -EAFNOSUPPORT || ret == -EADDRNOTAVAIL) && addr->sa.sa_family == AF_INET6 &&
 	    IN6_IS_ADDR_UNSPECIFIED(&sin6->sin6_addr)) {
@@ -214,10 +261,10 @@ static int try_options(const struct addr *addr, const struct gate_settings *set)
 	return ret;
 }
 
-struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want,
-			      const struct gate_settings *set)
+struct listener *listener_get(struct listeners *all, const struct addr *addr, const char *text,
+			      size_t want, const struct gate_settings *set)
 {
-	const char *device = set->bind_device ? set->bind_device : "";
+	const char *device = set->bind_device && !unix_listen_is(addr) ? set->bind_device : "";
 	struct addr actual = *addr;
 	struct listener *listener;
 
@@ -232,7 +279,7 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, si
 			listener = add_listener(all, &actual, device);
 	}
 	listener->users++;
-	if (add_sockets(listener, want, set)) {
+	if (unix_listen_is(&actual) ? add_unix_socket(listener, text) : add_sockets(listener, want, set)) {
 		listener_put(all, listener);
 		return NULL;
 	}
@@ -324,6 +371,8 @@ static void remove_listener(struct listeners *all, struct listener *listener)
 	while (*link != listener)
 		link = &(*link)->next;
 	*link = listener->next;
+	if (listener->owns_file)
+		unix_listen_remove(&listener->addr, &listener->file);
 	close_from(listener, 0);
 	free(listener->fds);
 	free(listener);
@@ -368,6 +417,24 @@ void listeners_drop_unused(struct listeners *all)
 	listeners_close(all);
 }
 
+static void set_owner(struct listeners *all, bool owns)
+{
+	struct listener *listener;
+
+	for (listener = all->first; listener; listener = listener->next)
+		listener->owns_file = owns && !listener->activated;
+}
+
+void listeners_own(struct listeners *all)
+{
+	set_owner(all, true);
+}
+
+void listeners_bequeath(struct listeners *all)
+{
+	set_owner(all, false);
+}
+
 void listeners_trim(struct listeners *all)
 {
 	struct listener *listener;
@@ -380,5 +447,5 @@ void listeners_trim(struct listeners *all)
 
 bool listener_is_for(const struct listener *listener, size_t index, size_t worker, size_t workers)
 {
-	return listener->activated || index % workers == worker;
+	return is_shared(listener) || index % workers == worker;
 }

@@ -2,8 +2,8 @@
 /*
  * Listening sockets.  The monitor opens them and keeps them, so that neither
  * the death of a worker nor a reload resets what waits in an accept queue.
- * One address has one SO_REUSEPORT socket per worker, or the one that systemd
- * passed, which the workers then share.
+ * One address has one SO_REUSEPORT socket per worker.  Of a UNIX socket, and of one
+ * that a socket unit passed, there is one alone, which the workers share.
  */
 #ifndef TLSGATE_DAEMON_LISTENER_H
 #define TLSGATE_DAEMON_LISTENER_H
@@ -15,11 +15,14 @@
 
 #include "common/addr.h"
 #include "daemon/settings.h"
+#include "daemon/unix_listen.h"
 
 struct listener {
 	struct listener *next;
 	struct addr addr;
 	char device[IFNAMSIZ];		/* "": any */
+	struct unix_file file;		/* of a UNIX socket */
+	bool owns_file;			/* which goes with it */
 	unsigned int users;		/* gates of live generations */
 	bool activated;			/* of a socket unit: one socket, which all workers share */
 	bool passed;			/* there before us: stays until listeners_drop_unused() */
@@ -36,16 +39,17 @@ struct listeners {
 
 /*
  * Takes over a socket that the process was started with; activated: it is a socket unit's.
- * One that is no TCP listener is closed, and a line is logged.
+ * One that is no listener of TCP or UNIX is closed, and a line is logged.
  */
 void listeners_take(struct listeners *all, int fd, bool activated);
 /*
  * The listener of an address, and of the device that set wants, with at least want sockets, bound but
- * not yet listening where they are new, so that giving up leaves no trace.  NULL: a
+ * not yet listening where they are new, so that giving up leaves no trace.  A UNIX socket is
+ * one, with the rights that text, the address as the settings have it, asks for.  NULL: a
  * line was logged.  Each success is one listener_put().
  */
-struct listener *listener_get(struct listeners *all, const struct addr *addr, size_t want,
-			      const struct gate_settings *set);
+struct listener *listener_get(struct listeners *all, const struct addr *addr, const char *text,
+			      size_t want, const struct gate_settings *set);
 /*
  * Starts to listen on what is bound and does not yet, with the options that set
  * wants for what is accepted.  0, or -1 and a line was logged.
@@ -68,6 +72,10 @@ void listener_drain(struct listener *listener);
 int listener_undrain(struct listener *listener, const struct gate_settings *set);
 /* Closes the sockets with their last user, but none that was passed. */
 void listener_put(struct listeners *all, struct listener *listener);
+/* This daemon serves: the files of UNIX sockets of before are its own as well. */
+void listeners_own(struct listeners *all);
+/* The next daemon serves: these files stay. */
+void listeners_bequeath(struct listeners *all);
 /* Closes what listener_serve() was never called for: after a reload that was given up. */
 void listeners_trim(struct listeners *all);
 /* The daemon ends: closes what no gate has any more. */

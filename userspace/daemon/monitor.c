@@ -253,8 +253,10 @@ static void begun(struct generation *generation, void *arg)
 		generation_retire(old, generation->settings->drain_time);
 	listeners_drop_unused(&monitor->listeners);
 	/* systemd listens to the monitor of before until that lets go */
-	if (monitor->takeover.peer == -1)
+	if (monitor->takeover.peer == -1) {
+		listeners_own(&monitor->listeners);
 		passed_keep(&monitor->listeners);
+	}
 	if (!old)
 		announce(monitor);
 }
@@ -464,6 +466,7 @@ static void on_upgraded(void *arg, bool serves)
 	monitor->stopping = true;
 	control_bequeath(&monitor->control);
 	exporter_bequeath(&monitor->exporter);
+	listeners_bequeath(&monitor->listeners);
 	drain_all(monitor);
 	listeners_close(&monitor->listeners);
 	upgrade_close(&monitor->upgrade);
@@ -483,6 +486,7 @@ static void on_taken_over(void *arg, bool served)
 		ev_break(monitor->loop, EVBREAK_ALL);
 		return;
 	}
+	listeners_own(&monitor->listeners);
 	passed_keep(&monitor->listeners);
 	(void)sd_notify(0, "READY=1");
 	catch_up(monitor);

@@ -96,8 +96,8 @@ static void print_help(void)
 	       "       tlsgated help [SETTING]\n"
 	       "\n"
 	       "serve terminates TLS in front of a plain BACKEND; connect originates TLS to BACKEND.\n"
-	       "LISTEN is ADDR:PORT, [V6]:PORT or :PORT (IPv6 and IPv4); BACKEND also NAME:PORT,\n"
-	       "unix:/path or unix:@name.\n");
+	       "LISTEN is ADDR:PORT, [V6]:PORT, :PORT (IPv6 and IPv4), unix:/path or unix:@name;\n"
+	       "BACKEND also NAME:PORT.\n");
 	print_rows("serve:", mask, SETTING_SERVE);
 	print_rows("connect:", mask, SETTING_CONNECT);
 	print_rows("both:", mask, SETTING_GATE);

@@ -39,7 +39,10 @@ void passed_keep(const struct listeners *listeners)
 
 	(void)sd_notify(0, "FDSTOREREMOVE=1\nFDNAME=" PASSED_LISTENER);
 	for (listener = listeners->first; listener; listener = listener->next) {
-		for (i = 0; !listener->activated && i < listener->served; i++) {
+		/* who starts next makes those of UNIX anew, since their files go with this daemon */
+		if (listener->activated || unix_listen_is(&listener->addr))
+			continue;
+		for (i = 0; i < listener->served; i++) {
 			batch[count++] = listener->fds[i];
 			if (count < BATCH)
 				continue;

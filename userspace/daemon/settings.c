@@ -15,6 +15,7 @@
 #include "daemon/census.h"
 #include "daemon/route.h"
 #include "daemon/together.h"
+#include "daemon/unix_listen.h"
 #include "engine/engine.h"
 
 #define DEFAULT_HANDSHAKE_TIMEOUT	10000
@@ -72,7 +73,8 @@ static int add_listen(void *field, const char *value, char why[SETTINGS_WHY_MAX]
 	const char *reason;
 	struct addr addr;
 
-	if (addr_parse_listen(value, &addr, &reason))
+	if (addr_parse_listen(value, &addr, &reason) ||
+	    (unix_listen_is(&addr) && unix_listen_check(value, &reason)))
 		return refuse(why, reason);
 	return add_text(field, value, why);
 }
@@ -538,7 +540,7 @@ static const struct setting table[] = {
 	  "serve: terminate TLS; connect: originate TLS" },
 	{ "listen", "LISTEN", SETTING_GATE | SETTING_FILE | SETTING_LIST, SETTING_GATE, NULL,
 	  GATE(listen), add_listen,
-	  "ADDR:PORT, [V6]:PORT or :PORT" },
+	  "ADDR:PORT, [V6]:PORT, :PORT, unix:/path[,mode=OCTAL,user=NAME,group=NAME] or unix:@name" },
 	{ "backend", "BACKEND", SETTING_GATE | SETTING_ROUTE | SETTING_FILE | SETTING_LIST,
 	  SETTING_GATE | SETTING_ROUTE, NULL,
 	  GATE(backend), add_backend,

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
 
 /* NULL: the text is the address of a server that can be delivered to, *server. */
 static const char *not_a_server(const char *backend, struct addr *server)
@@ -55,6 +56,8 @@ static bool is_ipv6_alone(const struct addr *addr)
  */
 static const char *not_its_family(const struct addr *listen, const struct addr *server)
 {
+	if (listen->sa.sa_family == AF_UNIX)
+		return "connections to a UNIX socket cannot be delivered: give deliver = no, or an address";
 	if (server->sa.sa_family == AF_INET6 && listen->sa.sa_family == AF_INET)
 		return "connections to an IPv4 address cannot be delivered to an IPv6 server: give :PORT, or a backend of IPv4";
 	if (server->sa.sa_family == AF_INET && is_ipv6_alone(listen))
@@ -121,8 +124,23 @@ static int check_server(const struct gate_settings *gate)
 	return why ? gate_refuse(gate, "backend", backend, why) : check_families(gate, &server);
 }
 
+/* The kernel has TLS on TCP alone. */
+static int check_unix_listens(const struct gate_settings *gate)
+{
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; i < gate->listen.count; i++)
+		if (!strncmp(gate->listen.items[i], "unix:", 5))
+			ret += gate_refuse(gate, "listen", gate->listen.items[i],
+					   "TLS on a UNIX socket stays in the daemon: give data-path = auto or user");
+	return ret;
+}
+
 int together_check(const struct gate_settings *gate)
 {
+	if (gate->mode == GATE_SERVE && gate->data_path == DATA_PATH_KERNEL && check_unix_listens(gate))
+		return -1;
 	if (gate->mode != GATE_SERVE || gate->deliver == DELIVER_NO || !gate->backend.list.count)
 		return 0;
 	if (starttls_server_begins(gate->starttls))	/* likewise */

@@ -31,7 +31,10 @@ static const struct listen_case listen_cases[] = {
 	{ "[::1]443", NULL },
 	{ "localhost:443", NULL },
 	{ "256.0.0.1:443", NULL },
-	{ "unix:/run/x", NULL },
+	{ "unix:/run/x", "unix:/run/x" },
+	{ "unix:/run/x,mode=0600,group=g", "unix:/run/x" },
+	{ "unix:@x", "unix:@x" },
+	{ "unix:x", NULL },
 };
 
 static void test_listen(const struct listen_case *c)

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/unix_listen.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/mem.h"
+#include "common/unix_path.h"
+
+struct rights {
+	mode_t mode;
+	const char *user, *group;	/* NULL: as the process */
+};
+
+bool unix_listen_is(const struct addr *addr)
+{
+	return addr->sa.sa_family == AF_UNIX;
+}
+
+static int set_mode(struct rights *rights, const char *value)
+{
+	char *end;
+	const unsigned long bits = strtoul(value, &end, 8);
+
+	rights->mode = (mode_t)bits;
+	return *value < '0' || *value > '7' || *end || bits > 0777 ? -1 : 0;
+}
+
+static int set_name(const char **to, const char *value)
+{
+	*to = value;
+	return *value ? 0 : -1;
+}
+
+static int set_right(struct rights *rights, const char *word)
+{
+	if (!strncmp(word, "mode=", 5))
+		return set_mode(rights, word + 5);
+	if (!strncmp(word, "user=", 5))
+		return set_name(&rights->user, word + 5);
+	if (!strncmp(word, "group=", 6))
+		return set_name(&rights->group, word + 6);
+	return -1;
+}
+
+/* words: what stands behind the first comma; rights points into it.  0 or -1. */
+static int parse(char *words, struct rights *rights)
+{
+	char *word, *save = NULL;
+
+	*rights = (struct rights){ .mode = UNIX_LISTEN_MODE };
+	for (word = strtok_r(words, ",", &save); word; word = strtok_r(NULL, ",", &save))
+		if (set_right(rights, word))
+			return -1;
+	return 0;
+}
+
+int unix_listen_check(const char *text, const char **why)
+{
+	const char *comma = strchr(text, ',');
+	struct rights unused;
+	char *words;
+	int ret;
+
+	if (!comma)
+		return 0;
+	*why = "an abstract socket has no mode and no owner: leave them out";
+	if (addr_is_abstract(text))
+		return -1;
+	words = xstrdup(comma + 1);
+	ret = parse(words, &unused);
+	free(words);
+	*why = "behind the path may stand ,mode=0660 ,user=NAME and ,group=NAME";
+	return ret;
+}
+
+/* A name or a number.  0 or -ESRCH. */
+static int find_user(const char *name, uid_t *out)
+{
+	const struct passwd *user = getpwnam(name);
+	char *end;
+
+	*out = user ? user->pw_uid : (uid_t)strtoul(name, &end, 10);
+	return user || !*end ? 0 : -ESRCH;
+}
+
+static int find_group(const char *name, gid_t *out)
+{
+	const struct group *group = getgrnam(name);
+	char *end;
+
+	*out = group ? group->gr_gid : (gid_t)strtoul(name, &end, 10);
+	return group || !*end ? 0 : -ESRCH;
+}
+
+static int give_rights(const char *path, const struct rights *rights)
+{
+	uid_t uid = (uid_t)-1;
+	gid_t gid = (gid_t)-1;
+
+	if ((rights->user && find_user(rights->user, &uid)) ||
+	    (rights->group && find_group(rights->group, &gid)))
+		return -ESRCH;
+	return chown(path, uid, gid) || chmod(path, rights->mode) ? -errno : 0;
+}
+
+/* Nobody can connect before it listens. */
+static int bind_path(int fd, const struct addr *addr, const struct rights *rights)
+{
+	int ret = unix_path_clear(&addr->un);
+
+	if (ret)
+		return ret;
+	if (bind(fd, &addr->sa, addr->len))
+		return -errno;
+	ret = give_rights(addr->un.sun_path, rights);
+	if (ret)
+		(void)unlink(addr->un.sun_path);
+	return ret;
+}
+
+int unix_listen_bind(int fd, const struct addr *addr, const char *text)
+{
+	const char *comma = strchr(text, ',');
+	struct rights rights;
+	char *words;
+	int ret;
+
+	if (!addr->un.sun_path[0])
+		return bind(fd, &addr->sa, addr->len) ? -errno : 0;
+	words = xstrdup(comma ? comma + 1 : "");
+	(void)parse(words, &rights);	/* settings took it */
+	ret = bind_path(fd, addr, &rights);
+	free(words);
+	return ret;
+}
+
+struct unix_file unix_listen_file(const struct addr *addr)
+{
+	struct stat st;
+
+	if (!unix_listen_is(addr) || !addr->un.sun_path[0] || lstat(addr->un.sun_path, &st))
+		return (struct unix_file){0};
+	return (struct unix_file){ st.st_dev, st.st_ino };
+}
+
+void unix_listen_remove(const struct addr *addr, const struct unix_file *file)
+{
+	const struct unix_file now = unix_listen_file(addr);
+
+	if (file->ino && now.ino == file->ino && now.dev == file->dev)
+		(void)unlink(addr->un.sun_path);
+}
