@@ -213,7 +213,7 @@ static void test_handshake(uint16_t version)
 /* SPIFFE's may have none. */
 static void test_no_subject(void)
 {
-	const struct pki_options spiffe = { .common_name = "", .names = "URI:spiffe://a.test/b" };
+	const struct pki_options spiffe = { .common_name = "", .names = "email:a@b.test,URI:spiffe://a.test/b,DNS:c.test" };
 	const struct pair_options options = shows(pair_leaf_named(PKI_P256, &spiffe), "URI:spiffe://a.test/c");
 	struct tls_conn_info info;
 	struct pair pair;

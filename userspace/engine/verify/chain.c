@@ -118,15 +118,19 @@ static void add_subject(const char *subject, long subject_len, char why[TLS_VERI
 		 subject_len > room ? "..." : "");
 }
 
-/* Of a certificate without a subject, as SPIFFE's may be: one of its other names. */
+/* Of a certificate without a subject, as SPIFFE's may be: the first of its URIs and DNS names. */
 static void print_alternative(BIO *bio, const X509 *x509)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(x509, NID_subject_alt_name, NULL, NULL);
-	const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, 0);
+	const GENERAL_NAME *name;
 
-	if (name && (name->type == GEN_URI || name->type == GEN_DNS)) {
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		name = sk_GENERAL_NAME_value(names, i);
+		if (name->type != GEN_URI && name->type != GEN_DNS)
+			continue;
 		BIO_puts(bio, name->type == GEN_URI ? "URI:" : "DNS:");
 		ASN1_STRING_print_ex(bio, name->d.ia5, ASN1_STRFLGS_RFC2253);
+		break;
 	}
 	GENERAL_NAMES_free(names);
 }
