@@ -90,11 +90,11 @@ def tells_gnutls_that_it_is_not_let_in():
 
 @test
 def judges_a_client_again_when_its_session_goes_on():
-    end = make_client_that_ends("brief", 5)
-    contexts = [showing("brief", version) for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)]
     sessions = []
     with Backend().echo() as backend, Gate("serve", backend.address, "--client-ca=ca.pem",
                                            "--allow-client=CN=brief") as gate:
+        end = make_client_that_ends("brief", 5)
+        contexts = [showing("brief", version) for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)]
         for context in contexts:
             session, reused = session_of(gate, context, session_of(gate, context)[0])
             need(reused, "while the certificate is valid")
