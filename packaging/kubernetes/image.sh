@@ -3,7 +3,7 @@
 # image.sh FOLDER: the root of a container image with tlsgated, made of this machine's own Debian and of
 # what `make userspace` built here. As root; wants debootstrap. To make an image of the folder:
 #
-#	tar -C FOLDER -c . | podman import -c 'ENTRYPOINT ["/usr/sbin/tlsgated"]' - tlsgate:VERSION
+#	tar -C FOLDER -c . | podman import -c 'ENTRYPOINT ["/usr/sbin/tlsgated"]' -c 'STOPSIGNAL SIGQUIT' - tlsgate:VERSION
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . selftests/apt.sh
