@@ -10,8 +10,8 @@ import subprocess
 import threading
 
 from daemonlib.control import ControlGate
-from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, free_port, log_text, need, path, run, start, test, tmp,
-                            wait_until, write)
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, children, free_port, log_text, name_of, need, path, run,
+                            start, test, tmp, wait_until, write)
 
 KEYS = [bytes([i]) * 79 + b"\0" for i in range(1, 10)]          # \0: no text
 
@@ -282,3 +282,35 @@ def ticket_keys_are_in_locked_memory():
                                     before=("prlimit", "--memlock=0", "setpriv", "--bounding-set=-ipc_lock",
                                             "--inh-caps=-ipc_lock")) as gate:
         need("may be written to swap: raise the limit" in log_text() and not locked_kib(gate.process.pid), log_text())
+
+
+def memory_of(pid):
+    """What it may write, piece by piece."""
+    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", buffering=0) as memory:
+        for line in maps:
+            where, rights = line.split()[:2]
+            if not rights.startswith("rw"):
+                continue
+            begin, end = (int(number, 16) for number in where.split("-"))
+            memory.seek(begin)
+            yield memory.read(end - begin)
+
+
+@test
+def the_keys_of_a_file_stay_in_no_memory():
+    """Only what is derived from them, and that in the monitor and the workers alone: it begins with the ticket's name."""
+    if os.geteuid() != 0:
+        raise Skip("only root reads another process's memory")
+    keys = [os.urandom(80) for _ in range(3)]
+    write_keys(text(*keys))
+    with OneLine() as backend, TicketGate(backend.address) as gate:
+        name = bytes.fromhex(gate.take().replace("-", " "))
+        processes = [gate.process.pid, *gate.workers(), *gate.keyd(), *children(gate.keyd()[0])]
+        need(len(processes) >= 6, "processes: %s" % processes)
+        for pid in processes:
+            holds = any(name in piece for piece in memory_of(pid))
+            need(holds == (pid == gate.process.pid or pid in gate.workers()), "%s, with derived keys: %s" % (name_of(pid), holds))
+        for pid in processes:
+            for piece in memory_of(pid):
+                for key in keys:
+                    need(key[20:36] not in piece and base64.b64encode(key)[20:44] not in piece, "%s has a key" % name_of(pid))
