@@ -10,7 +10,7 @@ import socket
 import ssl
 import struct
 
-from daemonlib.gate import (DEADLINE, Backend, echo, log_text, need, need_alert, path, read_end, test,
+from daemonlib.gate import (DEADLINE, Backend, all_sockets_of, echo, log_text, need, need_alert, path, read_end, test,
                             wait_until)
 from daemonlib.opening import (PROTOCOLS, SERVERS, SSL_REQUEST, STARTUP, START_TLS, asks, begin_tls, connect_plain,
                                connected, context, converse, greet, receive_until, served, serves, wrap)
@@ -36,6 +36,24 @@ def what_begins_tls_may_come_byte_by_byte():
             receive_until(connection, answer)
             with wrap(connection) as tls:
                 echo(tls)
+
+
+def deferred(gate):
+    """Does a listening socket of the gate wait for the client's first bytes?"""
+    found = []
+    for one in all_sockets_of(gate.process.pid):
+        with one:
+            if one.family == socket.AF_INET and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                found.append(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) > 0)
+    need(found, "no listening socket is found")
+    return any(found)
+
+
+@test
+def who_waits_for_a_greeting_is_accepted_at_once():
+    for protocol, (_, _, greeting) in PROTOCOLS.items():
+        with Backend() as backend, served(protocol, backend) as gate:
+            need(deferred(gate) == (not greeting), "TCP_DEFER_ACCEPT, " + protocol)
 
 
 @test
