@@ -20,12 +20,14 @@ from daemonlib.gate import (DEADLINE, IPC_CHECKED, IPC_VERSION, TLSGATE, Backend
 from daemonlib.pools import FileGate, NamedBackend, answerer, closed_port, list_of
 
 OFTEN = "check = 200ms\n"
+HOSTS = "mount --bind hosts /etc/hosts && mount --bind resolv.conf /etc/resolv.conf && exec \"$@\""
 
 
 class BalanceGate(FileGate):
     """With a control socket."""
 
-    def __init__(self, lines, workers=1, **options):
+    def __init__(self, lines, workers=1, before=(), **options):
+        self.before = before
         self.header = "workers = %d\nstop-time = 0\ncontrol = \"%s\"\n" % (workers, path("control"))
         super().__init__(lines, **options)
 
@@ -124,16 +126,14 @@ def in_kernel(function):
     return test(function) if gate.PATH == "kernel" else function
 
 
-@in_kernel
-def what_the_kernel_carries_is_counted_after_a_restart():
-    with NamedBackend(b"a") as a, NamedBackend(b"b") as b, contextlib.ExitStack() as stack, \
-            BalanceGate(list_of(a, b) + "balance = least\n") as tlsgated:
+def need_counts_after_a_restart(a, b, **options):
+    with contextlib.ExitStack() as stack, BalanceGate(list_of(a, b) + "balance = least\n", **options) as tlsgated:
         tlsgated.tool("drain", "web", b.address)
         held = [hold(tlsgated, stack) for _ in range(5)]
         wait_until(lambda: tlsgated.connections(a, b) == [5, 0], "all are a's: %s" % tlsgated.connections(a, b))
         tlsgated.process.kill()
         tlsgated.process.wait(DEADLINE)
-        tlsgated.process = start("-c", "gate.conf")
+        tlsgated.process = start("-c", "gate.conf", before=tlsgated.before)
         tlsgated.ready(1)
         wait_until(lambda: tlsgated.connections(a, b) == [5, 0], "still: %s" % tlsgated.connections(a, b))
         for wanted in range(5):
@@ -142,6 +142,22 @@ def what_the_kernel_carries_is_counted_after_a_restart():
         for connection, _ in held:
             connection.close()
         wait_until(lambda: tlsgated.connections(a, b) == [0, 5], "those that ended are not: %s" % tlsgated.connections(a, b))
+
+
+@in_kernel
+def what_the_kernel_carries_is_counted_after_a_restart():
+    with NamedBackend(b"a") as a, NamedBackend(b"b") as b:
+        need_counts_after_a_restart(a, b)
+
+
+@in_kernel
+def what_the_kernel_carries_to_a_name_is_counted_after_a_restart():
+    with NamedBackend(b"a") as a, NamedBackend(b"b") as b:
+        write("hosts", "127.0.0.1 a.test b.test\n")
+        write("resolv.conf", "")
+        for backend in (a, b):
+            backend.address = backend.address.replace("127.0.0.1", backend.name.decode() + ".test")
+        need_counts_after_a_restart(a, b, before=["unshare", "-m", "sh", "-c", HOSTS, "sh"])
 
 
 @test

@@ -17,13 +17,14 @@ class FileGate(Gate):
     """One gate of a file: lines are its settings beside mode, listen and data-path."""
 
     header = "workers = 1\nstop-time = 0\n"
+    before = ()
 
     def __init__(self, lines, mode="serve", data_path=None, pair="cert = one.pem\nkey = one.key\n", process=""):
         self.port = free_port()
         write("gate.conf", self.header + process + "gate web {\nmode = %s\nlisten = \"127.0.0.1:%d\"\n"
               "data-path = %s\n%s%s\n}\n" %
               (mode, self.port, data_path or gate.PATH, pair if mode == "serve" else "", lines))
-        self.process = start("-c", "gate.conf")
+        self.process = start("-c", "gate.conf", before=self.before)
         self.ready(1)
 
 

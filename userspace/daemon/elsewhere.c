@@ -7,6 +7,7 @@
 #include "common/mem.h"
 
 #define LOOK_SECONDS	1.
+#define LOOKS		30u	/* for the backends of sessions of before */
 
 /* What the kernel carries to one backend. */
 struct elsewhere_count {
@@ -102,37 +103,6 @@ static void write_numbers(struct elsewhere *elsewhere, const char *name, uint64_
 	}
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct elsewhere *elsewhere = timer->data;
-
-	(void)events;
-	write_numbers(elsewhere, NULL, 0);
-	if (!elsewhere->live || !elsewhere->live->next)
-		ev_timer_stop(loop, timer);
-}
-
-void elsewhere_init(struct elsewhere *elsewhere, struct ev_loop *loop)
-{
-	*elsewhere = (struct elsewhere){ .loop = loop };
-	ev_timer_init(&elsewhere->look, on_look, LOOK_SECONDS, LOOK_SECONDS);
-	elsewhere->look.data = elsewhere;
-}
-
-void elsewhere_begin(struct elsewhere *elsewhere, const struct generation *live)
-{
-	elsewhere->live = live;
-	write_numbers(elsewhere, NULL, 0);
-	if (live->next)
-		ev_timer_again(elsewhere->loop, &elsewhere->look);
-}
-
-void elsewhere_forget(struct elsewhere *elsewhere, const struct generation *generation)
-{
-	if (elsewhere->live == generation)
-		elsewhere->live = NULL;
-}
-
 static bool is_at(const struct member *member, const struct sockaddr_in6 *backend)
 {
 	struct addr addr = { .len = sizeof(*backend) }, place;
@@ -163,15 +133,87 @@ static uint64_t find_member(const struct generation *live, const struct ledger_e
 	return 0;
 }
 
-void elsewhere_carry(struct elsewhere *elsewhere, struct ledger_entry *entry, bool begins)
+/* Of an entry that is not counted yet. */
+static void begin(struct elsewhere *elsewhere, struct ledger_entry *entry)
 {
-	if (begins && !entry->member)
-		entry->member = find_member(elsewhere->live, entry);
 	if (!entry->member)
-		return;
-	if (begins)
+		entry->member = find_member(elsewhere->live, entry);
+	if (entry->member)
 		add_count(elsewhere, entry->gate, entry->member);
 	else
+		elsewhere->unknown++;
+}
+
+static void end(struct elsewhere *elsewhere, const struct ledger_entry *entry)
+{
+	if (entry->member)
 		take_count(elsewhere, entry->gate, entry->member);
-	write_numbers(elsewhere, entry->gate, entry->member);
+	else
+		elsewhere->unknown--;
+}
+
+void elsewhere_carry(struct elsewhere *elsewhere, struct ledger_entry *entry, bool begins)
+{
+	if (begins)
+		begin(elsewhere, entry);
+	else
+		end(elsewhere, entry);
+	if (entry->member)
+		write_numbers(elsewhere, entry->gate, entry->member);
+}
+
+static void look_for_member(void *arg, struct ledger_entry *entry)
+{
+	struct elsewhere *elsewhere = arg;
+
+	if (entry->member)
+		return;
+	elsewhere->unknown--;
+	begin(elsewhere, entry);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct elsewhere *elsewhere = timer->data;
+
+	(void)events;
+	if (elsewhere->looks)
+		elsewhere->looks--;
+	if (elsewhere->unknown && elsewhere->looks)
+		ledger_each_counted(elsewhere->ledger, look_for_member, elsewhere);
+	write_numbers(elsewhere, NULL, 0);
+	if (!elsewhere->looks && (!elsewhere->live || !elsewhere->live->next))
+		ev_timer_stop(loop, timer);
+}
+
+void elsewhere_init(struct elsewhere *elsewhere, struct ev_loop *loop, struct ledger *ledger)
+{
+	*elsewhere = (struct elsewhere){ .loop = loop, .ledger = ledger };
+	ev_timer_init(&elsewhere->look, on_look, LOOK_SECONDS, LOOK_SECONDS);
+	elsewhere->look.data = elsewhere;
+}
+
+static bool is_wanted(const struct generation *generation)
+{
+	const struct gate *gate = generation->gates;
+
+	while (gate < generation->gates + generation->built && !gate->counted)
+		gate++;
+	return gate < generation->gates + generation->built;
+}
+
+void elsewhere_begin(struct elsewhere *elsewhere, const struct generation *live)
+{
+	elsewhere->live = live;
+	if (!is_wanted(live))
+		return;
+	elsewhere->looks = LOOKS;
+	write_numbers(elsewhere, NULL, 0);
+	ev_timer_again(elsewhere->loop, &elsewhere->look);
+}
+
+void elsewhere_forget(struct elsewhere *elsewhere, const struct generation *generation)
+{
+	if (elsewhere->live == generation)
+		elsewhere->live = NULL;
 }

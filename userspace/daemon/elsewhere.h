@@ -17,13 +17,19 @@
 
 struct elsewhere {
 	struct ev_loop *loop;
+	struct ledger *ledger;
 	const struct generation *live;	/* NULL: none; those before follow it */
-	ev_timer look;			/* at the workers of those */
+	ev_timer look;			/* at the workers of those, and for what is unknown */
+	unsigned int looks;		/* for that, so many more */
+	size_t unknown;			/* sessions of a daemon of before whose backend is not known */
 	struct elsewhere_count *counts[ELSEWHERE_BUCKETS];	/* of the kernel */
 };
 
-void elsewhere_init(struct elsewhere *elsewhere, struct ev_loop *loop);
-/* This generation is the live one from now on. */
+void elsewhere_init(struct elsewhere *elsewhere, struct ev_loop *loop, struct ledger *ledger);
+/*
+ * This generation is the live one from now on.  For half a minute it is looked for the backends of
+ * sessions that a daemon of before handed over: their names may not be resolved yet.
+ */
 void elsewhere_begin(struct elsewhere *elsewhere, const struct generation *live);
 /* This generation goes away. */
 void elsewhere_forget(struct elsewhere *elsewhere, const struct generation *generation);

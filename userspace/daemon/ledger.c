@@ -546,10 +546,10 @@ void ledger_each(struct ledger *ledger, void (*each)(void *arg, const struct led
 				each(arg, page->entry);
 }
 
-void ledger_each_counted(struct ledger *ledger,
-			 void (*each)(void *arg, const struct ledger_entry *entry), void *arg)
+void ledger_each_counted(struct ledger *ledger, void (*each)(void *arg, struct ledger_entry *entry),
+			 void *arg)
 {
-	const struct ledger_page *page;
+	struct ledger_page *page;
 	unsigned int i;
 
 	for (i = 0; i < LEDGER_BUCKETS; i++)

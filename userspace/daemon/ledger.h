@@ -88,9 +88,9 @@ void ledger_adopt(struct ledger *ledger, uid_t uid);
 /* Calls each() for every connection that the kernel has and whose entry a worker sent. */
 void ledger_each(struct ledger *ledger, void (*each)(void *arg, const struct ledger_entry *entry),
 		 void *arg);
-/* The same for every one that is counted. */
-void ledger_each_counted(struct ledger *ledger,
-			 void (*each)(void *arg, const struct ledger_entry *entry), void *arg);
+/* The same for every one that is counted; as ledger_changed(), it may set entry->member. */
+void ledger_each_counted(struct ledger *ledger, void (*each)(void *arg, struct ledger_entry *entry),
+			 void *arg);
 /* A line for each connection that the kernel goes on with. */
 void ledger_close(struct ledger *ledger);
 

@@ -86,7 +86,7 @@ void limits_carried(struct census *census, const struct ledger_entry *entry, boo
 		census_remove_address(census, hash);
 }
 
-static void count_one(void *arg, const struct ledger_entry *entry)
+static void count_one(void *arg, struct ledger_entry *entry)
 {
 	limits_carried(arg, entry, true);
 }

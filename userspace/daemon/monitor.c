@@ -574,7 +574,7 @@ static void set_up(struct monitor *monitor)
 	passed_read(take_passed, monitor);
 	resolver_init(&monitor->resolver, forget_secrets, monitor);
 	ledger_init(&monitor->ledger, monitor->loop, carried_changed, monitor);
-	elsewhere_init(&monitor->elsewhere, monitor->loop);
+	elsewhere_init(&monitor->elsewhere, monitor->loop, &monitor->ledger);
 	carried_init(&monitor->carried, monitor->loop);
 	watch_init(&monitor->watch, monitor->loop, on_changed, monitor);
 	logger_init(&monitor->logger, forget_secrets, monitor);
