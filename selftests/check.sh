@@ -250,7 +250,7 @@ suite_s390x() {
 # The guest takes modules that DKMS compiled outside: that takes it ten minutes each.
 suite_packages() {
 	local status=0
-	timeout --foreground -k 5 900 selftests/packages.sh || status=$?
+	QUICK=${all/yes/} timeout --foreground -k 5 900 selftests/packages.sh || status=$?
 	SMP=1 suite_in_guest 6.12 packages 1200 env QUICK=1 selftests/packages/upgrade.sh || status=$?
 	return $status
 }
@@ -358,7 +358,6 @@ start_suite other-daemon timeout --foreground -k 5 1200 selftests/other-debian.s
 start_suite other-bogo timeout --foreground -k 5 1200 selftests/other-debian.sh bogo
 SMP=1 start_suite arm64 suite_arm64
 start_suite s390x suite_s390x
-start_suite reproducible selftests/reproducible.sh
 start_suite spec selftests/spec.py
 start_suite bogo timeout --foreground -k 5 1200 selftests/bogo.sh
 start_suite bogo-sid timeout --foreground -k 5 1200 selftests/bogo.sh --sid
@@ -392,6 +391,7 @@ else
 	start_suite demo suite_demo
 	start_suite container suite_container
 	start_suite renewals env NAMES=1000 RELOADS=400 selftests/daemon.py certificates_are_renewed
+	start_suite reproducible selftests/reproducible.sh
 	# What peers do differently is for 6.12 to see, and each cipher suite and way to end for the
 	# kselftests; here, what a daemon makes the module do.
 	SMP=1 start_suite interop-debug suite_in_guest "$debug_kernel" interop-debug 3600 \
