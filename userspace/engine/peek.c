@@ -15,6 +15,8 @@ static int join_record(uint8_t *data, size_t len, size_t *in, size_t *joined, si
 	if (*in < len && header[0] != TLS_RECORD_HANDSHAKE)
 		return TLS_ALERT(UNEXPECTED_MESSAGE);
 	*need = *in + TLS_RECORD_HEADER;
+	if (*need > TLS_MAX_PEEK)
+		return TLS_ALERT(DECODE_ERROR);
 	if (len < *need)
 		return TLS_ERR_AGAIN;
 	fragment = (size_t)header[3] << 8 | header[4];
