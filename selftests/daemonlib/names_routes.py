@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What server name and application protocol decide: certificate, backend, or no TLS of ours at all."""
 
+import contextlib
 import json
+import socket
 import ssl
 import subprocess
 
-from daemonlib.gate import (DEADLINE, TLSGATE, Backend, free_port, log_text, need, path, run, test, tmp, wait_until,
-                            write)
+from daemonlib.gate import (DEADLINE, TLSGATE, Backend, TlsServer, echo, free_port, log_text, need, path, read_end, run,
+                            test, tmp, wait_until, write)
 from daemonlib.pools import FileGate, NamedBackend, conf, list_of
 from daemonlib.refusals import refused_file
 
@@ -156,3 +158,167 @@ def routes_that_are_refused():
         refused_file(1, conf("backend = 127.0.0.1:1\n" + text, ports), pattern)
     refused_file(2, conf("deliver = always\nbackend = 127.0.0.1:1\nroute * { backend = 127.0.0.1:1 }", ports),
                  ".*it delivers to one server")
+
+
+def connect(tlsgated, name, alpn=None, ca="ca.pem", version=None):
+    """A client that verifies the server by that name."""
+    context = ssl.create_default_context(cafile=path(ca))
+    context.check_hostname = False
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    if version:
+        context.minimum_version = context.maximum_version = version
+    return context.wrap_socket(tlsgated.connect_plain(), server_hostname=name, suppress_ragged_eofs=False)
+
+
+def shown(connection):
+    """The first name of the certificate that the server showed."""
+    return connection.getpeercert()["subjectAltName"][0][1]
+
+
+PASS = """control = "%s"
+connection-log = yes
+"""
+
+
+@contextlib.contextmanager
+def passing(lines=""):
+    """A gate for a.test, whose clients for b.test and for acme-tls/1 come to the TLS server of b.test."""
+    two_pairs()
+    with TlsServer(chain="b.pem", key="b.key") as server, Backend().echo() as plain, \
+            FileGate(list_of(plain) + lines + "pass b.test { %s }\npass acme-tls/1 { %s }\n" %
+                     (list_of(server.address).strip(), list_of(server.address).strip()),
+                     pair="cert = a.pem\nkey = a.key\n", process=PASS % path("pass.sock")) as tlsgated:
+        server.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        yield tlsgated, server, plain
+
+
+@test
+def tls_of_somebody_else_is_passed():
+    with passing("alpn = h2\n") as (tlsgated, server, _):
+        for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
+            for name, alpn, want in (("a.test", None, "a.test"), ("b.test", None, "b.test"), ("B.test", ["h2"], "b.test"),
+                                     ("c.test", None, "a.test"), (None, None, "a.test"), ("x.b.test", None, "a.test"),
+                                     ("a.test", ["h2"], "a.test"), ("a.test", ["acme-tls/1"], "b.test")):
+                with connect(tlsgated, name, alpn, version=version) as connection:
+                    need(shown(connection) == want, "%s %s: %s" % (name, alpn, shown(connection)))
+                    echo(connection)
+        need(server.accepted == 6, "accepted %d" % server.accepted)
+        wait_until(lambda: log_text().count(" path=pass ") == 6, "six lines: " + log_text())
+        lines = [line for line in log_text().splitlines() if " path=pass " in line]
+        need( "name=b.test" in lines[0] and "backend=" + server.address in lines[0], "%s" % lines)
+        stats = json.loads(subprocess.run([TLSGATE, "-S", path("pass.sock"), "stats", "--json"], check=True,
+                                          capture_output=True).stdout)
+        counted = (stats["gates"] if isinstance(stats, dict) else stats)[0]
+        need(counted["passed"] == 6 and counted["handshakes"] == 10 and counted["failed"] == 0, "%s" % counted)
+
+
+@test
+def much_is_passed_both_ways_and_ends_in_order():
+    with passing() as (tlsgated, _, _), connect(tlsgated, "b.test") as connection:
+        data = bytes(range(256)) * 4096
+        echo(connection, data)
+        shown_rows = json.loads(subprocess.run([TLSGATE, "-S", path("pass.sock"), "show", "--json"], check=True,
+                                               capture_output=True).stdout)
+        need(any(row["connection"]["path"] == "pass" and row["connection"]["state"] == "passed" and
+                 row["connection"]["name"] == "b.test" for row in shown_rows), "%s" % shown_rows)
+        connection.close()
+        wait_until(lambda: 'reason="closed by both sides"' in log_text(), "its end: " + log_text())
+
+
+@test
+def a_client_hello_in_pieces_is_passed():
+    """One byte at a time, which is one record, and a record for each byte."""
+    with passing() as (tlsgated, server, _):
+        for name, want in ("b.test", "b.test"), ("a.test", "a.test"):
+            to, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+            context = ssl.create_default_context(cafile=path("ca.pem"))
+            tls = context.wrap_bio(to, out, server_hostname=name)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+            hello = out.read()
+            with tlsgated.connect_plain() as connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for i in range(len(hello)):
+                    connection.sendall(hello[i:i + 1])
+                while True:
+                    try:
+                        tls.do_handshake()
+                        break
+                    except ssl.SSLWantReadError:
+                        connection.sendall(out.read())
+                        data = connection.recv(65536)
+                        need(data, "it goes on")
+                        to.write(data)
+                need(tls.getpeercert()["subjectAltName"][0][1] == want, "the certificate of " + want)
+        need(server.accepted == 1, "one was passed")
+
+
+@test
+def what_is_no_client_hello_is_refused_as_ever():
+    with passing() as (tlsgated, server, _):
+        for data, why in ((b"GET / HTTP/1.1\r\n\r\n", "an HTTP request"), (b"\x16\x03\x01\x40\x00" + bytes(16379), "sent"),
+                          (b"\x16\x03\x01\0\4\2\0\0\0", "alert unexpected_message sent")):
+            with tlsgated.connect_plain() as connection:
+                connection.sendall(data)
+                connection.settimeout(DEADLINE)
+                with contextlib.suppress(ConnectionError):
+                    while connection.recv(1000):
+                        pass
+            wait_until(lambda why=why: why in log_text(), why + ": " + log_text())
+        need(not server.accepted, "nothing was passed")
+
+
+@test
+def a_backend_of_pass_that_is_not_there_resets_the_client():
+    two_pairs()
+    with Backend().echo() as plain, FileGate(list_of(plain) + "pass b.test { backend = 127.0.0.1:%d }" % free_port(),
+                                             pair=TWO) as tlsgated:
+        try:
+            connect(tlsgated, "b.test").close()
+            need(False, "a handshake")
+        except (ConnectionResetError, ssl.SSLError, BrokenPipeError):
+            pass
+        wait_until(lambda: "cannot be reached: Connection refused; connection closed" in log_text(), log_text())
+        with connect(tlsgated, "a.test") as connection:
+            echo(connection)
+
+
+@test
+def ends_are_passed():
+    """Half-closes and resets, and idle connections end."""
+    two_pairs()
+    with Backend() as raw, Backend().echo() as plain, \
+            FileGate(list_of(plain) + "idle-timeout = 2s\npass b.test { %s }" % list_of(raw).strip(), pair=TWO) as tlsgated:
+        out = ssl.MemoryBIO()
+        tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="b.test")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        hello = out.read()
+
+        def opened():
+            client = tlsgated.connect_plain()
+            client.sendall(hello)
+            backend = raw.accept()
+            got = b""
+            while len(got) < len(hello):
+                got += backend.recv(65536)
+            need(got == hello, "the ClientHello, and nothing else")
+            return client, backend
+
+        client, backend = opened()
+        client.shutdown(socket.SHUT_WR)
+        need(backend.recv(1) == b"", "the client's FIN")
+        backend.sendall(b"still")
+        need(client.recv(5) == b"still", "the other direction goes on")
+        backend.close()
+        need(client.recv(1) == b"", "the backend's FIN")
+        client.close()
+        for one, other in ((0, 1), (1, 0)):
+            ends = opened()
+            ends[one].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            ends[one].close()
+            need("Connection" in read_end(ends[other]), "a reset is one for the other side")
+            ends[other].close()
+        client, backend = opened()
+        need("Connection" in read_end(client) and "Connection" in read_end(backend), "idle: both are reset")

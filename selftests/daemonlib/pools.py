@@ -51,7 +51,8 @@ class NamedBackend(Backend):
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self.listener.accept()
-                connection.sendall(self.name)
+                with contextlib.suppress(OSError):      # a check that is gone already
+                    connection.sendall(self.name)
                 threading.Thread(target=self.end, args=(connection,), daemon=True).start()
 
     @staticmethod

@@ -63,10 +63,17 @@ static uint64_t netns(const struct ctl_row *row)
 	return row->session ? row->session->netns : 0;
 }
 
+bool ctl_worker_has(struct json_object *known)
+{
+	const char *path = ctl_member(known, "path");
+
+	return !strcmp(path, "user") || !strcmp(path, "pass");
+}
+
 /* The kernel has it, and who asks may not see what. */
 static bool is_hidden(const struct ctl_row *row)
 {
-	return !row->session && strcmp(ctl_member(row->known, "path"), "user");
+	return !row->session && !ctl_worker_has(row->known);
 }
 
 /* ---- cells ---------------------------------------------------------------------- */

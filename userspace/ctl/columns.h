@@ -11,6 +11,8 @@ struct ctl_row {
 	struct json_object *known;		/* its texts can be printed; NULL: only the kernel has it */
 };
 
+/* A worker carries this connection of tlsgated's, not the kernel. */
+bool ctl_worker_has(struct json_object *known);
 /* The gate, or the label that another program gave. */
 const char *ctl_row_gate(const struct ctl_row *row, char text[CTL_LABEL_MAX]);
 

@@ -713,7 +713,7 @@ static void add_bytes(struct ctl_table *table, struct json_object *gate, const c
 static void add_gate_stats(struct ctl_table *table, struct json_object *gate)
 {
 	static const char * const counts[] = {
-		"accepted", "handshakes", "resumed", "failed", "broken", "open", "user", "kernel", "delivered", "refused",
+		"accepted", "handshakes", "resumed", "failed", "broken", "open", "user", "passed", "kernel", "delivered", "refused",
 	};
 	size_t i;
 
@@ -741,11 +741,11 @@ static void print_lost(struct json_object *lost)
 static void print_stats(struct json_object *answer)
 {
 	static const char * const headings[] = {
-		"GATE", ">ACCEPTED", ">HANDSHAKES", ">RESUMED", ">FAILED", ">BROKEN", ">OPEN", ">USER",
+		"GATE", ">ACCEPTED", ">HANDSHAKES", ">RESUMED", ">FAILED", ">BROKEN", ">OPEN", ">USER", ">PASSED",
 		">KERNEL", ">DELIVERED", ">REFUSED", ">FROM CLIENT", ">FROM BACKEND",
 	};
 	static const char * const spare[] = {
-		">RESUMED", ">REFUSED", ">BROKEN", ">DELIVERED", ">USER", ">KERNEL", ">HANDSHAKES", ">FAILED", NULL,
+		">RESUMED", ">REFUSED", ">BROKEN", ">DELIVERED", ">PASSED", ">USER", ">KERNEL", ">HANDSHAKES", ">FAILED", NULL,
 	};
 
 	print_table(headings, sizeof(headings) / sizeof(*headings), spare,

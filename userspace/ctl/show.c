@@ -140,7 +140,7 @@ static void join_rows(const struct request *request, struct list *list)
 		if (session)
 			list->rows[session - list->sessions].known = known;
 		else if (!request->id && json_object_is_type(known, json_type_object) &&
-			 (list->hidden || !strcmp(ctl_member(known, "path"), "user")))
+			 (list->hidden || ctl_worker_has(known)))
 			list->rows[list->count++].known = known;
 	}
 }

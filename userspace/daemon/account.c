@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "daemon/conn.h"
 #include "daemon/ledger.h"
+#include "daemon/pass.h"
 #include "daemon/record.h"
 #include "daemon/subject.h"
 
@@ -31,6 +32,8 @@ static void add_handshake(struct record *record, const struct conn *conn)
 {
 	struct tls_conn_info info;
 
+	if (conn->pass)
+		record_text(record, "name", pass_name(conn->pass));
 	if (!conn->tls)
 		return;
 	tls_conn_info(conn->tls, &info);
@@ -46,6 +49,13 @@ static void add_handshake(struct record *record, const struct conn *conn)
 	record_flag(record, "resumed", info.resumed);
 }
 
+static const char *path_of(const struct conn *conn, uint32_t session)
+{
+	if (!session)
+		return conn->pass ? "pass" : "user";
+	return conn->state == CONN_DELIVERING ? "delivered" : "kernel";
+}
+
 static void begin(struct record *record, const struct conn *conn, uint32_t session, bool json)
 {
 	char client[ADDR_TEXT_MAX];
@@ -55,8 +65,7 @@ static void begin(struct record *record, const struct conn *conn, uint32_t sessi
 	record_text(record, "client", conn_client(conn, client));
 	add_handshake(record, conn);
 	record_text(record, "backend", conn_backend(conn));
-	record_text(record, "path", !session ? "user" :
-		    conn->state == CONN_DELIVERING ? "delivered" : "kernel");
+	record_text(record, "path", path_of(conn, session));
 	if (session)
 		record_number(record, "session", session);
 }
@@ -136,6 +145,7 @@ static const char * const states[] = {
 	[CONN_HANDSHAKE] = "handshake",
 	[CONN_DELIVERING] = "delivering",
 	[CONN_RELAY] = "relayed",
+	[CONN_PASS] = "passed",
 	[CONN_LINGER] = "closing",
 };
 

@@ -77,7 +77,8 @@ static bool is_reached(struct conn *conn)
 	conn_deadline(conn, 0);
 	balance_reached(conn->member);
 	worker_count_time(conn->worker, conn->gate, STAT_CONNECT_TIME, conn->begun);
-	return !conn->gate->settings->proxy_protocol || !send_proxy_header(conn);
+	/* what is passed is passed as it is */
+	return !conn->gate->settings->proxy_protocol || conn->pass || !send_proxy_header(conn);
 }
 
 static void unreachable(struct conn *conn, const char *why)
@@ -252,7 +253,8 @@ bool backend_start(struct conn *conn)
 	conn->state = CONN_CONNECTING;
 	conn->begun = clock_us();
 	conn->tried = clock_ms();
-	conn->pool = pool_for(conn);
+	if (!conn->pass)
+		conn->pool = pool_for(conn);
 	if (choose_first(conn))
 		return connect_next(conn, UNKNOWN);
 	unreachable(conn, "all backends are drained");

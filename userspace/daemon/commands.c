@@ -320,6 +320,7 @@ static const char * const stat_keys[STATS_SHOWN] = {
 	[STAT_KERNEL] = "kernel",
 	[STAT_DELIVERED] = "delivered",
 	[STAT_USER] = "user",
+	[STAT_PASSED] = "passed",
 	[STAT_REFUSED] = "refused",
 	[STAT_FROM_CLIENT] = "from-client",
 	[STAT_FROM_BACKEND] = "from-backend",

@@ -341,7 +341,7 @@ static enum gate_mode at_block(const struct parser *parser)
 {
 	if (parser->token != TOKEN_TEXT)
 		return 0;
-	return !strcmp(parser->text, "route") ? GATE_ROUTE : 0;
+	return !strcmp(parser->text, "route") ? GATE_ROUTE : !strcmp(parser->text, "pass") ? GATE_PASS : 0;
 }
 
 /* Of a gate or a block. */
@@ -364,13 +364,13 @@ static void read_block(struct parser *parser, struct gate_settings *gate, enum g
 
 	next(parser);
 	if (parser->token != TOKEN_TEXT) {
-		unexpected(parser, "a name is wanted: route NAME { ... }");
+		unexpected(parser, "a name is wanted: route NAME { ... }, or pass NAME { ... }");
 		return;
 	}
 	block = settings_add_block(gate, kind, parser->text, parser->place);
 	next(parser);
 	if (!take(parser, '{')) {
-		unexpected(parser, "{ is wanted: route NAME { ... }");
+		unexpected(parser, "{ is wanted: route NAME { ... }, or pass NAME { ... }");
 		return;
 	}
 	while (parser->token != '}' && parser->token != TOKEN_END && !at_gate(parser) &&
@@ -443,7 +443,7 @@ static bool is_enough(struct parser *parser)
 	if (parser->settings->gate_count > SETTINGS_MAX_GATES)
 		complain(parser, parser->place, "there are more than %d gates", SETTINGS_MAX_GATES);
 	else if (has_many_blocks(parser->settings))
-		complain(parser, parser->place, "the gate has more than %d routes: divide it into several gates",
+		complain(parser, parser->place, "the gate has more than %d routes and passes: divide it into several gates",
 			 SETTINGS_MAX_BLOCKS);
 	else if (count_listens(parser->settings) > SETTINGS_MAX_LISTENS)
 		complain(parser, parser->place, "the gates listen on more than %d addresses: use :PORT for all addresses",

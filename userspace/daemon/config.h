@@ -9,6 +9,7 @@
  *		route TITLE {		a block: settings for some of its clients
  *			NAME = VALUE
  *		}
+ *		pass TITLE { ... }	another one
  *	}
  *
  * VALUE and TITLE are a word, or a text of one line in "..." (\" and \\ stand for " and \)

@@ -14,6 +14,7 @@
 #include "common/tcp.h"
 #include "daemon/account.h"
 #include "daemon/limits.h"
+#include "daemon/pass.h"
 #include "daemon/preface.h"
 #include "daemon/starttls/starttls.h"
 
@@ -235,6 +236,7 @@ void conn_free(struct conn *conn)
 	conn_close_side(conn, &conn->plain_io);
 	tls_conn_free(conn->tls);
 	preface_free(conn->preface);
+	pass_free(conn->pass);
 	starttls_free(conn->talk);
 	if (conn->held)
 		tls_wipe(conn->held, conn->held_len);
@@ -270,6 +272,9 @@ static void end_tls(struct conn *conn)
 	keyclient_forget(&conn->worker->keys, conn);
 	conn_close_side(conn, &conn->plain_io);
 	conn_release_member(conn);
+	/* there is no alert of ours, and a FIN would be an end in order */
+	if (conn->pass && conn->tls_io.fd != -1)
+		tcp_reset(conn->tls_io.fd);
 	if (conn->tls_io.fd == -1 || !conn->tls || conn_flush_with_next(conn))
 		conn_free(conn);
 	else
@@ -315,7 +320,7 @@ void conn_fail(struct conn *conn, const char *what, const char *why)
 {
 	account_reason(conn, "%s: %s", what, why);
 	/* once relayed, peers reset all the time: no news */
-	if (conn->state != CONN_RELAY || log_is_verbose())
+	if (!(conn->state == CONN_RELAY || conn->state == CONN_PASS) || log_is_verbose())
 		conn_log_failure(conn, what, why);
 	end_failed(conn);
 }

@@ -24,6 +24,7 @@ enum conn_state {
 	CONN_HANDSHAKE,
 	CONN_DELIVERING,		/* waits for room at the server */
 	CONN_RELAY,			/* user data path */
+	CONN_PASS,			/* likewise, of somebody else's TLS */
 	CONN_LINGER,			/* last bytes sent: waits for the peer's FIN */
 };
 
@@ -34,6 +35,7 @@ struct conn {
 	TAILQ_ENTRY(conn) handshaking;
 	struct tls_conn *tls;		/* NULL before the handshake */
 	struct preface *preface;	/* NULL: nothing had to come before it */
+	struct pass *pass;		/* its TLS is somebody else's; NULL: it is not */
 	struct starttls *talk;		/* in plain text, or a greeting that is owed; NULL: none */
 	ev_io tls_io, plain_io;		/* fd -1: not open */
 	ev_timer timer;			/* deadline of the state, or idle */

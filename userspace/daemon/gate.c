@@ -379,6 +379,7 @@ static int set_pools(struct gate *gate)
 		gate->pool_count++;
 		ret |= pool_build(&gate->pools[i], i ? &set->blocks[i - 1] : set);
 		pool_set_balance(&gate->pools[i], set);
+		gate->passes |= gate->pools[i].settings->mode == GATE_PASS;
 	}
 	gate->counted |= !gate_only_member(gate);
 	return ret;
@@ -391,7 +392,7 @@ static int check_routes(const struct gate *gate)
 	int ret = 0;
 
 	for (block = set->blocks; block < set->blocks + set->block_count; block++)
-		if (strcmp(block->name, "*") &&
+		if (block->mode == GATE_ROUTE && strcmp(block->name, "*") &&
 		    !tls_config_has_name(gate->config, block->name))
 			ret = gate_refuse(block, NULL, NULL,
 					  "no certificate of the gate is for this name: add it to cert and key");

@@ -44,6 +44,7 @@ struct gate {
 	size_t handle_count;
 	struct detour *detour;		/* with handles */
 	char why_not[DETOURS][256];	/* the last cause, by kind; without handles [0]; the monitor's */
+	bool passes;			/* the TLS of some clients is somebody else's */
 	bool kernel;			/* hand over to the kernel, when it is there */
 	bool limited;			/* some limit of limits.h is set, and census is its number (census.h) */
 	size_t census;

@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "common/clock.h"
 #include "daemon/conn.h"
 #include "daemon/keyclient.h"
+#include "daemon/preface.h"
 
 #define WHAT	"handshake failed"
 
@@ -136,6 +138,20 @@ static bool is_client(const struct conn *conn)
 	return conn->gate->settings->mode == GATE_CONNECT;
 }
 
+/* What was read to look whether the client is to be passed. */
+static int take_hello(struct conn *conn)
+{
+	struct preface *preface = conn->preface;
+	int err;
+
+	if (!preface || !preface->hello)
+		return 0;
+	err = tls_conn_input(conn->tls, preface->hello, preface->hello_len);
+	free(preface->hello);
+	preface->hello = NULL;
+	return err;
+}
+
 bool handshake_start(struct conn *conn)
 {
 	int err;
@@ -154,6 +170,8 @@ bool handshake_start(struct conn *conn)
 		sessions_offer(conn->member->sessions, conn->tls);
 	if (!err)
 		err = tls_conn_start(conn->tls);
+	if (!err)
+		err = take_hello(conn);
 	if (!err)	/* a client speaks first, and listeners wait for that: see listener_start() */
 		return go_on(conn, !is_client(conn));
 	fail_engine(conn, err);

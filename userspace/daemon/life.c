@@ -14,6 +14,7 @@
 #include "daemon/install.h"
 #include "daemon/limits.h"
 #include "daemon/opening.h"
+#include "daemon/pass.h"
 #include "daemon/preface.h"
 #include "daemon/userpath.h"
 
@@ -72,7 +73,11 @@ static bool next_step(struct conn *conn)
 	if (conn->state == CONN_HANDSHAKE)
 		count_handshake(conn);
 	if (conn->state == CONN_PREFACE)
-		return serves ? handshake_start(conn) : backend_start(conn);
+		return serves && !conn->pass ? handshake_start(conn) : backend_start(conn);
+	if (conn->pass) {
+		pass_start(conn);
+		return false;
+	}
 	if (serves && conn->state == CONN_HANDSHAKE)
 		return conn->handle == -1 ? backend_start(conn) : deliver_start(conn);
 	if (conn->state == CONN_CONNECTING && opening_backend_wanted(conn))
@@ -115,6 +120,9 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 	case CONN_RELAY:
 		userpath_continue(conn, io, events);
 		break;
+	case CONN_PASS:
+		pass_continue(conn, io, events);
+		break;
 	case CONN_LINGER:
 		conn_linger_continue(conn);
 		break;
@@ -145,6 +153,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		break;
 	case CONN_RELAY:
 		userpath_timer(conn);
+		break;
+	case CONN_PASS:
+		pass_timer(conn);
 		break;
 	case CONN_LINGER:
 		conn_free(conn);

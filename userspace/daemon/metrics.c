@@ -363,6 +363,8 @@ static const struct metric metrics[] = {
 	  "Connections in a worker that ended later and not in order.", per_gate, STAT_BROKEN },
 	{ "tlsgated_connections_kept_total", METRIC_COUNTER,
 	  "Connections that a worker relayed up to the end.", per_gate, STAT_USER },
+	{ "tlsgated_connections_passed_total", METRIC_COUNTER,
+	  "Connections whose TLS a worker relayed as it is.", per_gate, STAT_PASSED },
 	{ "tlsgated_handshakes_total", METRIC_COUNTER,
 	  "Handshakes completed, by what they agreed on.", handshakes, STAT_KIND },
 	{ "tlsgated_handshake_failures_total", METRIC_COUNTER,

@@ -11,6 +11,7 @@
 #include "daemon/conn.h"
 #include "daemon/decline.h"
 #include "daemon/opening.h"
+#include "daemon/pass.h"
 
 #define WHAT	"it ended before TLS"
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
@@ -23,6 +24,7 @@ static const struct stage {
 	{ accept_proxy_wanted, accept_proxy_run },
 	{ opening_wanted, opening_run },
 	{ decline_wanted, decline_run },
+	{ pass_wanted, pass_run },
 };
 
 enum preface_result preface_fail(struct conn *conn, enum failure failure, const char *what,
@@ -115,5 +117,6 @@ void preface_free(struct preface *preface)
 	if (!preface)
 		return;
 	free(preface->held);
+	free(preface->hello);
 	free(preface);
 }

@@ -23,6 +23,8 @@ struct preface {
 	size_t stage;			/* that runs */
 	uint8_t *held;			/* what that one took and cannot use yet */
 	size_t held_len;
+	uint8_t *hello;			/* of TLS: read already, and the handshake's */
+	size_t hello_len, hello_need;	/* so much has to be there for another look at it */
 	bool proxied;			/* a PROXY header said who the client is: */
 	struct sockaddr_in6 proxy;	/* who sent it; or sockaddr_in */
 	bool direct;			/* TLS began without the words for it: opening.h */

@@ -59,13 +59,23 @@ static bool is_host(const char *text)
 	}
 }
 
-static int check_name(const struct gate_settings *route)
+/* No host has a slash.  A protocol without one would look like a host. */
+static bool is_protocol(const char *name)
 {
-	const char *name = route->name;
+	return strchr(name, '/') && strlen(name) <= TLS_MAX_ALPN;
+}
 
-	if (!strcmp(name, "*") || is_host(strncmp(name, "*.", 2) ? name : name + 2))
+static int check_name(const struct gate_settings *block)
+{
+	const bool passes = block->mode == GATE_PASS;
+	const char *name = block->name;
+
+	if (is_host(strncmp(name, "*.", 2) ? name : name + 2) ||
+	    (passes ? is_protocol(name) : !strcmp(name, "*")))
 		return 0;
-	return gate_refuse(route, NULL, NULL, "its name must be a host's as TLS has it, *.DOMAIN or *");
+	return gate_refuse(block, NULL, NULL, passes ?
+			   "it must be a host name as TLS has it, *.DOMAIN, or a protocol with a slash such as acme-tls/1" :
+			   "its name must be a host's as TLS has it, *.DOMAIN or *");
 }
 
 static int check_alpn(const struct gate_settings *gate, const struct gate_settings *route)
@@ -90,7 +100,7 @@ static bool are_alike(const struct gate_settings *a, const struct gate_settings 
 	const char *list = a->alpn, *protocol;
 	size_t len;
 
-	if (strcasecmp(a->name, b->name) || !a->alpn != !b->alpn)
+	if (a->mode != b->mode || strcasecmp(a->name, b->name) || !a->alpn != !b->alpn)
 		return false;
 	while (list && b->alpn && (len = next_protocol(&list, &protocol)))
 		if (has_protocol(b->alpn, protocol, len))
@@ -111,6 +121,14 @@ static int check_twins(const struct gate_settings *gate, const struct gate_setti
 	return gate_refuse(block, NULL, NULL, why);
 }
 
+/* The client has spoken plain text by then, and the backend waits for that. */
+static int check_starttls(const struct gate_settings *gate, const struct gate_settings *block)
+{
+	if (block->mode != GATE_PASS || !gate->starttls)
+		return 0;
+	return gate_refuse(block, NULL, NULL, "with starttls nothing can be passed: leave one of them out");
+}
+
 int route_check(const struct gate_settings *gate)
 {
 	const struct gate_settings *block;
@@ -120,6 +138,7 @@ int route_check(const struct gate_settings *gate)
 		ret |= check_name(block);
 		ret |= check_alpn(gate, block);
 		ret |= check_twins(gate, block);
+		ret |= check_starttls(gate, block);
 	}
 	return ret;
 }
@@ -140,6 +159,8 @@ static enum fit fit_of(const char *pattern, const char *name)
 /* 0: the block is not for this client. */
 static unsigned int rank(const struct gate_settings *block, const char *name, const char *alpn)
 {
+	if (block->mode != GATE_ROUTE)
+		return 0;
 	if (block->alpn && !(alpn && has_protocol(block->alpn, alpn, strlen(alpn))))
 		return 0;
 	return 2 * (unsigned int)fit_of(block->name, name) + (block->alpn != NULL);
@@ -152,6 +173,33 @@ struct pool *route_choose(const struct gate *gate, const char *name, const char 
 
 	for (pool = gate->pools + 1; pool < gate->pools + gate->pool_count; pool++) {
 		here = rank(pool->settings, name, alpn);
+		if (here <= highest)
+			continue;
+		highest = here;
+		best = pool;
+	}
+	return best;
+}
+
+/* As rank(), of a block that passes. */
+static unsigned int pass_rank(const struct gate_settings *block, const struct tls_peek *peek)
+{
+	const char *name = peek->server_name[0] ? peek->server_name : NULL;
+
+	if (block->mode != GATE_PASS)
+		return 0;
+	if (is_protocol(block->name))
+		return tls_peek_offers(peek, block->name, strlen(block->name)) ? FITS_NAME + 1 : 0;
+	return fit_of(block->name, name);
+}
+
+struct pool *route_passes(const struct gate *gate, const struct tls_peek *peek)
+{
+	struct pool *pool, *best = NULL;
+	unsigned int here, highest = 0;
+
+	for (pool = gate->pools + 1; pool < gate->pools + gate->pool_count; pool++) {
+		here = pass_rank(pool->settings, peek);
 		if (here <= highest)
 			continue;
 		highest = here;

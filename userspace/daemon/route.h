@@ -12,6 +12,7 @@
 
 struct gate;
 struct pool;
+struct tls_peek;
 
 /*
  * Do the blocks of a gate of mode serve have names, alpn as the gate has it, and is there one
@@ -21,5 +22,11 @@ int route_check(const struct gate_settings *gate);
 
 /* For a connection that was terminated here.  name, alpn: NULL: none. */
 struct pool *route_choose(const struct gate *gate, const char *name, const char *alpn);
+
+/*
+ * For a client that is passed, TLS and all, by what its ClientHello asks for: a protocol before a
+ * name.  NULL: it is terminated here.
+ */
+struct pool *route_passes(const struct gate *gate, const struct tls_peek *peek);
 
 #endif

@@ -534,6 +534,9 @@ static int set_mode_bits(void *field, const char *value, char why[SETTINGS_WHY_M
 #define GATE(field)	offsetof(struct gate_settings, field)
 #define GLOBAL(field)	offsetof(struct settings, field)
 
+/* All of them have one. */
+#define SETTING_BACKEND	(SETTING_GATE | SETTING_ROUTE | SETTING_PASS)
+
 static const struct setting table[] = {
 	{ "mode", "serve|connect", SETTING_GATE | SETTING_FILE, SETTING_GATE, NULL,
 	  GATE(mode), set_mode,
@@ -541,8 +544,7 @@ static const struct setting table[] = {
 	{ "listen", "LISTEN", SETTING_GATE | SETTING_FILE | SETTING_LIST, SETTING_GATE, NULL,
 	  GATE(listen), add_listen,
 	  "ADDR:PORT, [V6]:PORT, :PORT, unix:/path[,mode=OCTAL,user=NAME,group=NAME] or unix:@name" },
-	{ "backend", "BACKEND", SETTING_GATE | SETTING_ROUTE | SETTING_FILE | SETTING_LIST,
-	  SETTING_GATE | SETTING_ROUTE, NULL,
+	{ "backend", "BACKEND", SETTING_BACKEND | SETTING_FILE | SETTING_LIST, SETTING_BACKEND, NULL,
 	  GATE(backend), add_backend,
 	  "where to connect: as LISTEN, NAME:PORT, unix:/path or unix:@name" },
 	{ "cert", "FILE", SETTING_GATE | SETTING_LIST, 0, "key",
@@ -892,7 +894,7 @@ struct gate_settings *settings_add_block(struct gate_settings *gate, enum gate_m
 
 const char *gate_kind(const struct gate_settings *gate)
 {
-	return gate->mode == GATE_ROUTE ? "route" : "gate";
+	return gate->mode == GATE_ROUTE ? "route" : gate->mode == GATE_PASS ? "pass" : "gate";
 }
 
 const struct given *setting_given(const struct setting *row, const struct settings *settings,

@@ -29,6 +29,7 @@ enum gate_mode {
 	GATE_SERVE = 1,			/* TLS from the client, plain to the backend */
 	GATE_CONNECT = 2,		/* plain from the client, TLS to the backend */
 	GATE_ROUTE = 256,		/* a block of one of mode serve: some clients go elsewhere */
+	GATE_PASS = 512,		/* likewise: ... and their TLS is somebody else's */
 };
 
 enum data_path {
@@ -195,7 +196,8 @@ struct setting {
 #define SETTING_CONTROL	32u		/* of the control socket: refused where there is none */
 #define SETTING_SWITCH	64u		/* on the command line without a value, too: true */
 #define SETTING_BOUND	128u		/* a rule for clients: session tickets end with it (binding.h) */
-#define SETTING_ROUTE	256u		/* of a block: the value of enum gate_mode */
+#define SETTING_ROUTE	256u		/* of a block: the values of enum gate_mode */
+#define SETTING_PASS	512u
 
 /* Ends with name NULL. */
 const struct setting *settings_table(void);
@@ -212,7 +214,7 @@ struct gate_settings *settings_add_gate(struct settings *settings, const char *n
 					struct position place);
 
 /*
- * A further block of gate, GATE_ROUTE, without anything yet; pointers to earlier
+ * A further block of gate, GATE_ROUTE or GATE_PASS, without anything yet; pointers to earlier
  * blocks of it become invalid.
  */
 struct gate_settings *settings_add_block(struct gate_settings *gate, enum gate_mode kind,
@@ -247,7 +249,7 @@ int gate_refuse(const struct gate_settings *gate, const char *setting, const cha
 void gate_warn(const struct gate_settings *gate, const char *setting, const char *value,
 	       const char *why);
 
-/* "gate" or "route": how the file begins it. */
+/* "gate", "route" or "pass": how the file begins it. */
 const char *gate_kind(const struct gate_settings *gate);
 
 /*

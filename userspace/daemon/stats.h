@@ -24,6 +24,7 @@ enum counter {
 	STAT_KERNEL,			/* handed over, to be relayed */
 	STAT_DELIVERED,			/* handed over, to the server's accept queue */
 	STAT_USER,			/* relayed by a worker up to the end */
+	STAT_PASSED,			/* likewise, their TLS as it is */
 	STAT_REFUSED,			/* hand-overs, by the kernel */
 	STAT_FROM_CLIENT,		/* bytes that workers relayed */
 	STAT_FROM_BACKEND,

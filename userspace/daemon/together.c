@@ -119,7 +119,7 @@ static int check_server(const struct gate_settings *gate)
 	if (!backend)
 		return gate->deliver != DELIVER_ALWAYS ? 0 :
 		       gate_refuse(gate, "deliver", "always",
-				   "it delivers to one server: give one backend and no route, or deliver = auto");
+				   "it delivers to one server: give one backend and neither route nor pass, or deliver = auto");
 	why = not_a_server(backend, &server);
 	return why ? gate_refuse(gate, "backend", backend, why) : check_families(gate, &server);
 }

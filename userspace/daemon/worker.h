@@ -6,7 +6,8 @@
  *	worker.c	accepts, obeys the monitor, keeps the limits
  *	life.c		a connection's life: which of these is next
  *	limits.c	whether there may be one more
- *	preface.c	what comes before TLS: accept_proxy.c, opening.c, decline.c
+ *	preface.c	what comes before TLS: accept_proxy.c, opening.c, decline.c, pass.c
+ *	pass.c		... and relays the TLS of clients that are somebody else's
  *	handshake.c	drives the engine until it is established
  *	deliver.c	gives an established connection to the server itself
  *	backend.c	or reaches a backend of its pool

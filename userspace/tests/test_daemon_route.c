@@ -74,6 +74,53 @@ static void test_choice(void)
 	settings_free(settings);
 }
 
+/* ---- what is passed ---- */
+
+static const char passes[] = GATE("")
+	" pass a.test { backend = 127.0.0.1:2 }\n"
+	" pass *.a.test { backend = 127.0.0.1:3 }\n"
+	" pass acme-tls/1 { backend = 127.0.0.1:4 }\n"
+	" route * { backend = 127.0.0.1:5 }\n"
+	" pass b.a.test { backend = 127.0.0.1:6 }\n"
+	"}\n";
+
+static const struct {
+	const char *name, *alpn;	/* on the wire */
+	unsigned int port;		/* 0: it is terminated */
+} peeks[] = {
+	{ "a.test", "", 2 }, { "A.TEST", "\2h2", 2 }, { "x.a.test", "", 3 }, { "b.a.test", "", 6 },
+	{ "y.x.a.test", "", 0 }, { "c.test", "", 0 }, { "", "", 0 }, { "", "\2h2", 0 },
+	{ "c.test", "\012acme-tls/1", 4 }, { "a.test", "\2h2\012acme-tls/1", 4 }, { "", "\012acme-tls/1", 4 },
+	{ "c.test", "\013acme-tls/11", 0 }, { "c.test", "\011acme-tls/", 0 },
+};
+
+static void test_passes(void)
+{
+	struct settings *settings = read_text(passes);
+	const struct gate_settings *set = settings ? &settings->gates[0] : NULL;
+	struct pool pools[8] = { 0 };
+	struct gate gate = { .settings = set, .pools = pools };
+	const struct pool *pool;
+	struct tls_peek peek;
+	size_t i;
+
+	if (!settings)
+		tap_bail("the passes are refused");
+	pools[gate.pool_count++].settings = set;
+	for (i = 0; i < set->block_count; i++)
+		pools[gate.pool_count++].settings = &set->blocks[i];
+	for (i = 0; i < sizeof(peeks) / sizeof(peeks[0]); i++) {
+		peek = (struct tls_peek){ .alpn = (const uint8_t *)peeks[i].alpn, .alpn_len = strlen(peeks[i].alpn) };
+		strcpy(peek.server_name, peeks[i].name);
+		pool = route_passes(&gate, &peek);
+		tap_ok(pool ? addr_port(pool->settings->backend.list.items[0]) == peeks[i].port : !peeks[i].port,
+		       "name '%s', %zu bytes of protocols: %s %u", peeks[i].name, peek.alpn_len,
+		       peeks[i].port ? "passed to port" : "terminated", peeks[i].port);
+	}
+	tap_ok(route_choose(&gate, "a.test", NULL) == &pools[4], "a pass is no route");
+	settings_free(settings);
+}
+
 /* ---- what is refused ---- */
 
 #define TO	" { backend = 127.0.0.1:2 }\n"
@@ -118,6 +165,16 @@ static const struct {
 	{ "a setting of the gate in it", GATE("") " route a.test { backend = ':2'\n cert = c }\n}\n", false },
 	{ "a setting of the process in it", GATE("") " route a.test { backend = ':2'\n workers = 1 }\n}\n", false },
 	{ "backend twice", GATE("") " route a.test { backend = ':2'\n backend = ':3' }\n}\n", false },
+	{ "a pass, a domain, a protocol", GATE("") " pass a.test" TO " pass *.a.test" TO " pass acme-tls/1" TO "}\n", true },
+	{ "a pass and a route of one name", GATE("") " pass a.test" TO " route a.test" TO "}\n", true },
+	{ "a pass for all", GATE("") " pass *" TO "}\n", false },
+	{ "a pass without a name", GATE("") " pass ''" TO "}\n", false },
+	{ "two passes alike", GATE("") " pass a.test" TO " pass A.TEST" TO "}\n", false },
+	{ "alpn in a pass", GATE("alpn = h2\n") " pass a.test { backend = ':2' alpn = h2 }\n}\n", false },
+	{ "a pass without backend", GATE("") " pass a.test { }\n}\n", false },
+	{ "a pass not closed", GATE("") " pass a.test { backend = ':2'\n", false },
+	{ "a pass with starttls", GATE("starttls = smtp\n") " pass a.test" TO "}\n", false },
+	{ "a route with starttls", GATE("starttls = smtp\n") " route a.test" TO "}\n", true },
 	{ "outside of a gate", "route a.test" TO GATE("") "}\n", false },
 	{ "in a gate of mode connect", "gate out {\n mode = connect\n listen = ':80'\n backend = 'h:443'\n"
 	  " route a.test" TO "}\n", false },
@@ -156,6 +213,7 @@ static void test_bound(void)
 int main(void)
 {
 	test_choice();
+	test_passes();
 	test_files();
 	test_bound();
 	return tap_done();
