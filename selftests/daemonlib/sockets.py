@@ -9,7 +9,7 @@ import subprocess
 from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, all_sockets_of, echo, free_port, log_text, need,
                             path, start, test, wait_until, write)
 from daemonlib.limited import LimitedGate, UnixGate
-from daemonlib.passing import UpgradeGate
+from daemonlib.passing import SERVE, UpgradeGate, started_with
 
 TCP_USER_TIMEOUT = 18
 NOWHERE = "192.0.2.77"                          # no machine has it (RFC 5737)
@@ -236,3 +236,27 @@ def a_unix_socket_outlives_reloads_and_upgrades():
         ran = gate.tlsgate("drain")
         need(ran.returncode and "cannot listen again" in ran.stdout + ran.stderr, "%s" % ran)
     need(not os.path.exists(gate.file), "its file is left")
+
+
+class UnitGate(UnixGate):
+    """Its socket is a socket unit's."""
+
+    def __init__(self, backend, listener):
+        self.path = path("unit.sock")
+        self.listen = "unix:" + self.path
+        self.process = started_with([listener.fileno()], ["tlsgated.socket"], "serve", self.listen, backend,
+                                    *SERVE, "--workers=2")
+        self.ready(1)
+
+
+@test
+def a_unix_socket_may_be_a_socket_units():
+    with Backend().echo() as backend, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path("unit.sock"))
+        listener.listen()
+        with UnitGate(backend.address, listener) as gate:
+            for _ in range(8):
+                with gate.connect() as connection:
+                    echo(connection)
+        need(os.path.exists(gate.path), "its file is removed, which is systemd's")
+    os.unlink(path("unit.sock"))
