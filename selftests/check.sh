@@ -16,7 +16,7 @@ export WERROR=1
 more_deps=()
 case ${1-} in
 '') all=no ;;
---all) all=yes more_deps=(rt) ;;
+--all) all=yes more_deps=(rt secure-boot) ;;
 *) echo "check.sh: unknown option '$1': only --all" >&2; exit 2 ;;
 esac
 
@@ -255,6 +255,15 @@ suite_packages() {
 	return $status
 }
 
+suite_secure_boot() {
+	have_kernel 6.12 || return 0
+	selftests/vm/run.sh --kernel 6.12 --smp 1 --timeout 900 --secure-boot --no-module --log $logs/secure-boot.guest.log -- \
+		selftests/packages/secure-boot.sh > $logs/secure-boot.run 2>&1
+	local status=$?
+	cat $logs/secure-boot.guest.log
+	return $status
+}
+
 # Sets debug_kernel. Not a guest suite's job: it takes minutes and both CPUs.
 suite_debug_kernel() {
 	echo 1..2
@@ -402,6 +411,7 @@ else
 	SMP=1 start_suite fuzz-debug suite_in_guest "$debug_kernel" fuzz-debug 4800 \
 		sh -c 'COUNT=50000 build/selftests/fuzz_netlink && COUNT=1100 build/selftests/fuzz_records &&
 			COUNT=1000000 DURATION=60 build/selftests/fuzz_calls'
+	start_suite secure-boot suite_secure_boot
 	for kernel in "${kernels[@]}"; do
 		start_suite "packages-$kernel" suite_in_guest "$kernel" "packages-$kernel" 9000 \
 			env DKMS=build selftests/packages/upgrade.sh

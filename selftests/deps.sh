@@ -21,6 +21,7 @@ declare -A PACKAGES=(
 	[rt]="gcc-12 kmod pahole libelf1t64"
 	[daemon]="ca-certificates openssl curl python3 iproute2 procps systemd redis-server zsh fish"
 	[packages]="libgnutls28-dev g++ debhelper dh-dkms dkms dpkg-dev fakeroot lintian libelf-dev"
+	[secure-boot]="ovmf sbsigntool mokutil"
 	[peers]="golang-go default-jdk-headless libnss3-tools chromium debootstrap"
 	[demo]="openssl curl gnutls-bin nginx"
 	[bench]="openssl nginx libnginx-mod-stream haproxy hitch stunnel4 gnuplot-nox python3"

@@ -18,6 +18,7 @@ usage() {
 	  --icount                        one CPU whose clock counts instructions
 	  --plugin SPEC                   QEMU runs this plugin, the kernel at its linked addresses
 	  --no-module                     do not load tlsgate.ko
+	  --secure-boot                   by firmware (OVMF) that trusts only the key of its package, by which the kernel is signed
 	  --forward HOSTPORT:GUESTPORT    of 127.0.0.1, may be repeated
 	  --interactive                   standard input goes to the command
 	  --out DIR                       what the command sees, writable, as $OUT (/mnt/out)
@@ -32,7 +33,7 @@ die() {
 }
 
 tree=$(cd "$(dirname "$0")/../.." && pwd -P)
-kernel=6.12 smp=2 mem=2G limit=300 icount=no module=yes interactive=no out='' log='' plugin=''
+kernel=6.12 smp=2 mem=2G limit=300 icount=no module=yes interactive=no secure=no out='' log='' plugin=''
 forwards=()
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -49,6 +50,7 @@ while [ $# -gt 0 ]; do
 	--icount) icount=yes ;;
 	--plugin) plugin=$2; shift ;;
 	--no-module) module=no ;;
+	--secure-boot) secure=yes ;;
 	--interactive) interactive=yes ;;
 	--) shift; break ;;
 	*) echo "run.sh: unknown option '$1'" >&2; usage ;;
@@ -269,6 +271,23 @@ esac
 # The last line keeps a guest on an overloaded machine from taking starvation for broken timers.
 cmdline="$console loglevel=6 panic=-1 oops=panic log_buf_len=8M net.ifnames=0
 no_timer_check tsc=nowatchdog rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60${plugin:+ nokaslr}$unmitigated"
+
+# The firmware has its variables in a file of its own, and looks at the kernel, which Debian's key has signed.
+secure_boot() {
+	local key=/usr/share/ovmf/PkKek-1-snakeoil firmware=/usr/share/OVMF
+	[ "$arch" = amd64 ] && command -v sbsign > /dev/null && [ -e $firmware/OVMF_VARS_4M.snakeoil.fd ] ||
+		die "--secure-boot is for amd64, and needs sbsigntool and ovmf: run selftests/deps.sh secure-boot"
+	openssl pkey -in $key.key -passin pass:snakeoil -out "$run/key.pem"
+	sbsign --key "$run/key.pem" --cert $key.pem --output "$run/vmlinuz" "$image" > "$run/sbsign.log" 2>&1 ||
+		die "sbsign: $(tail -n 1 "$run/sbsign.log")"
+	cp $firmware/OVMF_VARS_4M.snakeoil.fd "$run/vars"
+	image=$run/vmlinuz
+	qemu=(qemu-system-x86_64 -machine q35,smm=on,memory-backend=mem
+		-global driver=cfi.pflash01,property=secure,value=on
+		-drive if=pflash,format=raw,unit=0,readonly=on,file=$firmware/OVMF_CODE_4M.secboot.fd
+		-drive if=pflash,format=raw,unit=1,file="$run/vars")
+}
+[ $secure = no ] || secure_boot
 
 # Both in the background and waited for, so that a signal to this script ends the guest too.
 boot() {
