@@ -370,6 +370,7 @@ def metrics_tell_of_each_backend():
             BalanceGate(list_of(a, b) + OFTEN) as tlsgated:
         b.stop()
         tlsgated.wait_for_state(b, "down")
+        tlsgated.wait_for_state(a, "up")
         hold(tlsgated, stack)
         tlsgated.tool("drain", "web", b.address)
         wait_until(lambda: tlsgated.connections(a) == [1], "it is counted")

@@ -111,13 +111,21 @@ static struct member *choose_least(struct pool *pool, const struct member_set *f
 /* Public: hosts of one fleet choose alike. */
 static const unsigned char hash_key[crypto_shorthash_KEYBYTES] = "tlsgate balance";
 
+/* An IPv4 client is the same at a listener of IPv6.  Clients of a UNIX socket are all alike. */
 static size_t copy_address(const struct sockaddr *client, unsigned char out[16])
 {
-	if (client->sa_family == AF_INET6) {
-		memcpy(out, &((const struct sockaddr_in6 *)client)->sin6_addr, 16);
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)client;
+
+	if (client->sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+		memcpy(out, &in6->sin6_addr, 16);
 		return 16;
 	}
-	memcpy(out, &((const struct sockaddr_in *)client)->sin_addr, 4);
+	if (client->sa_family == AF_INET6)
+		memcpy(out, &in6->sin6_addr.s6_addr[12], 4);
+	else if (client->sa_family == AF_INET)
+		memcpy(out, &((const struct sockaddr_in *)client)->sin_addr, 4);
+	else
+		return 0;
 	return 4;
 }
 

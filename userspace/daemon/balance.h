@@ -11,7 +11,7 @@
 #include "daemon/pool.h"
 
 /*
- * The member that a connection of this client (AF_INET or AF_INET6) tries next; passed: those that
+ * The member that a connection of this client (AF_INET, AF_INET6 or AF_UNIX) tries next; passed: those that
  * it tried.  One that a check found down, or that balance_failed() names, is chosen only when no
  * other is left: no mark keeps a client from a backend that works.  NULL: none is left, but for
  * those that are drained.

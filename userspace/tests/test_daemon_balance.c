@@ -207,6 +207,14 @@ static void test_by_client(void)
 	tap_ok(is_near(counts[3], .4 + .2 * 4 / 8), "to all others, by weight");
 }
 
+static struct in6_addr mapped(const struct sockaddr_storage *in)
+{
+	struct in6_addr out = { .s6_addr = { [10] = 0xff, [11] = 0xff } };
+
+	memcpy(&out.s6_addr[12], &((const struct sockaddr_in *)in)->sin_addr, 4);
+	return out;
+}
+
 static void test_port(void)
 {
 	const uint32_t weights[] = { 1, 1, 1, 1 };
@@ -217,6 +225,10 @@ static void test_port(void)
 	((struct sockaddr_in *)&b)->sin_port = 9;
 	tap_ok(balance_choose(&pool, (struct sockaddr *)&a, &none) == balance_choose(&pool, (struct sockaddr *)&b, &none),
 	       "the client's port does not count");
+	((struct sockaddr_in6 *)&b)->sin6_family = AF_INET6;
+	((struct sockaddr_in6 *)&b)->sin6_addr = mapped(&a);
+	tap_ok(balance_choose(&pool, (struct sockaddr *)&a, &none) == balance_choose(&pool, (struct sockaddr *)&b, &none),
+	       "nor does the family of the listener");
 }
 
 int main(void)
