@@ -58,9 +58,10 @@ def who_answers(tlsgated, count):
     return collections.Counter(answerer(tlsgated) for _ in range(count))
 
 
-def hold(tlsgated, stack, source=None):
+def hold(tlsgated, stack, source=None, header=b""):
     """A connection that stays open, and who answered."""
     plain = socket.create_connection(("127.0.0.1", tlsgated.port), DEADLINE, (source, 0) if source else None)
+    plain.sendall(header)
     context = ssl.create_default_context(cafile=path("ca.pem"))
     connection = stack.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
     return connection, connection.recv(1)
@@ -173,6 +174,16 @@ def a_client_comes_to_the_same_backend_again():
         wait_until(lambda: "reloaded" in log_text(), "reloaded")
         need(all(before in (now, b"c") for before, now in
                  zip(first, [hold(tlsgated, stack, source)[1] for source in sources])), "only those of c move")
+
+
+@test
+def the_client_is_the_one_that_a_proxy_names():
+    with NamedBackend(b"a") as a, NamedBackend(b"b") as b, contextlib.ExitStack() as stack, \
+            FileGate(list_of(a, b) + "balance = hash-of-client\naccept-proxy = 127.0.0.0/8\n") as tlsgated:
+        headers = [b"PROXY TCP4 192.0.2.%d 192.0.2.200 1000 443\r\n" % i for i in range(20)]
+        first = [hold(tlsgated, stack, header=header)[1] for header in headers]
+        need(len(set(first)) == 2, "to each some: %s" % first)
+        need([hold(tlsgated, stack, header=header)[1] for header in headers] == first, "and again")
 
 
 @test
