@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Name servers that lie, and for how long an answer is good: by c-ares, where nsswitch.conf has files and dns alone."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -30,10 +31,15 @@ def encoded(name):
     return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
 
 
+def question_of(query):
+    """Behind it may be the asker's EDNS record."""
+    return query[12:query.index(b"\0", 12) + 5]
+
+
 def message(query, records=(), flags=0x8180, count=None, question=None, change=0):
     """RFC 1035 section 4.1.  change: of the id; count: what it says of how many records come."""
     number = struct.unpack(">H", query[:2])[0] ^ change
-    question = query[12:] if question is None else question
+    question = question_of(query) if question is None else question
     return struct.pack(">HHHHHH", number, flags, 1, len(records) if count is None else count, 0, 0) + \
         question + b"".join(records)
 
@@ -59,11 +65,11 @@ GOOD = {
     "otherid": (lambda query: [message(query, [address(ELSEWHERE)], change=1 << bit) for bit in range(16)] +
                 [message(query, [address(HERE)])], None),
     "otherquestion": (lambda query: [message(query, [address(ELSEWHERE)], question=encoded("other.test") +
-                                             query[-4:]), message(query, [address(HERE)])], None),
+                                             question_of(query)[-4:]), message(query, [address(HERE)])], None),
     "huge": (truncated, many),                          # 64,000 bytes
 }
 BAD = {
-    "loop": (lambda query: [message(query, [address(HERE, name=struct.pack(">H", 0xc000 | len(query)))])], None),
+    "loop": (lambda query: [message(query, [address(HERE, name=struct.pack(">H", 0xc00c + len(question_of(query))))])], None),
     "endless": (lambda query: [message(query, [record(TO_QUESTION, CNAME)])], None),
     "short": (lambda query: [message(query, count=1)], None),
     "lies": (lambda query: [message(query, [record(b"\x7f\0\0\1", length=65535)])], None),
@@ -102,7 +108,7 @@ class LyingServer:
 
     def of(self, query):
         name = query[13:13 + query[12]].decode()
-        known = name in self.answers and query[-4:-2] == struct.pack(">H", A)
+        known = name in self.answers and question_of(query)[-4:-2] == struct.pack(">H", A)
         if known:
             self.asked[name].append(time.monotonic())
         return self.answers[name] if known else (lambda query: [message(query)], message)
@@ -114,7 +120,8 @@ class LyingServer:
             except OSError:
                 return
             for answer in self.of(query)[0](query):
-                self.udp.sendto(answer, sender)
+                with contextlib.suppress(OSError):          # it is closed
+                    self.udp.sendto(answer, sender)
 
     def serve_tcp(self):
         while True:
