@@ -17,6 +17,16 @@ names_are_there() {
 	[[ -z $bad ]] || fail "not under '$1':$bad"
 }
 
+# A name may have a row for each of its parts, which then say more than the name.
+no_name_has_two_rows() {
+	local twice
+	twice=$(awk -F'|' '/^## /{ heading = $0 }
+		/^\| `/ { n = split($2, names, ","); for (i = 1; i <= n; i++) {
+			gsub(/^ +| +$/, "", names[i])
+			if (names[i] ~ /^`[^` ]+`$/ && seen[heading, names[i]]++) print names[i] } }' $migrating | sort -u)
+	[[ -z $twice ]] || fail "in two rows of one table: $(tr '\n' ' ' <<<"$twice")"
+}
+
 migrating_from_hitch() {
 	have hitch || { skip "no hitch on this machine"; return; }
 	hitch --help 2>&1 | sed -n 's/^.*--\([a-z][a-z0-9-]*\).*/\1/p' | sort -u >"$tmp/names"
@@ -66,6 +76,7 @@ ours_exist() {
 	[[ -z $bad ]] || fail "no settings of ours:$bad"
 }
 
+check "$migrating has no name in two rows" no_name_has_two_rows
 check "$migrating has each setting of hitch" migrating_from_hitch
 check "$migrating has each setting of stunnel" migrating_from_stunnel
 check_haproxy HAProxy haproxy
