@@ -360,6 +360,7 @@ def a_server_that_fails_its_handshake_is_down():
         tlsgated.wait_for_state(bad, "down")
         why = tlsgated.backends()[bad.address]["why"]
         need("handshake failed" in why and "certificate" in why, why)
+        wait_until(lambda: any("ALERT_UNKNOWN_CA" in end.upper() for end in bad.sessions), "it is told: %s" % bad.sessions)
 
 
 @test

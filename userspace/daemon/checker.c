@@ -105,19 +105,6 @@ static void end(struct check *check, const char *why)
 	wait_for_next(check);
 }
 
-static void end_engine(struct check *check, int err)
-{
-	char reason[TLS_REASON_TEXT], why[sizeof(reason) + 256];
-	struct tls_conn_info info;
-	bool known = tls_conn_reason(check->tls, err, reason);
-
-	tls_conn_info(check->tls, &info);
-	snprintf(why, sizeof(why), "handshake failed: %s%s%s%s%s", tls_strerror(err),
-		 info.verify_error ? ": " : "", info.verify_error ? info.verify_error : "",
-		 known ? ": " : "", known ? reason : "");
-	end(check, why);
-}
-
 /* 0: all; 1: the socket is full; -1: errno says. */
 static int flush(struct check *check)
 {
@@ -132,6 +119,20 @@ static int flush(struct check *check)
 		tls_conn_output_done(check->tls, (size_t)n);
 	}
 	return 0;
+}
+
+static void end_engine(struct check *check, int err)
+{
+	char reason[TLS_REASON_TEXT], why[sizeof(reason) + 256];
+	struct tls_conn_info info;
+	bool known = tls_conn_reason(check->tls, err, reason);
+
+	tls_conn_info(check->tls, &info);
+	snprintf(why, sizeof(why), "handshake failed: %s%s%s%s%s", tls_strerror(err),
+		 info.verify_error ? ": " : "", info.verify_error ? info.verify_error : "",
+		 known ? ": " : "", known ? reason : "");
+	(void)flush(check);		/* the alert that says so to the server */
+	end(check, why);
 }
 
 /* True: look again at what the engine wants. */
