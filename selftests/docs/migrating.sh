@@ -20,10 +20,10 @@ names_are_there() {
 # A name may have a row for each of its parts, which then say more than the name.
 no_name_has_two_rows() {
 	local twice
-	twice=$(awk -F'|' '/^## /{ heading = $0 }
+	twice=$(awk -F'|' '/^[|]---/ { table++ }
 		/^\| `/ { n = split($2, names, ","); for (i = 1; i <= n; i++) {
 			gsub(/^ +| +$/, "", names[i])
-			if (names[i] ~ /^`[^` ]+`$/ && seen[heading, names[i]]++) print names[i] } }' $migrating | sort -u)
+			if (names[i] ~ /^`[^` ]+`$/ && seen[table, names[i]]++) print names[i] } }' $migrating | sort -u)
 	[[ -z $twice ]] || fail "in two rows of one table: $(tr '\n' ' ' <<<"$twice")"
 }
 
