@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Limits count what the kernel carries; the module must be loaded."""
 
-from daemonlib.gate import Backend, Gate, echo, need, test, wait_until
-from daemonlib.kernel import descriptors, handed_over, sessions
+import fcntl
+import os
+
+from daemonlib.gate import Backend, Gate, echo, need, stopped, test, wait_until
+from daemonlib.kernel import descriptors, handed_over, open_ledger, sessions
 from daemonlib.limited import LimitedGate, close_all, connect_from, is_refused, is_taken
+
+F_SETPIPE_SZ = 1031
 
 
 def in_kernel(count):
@@ -49,6 +54,21 @@ def limits_count_what_a_daemon_of_before_left_in_the_kernel():
                 echo(connection)
             close_all(*held)
             wait_until(lambda: not is_refused(gate.connect), "one is taken once those have ended")
+        in_kernel(0)
+
+
+@test
+def hand_overs_that_the_monitor_misses_count_as_well():
+    with Backend().echo() as backend, \
+            Gate("serve", backend.address, "--max-connections=20", "--workers=1", path="kernel") as gate:
+        ledger = open_ledger(gate)
+        fcntl.fcntl(ledger, F_SETPIPE_SZ, 4 * 4096)
+        os.close(ledger)
+        with stopped(gate.process.pid):
+            held = [gate.connect() for _ in range(20)]      # more than the pipe to it has room for
+            in_kernel(20)
+        wait_until(lambda: is_refused(gate.connect), "one more is refused")
+        close_all(*held)
         in_kernel(0)
 
 

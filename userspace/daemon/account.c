@@ -134,7 +134,10 @@ void account_hand_over(const struct conn *conn, uint32_t session)
 		return;
 	snprintf(entry.gate, sizeof(entry.gate), "%s", conn->gate->settings->name);
 	begin(&entry.record, conn, session, is_json(conn));
-	if (ledger_send(conn->worker->ledger, &entry) && entry.logged)
+	if (!ledger_send(conn->worker->ledger, &entry))
+		return;
+	worker_count(conn->worker, conn->gate, STAT_UNTOLD, entry.counted);
+	if (entry.logged)
 		log_now(&entry.record, conn, "handed over");
 }
 

@@ -46,11 +46,26 @@ static void tell(struct shed *shed)
 		tell_of_gate(shed, i);
 }
 
+static void find_untold(struct shed *shed)
+{
+	const struct generation *generation = shed->generation;
+	uint64_t untold = 0;
+	size_t i;
+
+	for (i = 0; i < generation->built; i++)
+		untold += stats_of_gate(&generation->stats, i, STAT_UNTOLD);
+	if (untold == shed->untold)
+		return;
+	shed->untold = untold;
+	ledger_adopt(generation->ledger, generation->ledger->uid);
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop;
 	(void)events;
 	tell(timer->data);
+	find_untold(timer->data);
 }
 
 void shed_start(struct shed *shed, const struct generation *generation)

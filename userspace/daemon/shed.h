@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One line for all connections that limits refused since the last one: a line of each would fill
- * the log when most matters.  Part of the monitor, which reads what workers count.
+ * the log when most matters.  Part of the monitor, which reads what workers count.  Where they
+ * count hand-overs that it was not told of, it has the ledger find these in the kernel.
  */
 #ifndef TLSGATE_DAEMON_SHED_H
 #define TLSGATE_DAEMON_SHED_H
@@ -18,6 +19,7 @@ struct generation;
 struct shed {
 	const struct generation *generation;	/* NULL: not started */
 	ev_timer timer;
+	uint64_t untold;		/* of STAT_UNTOLD, as far as they were found */
 	uint64_t (*said)[SHED_KINDS];	/* by gate: so many the lines were about */
 };
 

@@ -35,6 +35,7 @@ enum counter {
 	STAT_OVER_CONNECTIONS,		/* max-connections refused one */
 	STAT_OVER_ADDRESS,		/* max-per-address */
 	STAT_OVER_RATE,			/* handshake-rate */
+	STAT_UNTOLD,			/* hand-overs of which the monitor was not told, having no room */
 	STAT_NO_DESCRIPTOR,		/* or no memory: nothing could be accepted for a while */
 	/* the first of so many, by the kinds of tally.h */
 	STAT_FAILURE,
