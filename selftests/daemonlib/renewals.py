@@ -73,17 +73,29 @@ def renew_some(gate, names, first):
     return first + count
 
 
+def say_what_was_odd():
+    """Among so many lines of reloads."""
+    usual = ("reloaded:", "listening on", "data path:", "files in cert-dir have changed", "ended", "ending:")
+    odd = [line for line in log_text().splitlines() if not any(text in line for text in usual)]
+    for line in odd[:10]:
+        print("# %d odd lines: %s" % (len(odd), line))
+
+
 @test
 def certificates_are_renewed_in_turn_under_load():
     names, first = Names(NAMES), 0
     with Backend().echo() as backend, CertDirGate(backend.address, "cert = one.pem key = one.key") as gate:
         wait_until(lambda: "listening on" in log_text() or gate.process.poll() is not None, "it serves", 4 * DEADLINE)
-        with load_on(gate) as load:
-            for number in range(RELOADS):
-                await_connections(load, 1)
-                first = renew_some(gate, names, first)
-                if number == WARM - 1:
-                    before = memories(gate)
+        try:
+            with load_on(gate) as load:
+                for number in range(RELOADS):
+                    await_connections(load, 1)
+                    first = renew_some(gate, names, first)
+                    if number == WARM - 1:
+                        before = memories(gate)
+        except AssertionError:
+            say_what_was_odd()
+            raise
         after = memories(gate)
         need(log_text().count("reloaded:") >= RELOADS and "refused" not in log_text(), log_text())
         print("# %d names, %d reloads; KiB before %s, after %s" % (NAMES, log_text().count("reloaded:"), before, after))
