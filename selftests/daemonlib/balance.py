@@ -145,6 +145,11 @@ def need_counts_after_a_restart(a, b, **options):
         wait_until(lambda: tlsgated.connections(a, b) == [0, 5], "those that ended are not: %s" % tlsgated.connections(a, b))
 
 
+def in_daemon(function):
+    """A test of what no data path has a part in."""
+    return test(function) if gate.PATH == "user" else function
+
+
 @in_kernel
 def what_the_kernel_carries_is_counted_after_a_restart():
     with NamedBackend(b"a") as a, NamedBackend(b"b") as b:
@@ -205,7 +210,7 @@ def a_backend_that_is_down_is_left_out_until_a_check_finds_it():
         need("web: backend '%s' is up again" % b.address in log_text(), log_text())
 
 
-@test
+@in_daemon
 def checks_go_on_after_the_death_of_the_worker_that_makes_them():
     with NamedBackend(b"a") as a, Stoppable(b"b") as b, BalanceGate(list_of(a, b) + OFTEN) as tlsgated:
         tlsgated.wait_for_state(b, "up")
@@ -216,7 +221,7 @@ def checks_go_on_after_the_death_of_the_worker_that_makes_them():
         tlsgated.wait_for_state(b, "down")
 
 
-@test
+@in_daemon
 def without_checks_each_connection_tries():
     with NamedBackend(b"a") as a, Stoppable(b"b") as b, BalanceGate(list_of(a, b) + "check = 0\n") as tlsgated:
         b.stop()
@@ -273,7 +278,7 @@ def a_drained_backend_keeps_what_it_has():
             need("there is no such gate, or backend of a gate: tlsgate gates lists them" in said, said)
 
 
-@test
+@in_daemon
 def a_worker_that_was_taken_over_misleads_no_more_than_it_must():
     """What it says of backends is looked at; only the one that checks is heard; a backend that is up is reached all the same."""
     with NamedBackend(b"a") as a, BalanceGate(list_of(a) + "check = 1h\n", workers=2) as tlsgated:
@@ -336,7 +341,7 @@ def curl_is_served_while_real_servers_come_and_go():
         need(sorted(pages()) == sorted("onetwo" * 2), "both again")
 
 
-@test
+@in_daemon
 def unix_backends_are_checked():
     with NamedBackend(b"u", path("checked.sock")) as unix, \
             BalanceGate(list_of(unix) + OFTEN, data_path="auto" if gate.PATH == "kernel" else "user") as tlsgated:
@@ -346,7 +351,7 @@ def unix_backends_are_checked():
         tlsgated.wait_for_state(unix, "down")
 
 
-@test
+@in_daemon
 def a_server_that_fails_its_handshake_is_down():
     """Mode connect: a check verifies it."""
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
@@ -363,7 +368,7 @@ def a_server_that_fails_its_handshake_is_down():
         wait_until(lambda: any("ALERT_UNKNOWN_CA" in end.upper() for end in bad.sessions), "it is told: %s" % bad.sessions)
 
 
-@test
+@in_daemon
 def checks_end_with_the_daemon():
     """Also one that is under way: its server says nothing."""
     with Backend() as silent, BalanceGate(list_of(silent.address.replace("127.0.0.1", "localhost")) + OFTEN +
