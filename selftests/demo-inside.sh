@@ -3,8 +3,8 @@
 #
 # The demonstration itself, on a kernel that has tlsgate.ko loaded: nginx as a
 # plain HTTP backend, `tlsgated serve` in front of it, other people's clients;
-# another gate that delivers to the same nginx; then `tlsgated connect` in front
-# of an OpenSSL server.
+# another gate that delivers to the same nginx; one whose clients are routed by
+# name and protocol; then `tlsgated connect` in front of an OpenSSL server.
 #
 # Environment: DEMO_PORT (reachable from outside: wait for Enter at the end),
 # DEMO_SLOW (factor on deadlines), OUT (where to leave the CA's certificate).
@@ -22,6 +22,9 @@ size=$((mib << 20))
 small_mib=8
 small=$((small_mib << 20))
 http_port=8080
+shop_port=8082
+api_port=8083
+h2_port=8084
 connections=0 delivered=0 polite=0 sealed=0 opened=0
 declare -A sum_of=()
 
@@ -32,7 +35,7 @@ step() {
 give_up() {
 	local log
 	echo "demo: $*" >&2
-	for log in gate nginx deliver connect s_server; do
+	for log in gate nginx deliver names connect s_server; do
 		[[ -s $tmp/log/$log ]] && sed "s/^/demo: $log: /" "$tmp/log/$log" | tail -n 5 >&2
 	done
 	exit 1
@@ -82,6 +85,18 @@ start_backend() {
 			listen 127.0.0.1:$http_port;
 			root $tmp/www;
 			dav_methods PUT;
+		}
+		server {
+			listen 127.0.0.1:$shop_port;
+			return 200 'shop by \$server_protocol';
+		}
+		server {
+			listen 127.0.0.1:$api_port;
+			return 200 'api by \$server_protocol';
+		}
+		server {
+			listen 127.0.0.1:$h2_port http2;
+			return 200 'api by \$server_protocol';
 		}
 	CONF
 	ready nginx "$http_port" || give_up "$why"
@@ -210,6 +225,55 @@ deliver_download() {
 	sed 's/^/    nginx: /' "$tmp/log/access" | tail -n 2
 }
 
+# ---- names ----------------------------------------------------------------------
+
+start_names() {
+	new_cert shop ecdsa ca DNS:shop.test && new_cert api rsa ca DNS:api.test ||
+		give_up "openssl made no certificates: $(tail -n 1 "$tmp/log/openssl")"
+	cat >"$tmp/names.conf" <<-CONF
+		control = none
+		gate names {
+			mode = serve
+			listen = ":445"
+			cert = {"$tmp/shop.pem", "$tmp/api.pem"}
+			key = {"$tmp/shop.key", "$tmp/api.key"}
+			alpn = "h2,http/1.1"
+			data-path = kernel
+			unknown-name = refuse
+			backend = "127.0.0.1:$shop_port"
+			route api.test {
+				backend = "127.0.0.1:$api_port"
+			}
+			route api.test {
+				alpn = h2
+				backend = "127.0.0.1:$h2_port"
+			}
+		}
+	CONF
+	sed -n '/backend/,$s/^/    /p' "$tmp/names.conf"
+	spawn names "$tlsgated" -c "$tmp/names.conf"
+	ready names 445 || give_up "$why"
+}
+
+# page NAME WANTED [CURL'S OPTION...]
+page() {
+	local name=$1 wanted=$2 got
+	shift 2
+	got=$(curl -sSf --max-time $((60 * slow)) --cacert "$tmp/ca.pem" --resolve "$name:445:127.0.0.1" "$@" \
+		"https://$name:445/") || give_up "curl failed"
+	printf '    %s: %s\n' "$name" "$got"
+	[[ $got = "$wanted" ]] || give_up "not the page that was wanted: $wanted"
+	account 0 0 rude
+}
+
+pages() {
+	page shop.test "shop by HTTP/1.1" --http1.1
+	page api.test "api by HTTP/1.1" --http1.1
+	page api.test "api by HTTP/2.0" --http2
+	! curl -sS --cacert "$tmp/ca.pem" --resolve else.test:445:127.0.0.1 https://else.test:445/ >/dev/null 2>&1 ||
+		give_up "a name without a certificate is served"
+}
+
 # ---- originating ----------------------------------------------------------------
 
 start_connect() {
@@ -259,7 +323,7 @@ accounts() {
 	want "records opened" "$(counter rx_records)" $((opened / 16384))
 	want "ended with close_notify both ways" "$(counter reason_finished)" "$polite"
 	[[ $(failures) = "$failures_before" ]] || give_up "sessions failed, or were refused: see the reasons above"
-	! grep -q 'data path: user' "$tmp/log/gate" "$tmp/log/connect" ||
+	! grep -q 'data path: user' "$tmp/log/gate" "$tmp/log/names" "$tmp/log/connect" ||
 		give_up "a gate took the user data path"
 }
 
@@ -274,7 +338,7 @@ wait_for_enter() {
 }
 
 [[ -r $stat_file ]] || give_up "$stat_file is not there: the module is not loaded"
-for taken in 443 444 $http_port 8081 8443; do
+for taken in 443 444 445 $http_port $shop_port $api_port $h2_port 8081 8443; do
 	! listening "$taken" || give_up "port $taken is in use: stop what listens there"
 done
 step "Linux $(uname -r), tlsgate.ko loaded"
@@ -300,6 +364,9 @@ step "tlsgated serve :444 127.0.0.1:$http_port --deliver=always: nginx itself ac
 start_deliver
 failures_before=$((failures_before + 1))	# asking the module about nginx' socket is one refusal
 timed deliver_download
+step "tlsgated -c names.conf: two names on :445, each with its backend, and HTTP/2 with its own"
+start_names
+timed pages
 step "tlsgated connect 127.0.0.1:8081 in front of openssl s_server; curl downloads $mib MiB from it in plain"
 start_connect
 timed connect_download
@@ -307,5 +374,6 @@ step "the module's own counters"
 accounts
 [[ -z ${DEMO_PORT:-} ]] || wait_for_enter
 stop connect || give_up "tlsgated connect: exit status $? on SIGTERM"
+stop names || give_up "tlsgated -c names.conf: exit status $? on SIGTERM"
 stop deliver || give_up "tlsgated serve --deliver: exit status $? on SIGTERM"
 stop gate || give_up "tlsgated serve: exit status $? on SIGTERM"
