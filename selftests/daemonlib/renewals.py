@@ -20,6 +20,7 @@ FLAT = 1.1                      # times as much memory at the end, ...
 NOISE = 512                     # ... and KiB
 # The test's own backend and clients are slow where others use the machine: none is to be given up for that.
 PATIENT = "connect-timeout = 1m handshake-timeout = 1m"
+QUEUE = 4096                    # of the backend: where it overflows, TCP ends what the gate takes for connected
 
 
 class Names:
@@ -88,6 +89,7 @@ def certificates_are_renewed_in_turn_under_load():
     names, first = Names(NAMES), 0
     with Backend().echo() as backend, \
             CertDirGate(backend.address, "cert = one.pem key = one.key " + PATIENT) as gate:
+        backend.listener.listen(QUEUE)
         wait_until(lambda: "listening on" in log_text() or gate.process.poll() is not None, "it serves", 4 * DEADLINE)
         try:
             with load_on(gate) as load:
