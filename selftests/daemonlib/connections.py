@@ -307,7 +307,7 @@ def nobody_is_waited_for_by_what_a_unix_backend_passes_along():
                         echo_of(other, another)
                     if not end:
                         need("EOF" in read_end(client), "an end without close_notify")
-                        wait_until(lambda: "the backend passed a descriptor along, which TLS cannot carry" in log_text(),
+                        wait_until(lambda: "the peer passed a descriptor along, which TLS cannot carry" in log_text(),
                                    "the reason: " + log_text())
                 client.close()
 

@@ -7,7 +7,7 @@ import stat
 import subprocess
 
 from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, all_sockets_of, echo, free_port, log_text, need,
-                            path, start, test, wait_until, write)
+                            path, read_end, start, test, unread, wait_until, write)
 from daemonlib.limited import LimitedGate, UnixGate
 from daemonlib.passing import SERVE, UpgradeGate, started_with
 
@@ -152,6 +152,26 @@ def listens_on_a_unix_socket():
                 wait_until(lambda: log_text().count('client="unix:"') + log_text().count("client=unix:") == 20,
                            log_text())
             need(not os.path.exists(gate.path), "its file is left")
+
+
+@test
+def no_worker_waits_for_what_a_client_of_a_unix_socket_passes_along():
+    """Before TLS, and where a PROXY header speaks for a client of TCP."""
+    for options, first, then in ((("--starttls=smtp",), b"EHLO here\r\n", b"NOOP\r\n"),
+                                 (("--accept-proxy=unix",), b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", b"\x16\3\1"),
+                                 (("--accept-proxy=unix", "--starttls=smtp"),
+                                  b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", b"NOOP\r\n")):
+        with Backend() as backend, UnixGate("serve", backend.address, *options, "--workers=1") as gate:
+            passed, peer = unread(4 * int(DEADLINE))
+            with gate.connect_plain() as client, passed, peer:
+                client.sendall(first)
+                socket.send_fds(client, [then], [passed.fileno()])
+                passed.close()                  # now the one underway is the last
+                need(read_end(client), "it ends")
+                with gate.connect_plain() as other:
+                    other.sendall(b"PROXY UNKNOWN\r\n" if "proxy" in options[0] else b"")
+                    other.sendall(b"no TLS\r\n\r\n")
+                    other.recv(1)               # within its time
 
 
 @test

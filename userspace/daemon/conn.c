@@ -133,35 +133,29 @@ int conn_flush_with_next(struct conn *conn)
 	return send_output(conn, MSG_MORE);
 }
 
-bool conn_has_unix_client(const struct conn *conn)
-{
-	return conn->client.sin6_family == AF_UNIX;
-}
-
-/* What a UNIX peer passes along must not have the worker wait. */
-static bool is_unix(const struct conn *conn, const ev_io *io)
+bool conn_is_unix(const struct conn *conn, const ev_io *io)
 {
 	const bool serves = conn->gate->settings->mode == GATE_SERVE;
 	const bool is_backend = io == (serves ? &conn->plain_io : &conn->tls_io);
 
-	return is_backend ? conn->member && conn->member->is_unix : conn_has_unix_client(conn);
+	return is_backend ? conn->member && conn->member->is_unix : conn->unix_client;
 }
 
 ssize_t conn_receive(const struct conn *conn, const ev_io *io, void *buf, size_t len)
 {
-	return is_unix(conn, io) ? hurry_recv(io->fd, buf, len) : recv(io->fd, buf, len, 0);
+	return conn_is_unix(conn, io) ? hurry_recv(io->fd, buf, len) : recv(io->fd, buf, len, 0);
 }
 
 const char *conn_receive_error(void)
 {
-	return errno == EBADMSG ? "the backend passed a descriptor along, which TLS cannot carry" :
+	return errno == EBADMSG ? "the peer passed a descriptor along, which TLS cannot carry" :
 				  strerror(errno);
 }
 
 void conn_close_side(struct conn *conn, ev_io *io)
 {
 	ev_io_stop(conn->worker->loop, io);
-	if (io->fd != -1 && is_unix(conn, io))
+	if (io->fd != -1 && conn_is_unix(conn, io))
 		hurry_close(io->fd);
 	else if (io->fd != -1)
 		close(io->fd);

@@ -40,6 +40,7 @@ struct conn {
 	ev_io tls_io, plain_io;		/* fd -1: not open */
 	ev_timer timer;			/* deadline of the state, or idle */
 	enum conn_state state;
+	bool unix_client;		/* it came to a UNIX socket, whomever it speaks for */
 	int handle;			/* its listener's; -1: it is relayed */
 	struct pool *pool;		/* of its backend; NULL: not known yet */
 	struct member *member;		/* that has it or is tried, or the only one; NULL: not known yet */
@@ -69,7 +70,7 @@ struct conn {
 	uint64_t begun;			/* clock_us(): the handshake, or to reach the backend */
 	uint64_t accepted, active;	/* clock_ms() then; when a byte last moved */
 	char *reason;			/* why it ends, for the connection-log */
-	struct sockaddr_in6 client;	/* or sockaddr_in: who connected to us, or whom a proxy speaks for */
+	struct sockaddr_in6 client;	/* or sockaddr_in, or AF_UNIX alone: who connected to us, or whom a proxy speaks for */
 };
 
 typedef void conn_io_callback(struct ev_loop *loop, ev_io *io, int events);
@@ -88,8 +89,6 @@ const char *conn_backend(const struct conn *conn);
 void conn_take_member(struct conn *conn, struct member *member);
 /* It counts there no more; allowed twice. */
 void conn_release_member(struct conn *conn);
-/* Did it come to a UNIX socket?  conn->client is its family alone, then. */
-bool conn_has_unix_client(const struct conn *conn);
 /* The client, as text. */
 const char *conn_client(const struct conn *conn, char buf[ADDR_TEXT_MAX]);
 
@@ -123,6 +122,8 @@ void conn_log_path(const struct conn *conn, const char *path);
 /* As recv() without flags; conn_receive_error() says why it failed. */
 const char *conn_receive_error(void);
 ssize_t conn_receive(const struct conn *conn, const ev_io *io, void *buf, size_t len);
+/* Is the other end of this side a UNIX socket?  What it passes along must not have the worker wait. */
+bool conn_is_unix(const struct conn *conn, const ev_io *io);
 /* Closes one side, if it is open. */
 void conn_close_side(struct conn *conn, ev_io *io);
 /* Closes the plain side with a reset: its peer must not take what it got for the whole. */

@@ -31,8 +31,7 @@ static bool waits_for_session(const struct conn *conn)
 /* The kernel has TLS on TCP alone. */
 static bool is_tls_on_unix(const struct conn *conn)
 {
-	return conn->gate->settings->mode == GATE_SERVE ? conn_has_unix_client(conn) :
-							  conn->member->is_unix;
+	return conn_is_unix(conn, &conn->tls_io);
 }
 
 static void start_relay(struct conn *conn)
@@ -199,7 +198,8 @@ static bool make_room(struct conn *conn)
 /* Of a client of a UNIX socket, which may have bound its own to any path, there is no address. */
 static void set_client(struct conn *conn, const struct sockaddr *client, socklen_t len)
 {
-	if (client->sa_family == AF_UNIX)
+	conn->unix_client = client->sa_family == AF_UNIX;
+	if (conn->unix_client)
 		conn->client.sin6_family = AF_UNIX;
 	else
 		memcpy(&conn->client, client, len < sizeof(conn->client) ? len : sizeof(conn->client));

@@ -151,7 +151,7 @@ bool limits_admit(struct conn *conn)
 	const struct worker *worker = conn->worker;
 	const uint64_t now = clock_ms();
 
-	if ((!set->max_per_address && !set->handshake_rate) || conn_has_unix_client(conn))
+	if ((!set->max_per_address && !set->handshake_rate) || conn->client.sin6_family == AF_UNIX)
 		return true;
 	leave_address(conn);
 	conn->client_hash = census_hash(worker->census, conn->gate->census, &conn->client);

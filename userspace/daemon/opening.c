@@ -21,12 +21,12 @@ static ev_io *backend_side(struct conn *conn)
 /* MORE: the side is watched.  Else as speak(). */
 static enum starttls_result go_on(struct conn *conn, ev_io *io, struct speak_fault *fault)
 {
-	const bool is_unix = io == backend_side(conn) && conn->member->is_unix;
 	struct worker *worker = conn->worker;
 	enum starttls_result result;
 	int events;
 
-	result = speak(conn->talk, io->fd, is_unix, worker->wire, sizeof(worker->wire), &events, fault);
+	result = speak(conn->talk, io->fd, conn_is_unix(conn, io), worker->wire, sizeof(worker->wire), &events,
+		       fault);
 	if (result == STARTTLS_MORE)
 		conn_watch(conn, io, events);
 	return result;
