@@ -2,12 +2,13 @@
 """What sockets are set to: those that listen, what is accepted there, and those of backends."""
 
 import os
+import re
 import socket
 import stat
 import subprocess
 
 from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, all_sockets_of, echo, free_port, log_text, need,
-                            path, read_end, start, test, unread, wait_until, write)
+                            path, read_end, start, stopped, test, unread, wait_until, write)
 from daemonlib.limited import LimitedGate, UnixGate
 from daemonlib.passing import SERVE, UpgradeGate, started_with
 
@@ -229,10 +230,12 @@ class UnixControlGate(UpgradeGate):
     def config(self, *argv, **options):
         self.file = path("second.sock")
         super().config(*argv, **options)
+        self.listen_on('{"unix:%s", "127.0.0.1:%d"}' % (self.file, self.port))
+
+    def listen_on(self, addresses):
         with open(path("control.conf"), encoding="ascii") as file:
             text = file.read()
-        write("control.conf", text.replace('listen = "', 'listen = {"unix:%s", "' % self.file).replace(
-            '%d"' % self.port, '%d"}' % self.port, 1))
+        write("control.conf", re.sub("listen = .*", "listen = " + addresses, text))
 
     def connect_plain(self):
         connection = socket.socket(socket.AF_UNIX)
@@ -256,6 +259,23 @@ def a_unix_socket_outlives_reloads_and_upgrades():
         ran = gate.tlsgate("drain")
         need(ran.returncode and "cannot listen again" in ran.stdout + ran.stderr, "%s" % ran)
     need(not os.path.exists(gate.file), "its file is left")
+
+
+@test
+def nobody_is_waited_for_by_what_waits_at_a_unix_socket():
+    """The last to close it is the worker that drains, or the monitor where nobody accepts."""
+    with Backend().echo() as backend, UnixControlGate(backend.address) as gate, gate.connect() as connection:
+        echo(connection)
+        passed, peer = unread(4 * int(DEADLINE))
+        with peer:
+            with stopped(gate.workers()[0]):
+                client = gate.connect_plain()
+                socket.send_fds(client, [b"x"], [passed.fileno()])
+                passed.close()
+                gate.listen_on('"127.0.0.1:%d"' % gate.port)
+                need(not gate.tlsgate("reload").returncode, log_text())
+            with client:
+                echo(connection)
 
 
 class UnitGate(UnixGate):

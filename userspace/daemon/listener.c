@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "common/hurry.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/tcp.h"
@@ -358,10 +359,11 @@ void listener_serve(struct listener *listener, const struct gate_settings *set)
 	listener_mend(listener, set);
 }
 
+/* With a UNIX socket goes what clients passed along that nobody accepted. */
 static void close_from(struct listener *listener, size_t first)
 {
 	while (listener->count > first)
-		close(listener->fds[--listener->count]);
+		hurry_close(listener->fds[--listener->count]);
 }
 
 static void remove_listener(struct listeners *all, struct listener *listener)

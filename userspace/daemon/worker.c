@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/hurry.h"
 #include "common/ipc.h"
 #include "common/mem.h"
 #include "daemon/account.h"
@@ -174,7 +175,7 @@ static void drain(struct worker *worker)
 	if (!worker->draining) {
 		stop_accepting(worker);
 		for (i = 0; i < worker->listener_count; i++)
-			close(worker->listeners[i].io.fd);
+			hurry_close(worker->listeners[i].io.fd);	/* of a UNIX socket's queue */
 		hand_over_all(worker);
 		checker_stop(worker->checker);
 		worker->checker = NULL;
