@@ -276,6 +276,16 @@ def half_a_request_holds_nobody():
 
 
 @test
+def requests_without_end_hold_nobody():
+    """A client that streams them, and reads each N, is not the only one that its worker has."""
+    with Backend() as backend, connected("postgresql", backend) as gate:
+        with gate.connect_plain() as client:
+            client.sendall(SSL_REQUEST * 1000)
+            read_end(client)
+        wait_until(lambda: "asked for encryption again" in log_text(), "a line: " + log_text())
+
+
+@test
 def checks_ask_for_tls():
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.load_cert_chain(path("one.pem"), path("one.key"))

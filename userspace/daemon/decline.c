@@ -9,6 +9,7 @@
 #include "daemon/starttls/starttls.h"
 
 #define WHAT	"it ended before it said what it wants"
+#define REQUESTS_MAX	2	/* GSSENCRequest and SSLRequest, as libpq asks */
 
 bool decline_wanted(const struct conn *conn)
 {
@@ -40,6 +41,9 @@ enum preface_result decline_run(struct conn *conn)
 			conn_watch(conn, &conn->plain_io, 0);
 			return PREFACE_DONE;
 		}
+		if (++conn->preface->declined > REQUESTS_MAX)
+			return preface_fail(conn, FAILURE_PROTOCOL_ERROR, WHAT,
+					    "it asked for encryption again, and was told that there is none");
 		if (!say_no(conn))
 			return preface_fail(conn, FAILURE_NETWORK, WHAT, strerror(errno));
 	}

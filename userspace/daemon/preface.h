@@ -29,6 +29,7 @@ struct preface {
 	struct sockaddr_in6 proxy;	/* who sent it; or sockaddr_in */
 	bool direct;			/* TLS began without the words for it: opening.h */
 	struct sockaddr_in6 server;	/* whom the client connected to, by that header */
+	unsigned int declined;		/* requests for encryption that were told no: decline.c */
 };
 
 /* As those of handshake.h.  True: the handshake is next, in mode connect the backend. */
