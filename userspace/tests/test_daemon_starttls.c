@@ -158,6 +158,20 @@ static void test_odd_lines(void)
 	bad(TEXT("NOOP\r\n"), "too much");
 }
 
+/* RFC 5321, section 4.5.3.1.5: 512 bytes with its end. */
+static void test_longest_greeting(void)
+{
+	char greeting[512] = "220 ";
+	size_t used, len = 0;
+
+	memset(greeting + 4, 'a', 506);
+	memcpy(greeting + 510, "\r\n", 2);
+	begin(STARTTLS_SMTP, STARTTLS_CLIENT);
+	(void)starttls_input(talk, (const uint8_t *)greeting, sizeof(greeting), &used);
+	tap_ok(!memcmp(starttls_greeting(talk, &len), greeting, sizeof(greeting)) && len == sizeof(greeting),
+	       "the longest greeting is kept for the client");
+}
+
 static void test_smtp_client(void)
 {
 	size_t len;
@@ -172,6 +186,7 @@ static void test_smtp_client(void)
 	line("220 go\r\n", STARTTLS_DONE, "");
 	tap_ok(!memcmp(starttls_greeting(talk, &len), TEXT("220 server.test ready\r\n")) && len == 23,
 	       "the greeting is kept for the client");
+	test_longest_greeting();
 	begin(STARTTLS_SMTP, STARTTLS_CLIENT);
 	bad(TEXT("554 no\r\n"), "'554 no'");
 	begin(STARTTLS_SMTP, STARTTLS_CLIENT);

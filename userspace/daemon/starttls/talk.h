@@ -45,7 +45,7 @@ struct starttls {
 	unsigned int units;		/* taken so far */
 	size_t in_len, out_len, out_done, greeting_len;
 	char why[TALK_WHY_MAX];
-	uint8_t greeting[TALK_GREETING_MAX];
+	uint8_t greeting[TALK_GREETING_MAX + 1];	/* and the NUL of text */
 	uint8_t out[TALK_OUTPUT_MAX];
 	uint8_t in[];			/* role->max */
 };
