@@ -55,10 +55,10 @@ def help_has_no_trailing_blanks():
     need(not re.search("[ \t]$", text, re.M), text)
 
 
-def refused_file(status, text, *patterns):
+def refused_file(status, text, *patterns, options=()):
     """Each error is one line, in this order, with file, line and column."""
     write("gates.conf", text)
-    result = subprocess.run([TLSGATED, "-c", "gates.conf"], cwd=tmp, stdin=subprocess.DEVNULL,
+    result = subprocess.run([TLSGATED, *options, "-c", "gates.conf"], cwd=tmp, stdin=subprocess.DEVNULL,
                             capture_output=True, text=True, timeout=DEADLINE)
     lines = [line for line in result.stderr.splitlines() if "data path: " not in line]
     need(result.returncode == status, "status %d: %s" % (result.returncode, result.stderr))
@@ -234,6 +234,37 @@ def dry_run():
 
 
 @test
+def where_nobody_can_listen():
+    """The start says it of each address, with its place, and the dry run finds it before."""
+    write("plain.file", "")
+    gate = """gate %s { mode = serve data-path = user cert = one.pem key = one.key backend = 127.0.0.1:2
+ listen = %s
+}
+"""
+    here = "127.0.0.1:%d" % free_port()
+    text = (gate % ("a", "{ %s, '192.0.2.77:4433' }" % here) + gate % ("b", "'[2001:db8::77]:4433'") +
+            gate % ("c", "127.0.0.2:%d\n bind-device = nodevice0" % free_port()) +
+            gate % ("d", "'unix:%s,user=nosuchuser'" % path("d.sock")) +
+            gate % ("e", "'unix:%s,group=4294967295'" % path("e.sock")) +
+            gate % ("f", "'unix:%s'" % path("plain.file")) +
+            gate % ("g", "'unix:%s'" % path("plain.file/g.sock")))
+    lines = ("2:%d: refused: gate 'a': listen '192.0.2.77:4433': Cannot assign .*give another one, or freebind" % (15 + len(here)),
+             r"5:11: refused: gate 'b': listen '\[2001:db8::77\]:4433': ",
+             "9:16: refused: gate 'c': bind-device 'nodevice0': No such device: there is no such network device: correct it",
+             "12:11: refused: gate 'd': listen '.*user=nosuchuser': .*there is no such user or group: correct user= and group=",
+             "15:11: refused: gate 'e': listen '.*group=4294967295': .*there is no such user or group",
+             "18:11: refused: gate 'f': listen '.*': File exists: there is a file that is no socket: give another path",
+             "21:11: refused: gate 'g': listen '.*': Not a directory: its folder is none: correct the path")
+    refused_file(1, text, *lines)
+    refused_file(1, text, *lines, options=("-t",))
+    text = gate % ("a", "'unix:%s'" % path("absent/a.sock"))
+    refused_file(1, text, "2:11: refused: gate 'a': listen '.*': No such file or directory: its folder is not there: create it")
+    refused_file(2, text, "2:11: gate 'a': listen '.*': its folder is not there: see that it is at the start",
+                 " gates: 1, nothing is refused; see the warnings", options=("-t",))
+    need(not os.path.exists(path("d.sock")), "a socket is left")
+
+
+@test
 def bad_files():
     write("garbage", "no PEM at all\n")
     refused(1, "absent.*No such file.*-c FILE names another", "-c", "absent.conf")
@@ -342,20 +373,20 @@ def bad_names():
             "--ca=ca.pem")
     refused(1, "raise the limit of open files", "serve", "127.0.0.1:%d" % free_port(), ":2", *PAIR, USER,
             "--workers=32", before=("prlimit", "--nofile=24:24"))
-    refused(1, "cannot listen on 192.0.2.77", "serve", "192.0.2.77:4433", ":2", *PAIR, USER)
+    refused(1, "listen '192.0.2.77:4433' refused: Cannot assign requested address", "serve", "192.0.2.77:4433", ":2", *PAIR, USER)
 
 
 @test
 def port_in_use():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        refused(1, "in use.*another port", "serve", "127.0.0.1:%d" % port, ":2", *PAIR, USER)
+        refused(1, "in use.*another address", "serve", "127.0.0.1:%d" % port, ":2", *PAIR, USER)
 
 
 @test
 def port_of_another_tlsgated():
     with Backend() as backend, Gate("serve", backend.address) as gate:
-        refused(1, "in use.*another port", "serve", "127.0.0.1:%d" % gate.port, ":2", *PAIR, USER)
+        refused(1, "in use.*another address", "serve", "127.0.0.1:%d" % gate.port, ":2", *PAIR, USER)
 
 
 @test

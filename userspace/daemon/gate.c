@@ -13,6 +13,7 @@
 #include "common/pem.h"
 #include "daemon/crl.h"
 #include "daemon/delivery.h"
+#include "daemon/dry_listen.h"
 #include "daemon/together.h"
 
 #define MAX_CERT_FILE	(1u << 20)
@@ -573,18 +574,32 @@ static void warn_of_sysctls(const struct gate_settings *set)
 int gate_bind(struct gate *gate, struct listeners *all, size_t workers)
 {
 	const struct gate_settings *set = gate->settings;
-	struct listener *listener;
+	int ret = 0;
+	size_t i;
+
+	gate->listeners = xcalloc(set->listen.count, sizeof(struct listener *));
+	if (listener_try_options(set))
+		return -1;
+	warn_of_sysctls(set);
+	/* each says what is wrong with it, so that all is known at once */
+	for (i = 0; i < set->listen.count; i++) {
+		gate->listeners[i] = listener_get(all, &gate->listens[i], set->listen.items[i], workers, set);
+		if (!gate->listeners[i])
+			ret = -1;
+	}
+	return ret;
+}
+
+int gate_try_bind(const struct gate *gate)
+{
+	const struct gate_settings *set = gate->settings;
+	int ret = 0;
 	size_t i;
 
 	warn_of_sysctls(set);
-	gate->listeners = xcalloc(set->listen.count, sizeof(struct listener *));
-	for (i = 0; i < set->listen.count; i++) {
-		listener = listener_get(all, &gate->listens[i], set->listen.items[i], workers, set);
-		if (!listener)
-			return -1;
-		gate->listeners[i] = listener;
-	}
-	return 0;
+	for (i = 0; i < set->listen.count; i++)
+		ret |= dry_listen(&gate->listens[i], set->listen.items[i], set);
+	return ret;
 }
 
 void gate_unbind(struct gate *gate, struct listeners *all)

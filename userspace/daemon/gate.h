@@ -68,9 +68,11 @@ int gate_set_protocol(const struct gate_settings *settings, struct tls_config *c
 
 /*
  * Gets the listeners for so many workers: bound, not listening.  0, or -1 and
- * a line was logged.
+ * a line was logged for each that cannot be had.
  */
 int gate_bind(struct gate *gate, struct listeners *all, size_t workers);
+/* Says what gate_bind() would, as far as dry_listen.h finds it.  0, or -1 and a line was logged for each refusal. */
+int gate_try_bind(const struct gate *gate);
 /* Gives the listeners back; allowed twice. */
 void gate_unbind(struct gate *gate, struct listeners *all);
 

@@ -98,45 +98,58 @@ static int probe(const struct listeners *all, const struct addr *addr, const str
 	return 0;
 }
 
-static const char *advice(int error)
+/* What an error of a listening socket means, and of which setting it speaks; the last row: of any other. */
+static const struct fault {
+	int error;
+	const char *setting, *advice;
+} faults[] = {
+	{ EADDRINUSE, "listen", "another process listens there: stop it, or choose another address" },
+	{ EACCES, "listen", "ports below 1024 need root or CAP_NET_BIND_SERVICE" },
+	{ EADDRNOTAVAIL, "listen",
+	  "no interface of this machine has that address: give another one, or freebind" },
+	{ ENODEV, "bind-device", "there is no such network device: correct it" },
+	{ EPERM, "listen",
+	  "another owner of a UNIX socket needs CAP_CHOWN: leave it out, or start tlsgated with that" },
+	{ EEXIST, "listen", "there is a file that is no socket: give another path" },
+	{ ENOENT, "listen", "its folder is not there: create it" },
+	{ ENOTDIR, "listen", "its folder is none: correct the path" },
+	{ ESRCH, "listen", "there is no such user or group: correct user= and group=" },
+	{ EMFILE, "listen", "raise the limit of open files, or have fewer workers or gates" },
+	{ ENFILE, "listen", "raise the limit of open files, or have fewer workers or gates" },
+	{ EAFNOSUPPORT, "listen", "this kernel has no IPv6: give an IPv4 address" },
+	{ 0, "listen", "give another address to listen on" },
+};
+
+static const struct fault *find_fault(int error)
 {
-	switch (error) {
-	case EADDRINUSE:
-		return "another process listens there: stop it or choose another port";
-	case EACCES:
-		return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
-	case EADDRNOTAVAIL:
-		return "no interface of this machine has that address: give another one, or freebind";
-	case ENODEV:
-		return "there is no such network device: correct bind-device";
-	case EPERM:
-		return "a mark needs CAP_NET_ADMIN, and another owner of a UNIX socket CAP_CHOWN: leave it out, or start tlsgated with that";
-	case EEXIST:
-		return "there is a file that is no socket: give another path";
-	case ENOENT:
-		return "its folder is not there: create it";
-	case ESRCH:
-		return "there is no such user or group: correct user= and group=";
-	case EMFILE:
-	case ENFILE:
-		return "raise the limit of open files, or have fewer workers or gates";
-	case EAFNOSUPPORT:
-		return "this kernel has no IPv6: give an IPv4 address";
-	default:
-		return "give another address to listen on";
-	}
+	const struct fault *fault = faults;
+
+	while (fault->error && fault->error != error)
+		fault++;
+	return fault;
 }
 
+int listener_refuse(const struct gate_settings *set, const char *text, int error)
+{
+	const struct fault *fault = find_fault(error);
+	char why[SETTINGS_WHY_MAX];
+
+	snprintf(why, sizeof(why), "%s: %s", strerror(error), fault->advice);
+	return gate_refuse(set, fault->setting, strcmp(fault->setting, "listen") ? set->bind_device : text,
+			   why);
+}
+
+/* Of sockets that were bound before. */
 static int complain(const struct addr *addr, int error)
 {
 	char text[ADDR_TEXT_MAX];
 
 	log_error("cannot listen on %s: %s: %s", addr_format(&addr->sa, addr->len, text),
-		  strerror(error), advice(error));
+		  strerror(error), find_fault(error)->advice);
 	return -1;
 }
 
-static int add_unix_socket(struct listener *listener, const char *text)
+static int add_unix_socket(struct listener *listener, const char *text, const struct gate_settings *set)
 {
 	int fd;
 
@@ -144,7 +157,7 @@ static int add_unix_socket(struct listener *listener, const char *text)
 		return 0;
 	fd = unix_socket(&listener->addr, text);
 	if (fd < 0)
-		return complain(&listener->addr, -fd);
+		return listener_refuse(set, text, -fd);
 	listener->fds = xcalloc(1, sizeof(*listener->fds));
 	listener->fds[listener->count++] = fd;
 	listener->file = unix_listen_file(&listener->addr);
@@ -152,14 +165,15 @@ static int add_unix_socket(struct listener *listener, const char *text)
 	return 0;
 }
 
-static int add_sockets(struct listener *listener, size_t want, const struct gate_settings *set)
+static int add_sockets(struct listener *listener, const char *text, size_t want,
+		       const struct gate_settings *set)
 {
 	int fd;
 
 	while (!listener->activated && listener->count < want) {
 		fd = bound_socket(&listener->addr, set, true);
 		if (fd < 0)
-			return complain(&listener->addr, -fd);
+			return listener_refuse(set, text, -fd);
 		listener->fds = xrealloc(listener->fds, listener->count + 1,
 					 sizeof(*listener->fds));
 		listener->fds[listener->count++] = fd;
@@ -235,7 +249,8 @@ static struct addr without_ipv6(const struct addr *addr)
 	return out;
 }
 
-static int probe_or_fall_back(const struct listeners *all, struct addr *addr, const struct gate_settings *set)
+static int probe_or_fall_back(const struct listeners *all, struct addr *addr, const char *text,
+			      const struct gate_settings *set)
 {
 	const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&addr->storage;
 	int ret = unix_listen_is(addr) ? 0 : probe(all, addr, set);
@@ -245,18 +260,24 @@ static int probe_or_fall_back(const struct listeners *all, struct addr *addr, co
 		*addr = without_ipv6(addr);
 		ret = probe(all, addr, set);
 	}
-	return ret ? complain(addr, -ret) : 0;
+	return ret ? listener_refuse(set, text, -ret) : 0;
 }
 
-/* Also where sockets of before are kept, to which it is new.  0 or -1. */
-static int try_options(const struct addr *addr, const struct gate_settings *set)
+static int refuse_options(const struct gate_settings *set, int error)
+{
+	if (error != EPERM)
+		return listener_refuse(set, NULL, error);
+	return gate_refuse(set, "mark", NULL, "it needs CAP_NET_ADMIN: leave it out, or start tlsgated with that");
+}
+
+int listener_try_options(const struct gate_settings *set)
 {
 	int fd, ret;
 
 	if (!set->mark && !set->bind_device)
 		return 0;
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ret = fd < 0 || prepare_bind(fd, set) ? complain(addr, errno) : 0;
+	ret = fd < 0 || prepare_bind(fd, set) ? refuse_options(set, errno) : 0;
 	if (fd >= 0)
 		close(fd);
 	return ret;
@@ -269,18 +290,17 @@ struct listener *listener_get(struct listeners *all, const struct addr *addr, co
 	struct addr actual = *addr;
 	struct listener *listener;
 
-	if (try_options(addr, set))
-		return NULL;
 	listener = find(all, addr, device);
 	if (!listener) {
-		if (probe_or_fall_back(all, &actual, set))
+		if (probe_or_fall_back(all, &actual, text, set))
 			return NULL;
 		listener = find(all, &actual, device);
 		if (!listener)
 			listener = add_listener(all, &actual, device);
 	}
 	listener->users++;
-	if (unix_listen_is(&actual) ? add_unix_socket(listener, text) : add_sockets(listener, want, set)) {
+	if (unix_listen_is(&actual) ? add_unix_socket(listener, text, set) :
+				      add_sockets(listener, text, want, set)) {
 		listener_put(all, listener);
 		return NULL;
 	}

@@ -43,6 +43,16 @@ struct listeners {
  */
 void listeners_take(struct listeners *all, int fd, bool activated);
 /*
+ * Says of gate set that it cannot listen on text (NULL: on whatever it has), by error, an errno: a line of
+ * gate_refuse(), which names the setting to correct.  -1.
+ */
+int listener_refuse(const struct gate_settings *set, const char *text, int error);
+/*
+ * Are the options of its sockets that can be refused all right, for those that a reload keeps, too?
+ * Before listener_get().  0, or -1 and a line was logged.
+ */
+int listener_try_options(const struct gate_settings *set);
+/*
  * The listener of an address, and of the device that set wants, with at least want sockets, bound but
  * not yet listening where they are new, so that giving up leaves no trace.  A UNIX socket is
  * one, with the rights that text, the address as the settings have it, asks for.  NULL: a

@@ -63,13 +63,22 @@ static int build_gates(struct generation *generation)
 
 static int bind_gates(struct generation *generation)
 {
+	int ret = 0;
 	size_t i;
 
 	for (i = 0; i < generation->built; i++)
-		if (gate_bind(&generation->gates[i], generation->listeners,
-			      generation->worker_count))
-			return -1;
-	return 0;
+		ret |= gate_bind(&generation->gates[i], generation->listeners, generation->worker_count);
+	return ret;
+}
+
+static int try_listening(const struct generation *generation)
+{
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; i < generation->built; i++)
+		ret |= gate_try_bind(&generation->gates[i]);
+	return ret;
 }
 
 static int start_listening(struct generation *generation)
@@ -214,6 +223,7 @@ int generation_try(struct settings *settings)
 
 	ret = find_users(generation);
 	ret |= build_gates(generation);
+	ret |= try_listening(generation);
 	/* looks at keys even so: every error is wanted */
 	ret |= generation_start_keyd(generation) || await_keyd(generation) ? -1 : 0;
 	generation_kill(generation);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -79,23 +80,35 @@ int unix_listen_check(const char *text, const char **why)
 	return ret;
 }
 
+/* An id; the highest means none to chown(2).  0 or -ESRCH. */
+static int parse_id(const char *text, uint32_t *out)
+{
+	char *end;
+	const unsigned long id = strtoul(text, &end, 10);
+
+	*out = (uint32_t)id;
+	return *text < '0' || *text > '9' || *end || id >= UINT32_MAX ? -ESRCH : 0;
+}
+
 /* A name or a number.  0 or -ESRCH. */
 static int find_user(const char *name, uid_t *out)
 {
 	const struct passwd *user = getpwnam(name);
-	char *end;
 
-	*out = user ? user->pw_uid : (uid_t)strtoul(name, &end, 10);
-	return user || !*end ? 0 : -ESRCH;
+	if (!user)
+		return parse_id(name, out);
+	*out = user->pw_uid;
+	return 0;
 }
 
 static int find_group(const char *name, gid_t *out)
 {
 	const struct group *group = getgrnam(name);
-	char *end;
 
-	*out = group ? group->gr_gid : (gid_t)strtoul(name, &end, 10);
-	return group || !*end ? 0 : -ESRCH;
+	if (!group)
+		return parse_id(name, out);
+	*out = group->gr_gid;
+	return 0;
 }
 
 static int give_rights(const char *path, const struct rights *rights)
@@ -138,6 +151,48 @@ int unix_listen_bind(int fd, const struct addr *addr, const char *text)
 	ret = bind_path(fd, addr, &rights);
 	free(words);
 	return ret;
+}
+
+static int try_rights(const char *text)
+{
+	const char *comma = strchr(text, ',');
+	char *words = xstrdup(comma ? comma + 1 : "");
+	struct rights rights;
+	uid_t uid;
+	gid_t gid;
+	int ret;
+
+	(void)parse(words, &rights);	/* settings took it */
+	ret = rights.user ? find_user(rights.user, &uid) : 0;
+	if (!ret && rights.group)
+		ret = find_group(rights.group, &gid);
+	free(words);
+	return ret;
+}
+
+/* What is not ours to see is no fault: somebody else than root may ask for root. */
+static int try_path(const char *path)
+{
+	char *folder = xstrdup(path);
+	struct stat st;
+	int ret = 0;
+
+	*strrchr(folder, '/') = '\0';	/* paths are absolute */
+	if (stat(*folder ? folder : "/", &st))
+		ret = errno == ENOENT || errno == ENOTDIR ? -errno : 0;
+	else if (!S_ISDIR(st.st_mode))
+		ret = -ENOTDIR;
+	else if (!lstat(path, &st) && !S_ISSOCK(st.st_mode))
+		ret = -EEXIST;
+	free(folder);
+	return ret;
+}
+
+int unix_listen_try(const struct addr *addr, const char *text)
+{
+	const int ret = addr->un.sun_path[0] ? try_rights(text) : 0;
+
+	return ret || !addr->un.sun_path[0] ? ret : try_path(addr->un.sun_path);
 }
 
 struct unix_file unix_listen_file(const struct addr *addr)

@@ -28,6 +28,11 @@ int unix_listen_check(const char *text, const char **why);
  * -ESRCH: there is no such user or group; -EPERM: the file cannot be given to it.
  */
 int unix_listen_bind(int fd, const struct addr *addr, const char *text);
+/*
+ * Which of these errors would it find, as far as that is seen without binding?  Also -ENOENT and -ENOTDIR: there is no
+ * such folder.
+ */
+int unix_listen_try(const struct addr *addr, const char *text);
 /* Which file addr is now. */
 struct unix_file unix_listen_file(const struct addr *addr);
 /* Removes it, if it is still that one. */
