@@ -141,6 +141,37 @@ def a_bad_certificate_folder_leaves_what_ran():
         wait_until(lambda: gate.subject("a") == "two", "it is mended")
 
 
+@test
+def a_renewal_takes_the_settings_that_run():
+    fresh()
+    make("certs", "a", "a.crt", "a.key", subject="one")
+    with Backend().echo() as backend, CertDirGate(backend.address) as gate:
+        gate.ready(1)
+        with open(path("certdir.conf")) as file:
+            settings = file.read()
+        write("certdir.conf", settings.replace("workers = 2", "workers = 1"))
+        make("certs", "a", "a.crt", "a.key", subject="two")
+        wait_until(lambda: gate.subject("a") == "two", "a certificate, beside a file that was edited")
+        need("workers: 1" not in log_text(), "nobody asked for what was edited: %s" % log_text())
+        write("certdir.conf", settings + "gate {")
+        make("certs", "a", "a.crt", "a.key", subject="three")
+        wait_until(lambda: gate.subject("a") == "three", "a certificate, in the middle of an edit: %s" % log_text())
+        need("refused" not in log_text(), log_text())
+
+
+@test
+def what_was_refused_in_a_certificate_folder_is_tried_again():
+    """A folder that was not there when the watch began, and what comes into it after it was refused."""
+    fresh()
+    make("certs", "a", "a.crt", "a.key")
+    with Backend().echo() as backend, CertDirGate(backend.address) as gate:
+        gate.ready(1)
+        os.makedirs(path("certs/g"))
+        wait_until(lambda: "reload refused" in log_text(), "an empty folder is refused: %s" % log_text())
+        make("certs/g", "g")
+        wait_until(lambda: gate.subject("g") == "g", "it is not empty any more: %s" % log_text())
+
+
 def refused(line):
     with Backend() as backend:
         gate = CertDirGate(backend.address)

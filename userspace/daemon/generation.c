@@ -554,8 +554,8 @@ struct generation *generation_new(struct settings *settings)
 	struct generation *generation = xcalloc(1, sizeof(*generation));
 	size_t i;
 
-	generation->settings = settings;
-	settings->refusals = 0;		/* those of the command line are read once */
+	generation->settings = settings_share(settings);
+	settings->refusals = 0;		/* those of a reading before */
 	generation->keylog_fd = -1;
 	generation->worker_count = settings->workers ? settings->workers : count_cpus();
 	generation->workers = xcalloc(generation->worker_count, sizeof(*generation->workers));
@@ -776,8 +776,7 @@ void generation_free(struct generation *generation)
 	shed_free(&generation->shed);
 	if (generation->keylog_fd != -1)
 		close(generation->keylog_fd);
-	if (generation->owns_settings)
-		settings_free(generation->settings);
+	settings_free(generation->settings);
 	stats_clear(&generation->stats);
 	loads_clear(&generation->loads);
 	free(generation->gates);

@@ -47,8 +47,7 @@ struct child {
 
 struct generation {
 	struct generation *next;	/* the monitor's list, newest first */
-	struct settings *settings;	/* the monitor's, when it reads no file */
-	bool owns_settings;
+	struct settings *settings;	/* shared: with a reload that takes certificates anew, or with the monitor */
 	struct gate *gates;		/* settings->gate_count of them */
 	size_t built;			/* of gates, to be cleared */
 	struct listeners *listeners;
@@ -91,7 +90,7 @@ struct generation {
 	void *arg;
 };
 
-/* Has no gate and no process yet: start.h makes both.  For generation_free(). */
+/* Shares settings; has no gate and no process yet: start.h makes both.  For generation_free(). */
 struct generation *generation_new(struct settings *settings);
 /* Forks keyd: 0, or -1 and a line was logged. */
 int generation_start_keyd(struct generation *generation);

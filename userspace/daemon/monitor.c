@@ -164,7 +164,10 @@ static void undo_start(struct monitor *monitor)
 	if (monitor->starting)
 		generation_abandon(monitor->starting);
 	monitor->starting = NULL;
-	watch_abandon(&monitor->watch);
+	if (monitor->reloading && monitor->by_itself)
+		watch_try_later(&monitor->watch);
+	else
+		watch_abandon(&monitor->watch);
 	control_abandon(&monitor->control);
 	exporter_abandon(&monitor->exporter);
 	log_as_before(monitor);
@@ -314,43 +317,46 @@ static void unfit(struct generation *generation, void *arg)
 
 /* ---- starting one ---- */
 
-/*
- * Reads and starts.  CONFIG_OK: begun() or failed() follows; else a line was logged and
- * all is as before.
- */
-static enum config_result start_generation(struct monitor *monitor)
+/* Builds and starts.  True: begun() or failed() follows; else a line was logged and all is as before. */
+static bool start_with(struct monitor *monitor, struct settings *settings)
 {
 	const struct generation callbacks = {
 		.begun = begun, .failed = failed, .drained = drained, .gone = forget,
 		.listed = listed, .keyd_died = keyd_died, .unfit = unfit, .arg = monitor,
 	};
-	struct settings *settings = monitor->settings;
-	enum config_result result = CONFIG_OK;
 
-	if (monitor->config_file)
-		result = config_read(monitor->config_file, &settings);
-	if (result != CONFIG_OK)
-		return result;
 	log_init("tlsgated", monitor->verbose || settings->verbose);
 	log_with_time();
 	watch_prepare(&monitor->watch, settings);
-	if (logger_prepare(&monitor->logger, settings) ||
-	    control_prepare(&monitor->control, settings) ||
-	    exporter_prepare(&monitor->exporter, settings)) {
-		if (monitor->config_file)
-			settings_free(settings);
-	} else {
-		monitor->starting = generation_start(settings, monitor->config_file,
-						     &monitor->listeners, &monitor->resolver,
-						     &monitor->ledger, monitor->pause,
-						     &monitor->census, &callbacks);
-	}
+	if (!logger_prepare(&monitor->logger, settings) &&
+	    !control_prepare(&monitor->control, settings) &&
+	    !exporter_prepare(&monitor->exporter, settings))
+		monitor->starting = generation_start(settings, &monitor->listeners,
+						     &monitor->resolver, &monitor->ledger,
+						     monitor->pause, &monitor->census, &callbacks);
 	if (monitor->starting && monitor->generations)
 		backends_inherit(monitor->starting, monitor->generations);
-	if (monitor->starting)
-		return CONFIG_OK;
-	undo_start(monitor);
-	return CONFIG_UNREADABLE;
+	if (!monitor->starting)
+		undo_start(monitor);
+	return monitor->starting;
+}
+
+/* Reads the file, if there is one, and starts.  CONFIG_OK: as start_with() says. */
+static enum config_result start_generation(struct monitor *monitor)
+{
+	enum config_result result = CONFIG_OK;
+	struct settings *settings;
+
+	if (monitor->config_file)
+		result = config_read(monitor->config_file, &settings);
+	else
+		settings = settings_share(monitor->settings);
+	if (result != CONFIG_OK)
+		return result;
+	if (!start_with(monitor, settings))
+		result = CONFIG_UNREADABLE;
+	settings_free(settings);
+	return result;
 }
 
 const char *monitor_is_busy(const struct monitor *monitor)
@@ -363,11 +369,28 @@ const char *monitor_is_busy(const struct monitor *monitor)
 	       "a reload is under way: try again when it is over" : NULL;
 }
 
-bool monitor_reload(struct monitor *monitor, void (*told)(struct monitor *monitor, bool done))
+static void begin_reload(struct monitor *monitor, bool by_itself)
 {
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
 			 (unsigned long long)log_now_ms() * 1000);
 	monitor->reloading = true;
+	monitor->by_itself = by_itself;
+}
+
+/*
+ * With the settings that run: the file may be in the middle of an edit.  What the settings name, as
+ * certificates and keys, is read anew.
+ */
+static void reload_by_itself(struct monitor *monitor)
+{
+	begin_reload(monitor, true);
+	if (!start_with(monitor, monitor->generations->settings))
+		end_reload(monitor, false);
+}
+
+bool monitor_reload(struct monitor *monitor, void (*told)(struct monitor *monitor, bool done))
+{
+	begin_reload(monitor, false);
 	if (start_generation(monitor) == CONFIG_OK) {
 		monitor->told = told;
 		return true;
@@ -397,7 +420,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 	(void)loop;
 	(void)events;
 	if (!monitor_is_busy(monitor) && !monitor->generations->keyd.pid)
-		(void)monitor_reload(monitor, NULL);
+		reload_by_itself(monitor);
 }
 
 /* Ticket keys are read again alone: connections of before need no workers of their own for that. */
@@ -411,7 +434,7 @@ static void on_changed(void *arg, unsigned int kinds)
 		watch_again(&monitor->watch, kinds);
 	} else if (kinds & WATCH_CERTS) {
 		log_info("files in cert-dir have changed: they are taken anew");
-		(void)monitor_reload(monitor, NULL);
+		reload_by_itself(monitor);
 	} else {
 		generation_read_tickets(monitor->generations);
 	}

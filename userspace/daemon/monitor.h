@@ -47,6 +47,7 @@ struct monitor {
 	struct takeover takeover;	/* ... of the monitor of before */
 	ev_timer retry;
 	bool reloading;			/* from monitor_reload() until its outcome is known: */
+	bool by_itself;			/* nobody asked for it: with the settings that run */
 	void (*told)(struct monitor *monitor, bool done);	/* who waits for it; or NULL */
 	bool again;			/* SIGHUP came meanwhile */
 	bool stopping;

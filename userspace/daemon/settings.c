@@ -838,11 +838,17 @@ static void gate_settings_clear(struct gate_settings *gate)
 	free(gate->bind_device);
 }
 
+struct settings *settings_share(struct settings *settings)
+{
+	settings->sharers++;
+	return settings;
+}
+
 void settings_free(struct settings *settings)
 {
 	size_t i;
 
-	if (!settings)
+	if (!settings || settings->sharers--)
 		return;
 	for (i = 0; i < settings->gate_count; i++)
 		gate_settings_clear(&settings->gates[i]);

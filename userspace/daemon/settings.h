@@ -173,6 +173,7 @@ struct settings {
 	bool connection_log;
 	enum log_format log_format;	/* of its lines */
 	unsigned int refusals;		/* settings_may_refuse() */
+	unsigned int sharers;		/* settings_share(): owners beside the first */
 };
 
 /* One row: an option --name of the command line, and a key of the file. */
@@ -208,7 +209,10 @@ const char *setting_like(const char *name);
 
 /* file: what messages name; NULL: the command line. */
 struct settings *settings_new(const char *file);
-void settings_free(struct settings *settings);	/* NULL is fine */
+/* The same object, for one more owner. */
+struct settings *settings_share(struct settings *settings);
+/* Frees with the last owner; NULL is fine. */
+void settings_free(struct settings *settings);
 /* A further gate with its defaults; pointers to earlier gates become invalid. */
 struct gate_settings *settings_add_gate(struct settings *settings, const char *name,
 					struct position place);

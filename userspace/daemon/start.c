@@ -249,10 +249,9 @@ void generation_abandon(struct generation *generation)
 	generation_free(generation);
 }
 
-struct generation *generation_start(struct settings *settings, bool owns_settings,
-				    struct listeners *listeners, struct resolver *resolver,
-				    struct ledger *ledger, struct pause *pause,
-				    struct census *census,
+struct generation *generation_start(struct settings *settings, struct listeners *listeners,
+				    struct resolver *resolver, struct ledger *ledger,
+				    struct pause *pause, struct census *census,
 				    const struct generation *callbacks)
 {
 	struct generation *generation = generation_new(settings);
@@ -268,7 +267,6 @@ struct generation *generation_start(struct settings *settings, bool owns_setting
 	generation->unfit = callbacks->unfit;
 	generation->arg = callbacks->arg;
 	generation->next_step = on_ready;
-	generation->owns_settings = owns_settings;
 	generation->listeners = listeners;
 	generation->resolver = resolver;
 	generation->ledger = ledger;

@@ -10,12 +10,11 @@
  * changed.  The rest happens in the loop: keyd reads and tries the keys, workers start
  * and rehearse, the sockets listen, and then all workers accept at once.  begun() or
  * failed() says how that went; where one process takes too long, it is failed().
- * owns_settings: they are freed with it, and where NULL is returned.
+ * It shares settings.
  */
-struct generation *generation_start(struct settings *settings, bool owns_settings,
-				    struct listeners *listeners, struct resolver *resolver,
-				    struct ledger *ledger, struct pause *pause,
-				    struct census *census,
+struct generation *generation_start(struct settings *settings, struct listeners *listeners,
+				    struct resolver *resolver, struct ledger *ledger,
+				    struct pause *pause, struct census *census,
 				    const struct generation *callbacks);
 /* One that has not begun: nothing is left of it. */
 void generation_abandon(struct generation *generation);

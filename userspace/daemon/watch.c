@@ -14,6 +14,8 @@
 
 #define QUIET_SECONDS	0.5	/* without a further change */
 #define LONGEST_SECONDS	5.0	/* after the first, whatever else changes */
+#define LATER_SECONDS	30.0	/* until what was refused is tried again; then twice as long ... */
+#define LATER_LONGEST	600.0	/* ... up to this */
 #define EVENTS		(IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | \
 			 IN_ATTRIB | IN_MASK_ADD)
 
@@ -153,13 +155,30 @@ static void on_quiet(struct ev_loop *loop, ev_timer *timer, int events)
 	watch->changed(watch->arg, kinds);
 }
 
+static void on_later(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct watch *watch = timer->data;
+
+	(void)loop;
+	(void)events;
+	watch->changed(watch->arg, WATCH_CERTS);
+}
+
+/* Nothing is to be tried again. */
+static void forget_refusal(struct watch *watch)
+{
+	ev_timer_stop(watch->loop, &watch->later);
+	watch->pause = 0;
+}
+
 void watch_init(struct watch *watch, struct ev_loop *loop,
 		void (*changed)(void *arg, unsigned int kinds), void *arg)
 {
 	*watch = (struct watch){ .loop = loop, .changed = changed, .arg = arg };
 	ev_init(&watch->io, on_event);
 	ev_init(&watch->quiet, on_quiet);
-	watch->io.data = watch->quiet.data = watch;
+	ev_init(&watch->later, on_later);
+	watch->io.data = watch->quiet.data = watch->later.data = watch;
 }
 
 static bool wants_any(const struct settings *settings)
@@ -193,9 +212,9 @@ void watch_prepare(struct watch *watch, const struct settings *settings)
 	watch->next = watched;
 }
 
-void watch_commit(struct watch *watch)
+/* What changed before is read, and what did meanwhile is among the events of the next. */
+static void take_next(struct watch *watch)
 {
-	/* what changed before is read, and what did meanwhile is among the events of the next */
 	watch->kinds = 0;
 	ev_timer_stop(watch->loop, &watch->quiet);
 	ev_io_stop(watch->loop, &watch->io);
@@ -206,6 +225,25 @@ void watch_commit(struct watch *watch)
 		return;
 	ev_io_set(&watch->io, watch->now->fd, EV_READ);
 	ev_io_start(watch->loop, &watch->io);
+}
+
+void watch_commit(struct watch *watch)
+{
+	forget_refusal(watch);
+	take_next(watch);
+}
+
+void watch_try_later(struct watch *watch)
+{
+	ev_tstamp pause = watch->pause ? 2 * watch->pause : LATER_SECONDS;
+
+	if (watch->next)
+		take_next(watch);
+	note(watch, WATCH_TICKETS);	/* which a reload would have read */
+	watch->pause = pause < LATER_LONGEST ? pause : LATER_LONGEST;
+	ev_timer_stop(watch->loop, &watch->later);
+	ev_timer_set(&watch->later, watch->pause, 0.);
+	ev_timer_start(watch->loop, &watch->later);
 }
 
 void watch_abandon(struct watch *watch)
@@ -223,6 +261,7 @@ void watch_close(struct watch *watch)
 {
 	ev_io_stop(watch->loop, &watch->io);
 	ev_timer_stop(watch->loop, &watch->quiet);
+	forget_refusal(watch);
 	watched_free(watch->now);
 	watch->now = NULL;
 	watch_abandon(watch);

@@ -23,6 +23,8 @@ struct watch {
 	struct watched *now, *next;	/* NULL: nothing */
 	ev_io io;
 	ev_timer quiet;			/* so that what comes in several steps is one change */
+	ev_timer later;			/* what was refused is tried again ... */
+	ev_tstamp pause;		/* ... after so many seconds, the next time; 0: nothing was */
 	ev_tstamp first;		/* when the first of these came */
 	unsigned int kinds;		/* of what has changed */
 	void (*changed)(void *arg, unsigned int kinds);
@@ -37,6 +39,12 @@ void watch_prepare(struct watch *watch, const struct settings *settings);
 /* Those are the folders from now on / those of before stay. */
 void watch_commit(struct watch *watch);
 void watch_abandon(struct watch *watch);
+/*
+ * What they have was refused, and the settings are those of before: the folders of the next are watched
+ * in place of those of before, and changed() is called again after a while, longer each time, or at
+ * the next change.
+ */
+void watch_try_later(struct watch *watch);
 /* changed() could do nothing now, and is to be called again. */
 void watch_again(struct watch *watch, unsigned int kinds);
 void watch_close(struct watch *watch);
