@@ -440,7 +440,8 @@ struct tls_peek {
  * not given away has to be read by tls_conn_input() from its first byte.  data is changed, since a
  * ClientHello may be in several records; *out points into it.
  * TLS_ERR_AGAIN: not all is there; *need, more than len, is how many bytes are at least.
- * TLS_ERR_ALERT...: it is no ClientHello, or one that does not end within TLS_MAX_PEEK.
+ * TLS_ERR_ALERT...: it is no ClientHello, one that does not end within TLS_MAX_PEEK, or one with an
+ * extension twice (RFC 9846 section 4.3), which the backend might read otherwise than we do.
  */
 int tls_peek(uint8_t *data, size_t len, struct tls_peek *out, size_t *need);
 /* Is this protocol, of len bytes, among those offered? */

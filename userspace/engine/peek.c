@@ -63,6 +63,8 @@ static int read_extensions(struct tls_reader extensions, struct tls_peek *out)
 	struct tls_slice alpn;
 	int err;
 
+	if (!tls_ext_is_sound(extensions))
+		return TLS_ALERT(DECODE_ERROR);
 	if (tls_ext_find(extensions, TLS_EXT_SERVER_NAME, &body)) {
 		err = tls_read_server_name(&body, out->server_name);
 		if (err || !tls_read_at_end(&body))

@@ -168,6 +168,22 @@ int tls_ext_read(struct tls_conn *conn, enum tls_ext_place place, struct tls_rea
 	return err;
 }
 
+bool tls_ext_is_sound(struct tls_reader block)
+{
+	struct tls_reader body;
+	struct type_set met;
+
+	memset(&met, 0, sizeof(met));
+	while (tls_read_more(&block)) {
+		uint16_t type = tls_read_u16(&block);
+
+		tls_read_vec16(&block, &body);
+		if (!type_set_add(&met, type))
+			return false;
+	}
+	return !block.failed;
+}
+
 bool tls_ext_find(struct tls_reader block, uint16_t type, struct tls_reader *body)
 {
 	while (tls_read_more(&block)) {

@@ -66,6 +66,8 @@ TLS_MUST_CHECK int tls_ext_read(struct tls_conn *conn, enum tls_ext_place place,
 				struct tls_reader *block);
 /* The body of one extension, without reading the rest: for what has to be known before. */
 bool tls_ext_find(struct tls_reader block, uint16_t type, struct tls_reader *body);
+/* Can it be parsed, each type once?  Of two, tls_ext_find() finds the first, others take the last. */
+bool tls_ext_is_sound(struct tls_reader block);
 /* Was it in the block read last? */
 bool tls_ext_seen(const struct tls_conn *conn, uint16_t type);
 
