@@ -39,12 +39,12 @@ class BalanceGate(FileGate):
     def tool(self, *arguments, status=0):
         done = subprocess.run([TLSGATE, *arguments, "-S", path("control")], capture_output=True, text=True,
                               timeout=DEADLINE, check=False)
-        need(done.returncode == status, "%s: %s" % (arguments, done))
+        need(done.returncode == status or (status is None and done.returncode in (0, 3)), "%s: %s" % (arguments, done))
         return done.stdout + done.stderr
 
     def backends(self):
         """Of the one gate, by address."""
-        return {b["backend"]: b for b in json.loads(self.tool("gates", "--json"))[0]["backends"]}
+        return {b["backend"]: b for b in json.loads(self.tool("gates", "--json", status=None))[0]["backends"]}
 
     def connections(self, *backends):
         known = self.backends()
@@ -276,6 +276,33 @@ def a_drained_backend_keeps_what_it_has():
         for gate_name, address in (("web", "10.9.8.7:6"), ("nobody", b.address)):
             said = tlsgated.tool("drain", gate_name, address, status=1)
             need("there is no such gate, or backend of a gate: tlsgate gates lists them" in said, said)
+
+
+def need_state(tlsgated, state, status):
+    said = tlsgated.tool("gates", status=status)
+    need(re.search(r"^web +\w+ +%s  " % state, said, re.MULTILINE), said)
+    need(json.loads(tlsgated.tool("gates", "--json", status=status))[0]["state"] == state, "the same as JSON")
+
+
+@test
+def the_tool_tells_of_a_gate_without_backend():
+    """By its exit status: by that a host withdraws its address (docs/fleet.md)."""
+    with Stoppable(b"a") as a, Stoppable(b"b") as b, BalanceGate(list_of(a, b) + "check = 1s\n") as tlsgated:
+        for backend in (a, b):
+            tlsgated.wait_for_state(backend, "up")
+        need_state(tlsgated, "serving", 0)
+        need("no backend is left" not in tlsgated.tool("drain", "web", a.address), "one is left")
+        need("web: no backend is left: its new clients are refused" in tlsgated.tool("drain", "web", b.address), "said")
+        need_state(tlsgated, "no backend", 3)
+        tlsgated.tool("undrain", "web", b.address)
+        need_state(tlsgated, "serving", 0)
+        b.stop()
+        wait_until(lambda: "'%s' is down" % b.address in log_text(), log_text())
+        need_state(tlsgated, "no backend", 3)
+        tlsgated.tool("undrain", "web", a.address)
+        need_state(tlsgated, "serving", 0)
+        tlsgated.tool("drain")
+        need_state(tlsgated, "drained", 3)
 
 
 @in_daemon

@@ -65,7 +65,8 @@ const struct ctl_command ctl_commands[] = {
 	  "For root, the user of tlsgated and its control-group." },
 	{ "undrain", cmd_undrain, "[GATE BACKEND]", "have tlsgated accept again", true, gate,
 	  "For root, the user of tlsgated and its control-group." },
-	{ "gates", cmd_gates, "", "what tlsgated serves, and when its certificates end", true, json, NULL },
+	{ "gates", cmd_gates, "", "what tlsgated serves, and when its certificates end", true, json,
+	  "Exits with 3 where a gate is drained, or has no backend." },
 	{ "stats", cmd_stats, "", "what tlsgated's gates have done so far", true, stats, NULL },
 	{ "ticket-key", cmd_ticket_key, "new FILE", "make keys of session tickets, or rotate those in FILE", false, none,
 	  "FILE is one of tlsgated's setting ticket-keys: three keys, of which the second seals. Where FILE is there,\n"

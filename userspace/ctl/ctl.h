@@ -17,6 +17,7 @@ enum ctl_status {
 	CTL_DONE,
 	CTL_FAILED,		/* at run time */
 	CTL_USAGE,		/* bad usage; main.c then shows the command's own */
+	CTL_NOT_SERVING,	/* gates: it is shown, and a gate serves nobody */
 };
 
 /* An option of a command; a list of them ends with name NULL. */

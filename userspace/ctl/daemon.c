@@ -455,7 +455,7 @@ static bool is_lost(struct json_object *backend)
 	       strncmp(ctl_member(backend, "backend"), "unix:", 5);
 }
 
-/* How much of its backends is known. */
+/* How much of its backends is known, or to be had. */
 static const char *lost_text(struct json_object *gate)
 {
 	struct json_object *backends = json_object_object_get(gate, "backends");
@@ -463,7 +463,11 @@ static const char *lost_text(struct json_object *gate)
 
 	for (i = 0; i < count; i++)
 		lost += is_lost(json_object_array_get_idx(backends, i));
-	return !lost ? "" : lost == count ? ", not resolved" : ", some not resolved";
+	if (count && lost == count)
+		return ", not resolved";
+	if (count && !json_object_get_boolean(json_object_object_get(gate, "available")))
+		return ", none to be had";
+	return lost ? ", some not resolved" : "";
 }
 
 /* What it cannot deliver. */
@@ -500,7 +504,6 @@ static void add_route(struct ctl_table *table, struct json_object *route)
 static void add_gate(struct ctl_table *table, struct json_object *gate)
 {
 	const bool paused = json_object_get_boolean(json_object_object_get(gate, "paused"));
-	const bool drained = json_object_get_boolean(json_object_object_get(gate, "drained"));
 	struct json_object *routes = json_object_object_get(gate, "routes");
 	char listen[1024], ends[CTL_TEXT_MAX], path[CTL_TEXT_MAX];
 	size_t i;
@@ -509,7 +512,7 @@ static void add_gate(struct ctl_table *table, struct json_object *gate)
 	first_end(json_object_object_get(gate, "certificates"), ends);
 	ctl_table_add(table, ctl_member(gate, "name"));
 	ctl_table_add(table, ctl_member(gate, "mode"));
-	ctl_table_add(table, drained ? "drained" : "serving");
+	ctl_table_add(table, ctl_member(gate, "state"));
 	ctl_table_add(table, *listen ? listen : "-");
 	add_target(table, gate);
 	snprintf(path, sizeof(path), "%s%s", ctl_member(gate, "data-path"), paused ? ", paused" : "");
@@ -753,9 +756,9 @@ static void print_stats(struct json_object *answer)
 	print_lost(json_object_object_get(json_object_object_get(answer, "log"), "lost"));
 }
 
-/* A command that only shows: as JSON without the status, or as print() does. */
+/* A command that only shows: as JSON without the status, or as print() does.  judge: what is shown makes its exit status; or NULL. */
 static int show(int argc, char **argv, struct json_object *(*pick)(struct json_object *answer),
-		void (*print)(struct json_object *answer))
+		void (*print)(struct json_object *answer), int (*judge)(struct json_object *answer))
 {
 	struct json_object *answer;
 	bool json;
@@ -771,6 +774,8 @@ static int show(int argc, char **argv, struct json_object *(*pick)(struct json_o
 		status = ctl_json_print(json_object_get(pick(answer)), JSON_C_TO_STRING_PRETTY);
 	else if (status == CTL_DONE)
 		print(answer);
+	if (status == CTL_DONE && judge)
+		status = judge(answer);
 	json_object_put(answer);
 	return status;
 }
@@ -786,9 +791,23 @@ static struct json_object *pick_stats(struct json_object *answer)
 	return answer;
 }
 
+static int judge_gates(struct json_object *answer)
+{
+	struct json_object *gates = pick_gates(answer);
+	const char *state;
+	size_t i;
+
+	for (i = 0; i < length_of(gates); i++) {
+		state = ctl_member(json_object_array_get_idx(gates, i), "state");
+		if (*state && strcmp(state, "serving"))
+			return CTL_NOT_SERVING;
+	}
+	return CTL_DONE;
+}
+
 int cmd_gates(int argc, char **argv)
 {
-	return show(argc, argv, pick_gates, print_gates);
+	return show(argc, argv, pick_gates, print_gates, judge_gates);
 }
 
 /* Lines of printable ASCII: -S may name anybody's socket. */
@@ -829,5 +848,5 @@ int cmd_stats(int argc, char **argv)
 {
 	if (ctl_flag(&argc, argv, "--openmetrics"))
 		return show_metrics(argc, argv);
-	return show(argc, argv, pick_stats, print_stats);
+	return show(argc, argv, pick_stats, print_stats, NULL);
 }

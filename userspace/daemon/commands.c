@@ -244,6 +244,7 @@ static void add_backend(struct json_object *object, const struct pool *pool)
 	free(text);
 	add(object, "addresses", addresses_of(pool));
 	add(object, "backends", backends_of(pool));
+	add(object, "available", json_object_new_boolean(pool_is_available(pool)));
 }
 
 static struct json_object *describe_route(const struct pool *pool)
@@ -271,6 +272,19 @@ static struct json_object *routes_of(const struct gate *gate)
 	return array;
 }
 
+/* What a new client finds. */
+static const char *state_of(const struct gate *gate)
+{
+	size_t i;
+
+	if (is_drained(gate))
+		return "drained";
+	for (i = 0; i < gate->pool_count; i++)
+		if (pool_is_available(&gate->pools[i]))
+			return "serving";
+	return "no backend";
+}
+
 static struct json_object *describe(const struct gate *gate, bool paused)
 {
 	const struct gate_settings *set = gate->settings;
@@ -287,6 +301,7 @@ static struct json_object *describe(const struct gate *gate, bool paused)
 		add(object, "undelivered", undelivered(gate));
 	add(object, "paused", json_object_new_boolean(gate->kernel && paused));
 	add(object, "drained", json_object_new_boolean(is_drained(gate)));
+	add_text(object, "state", state_of(gate));
 	add(object, "certificates", certificates_of(gate));
 	return object;
 }
@@ -495,13 +510,42 @@ static int drain_backend(const struct generation *live, const char *operand, boo
 	return ret;
 }
 
+/* A line for each pool of this backend that has no other. */
+static void tell_unavailable(const struct generation *live, const char *operand, struct json_object *answer)
+{
+	struct json_object *lines = json_object_new_array();
+	const struct gate *gate = live->gates;
+	const struct pool *pool;
+	char line[512];
+	size_t len;
+
+	for (; lines && gate < live->gates + live->built; gate++) {
+		len = strlen(gate->settings->name);
+		if (strncmp(operand, gate->settings->name, len) || operand[len] != ' ')
+			continue;
+		for (pool = gate->pools; pool < gate->pools + gate->pool_count; pool++) {
+			if (!pool_find(pool, operand + len + 1) || pool_is_available(pool))
+				continue;
+			snprintf(line, sizeof(line), "%s: no backend is left%s%s: its new clients are refused",
+				 gate->settings->name, pool == gate->pools ? "" : " of the block ",
+				 pool == gate->pools ? "" : pool->settings->name);
+			append_text(lines, line, strlen(line));
+			log_warn("%s", line);
+		}
+	}
+	add(answer, "lines", lines);
+}
+
 static enum control_outcome set_drained(struct monitor *monitor, const char *name, bool drain,
 					struct json_object *answer)
 {
 	const char *why = monitor_is_busy(monitor);
 
-	if (!why && !drain_backend(monitor->generations, name, drain))
+	if (!why && !drain_backend(monitor->generations, name, drain)) {
+		if (drain)
+			tell_unavailable(monitor->generations, name, answer);
 		return CONTROL_OK;
+	}
 	if (!why && !generation_drain(monitor->generations, name, drain, &why)) {
 		passed_keep(&monitor->listeners);	/* systemd drops what is shut down */
 		return CONTROL_OK;

@@ -141,3 +141,18 @@ bool pool_is_down(const struct pool *pool)
 	}
 	return down;
 }
+
+bool pool_is_available(const struct pool *pool)
+{
+	const struct member *member;
+	struct addr unused;
+	size_t i;
+
+	for (i = 0; i < pool->count; i++) {
+		member = &pool->members[i];
+		if (health_is_up(pool->health, i) && !health_is_drained(pool->health, i) &&
+		    (member->is_unix || places_get(member->places, 0, &unused)))
+			return true;
+	}
+	return false;
+}

@@ -71,5 +71,7 @@ void pool_add(struct member_set *set, size_t number);
 
 /* Checks found that no member works, but for those that are drained. */
 bool pool_is_down(const struct pool *pool);
+/* One of its members is to get connections: its name is resolved, it is not drained and no check found it down. */
+bool pool_is_available(const struct pool *pool);
 
 #endif
