@@ -248,9 +248,9 @@ def stats_counts_what_workers_did():
             read_end(connection)
         wait_until(lambda: numbers(gate)["open"] == 0, "none is open")
         want = {"name": "web", "accepted": 2, "handshakes": 1, "resumed": 0, "failed": 1, "broken": 0,
-                "kernel": 0, "delivered": 0, "user": 1, "refused": 0, "from-client": 1024, "from-backend": 1024, "open": 0}
+                "kernel": 0, "delivered": 0, "user": 1, "passed": 0, "refused": 0, "from-client": 1024, "from-backend": 1024, "open": 0}
         need(numbers(gate) == want, "says %s" % numbers(gate))
-        outcome(gate.tlsgate("stats"), 0, r"GATE +ACCEPTED", r"web +2 +1 +0 +1 +0 +0 +1 +0 +0 +0 +1\.0 KiB +1\.0 KiB")
+        outcome(gate.tlsgate("stats"), 0, r"GATE +ACCEPTED", r"web +2 +1 +0 +1 +0 +0 +1 +0 +0 +0 +0 +1\.0 KiB +1\.0 KiB")
         shown = json.loads(gate.tlsgate("stats", "--json").stdout)
         need(shown["workers"][0]["process"] == gate.workers()[0] and shown["workers"][0]["accepted"] == 2 and
              shown["since"] <= time.time() and "status" not in shown, "says: %s" % shown)
