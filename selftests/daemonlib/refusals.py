@@ -129,6 +129,42 @@ def what_people_get_wrong_in_a_file():
                  "5:17: refused: gate 'a': ciphersuites .* is not known: give IANA names, as tlsgate ciphers lists them")
 
 
+@test
+def blocks_that_are_none():
+    """One line says what is meant, and nothing of what is in them."""
+    gate = "gate a {\n mode = connect\n listen = :80\n backend = h:443\n%s\n}\n"
+    inside = "{ backend = { a:1,\n b:1 } mode = x }"
+    wanted = "is not understood here: %s is wanted: route NAME { ... }"
+    for text, said in (("rout a.example " + inside, "no block is called 'rout': did you mean route[?]"),
+                       ("pas a.example\n" + inside, "no block is called 'pas': did you mean pass[?]"),
+                       ("upstream x " + inside, "no block is called 'upstream': in a gate there are route NAME .* and pass NAME"),
+                       ('rout "a b" ' + inside, "no block is called 'rout': did you mean route[?]"),
+                       ('rout "{"', "'rout' is not understood here: no setting is called so")):
+        refused_file(2, gate % text, "5:1: refused: " + said)
+    refused_file(2, gate % ("route " + inside), "5:7: refused: '{' " + wanted % "a name")
+    refused_file(2, gate % ("route a b " + inside), "5:9: refused: 'b' " + wanted % "{")
+    refused_file(2, gate % ("route a, b " + inside), "5:8: refused: ',' " + wanted % "{")
+    for kind in ("route", "pass"):
+        refused_file(2, "%s a %s\n" % (kind, inside) + gate % "",
+                     "1:1: refused: %s belongs to a gate: write it into gate NAME" % kind)
+    refused_file(2, "gaet a %s\n" % inside, "1:1: refused: no block is called 'gaet': did you mean gate[?]")
+    refused_file(2, "server %s\n" % inside, "1:1: refused: no block is called 'server': write gate NAME")
+    refused_file(2, "gate %s\n" % inside, "1:6: refused: '{' is not understood here: a name is wanted: gate NAME")
+    refused_file(2, gate % "route b { backend = a:1",
+                 "1:1: refused: this gate is not closed: write } at its end, or at that of the route in line 5")
+
+
+@test
+def values_without_quotes():
+    gate = "gate a {\n mode = serve\n listen = :80\n backend = h:443\n%s\n}\n"
+    quotes = "is not understood here: a value that has = or , in it stands in quotes"
+    refused_file(2, gate % "idle-timeout = 30 s", "5:19: refused: 's' is not understood here: no setting is called so: .* in quotes")
+    refused_file(2, gate % "allow-client = CN=x", "5:18: refused: '=' " + quotes)
+    refused_file(2, gate % "alpn = h2,http/1.1", "5:10: refused: ',' " + quotes)
+    refused_file(2, gate % "alpn = { h2, http/1.1 }\ncert = c\nkey = k",
+                 '5:8: refused: alpn takes one value, not a list: write alpn = "a,b"')
+
+
 def many(name):
     return "{ %s }" % ", ".join([name] * 30)
 
@@ -219,7 +255,7 @@ def dry_run():
     checks(1, GATE % (port, "two.pem"), "check.conf:7:9: refused: gate 'web': key 'one.key'")
     checks(1, GATE % (port, "absent") + (GATE % (free_port(), "two.pem")).replace("web", "other"),
            "check.conf:6:10: .*absent", "check.conf:15:9: .*one.key")
-    checks(1, "nonsense\n", "check.conf:2:1: ")
+    checks(1, "nonsense\n", "check.conf:1:1: ")
     checks(1, "control-group = nosuchgroup\ncontrol = /run/nosuch\n" + GATE % (port, "one.pem"),
            "check.conf:1:17: refused: control-group 'nosuchgroup': there is no such group")
     if os.geteuid() == 0:

@@ -15,6 +15,7 @@
 #define MAX_VALUE	4096
 #define BYTE_ORDER_MARK	"\xef\xbb\xbf"
 #define PUNCTUATION	"={},"
+#define TITLE_END	"={}#\n\"'"	/* or a quoted part of it */
 
 enum token {
 	TOKEN_END = 0,
@@ -179,11 +180,9 @@ static bool take(struct parser *parser, int token)
 	return true;
 }
 
-/* Something else was wanted: says so, and goes on with the next line. */
-static void unexpected(struct parser *parser, const char *wanted)
+/* Something else was wanted. */
+static void say_unexpected(struct parser *parser, const char *wanted)
 {
-	unsigned int line = parser->place.line;
-
 	parser->lost = true;
 	if (parser->token == TOKEN_TEXT)
 		complain(parser, parser->place, "'%.64s' is not understood here: %s", parser->text,
@@ -193,11 +192,99 @@ static void unexpected(struct parser *parser, const char *wanted)
 	else if (parser->token != TOKEN_BAD)
 		complain(parser, parser->place, "'%c' is not understood here: %s", parser->token,
 			 wanted);
+}
+
+/* Goes on with the next line. */
+static void unexpected(struct parser *parser, const char *wanted)
+{
+	unsigned int line = parser->place.line;
+
+	say_unexpected(parser, wanted);
 	while (parser->token != TOKEN_END && parser->token != '}' && parser->place.line == line)
 		next(parser);
 }
 
+static bool at_word(const struct parser *parser, const char *word)
+{
+	return parser->token == TOKEN_TEXT && !strcmp(parser->text, word);
+}
+
+/* No setting has this name: within a gate, the } of that gate is missing. */
+static bool at_gate(const struct parser *parser)
+{
+	return at_word(parser, "gate");
+}
+
+/* Nor has a setting one of these: within a block, the } of that block is missing. */
+static enum gate_mode at_block(const struct parser *parser)
+{
+	return at_word(parser, "route") ? GATE_ROUTE : at_word(parser, "pass") ? GATE_PASS : 0;
+}
+
+/* Does a { come, in this line or as the first of the next, before what would be a setting? */
+static bool before_block(const struct parser *parser)
+{
+	const char *p = parser->p + strcspn(parser->p, TITLE_END);
+
+	while (*p == '"' || *p == '\'') {
+		p = closing_quote(p + 1, *p);
+		p += *p && *p != '\n';
+		p += strcspn(p, TITLE_END);
+	}
+	return p[strspn(p, " \t\r\n")] == '{';
+}
+
+/* Passes over a block that was refused, to its }: what is wrong within it follows from that. */
+static void skip_block(struct parser *parser)
+{
+	size_t depth = 0;
+
+	/* a comment may have it */
+	while (parser->token != '{' && parser->token != TOKEN_END)
+		next(parser);
+	do {
+		depth += parser->token == '{';
+		depth -= parser->token == '}';
+		next(parser);
+	} while (depth && parser->token != TOKEN_END && !at_gate(parser));
+}
+
+/* As unexpected(), of what a block begins with. */
+static void unexpected_title(struct parser *parser, const char *wanted)
+{
+	if (parser->token != '{' && !before_block(parser)) {
+		unexpected(parser, wanted);
+		return;
+	}
+	say_unexpected(parser, wanted);
+	skip_block(parser);
+}
+
 /* ---- settings ---- */
+
+/* A block begins that is none, or none here. */
+static void refuse_block(struct parser *parser, const struct gate_settings *gate)
+{
+	const char *word = parser->text;
+	const char *like = setting_like_block(word, gate);
+
+	if (at_block(parser))
+		complain(parser, parser->place, "%s belongs to a gate: write it into gate NAME { ... }", word);
+	else if (like)
+		complain(parser, parser->place, "no block is called '%.64s': did you mean %s?", word, like);
+	else
+		complain(parser, parser->place, "no block is called '%.64s': %s", word, gate ?
+			 "in a gate there are route NAME { ... } and pass NAME { ... }" :
+			 "write gate NAME { ... }");
+	skip_block(parser);
+}
+
+/* A word that is no setting's name, nor followed by =: a part of the value before it, perhaps. */
+static bool is_stray(const struct parser *parser)
+{
+	return parser->p[strspn(parser->p, " \t")] != '=' && !setting_find(parser->text) &&
+	       !setting_like(parser->text);
+}
 
 /* The setting that a line begins with; NULL: there is none, which was reported. */
 static const struct setting *find_row(struct parser *parser, const struct gate_settings *gate)
@@ -267,7 +354,8 @@ static void read_items(struct parser *parser, const struct setting *row, struct 
 static void read_list(struct parser *parser, const struct setting *row, struct gate_settings *gate)
 {
 	if (row && !(row->scope & SETTING_LIST)) {
-		complain(parser, parser->place, "%s takes one value, not a list: give one", row->name);
+		complain(parser, parser->place, "%s takes one value, not a list: write %s = \"%s\"",
+			 row->name, row->name, row->argument ? row->argument : "true");
 		row = NULL;
 	}
 	next(parser);
@@ -281,9 +369,19 @@ static void read_setting(struct parser *parser, struct gate_settings *gate)
 	const struct setting *row;
 
 	if (parser->token != TOKEN_TEXT) {
-		unexpected(parser, "write NAME = VALUE or gate NAME { ... }");
+		unexpected(parser, parser->token == '=' || parser->token == ',' ?
+			   "a value that has = or , in it stands in quotes" :
+			   "write NAME = VALUE or gate NAME { ... }");
 		if (!gate)
 			(void)take(parser, '}');
+		return;
+	}
+	if (before_block(parser) && !setting_find(parser->text)) {
+		refuse_block(parser, gate);
+		return;
+	}
+	if (is_stray(parser)) {
+		unexpected(parser, "no setting is called so: write NAME = VALUE, and a value of several words in quotes");
 		return;
 	}
 	row = find_row(parser, gate);
@@ -311,7 +409,7 @@ static struct gate_settings *read_title(struct parser *parser)
 	struct gate_settings *gate;
 
 	if (parser->token != TOKEN_TEXT && parser->token != TOKEN_BAD) {
-		unexpected(parser, "a name is wanted: gate NAME { ... }");
+		unexpected_title(parser, "a name is wanted: gate NAME { ... }");
 		return NULL;
 	}
 	if (parser->token == TOKEN_BAD) {
@@ -330,18 +428,10 @@ static struct gate_settings *read_title(struct parser *parser)
 	return gate;
 }
 
-/* No setting has this name: within a gate, the } of that gate is missing. */
-static bool at_gate(const struct parser *parser)
+/* Its } may have been taken for that of the gate. */
+static const struct gate_settings *last_block(const struct gate_settings *gate)
 {
-	return parser->token == TOKEN_TEXT && !strcmp(parser->text, "gate");
-}
-
-/* Nor has a setting one of these: within a block, the } of that block is missing. */
-static enum gate_mode at_block(const struct parser *parser)
-{
-	if (parser->token != TOKEN_TEXT)
-		return 0;
-	return !strcmp(parser->text, "route") ? GATE_ROUTE : !strcmp(parser->text, "pass") ? GATE_PASS : 0;
+	return &gate->blocks[gate->block_count - 1];
 }
 
 /* Of a gate or a block. */
@@ -350,7 +440,10 @@ static void end_gate(struct parser *parser, const struct gate_settings *gate, st
 	if (take(parser, '}'))
 		return;
 	parser->lost = true;
-	if (parser->token == TOKEN_END)
+	if (parser->token == TOKEN_END && gate->block_count)
+		complain(parser, start, "this gate is not closed: write } at its end, or at that of the %s in line %u",
+			 gate_kind(last_block(gate)), last_block(gate)->place.line);
+	else if (parser->token == TOKEN_END)
 		complain(parser, start, "this %s is not closed: write } at its end", gate_kind(gate));
 	else
 		complain(parser, start, "this %s is not closed: write } before the %s in line %u",
@@ -364,13 +457,16 @@ static void read_block(struct parser *parser, struct gate_settings *gate, enum g
 
 	next(parser);
 	if (parser->token != TOKEN_TEXT) {
-		unexpected(parser, "a name is wanted: route NAME { ... }, or pass NAME { ... }");
+		unexpected_title(parser, kind == GATE_ROUTE ? "a name is wanted: route NAME { ... }" :
+							      "a name is wanted: pass NAME { ... }");
 		return;
 	}
 	block = settings_add_block(gate, kind, parser->text, parser->place);
 	next(parser);
 	if (!take(parser, '{')) {
-		unexpected(parser, "{ is wanted: route NAME { ... }, or pass NAME { ... }");
+		unexpected_title(parser, kind == GATE_ROUTE ?
+				 "{ is wanted: route NAME { ... }, one for each name" :
+				 "{ is wanted: pass NAME { ... }, one for each name");
 		return;
 	}
 	while (parser->token != '}' && parser->token != TOKEN_END && !at_gate(parser) &&
@@ -405,7 +501,7 @@ static void read_gate(struct parser *parser)
 	if (!gate)
 		return;
 	if (!take(parser, '{') && !bad) {
-		unexpected(parser, "{ is wanted: gate NAME { ... }");
+		unexpected_title(parser, "{ is wanted: gate NAME { ... }");
 		return;
 	}
 	if (!read_body(parser, gate))

@@ -789,6 +789,16 @@ const char *setting_like(const char *name)
 	return like;
 }
 
+const char *setting_like_block(const char *name, const struct gate_settings *gate)
+{
+	static const char * const outside[] = { "gate", NULL }, * const inside[] = { "route", "pass", NULL };
+	const char * const *block = gate ? inside : outside;
+
+	while (*block && distance(name, *block) > least(strlen(name) / 2, 2))
+		block++;
+	return *block;
+}
+
 struct settings *settings_new(const char *file)
 {
 	struct settings *settings = xcalloc(1, sizeof(*settings));

@@ -206,6 +206,8 @@ const struct setting *settings_table(void);
 const struct setting *setting_find(const char *name);
 /* The name that is meant, perhaps, by one that no row has: at most a letter in four and two in all differ; or NULL. */
 const char *setting_like(const char *name);
+/* Likewise the block that a gate (NULL: the file) may have: two letters may differ, for there are few; or NULL. */
+const char *setting_like_block(const char *name, const struct gate_settings *gate);
 
 /* file: what messages name; NULL: the command line. */
 struct settings *settings_new(const char *file);
