@@ -55,6 +55,23 @@ def help_has_no_trailing_blanks():
     need(not re.search("[ \t]$", text, re.M), text)
 
 
+@test
+def help_says_what_a_file_may_have():
+    def help_of(*words):
+        return subprocess.run([TLSGATED, "help", *words], capture_output=True, text=True, check=True).stdout
+
+    whole = help_of()
+    for kind in ("gate", "route", "pass"):
+        need("\n  %s NAME { ... } " % kind in whole, whole)
+        need(help_of(kind).startswith("%s NAME { ... }\n" % kind), help_of(kind))
+    for setting in re.findall("^  --([a-z-]+)", whole, re.M):
+        if setting in ("foreground", "version"):
+            continue
+        text = help_of(setting)
+        need("several times" not in text and not re.search("^([.]|and )", text.split("\n\n")[1]), text)
+        need("several may be given" not in text or "In a file several are a list: %s = { A, B }." % setting in text, text)
+
+
 def refused_file(status, text, *patterns, options=()):
     """Each error is one line, in this order, with file, line and column."""
     write("gates.conf", text)

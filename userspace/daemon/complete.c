@@ -65,10 +65,14 @@ static const char *argument_of(const char *word)
 
 static void offer_settings(const char *typed)
 {
+	static const char * const kinds[] = { "gate", "route", "pass", NULL };
+	const char * const *kind;
 	const struct setting *row;
 
 	for (row = settings_table(); row->name; row++)
 		complete_word(typed, "", row->name, row->help);
+	for (kind = kinds; *kind; kind++)
+		complete_word(typed, "", *kind, "what a file has it for");
 }
 
 static void offer_first(const char *typed)

@@ -32,6 +32,20 @@ static const struct other_option others[] = {
 	{ NULL, 0, NULL, 0, NULL },
 };
 
+/* What a file has besides settings. */
+static const struct block {
+	const char *kind, *help, *more;
+} blocks[] = {
+	{ "gate", "what listens, and where its clients go", "Its settings are those of a gate: see tlsgated --help" },
+	{ "route", "within a gate of mode serve: clients that ask for NAME go elsewhere",
+	  "NAME is a host name, *.DOMAIN, or * for all clients; the one that fits best is taken.  Its settings are\n"
+	  "backend and, for clients with which one of these protocols was agreed on, alpn" },
+	{ "pass", "within a gate of mode serve: TLS of clients that ask for NAME is relayed as it is",
+	  "NAME is a host name, *.DOMAIN, or a protocol with a slash, as acme-tls/1; its setting is backend.\n"
+	  "It cannot stand beside starttls" },
+	{ NULL, NULL, NULL },
+};
+
 const struct other_option *options_others(void)
 {
 	return others;
@@ -85,6 +99,18 @@ static void print_rows(const char *title, unsigned int mask, unsigned int scope)
 	}
 }
 
+static void print_blocks(void)
+{
+	const struct block *block;
+	char left[48];
+
+	printf("\nin a file, which has the same settings as NAME = VALUE:\n");
+	for (block = blocks; block->kind; block++) {
+		snprintf(left, sizeof(left), "%s NAME { ... }", block->kind);
+		printf("  %-34s %s\n", left, block->help);
+	}
+}
+
 static void print_help(void)
 {
 	const unsigned int mask = SETTING_GATE | SETTING_GLOBAL;
@@ -101,6 +127,7 @@ static void print_help(void)
 	print_rows("serve:", mask, SETTING_SERVE);
 	print_rows("connect:", mask, SETTING_CONNECT);
 	print_rows("both:", mask, SETTING_GATE);
+	print_blocks();
 	print_rows("process:", mask, SETTING_GLOBAL);
 	printf("  %-34s %s\n", "--foreground", "stay in the foreground (the default)");
 	printf("  %-34s %s\n", "-c, --config=FILE", "every gate in a configuration file");
@@ -121,19 +148,36 @@ static const char *place_of(const struct setting *row)
 	       (row->scope & SETTING_GATE) == SETTING_CONNECT ? "a gate of mode connect" : "a gate";
 }
 
+static bool explain_block(const char *name)
+{
+	const struct block *block = blocks;
+
+	while (block->kind && strcmp(block->kind, name))
+		block++;
+	if (block->kind)
+		printf("%s NAME { ... }\n\n%s\n\n%s.\ntlsgated.conf(5) has more.\n", block->kind, block->help, block->more);
+	return block->kind;
+}
+
 static enum options_result explain(const char *name)
 {
 	const struct setting *row = setting_find(name + (strncmp(name, "--", 2) ? 0 : 2));
 
+	if (!row && explain_block(name))
+		return OPTIONS_DONE;
 	if (!row) {
 		log_error("help '%s' refused: no setting is called so" HINT, name);
 		return OPTIONS_BAD;
 	}
 	printf("%s = %s\n\n%s\n\n", row->name, row->argument ? row->argument : "true|false", row->help);
-	printf("A setting of %s%s%s%s%s. tlsgated.conf(5) has more.\n", place_of(row),
-	       row->scope & SETTING_LIST ? ", which may be given several times" : "",
-	       row->needs ? ", together with " : "", row->needs ? row->needs : "",
+	printf("A setting of %s%s%s%s.\n", place_of(row), row->needs ? ", together with " : "",
+	       row->needs ? row->needs : "",
 	       row->scope & SETTING_FILE ? "; on the command line it has no name" : "");
+	if (row->scope & SETTING_LIST)
+		printf("In a file several are a list: %s = { A, B }.\n", row->name);
+	if (row->argument && !strcmp(row->argument, "TIME"))
+		puts("TIME is 500ms, 30s, 5m or 2h, at most 24h; 30 alone is in seconds.");
+	puts("tlsgated.conf(5) has more.");
 	return OPTIONS_DONE;
 }
 
