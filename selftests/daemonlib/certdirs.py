@@ -2,12 +2,15 @@
 """Certificates of a folder: every form of it, and what becomes of changes."""
 
 import os
+import select
 import shutil
 import socket
 import ssl
 
 from daemonlib.control import ControlGate
 from daemonlib.gate import DEADLINE, Backend, echo, free_port, log_text, need, path, peer_name, run, start, test, wait_until, write
+
+QUIET = 0.5     # seconds that the daemon waits after a change
 
 
 def make(folder, name, cert="tls.crt", key="tls.key", subject=None, kind="ec"):
@@ -157,6 +160,23 @@ def a_renewal_takes_the_settings_that_run():
         make("certs", "a", "a.crt", "a.key", subject="three")
         wait_until(lambda: gate.subject("a") == "three", "a certificate, in the middle of an edit: %s" % log_text())
         need("refused" not in log_text(), log_text())
+
+
+@test
+def a_certificate_folder_is_left_alone_where_nothing_of_it_has_changed():
+    fresh()
+    make("certs", "a", "a.crt", "a.key")
+    with Backend().echo() as backend, CertDirGate(backend.address) as gate:
+        gate.ready(1)
+        for name in "README", "a.crt~", "chain.tmp":
+            write("certs/" + name, "not a certificate\n")
+        times = os.stat(path("certs/a.key"))
+        os.utime(path("certs/a.key"), ns=(times.st_atime_ns, times.st_mtime_ns))
+        os.chmod(path("certs"), 0o700)
+        select.select([], [], [], 3 * QUIET)
+        need("have changed" not in log_text(), "no file of a certificate has: %s" % log_text())
+        make("certs", "b", "b.crt", "b.key")
+        wait_until(lambda: gate.subject("b") == "b", "a file of another certificate")
 
 
 @test

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sodium.h>
+
 #include "common/mem.h"
 
 /* The two files of a folder that is one certificate. */
@@ -29,6 +31,8 @@ static const struct {
 	{ ".crt", true }, { ".pem", true },
 	{ ".rsa", false }, { ".ecdsa", false },	/* HAProxy: chains of two kinds for one name */
 };
+
+#define ENDINGS		(sizeof(endings) / sizeof(endings[0]))
 
 static bool exists(const char *path)
 {
@@ -69,6 +73,13 @@ static bool add_folder(struct cert_files *files, const char *folder)
 	return false;
 }
 
+static bool ends_in(const char *path, const char *ending)
+{
+	size_t len = strlen(path), ending_len = strlen(ending);
+
+	return len > ending_len && !strcmp(path + len - ending_len, ending);
+}
+
 /* The path of a file's key: FILE.key, X.key of X.crt, or the file itself. */
 static char *key_of(const char *path, size_t ending_len, bool has_sibling)
 {
@@ -87,12 +98,11 @@ static char *key_of(const char *path, size_t ending_len, bool has_sibling)
 /* Files of other endings are somebody else's. */
 static void add_file(struct cert_files *files, const char *path)
 {
-	size_t i, len, ending_len;
+	size_t i, ending_len;
 
-	len = strlen(path);
-	for (i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
+	for (i = 0; i < ENDINGS; i++) {
 		ending_len = strlen(endings[i].ending);
-		if (len <= ending_len || strcmp(path + len - ending_len, endings[i].ending))
+		if (!ends_in(path, endings[i].ending))
 			continue;
 		add(files, "cert-dir", "cert-dir", xstrdup(path),
 		    key_of(path, ending_len, endings[i].has_sibling));
@@ -141,30 +151,45 @@ static void free_list(char **paths, size_t count)
 	free(paths);
 }
 
+/* *bad: the folders in it that have no certificate, for free_list().  0, or -1 and errno: it cannot be read. */
+static int find_in_dir(struct cert_files *files, const char *dir, char ***bad, size_t *bad_count)
+{
+	size_t i, count;
+	char **paths;
+	bool is_one;
+
+	paths = list(dir, &count);
+	if (!paths)
+		return -1;
+	*bad = xcalloc(count, sizeof(**bad));
+	*bad_count = 0;
+	is_one = add_folder(files, dir);
+	for (i = 0; !is_one && i < count; i++) {
+		if (!is_folder(paths[i]))
+			add_file(files, paths[i]);
+		else if (!add_folder(files, paths[i]))
+			(*bad)[(*bad_count)++] = xstrdup(paths[i]);
+	}
+	free_list(paths, count);
+	return 0;
+}
+
 static int add_dir(struct cert_files *files, const struct gate_settings *gate, const char *dir)
 {
 	const size_t before = files->count;
 	size_t i, count;
-	char **paths;
+	char **bad;
 	int ret = 0;
 
-	paths = list(dir, &count);
-	if (!paths)
+	if (find_in_dir(files, dir, &bad, &count))
 		return gate_refuse(gate, "cert-dir", dir, file_strerror(errno));
-	if (add_folder(files, dir))
-		goto out;
-	for (i = 0; i < count; i++) {
-		if (!is_folder(paths[i]))
-			add_file(files, paths[i]);
-		else if (!add_folder(files, paths[i]))
-			ret = gate_refuse(gate, "cert-dir", paths[i],
-					  "this folder has neither tls.crt and tls.key nor fullchain.pem and privkey.pem: add them, or remove it");
-	}
+	for (i = 0; i < count; i++)
+		ret = gate_refuse(gate, "cert-dir", bad[i],
+				  "this folder has neither tls.crt and tls.key nor fullchain.pem and privkey.pem: add them, or remove it");
 	if (!ret && files->count == before)
 		ret = gate_refuse(gate, "cert-dir", dir,
 				  "there is no certificate in it: put X.crt and X.key there, or whole files X.pem, or folders with tls.crt and tls.key");
-out:
-	free_list(paths, count);
+	free_list(bad, count);
 	return ret;
 }
 
@@ -206,4 +231,74 @@ void certdir_each_folder(const char *dir, void (*take)(void *arg, const char *fo
 		if (is_folder(paths[i]))
 			take(arg, paths[i]);
 	free_list(paths, count);
+}
+
+bool certdir_has_name(const char *name)
+{
+	bool has = ends_in(name, ".key");
+	size_t i;
+
+	if (*name == '.')
+		return !strcmp(name, "..data");		/* the link that Kubernetes moves */
+	for (i = 0; i < ENDINGS; i++)
+		has |= ends_in(name, endings[i].ending);
+	return has;
+}
+
+static void stamp_path(crypto_generichash_state *state, const char *path)
+{
+	(void)crypto_generichash_update(state, (const unsigned char *)path, strlen(path) + 1);
+}
+
+static void stamp_number(crypto_generichash_state *state, uint64_t number)
+{
+	(void)crypto_generichash_update(state, (const unsigned char *)&number, sizeof(number));
+}
+
+/* Not when it was read, or when its times were set. */
+static void stamp_file(crypto_generichash_state *state, const char *path)
+{
+	struct stat st;
+
+	stamp_path(state, path);
+	if (stat(path, &st))
+		st = (struct stat){0};
+	stamp_number(state, st.st_dev);
+	stamp_number(state, st.st_ino);
+	stamp_number(state, (uint64_t)st.st_size);
+	stamp_number(state, (uint64_t)st.st_mtim.tv_sec);
+	stamp_number(state, (uint64_t)st.st_mtim.tv_nsec);
+	stamp_number(state, st.st_mode);
+	stamp_number(state, st.st_uid);
+	stamp_number(state, st.st_gid);
+}
+
+static void stamp_dir(crypto_generichash_state *state, const char *dir)
+{
+	struct cert_files files = {0};
+	char **bad = NULL;
+	size_t i, count = 0;
+
+	(void)find_in_dir(&files, dir, &bad, &count);
+	for (i = 0; i < files.count; i++) {
+		stamp_file(state, files.items[i].cert);
+		stamp_file(state, files.items[i].key);
+	}
+	stamp_number(state, count);
+	for (i = 0; i < count; i++)
+		stamp_path(state, bad[i]);
+	free_list(bad, count);
+	cert_files_free(&files);
+}
+
+void certdir_stamp(struct certdir_stamp *stamp, const struct gate_settings *gates, size_t count)
+{
+	crypto_generichash_state state;
+	size_t i, j;
+
+	(void)crypto_generichash_init(&state, NULL, 0, sizeof(stamp->digest));
+	for (i = 0; i < count; i++)
+		for (j = 0; j < gates[i].cert_dirs.count; j++)
+			stamp_dir(&state, gates[i].cert_dirs.items[j]);
+	(void)crypto_generichash_final(&state, stamp->digest, sizeof(stamp->digest));
 }

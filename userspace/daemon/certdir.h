@@ -7,6 +7,7 @@
 #ifndef TLSGATE_DAEMON_CERTDIR_H
 #define TLSGATE_DAEMON_CERTDIR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "daemon/settings.h"
@@ -31,5 +32,18 @@ void cert_files_free(struct cert_files *files);
  * may be one of theirs.
  */
 void certdir_each_folder(const char *dir, void (*take)(void *arg, const char *folder), void *arg);
+
+/* Whether a change of a file of this name, in one of those folders, may be one of a certificate. */
+bool certdir_has_name(const char *name);
+
+/*
+ * What tells whether anything was changed that a gate takes from its cert-dir: which files these
+ * are, and of each what stat(2) says.  The same for two times: nothing was.
+ */
+struct certdir_stamp {
+	unsigned char digest[32];
+};
+
+void certdir_stamp(struct certdir_stamp *stamp, const struct gate_settings *gates, size_t count);
 
 #endif

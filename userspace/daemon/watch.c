@@ -28,6 +28,8 @@ struct watched {
 	int fd;
 	struct folder *folders;
 	size_t count;
+	struct settings *settings;	/* shared */
+	struct certdir_stamp stamp;	/* before anything of cert-dir was read */
 };
 
 static void watched_free(struct watched *watched)
@@ -36,6 +38,7 @@ static void watched_free(struct watched *watched)
 		return;
 	close(watched->fd);
 	free(watched->folders);
+	settings_free(watched->settings);
 	free(watched);
 }
 
@@ -76,6 +79,14 @@ static void add_gate(struct watched *watched, const struct gate_settings *gate)
 		add_tickets(watched, gate->ticket_keys.items[i]);
 }
 
+static bool has_changed(const struct watched *watched)
+{
+	struct certdir_stamp stamp;
+
+	certdir_stamp(&stamp, watched->settings->gates, watched->settings->gate_count);
+	return memcmp(&stamp, &watched->stamp, sizeof(stamp));
+}
+
 static unsigned int kinds_of(const struct watched *watched, int id)
 {
 	unsigned int kinds = 0;
@@ -87,14 +98,22 @@ static unsigned int kinds_of(const struct watched *watched, int id)
 	return kinds;
 }
 
-/* A name that begins with a dot is an editor's, but for the link that Kubernetes moves. */
+/*
+ * A name that begins with a dot is an editor's, but for the link that Kubernetes moves.  A change of
+ * rights of the folder itself has no name.  Files of ticket keys have any.
+ */
 static unsigned int judge(const struct watched *watched, const struct inotify_event *event)
 {
 	const char *name = event->len ? event->name : "";
+	unsigned int kinds = WATCH_CERTS | WATCH_TICKETS;
 
 	if (event->mask & IN_Q_OVERFLOW)
-		return WATCH_CERTS | WATCH_TICKETS;
-	return *name == '.' && strcmp(name, "..data") ? 0 : kinds_of(watched, event->wd);
+		return kinds;
+	if (*name == '.' && strcmp(name, "..data"))
+		return 0;
+	if (*name && !(event->mask & IN_ISDIR) && !certdir_has_name(name))
+		kinds = WATCH_TICKETS;
+	return kinds & kinds_of(watched, event->wd);
 }
 
 static unsigned int read_events(const struct watched *watched)
@@ -152,7 +171,10 @@ static void on_quiet(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop;
 	(void)events;
 	watch->kinds = 0;
-	watch->changed(watch->arg, kinds);
+	if (kinds & WATCH_CERTS && !has_changed(watch->now))
+		kinds &= ~WATCH_CERTS;
+	if (kinds)
+		watch->changed(watch->arg, kinds);
 }
 
 static void on_later(struct ev_loop *loop, ev_timer *timer, int events)
@@ -191,7 +213,7 @@ static bool wants_any(const struct settings *settings)
 	return false;
 }
 
-void watch_prepare(struct watch *watch, const struct settings *settings)
+void watch_prepare(struct watch *watch, struct settings *settings)
 {
 	struct watched *watched;
 	size_t i;
@@ -207,8 +229,10 @@ void watch_prepare(struct watch *watch, const struct settings *settings)
 		free(watched);
 		return;
 	}
+	watched->settings = settings_share(settings);
 	for (i = 0; i < settings->gate_count; i++)
 		add_gate(watched, &settings->gates[i]);
+	certdir_stamp(&watched->stamp, settings->gates, settings->gate_count);
 	watch->next = watched;
 }
 
@@ -237,8 +261,10 @@ void watch_try_later(struct watch *watch)
 {
 	ev_tstamp pause = watch->pause ? 2 * watch->pause : LATER_SECONDS;
 
-	if (watch->next)
+	if (watch->next) {
+		watch->next->stamp = watch->now ? watch->now->stamp : (struct certdir_stamp){0};	/* what runs */
 		take_next(watch);
+	}
 	note(watch, WATCH_TICKETS);	/* which a reload would have read */
 	watch->pause = pause < LATER_LONGEST ? pause : LATER_LONGEST;
 	ev_timer_stop(watch->loop, &watch->later);

@@ -31,11 +31,14 @@ struct watch {
 	void *arg;
 };
 
-/* changed() is called some time after a change, when no more come. */
+/*
+ * changed() is called some time after a change, when no more come; not where all that certdir.h takes
+ * is as it was.
+ */
 void watch_init(struct watch *watch, struct ev_loop *loop,
 		void (*changed)(void *arg, unsigned int kinds), void *arg);
 /* Begins with the folders of settings, beside those of before: call it before they are read. */
-void watch_prepare(struct watch *watch, const struct settings *settings);
+void watch_prepare(struct watch *watch, struct settings *settings);
 /* Those are the folders from now on / those of before stay. */
 void watch_commit(struct watch *watch);
 void watch_abandon(struct watch *watch);
