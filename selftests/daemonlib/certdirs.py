@@ -7,8 +7,9 @@ import shutil
 import socket
 import ssl
 
-from daemonlib.control import ControlGate
+from daemonlib.control import ControlGate, outcome
 from daemonlib.gate import DEADLINE, Backend, echo, free_port, log_text, need, path, peer_name, run, start, test, wait_until, write
+from daemonlib.samples import metrics, total
 
 QUIET = 0.5     # seconds that the daemon waits after a change
 
@@ -140,8 +141,14 @@ def a_bad_certificate_folder_leaves_what_ran():
         need("cert-dir 'certs/a.key': it is not the key of certificate 'certs/a.crt'" in log_text(), log_text())
         need(gate.subject("a") == "one" and gate.workers() == workers, "what ran goes on")
         need(log_text().count("reload refused") == 1, "said once: %s" % log_text())
+        need(total(metrics(gate), "tlsgated_last_reload_successful") == 0, "metrics tell")
+        need(total(metrics(gate), "tlsgated_reloads_total", result="refused") == 1, "metrics count")
+        for command in "gates", "stats":
+            outcome(gate.tlsgate(command), 0, "the last reload was refused at 20.* UTC: what ran")
         make("certs", "a", "a.crt", "a.key", subject="two")
         wait_until(lambda: gate.subject("a") == "two", "it is mended")
+        wait_until(lambda: total(metrics(gate), "tlsgated_last_reload_successful") == 1, "metrics tell")
+        need("refused at" not in gate.tlsgate("gates").stdout, "the last one was not")
 
 
 @test

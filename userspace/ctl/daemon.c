@@ -681,6 +681,19 @@ static void print_undelivered(struct json_object *gate)
 	}
 }
 
+/* A line where the last reload was refused. */
+static void print_refusal(struct json_object *answer)
+{
+	int64_t when = json_object_get_int64(json_object_object_get(answer, "reload-refused"));
+	time_t seconds = (time_t)when;
+	char text[32];
+	struct tm tm;
+
+	if (when <= 0 || !gmtime_r(&seconds, &tm) || !strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &tm))
+		return;
+	printf("the last reload was refused at %s: what ran before goes on; the log says why\n", text);
+}
+
 static void print_gates(struct json_object *answer)
 {
 	static const char * const headings[] = {
@@ -695,6 +708,7 @@ static void print_gates(struct json_object *answer)
 		print_undelivered(json_object_array_get_idx(gates, i));
 	print_backends(gates);
 	print_certificates(gates);
+	print_refusal(answer);
 }
 
 static void add_count(struct ctl_table *table, struct json_object *gate, const char *key)
@@ -754,6 +768,7 @@ static void print_stats(struct json_object *answer)
 	print_table(headings, sizeof(headings) / sizeof(*headings), spare,
 		    json_object_object_get(answer, "gates"), add_gate_stats);
 	print_lost(json_object_object_get(json_object_object_get(answer, "log"), "lost"));
+	print_refusal(answer);
 }
 
 /* A command that only shows: as JSON without the status, or as print() does.  judge: what is shown makes its exit status; or NULL. */

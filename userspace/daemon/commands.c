@@ -306,6 +306,13 @@ static struct json_object *describe(const struct gate *gate, bool paused)
 	return object;
 }
 
+/* Nothing, unless the last one was refused. */
+static void add_refusal(struct json_object *object, const struct monitor *monitor)
+{
+	if (monitor->refused)
+		add(object, "reload-refused", json_object_new_int64(monitor->refused));
+}
+
 static enum control_outcome do_gates(void *arg, const char *operand, struct json_object *answer)
 {
 	const struct monitor *monitor = arg;
@@ -320,6 +327,7 @@ static enum control_outcome do_gates(void *arg, const char *operand, struct json
 			json_object_put(item);
 	}
 	add(answer, "gates", array);
+	add_refusal(answer, monitor);
 	return CONTROL_OK;
 }
 
@@ -415,6 +423,7 @@ static enum control_outcome do_stats(void *arg, const char *operand, struct json
 		append(gates, gate_stats(live, live->gates[i].settings->name));
 	add(answer, "since", json_object_new_int64(monitor->since));
 	add(answer, "gates", gates);
+	add_refusal(answer, monitor);
 	add(answer, "workers", all_workers(live));
 	add(answer, "log", log_stats(monitor));
 	add(answer, "metrics", metrics_families(monitor));

@@ -69,6 +69,19 @@ static void restarts(struct metrics_out *out, const struct source *source, unsig
 	metrics_sample(out, "", NO_LABELS, totals_restarts(source->live));
 }
 
+static void reloads(struct metrics_out *out, const struct source *source, unsigned int from)
+{
+	(void)from;
+	metrics_sample(out, "", LABELS({ "result", "done" }), source->monitor->reloads[true]);
+	metrics_sample(out, "", LABELS({ "result", "refused" }), source->monitor->reloads[false]);
+}
+
+static void last_reload(struct metrics_out *out, const struct source *source, unsigned int from)
+{
+	(void)from;
+	metrics_sample(out, "", NO_LABELS, !source->monitor->refused);
+}
+
 static void lines_lost(struct metrics_out *out, const struct source *source, unsigned int from)
 {
 	enum log_target target;
@@ -347,6 +360,10 @@ static const struct metric metrics[] = {
 	  "Worker processes that accept connections.", workers, 0 },
 	{ "tlsgated_worker_restarts_total", METRIC_COUNTER,
 	  "Workers that were started for one that died.", restarts, 0 },
+	{ "tlsgated_reloads_total", METRIC_COUNTER,
+	  "Reloads, also those by a change in cert-dir, by what came of them.", reloads, 0 },
+	{ "tlsgated_last_reload_successful", METRIC_GAUGE,
+	  "0 while the last reload was refused.", last_reload, 0 },
 	{ "tlsgated_log_lines_lost_total", METRIC_COUNTER,
 	  "Lines of the log that their target did not take.", lines_lost, 0 },
 	{ "tlsgated_handovers_paused", METRIC_GAUGE,

@@ -125,6 +125,14 @@ static void log_ready(const struct monitor *monitor)
 	}
 }
 
+static void count_reload(struct monitor *monitor, bool done)
+{
+	if (monitor->stopping)
+		return;
+	monitor->reloads[done]++;
+	monitor->refused = done ? 0 : (int64_t)time(NULL);
+}
+
 /* The outcome of monitor_reload() is known. */
 static void end_reload(struct monitor *monitor, bool done)
 {
@@ -137,6 +145,7 @@ static void end_reload(struct monitor *monitor, bool done)
 		log_error("reload refused: %s", monitor->stopping ? "tlsgated ends" :
 			  "what ran before goes on");
 	}
+	count_reload(monitor, done);
 	monitor->reloading = false;
 	monitor->told = NULL;
 	if (!monitor->stopping)

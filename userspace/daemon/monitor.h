@@ -50,6 +50,8 @@ struct monitor {
 	bool by_itself;			/* nobody asked for it: with the settings that run */
 	void (*told)(struct monitor *monitor, bool done);	/* who waits for it; or NULL */
 	bool again;			/* SIGHUP came meanwhile */
+	uint64_t reloads[2];		/* refused, done */
+	int64_t refused;		/* when the last one was, in seconds since the epoch; 0: it was done, or none was */
 	bool stopping;
 	bool leaving;			/* it stops, and its workers go on without it */
 	bool failed;			/* it stops, and nobody told it to */
