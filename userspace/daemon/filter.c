@@ -170,6 +170,8 @@ static const struct rule rules[] = {
 	{ CALL(getsockname), WORKER, ALLOW, ALWAYS },
 	/* for UNIX sockets: common/hurry.h */
 	{ CALL(setitimer), WORKER | METRICS, ALLOW, EQUALS(0, ITIMER_REAL) },
+	/* its process for a name has LOOKUP_SECONDS */
+	{ CALL(setitimer), NAMES, ALLOW, EQUALS(0, ITIMER_REAL) },
 	/* libtlsgate, when the module comes back */
 	{ CALL(fcntl), WORKER, ALLOW, EQUALS(1, F_DUPFD_CLOEXEC) },
 	{ CALL(fcntl64), WORKER, ALLOW, EQUALS(1, F_DUPFD_CLOEXEC) },

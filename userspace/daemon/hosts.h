@@ -19,8 +19,8 @@
 #define HOSTS_SECONDS	30
 
 /*
- * Asks for backend, NAME:PORT, and blocks: HOSTS_SECONDS at most, or as long as libc takes.  In
- * a process for this one question, under FILTER_NAMES; it is under FILTER_ASKER from then on,
+ * Asks for backend, NAME:PORT, and blocks: HOSTS_SECONDS at most, or as long as libc takes, which
+ * may be for ever.  In a process for this one question, under FILTER_NAMES; it is under FILTER_ASKER from then on,
  * unless libc is asked.  Returns how many addresses, of both families, in the order of RFC 6724;
  * what is more than ADDR_LIST_MAX is left out.  *ttl: seconds, the least of these addresses and
  * the aliases (CNAME) on the way to them; 0 of those in /etc/hosts; HOSTS_NO_TTL: not known.

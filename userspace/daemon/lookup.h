@@ -14,6 +14,7 @@
 #include "daemon/sandbox.h"
 
 #define LOOKUP_WHY_MAX	124
+#define LOOKUP_SECONDS	50	/* for one name; libc has no limit of its own for a server that is silent over TCP */
 
 struct lookup_request {
 	uint32_t id;			/* comes back with the answer */
@@ -35,7 +36,7 @@ struct lookup_answer {
  */
 pid_t lookup_start(const struct identity *who, void (*forget)(void *arg), void *arg, int *control);
 
-/* 0 or -errno. */
+/* 0, and an answer comes within LOOKUP_SECONDS or none will; or -errno. */
 int lookup_ask(int control, const struct lookup_request *request);
 /* 1; 0: the process is gone; -EAGAIN: there is none; -EPROTO: it is no answer. */
 int lookup_receive(int control, struct lookup_answer *answer);

@@ -16,7 +16,7 @@
 
 #define AGAIN_SECONDS	5.	/* after a name that did not resolve */
 #define SHORTEST_SECONDS	5.	/* between two questions for one name */
-#define LOST_SECONDS	60.	/* an answer that did not come until then will not */
+#define LOST_SECONDS	(LOOKUP_SECONDS + 10.)	/* an answer that did not come until then will not */
 #define RESTART_SECONDS	1.
 
 struct name {
@@ -45,18 +45,10 @@ static void ask(struct name *name)
 {
 	struct lookup_request request = { .id = name->id };
 
-	name->asked = true;
 	snprintf(request.backend, sizeof(request.backend), "%s", name->member->text);
 	/* fails where the process is gone, which its exit mends, or busy */
-	set_timer(&name->timer, lookup_ask(name->resolver->control, &request) ? AGAIN_SECONDS :
-		  LOST_SECONDS);
-}
-
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	(void)loop;
-	(void)events;
-	ask(timer->data);
+	name->asked = !lookup_ask(name->resolver->control, &request);
+	set_timer(&name->timer, name->asked ? LOST_SECONDS : AGAIN_SECONDS);
 }
 
 static bool is_known(const struct member *member)
@@ -77,6 +69,20 @@ static void failed(struct name *name, const char *why)
 			 AGAIN_SECONDS);
 	name->failed = true;
 	set_timer(&name->timer, AGAIN_SECONDS);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct name *name = timer->data;
+
+	(void)loop;
+	(void)events;
+	if (name->asked) {
+		name->asked = false;
+		failed(name, "no answer came");
+	} else {
+		ask(name);
+	}
 }
 
 /* The answer, in seconds: by its time to live, which a name server may have set too short or too long. */
