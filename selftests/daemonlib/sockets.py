@@ -261,6 +261,29 @@ def a_unix_socket_outlives_reloads_and_upgrades():
     need(not os.path.exists(gate.file), "its file is left")
 
 
+def rights(file):
+    found = os.stat(file)
+    return oct(stat.S_IMODE(found.st_mode)), found.st_uid, found.st_gid
+
+
+@test
+def a_reload_changes_the_rights_of_a_unix_socket():
+    with Backend().echo() as backend, UnixControlGate(backend.address) as gate:
+        need(rights(gate.file) == ("0o660", 0, 0), "%s" % (rights(gate.file),))
+        for words, wanted in ((",mode=0604,user=65534", ("0o604", 65534, 0)), (",mode=0604,group=65534", ("0o604", 0, 65534)),
+                              (",mode=0600,user=nobody.of.that.name", None), ("", ("0o660", 0, 0))):
+            before = rights(gate.file)
+            gate.listen_on('{"unix:%s%s", "127.0.0.1:%d"}' % (gate.file, words, gate.port))
+            ran = gate.tlsgate("reload")
+            need(bool(ran.returncode) == (not wanted), "%s: %s" % (ran, log_text()))
+            need(rights(gate.file) == (wanted or before), "%s: %s" % (words, rights(gate.file)))
+        os.chmod(gate.file, 0o777)
+        gate.upgrade()
+        need(rights(gate.file) == ("0o660", 0, 0), "after an upgrade: %s" % (rights(gate.file),))
+        with gate.connect_plain():
+            pass
+
+
 @test
 def nobody_is_waited_for_by_what_waits_at_a_unix_socket():
     """The last to close it is the worker that drains, or the monitor where nobody accepts."""

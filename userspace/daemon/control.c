@@ -436,50 +436,19 @@ static int find_group(const char *name, gid_t *out)
 	return *name < '0' || *name > '9' || *end || number >= (gid_t)-1 ? -1 : 0;
 }
 
-/* The socket's file itself, whatever comes to stand at path later; no link's.  -errno. */
-static int open_node(const char *path, struct stat *st)
-{
-	int ret = 0, node = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-
-	if (node < 0)
-		return -errno;
-	if (fstat(node, st))
-		ret = -errno;
-	else if (!S_ISSOCK(st->st_mode))
-		ret = -EEXIST;
-	if (!ret)
-		return node;
-	close(node);
-	return ret;
-}
-
-/* group -1: it stays.  0 or -errno. */
-static int set_rights(int node, gid_t group, mode_t mode)
-{
-	char name[32];
-
-	if (group != (gid_t)-1 && fchownat(node, "", (uid_t)-1, group, AT_EMPTY_PATH))
-		return -errno;
-	/* fchmod() takes no O_PATH, and fchmodat2() came with Linux 6.6 */
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", node);
-	if (!chmod(name, mode))
-		return 0;
-	return errno == ENOENT ? -EOPNOTSUPP : -errno;		/* no /proc */
-}
-
 /* As the settings say.  before: what they were.  0 or -errno. */
 static int give_rights(const struct control_socket *socket, const struct settings *settings,
 		       struct stat *before)
 {
 	const struct given *given = setting_given(setting_find("control-mode"), settings, NULL);
-	int node = open_node(socket->path, before), ret;
+	int node = unix_path_open(socket->path, before), ret;
 
 	if (node < 0)
 		return node;
-	ret = set_rights(node, socket->has_group ? socket->group : (gid_t)-1,
-			 given->yes ? (mode_t)settings->control_mode : DEFAULT_MODE);
+	ret = unix_path_set_rights(node, (uid_t)-1, socket->has_group ? socket->group : (gid_t)-1,
+				   given->yes ? (mode_t)settings->control_mode : DEFAULT_MODE);
 	if (ret)
-		(void)set_rights(node, before->st_gid, before->st_mode & 07777);
+		(void)unix_path_set_rights(node, (uid_t)-1, before->st_gid, before->st_mode & 07777);
 	close(node);
 	return ret;
 }
@@ -489,10 +458,10 @@ static void restore_rights(const struct control *control)
 {
 	const struct stat *before = &control->before;
 	struct stat unused;
-	int node = open_node(control->next.path, &unused), ret = node;
+	int node = unix_path_open(control->next.path, &unused), ret = node;
 
 	if (node >= 0) {
-		ret = set_rights(node, before->st_gid, before->st_mode & 07777);
+		ret = unix_path_set_rights(node, (uid_t)-1, before->st_gid, before->st_mode & 07777);
 		close(node);
 	}
 	if (ret < 0)

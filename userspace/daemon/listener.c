@@ -42,11 +42,11 @@ static bool is_shared(const struct listener *listener)
 	return listener->activated || unix_listen_is(&listener->addr);
 }
 
-/* Returns the socket, or -errno.  text: the address as the settings have it. */
-static int unix_socket(const struct addr *addr, const char *text)
+/* Returns the socket, or -errno. */
+static int unix_socket(const struct addr *addr, const struct unix_rights *rights)
 {
 	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	const int ret = fd < 0 ? -errno : unix_listen_bind(fd, addr, text);
+	const int ret = fd < 0 ? -errno : unix_listen_bind(fd, addr, rights);
 
 	if (!ret)
 		return fd;
@@ -151,16 +151,19 @@ static int complain(const struct addr *addr, int error)
 
 static int add_unix_socket(struct listener *listener, const char *text, const struct gate_settings *set)
 {
-	int fd;
+	int fd = unix_listen_rights(text, &listener->wants);
 
+	if (fd < 0)
+		return complain(&listener->addr, -fd);
 	if (listener->count)
 		return 0;
-	fd = unix_socket(&listener->addr, text);
+	fd = unix_socket(&listener->addr, &listener->wants);
 	if (fd < 0)
 		return listener_refuse(set, text, -fd);
 	listener->fds = xcalloc(1, sizeof(*listener->fds));
 	listener->fds[listener->count++] = fd;
 	listener->file = unix_listen_file(&listener->addr);
+	listener->has = listener->wants;
 	listener->owns_file = true;
 	return 0;
 }
@@ -231,6 +234,7 @@ void listeners_take(struct listeners *all, int fd, bool activated)
 		listener = add_listener(all, &addr, device);
 	listener->activated = activated;
 	listener->passed = true;
+	listener->has = (struct unix_rights){ (mode_t)-1, (uid_t)-1, (gid_t)-1 };	/* nobody knows */
 	listener->file = unix_listen_file(&addr);
 	listener->fds = xrealloc(listener->fds, listener->count + 1, sizeof(*listener->fds));
 	listener->fds[listener->count++] = fd;
@@ -372,11 +376,29 @@ int listener_undrain(struct listener *listener, const struct gate_settings *set)
 	return listener_start(listener, set);
 }
 
+/* Of a socket that a reload or an upgrade kept. */
+static void change_rights(struct listener *listener)
+{
+	char text[ADDR_TEXT_MAX];
+	int ret;
+
+	if (unix_listen_same_rights(&listener->has, &listener->wants))
+		return;
+	ret = unix_listen_change(&listener->addr, &listener->file, &listener->has, &listener->wants);
+	if (!ret)
+		listener->has = listener->wants;
+	else
+		log_error("%s keeps other rights than the configuration says: %s: restart, or give it these by hand",
+			  addr_format(&listener->addr.sa, listener->addr.len, text), strerror(-ret));
+}
+
 void listener_serve(struct listener *listener, const struct gate_settings *set)
 {
 	listener->served = listener->count;
 	/* those that listen already may be another gate's now */
 	listener_mend(listener, set);
+	if (unix_listen_is(&listener->addr) && !listener->activated)
+		change_rights(listener);
 }
 
 /* With a UNIX socket goes what clients passed along that nobody accepted. */

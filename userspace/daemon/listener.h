@@ -23,6 +23,7 @@ struct listener {
 	char device[IFNAMSIZ];		/* "": any */
 	struct unix_file file;		/* of a UNIX socket */
 	bool owns_file;			/* which goes with it */
+	struct unix_rights has, wants;	/* its rights, and those that the next listener_serve() gives it */
 	unsigned int users;		/* gates of live generations */
 	bool activated;			/* of a socket unit: one socket, which all workers share */
 	bool passed;			/* there before us: stays until listeners_drop_unused() */

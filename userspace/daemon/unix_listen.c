@@ -13,7 +13,8 @@
 #include "common/mem.h"
 #include "common/unix_path.h"
 
-struct rights {
+/* What stands behind the path. */
+struct asked {
 	mode_t mode;
 	const char *user, *group;	/* NULL: as the process */
 };
@@ -23,12 +24,12 @@ bool unix_listen_is(const struct addr *addr)
 	return addr->sa.sa_family == AF_UNIX;
 }
 
-static int set_mode(struct rights *rights, const char *value)
+static int set_mode(struct asked *asked, const char *value)
 {
 	char *end;
 	const unsigned long bits = strtoul(value, &end, 8);
 
-	rights->mode = (mode_t)bits;
+	asked->mode = (mode_t)bits;
 	return *value < '0' || *value > '7' || *end || bits > 0777 ? -1 : 0;
 }
 
@@ -38,25 +39,25 @@ static int set_name(const char **to, const char *value)
 	return *value ? 0 : -1;
 }
 
-static int set_right(struct rights *rights, const char *word)
+static int set_right(struct asked *asked, const char *word)
 {
 	if (!strncmp(word, "mode=", 5))
-		return set_mode(rights, word + 5);
+		return set_mode(asked, word + 5);
 	if (!strncmp(word, "user=", 5))
-		return set_name(&rights->user, word + 5);
+		return set_name(&asked->user, word + 5);
 	if (!strncmp(word, "group=", 6))
-		return set_name(&rights->group, word + 6);
+		return set_name(&asked->group, word + 6);
 	return -1;
 }
 
-/* words: what stands behind the first comma; rights points into it.  0 or -1. */
-static int parse(char *words, struct rights *rights)
+/* words: what stands behind the first comma; asked points into it.  0 or -1. */
+static int parse(char *words, struct asked *asked)
 {
 	char *word, *save = NULL;
 
-	*rights = (struct rights){ .mode = UNIX_LISTEN_MODE };
+	*asked = (struct asked){ .mode = UNIX_LISTEN_MODE };
 	for (word = strtok_r(words, ",", &save); word; word = strtok_r(NULL, ",", &save))
-		if (set_right(rights, word))
+		if (set_right(asked, word))
 			return -1;
 	return 0;
 }
@@ -64,7 +65,7 @@ static int parse(char *words, struct rights *rights)
 int unix_listen_check(const char *text, const char **why)
 {
 	const char *comma = strchr(text, ',');
-	struct rights unused;
+	struct asked unused;
 	char *words;
 	int ret;
 
@@ -111,62 +112,78 @@ static int find_group(const char *name, gid_t *out)
 	return 0;
 }
 
-static int give_rights(const char *path, const struct rights *rights)
+static int find_owner(const struct asked *asked, struct unix_rights *out)
 {
-	uid_t uid = (uid_t)-1;
-	gid_t gid = (gid_t)-1;
-
-	if ((rights->user && find_user(rights->user, &uid)) ||
-	    (rights->group && find_group(rights->group, &gid)))
+	*out = (struct unix_rights){ asked->mode, (uid_t)-1, (gid_t)-1 };
+	if (asked->user && find_user(asked->user, &out->user))
 		return -ESRCH;
-	return chown(path, uid, gid) || chmod(path, rights->mode) ? -errno : 0;
+	return asked->group ? find_group(asked->group, &out->group) : 0;
+}
+
+int unix_listen_rights(const char *text, struct unix_rights *out)
+{
+	const char *comma = strchr(text, ',');
+	char *copy = xstrdup(comma ? comma + 1 : "");
+	struct asked asked;
+	int ret;
+
+	(void)parse(copy, &asked);	/* settings took it */
+	ret = find_owner(&asked, out);
+	free(copy);
+	return ret;
 }
 
 /* Nobody can connect before it listens. */
-static int bind_path(int fd, const struct addr *addr, const struct rights *rights)
+static int give_rights(const char *path, const struct unix_rights *rights)
 {
-	int ret = unix_path_clear(&addr->un);
+	struct stat unused;
+	const int node = unix_path_open(path, &unused);
+	int ret;
+
+	if (node < 0)
+		return node;
+	ret = unix_path_set_rights(node, rights->user, rights->group, rights->mode);
+	close(node);
+	return ret;
+}
+
+int unix_listen_bind(int fd, const struct addr *addr, const struct unix_rights *rights)
+{
+	const bool has_file = addr->un.sun_path[0];
+	int ret = has_file ? unix_path_clear(&addr->un) : 0;
 
 	if (ret)
 		return ret;
 	if (bind(fd, &addr->sa, addr->len))
 		return -errno;
-	ret = give_rights(addr->un.sun_path, rights);
+	ret = has_file ? give_rights(addr->un.sun_path, rights) : 0;
 	if (ret)
 		(void)unlink(addr->un.sun_path);
 	return ret;
 }
 
-int unix_listen_bind(int fd, const struct addr *addr, const char *text)
+bool unix_listen_same_rights(const struct unix_rights *a, const struct unix_rights *b)
 {
-	const char *comma = strchr(text, ',');
-	struct rights rights;
-	char *words;
-	int ret;
-
-	if (!addr->un.sun_path[0])
-		return bind(fd, &addr->sa, addr->len) ? -errno : 0;
-	words = xstrdup(comma ? comma + 1 : "");
-	(void)parse(words, &rights);	/* settings took it */
-	ret = bind_path(fd, addr, &rights);
-	free(words);
-	return ret;
+	return a->mode == b->mode && a->user == b->user && a->group == b->group;
 }
 
-static int try_rights(const char *text)
+int unix_listen_change(const struct addr *addr, const struct unix_file *file, const struct unix_rights *before,
+		       const struct unix_rights *rights)
 {
-	const char *comma = strchr(text, ',');
-	char *words = xstrdup(comma ? comma + 1 : "");
-	struct rights rights;
-	uid_t uid;
-	gid_t gid;
-	int ret;
+	const bool user_goes = rights->user == (uid_t)-1 && before->user != (uid_t)-1;
+	const bool group_goes = rights->group == (gid_t)-1 && before->group != (gid_t)-1;
+	struct stat st;
+	int ret = -ESTALE, node;
 
-	(void)parse(words, &rights);	/* settings took it */
-	ret = rights.user ? find_user(rights.user, &uid) : 0;
-	if (!ret && rights.group)
-		ret = find_group(rights.group, &gid);
-	free(words);
+	if (!addr->un.sun_path[0])
+		return 0;
+	node = unix_path_open(addr->un.sun_path, &st);
+	if (node < 0)
+		return node;
+	if (st.st_dev == file->dev && st.st_ino == file->ino)
+		ret = unix_path_set_rights(node, user_goes ? geteuid() : rights->user,
+					   group_goes ? getegid() : rights->group, rights->mode);
+	close(node);
 	return ret;
 }
 
@@ -190,9 +207,13 @@ static int try_path(const char *path)
 
 int unix_listen_try(const struct addr *addr, const char *text)
 {
-	const int ret = addr->un.sun_path[0] ? try_rights(text) : 0;
+	struct unix_rights unused;
+	int ret;
 
-	return ret || !addr->un.sun_path[0] ? ret : try_path(addr->un.sun_path);
+	if (!addr->un.sun_path[0])
+		return 0;
+	ret = unix_listen_rights(text, &unused);
+	return ret ? ret : try_path(addr->un.sun_path);
 }
 
 struct unix_file unix_listen_file(const struct addr *addr)
