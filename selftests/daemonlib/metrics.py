@@ -339,7 +339,8 @@ def one_user_cannot_hold_a_unix_socket():
             need(holder.stdout.readline() == "held\n", "it connects")
             with socket.socket(socket.AF_UNIX) as client:
                 client.settimeout(8)            # those are ended after 10 s
-                client.connect(where)
+                # the backlog is theirs until it is looked at
+                wait_until(lambda: not client.connect_ex(where), "there is room in the backlog")
                 client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
                 need(b"200 OK" in client.recv(100), "another user is answered")
             holder.stdin.close()
