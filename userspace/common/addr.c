@@ -10,6 +10,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "common/unix_path.h"
+
 #define UNIX_PREFIX	"unix:"
 
 static bool port_is_valid(const char *port)
@@ -392,6 +394,11 @@ static bool get_host(const struct addr *addr, struct in6_addr *out)
 	return addr->sa.sa_family == AF_INET;
 }
 
+static bool has_path(const struct addr *addr)
+{
+	return addr->sa.sa_family == AF_UNIX && addr->un.sun_path[0] == '/';
+}
+
 bool addr_equal(const struct addr *a, const struct addr *b)
 {
 	char text_a[ADDR_TEXT_MAX], text_b[ADDR_TEXT_MAX];
@@ -400,5 +407,7 @@ bool addr_equal(const struct addr *a, const struct addr *b)
 	/* flow label, mapping and the like do not make another listener */
 	if (get_host(a, &host_a) && get_host(b, &host_b))
 		return addr_port_of(a) == addr_port_of(b) && IN6_ARE_ADDR_EQUAL(&host_a, &host_b);
+	if (has_path(a) && has_path(b))
+		return unix_path_same(a->un.sun_path, b->un.sun_path);
 	return !strcmp(addr_format(&a->sa, a->len, text_a), addr_format(&b->sa, b->len, text_b));
 }

@@ -76,7 +76,7 @@ bool addr_is_own(const struct addr *addr);
 /* Does what comes to addr reach who listens on listen: it, or every address and the port? */
 bool addr_covers(const struct addr *listen, const struct addr *addr);
 
-/* Same address and port (or path)? */
+/* Same address and port, or the file of a UNIX socket (unix_path_same())? */
 bool addr_equal(const struct addr *a, const struct addr *b);
 
 #endif

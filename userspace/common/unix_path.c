@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define UNIX_PATH_MAX	sizeof(((struct sockaddr_un *)0)->sun_path)
 
 /* Does somebody listen there, or has so many waiting that it cannot be asked? */
 static int is_answered(const struct sockaddr_un *addr)
@@ -34,6 +37,26 @@ int unix_path_clear(const struct sockaddr_un *addr)
 	if (ret)
 		return ret < 0 ? ret : -EADDRINUSE;
 	return unlink(addr->sun_path) ? -errno : 0;
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat st_a, st_b;
+
+	return !stat(a, &st_a) && !stat(b, &st_b) && st_a.st_dev == st_b.st_dev && st_a.st_ino == st_b.st_ino;
+}
+
+/* Both absolute. */
+bool unix_path_same(const char *a, const char *b)
+{
+	const char *name_a = strrchr(a, '/') + 1, *name_b = strrchr(b, '/') + 1;
+	char folder_a[UNIX_PATH_MAX], folder_b[UNIX_PATH_MAX];
+
+	if (!strcmp(a, b) || is_same_file(a, b))
+		return true;
+	snprintf(folder_a, sizeof(folder_a), "%.*s", (int)(name_a - a), a);
+	snprintf(folder_b, sizeof(folder_b), "%.*s", (int)(name_b - b), b);
+	return !strcmp(name_a, name_b) && is_same_file(folder_a, folder_b);
 }
 
 int unix_path_open(const char *path, struct stat *st)

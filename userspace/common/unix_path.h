@@ -2,6 +2,7 @@
 #ifndef TLSGATE_COMMON_UNIX_PATH_H
 #define TLSGATE_COMMON_UNIX_PATH_H
 
+#include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -10,6 +11,11 @@
  * goes.  0 or -errno: -EADDRINUSE: a socket that answers is there; -EEXIST: a file that is none.
  */
 int unix_path_clear(const struct sockaddr_un *addr);
+/*
+ * Do both lead to one file, by another spelling or a link?  Also to one that is not there yet,
+ * unless by a link to it.
+ */
+bool unix_path_same(const char *a, const char *b);
 /*
  * The socket's file itself (O_PATH), whatever comes to stand at path later, and what it is.
  * -errno: -EEXIST: it is no socket, but a link to one perhaps.

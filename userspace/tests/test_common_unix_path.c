@@ -58,12 +58,36 @@ static void test_rights(void)
 	tap_equal(close_node(unix_path_open("missing", &st)), -ENOENT, "nothing");
 }
 
+static void test_same(const char *folder)
+{
+	static const struct {
+		const char *a, *b;	/* in the folder */
+		bool same;
+	} rows[] = {
+		{ "/socket", "/socket", true }, { "/socket", "//socket", true },
+		{ "/socket", "/./socket", true }, { "/socket", "/here/socket", true },
+		{ "/socket", "/here/../socket", false }, { "/new", "/here/new", true },
+		{ "/missing/new", "/missing//new", false }, { "/socket", "/link", true },
+		{ "/socket", "/other", false }, { "/socket", "/sockets", false },
+	};
+	char a[128], b[128];
+	size_t i;
+
+	tap_ok(!symlink(".", "here"), "a folder has two names");
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(a, sizeof(a), "%s%s", folder, rows[i].a);
+		snprintf(b, sizeof(b), "%s%s", folder, rows[i].b);
+		tap_equal(unix_path_same(a, b), rows[i].same, "%s and %s", rows[i].a, rows[i].b);
+	}
+}
+
 int main(void)
 {
 	char folder[] = "/tmp/tlsgate-unix-path.XXXXXX";
 
 	tap_ok(mkdtemp(folder) && !chdir(folder), "a folder");
 	test_rights();
-	tap_ok(!unlink("socket") && !unlink("link") && !unlink("other") && !rmdir(folder), "all is removed");
+	test_same(folder);
+	tap_ok(!unlink("socket") && !unlink("link") && !unlink("other") && !unlink("here") && !rmdir(folder), "all is removed");
 	return tap_done();
 }
