@@ -102,9 +102,11 @@ static void set_late(struct ledger *ledger, struct ledger_page *page)
 		ev_timer_again(ledger->loop, &ledger->late);
 }
 
-/* It ended just now, and its event is on the way; or that was lost, or the worker lies. */
+/* It ended just now, and its event is on the way; or that was lost, or the worker lies: it counts for nothing. */
 static void add_late(struct ledger *ledger, const struct ledger_entry *entry)
 {
+	if (!entry->logged)
+		return;
 	if (ledger->late_count == LATE_MAX) {
 		log_end(entry, 0, 0, UNKNOWN);
 		return;
@@ -360,7 +362,7 @@ static bool ended_early(struct ledger *ledger, const struct ledger_entry *entry)
 	return false;
 }
 
-/* A worker has entries counted for the gate alone that its session is labelled with. */
+/* A worker has entries counted for the gate alone that its session, which is there, is labelled with. */
 static bool is_of_gate(const struct tlsgate_session *session, const char *gate)
 {
 	return strnlen(gate, TLSGATE_LABEL_MAX) == session->label_len &&
@@ -389,7 +391,7 @@ static void take_entry(struct ledger *ledger, struct ledger_entry *entry)
 		return;
 	}
 	err = get_session(ledger, entry->session, &session);
-	if (!err && !is_of_gate(&session, entry->gate))
+	if (err || !is_of_gate(&session, entry->gate))
 		entry->counted = false;
 	if (err == -ENODEV)
 		log_end(entry, 0, 0, "handed over");
