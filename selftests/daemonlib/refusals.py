@@ -182,6 +182,32 @@ def values_without_quotes():
                  '5:8: refused: alpn takes one value, not a list: write alpn = "a,b"')
 
 
+@test
+def what_other_programs_have_otherwise():
+    """The line says how it is written here."""
+    gate = "gate a { mode = serve cert = one.pem key = one.key client-ca = ca.pem data-path = user alpn = 'h2,x'\n listen = '%s'\n backend = '%s'\n%s\n}\n"
+    here, there = "127.0.0.1:%d" % free_port(), "127.0.0.1:2"
+    refused_file(2, gate % ("*:443", there, ""), "2:11: refused: listen = '.*': every address is written without a [*]: \":PORT\"")
+    for backend, why in ((there + " weight=3", "a weight is written \"ADDRESS weight 3\""),
+                         (there + " backup", "no backend waits until others are down"),
+                         ("unix:/x,mode=0600", "mode=, user= and group= are those of listen: leave them out")):
+        refused_file(2, gate % (here, backend, ""), "3:12: refused: backend = '.*': " + why)
+    for setting, value, why in (("max-connections", "0", "it must be a number from 1 to 1000000: leave it out for no limit"),
+                                ("handshake-rate", "unlimited", "it must be a number from 1 to 4000: leave it out for no limit"),
+                                ("keepalive", "off", ".* or 0 for none"), ("idle-timeout", "none", ".*, or 0$"),
+                                ("keepalive-interval", "0", "it must be a time in whole seconds from 1s to 9h; ")):
+        refused_file(2, gate % (here, there, "%s = %s" % (setting, value)), "4:[0-9]+: refused: %s = '%s': %s" % (setting, value, why))
+    refused_file(1, gate % (here, there, "allow-client = 'CN=*'"),
+                 "4:16: refused: gate 'a': allow-client 'CN=[*]': CN= has no wildcard: give the whole name, or DNS:[*].DOMAIN")
+    route = "route %s { backend = a:1 alpn = %s }\n"
+    for name, why in (("192.0.2.1", "it is an address or has a port"), ("'2001:db8::1'", "it is an address or has a port"),
+                      ("a.example.", "TLS has names without a dot at the end: leave it out"),
+                      ("b\u00fccher.example", "TLS has this name in its form of ASCII only: give xn--")):
+        refused_file(2, gate % (here, there, route % (name, "h2")), "4:7: refused: gate 'a': route '.*': " + why)
+    refused_file(2, gate % (here, there, route % ("a.example", "h2") + route % ("a.example", "'x,h2'")),
+                 "5:7: refused: gate 'a': route 'a.example': it is there already for 'h2', in line 4: keep one of them")
+
+
 def many(name):
     return "{ %s }" % ", ".join([name] * 30)
 
@@ -279,7 +305,8 @@ def dry_run():
         checks(1, "user = nosuchuser\nkey-user = norhim\n" + GATE % (port, "one.pem"),
                "check.conf:1:8: refused: user 'nosuchuser': there is no such user",
                "check.conf:2:12: refused: key-user 'norhim': there is no such user")
-        checks(1, "\nuser = root\n" + GATE % (port, "one.pem"), "check.conf:2:8: refused: user 'root': it is root")
+        checks(1, "\nuser = root\n" + GATE % (port, "one.pem"),
+               "^([-0-9T:.]+Z )?tlsgated: check.conf:2:8: refused: user 'root': it is root[^\n]*\n(.*data path.*\n)?$")
     for there in (":%d", "0.0.0.0:%d", "127.0.0.1:%d"):
         there = there % port
         checks(1, "metrics = %s\n" % there + GATE % (port, "one.pem"),

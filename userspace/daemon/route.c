@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/route.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -65,11 +66,29 @@ static bool is_protocol(const char *name)
 	return strchr(name, '/') && strlen(name) <= TLS_MAX_ALPN;
 }
 
+/* What is wrong with a name that is none; NULL: no more than that. */
+static const char *find_misnaming(const char *name)
+{
+	const size_t len = strlen(name);
+	struct in_addr unused;
+	const char *p = name;
+
+	while (*p && !(*p & 0x80))
+		p++;
+	if (*p)
+		return "TLS has this name in its form of ASCII only: give xn--..., as idn2 prints it";
+	if (strchr(name, ':') || inet_pton(AF_INET, name, &unused))
+		return "it is an address or has a port: TLS asks for names alone, and who asks for none goes to the gate's own backend";
+	return len > 1 && name[len - 1] == '.' ? "TLS has names without a dot at the end: leave it out" : NULL;
+}
+
 static int check_name(const struct gate_settings *block)
 {
 	const bool passes = block->mode == GATE_PASS;
-	const char *name = block->name;
+	const char *name = block->name, *why = find_misnaming(name);
 
+	if (why)
+		return gate_refuse(block, NULL, NULL, why);
 	if (is_host(strncmp(name, "*.", 2) ? name : name + 2) ||
 	    (passes ? is_protocol(name) : !strcmp(name, "*")))
 		return 0;
@@ -94,16 +113,17 @@ static int check_alpn(const struct gate_settings *gate, const struct gate_settin
 	return 0;
 }
 
-/* For the same clients, some at least. */
-static bool are_alike(const struct gate_settings *a, const struct gate_settings *b)
+/* For the same clients, some at least.  *protocol: those with this one, *len bytes; 0: all that have any. */
+static bool are_alike(const struct gate_settings *a, const struct gate_settings *b, const char **protocol,
+		      size_t *len)
 {
-	const char *list = a->alpn, *protocol;
-	size_t len;
+	const char *list = a->alpn;
 
+	*len = 0;
 	if (a->mode != b->mode || strcasecmp(a->name, b->name) || !a->alpn != !b->alpn)
 		return false;
-	while (list && b->alpn && (len = next_protocol(&list, &protocol)))
-		if (has_protocol(b->alpn, protocol, len))
+	while (list && b->alpn && (*len = next_protocol(&list, protocol)))
+		if (has_protocol(b->alpn, *protocol, *len))
 			return true;
 	return !a->alpn;
 }
@@ -111,13 +131,16 @@ static bool are_alike(const struct gate_settings *a, const struct gate_settings 
 static int check_twins(const struct gate_settings *gate, const struct gate_settings *block)
 {
 	const struct gate_settings *before = gate->blocks;
+	const char *protocol = "";
 	char why[SETTINGS_WHY_MAX];
+	size_t len = 0;
 
-	while (before < block && !are_alike(before, block))
+	while (before < block && !are_alike(before, block, &protocol, &len))
 		before++;
 	if (before == block)
 		return 0;
-	snprintf(why, sizeof(why), "it is there already, in line %u: keep one of them", before->place.line);
+	snprintf(why, sizeof(why), "it is there already%s%.*s%s, in line %u: keep one of them", len ? " for '" : "",
+		 (int)(len < 64 ? len : 64), len ? protocol : "", len ? "'" : "", before->place.line);
 	return gate_refuse(block, NULL, NULL, why);
 }
 

@@ -45,6 +45,15 @@ static int find_user(const char *name, struct identity *out)
 	return 0;
 }
 
+/* Who goes on to find more errors does so as nobody. */
+static int refuse_user(const struct settings *settings, const char *setting, const char *name,
+		       struct identity *out, const char *why)
+{
+	*out = (struct identity){0};
+	(void)find_user(DEFAULT_USER, out);
+	return settings_refuse(settings, setting, name, why);
+}
+
 int sandbox_identity(const struct settings *settings, const char *setting, const char *user,
 		     struct identity *out)
 {
@@ -58,12 +67,12 @@ int sandbox_identity(const struct settings *settings, const char *setting, const
 		return 0;
 	}
 	if (find_user(name, out))
-		return settings_refuse(settings, setting, name,
-				       "there is no such user: create it, or give a user id");
+		return refuse_user(settings, setting, name, out,
+				   "there is no such user: create it, or give a user id");
 	if (out->uid && out->gid)
 		return 0;
-	return settings_refuse(settings, setting, name,
-			       "it is root or of root's group, whose powers are to be given up: give another");
+	return refuse_user(settings, setting, name, out,
+			   "it is root or of root's group, whose powers are to be given up: give another");
 }
 
 void sandbox_child(const char *name)

@@ -73,6 +73,8 @@ static int add_listen(void *field, const char *value, char why[SETTINGS_WHY_MAX]
 	const char *reason;
 	struct addr addr;
 
+	if (value[0] == '*')
+		return refuse(why, "every address is written without a *: \":PORT\"");
 	if (addr_parse_listen(value, &addr, &reason) ||
 	    (unix_listen_is(&addr) && unix_listen_check(value, &reason)))
 		return refuse(why, reason);
@@ -116,12 +118,32 @@ static bool list_has(const struct text_list *list, const char *text)
 	return false;
 }
 
+/* As other programs, or other settings, write it; NULL: it is not. */
+static const char *find_foreign(const char *address)
+{
+	static const struct {
+		const char *part, *why;
+	} rows[] = {
+		{ " weight=", "a weight is written \"ADDRESS weight 3\"" },
+		{ " backup", "no backend waits until others are down, all share the clients: leave it out" },
+		{ ",mode=", "mode=, user= and group= are those of listen: leave them out" },
+		{ ",user=", "mode=, user= and group= are those of listen: leave them out" },
+		{ ",group=", "mode=, user= and group= are those of listen: leave them out" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (strstr(address, rows[i].part))
+			return rows[i].why;
+	return NULL;
+}
+
 static int add_address(struct backend_list *backend, const char *address, uint32_t weight,
 		       char why[SETTINGS_WHY_MAX])
 {
-	const char *reason;
+	const char *reason = find_foreign(address);
 
-	if (!addr_is_valid(address, &reason))
+	if (reason || !addr_is_valid(address, &reason))
 		return refuse(why, reason);
 	if (list_has(&backend->list, address))
 		return refuse(why, "it is in the list twice: give it a weight instead");
@@ -391,14 +413,28 @@ static int set_number(uint32_t *field, const char *value, long max, char why[SET
 	return 0;
 }
 
+/* Likewise, of what has no limit by default. */
+static int set_limited(uint32_t *field, const char *value, long max, char why[SETTINGS_WHY_MAX])
+{
+	if (!set_number(field, value, max, why))
+		return 0;
+	snprintf(why, SETTINGS_WHY_MAX, "it must be a number from 1 to %ld: leave it out for no limit", max);
+	return -1;
+}
+
 static int set_limit(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
-	return set_number(field, value, CENSUS_MAX, why);
+	return set_limited(field, value, CENSUS_MAX, why);
 }
 
 static int set_rate(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
-	return set_number(field, value, CENSUS_RATE_MAX, why);
+	return set_limited(field, value, CENSUS_RATE_MAX, why);
+}
+
+static int set_handshakes(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	return set_number(field, value, CENSUS_MAX, why);
 }
 
 static int set_probes(void *field, const char *value, char why[SETTINGS_WHY_MAX])
@@ -451,7 +487,7 @@ static int parse_duration(const char *value, uint32_t *out)
 static int set_duration(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	if (parse_duration(value, field))
-		return refuse(why, "it must be a time such as 30, 30s, 500ms, 5m or 2h, at most 24h");
+		return refuse(why, "it must be a time such as 30, 30s, 500ms, 5m or 2h, at most 24h, or 0");
 	return 0;
 }
 
@@ -471,18 +507,18 @@ static int set_keepalive(void *field, const char *value, char why[SETTINGS_WHY_M
 	uint32_t ms;
 
 	if (parse_duration(value, &ms) || ms % 1000 || ms / 1000 > MAX_KEEPALIVE)
-		return refuse(why, "it must be a time in whole seconds such as 30, 90s, 5m or 2h, at most 9h");
+		return refuse(why, "it must be a time in whole seconds such as 30, 90s, 5m or 2h, at most 9h, or 0 for none");
 	*(uint32_t *)field = ms / 1000;
 	return 0;
 }
 
 static int set_interval(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
-	uint32_t *interval = field;
+	const uint32_t *interval = field;
 
-	if (set_keepalive(field, value, why))
-		return -1;
-	return *interval ? 0 : refuse(why, "it must be at least 1s; keepalive = 0 sends no probes");
+	if (set_keepalive(field, value, why) || !*interval)
+		return refuse(why, "it must be a time in whole seconds from 1s to 9h; keepalive = 0 sends no probes");
+	return 0;
 }
 
 static int set_switch(void *field, const char *value, char why[SETTINGS_WHY_MAX])
@@ -692,7 +728,7 @@ static const struct setting table[] = {
 	  GLOBAL(key_user), set_text,
 	  "who the processes with the keys run as (default: as --user)" },
 	{ "max-handshakes", "N", SETTING_GLOBAL, 0, NULL,
-	  GLOBAL(max_handshakes), set_limit,
+	  GLOBAL(max_handshakes), set_handshakes,
 	  "unfinished connections of all workers, 1 to 1000000; beyond, the oldest goes (default: 2048 for each worker)" },
 	{ "drain-time", "TIME", SETTING_GLOBAL, 0, NULL,
 	  GLOBAL(drain_time), set_duration,

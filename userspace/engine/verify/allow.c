@@ -46,6 +46,8 @@ static int refuse(const char **why, const char *text)
 
 static int parse_common_name(struct rule *rule, const char **why)
 {
+	if (strchr(rule->text, '*'))
+		return refuse(why, "CN= has no wildcard: give the whole name, or DNS:*.DOMAIN");
 	return rule->text[0] ? 0 : refuse(why, "a name must follow CN=");
 }
 
