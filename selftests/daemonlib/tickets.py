@@ -229,6 +229,10 @@ def bad_ticket_keys_are_refused():
             said = gate.reload(code=1)
             need(line in said and "ticket-keys 'bad'" in said, "%s: %s" % (line, said))
             need(not any(key.hex() in log_text() for key in KEYS), "a key in the log")
+        if not os.geteuid():
+            write_keys(text(*KEYS[:3]), "bad")
+            os.chown(path("bad"), 65534, 0)
+            need("it belongs to another user" in gate.reload(code=1), log_text())
         need(gate.resumes(), "what ran goes on: no resumption")
 
 
@@ -239,6 +243,21 @@ def ticket_key(*argv):
 def lines_of(name):
     with open(path(name), "rb") as file:
         return file.read().splitlines()
+
+
+def need_rights_kept():
+    """Those of the file that a link leads to, which stays a link."""
+    write_keys(text(*KEYS[:3]), "far", 0o400)
+    if not os.geteuid():
+        os.chown(path("far"), 65534, 65534)
+    before = os.stat(path("far"))
+    os.symlink("far", path("near"))
+    result = ticket_key("new", "near")
+    need(result.returncode == 0, "through a link: %s" % result)
+    after = os.stat(path("far"))
+    need(os.path.islink(path("near")) and lines_of("far") == lines_of("near") != text(*KEYS[:3]).splitlines(), "it leads there")
+    need((after.st_uid, after.st_gid, after.st_mode) == (before.st_uid, before.st_gid, before.st_mode), "rights: %s" % (after,))
+    os.unlink(path("near"))
 
 
 @test
@@ -256,10 +275,13 @@ def the_tool_makes_and_rotates_ticket_keys():
         need(second[:2] == first[1:] and second[2] not in first, "the oldest goes: %s, %s" % (first, second))
         wait_until(lambda: gate.take() != sealed and gate.take() != sealed, "both workers seal with the next key")
         need(gate.resumes("before"), "a ticket of before the rotation: no resumption")
+    need_rights_kept()
     write_keys(KEYS[0], "raw")
     write_keys(text(*KEYS[:3]), "open", 0o644)
+    with contextlib.suppress(FileExistsError):
+        os.symlink("nothing", path("astray"))
     for argv, code, line in ((("new", "raw"), 1, "it has raw keys"), (("new", "open"), 1, "others than its owner"),
-                             (("new", "nowhere/x"), 1, "No such file or directory"), (("new",), 2, "new FILE"),
+                             (("new", "astray"), 1, "a link to a file that is not there"), (("new", "nowhere/x"), 1, "No such file or directory"), (("new",), 2, "new FILE"),
                              (("old", "tickets"), 2, "new FILE"), ((), 2, "new FILE")):
         result = ticket_key(*argv)
         need(result.returncode == code and line in result.stderr, "%s: %s" % (argv, result))

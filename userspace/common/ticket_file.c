@@ -130,7 +130,7 @@ struct ticket_secrets *ticket_file_parse(const uint8_t *data, size_t len, const 
 }
 
 /* What must be known before a secret is read.  NULL, or what is wrong. */
-static const char *check_file(int fd)
+static const char *check_file(int fd, uid_t owner)
 {
 	struct stat st;
 
@@ -141,6 +141,8 @@ static const char *check_file(int fd)
 		return file_strerror(S_ISDIR(st.st_mode) ? EISDIR : ESPIPE);
 	if (st.st_mode & (S_IRWXG | S_IRWXO))
 		return "others than its owner may read or write it: chmod 600 FILE, and make new keys if somebody did";
+	if (owner != TICKET_ANY_OWNER && st.st_uid && st.st_uid != owner)
+		return "it belongs to another user, who can read it: chown it to root or to who starts tlsgated, and make new keys";
 	return st.st_size > FILE_MAX ? wrong_size : NULL;
 }
 
@@ -162,7 +164,7 @@ static struct ticket_secrets *read_locked(int fd, uint8_t *data, const char **wh
 	return ticket_file_parse(data, len, why);
 }
 
-struct ticket_secrets *ticket_file_read(const char *path, const char **why)
+struct ticket_secrets *ticket_file_read(const char *path, uid_t owner, const char **why)
 {
 	struct ticket_secrets *secrets = NULL;
 	uint8_t *data;
@@ -173,7 +175,7 @@ struct ticket_secrets *ticket_file_read(const char *path, const char **why)
 		*why = file_strerror(errno);
 		return NULL;
 	}
-	*why = check_file(fd);
+	*why = check_file(fd, owner);
 	if (!*why) {
 		*why = no_memory;
 		data = sodium_init() < 0 ? NULL : sodium_malloc(FILE_MAX + 1);

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define TICKET_FILE_KEYS	8	/* at most, in one file */
 #define TICKET_TEXT_KEYS	3	/* at least, in the form text */
@@ -33,12 +34,15 @@ struct ticket_secrets {
 	struct ticket_secret keys[TICKET_FILE_KEYS];	/* in the file's order */
 };
 
+#define TICKET_ANY_OWNER	((uid_t)-1)
+
 /*
- * Reads a file.  It must be a regular one that nobody but its owner may read or write.  What is
+ * Reads a file.  It must be a regular one that nobody but its owner may read or write, and that root
+ * or owner owns, unless this is TICKET_ANY_OWNER.  What is
  * read stays in locked memory.  NULL: *why says what is wrong and what to do, a static sentence
  * or strerror()'s; errno is ENOENT where there is no such file, and 0 or another value else.
  */
-struct ticket_secrets *ticket_file_read(const char *path, const char **why);
+struct ticket_secrets *ticket_file_read(const char *path, uid_t owner, const char **why);
 /* Of so many bytes in memory.  As ticket_file_read(). */
 struct ticket_secrets *ticket_file_parse(const uint8_t *data, size_t len, const char **why);
 /* Empty, of the form text, in locked memory; NULL: no memory. */

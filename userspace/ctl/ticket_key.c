@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <sodium.h>
@@ -69,6 +71,21 @@ static int sync_folder(const char *path)
 	return ret;
 }
 
+/* Those of the file that it replaces, if there is one.  0, or -1 and errno. */
+static int keep_rights(int fd, const char *path)
+{
+	struct stat before, now;
+
+	if (stat(path, &before))
+		return errno == ENOENT ? 0 : -1;
+	if (fstat(fd, &now))
+		return -1;
+	if ((before.st_uid != now.st_uid || before.st_gid != now.st_gid) &&
+	    fchown(fd, before.st_uid, before.st_gid))
+		return -1;
+	return fchmod(fd, before.st_mode & 07777);
+}
+
 /* Whoever reads path meanwhile sees all of the old keys or all of the new ones.  0, or -1 and errno. */
 static int replace(const char *path, const struct ticket_secrets *secrets)
 {
@@ -76,7 +93,7 @@ static int replace(const char *path, const struct ticket_secrets *secrets)
 	int fd, ret, error;
 
 	fd = mkostemp(temporary, O_CLOEXEC);	/* with mode 0600 */
-	ret = fd < 0 ? -1 : write_keys(fd, secrets);
+	ret = fd < 0 || keep_rights(fd, path) ? -1 : write_keys(fd, secrets);
 	if (!ret)
 		ret = rename(temporary, path) || sync_folder(path) ? -1 : 0;
 	error = errno;
@@ -98,7 +115,7 @@ static struct ticket_secrets *begin(const char *path)
 	if (access(path, F_OK) && errno == ENOENT)
 		secrets = ticket_secrets_new();
 	else
-		secrets = ticket_file_read(path, &why);
+		secrets = ticket_file_read(path, TICKET_ANY_OWNER, &why);
 	if (secrets && !secrets->text) {
 		why = "it has raw keys, and this rotates files of lines alone: name a new file, and give both until the old tickets have ended";
 		ticket_secrets_free(secrets);
@@ -121,15 +138,31 @@ static int make(const char *path)
 			status = failed(path, "the system has no randomness");
 	} while (status == CTL_DONE && secrets->count < TICKET_TEXT_KEYS);
 	if (status == CTL_DONE && replace(path, secrets))
-		status = failed(path, file_strerror(errno));
+		status = failed(path, errno == EPERM ? "its owner cannot be kept: run this as its owner or root" :
+				file_strerror(errno));
 	ticket_secrets_free(secrets);
 	return status;
+}
+
+/* What a link leads to is replaced, lest others go on with the old keys there. */
+static int make_at(const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (realpath(name, path))
+		return make(path);
+	if (errno != ENOENT)
+		return failed(name, file_strerror(errno));
+	if (!lstat(name, &st))
+		return failed(name, "it is a link to a file that is not there: name that file");
+	return make(name);
 }
 
 int cmd_ticket_key(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "new") && argv[2][0] != '-')
-		return make(argv[2]);
+		return make_at(argv[2]);
 	ctl_error("%s: write %s new FILE", argv[0], argv[0]);
 	return CTL_USAGE;
 }

@@ -99,7 +99,7 @@ static int read_file(const struct tickets *tickets, struct keys *keys, const cha
 	const char *why;
 	int ret = -1;
 
-	secrets = ticket_file_read(path, &why);
+	secrets = ticket_file_read(path, geteuid(), &why);
 	if (secrets)
 		ret = add_file(tickets, keys, secrets, &why);
 	ticket_secrets_free(secrets);

@@ -80,12 +80,12 @@ static void test_mode(void)
 
 	if (fd < 0 || write(fd, raw, TICKET_LONG) != TICKET_LONG)
 		tap_bail("no file");
-	secrets = ticket_file_read(path, &why);
+	secrets = ticket_file_read(path, geteuid(), &why);
 	tap_ok(secrets && secrets->count == 1, "a file of the owner alone");
 	ticket_secrets_free(secrets);
 	for (mode_t bit = 1; bit <= 040; bit <<= 1) {
 		(void)fchmod(fd, 0600 | bit);
-		tap_ok(!ticket_file_read(path, &why) && strstr(why, "chmod 600"), "mode %o is refused", 0600 | bit);
+		tap_ok(!ticket_file_read(path, geteuid(), &why) && strstr(why, "chmod 600"), "mode %o is refused", 0600 | bit);
 	}
 	close(fd);
 	(void)unlink(path);
