@@ -20,7 +20,8 @@ void tcp_user_timeout(int fd, uint32_t ms);
 /*
  * Resets the connection, if there is one: its peer must not take what it got for the whole.
  * It does so by connect() to no address.  A worker may not set SO_LINGER: it could pass a
- * socket whose close() waits for hours to the monitor, which would wait.
+ * socket whose close() waits for hours to the monitor, which would wait.  On a UNIX socket
+ * neither has an effect (docs/close-table.md).
  */
 void tcp_reset(int fd);
 

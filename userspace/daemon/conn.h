@@ -126,7 +126,7 @@ ssize_t conn_receive(const struct conn *conn, const ev_io *io, void *buf, size_t
 bool conn_is_unix(const struct conn *conn, const ev_io *io);
 /* Closes one side, if it is open. */
 void conn_close_side(struct conn *conn, ev_io *io);
-/* Closes the plain side with a reset: its peer must not take what it got for the whole. */
+/* Closes the plain side with a reset, as far as it has one (tcp_reset()): its peer must not take what it got for the whole. */
 void conn_reset_plain(struct conn *conn);
 
 /* One line about a failure (limited). */
