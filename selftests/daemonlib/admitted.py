@@ -135,7 +135,7 @@ def judges_sessions_by_the_crl_and_the_rules_of_today():
 @test
 def rules_for_clients_that_are_none():
     gate = """gate a {
- mode = serve  listen = ":1"  backend = ":2"  cert = one.pem  key = one.key
+ mode = serve  listen = ":1"  backend = "127.0.0.1:2"  cert = one.pem  key = one.key
  client-ca = ca.pem
  allow-client = { "CN=a",
   "DNS:*", "URI:spiffe://example*" }
@@ -145,6 +145,6 @@ def rules_for_clients_that_are_none():
                  "5:12: refused: gate 'a': allow-client 'URI:spiffe://example[*]': [*] of a URI may only stand at its end")
     refused_file(2, gate % " verify-client = request\n", "6:18: refused: gate 'a': verify-client: with allow-client a client "
                  "must show a certificate: leave it out")
-    refused(2, "allow-client refused: it needs client-ca", "serve", ":1", ":2", *PAIR, "--allow-client=CN=a")
-    refused(2, "--accept-proxy '10.0.0.1/8' refused: bits behind the network's are set", "serve", ":1", ":2", *PAIR,
+    refused(2, "allow-client refused: it needs client-ca", "serve", ":1", "127.0.0.1:2", *PAIR, "--allow-client=CN=a")
+    refused(2, "--accept-proxy '10.0.0.1/8' refused: bits behind the network's are set", "serve", ":1", "127.0.0.1:2", *PAIR,
             "--accept-proxy=10.0.0.1/8")

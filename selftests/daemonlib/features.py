@@ -88,7 +88,7 @@ def bad_ocsp_responses():
                       ("one.pem", "no OCSP response in DER"),
                       ("revoked.ocsp", "does not say that the certificate is good"),
                       ("endless.ocsp", "does not say until when")):
-        refused(1, "ocsp.*" + why, "serve", ":1", ":2", *PAIR, USER, "--ocsp=" + name)
+        refused(1, "ocsp.*" + why, "serve", ":1", "127.0.0.1:2", *PAIR, USER, "--ocsp=" + name)
     refused(2, "not for mode connect", "connect", ":1", "localhost:2", USER, "--ocsp=one.ocsp")
 
 
@@ -185,7 +185,7 @@ def bad_crls():
     for name, why in (("absent", "No such file"), ("garbage.crl", "neither PEM nor DER"),
                       ("one.pem", "neither PEM nor DER")):
         refused(1, "crl.*" + why, "connect", ":1", "localhost:2", "--ca=ca.pem", USER, "--crl=" + name)
-    refused(1, "crl refused: it needs client-ca", "serve", ":1", ":2", *PAIR, USER, "--crl=good.crl")
+    refused(1, "crl refused: it needs client-ca", "serve", ":1", "127.0.0.1:2", *PAIR, USER, "--crl=good.crl")
     refused(2, "crl-expired refused: it needs crl", "connect", ":1", "localhost:2", USER,
             "--crl-expired=warn")
     refused(2, "refuse or warn", "connect", ":1", "localhost:2", USER, "--crl-expired=maybe")

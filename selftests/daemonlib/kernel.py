@@ -701,7 +701,7 @@ def without_privilege_auto_stays_here():
 
 @test
 def without_privilege_kernel_is_refused():
-    process = start("serve", "127.0.0.1:%d" % free_port(), ":2", "--cert=one.pem", "--key=one.key",
+    process = start("serve", "127.0.0.1:%d" % free_port(), "127.0.0.1:2", "--cert=one.pem", "--key=one.key",
                     "--data-path=kernel", before=without_privilege())
     need(process.wait(DEADLINE) == 1, "exit status %s" % process.returncode)
     need(re.search("data-path 'kernel' refused.*net.tlsgate.install_group_range", log_text()),

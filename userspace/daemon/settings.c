@@ -143,6 +143,8 @@ static int add_address(struct backend_list *backend, const char *address, uint32
 {
 	const char *reason = find_foreign(address);
 
+	if (address[0] == ':')
+		return refuse(why, "a backend has a host: write 127.0.0.1:PORT for this machine");
 	if (reason || !addr_is_valid(address, &reason))
 		return refuse(why, reason);
 	if (list_has(&backend->list, address))
