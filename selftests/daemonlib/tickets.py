@@ -307,15 +307,32 @@ def ticket_keys_are_in_locked_memory():
 
 
 def memory_of(pid):
-    """What it may write, piece by piece."""
+    """What it may write, and what it shares with the monitor, piece by piece."""
     with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", buffering=0) as memory:
         for line in maps:
             where, rights = line.split()[:2]
-            if not rights.startswith("rw"):
+            if not rights.startswith("rw") and "memfd:tlsgated-shared" not in line:
                 continue
             begin, end = (int(number, 16) for number in where.split("-"))
             memory.seek(begin)
             yield memory.read(end - begin)
+
+
+@test
+def ticket_keys_are_in_processes_of_their_generation_alone():
+    if os.geteuid() != 0:
+        raise Skip("only root reads another process's memory")
+    write_keys(text(*KEYS[:3]))
+    with OneLine() as backend, TicketGate(backend.address) as gate:
+        name = bytes.fromhex(gate.take().replace("-", " "))
+        with gate.connect():
+            old = gate.workers(), gate.keyd()
+            gate.configure(name="next")
+            gate.reload()
+            new = [pid for pid in gate.workers() + gate.keyd() if pid not in old[0] + old[1]]
+            need(len(new) >= 3 and any(name in piece for piece in memory_of(gate.process.pid)), "one goes on: %s" % new)
+            for pid in new:
+                need(not any(name in piece for piece in memory_of(pid)), "%s has a key of before" % name_of(pid))
 
 
 @test

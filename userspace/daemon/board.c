@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <sodium.h>
 
@@ -28,6 +29,7 @@ struct board *board_new(size_t size)
 
 	if (board && !shared_new(&board->content, sizeof(struct content) + size)) {
 		board->size = size;
+		board_lend(board, false);
 		return board;
 	}
 	free(board);
@@ -51,9 +53,10 @@ int board_lock(struct board *board)
 	return sodium_mlock((void *)board->content.theirs, board->content.size);
 }
 
-void board_forget(struct board *board)
+void board_lend(struct board *board, bool lend)
 {
-	shared_forget(&board->content);
+	/* cannot fail: it is a mapping of its own, of no device */
+	(void)madvise((void *)board->content.theirs, board->content.size, lend ? MADV_DOFORK : MADV_DONTFORK);
 }
 
 void board_write(struct board *board, const void *value)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A value that the monitor replaces as a whole while the processes that it forked read it
+ * A value that the monitor replaces as a whole while the processes to which it lent it read it
  * (shared.h).  Nobody waits for anybody.
  */
 #ifndef TLSGATE_DAEMON_BOARD_H
@@ -17,8 +17,8 @@ struct board *board_new(size_t size);
 void board_free(struct board *board);
 /* Keeps the value from swap while this process lives.  0 or -1: a limit of memory to be locked. */
 int board_lock(struct board *board);
-/* In a child that must not see it. */
-void board_forget(struct board *board);
+/* Whether who is forked from now on sees it; at first nobody does. */
+void board_lend(struct board *board, bool lend);
 /* Only in the process that made it. */
 void board_write(struct board *board, const void *value);
 /*

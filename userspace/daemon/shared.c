@@ -39,13 +39,6 @@ int shared_new(struct shared *shared, size_t size)
 	return ret;
 }
 
-void shared_forget(struct shared *shared)
-{
-	if (shared->theirs)
-		(void)munmap((void *)shared->theirs, shared->size);
-	*shared = (struct shared){0};
-}
-
 void shared_free(struct shared *shared)
 {
 	if (shared->ours)

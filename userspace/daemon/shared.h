@@ -17,8 +17,6 @@ struct shared {
 
 /* All bytes are 0.  0, or -1: no memory or no descriptor, and *shared is empty. */
 int shared_new(struct shared *shared, size_t size);
-/* In a child: it sees the bytes no more. */
-void shared_forget(struct shared *shared);
 /* Of one that is empty, too. */
 void shared_free(struct shared *shared);
 

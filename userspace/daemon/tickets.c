@@ -191,14 +191,14 @@ void tickets_lend(struct tickets *tickets, bool lend)
 	end = (uintptr_t)(tickets->secrets + 1);
 	/* cannot fail: these pages are anonymous, and libsodium has nothing else of worth to a child in them */
 	(void)madvise((void *)begin, end - begin, lend ? MADV_KEEPONFORK : MADV_WIPEONFORK);
+	if (tickets->board)
+		board_lend(tickets->board, lend);
 }
 
 void tickets_forget(struct tickets *tickets)
 {
 	if (!tickets)
 		return;
-	if (tickets->board)
-		board_forget(tickets->board);
 	tls_wipe(tickets->secrets, sizeof(*tickets->secrets));
 }
 

@@ -30,7 +30,7 @@ void tickets_free(struct tickets *tickets);
  * generations are not for it.  NULL is fine.
  */
 void tickets_lend(struct tickets *tickets, bool lend);
-/* In a child that has no use for them: what it shares with the monitor, too.  NULL is fine. */
+/* In a child that has no use for them.  NULL is fine. */
 void tickets_forget(struct tickets *tickets);
 /* In a forked process that uses them: locks are not inherited.  NULL is fine. */
 void tickets_lock(struct tickets *tickets);
