@@ -210,6 +210,11 @@ def refused(line):
 def a_certificate_folder_without_any_is_refused():
     fresh()
     refused("there is no certificate in it")
+    shutil.copy(path("ca.pem"), path("certs/ca.pem"))
+    refused("cert-dir 'certs/ca.pem': there is no private key in it, nor a file beside it that ends in .key")
+    write("certs/ca.pem", "-----BEGIN DH PARAMETERS-----\n")
+    refused("cert-dir 'certs/ca.pem': there is no PEM certificate in it: if it is none of the gate's, take it out")
+    os.unlink(path("certs/ca.pem"))
     os.makedirs(path("certs/x"))
     refused("this folder has neither tls.crt and tls.key nor")
     shutil.rmtree(path("certs"))

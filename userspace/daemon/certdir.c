@@ -218,6 +218,19 @@ void cert_files_free(struct cert_files *files)
 	*files = (struct cert_files){0};
 }
 
+const char *cert_file_advice(const struct cert_file *file, const char *pem, size_t len)
+{
+	static const char certificate[] = "-----BEGIN CERTIFICATE-----", key[] = "PRIVATE KEY-----";
+
+	if (strcmp(file->cert_setting, "cert-dir") || strcmp(file->cert, file->key))
+		return NULL;
+	if (!memmem(pem, len, certificate, strlen(certificate)))
+		return "there is no PEM certificate in it: if it is none of the gate's, take it out of the folder or rename it, so that it does not end in .pem or .crt";
+	if (!memmem(pem, len, key, strlen(key)))
+		return "there is no private key in it, nor a file beside it that ends in .key in place of .pem or .crt: add the key; if it is none of the gate's certificates, take it out of the folder or rename it";
+	return NULL;
+}
+
 void certdir_each_folder(const char *dir, void (*take)(void *arg, const char *folder), void *arg)
 {
 	size_t i, count;

@@ -28,6 +28,12 @@ int cert_files_find(struct cert_files *files, const struct gate_settings *gate);
 void cert_files_free(struct cert_files *files);
 
 /*
+ * What to do about a file of cert-dir that has no certificate, or no key though it is a whole one: a
+ * static sentence.  NULL: it has, or another setting names it.
+ */
+const char *cert_file_advice(const struct cert_file *file, const char *pem, size_t len);
+
+/*
  * Calls take() for the folder and each of those in it that may have certificates: where a change
  * may be one of theirs.
  */

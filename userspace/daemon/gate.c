@@ -121,6 +121,8 @@ static int add_cert(struct gate *gate, size_t index, uint32_t key_id)
 		return -1;
 	ret = tls_certificate_new(&gate->certs[index], pem, len, &why);
 	advice = ret ? pem_advice(pem, len) : NULL;
+	if (ret && !advice)
+		advice = cert_file_advice(file, pem, len);
 	file_wipe(pem, len);	/* a whole file has its key in it */
 	if (ret)
 		return refuse(gate, setting, path, advice ? advice : why);

@@ -82,6 +82,8 @@ static struct tls_private_key *read_key(const struct gate *gate, size_t index)
 		why = file_strerror(errno);
 	} else if (tls_private_key_new(&key, pem, len, &why)) {
 		advice = pem_advice(pem, len);
+		if (!advice)
+			advice = cert_file_advice(file, pem, len);
 		why = advice ? advice : why;
 		key = NULL;
 	}
