@@ -212,6 +212,7 @@ BAD = (
     (text(*KEYS[:2]), 0o600, "fewer than 3 lines"),
     (text(*KEYS[:9]), 0o600, "more than 8 keys"),
     (text(KEYS[0], KEYS[1], b"short"), 0o600, "no base64 of 80 or 48 bytes"),
+    (b"# ours\n" + text(*KEYS[:3]), 0o600, "leave comments and blanks out"),
     (text(*KEYS[:3]), 0o640, "others than its owner"),
     (text(*KEYS[:3]), 0o604, "others than its owner"),
 )

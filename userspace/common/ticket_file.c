@@ -51,6 +51,17 @@ static bool is_text(const uint8_t *data, size_t len)
 	return true;
 }
 
+/* An editor made it, then, and no raw key is like that. */
+static bool is_printable(const uint8_t *data, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		if (data[i] >= 0x7f || (data[i] < ' ' && !(data[i] >= '\t' && data[i] <= '\r')))
+			return false;
+	return true;
+}
+
 /* Bytes up to the end of the line. */
 static size_t line_length(const char *p, const char *end)
 {
@@ -121,6 +132,8 @@ struct ticket_secrets *ticket_file_parse(const uint8_t *data, size_t len, const 
 		*why = "it is empty: make keys with tlsgate ticket-key new FILE";
 	else if (is_text(data, len))
 		*why = parse_text(secrets, (const char *)data, (const char *)data + len);
+	else if (is_printable(data, len))
+		*why = "it is text that is not base64 alone: leave comments and blanks out, or make it with tlsgate ticket-key new FILE";
 	else
 		*why = parse_raw(secrets, data, len);
 	if (!*why)

@@ -182,7 +182,9 @@ static int add_dir(struct cert_files *files, const struct gate_settings *gate, c
 	int ret = 0;
 
 	if (find_in_dir(files, dir, &bad, &count))
-		return gate_refuse(gate, "cert-dir", dir, file_strerror(errno));
+		return gate_refuse(gate, "cert-dir", dir, errno == ENOENT ?
+				   "No such file or directory: correct the path, or make the folder" :
+				   file_strerror(errno));
 	for (i = 0; i < count; i++)
 		ret = gate_refuse(gate, "cert-dir", bad[i],
 				  "this folder has neither tls.crt and tls.key nor fullchain.pem and privkey.pem: add them, or remove it");

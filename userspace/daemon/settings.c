@@ -1066,7 +1066,8 @@ static int check_row(const struct gate_settings *gate, const struct setting *row
 				   "it is not for mode serve: leave it out" :
 				   "it is not for mode connect: leave it out");
 	if (given && row->needs && !gate->given[setting_find(row->needs) - table].yes) {
-		snprintf(why, sizeof(why), "it needs %s: give that, too", row->needs);
+		snprintf(why, sizeof(why), "it needs %s: give that, too%s", row->needs,
+			 strcmp(row->needs, "key") ? "" : "; a file that has the key in it is named in both");
 		return gate_refuse(gate, row->name, NULL, why);
 	}
 	return 0;
