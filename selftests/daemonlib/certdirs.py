@@ -27,9 +27,10 @@ def make(folder, name, cert="tls.crt", key="tls.key", subject=None, kind="ec"):
         chain = file.read()
     with open(path("certdir.key")) as file:
         private = file.read()
-    write(os.path.join(folder, cert), private + chain if cert == key else chain)
     if cert != key:
-        write(os.path.join(folder, key), private)
+        write(os.path.join(folder, cert), chain)
+    with open(path(os.path.join(folder, key)), "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(private + chain if cert == key else private)
 
 
 def make_secret(folder, name, version, subject=None):
@@ -110,6 +111,20 @@ def the_default_certificate_is_that_of_cert():
     with Backend().echo() as backend, CertDirGate(backend.address, "cert = two.pem key = two.key") as gate:
         gate.ready(1)
         need(gate.subject(None) == "two" and gate.subject("a") == "a", "cert comes first")
+        need("can read this private key" not in log_text(), log_text())
+
+
+@test
+def a_key_that_all_can_read_is_said():
+    fresh()
+    shutil.copy(path("two.key"), path("open.key"))
+    os.chmod(path("open.key"), 0o604)
+    make("certs", "a", "a.crt", "a.key")
+    os.chmod(path("certs/a.key"), 0o604)
+    for key, line in ("open", "key 'open.key'"), ("two", "cert-dir 'certs/a.key'"):
+        with Backend().echo() as backend, CertDirGate(backend.address, "cert = two.pem key = %s.key" % key) as gate:
+            gate.ready(1)
+            need(line + ": every user of this machine can read this private key: chmod o-r" in log_text(), log_text())
 
 
 @test
