@@ -208,6 +208,17 @@ def what_other_programs_have_otherwise():
                  "5:7: refused: gate 'a': route 'a.example': it is there already for 'h2', in line 4: keep one of them")
 
 
+@test
+def what_has_no_effect_on_unix_sockets():
+    gate = "gate a { mode = serve listen = %s backend = h:80 cert = c key = k\n %s\n}\n"
+    refused_file(2, gate % ("unix:@a", "bind-device = lo max-per-address = 5\n fast-open = true"),
+                 "2:16: refused: gate 'a': bind-device: a UNIX socket is of no device",
+                 "3:14: refused: gate 'a': fast-open: it is TCP's",
+                 "2:37: refused: gate 'a': max-per-address: clients of UNIX sockets have no address: give max-connections")
+    refused_file(2, gate % (":443", 'accept-proxy = {"10.0.0.0/8", "unix"}'),
+                 "2:[0-9]+: refused: gate 'a': accept-proxy 'unix': the gate listens on no UNIX socket")
+
+
 def many(name):
     return "{ %s }" % ", ".join([name] * 30)
 

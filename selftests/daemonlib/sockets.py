@@ -142,7 +142,7 @@ def a_backend_may_be_an_abstract_socket():
 @test
 def listens_on_a_unix_socket():
     with Backend().echo() as backend:
-        for limit in (), ("--max-connections=50", "--max-per-address=1", "--proxy-protocol"):
+        for limit in (), ("--max-connections=50", "--max-per-address=1", "--accept-proxy=192.0.2.1", "--proxy-protocol"):
             with UnixGate("serve", backend.address, "--connection-log", *limit) as gate:
                 need(stat.S_IMODE(os.stat(gate.path).st_mode) == 0o660, "mode %o" % os.stat(gate.path).st_mode)
                 held = [gate.connect() for _ in range(20)]

@@ -137,8 +137,57 @@ static int check_unix_listens(const struct gate_settings *gate)
 	return ret;
 }
 
+static size_t count_unix_listens(const struct gate_settings *gate)
+{
+	size_t count = 0, i;
+
+	for (i = 0; i < gate->listen.count; i++)
+		count += !strncmp(gate->listen.items[i], "unix:", 5);
+	return count;
+}
+
+/* Settings of TCP where nobody comes by it. */
+static int check_unix_alone(const struct gate_settings *gate)
+{
+	static const struct {
+		const char *name, *why;
+		bool by_header;			/* it has an effect on clients that a PROXY header names */
+	} rows[] = {
+		{ "bind-device", "a UNIX socket is of no device: leave it out", false },
+		{ "fast-open", "it is TCP's, and the gate listens on UNIX sockets alone: leave it out", false },
+		{ "freebind", "it is TCP's, and the gate listens on UNIX sockets alone: leave it out", false },
+		{ "mark", "no client's packets come by a UNIX socket: leave it out", false },
+		{ "max-per-address", "clients of UNIX sockets have no address: give max-connections, or accept-proxy", true },
+		{ "handshake-rate", "clients of UNIX sockets have no address: leave it out, or give accept-proxy", true },
+	};
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (setting_given(setting_find(rows[i].name), NULL, gate)->yes &&
+		    !(rows[i].by_header && gate->accept_proxy.count))
+			ret += gate_refuse(gate, rows[i].name, NULL, rows[i].why);
+	return ret;
+}
+
+static int check_unix(const struct gate_settings *gate)
+{
+	const size_t count = count_unix_listens(gate);
+	size_t i;
+
+	if (count)
+		return count == gate->listen.count ? check_unix_alone(gate) : 0;
+	for (i = 0; i < gate->accept_proxy.count; i++)
+		if (!strcmp(gate->accept_proxy.items[i], "unix"))
+			return gate_refuse(gate, "accept-proxy", "unix",
+					   "the gate listens on no UNIX socket: leave it out, or give listen = unix:/path");
+	return 0;
+}
+
 int together_check(const struct gate_settings *gate)
 {
+	if (check_unix(gate))
+		return -1;
 	if (gate->mode == GATE_SERVE && gate->data_path == DATA_PATH_KERNEL && check_unix_listens(gate))
 		return -1;
 	if (gate->mode != GATE_SERVE || gate->deliver == DELIVER_NO || !gate->backend.list.count)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What deliver means for a gate's other settings. */
+/* What deliver, and UNIX sockets, mean for a gate's other settings. */
 #ifndef TLSGATE_DAEMON_TOGETHER_H
 #define TLSGATE_DAEMON_TOGETHER_H
 
