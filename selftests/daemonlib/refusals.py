@@ -219,6 +219,14 @@ def what_has_no_effect_on_unix_sockets():
                  "2:[0-9]+: refused: gate 'a': accept-proxy 'unix': the gate listens on no UNIX socket")
 
 
+@test
+def a_file_without_any_ca_is_warned_of():
+    gate = "gate a { mode = serve listen = \"127.0.0.1:%d\" backend = \"127.0.0.1:2\" cert = one.pem key = one.key data-path = user\n client-ca = %s\n}\n"
+    refused_file(2, gate % (free_port(), "one.pem"), "2:14: gate 'a': client-ca 'one.pem': it has no CA's certificate: only who shows one of its own passes: give that of the CA",
+                 " gates: 1, nothing is refused; see the warnings", options=("-t",))
+    refused_file(0, gate % (free_port(), "ca.pem"), " gates: 1, nothing is refused", options=("-t",))
+
+
 def many(name):
     return "{ %s }" % ", ".join([name] * 30)
 

@@ -283,6 +283,9 @@ static int set_trust(struct gate *gate)
 			      "the engine cannot ask for certificates");
 	if (add_ca(gate, "client-ca", set->client_ca) || add_allowed(gate))
 		return -1;
+	if (!tls_config_has_ca(gate->config))
+		gate_warn(set, "client-ca", set->client_ca,
+			  "it has no CA's certificate: only who shows one of its own passes: give that of the CA which signs your clients'");
 	if (!tls_config_shows_ca(gate->config))
 		gate_warn(set, "client-ca", set->client_ca,
 			  "its names are more than TLS can carry: clients are not told which CAs are trusted");

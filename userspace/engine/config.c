@@ -296,6 +296,11 @@ bool tls_config_shows_ca(const struct tls_config *config)
 	return config->has_ca && tls_trust_names_fit(config->trust);
 }
 
+bool tls_config_has_ca(const struct tls_config *config)
+{
+	return tls_trust_has_ca(config->trust);
+}
+
 int tls_config_add_crl(struct tls_config *config, const void *crls, size_t len, int64_t *until,
 		       const char **why)
 {

@@ -346,6 +346,8 @@ int tls_config_add_ca(struct tls_config *config, const void *pem, size_t len);
 int tls_config_use_system_ca(struct tls_config *config);
 /* Server: clients are shown the anchors' names; false where they take more than 60 KiB. */
 bool tls_config_shows_ca(const struct tls_config *config);
+/* Of what tls_config_add_ca() got, one is a CA's or self-signed; else a peer must show one of them. */
+bool tls_config_has_ca(const struct tls_config *config);
 int tls_config_set_verify(struct tls_config *config, enum tls_verify verify);
 /*
  * Server: from the first rule on a client has to show a certificate (TLS_VERIFY_REQUIRE) that one

@@ -77,6 +77,17 @@ static void count_names(struct tls_trust *trust)
 	sk_X509_pop_free(all, X509_free);
 }
 
+bool tls_trust_has_ca(const struct tls_trust *trust)
+{
+	STACK_OF(X509) *all = X509_STORE_get1_all_certs(trust->store);
+	bool found = false;
+
+	for (int i = 0; i < sk_X509_num(all) && !found; i++)
+		found = X509_check_ca(sk_X509_value(all, i)) || X509_self_signed(sk_X509_value(all, i), 0) == 1;
+	sk_X509_pop_free(all, X509_free);
+	return found;
+}
+
 int tls_trust_add(struct tls_trust *trust, const void *pem, size_t len)
 {
 	BIO *bio = len <= INT_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;

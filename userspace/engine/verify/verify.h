@@ -27,6 +27,8 @@ TLS_MUST_CHECK int tls_trust_add_system(struct tls_trust *trust);
  * the list be empty.  Clients then choose without that help.
  */
 bool tls_trust_names_fit(const struct tls_trust *trust);
+/* Is an anchor a CA's, or self-signed?  Else each is believed for itself alone. */
+bool tls_trust_has_ca(const struct tls_trust *trust);
 /*
  * Certificate revocation lists: every one of a PEM text, or one in DER.  *until:
  * when the first of them expires, in seconds since the epoch; INT64_MAX: none
