@@ -260,6 +260,7 @@ def a_drained_backend_keeps_what_it_has():
         connection = stack.enter_context(tlsgated.connect_with(context))
         echo(connection)                                        # so it is b's
         need("it gets no new connection" in tlsgated.tool("drain", "web", b.address), "drained")
+        need("control: drain web %s, for user" % b.address in log_text(), "who was drained: " + log_text())
         need(who_answers(tlsgated, 4) == {b"a": 4}, "the other alone")
         echo(connection)
         known = tlsgated.backends()[b.address]

@@ -9,6 +9,7 @@ import subprocess
 
 from daemonlib.gate import (DEADLINE, Backend, Gate, TlsServer, all_sockets_of, echo, free_port, log_text, need,
                             path, read_end, start, stopped, test, unread, wait_until, write)
+from daemonlib.gate import listens as accepts
 from daemonlib.limited import LimitedGate, UnixGate
 from daemonlib.passing import SERVE, UpgradeGate, started_with
 
@@ -258,8 +259,6 @@ def a_unix_socket_outlives_reloads_and_upgrades():
             with gate.connect() as connection:
                 echo(connection)
             need(os.stat(gate.file).st_ino == inode, "it is another one after " + order)
-        ran = gate.tlsgate("drain")
-        need(ran.returncode and "cannot listen again" in ran.stdout + ran.stderr, "%s" % ran)
     need(not os.path.exists(gate.file), "its file is left")
 
 
@@ -284,6 +283,27 @@ def a_reload_changes_the_rights_of_a_unix_socket():
         need(rights(gate.file) == ("0o660", 0, 0), "after an upgrade: %s" % (rights(gate.file),))
         with gate.connect_plain():
             pass
+
+
+@test
+def a_drain_leaves_unix_sockets_alone():
+    """Those of one gate keep no other address from being drained; a gate that has no other is refused."""
+    with Backend().echo() as backend, UnixControlGate(backend.address) as gate:
+        for order in ("drain",), ("drain", "--gate", "web"):
+            ran = gate.tlsgate(*order)
+            need(ran.returncode == 0 and "drained: " in ran.stdout + ran.stderr and
+                 "web: unix:%s goes on listening: a UNIX socket cannot" % gate.file in ran.stdout + ran.stderr, "%s" % ran)
+            need(not accepts(gate.port), "the TCP listener")
+            need(" drained " in gate.tlsgate("gates").stdout, "its state")
+            with gate.connect() as connection:
+                echo(connection)
+            ran = gate.tlsgate(*order).returncode or gate.tlsgate("un" + order[0], *order[1:]).returncode
+            need(not ran and accepts(gate.port), "undrain: %s" % ran)
+        gate.listen_on('"unix:%s"' % gate.file)
+        need(not gate.tlsgate("reload").returncode, log_text())
+        ran = gate.tlsgate("drain")
+        need(ran.returncode == 1 and "cannot listen again" in ran.stdout + ran.stderr, "%s" % ran)
+        need(" serving " in gate.tlsgate("gates").stdout, "its state")
 
 
 @test

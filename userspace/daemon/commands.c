@@ -147,14 +147,18 @@ static struct json_object *certificates_of(const struct gate *gate)
 }
 
 /* So is one without listeners: its generation is retired, as the daemon ends. */
+/* But for what cannot be drained. */
 static bool is_drained(const struct gate *gate)
 {
+	bool drained = !gate->listeners;
 	size_t i;
 
-	for (i = 0; gate->listeners && i < gate->settings->listen.count; i++)
-		if (!gate->listeners[i]->drained)
+	for (i = 0; gate->listeners && i < gate->settings->listen.count; i++) {
+		if (!gate->listeners[i]->drained && !listener_why_kept(gate->listeners[i]))
 			return false;
-	return true;
+		drained |= gate->listeners[i]->drained;
+	}
+	return drained;
 }
 
 static const char *delivery_text(enum deliver deliver)
@@ -545,6 +549,29 @@ static void tell_unavailable(const struct generation *live, const char *operand,
 	add(answer, "lines", lines);
 }
 
+/* A line for each address that goes on listening; name NULL: of any gate. */
+static void tell_kept(const struct generation *live, const char *name, struct json_object *answer)
+{
+	struct json_object *lines = json_object_new_array();
+	const struct gate *gate = live->gates;
+	char line[1024];
+	const char *why;
+	size_t i;
+
+	for (; lines && gate < live->gates + live->built; gate++) {
+		for (i = 0; i < gate->settings->listen.count; i++) {
+			why = listener_why_kept(gate->listeners[i]);
+			if (!why || (name && strcmp(gate->settings->name, name)))
+				continue;
+			snprintf(line, sizeof(line), "%s: %s goes on listening: %s", gate->settings->name,
+				 gate->settings->listen.items[i], why);
+			append_text(lines, line, strlen(line));
+			log_warn("%s", line);
+		}
+	}
+	add(answer, "lines", lines);
+}
+
 static enum control_outcome set_drained(struct monitor *monitor, const char *name, bool drain,
 					struct json_object *answer)
 {
@@ -557,6 +584,8 @@ static enum control_outcome set_drained(struct monitor *monitor, const char *nam
 	}
 	if (!why && !generation_drain(monitor->generations, name, drain, &why)) {
 		passed_keep(&monitor->listeners);	/* systemd drops what is shut down */
+		if (drain)
+			tell_kept(monitor->generations, name, answer);
 		return CONTROL_OK;
 	}
 	add_text(answer, "reason", why);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/control_path.h"
+#include "common/escape.h"
 #include "common/hurry.h"
 #include "common/mem.h"
 #include "common/unix_path.h"
@@ -118,6 +119,17 @@ static const char * const statuses[] = {
 	[CONTROL_REFUSED] = "refused",
 };
 
+/* The operand is what it changes: a gate, or a gate and its backend. */
+static void log_order(const struct control_client *client, const struct control_command *command,
+		      const char *operand)
+{
+	char text[CONTROL_REQUEST_MAX];
+
+	log_info("control: %s%s%s, for user %u (process %d)", command->name, operand ? " " : "",
+		 operand ? escape(ESCAPE_PLAIN, text, sizeof(text), operand, strlen(operand)) : "",
+		 client->who.uid, client->who.pid);
+}
+
 /* "ok", "refused", "denied" or "unknown"; NULL: control_answer() is due. */
 static const char *run_command(struct control_client *client, struct json_object *answer)
 {
@@ -138,8 +150,7 @@ static const char *run_command(struct control_client *client, struct json_object
 		return "denied";
 	}
 	if (command->changes)
-		log_info("control: %s, for user %u (process %d)", command->name, client->who.uid,
-			 client->who.pid);
+		log_order(client, command, operand);
 	outcome = command->run(client->control->arg, operand, answer);
 	client->waits = outcome == CONTROL_LATER ? command : NULL;
 	return client->waits ? NULL : statuses[outcome];

@@ -676,18 +676,23 @@ void generation_retire(struct generation *generation, uint32_t drain_ms)
 	check_gone(generation);
 }
 
-/* NULL: it may stop listening, and listen again. */
+static bool is_meant(const struct gate *gate, const char *name)
+{
+	return !name || !strcmp(gate->settings->name, name);
+}
+
+/* NULL: something of it can stop listening, and listen again. */
 static const char *why_not_drained(const struct gate *gate)
 {
+	const char *why = NULL;
 	size_t i;
 
 	for (i = 0; i < gate->settings->listen.count; i++) {
-		if (gate->listeners[i]->activated)
-			return "systemd has the gate's socket: stop the socket unit";
-		if (unix_listen_is(&gate->listeners[i]->addr))
-			return "a UNIX socket cannot listen again afterwards: take its gate out of the configuration";
+		why = listener_why_kept(gate->listeners[i]);
+		if (!why)
+			return NULL;
 	}
-	return NULL;
+	return why;
 }
 
 static const char *cannot_drain(const struct generation *generation, const char *name)
@@ -696,25 +701,30 @@ static const char *cannot_drain(const struct generation *generation, const char 
 	size_t i;
 
 	for (i = 0; i < generation->built; i++) {
-		if (name && strcmp(generation->gates[i].settings->name, name))
+		if (!is_meant(&generation->gates[i], name))
 			continue;
 		why = why_not_drained(&generation->gates[i]);
-		if (why)
-			return why;
+		if (!why)
+			return NULL;
 	}
 	return why;
 }
 
 static int drain_gate(struct gate *gate, bool drain)
 {
+	struct listener *listener;
 	int ret = 0;
 	size_t i;
 
-	for (i = 0; i < gate->settings->listen.count; i++)
+	for (i = 0; i < gate->settings->listen.count; i++) {
+		listener = gate->listeners[i];
+		if (listener_why_kept(listener))
+			continue;
 		if (drain)
-			listener_drain(gate->listeners[i]);
+			listener_drain(listener);
 		else
-			ret |= listener_undrain(gate->listeners[i], gate->settings);
+			ret |= listener_undrain(listener, gate->settings);
+	}
 	return ret;
 }
 
@@ -727,7 +737,7 @@ int generation_drain(struct generation *generation, const char *name, bool drain
 	if (*why)
 		return -1;
 	for (i = 0; i < generation->built; i++)
-		if (!name || !strcmp(generation->gates[i].settings->name, name))
+		if (is_meant(&generation->gates[i], name))
 			ret |= drain_gate(&generation->gates[i], drain);
 	*why = "it cannot listen again, as the log says";
 	if (!drain)

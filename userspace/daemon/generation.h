@@ -118,7 +118,8 @@ void generation_forget(struct generation *generation);
 void generation_retire(struct generation *generation, uint32_t drain_ms);
 /*
  * The gate of that name, or all for NULL, accepts no more, or again; what it has goes on.
- * 0, or -1 and *why says what is wrong.
+ * Listeners of listener_why_kept() are left as they are.  0, or -1 and *why says what is wrong: none
+ * but such, too.
  */
 int generation_drain(struct generation *generation, const char *name, bool drain, const char **why);
 /* As generation_retire(), and its connections end now; what still runs some seconds later, by force. */

@@ -359,6 +359,15 @@ void listener_mend(const struct listener *listener, const struct gate_settings *
 	}
 }
 
+const char *listener_why_kept(const struct listener *listener)
+{
+	if (listener->activated)
+		return "systemd has the gate's socket: stop the socket unit";
+	if (unix_listen_is(&listener->addr))
+		return "a UNIX socket cannot listen again afterwards: take it out of the configuration, and reload";
+	return NULL;
+}
+
 void listener_drain(struct listener *listener)
 {
 	size_t i;

@@ -74,6 +74,8 @@ int listener_start(struct listener *listener, const struct gate_settings *set);
 void listener_mend(const struct listener *listener, const struct gate_settings *set);
 /* The workers are ready: these options for all its sockets, which listeners_trim() keeps. */
 void listener_serve(struct listener *listener, const struct gate_settings *set);
+/* NULL: it can be drained; else why it goes on listening. */
+const char *listener_why_kept(const struct listener *listener);
 /*
  * No more connections here, in no process that has the sockets: the address refuses them.
  * What waits to be accepted is reset.  A reload leaves it so.
