@@ -137,6 +137,8 @@ def need_counts_after_a_restart(a, b, **options):
         tlsgated.process = start("-c", "gate.conf", before=tlsgated.before)
         tlsgated.ready(1)
         wait_until(lambda: tlsgated.connections(a, b) == [5, 0], "still: %s" % tlsgated.connections(a, b))
+        for backend in (a, b):                  # a name may be resolved only now
+            tlsgated.wait_for_state(backend, "up")
         for wanted in range(5):
             need(hold(tlsgated, stack)[1] == b"b", "to the one with none")
             wait_until(lambda wanted=wanted: tlsgated.connections(b)[0] == wanted + 1, "it is counted")

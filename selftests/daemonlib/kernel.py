@@ -101,7 +101,7 @@ def the_kernels_connections_have_a_line_at_their_end():
 
 def forged(session, text=b'{"event":"connection","gate":"forged"'):
     """An entry as in daemon/ledger.h, for what a worker that was taken over may send."""
-    return struct.pack("<IBBB65s28s4xQQQB7xQ", session, 1, 1, 0, b"", b"", 0, 0, 0, 1, len(text)) + text + b"\0"
+    return struct.pack("<IBBB65s28s4xQ28s4xQQQB7xQ", session, 1, 1, 0, b"", b"", 0, b"", 0, 0, 0, 1, len(text)) + text + b"\0"
 
 
 def pipes_of(pid, mode):

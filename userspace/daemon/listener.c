@@ -154,7 +154,7 @@ static int add_unix_socket(struct listener *listener, const char *text, const st
 	int fd = unix_listen_rights(text, &listener->wants);
 
 	if (fd < 0)
-		return complain(&listener->addr, -fd);
+		return listener_refuse(set, text, -fd);
 	if (listener->count)
 		return 0;
 	fd = unix_socket(&listener->addr, &listener->wants);
