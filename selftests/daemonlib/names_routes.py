@@ -214,6 +214,50 @@ def tls_of_somebody_else_is_passed():
 
 
 @test
+def what_pass_cannot_do_is_said():
+    two_pairs()
+    head = 'gate web {\nmode = serve\nlisten = "127.0.0.1:%d"\ndata-path = user\n' % free_port()
+    pair = 'cert = one.pem\nkey = one.key\nbackend = "127.0.0.1:1"\n'
+    for lines, *patterns in (
+            (pair + "pass 10.0.0.1 { backend = 127.0.0.1:2 }", "8:6: refused: .*pass '10.0.0.1': it is an address"),
+            (pair + 'route 10.0.0.1 { backend = 127.0.0.1:2 }', "8:7: refused: .*route '10.0.0.1': it is an address"),
+            (pair + 'alpn = "h2,http/1.1"\npass http/1.1 { backend = 127.0.0.1:2 }',
+             "9:6: refused: .*pass 'http/1.1': the alpn of the gate has it"),
+            (pair + 'pass h2 { backend = 127.0.0.1:2 }\nlog-level = 1', "9:1: ",
+             "8:6: .*pass 'h2': it is taken for a host's name"),
+            (pair + 'proxy-protocol = 2\npass b.test { backend = 127.0.0.1:2 }\nlog-level = 1',
+             "10:1: ", "9:6: .*pass 'b.test': its backend gets no PROXY header"),
+            ('alpn = h2\npass b.test { backend = 127.0.0.1:2 }', "5:8: refused: .*alpn: the gate only passes TLS"),
+            ('pass b.test { backend = 127.0.0.1:2 }\nroute a.test { backend = 127.0.0.1:2 }', ".*backend is missing",
+             ".*cert is missing"),
+            ('backend = "127.0.0.1:1"\npass b.test { backend = 127.0.0.1:2 }', ".*cert is missing")):
+        refused_file(2, head + lines + "\n}\n", *patterns)
+
+
+@test
+def a_gate_may_do_nothing_but_pass():
+    """No certificate and no backend of its own: who fits no block is told so by an alert."""
+    two_pairs()
+    with TlsServer(chain="b.pem", key="b.key") as server, \
+            FileGate("pass b.test { %s }\npass acme-tls/1 { %s }\n" % (list_of(server.address).strip(), list_of(server.address).strip()),
+                     pair="", process=PASS % path("pass.sock")) as tlsgated:
+        for name, alpn in ("b.test", None), ("c.test", ["acme-tls/1"]), (None, ["acme-tls/1"]):
+            with connect(tlsgated, name, alpn) as connection:
+                need(shown(connection) == "b.test", "%s: %s" % (name, shown(connection)))
+                echo(connection)
+        for version in "-tls1_2", "-tls1_3":
+            said = s_client(tlsgated, "-servername", "a.test", version)
+            need(b"alert number 112" in said, "%s" % said)
+            said = s_client(tlsgated, "-noservername", version)
+            need(b"alert" in said and b"Verification" not in said, "%s" % said)
+        wait_until(lambda: "no certificate of ours has (a.test)" in log_text(), log_text())
+        need(server.accepted == 3, "accepted %d" % server.accepted)
+        shown_gates = subprocess.run([TLSGATE, "-S", path("pass.sock"), "gates"], capture_output=True, text=True,
+                                     timeout=DEADLINE, check=False)
+        need(shown_gates.returncode == 0 and " serving " in shown_gates.stdout, "%s" % shown_gates)
+
+
+@test
 def much_is_passed_both_ways_and_ends_in_order():
     with passing() as (tlsgated, _, _), connect(tlsgated, "b.test") as connection:
         data = bytes(range(256)) * 4096

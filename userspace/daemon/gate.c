@@ -261,7 +261,7 @@ static int set_trust(struct gate *gate)
 {
 	const struct gate_settings *set = gate->settings;
 
-	if (set->unknown_name == UNKNOWN_NAME_REFUSE && tls_config_refuse_unknown_name(gate->config))
+	if ((set->unknown_name == UNKNOWN_NAME_REFUSE || gate_only_passes(set)) && tls_config_refuse_unknown_name(gate->config))
 		return refuse(gate, "unknown-name", NULL, "the engine is no server");
 	if (set->request_ocsp && tls_config_request_ocsp(gate->config))
 		return refuse(gate, "request-ocsp", NULL, "the engine does not ask");

@@ -64,7 +64,8 @@ int pool_build(struct pool *pool, const struct gate_settings *settings)
 	size_t i;
 
 	pool->settings = settings;
-	pool->health = health_new(backend->list.count);
+	/* a gate that only passes has none of its own */
+	pool->health = health_new(backend->list.count ? backend->list.count : 1);
 	if (!pool->health)
 		return gate_refuse(settings, "backend", NULL, "out of memory");
 	pool->count = backend->list.count;

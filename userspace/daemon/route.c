@@ -89,6 +89,9 @@ static int check_name(const struct gate_settings *block)
 
 	if (why)
 		return gate_refuse(block, NULL, NULL, why);
+	if (passes && !strpbrk(name, "./"))
+		gate_warn(block, NULL, NULL,
+			  "it is taken for a host's name: a protocol without a slash cannot be passed");
 	if (is_host(strncmp(name, "*.", 2) ? name : name + 2) ||
 	    (passes ? is_protocol(name) : !strcmp(name, "*")))
 		return 0;
@@ -144,6 +147,22 @@ static int check_twins(const struct gate_settings *gate, const struct gate_setti
 	return gate_refuse(block, NULL, NULL, why);
 }
 
+/* A client that offers several protocols would be passed for one that the gate may have agreed on. */
+static int check_offer(const struct gate_settings *gate, const struct gate_settings *block)
+{
+	if (block->mode != GATE_PASS || !gate->alpn || !has_protocol(gate->alpn, block->name, strlen(block->name)))
+		return 0;
+	return gate_refuse(block, NULL, NULL,
+			   "the alpn of the gate has it, and all who offer it, beside others too, would be passed: leave one of them out");
+}
+
+/* No header goes before what is passed as it is. */
+static void warn_of_proxy(const struct gate_settings *gate, const struct gate_settings *block)
+{
+	if (block->mode == GATE_PASS && gate->proxy_protocol)
+		gate_warn(block, NULL, NULL, "its backend gets no PROXY header: proxy-protocol is not for what is passed");
+}
+
 /* The client has spoken plain text by then, and the backend waits for that. */
 static int check_starttls(const struct gate_settings *gate, const struct gate_settings *block)
 {
@@ -161,7 +180,9 @@ int route_check(const struct gate_settings *gate)
 		ret |= check_name(block);
 		ret |= check_alpn(gate, block);
 		ret |= check_twins(gate, block);
+		ret |= check_offer(gate, block);
 		ret |= check_starttls(gate, block);
+		warn_of_proxy(gate, block);
 	}
 	return ret;
 }

@@ -951,6 +951,21 @@ const char *gate_kind(const struct gate_settings *gate)
 	return gate->mode == GATE_ROUTE ? "route" : gate->mode == GATE_PASS ? "pass" : "gate";
 }
 
+static bool has(const struct gate_settings *gate, const char *name)
+{
+	return gate->given[setting_find(name) - table].yes;
+}
+
+bool gate_only_passes(const struct gate_settings *gate)
+{
+	size_t i;
+
+	for (i = 0; i < gate->block_count; i++)
+		if (gate->blocks[i].mode != GATE_PASS)
+			return false;
+	return gate->block_count && !has(gate, "cert") && !has(gate, "cert-dir") && !has(gate, "backend");
+}
+
 const struct given *setting_given(const struct setting *row, const struct settings *settings,
 				  const struct gate_settings *gate)
 {
@@ -1056,7 +1071,7 @@ static int check_row(const struct gate_settings *gate, const struct setting *row
 	bool given = gate->given[row - table].yes;
 	char why[SETTINGS_WHY_MAX];
 
-	if (!given && row->required & gate->mode) {
+	if (!given && row->required & gate->mode && !(row->required & SETTING_PASS && gate_only_passes(gate))) {
 		snprintf(why, sizeof(why), "%s is missing: %s", row->name, row->help);
 		return gate_refuse(gate, NULL, NULL, why);
 	}
@@ -1126,14 +1141,32 @@ static int check_blocks(const struct gate_settings *gate)
 	return ret ? ret : route_check(gate);
 }
 
+/* What a gate that terminates no TLS would ignore. */
+static int check_unused(const struct gate_settings *gate)
+{
+	static const char *const names[] = {
+		"ocsp", "crl", "client-ca", "ticket-keys", "unknown-name", "alpn", "proxy-protocol", "deliver",
+		"min-version", "max-version", "ciphersuites", "groups", "pq",
+	};
+	int ret = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (has(gate, names[i]))
+			ret = gate_refuse(gate, names[i], NULL,
+					  "the gate only passes TLS: leave it out, or give cert and backend, too");
+	return ret;
+}
+
 static int check_values(const struct gate_settings *gate)
 {
 	int ret = 0;
 
-	if (gate->mode == GATE_SERVE && !setting_given(setting_find("cert"), NULL, gate)->yes &&
-	    !setting_given(setting_find("cert-dir"), NULL, gate)->yes)
+	if (gate->mode == GATE_SERVE && !has(gate, "cert") && !has(gate, "cert-dir") && !gate_only_passes(gate))
 		ret = gate_refuse(gate, NULL, NULL,
 				  "cert is missing: give cert and key, or cert-dir");
+	if (gate_only_passes(gate))
+		ret |= check_unused(gate);
 	if (gate->certs.count && gate->keys.count && gate->certs.count != gate->keys.count)
 		ret = gate_refuse(gate, "key", NULL, "there must be one key for each cert");
 	if (gate->min_version && gate->max_version && gate->min_version > gate->max_version)

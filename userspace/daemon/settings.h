@@ -255,6 +255,8 @@ int gate_refuse(const struct gate_settings *gate, const char *setting, const cha
 void gate_warn(const struct gate_settings *gate, const char *setting, const char *value,
 	       const char *why);
 
+/* It has blocks GATE_PASS alone, no certificate and no backend: whoever fits none is refused. */
+bool gate_only_passes(const struct gate_settings *gate);
 /* "gate", "route" or "pass": how the file begins it. */
 const char *gate_kind(const struct gate_settings *gate);
 
