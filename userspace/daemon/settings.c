@@ -25,6 +25,7 @@
 #define DEFAULT_KEEPALIVE_INTERVAL	15
 #define DEFAULT_DRAIN_TIME		3600000
 #define DEFAULT_STOP_TIME		5000
+#define TIMEOUT_BARE			600000	/* ms; a longer handshake-timeout or connect-timeout has a unit */
 #define MAX_KEEPALIVE			32767	/* of TCP */
 #define CHECK_LEAST			100	/* ms */
 #define MAX_KEEPALIVE_PROBES		127	/* likewise */
@@ -493,6 +494,16 @@ static int set_duration(void *field, const char *value, char why[SETTINGS_WHY_MA
 	return 0;
 }
 
+/* Other programs count in ms: 5000 would be 83 minutes. */
+static int set_timeout(void *field, const char *value, char why[SETTINGS_WHY_MAX])
+{
+	if (set_duration(field, value, why))
+		return -1;
+	if (*(uint32_t *)field > TIMEOUT_BARE && !strpbrk(value, "smh"))
+		return refuse(why, "a number without unit is in seconds: write 5s or 5000ms, or, if so long is meant, 2h");
+	return 0;
+}
+
 static int set_check(void *field, const char *value, char why[SETTINGS_WHY_MAX])
 {
 	uint32_t ms;
@@ -676,10 +687,10 @@ static const struct setting table[] = {
 	  GATE(max_message), set_max_message,
 	  "longest handshake message to take, 2048 to 65536 (default: 65536)" },
 	{ "handshake-timeout", "TIME", SETTING_GATE, 0, NULL,
-	  GATE(handshake_timeout), set_duration,
+	  GATE(handshake_timeout), set_timeout,
 	  "for the whole handshake (default: 10s; 0: none)" },
 	{ "connect-timeout", "TIME", SETTING_GATE, 0, NULL,
-	  GATE(connect_timeout), set_duration,
+	  GATE(connect_timeout), set_timeout,
 	  "for reaching the backend (default: 10s; 0: none)" },
 	{ "resolve-interval", "TIME", SETTING_GATE, 0, NULL,
 	  GATE(resolve_interval), set_duration,
