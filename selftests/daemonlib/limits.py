@@ -138,6 +138,25 @@ def limits_count_what_there_was_before_a_reload():
         wait_until(lambda: not is_refused(gate.connect), "one is taken once those of before have ended")
 
 
+class AddressGate(LimitedGate):
+    def settings(self):
+        return "max-per-address = %d" % self.limit
+
+
+@test
+def no_reload_makes_room_beyond_a_limit():
+    for kind in LimitedGate, AddressGate:
+        with Backend().echo() as backend, kind(backend.address, 4) as gate:
+            held = [gate.connect() for _ in range(4)]
+            for _ in range(3):
+                gate.reload(4)
+                need(is_refused(gate.connect), "a fifth connection is taken")
+            held.pop().close()
+            wait_until(lambda: is_taken(gate, held), "one is taken instead of one of before")
+            need(is_refused(gate.connect), "and no other")
+            close_all(*held)
+
+
 @test
 def connections_of_a_worker_that_died_do_not_count():
     with Backend().echo() as backend, \

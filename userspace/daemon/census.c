@@ -36,13 +36,18 @@ _Static_assert(sizeof(struct row) % PAGE == 0, "a row is whole pages");
 
 struct head {
 	_Atomic uint32_t rows;		/* the first so many may have been taken */
-	uint8_t pad[PAGE - sizeof(uint32_t)];
+	_Atomic bool retired[CENSUS_ROWS];
+	uint8_t pad[PAGE - sizeof(uint32_t) - CENSUS_ROWS];
 };
 
+/* What is never written takes no memory. */
 struct region {
 	struct head head;
 	struct row rows[CENSUS_ROWS];
+	struct row kept[CENSUS_ROWS];	/* of those that are retired: connections and addresses then */
 };
+
+_Static_assert(sizeof(struct head) == PAGE, "so that rows begin with a page");
 
 /* The part that this process may write. */
 static struct region *writable(const struct census *census)
@@ -58,6 +63,16 @@ static const struct region *readable(const struct census *census)
 static struct row *own_row(const struct census *census)
 {
 	return census->own == CENSUS_NONE ? NULL : &writable(census)->rows[census->own];
+}
+
+static uint64_t load(const _Atomic uint64_t *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static void store(_Atomic uint64_t *word, uint64_t value)
+{
+	atomic_store_explicit(word, value, memory_order_relaxed);
 }
 
 /* ---- rows ---- */
@@ -96,6 +111,25 @@ size_t census_take_row(struct census *census)
 	return row;
 }
 
+void census_retire_row(const struct census *census, size_t row)
+{
+	struct region *region = writable(census);
+	struct row *from, *to;
+	size_t i;
+
+	if (row == CENSUS_NONE)
+		return;
+	from = &region->rows[row];
+	to = &region->kept[row];
+	for (i = 0; i < CENSUS_GATES; i++)
+		atomic_store_explicit(&to->connections[i], atomic_load_explicit(&from->connections[i],
+				      memory_order_relaxed), memory_order_relaxed);
+	for (i = 0; i < CENSUS_ADDRESSES; i++)
+		store(&to->addresses[i / CENSUS_WAYS][i % CENSUS_WAYS],
+		      load(&from->addresses[i / CENSUS_WAYS][i % CENSUS_WAYS]));
+	atomic_store(&region->head.retired[row], true);
+}
+
 void census_free_row(struct census *census, size_t row)
 {
 	uint32_t rows;
@@ -103,6 +137,7 @@ void census_free_row(struct census *census, size_t row)
 	if (row == CENSUS_NONE)
 		return;
 	memset(&writable(census)->rows[row], 0, sizeof(struct row));
+	atomic_store(&writable(census)->head.retired[row], false);
 	census->taken[row] = false;
 	rows = atomic_load(&writable(census)->head.rows);
 	while (!census->taken[rows - 1])
@@ -140,7 +175,7 @@ static bool is_forgotten(const struct census *census, size_t gate)
 {
 	const struct census_sum sum = census_connections(census, gate);
 
-	return !census->gates[gate].users && !sum.own && !sum.others;
+	return !census->gates[gate].users && !sum.own && !sum.carried && !sum.others;
 }
 
 static size_t free_gate(const struct census *census)
@@ -177,17 +212,35 @@ void census_put_gate(struct census *census, size_t gate)
 /* What one row has of it; key: of the caller's choice. */
 typedef uint32_t read_row(const struct row *row, uint64_t key, uint64_t now_ms);
 
+/* As much of number as the row had when its worker was told to drain: it can only get less. */
+static uint32_t kept_of(const struct region *region, size_t row, uint32_t number, read_row *read, uint64_t key,
+			uint64_t now_ms)
+{
+	uint32_t kept;
+
+	if (!number || !atomic_load_explicit(&region->head.retired[row], memory_order_relaxed))
+		return 0;
+	kept = read(&region->kept[row], key, now_ms);
+	return kept < number ? kept : number;
+}
+
 static struct census_sum add_up(const struct census *census, read_row *read, uint64_t key, uint64_t now_ms)
 {
 	const struct region *region = readable(census);
 	const size_t rows = atomic_load_explicit(&region->head.rows, memory_order_relaxed);
 	struct census_sum sum = {0};
-	uint64_t *to;
+	uint32_t number, kept;
 	size_t i;
 
 	for (i = 0; i < rows; i++) {
-		to = i == census->own ? &sum.own : i == MONITORS ? &sum.carried : &sum.others;
-		*to += read(&region->rows[i], key, now_ms);
+		number = read(&region->rows[i], key, now_ms);
+		kept = i == MONITORS ? number : kept_of(region, i, number, read, key, now_ms);
+		if (i == census->own) {
+			sum.own += number;
+			continue;
+		}
+		sum.carried += kept;
+		sum.others += number - kept;
 	}
 	return sum;
 }
@@ -265,16 +318,6 @@ uint64_t census_hash(const struct census *census, size_t gate, const struct sock
 		memcpy(in.address, client->sin6_addr.s6_addr, 8);
 	(void)crypto_shorthash((uint8_t *)&hash, (const uint8_t *)&in, sizeof(in), census->key);
 	return hash;
-}
-
-static uint64_t load(const _Atomic uint64_t *word)
-{
-	return atomic_load_explicit(word, memory_order_relaxed);
-}
-
-static void store(_Atomic uint64_t *word, uint64_t value)
-{
-	atomic_store_explicit(word, value, memory_order_relaxed);
 }
 
 /* Its word in the bucket, or CENSUS_WAYS: there is none. */

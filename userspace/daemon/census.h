@@ -50,15 +50,19 @@ struct census {
 
 /* What one number comes to. */
 struct census_sum {
-	uint64_t own, carried, others;	/* of this process; of the kernel's; of all other rows */
+	uint64_t own;			/* of this process */
+	uint64_t carried;		/* of the kernel's, and of workers that drain */
+	uint64_t others;		/* of all other rows */
 };
 
 /*
  * Is there no room for one more?  workers: so many share the limit.
  *
  * A worker that was taken over may claim any number.  So whatever others claim, a worker has half of its
- * even share, and it may add to what the kernel carries up to half of the limit.  Where connections
- * are spread so unevenly without a lie, this exceeds the limit, by a half of it at most.
+ * even share, and it may add to what is carried up to half of the limit.  Where connections
+ * are spread so unevenly without a lie, this exceeds the limit, by a half of it at most.  Workers
+ * of before a reload are believed what they had then, or less: they would be an exception
+ * after each reload.  What one of them claimed falsely, it may go on to claim until it ends.
  */
 bool census_is_full(struct census_sum sum, uint64_t limit, size_t workers);
 
@@ -78,6 +82,8 @@ size_t census_find_gate(const struct census *census, const char *name);
 
 /* A row for a worker, all 0; or CENSUS_NONE: all are taken. */
 size_t census_take_row(struct census *census);
+/* Its worker is told to drain: what it has now is carried, as far as it still has it.  CENSUS_NONE is fine. */
+void census_retire_row(const struct census *census, size_t row);
 /* Its worker is dead, and so has no connection.  CENSUS_NONE is fine. */
 void census_free_row(struct census *census, size_t row);
 /* True before the worker is forked whose row it is, false afterwards.  No other fork has it. */

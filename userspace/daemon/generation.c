@@ -652,8 +652,10 @@ static void retire(struct generation *generation)
 	shed_stop(&generation->shed);
 	for (i = 0; i < generation->built; i++)
 		resolver_remove(generation->resolver, &generation->gates[i]);
-	for (i = 0; i < generation->worker_count; i++)
+	for (i = 0; i < generation->worker_count; i++) {
 		ev_timer_stop(EV_DEFAULT_UC, &generation->workers[i].restart);
+		census_retire_row(generation->census, generation->workers[i].row);
+	}
 	close_control(&generation->keyd);	/* which it ends of; its answerers stay with their workers */
 	set_timer(&generation->keyd_limit, STOP_SECONDS);
 	generation_unbind(generation);

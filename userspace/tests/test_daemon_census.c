@@ -111,6 +111,50 @@ static void test_workers(struct census *census)
 	tap_equal(census_connections(census, 7).own, 0, "never less than none");
 }
 
+static void count_two_more(const struct census *census)
+{
+	count_three(census);
+	census_add_connections(census, 7, 2);
+}
+
+/* For another worker. */
+static struct census_sum seen(const struct census *census)
+{
+	struct census other = *census;
+
+	other.own = CENSUS_NONE;
+	return census_connections(&other, 7);
+}
+
+static void test_retired(struct census *census)
+{
+	const size_t row = census_take_row(census);
+	struct census_sum sum;
+	pid_t pid[2];
+	int alive[2];
+
+	alive[0] = worker(census, row, count_three, &pid[0]);
+	census_retire_row(census, row);
+	sum = seen(census);
+	tap_ok(sum.carried == 3 && !sum.others, "a worker that drains is believed what it had");
+	tap_equal(census_address(census, hash_of(census, 7, "192.0.2.1")).carried, 2, "of an address, too");
+	alive[1] = worker(census, row, count_two_more, &pid[1]);
+	sum = seen(census);
+	tap_ok(sum.carried == 3 && sum.others == 5, "what it claims beyond is another's word");
+	close(alive[1]);
+	waitpid(pid[1], NULL, 0);	/* it has the other's pipe, too */
+	close(alive[0]);
+	waitpid(pid[0], NULL, 0);
+	census_free_row(census, row);
+	sum = seen(census);
+	tap_ok(!sum.carried && !sum.others, "nothing is left");
+	tap_equal(census_take_row(census), row, "the row");
+	census_add_connections(census, 7, 1);
+	tap_equal(seen(census).carried, 1, "is the next one's, which is not retired");
+	census_add_connections(census, 7, -1);
+	census_free_row(census, row);
+}
+
 static void test_foreign_row(struct census *census)
 {
 	const size_t row = census_take_row(census), other = census_take_row(census);
@@ -207,6 +251,7 @@ int main(void)
 		tap_bail("no memory");
 	test_hash(&census);
 	test_workers(&census);
+	test_retired(&census);
 	test_foreign_row(&census);
 	test_room(&census);
 	test_starts(&census);
