@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -134,28 +133,12 @@ static int add_cert(struct gate *gate, size_t index, uint32_t key_id)
 	return 0;
 }
 
-/* No refusal: that would stop what was served so far.  One line, however many there are. */
-static void warn_of_open_keys(const struct gate *gate)
-{
-	const struct cert_file *file, *end = gate->files.items + gate->files.count;
-	struct stat st;
-
-	for (file = gate->files.items; file < end; file++) {
-		if (stat(file->key, &st) || !(st.st_mode & S_IROTH))
-			continue;
-		gate_warn(gate->settings, file->key_setting, file->key,
-			  "every user of this machine can read this private key: chmod o-r FILE, and see the other keys");
-		return;
-	}
-}
-
 static int add_certs(struct gate *gate, uint32_t *next_key_id)
 {
 	int ret = cert_files_find(&gate->files, gate->settings);
 	size_t count = gate->files.count;
 	size_t i;
 
-	warn_of_open_keys(gate);
 	gate->first_key_id = *next_key_id;
 	gate->certs = xcalloc(count, sizeof(*gate->certs));
 	for (i = 0; i < count; i++)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -94,17 +95,33 @@ static struct tls_private_key *read_key(const struct gate *gate, size_t index)
 	return NULL;
 }
 
+/* No refusal: that would stop what was served so far.  True: it was said; one line a gate, however many there are. */
+static bool warn_of_open_key(const struct gate_settings *gate, const struct cert_file *file)
+{
+	struct stat st;
+
+	if (stat(file->key, &st) || !(st.st_mode & S_IROTH))
+		return false;
+	gate_warn(gate, file->key_setting, file->key,
+		  "every user of this machine can read this private key: chmod o-r FILE, and see the other keys");
+	return true;
+}
+
 static int read_keys(struct keyring *ring, const struct gate *gates, size_t count)
 {
 	struct tls_private_key *key;
 	int ret = 0;
+	bool warned;
 	size_t i, j;
 
 	for (i = 0; i < count; i++) {
+		warned = false;
 		for (j = 0; j < gates[i].files.count; j++) {
 			key = read_key(&gates[i], j);
 			if (!key)
 				ret = -1;
+			else if (!warned)
+				warned = warn_of_open_key(gates[i].settings, &gates[i].files.items[j]);
 			ring->keys = xrealloc(ring->keys, ring->count + 1, sizeof(*ring->keys));
 			ring->uses = xrealloc(ring->uses, ring->count + 1, sizeof(*ring->uses));
 			ring->uses[ring->count] = gates[i].sound ?
