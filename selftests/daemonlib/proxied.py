@@ -95,7 +95,28 @@ def refuses_a_proxy_without_a_good_header():
         gate.connect_plain().close()
         with gate.connect_plain() as connection:
             connection.sendall(line()[:20])
-        wait_until(lambda: log_text().count("it ended before TLS: the peer closed the connection") == 2, "who leave")
+        wait_until(lambda: log_text().count("it ended before TLS: the peer closed the connection") == 1, "who leaves")
+
+
+@test
+def a_health_check_of_a_proxy_is_no_failure():
+    """It connects and leaves, in order or by a reset, with a header or without."""
+    with Backend().echo() as backend, CountingGate("serve", backend.address, "--accept-proxy=127.0.0.1",
+                                                   "--connection-log") as gate:
+        for header in b"", binary(command=0x20), line():
+            for reset in False, True:
+                with gate.connect_plain() as connection:
+                    connection.sendall(header)
+                    if reset:
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        wait_until(lambda: log_text().count("closed before TLS, as a health check does") >= 2, log_text())
+        with behind(gate, line()) as tls:
+            echo(tls)
+        need(not [row for row in log_text().splitlines() if "failed" in row or "it ended before TLS" in row], log_text())
+        need(total(metrics(gate), "tlsgated_handshake_failures_total") == 0, "counted")
+        with gate.connect_plain() as connection:
+            connection.sendall(line() + b"\x16\3\1")
+        wait_until(lambda: "the client closed within its ClientHello" in log_text(), log_text())
 
 
 @test
@@ -105,7 +126,7 @@ def refuses_a_proxy_header_of_a_stranger():
             with gate.connect_plain() as connection:
                 connection.sendall(header)
                 need(connection.recv(1) == b"\x15", "an alert")
-        wait_until(lambda: log_text().count("a PROXY header from who is not in accept-proxy") == 2, "lines")
+        wait_until(lambda: log_text().count("a PROXY header, a second one or of who is not in accept-proxy") == 2, "lines")
         with gate.connect() as connection:
             echo(connection)
 

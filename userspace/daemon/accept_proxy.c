@@ -62,6 +62,7 @@ enum preface_result accept_proxy_run(struct conn *conn)
 	ssize_t n;
 	long len;
 
+	conn->preface->by_proxy = true;
 	if (held)
 		memcpy(data, conn->preface->held, held);
 	n = preface_peek(conn, data + held, PROXY_PARSE_MAX - held);

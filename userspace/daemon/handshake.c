@@ -45,6 +45,10 @@ static bool feed(struct conn *conn, bool *readable)
 		conn_watch(conn, &conn->tls_io, EV_READ);
 		return false;
 	}
+	if (n <= 0 && preface_was_check(conn))
+		return false;
+	if (conn->preface)
+		conn->preface->begun = true;
 	if (n < 0) {
 		fail(conn, FAILURE_NETWORK, conn_receive_error());
 		return false;

@@ -63,6 +63,8 @@ static enum preface_result take_more(struct conn *conn)
 		conn_watch(conn, &conn->tls_io, EV_READ);
 		return PREFACE_WAIT;
 	}
+	if (n <= 0 && preface_was_check(conn))
+		return PREFACE_GONE;
 	if (n < 0)
 		return preface_fail(conn, FAILURE_NETWORK, WHAT, conn_receive_error());
 	if (!n)
@@ -70,6 +72,7 @@ static enum preface_result take_more(struct conn *conn)
 	longer = realloc(preface->hello, preface->hello_len + (size_t)n);
 	if (!longer)
 		return preface_fail(conn, FAILURE_INTERNAL, WHAT, "out of memory");
+	preface->begun = true;
 	memcpy(longer + preface->hello_len, data, (size_t)n);
 	preface->hello = longer;
 	preface->hello_len += (size_t)n;

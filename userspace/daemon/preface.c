@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "daemon/accept_proxy.h"
+#include "daemon/account.h"
 #include "daemon/conn.h"
 #include "daemon/decline.h"
 #include "daemon/opening.h"
@@ -35,6 +36,17 @@ enum preface_result preface_fail(struct conn *conn, enum failure failure, const 
 	return PREFACE_GONE;
 }
 
+bool preface_was_check(struct conn *conn)
+{
+	const struct preface *preface = conn->preface;
+
+	if (!preface || !preface->by_proxy || preface->begun || preface->held_len)
+		return false;
+	account_reason(conn, "closed before TLS, as a health check does");
+	conn_free(conn);
+	return true;
+}
+
 ssize_t preface_peek(struct conn *conn, void *buf, size_t size)
 {
 	ssize_t n = recv(conn->tls_io.fd, buf, size, MSG_PEEK);
@@ -45,6 +57,8 @@ ssize_t preface_peek(struct conn *conn, void *buf, size_t size)
 		conn_watch(conn, &conn->tls_io, EV_READ);
 		return 0;
 	}
+	if (preface_was_check(conn))
+		return -1;
 	if (n < 0)
 		(void)preface_fail(conn, FAILURE_NETWORK, WHAT, strerror(errno));
 	else

@@ -25,6 +25,8 @@ struct preface {
 	size_t held_len;
 	uint8_t *hello;			/* of TLS: read already, and the handshake's */
 	size_t hello_len, hello_need;	/* so much has to be there for another look at it */
+	bool by_proxy;			/* it comes from a network of accept-proxy */
+	bool begun;			/* something of TLS has come */
 	bool proxied;			/* a PROXY header said who the client is: */
 	struct sockaddr_in6 proxy;	/* who sent it; or sockaddr_in */
 	bool direct;			/* TLS began without the words for it: opening.h */
@@ -37,6 +39,11 @@ bool preface_start(struct conn *conn);
 bool preface_continue(struct conn *conn);
 /* It had its time: fails. */
 void preface_timer(struct conn *conn);
+/*
+ * The client closed, or was lost.  True: conn is gone, without a failure: a proxy that sends nothing
+ * of TLS only looks whether somebody is there.
+ */
+bool preface_was_check(struct conn *conn);
 /* NULL is fine. */
 void preface_free(struct preface *preface);
 

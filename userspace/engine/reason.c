@@ -20,7 +20,7 @@ static const struct {
 			      "the server sends an HTTP request: that is no TLS server" },
 	[TLS_REASON_HTTP_ANSWER] = { "an HTTP answer: this port speaks TLS",
 				     "the server answers in HTTP: its port does not speak TLS" },
-	[TLS_REASON_PROXY] = { "a PROXY header from who is not in accept-proxy",
+	[TLS_REASON_PROXY] = { "a PROXY header, a second one or of who is not in accept-proxy",
 			       "the server sends a PROXY header: that is no TLS server" },
 	[TLS_REASON_POSTGRES] = { "a PostgreSQL SSLRequest: the client has to begin with TLS "
 				  "(sslnegotiation=direct)",

@@ -143,6 +143,9 @@ static void test_odd_lines(void)
 	begin(STARTTLS_SMTP, STARTTLS_SERVER);
 	(void)said();
 	bad(TEXT("NO\0OP\r\n"), "NUL");
+	begin(STARTTLS_SMTP, STARTTLS_SERVER);
+	(void)said();
+	bad(TEXT("\x16\3\1\0\5hello"), "it began TLS at once");
 	memset(long_line, 'x', 514);
 	begin(STARTTLS_SMTP, STARTTLS_SERVER);
 	(void)said();

@@ -24,8 +24,8 @@ static const struct {
 	  "the server sends an HTTP request: that is no TLS server" },
 	{ "an HTTP answer", "485454502f312e3120343030", "an HTTP answer: this port speaks TLS",
 	  "the server answers in HTTP: its port does not speak TLS" },
-	{ "PROXY", "50524f585920544350", "a PROXY header from who is not in accept-proxy", NULL },
-	{ "PROXY, version 2", "0d0a0d0a000d0a515549540a", "a PROXY header from who is not in accept-proxy",
+	{ "PROXY", "50524f585920544350", "a PROXY header, a second one or of who is not in accept-proxy", NULL },
+	{ "PROXY, version 2", "0d0a0d0a000d0a515549540a", "a PROXY header, a second one or of who is not in accept-proxy",
 	  NULL },
 	{ "SSLRequest", "0000000804d2162f", "a PostgreSQL SSLRequest: the client has to begin with TLS "
 	  "(sslnegotiation=direct)", NULL },

@@ -4,6 +4,8 @@
 
 #include "daemon/starttls/talk.h"
 
+#define TLS_BEGINS	0x16		/* a record of a handshake */
+
 static enum talk_unit bad(struct starttls *talk, const char *why)
 {
 	(void)talk_bad(talk, why, NULL);
@@ -15,6 +17,8 @@ enum talk_unit line_unit(struct starttls *talk)
 	const uint8_t last = talk->in[talk->in_len - 1];
 	const bool after_cr = talk->in_len > 1 && talk->in[talk->in_len - 2] == '\r';
 
+	if (talk->in[0] == TLS_BEGINS)
+		return bad(talk, "it began TLS at once: a gate without starttls is for that");
 	if (!last)
 		return bad(talk, "it sent a NUL byte in a line");
 	if ((last == '\n') != after_cr)

@@ -57,7 +57,7 @@ static const struct failure {
 	{ X509_V_ERR_UNHANDLED_CRITICAL_CRL_EXTENSION, TLS_ALERT_CERTIFICATE_UNKNOWN, NULL },
 	{ X509_V_ERR_APPLICATION_VERIFICATION, TLS_ALERT_UNSUPPORTED_CERTIFICATE,
 	  "the certificate is signed by an algorithm that is not offered" },
-	{ NOT_ALLOWED, TLS_ALERT_ACCESS_DENIED, "the certificate is none of those that are allowed" },
+	{ NOT_ALLOWED, TLS_ALERT_ACCESS_DENIED, "the certificate is none of those that allow-client names" },
 	{ X509_V_ERR_OUT_OF_MEM, TLS_ALERT_INTERNAL_ERROR, NULL },
 	{ X509_V_ERR_UNSPECIFIED, TLS_ALERT_INTERNAL_ERROR, NULL },
 };
