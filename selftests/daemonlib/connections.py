@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 
 from daemonlib.gate import (DEADLINE, Backend, Gate, Hello, echo, echo_at_once, free_port,
                             keepalive_timers, log_text, need, need_alert, need_keepalive, path,
@@ -188,6 +189,24 @@ def backend_unreachable():
         need_alert(gate.connect())
         wait_until(lambda: log_text().count("cannot be reached: Connection refused") == 1,
                    "one line in the log")
+
+
+@test
+def a_backend_that_is_down_is_no_line_for_each_client():
+    with Gate("serve", "127.0.0.1:%d" % free_port(), "--workers=1") as gate:
+        begun = time.monotonic()
+        clients = 6
+        for _ in range(clients):
+            need_alert(gate.connect())
+        spent = time.monotonic() - begun
+        need(log_text().count("cannot be reached") <= 1 + spent // 5, log_text())
+        # the next line has those that had none
+        while "more since the last line" not in log_text():
+            need(time.monotonic() - begun < DEADLINE, log_text())
+            need_alert(gate.connect())
+            clients += 1
+        lines = [line for line in log_text().splitlines() if "cannot be reached" in line]
+        need(len(lines) + int(re.search("as ([0-9]+) more", lines[-1]).group(1)) == clients, "%d: %s" % (clients, lines))
 
 
 @test

@@ -2,7 +2,9 @@
 #include "daemon/backend.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -16,6 +18,8 @@
 #include "daemon/route.h"
 
 #define RETRY_MS	50	/* where nothing tells when it can be tried again */
+#define UNTOLD_MAX	64
+#define TELL_MS		5000	/* as often as backends are checked */
 #define UNKNOWN		"its name is not resolved"
 
 /* The side that we connect. */
@@ -81,23 +85,56 @@ static bool is_reached(struct conn *conn)
 	return !conn->gate->settings->proxy_protocol || conn->pass || !send_proxy_header(conn);
 }
 
-static void unreachable(struct conn *conn, const char *why)
+/*
+ * One line each interval, not one a connection.  That checks find none up, the monitor says, for
+ * all workers.
+ */
+static bool is_news(struct pool *pool)
 {
-	const struct gate *gate = conn->gate;
-	char client[ADDR_TEXT_MAX], text[ADDR_TEXT_MAX] = "no address";
-	struct worker *worker = conn->worker;
+	const uint64_t now = clock_ms();
+
+	if (log_is_verbose())
+		return true;
+	if (pool_is_down(pool))
+		return false;
+	if (pool->told && now - pool->told < TELL_MS) {
+		pool->untold++;
+		return false;
+	}
+	pool->told = now;
+	return true;
+}
+
+/* "", or how many more than the one of the line. */
+static const char *count_untold(struct pool *pool, char text[UNTOLD_MAX])
+{
+	text[0] = '\0';
+	if (pool->untold)
+		snprintf(text, UNTOLD_MAX, ", as %" PRIu64 " more since the last line", pool->untold);
+	pool->untold = 0;
+	return text;
+}
+
+static void log_unreachable(const struct conn *conn, const char *why)
+{
+	char client[ADDR_TEXT_MAX], text[ADDR_TEXT_MAX] = "no address", more[UNTOLD_MAX];
 	struct addr last;
 
+	if (!is_news(conn->pool))
+		return;
 	if (conn->member && conn->address && places_get(conn->member->places, conn->address - 1u, &last))
 		(void)addr_format(&last.sa, last.len, text);
-	worker_count(worker, gate, STAT_FAILED, 1);
-	worker_count(worker, gate, STAT_NO_BACKEND, 1);
-	/* that none is up, the monitor says, once for all workers and clients */
-	if (!pool_is_down(conn->pool) || log_is_verbose())
-		worker_log_peer(worker, warn, "%s: client %s: backend %s (%s) cannot be reached: %s%s; connection closed",
-				gate->settings->name, conn_client(conn, client),
-				conn->member ? conn->member->text : "none", text, why,
-				conn->passed_count > 1 ? ", nor can the others" : "");
+	worker_log_peer(conn->worker, warn, "%s: client %s: backend %s (%s) cannot be reached: %s%s; connection closed%s",
+			conn->gate->settings->name, conn_client(conn, client),
+			conn->member ? conn->member->text : "none", text, why,
+			conn->passed_count > 1 ? ", nor can the others" : "", count_untold(conn->pool, more));
+}
+
+static void unreachable(struct conn *conn, const char *why)
+{
+	worker_count(conn->worker, conn->gate, STAT_FAILED, 1);
+	worker_count(conn->worker, conn->gate, STAT_NO_BACKEND, 1);
+	log_unreachable(conn, why);
 	account_reason(conn, "backend cannot be reached: %s", why);
 	conn_abort(conn);
 }

@@ -44,6 +44,9 @@ struct pool {
 	struct health *health;		/* of the members, by their order */
 	struct loads *loads;		/* of its generation; NULL: nothing is counted */
 	size_t first;			/* members[0] there; the others follow */
+	/* backend.c's; each process has its own */
+	uint64_t told;			/* clock_ms(): that none could be reached; 0: never */
+	uint64_t untold;		/* connections since */
 	/* backends.c's, in the monitor */
 	uint64_t said;			/* clock_ms(): that none is up; 0: one is */
 	uint64_t refused;		/* STAT_NO_BACKEND then */
