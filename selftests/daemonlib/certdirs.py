@@ -4,6 +4,7 @@
 import os
 import select
 import shutil
+import signal
 import socket
 import ssl
 
@@ -181,6 +182,10 @@ def a_renewal_takes_the_settings_that_run():
         write("certdir.conf", settings + "gate {")
         make("certs", "a", "a.crt", "a.key", subject="three")
         wait_until(lambda: gate.subject("a") == "three", "a certificate, in the middle of an edit: %s" % log_text())
+        old = gate.keyd()
+        os.kill(old[0], signal.SIGKILL)
+        wait_until(lambda: gate.keyd() and gate.keyd()[0] not in old, "another keyd, in the middle of it: %s" % log_text())
+        need(gate.subject("a") == "three", "it goes on")
         need("refused" not in log_text(), log_text())
 
 
