@@ -2,24 +2,82 @@
 #include "daemon/backends.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "common/clock.h"
 #include "common/escape.h"
 #include "common/log.h"
+#include "common/mem.h"
 
 /* ---- counting ---- */
+
+static size_t gate_members(const struct gate *gate)
+{
+	size_t count = 0, i;
+
+	for (i = 0; i < gate->pool_count; i++)
+		count += gate->pools[i].count;
+	return count;
+}
 
 static size_t count_members(const struct generation *generation)
 {
 	const struct gate *gate = generation->gates;
-	size_t count = 0, i;
+	size_t count = 0;
 
 	for (; gate < generation->gates + generation->built; gate++)
-		for (i = 0; i < gate->pool_count; i++)
-			count += gate->pools[i].count;
+		count += gate_members(gate);
 	return count;
+}
+
+struct place {
+	struct member *member;
+	size_t at;			/* in the order of pools and members */
+};
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct place *place_a = a, *place_b = b;
+	const int order = strcmp(place_a->member->text, place_b->member->text);
+
+	return order ? order : place_a->at < place_b->at ? -1 : 1;
+}
+
+static struct place *list_places(const struct gate *gate, size_t *count)
+{
+	struct place *places = xcalloc(gate_members(gate), sizeof(*places));
+	const struct pool *pool;
+	size_t i;
+
+	*count = 0;
+	for (pool = gate->pools; pool < gate->pools + gate->pool_count; pool++)
+		for (i = 0; i < pool->count; i++, ++*count)
+			places[*count] = (struct place){ &pool->members[i], *count };
+	return places;
+}
+
+/* In the order in which addresses come first.  Sorted: a gate may have tens of thousands. */
+static void number_addresses(struct gate *gate)
+{
+	size_t i, count;
+	struct place *places = list_places(gate, &count);
+	struct member **firsts = xcalloc(count, sizeof(*firsts));
+	struct member **members = xcalloc(count, sizeof(*members));
+
+	qsort(places, count, sizeof(*places), compare_places);
+	for (i = 0; i < count; i++) {
+		members[places[i].at] = places[i].member;
+		firsts[places[i].at] = i && !strcmp(places[i].member->text, places[i - 1].member->text) ?
+				       firsts[places[i - 1].at] : places[i].member;
+	}
+	gate->address_count = 0;
+	for (i = 0; i < count; i++)
+		members[i]->number = firsts[i] == members[i] ? gate->address_count++ : firsts[i]->number;
+	free(members);
+	free(firsts);
+	free(places);
 }
 
 int backends_count(struct generation *generation)
@@ -35,6 +93,7 @@ int backends_count(struct generation *generation)
 			gate->pools[i].first = count;
 			count += gate->pools[i].count;
 		}
+		number_addresses(gate);
 	}
 	return 0;
 }
@@ -50,24 +109,6 @@ uint32_t backends_connections(const struct pool *pool, const struct member *memb
 	       (pool->loads ? loads_get(pool->loads, pool->first + number_of(pool, member)) : 0);
 }
 
-/* By address: those of an earlier pool of the gate come first.  NULL: there are no more. */
-static const struct member *find_distinct(const struct gate *gate, size_t index)
-{
-	const struct pool *pool, *before;
-	size_t i;
-
-	for (pool = gate->pools; pool < gate->pools + gate->pool_count; pool++) {
-		for (i = 0; i < pool->count; i++) {
-			for (before = gate->pools; before < pool; before++)
-				if (pool_find(before, pool->members[i].text))
-					break;
-			if (before == pool && !index--)
-				return &pool->members[i];
-		}
-	}
-	return NULL;
-}
-
 static void add_to_sum(const struct pool *pool, const struct member *member, struct backends_sum *out)
 {
 	out->checked |= member->since != 0;
@@ -77,20 +118,19 @@ static void add_to_sum(const struct pool *pool, const struct member *member, str
 	out->numbers[BACKENDS_CHECKS_FAILED] += member->failures;
 }
 
-bool backends_sum(const struct gate *gate, size_t index, struct backends_sum *out)
+struct backends_sum *backends_sums(const struct gate *gate)
 {
-	const struct member *first = find_distinct(gate, index), *member;
+	struct backends_sum *sums = xcalloc(gate->address_count, sizeof(*sums));
+	const struct member *member;
 	const struct pool *pool;
 
-	if (!first)
-		return false;
-	*out = (struct backends_sum){ .text = first->text };
 	for (pool = gate->pools; pool < gate->pools + gate->pool_count; pool++) {
-		member = pool_find(pool, first->text);
-		if (member)
-			add_to_sum(pool, member, out);
+		for (member = pool->members; member < pool->members + pool->count; member++) {
+			sums[member->number].text = member->text;
+			add_to_sum(pool, member, &sums[member->number]);
+		}
 	}
-	return true;
+	return sums;
 }
 
 /* ---- checks ---- */

@@ -39,8 +39,8 @@ struct backends_sum {
 	uint64_t numbers[BACKENDS_NUMBERS];
 };
 
-/* Of the gate's backends, each address once, from index 0 on.  False: there are no more. */
-bool backends_sum(const struct gate *gate, size_t index, struct backends_sum *out);
+/* Of the gate's backends, each address once: gate->address_count of them, for free(). */
+struct backends_sum *backends_sums(const struct gate *gate);
 /* Connections to a member that workers and the kernel have now, as far as they are counted. */
 uint32_t backends_connections(const struct pool *pool, const struct member *member);
 

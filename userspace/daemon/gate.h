@@ -36,6 +36,7 @@ struct gate {
 	uint32_t first_key_id;		/* of certs[0]; the others follow */
 	struct pool *pools;		/* of the gate's own backend; then of settings->blocks */
 	size_t pool_count;
+	size_t address_count;		/* of its backends, each once; in the monitor */
 	char host[HOST_NAME_MAX + 1];	/* this machine's name, for greetings */
 	struct listener **listeners;	/* settings->listen.count of them; NULL once put */
 	struct binding binding;		/* of session tickets */

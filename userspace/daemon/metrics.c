@@ -269,16 +269,19 @@ static void bytes(struct metrics_out *out, const struct source *source, unsigned
 
 static void per_backend(struct metrics_out *out, const struct source *source, unsigned int from)
 {
-	struct backends_sum sum;
 	const struct gate *gate;
+	struct backends_sum *sums;
 	size_t i;
 
-	FOR_EACH_GATE(gate, source)
-		for (i = 0; backends_sum(gate, i, &sum); i++)
-			if (sum.checked || (from != BACKENDS_UP && from != BACKENDS_CHECKS_FAILED))
+	FOR_EACH_GATE(gate, source) {
+		sums = backends_sums(gate);
+		for (i = 0; i < gate->address_count; i++)
+			if (sums[i].checked || (from != BACKENDS_UP && from != BACKENDS_CHECKS_FAILED))
 				metrics_sample(out, "", LABELS({ "gate", gate->settings->name },
-							       { "backend", sum.text }),
-					       sum.numbers[from]);
+							       { "backend", sums[i].text }),
+					       sums[i].numbers[from]);
+		free(sums);
+	}
 }
 
 /* ---- of a gate, as it is configured ---- */

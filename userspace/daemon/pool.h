@@ -30,6 +30,7 @@ struct member {
 	bool failed;			/* this process could not reach it: */
 	uint32_t failed_at;		/* ... after so many checks */
 	/* backends.c's, in the monitor */
+	size_t number;			/* of its address among those of all pools of the gate */
 	int64_t since;			/* it is up or down: seconds since the epoch; 0: no check was made */
 	uint64_t failures;		/* of checks */
 	char why[256];			/* it is down */
