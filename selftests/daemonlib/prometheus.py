@@ -113,7 +113,9 @@ def promtool_finds_no_fault_with_the_metrics():
 def alerts_fire_when_they_should():
     shutil.copy(RULES, path("prometheus-rules.yml"))
     shutil.copy(os.path.join(TOP, "selftests/prometheus/rules-test.yml"), path("rules-test.yml"))
-    need("6 rules found" in promtool("check", "rules", "prometheus-rules.yml").stdout, "all rules are checked")
+    with open(RULES) as rules:
+        count = len(re.findall("alert: ", rules.read()))
+    need("%d rules found" % count in promtool("check", "rules", "prometheus-rules.yml").stdout, "all rules are checked")
     promtool("test", "rules", "rules-test.yml")
     with open(path("rules-test.yml")) as tests, open(RULES) as rules:
         tested = tests.read()
