@@ -106,6 +106,21 @@ def every_form_of_a_certificate_folder():
 
 
 @test
+def a_pair_beside_a_secret_is_served_too():
+    fresh()
+    make("certs", "f", "tls.crt", "tls.key")
+    make("certs", "b", "b.crt", "b.key")
+    make("certs/e", "e", "fullchain.pem", "privkey.pem")
+    shutil.copy(path("ca.pem"), path("certs/chain.pem"))
+    with Backend().echo() as backend, CertDirGate(backend.address) as gate:
+        gate.ready(1)
+        for name in "bef":
+            need(gate.subject(name) == name, "for %s: %s" % (name, gate.subject(name)))
+        need(gate.subject(None) == "f", "the default")
+        need(len(gate.ask(b"gates\n")["gates"][0]["certificates"]) == 3, "three")
+
+
+@test
 def the_default_certificate_is_that_of_cert():
     fresh()
     make("certs", "a", "a.crt", "a.key")

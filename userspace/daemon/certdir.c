@@ -95,19 +95,31 @@ static char *key_of(const char *path, size_t ending_len, bool has_sibling)
 	return xstrdup(path);
 }
 
-/* Files of other endings are somebody else's. */
-static void add_file(struct cert_files *files, const char *path)
+static bool is_there(const struct cert_files *files, const char *cert)
 {
-	size_t i, ending_len;
+	size_t i;
 
-	for (i = 0; i < ENDINGS; i++) {
-		ending_len = strlen(endings[i].ending);
-		if (!ends_in(path, endings[i].ending))
-			continue;
-		add(files, "cert-dir", "cert-dir", xstrdup(path),
-		    key_of(path, ending_len, endings[i].has_sibling));
+	for (i = 0; i < files->count; i++)
+		if (!strcmp(files->items[i].cert, cert))
+			return true;
+	return false;
+}
+
+/* Files of other endings are somebody else's.  whole: one with its key in it is a certificate as well. */
+static void add_file(struct cert_files *files, const char *path, bool whole)
+{
+	char *key;
+	size_t i;
+
+	for (i = 0; i < ENDINGS && !ends_in(path, endings[i].ending);)
+		i++;
+	if (i == ENDINGS || is_there(files, path))
 		return;
-	}
+	key = key_of(path, strlen(endings[i].ending), endings[i].has_sibling);
+	if (whole || strcmp(key, path))
+		add(files, "cert-dir", "cert-dir", xstrdup(path), key);
+	else
+		free(key);
 }
 
 /* ..data and the like: Kubernetes' own; and what editors leave. */
@@ -163,11 +175,12 @@ static int find_in_dir(struct cert_files *files, const char *dir, char ***bad, s
 		return -1;
 	*bad = xcalloc(count, sizeof(**bad));
 	*bad_count = 0;
+	/* certbot has chain.pem beside the pair, which is none */
 	is_one = add_folder(files, dir);
-	for (i = 0; !is_one && i < count; i++) {
+	for (i = 0; i < count; i++) {
 		if (!is_folder(paths[i]))
-			add_file(files, paths[i]);
-		else if (!add_folder(files, paths[i]))
+			add_file(files, paths[i], !is_one);
+		else if (!add_folder(files, paths[i]) && !is_one)
 			(*bad)[(*bad_count)++] = xstrdup(paths[i]);
 	}
 	free_list(paths, count);
