@@ -167,8 +167,9 @@ def no_worker_waits_for_what_a_client_of_a_unix_socket_passes_along():
             passed, peer = unread(4 * int(DEADLINE))
             with gate.connect_plain() as client, passed, peer:
                 client.sendall(first)
-                socket.send_fds(client, [then], [passed.fileno()])
-                passed.close()                  # now the one underway is the last
+                with stopped(gate.workers()[0]):
+                    socket.send_fds(client, [then], [passed.fileno()])
+                    passed.close()              # now the one underway is the last
                 need(read_end(client), "it ends")
                 with gate.connect_plain() as other:
                     other.sendall(b"PROXY UNKNOWN\r\n" if "proxy" in options[0] else b"")
