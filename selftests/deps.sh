@@ -201,11 +201,11 @@ fetch_kernels() {
 unpack_root() {
 	local arch=$1 dir=build/root-$1 deb name
 	local -a names
-	[ ! -e "$dir/.complete" ] || return 0
-	use_apt "$own_suite" "$arch" || return 1
-	echo "deps: unpacking libraries and tools for $arch into $dir"
 	# shellcheck disable=SC2086	# a list
 	mapfile -t names < <(printf '%s\n' ${PACKAGES[build]} $FOREIGN | grep -vxE 'gcc|make|pkg-config')
+	[ "$(cat "$dir/.complete" 2> /dev/null)" != "${names[*]}" ] || return 0
+	use_apt "$own_suite" "$arch" || return 1
+	echo "deps: unpacking libraries and tools for $arch into $dir"
 	rm -rf "$dir" && mkdir -p "$dir"/{debs,dev,mnt,proc,run,sys,tmp} "$dir"/usr/{bin,sbin,lib} &&
 		for name in bin sbin lib; do ln -s usr/$name "$dir/$name" || return 1; done &&
 		(cd "$dir/debs" && apt-get "${apt_options[@]}" -s --no-install-recommends install "${names[@]}" |
@@ -215,7 +215,7 @@ unpack_root() {
 		done &&
 		cp "$dir/usr/share/base-passwd/passwd.master" "$dir/etc/passwd" &&
 		cp "$dir/usr/share/base-passwd/group.master" "$dir/etc/group" &&
-		rm -rf "$dir/debs" "$dir"/usr/share/{doc,man,locale} && touch "$dir/.complete"
+		rm -rf "$dir/debs" "$dir"/usr/share/{doc,man,locale} && echo "${names[*]}" > "$dir/.complete"
 }
 
 # unpack_packages DIR PACKAGE...: for a test, where installed they would change the machine.

@@ -3,6 +3,7 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import re
 import select
@@ -203,6 +204,11 @@ def log_text():
     """What the last one started has logged."""
     with open(logs[-1], errors="replace") as file:
         return file.read()
+
+
+def records():
+    """The connection-log's lines, as objects; of the last one perhaps only the beginning is written."""
+    return [json.loads(line[line.index("{"):]) for line in log_text().split("\n")[:-1] if '{"event"' in line]
 
 
 def need_harmless_logs():

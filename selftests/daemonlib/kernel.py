@@ -18,7 +18,7 @@ import time
 
 from daemonlib.gate import (DEADLINE, TLSGATE, Backend, Gate, Skip, TlsServer, echo, echo_at_once,
                             free_port, log_text, logs, need, need_alert,
-                            need_keepalive, only_answerer, path, start, stopped, take, test, wait_until)
+                            need_keepalive, only_answerer, path, records, start, stopped, take, test, wait_until)
 
 CCM = "--ciphersuites=TLS_AES_128_CCM_SHA256"    # the engine has it, the module does not
 
@@ -63,11 +63,6 @@ def keepalive_goes_on_in_the_kernel():
         echo(connection)
         handed_over(1)
         need_keepalive(gate, backend, 60, 120)
-
-
-def records():
-    """The connection-log's lines, as objects."""
-    return [json.loads(line[line.index("{"):]) for line in log_text().splitlines() if '{"event"' in line]
 
 
 @test

@@ -4,7 +4,6 @@
 import contextlib
 import ctypes
 import fcntl
-import json
 import os
 import re
 import resource
@@ -22,7 +21,7 @@ import time
 from daemonlib.gate import (DEADLINE, IPC_NEED_KEYS, IPC_VERSION, TOP, Backend, Gate, Hello, Skip, all_sockets_of,
                             children, echo, first_answerer, free_port, listens, log_text, make_certificate,
                             make_rsa_certificate, name_of, need, need_alert, need_keepalive, only_answerer, path,
-                            peer_name, run, sockets_of, start, stopped, test, tmp, wait_until, write)
+                            peer_name, records, run, sockets_of, start, stopped, test, tmp, wait_until, write)
 
 
 @test
@@ -690,11 +689,6 @@ def lines_have_priorities():
         need(re.search("^<6>.*handshake failed", log_text(), re.M), "a client's fault is none: " + log_text())
         wait_until(lambda: "more lines about peers were kept back" in log_text() or
                    log_text().count("handshake failed") == 60, "what was kept back is counted", 30)
-
-
-def records():
-    """The connection-log's lines, as objects."""
-    return [json.loads(line[line.index("{"):]) for line in log_text().splitlines() if '{"event"' in line]
 
 
 @test
