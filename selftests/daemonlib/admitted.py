@@ -13,7 +13,7 @@ from daemonlib.samples import metrics, total
 from daemonlib.tickets import KEYS, OneLine, TicketGate, write_keys
 from daemonlib.who import CountingGate, outcome_of, session_of, showing
 
-NOT_ALLOWED = "alert access_denied sent (the certificate is none of those that are allowed (certificate 0, subject "
+NOT_ALLOWED = "alert access_denied sent (the certificate is none of those that allow-client names (certificate 0, subject "
 
 
 def make_request(name, subject):

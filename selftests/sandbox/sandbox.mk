@@ -38,6 +38,8 @@ $(SANDBOX_CORPORA): $(BUILD)/sandbox/corpus_%: $(BUILD)/obj/fuzz/fuzz_%.o \
 		$(FUZZ_HELPERS:userspace/%.c=$(BUILD)/obj/%.o) $(BUILD)/sandbox/obj/corpus.o \
 		$(SANDBOX_FILTER)
 	$(call sandbox_link,$(SANDBOX_WRAP))
+$(foreach t,$(SANDBOX_TARGETS),$(if $(FUZZ_MORE_$(t)),$(eval \
+	$(BUILD)/sandbox/corpus_$(t): $(call fuzz_obj,obj,$(FUZZ_MORE_$(t))))))
 
 .PHONY: sandbox sandbox-names
 sandbox: $(SANDBOX_OWN) $(SANDBOX_TESTS) $(SANDBOX_CORPORA)
