@@ -134,7 +134,7 @@ static const struct row {
 	  { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
 	{ "getsockopt of TCP", SYS_getsockopt, { -1, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE },
 	  { UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN, UNKNOWN, UNKNOWN } },
-	{ CALL(setitimer), { ITIMER_REAL }, { MADE, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, MADE, UNKNOWN } },
+	{ CALL(setitimer), { ITIMER_REAL }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, MADE, UNKNOWN } },
 	/* the event loop's, on this and on other architectures */
 	{ CALL(epoll_pwait), { -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, UNKNOWN, MADE, UNKNOWN } },
 	{ CALL(ppoll), { 0, -1 }, { MADE, UNKNOWN, UNKNOWN, MADE, MADE, MADE, MADE } },
