@@ -24,7 +24,7 @@ nothing() {
 # The settings of tlsgated are the one table's.
 settings_of_table() {
 	sed -n '/^static const struct setting table/,/^};/s/^\t{ "\([a-z-]*\)", \("\([^"]*\)"\|NULL\), \(.*\)$/\1 \3 \4/p' \
-		userspace/daemon/settings.c |
+		userspace/daemon/setting_table.c |
 		while read -r name argument scope; do
 			[[ $scope != SETTING_* ]] || argument=${argument:-BOOL}
 			[[ $argument != SETTING_* ]] || { scope="$argument $scope"; argument=BOOL; }

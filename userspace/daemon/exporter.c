@@ -72,7 +72,7 @@ static int open_at(const char *address)
 	int fd, ret;
 
 	if (!path && addr_parse_listen(address, &addr, &why))
-		return -EINVAL;		/* settings.c took it */
+		return -EINVAL;		/* setting_table.c took it */
 	fd = socket(addr.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;

@@ -306,7 +306,7 @@ static int check_offer(const struct gate_settings *set, const struct tls_config 
 	return 0;
 }
 
-/* The choices that settings.c has for it. */
+/* The choices that setting_table.c has for it. */
 static const char *pq_text(int pq)
 {
 	return pq == TLS_PQ_ACCEPT ? "accept" : pq == TLS_PQ_PREFER ? "prefer" : "require";

@@ -2,7 +2,7 @@
 /*
  * What the operator asked for, as text and numbers, checked for form only.
  * The command line (options.c) and the configuration file (config.c) both
- * fill it through the one table in settings.c, so that they cannot differ.
+ * fill it through the one table in setting_table.c, so that they cannot differ.
  */
 #ifndef TLSGATE_DAEMON_SETTINGS_H
 #define TLSGATE_DAEMON_SETTINGS_H

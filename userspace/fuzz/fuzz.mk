@@ -18,7 +18,8 @@ FUZZ_SRC := $(sort $(wildcard userspace/fuzz/fuzz_*.c))
 FUZZ_TARGETS := $(FUZZ_SRC:userspace/fuzz/fuzz_%.c=%)
 FUZZ_HELPERS := userspace/fuzz/pair.c userspace/fuzz/message.c userspace/fuzz/transparent.c
 # What a target needs beside the engine.
-FUZZ_MORE_settings := $(addprefix userspace/daemon/,config.c route.c settings.c together.c unix_listen.c) \
+FUZZ_MORE_settings := $(addprefix userspace/daemon/,config.c route.c setting_table.c settings.c \
+		settings_check.c together.c unix_listen.c) \
 	$(wildcard userspace/daemon/starttls/*.c)
 FUZZ_MORE_accept := userspace/daemon/negotiate.c
 FUZZ_MORE_starttls := $(wildcard userspace/daemon/starttls/*.c)
